@@ -87,7 +87,7 @@ fn main() -> Result<(), Error> {
             bencher.iter_custom(|rounds| {
                 let start = system::thread_cpu();
                 for _ in 0..rounds {
-                    // Prime to both: all over the table.
+                    // Coprime to both sizes, so accesses are spread over the table.
                     next = (next + 7_919) % watchers;
                     inside.refresh(next);
                     inside.acknowledge(1);

@@ -1,8 +1,8 @@
 //! The cost of a `call_state.htm`, compared with a hello from the same HTTP library.
 //!
-//! Sixteen persistent connections request in turns `call_state.htm` with user, password and number,
-//! so that a lamp goes on and off, and a hello from another server: hyper on one thread with
-//! nothing behind it. CPU time of both processes' threads, the shard's included.
+//! Sixteen persistent connections alternately request `call_state.htm` with user, password and
+//! number, so that a lamp goes on and off, and a constant page of a minimal hyper server on one
+//! thread. CPU time of both processes' threads, the shard's included.
 //!
 //! `cargo bench --bench http`, a quarter of a minute.
 

@@ -3,9 +3,9 @@
 //! Twenty presentities with a thousand watchers each on a thousand ports. PUBLISHes come at random
 //! moments (Poisson), due whether or not the server is done with the last one, and are timed from
 //! the moment they were due: to the first phone and to the last of the thousand, at 25, 50 and 80 %
-//! of the most NOTIFYs a second at which none was lost. Beside it, at 50 % and in turns, the
-//! blaster sends the same octets at the same rate to the same phones. Finally 200 %: how many
-//! NOTIFYs a second still arrive, and how long after the end the last phone shows the newest state.
+//! of the highest loss-free NOTIFY rate. At 50 % the blaster takes turns with it, and sends the same
+//! octets at the same rate to the same phones. Finally 200 %: how many NOTIFYs a second still
+//! arrive, and how long after the end the last phone shows the newest state.
 //!
 //! `cargo bench --bench latency`, a minute. It measures wall-clock times and needs a quiet machine.
 

@@ -2,9 +2,9 @@
 //!
 //! A million subscriptions to 100,000 presentities (ten watchers each, twenty keys a phone) are
 //! made on the real server; its memory after, less its memory before, per subscription. Then, in
-//! this process and with the engine alone, 100,000 phones subscribe and run out within the same
-//! second: how long the longest turn took, and what each cost. And one presentity with 10,000
-//! watchers changes: its longest turn must leave room for others.
+//! this process and with the engine alone, 100,000 phones subscribe and their subscriptions expire
+//! in the same second: how long the longest turn took, and what each cost. And one presentity with
+//! 10,000 watchers changes: its longest turn must leave time for others.
 //!
 //! `cargo bench --bench memory`, about a minute; `-- --small` stops at 100,000.
 
@@ -39,7 +39,7 @@ fn main() -> Result<(), Error> {
         keys_per_phone: 20,
     };
     let mut fleet = Fleet::new(daemon.sip, size)?;
-    // Buffers and rings take their room before the table does.
+    // Warm up buffers and rings before measuring the table.
     fleet.subscribe(2_000)?;
     let before = system::memory_octets(daemon.process())?;
     println!("memory of the server, proportional set size");

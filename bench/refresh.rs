@@ -23,7 +23,7 @@ const LARGE: u32 = 1_000_000;
 const PAIRS: usize = 11;
 /// Refreshes of one slice.
 const REFRESHES: u32 = 2_000;
-/// From one refreshed subscription to the next: prime to every size of the table.
+/// From one refreshed subscription to the next: coprime to every size of the table.
 const STRIDE: u64 = 7_919;
 
 fn main() -> Result<(), Error> {

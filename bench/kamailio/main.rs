@@ -55,7 +55,7 @@ struct Turns {
     /// The durable mode, which is slow, takes part in this many of them, from the first on.
     durable: usize,
     /// Each server runs the scenario once, to its end, before it is measured: the highest cost of a
-    /// server that has just started is memory that is used for the first time.
+    /// server that has just started is the page faults of memory that it uses for the first time.
     warm: bool,
 }
 

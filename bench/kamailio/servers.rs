@@ -243,7 +243,7 @@ fn run(command: &mut Command) -> Result<(), Error> {
 
 /// Asks it to end, which takes its children along, and clears away.
 fn end(child: &mut Child, directory: &Path) {
-    // One that has ended already is what is wanted.
+    // Ignore errors: it may have exited already.
     let _ = run(Command::new("kill").args(["-INT", &child.id().to_string()]));
     let _ = child.wait();
     let _ = fs::remove_dir_all(directory);

@@ -1,5 +1,5 @@
-//! The table of ratios: what each server does, how many times better this one is, and how right each
-//! of them was while it was measured.
+//! The table of ratios: what each server does, how many times better this one is, and the errors of
+//! each while it was measured.
 
 use lamplighter_bench::pairs;
 
@@ -220,7 +220,7 @@ impl Row {
             let value = format!("{at_least}{:.digits$}", cell.value);
             text.push_str(&format!(" {value:>14}"));
             if server > 0 {
-                // What our limit was for lack of phones is a better ratio yet.
+                // If our rate was limited by the generator, the true ratio is higher.
                 let ours = self.cells[0].is_some_and(|ours| ours.at_least);
                 let ratio = format!("{}{:.2}x", if ours { ">=" } else { "" }, cell.ratio);
                 text.push_str(&format!(" {ratio:>9}"));

@@ -88,7 +88,7 @@ struct RunArguments {
     /// First characters of user names; a number of three digits or more follows.
     #[arg(long, default_value = "1")]
     user_prefix: String,
-    /// The account that answers challenges; by default each user has an account of its own.
+    /// User name for digest authentication; default: each user's own.
     #[arg(long)]
     username: Option<String>,
     /// The password of the account, or of all users.

@@ -34,9 +34,9 @@ enum Habit {
     NotifyFirst,
     /// 503 to the first SUBSCRIBE.
     Overloaded,
-    /// Wants a digest.
+    /// Challenges requests.
     Challenges,
-    /// Never sends it, nor any other of that subscription.
+    /// Stops sending NOTIFYs for that subscription.
     Forgets,
     /// Skips a version.
     SkipsVersion,
@@ -54,7 +54,7 @@ enum Habit {
     Terminates,
     /// Names another presentity.
     WrongEntity,
-    /// Has a From-tag of its own invention.
+    /// Uses a wrong From-tag.
     WrongTag,
     /// Forgets a header that a NOTIFY must have; only the second parser sees it.
     NoMaxForwards,

@@ -1,5 +1,5 @@
-//! The fastest notifier there can be: the reference that says how much the rest of this tool, the
-//! kernel and the machine allow.
+//! A minimal notifier used as an upper bound: the reference that says how much the rest of this
+//! tool, the kernel and the machine allow.
 //!
 //! It answers SUBSCRIBE with 200 and a NOTIFY, PUBLISH with 200 and one NOTIFY for every watcher of
 //! that user: text prepared once and patched in four places, sent by `sendmmsg` as fast as the socket
@@ -22,14 +22,14 @@ use crate::wire::{dialog_info, message};
 const RECEIVE_BUFFER_OCTETS: i32 = 64 << 20;
 /// NOTIFYs in flight: as much as the far end's sockets and ours hold.
 const WINDOW: u64 = 2048;
-/// How long answers are waited for before they count as lost.
+/// Response timeout.
 const ANSWER_WAIT: Duration = Duration::from_millis(200);
 
 /// One subscription.
 struct Dialog {
     to: SocketAddrV4,
-    /// The request up to the branch, and from behind CSeq's number to the end of the head but for
-    /// Content-Length.
+    /// The request up to the branch, and from after the number of CSeq to the end of the headers,
+    /// without Content-Length.
     before_branch: Vec<u8>,
     before_sequence: Vec<u8>,
     after_sequence: Vec<u8>,
@@ -281,7 +281,7 @@ impl Reference {
             self.poller.wait(ANSWER_WAIT, &mut ready)?;
             self.receive(&mut requests)?;
             if self.answered == before {
-                // Lost on the way: the far end's checks will say so.
+                // The tester will report the loss.
                 self.answered = self.sent;
             }
         }

@@ -1,4 +1,4 @@
-//! One run: a swarm connected to the network and the clock, watched from second to second.
+//! One run: a swarm connected to the network and the clock, sampled every second.
 
 use std::io;
 use std::net::IpAddr;

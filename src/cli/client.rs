@@ -8,12 +8,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// How long the server may take for the next octets.
+/// Read timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Octets of a response; more than the table of a million watchers.
+/// Octets of a response; enough for a table of a million watchers.
 const RESPONSE_OCTETS_MAX: u64 = 256 << 20;
 
-/// What came back.
+/// The response.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Response {
     /// The status code.
@@ -73,7 +73,7 @@ impl Request {
         }
     }
 
-    /// With a body; the fields go before it.
+    /// With a body; the fields go into the query.
     pub(super) fn with_document(self, document: Vec<u8>) -> Self {
         Self {
             document: Some(document),
@@ -89,7 +89,7 @@ impl Request {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        // A server that refuses a body before its end has sent its response all the same.
+        // A server may respond before it has read the whole body, so a write error is ignored.
         let written = stream.write_all(&self.octets(format));
         let mut octets = Vec::new();
         let read = stream.take(RESPONSE_OCTETS_MAX).read_to_end(&mut octets);

@@ -6,8 +6,8 @@
 //! the demonstration tests the installation: it plays one round and exits with 0 only if every key
 //! of every phone showed exactly the expected states, in order, and nothing else.
 //!
-//! The server uses nothing of this. Nothing leaves the machine: all sockets are bound to 127.0.0.1,
-//! on free ports.
+//! The server does not depend on this module. Nothing leaves the machine: all sockets are bound to
+//! 127.0.0.1, on free ports.
 
 mod lamp;
 mod mobile;
@@ -30,7 +30,7 @@ use crate::runtime::signals;
 /// How the demonstration runs.
 #[derive(Debug, Args)]
 pub(super) struct DemoArguments {
-    /// Play one round and exit: with 0 only if every lamp was right.
+    /// Play one round, then exit with status 0 only if every lamp was right.
     #[arg(long)]
     pub(super) once: bool,
     /// Print one line per change, without colours and cursor movement.

@@ -40,7 +40,7 @@ enum ListCommand {
         /// The member: sip:100@example.com, or 100.
         #[arg(value_name = "URI")]
         member: String,
-        /// Its place, from 1 [default: the last].
+        /// Position, counting from 1 [default: at the end].
         #[arg(long, value_name = "N")]
         at: Option<u32>,
     },
@@ -92,7 +92,7 @@ enum RulesCommand {
         /// The address of record.
         aor: String,
     },
-    /// Replace them with those of a document (RFC 4745, RFC 5025).
+    /// Replace the rules with those in a document (RFC 4745, RFC 5025).
     Import {
         /// The address of record.
         aor: String,
@@ -100,7 +100,7 @@ enum RulesCommand {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Remove them.
+    /// Remove all rules.
     Remove {
         /// The address of record.
         aor: String,

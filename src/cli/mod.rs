@@ -1,5 +1,5 @@
-//! The command line of the daemon and its tools. Each command is a file; what it does is done in
-//! the other rooms.
+//! The command line of the daemon and its tools. One file per command; the work is done in other
+//! modules.
 
 mod check;
 mod client;
@@ -54,13 +54,13 @@ enum Command {
     Config,
     /// Show whether the running server is ready, where it listens, and how much it serves.
     Status(StatusArguments),
-    /// Make the running server read its configuration again.
+    /// Reload the configuration of the running server.
     Reload(ReloadArguments),
-    /// Show why the lamp of an address is as it is.
+    /// Explain the current lamp state of an address.
     Why(QuestionArguments),
     /// Show who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
-    /// Show which phones repeat a request that never succeeds.
+    /// Show phones that keep repeating failing requests.
     Loops(ReportArguments),
     /// Show which requests were refused recently, by sender and reason.
     Refusals(ReportArguments),
@@ -68,11 +68,11 @@ enum Command {
     Probe(ProbeArguments),
     /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
-    /// Set state of an address: do-not-disturb, a note, a lamp, a parked call.
+    /// Set the state of an address: do-not-disturb, a note, a lamp, a parked call.
     Say(SayArguments),
     /// Show and replace the rules that an address has for its watchers.
     Rules(RulesArguments),
-    /// Allow a watcher, also one that is pending.
+    /// Approve a watcher, pending or not.
     Approve(ApproveArguments),
     /// Refuse a watcher.
     Deny(DenyArguments),
@@ -93,7 +93,7 @@ impl ConfigArguments {
     }
 }
 
-/// Where the running server is to be found, and how it is to answer.
+/// How to reach the running server, and the output format.
 #[derive(Debug, Args)]
 struct ServerArguments {
     /// The server's control socket [default: where the configuration says]

@@ -42,7 +42,7 @@ impl ReloadArguments {
 
 /// Prints the default configuration, which explains every key.
 pub(super) fn print_default() -> ExitCode {
-    // A reader behind a pipe may stop before the end.
+    // Standard output may be a pipe whose reader has exited.
     let _ = io::stdout().write_all(config::DEFAULT_FILE.as_bytes());
     ExitCode::SUCCESS
 }

@@ -1,5 +1,5 @@
-//! `lamplighter probe`: a test of another SIP server, sent by the running server and told line by line
-//! until it is over.
+//! `lamplighter probe`: tests another SIP server; the running server sends the requests and the
+//! command prints progress line by line.
 
 use std::io;
 use std::io::Write;
@@ -16,7 +16,7 @@ use crate::cli::{ServerArguments, question};
 const POLL: Duration = Duration::from_millis(200);
 /// What the last line of a probe ends with.
 const OVER: &str = "the probe is over";
-/// What a line that tells the user's status has in front of it.
+/// Prefix of a status line.
 const USER: &str = "the user is: ";
 /// The statuses that make the command fail.
 const FAILURES: [&str; 3] = ["Access denied", "Error", "Not Found"];
@@ -50,7 +50,7 @@ enum What {
     },
 }
 
-/// Whom the probe is about, where, and as whom.
+/// Target, server and credentials of the probe.
 #[derive(Debug, Args)]
 struct TargetArguments {
     /// The address at the other server: sip:123@pbx.example.com.
@@ -59,7 +59,7 @@ struct TargetArguments {
     /// The other server's address and port; UDP [default: the host of the URI, if that is an address]
     #[arg(long = "server", id = "peer", value_name = "ADDRESS")]
     peer: Option<String>,
-    /// The user name that answers a challenge of the server.
+    /// User name for digest authentication.
     #[arg(long)]
     user: Option<String>,
     /// A file with the password, on its first line.

@@ -24,7 +24,7 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
     };
     match request.send(&socket, format) {
         Ok(response) if response.status == 200 => {
-            // A reader behind a pipe may stop before the end (`| head`); that is no fault.
+            // Standard output may be a pipe whose reader has exited (`| head`); that is no fault.
             let _ = io::stdout().write_all(response.body.as_bytes());
             ExitCode::SUCCESS
         }
@@ -39,9 +39,8 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
     }
 }
 
-/// The control socket: the one given; else the one in the configuration, which is the file given,
-/// named by the environment, or in the usual place; else the default. A configuration with faults
-/// still tells where its server is.
+/// The control socket: --socket; else from the configuration (--config, $LAMPLIGHTER_CONFIG or the
+/// default path); else the default. A configuration with errors can still provide it.
 pub(super) fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
     if let Some(socket) = &server.socket {
         return Ok(socket.clone());

@@ -102,7 +102,7 @@ pub(super) fn limits(plan: &Plan) -> Limits {
     }
 }
 
-/// How many connections there may be, as the sockets' room says it.
+/// How many connections there may be, converted to the net module's type.
 pub(super) fn crowd_limits(connections: Connections) -> ConnectionLimits {
     ConnectionLimits {
         connections_max: connections.max,
@@ -110,8 +110,8 @@ pub(super) fn crowd_limits(connections: Connections) -> ConnectionLimits {
     }
 }
 
-/// Reads the file anew; every fault of it is an error. The notes repeat each time which sections
-/// wait for a restart.
+/// Reads the file anew; every fault of it is an error. The warnings list every section that still
+/// needs a restart.
 fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
     let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;
     let waits = |section| format!("{section} has changed: restart to apply it");

@@ -10,7 +10,7 @@ use std::{fmt, fs, io};
 /// A configuration text and the name it goes by.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    /// What complaints call it: the path.
+    /// Name shown in error messages: the path.
     pub name: String,
     /// The text.
     pub text: String,
@@ -48,7 +48,7 @@ impl Source {
         Ok(Self { name, text })
     }
 
-    /// The folder that relative paths in the file start from: its own.
+    /// The directory of the file; relative paths are resolved against it.
     #[must_use]
     pub fn folder(&self) -> &Path {
         let parent = Path::new(&self.name).parent();
@@ -129,7 +129,7 @@ impl std::error::Error for Complaints {}
 pub(super) struct Complainer<'a> {
     source: &'a Source,
     complaints: Vec<Complaint>,
-    /// Begin and end of what could not be read; something else was put into its place.
+    /// Spans of values that could not be read and were replaced by a placeholder.
     misread: HashSet<(usize, usize)>,
     /// Lines that are not TOML.
     distrusted: HashSet<usize>,
@@ -170,13 +170,13 @@ impl<'a> Complainer<'a> {
         self.misread.insert((place.start, place.end));
     }
 
-    /// Something that is not in the table of which `place` is the header.
+    /// A key missing from the table whose header is at `place`.
     pub(super) fn missing(&mut self, place: Range<usize>, what: String, remedy: &str) {
         self.misread.insert((place.start, place.end));
         self.push(place, what, remedy.to_owned());
     }
 
-    /// A line that is not TOML: whatever else seems wrong with it is a consequence.
+    /// A line with a syntax error; no further errors are reported for it.
     pub(super) fn distrust(&mut self, place: Range<usize>, what: String, remedy: &str) {
         let line = self.line_of(&place);
         if self.distrusted.insert(line) {
@@ -194,7 +194,7 @@ impl<'a> Complainer<'a> {
             || !place.is_empty() && self.distrusted.contains(&self.line_of(place))
     }
 
-    /// Whether anything within a place was.
+    /// Whether any value inside this span was replaced.
     pub(super) fn is_misread_within(&self, place: &Range<usize>) -> bool {
         let is_within = |(start, end): &(usize, usize)| place.start <= *start && *end <= place.end;
         self.misread.iter().any(is_within)
@@ -205,7 +205,7 @@ impl<'a> Complainer<'a> {
         self.complaints.push(Complaint { line, what, remedy });
     }
 
-    /// A remark about a place that is no fault: `FILE:LINE: what`.
+    /// A warning about a place in the file: `FILE:LINE: what`.
     pub(super) fn note(&self, place: &Range<usize>, what: &str) -> String {
         format!("{}:{}: {what}", self.source.name, self.line_of(place))
     }
@@ -215,7 +215,7 @@ impl<'a> Complainer<'a> {
         self.source.line_of(place.start)
     }
 
-    /// Whether nothing is wrong.
+    /// Ok if no error was found.
     pub(super) fn verdict(mut self) -> Result<(), Complaints> {
         if self.complaints.is_empty() {
             return Ok(());

@@ -1,6 +1,6 @@
 //! What the configuration must fit: the CPUs that this process may run on.
 //!
-//! Read from `/proc`, which has the mask of `sched_getaffinity` and needs no foreign call.
+//! Read from `/proc`, which has the mask of `sched_getaffinity` and needs no FFI call.
 
 use std::io::Read;
 use std::{fs, io};

@@ -6,7 +6,7 @@
 //! with its place, what is wrong and what to do ([`Complaints`]).
 //! `default.toml`, shipped beside this file, is the manual.
 //!
-//! Not here: what a key does. The rooms own their options; this room only fills them.
+//! What a key does is documented with the module that owns the option.
 
 mod complaint;
 mod cores;
@@ -36,7 +36,7 @@ use crate::config::complaint::Complainer;
 /// The shipped default configuration, with every key explained.
 pub const DEFAULT_FILE: &str = include_str!("default.toml");
 
-/// A file that was read, found in order and converted.
+/// A valid configuration, converted.
 #[derive(Debug)]
 pub struct Loaded {
     /// The keys as they stand in the file.

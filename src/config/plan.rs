@@ -17,7 +17,7 @@ use crate::shard::{Options, ShardId};
 pub struct Connections {
     /// In all.
     pub max: usize,
-    /// Of one address.
+    /// Per remote address.
     pub per_address_max: usize,
 }
 
@@ -38,13 +38,13 @@ pub struct Plan {
     pub http_listen: Vec<SocketAddr>,
     /// The socket of the operator's commands.
     pub control_socket: PathBuf,
-    /// The options of every shard but for `id` and `local_addresses`, which the runtime knows.
+    /// The options of every shard except `id` and `local_addresses`, which the runtime knows.
     pub options: Options,
     /// How many connections there may be for SIP, on each shard.
     pub sip_connections: Connections,
     /// How many connections there may be for HTTP.
     pub http_connections: Connections,
-    /// How long a SIP connection may wait.
+    /// How long a SIP connection may be idle.
     pub idle_connection: Duration,
     /// Domains and accounts.
     pub directory: Directory,

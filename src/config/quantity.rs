@@ -70,7 +70,7 @@ impl Quantity for Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Octets(pub usize);
 
-/// Units and their octets; the decimal ones mean what they say.
+/// Units; kB and MB are decimal.
 const UNITS: [(&str, usize); 7] = [
     ("b", 1),
     ("kib", 1 << 10),

@@ -107,7 +107,7 @@ keys! {
     pub struct Sip in "[sip]" {
         /// User-Agent and Server.
         pub product: Spanned<String> = unplaced("Lamplighter".to_owned());
-        /// Where SIP is spoken.
+        /// Where SIP is served.
         pub listen: Spanned<Vec<SipListen>> = unplaced(SipListen::defaults());
     }
 }
@@ -164,9 +164,9 @@ keys! {
 keys! {
     /// `[notify]`: the pace of NOTIFYs to one phone.
     pub struct Notify in "[notify]" {
-        /// A second, in the long run; 0 for no limit.
+        /// NOTIFYs per second on average; 0 for no limit.
         pub rate: u32 = 10;
-        /// At once, before the rate holds.
+        /// The burst.
         pub burst: u32 = 100, in 1..=1_000_000;
     }
 }
@@ -177,12 +177,12 @@ keys! {
         /// Life of a nonce.
         pub nonce_life: Interval = Interval::from_secs(7200),
             in Interval::from_secs(30)..=Interval::from_days(7);
-        /// Whether credentials without qop are taken.
+        /// Whether credentials without qop are accepted.
         pub allow_rfc2069: bool = false;
     }
 }
 
-/// What a number of 32 bits counts.
+/// Maximum of a 32-bit counter.
 const COUNT_MAX: usize = u32::MAX as usize;
 
 keys! {
@@ -273,8 +273,8 @@ impl Config {
         self.node.data_dir.get_ref()
     }
 
-    /// The sections in which `new` differs and that only a restart can apply: all but domains and
-    /// what is of them, and profiles.
+    /// The sections in which `new` differs and that only a restart can apply: all except domains
+    /// with their accounts, groups, lists and policies, and profiles.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let sections = [

@@ -1,4 +1,4 @@
-//! The configuration from the outside: what is taken, what is refused, and with which words.
+//! The configuration from the outside: what is accepted or rejected, with which messages.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ fn complaints(text: &str) -> Vec<String> {
     complaints.to_string().lines().map(str::to_owned).collect()
 }
 
-/// That these are all its faults: each by its line, and how its text begins.
+/// Asserts that exactly these errors are reported, by line and message prefix.
 fn complains(text: &str, expected: &[(u32, &str)]) {
     let found = complaints(text);
     for (line, what) in expected {
@@ -62,7 +62,7 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(Config::parse(&source("")).unwrap(), Config::default());
 }
 
-/// One truth: what the shard thinks right is what an empty file gives.
+/// An empty file gives the shard's own defaults.
 #[test]
 fn the_defaults_are_the_shards_own() {
     let options = plan("").options;
@@ -95,7 +95,7 @@ fn the_shipped_file_explains_every_key() {
     }
 }
 
-/// What a change of a table takes stands above its header.
+/// The comment above each header says whether a reload or restart is needed.
 #[test]
 fn the_shipped_file_says_what_a_reload_applies() {
     let default = Config::default();

@@ -36,7 +36,7 @@ pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -
     parsed
 }
 
-/// A name or number that can be shown; complains if it cannot.
+/// A displayable name or number; reports an error otherwise.
 pub(super) fn phrase(
     text: &Spanned<String>,
     key: &str,
@@ -65,8 +65,8 @@ pub(super) fn is_phrase(text: &str) -> bool {
     !text.is_empty() && !text.chars().any(char::is_control) && text.len() <= 256
 }
 
-/// Whether a text can be the user part of an address of record, unescaped. No request of a phone has an
-/// `@`, a space or a scheme in it.
+/// Whether a text can be the user part of an address of record, unescaped. The user part in a
+/// phone's request contains no @, space or scheme.
 pub(super) fn is_user(text: &str) -> bool {
     let is_strange = |letter: char| letter == '@' || letter.is_whitespace();
     is_phrase(text) && !text.contains(is_strange) && !text.starts_with("sip:")

@@ -32,7 +32,7 @@ pub struct WatcherIdentity<'a> {
     pub aor: Option<&'a Aor>,
     /// Whether the request came from a trusted address, which vouches for the identity.
     pub is_trusted_peer: bool,
-    /// Whether the identity is authenticated or believed.
+    /// Whether the identity is authenticated or asserted by a trusted peer.
     pub is_authenticated: bool,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | address | members |
 //! |---|---|
-//! | `sip:<list>@domain` | as stored; lists of the same domain among them are unfolded |
+//! | `sip:<list>@domain` | as stored; lists of the same domain among them are expanded |
 //! | `sip:<group>@domain` | the members of the group |
 //! | `sip:orbits@domain` | all park orbits of the domain |
 //! | `sip:parked@domain` | the orbits in which a call is parked |
@@ -318,8 +318,7 @@ impl Directory {
         Ok(new)
     }
 
-    /// This directory with a member added to a list at `position`, from 0; at the end if None or
-    /// too high.
+    /// This directory with a member added to a list at `position`, from 0; or out of range.
     ///
     /// # Errors
     /// Those of [`Directory::member`] and [`Directory::with_list`]; [`ListFault::NoList`],

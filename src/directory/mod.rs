@@ -1,4 +1,4 @@
-//! The directory: what the configuration says of domains, accounts, groups, lists, policies and
+//! The directory: what the configuration says about domains, accounts, groups, lists, policies and
 //! device profiles.
 //!
 //! - [`Directory::domain`], [`Directory::account`], [`Directory::exists`]: which users exist.
@@ -7,7 +7,7 @@
 //! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //!
-//! Immutable while in force, shared by all shards, replaced as a whole. Build it in order: domains
+//! Immutable once active, shared by all shards, replaced as a whole. Build it in order: domains
 //! first, then what belongs to them. An edit makes a new directory that shares all unchanged parts,
 //! so that editing one list of a hundred thousand accounts copies no account.
 //!
@@ -86,7 +86,7 @@ pub struct Domain {
     pub voicemail_pilots: Vec<Box<str>>,
     /// Detail of a call that watchers of the same domain see (W:B3.12).
     pub privacy: Privacy,
-    /// What watchers of other domains get if no rule matches.
+    /// Default handling of watchers from other domains.
     pub default_handling: Handling,
     /// The composition style of its presentities.
     pub composition: Style,
@@ -201,7 +201,7 @@ pub struct Directory {
     users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     profiles: Arc<Profiles>,
-    /// The composition rules of presentities of no domain of ours.
+    /// The composition rules of unknown domains.
     stranger: Arc<Rules>,
 }
 

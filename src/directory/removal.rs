@@ -1,4 +1,4 @@
-//! What a new directory would delete from the one in force.
+//! What a new directory would delete from the current one.
 
 use std::fmt;
 

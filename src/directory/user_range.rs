@@ -43,7 +43,7 @@ pub enum RangeFault {
 
 impl UserRange {
     /// Parses `700-709`. Both ends have the same prefix and end in digits. Any other text is a
-    /// single user, also if it has hyphens.
+    /// single user, even if it has hyphens.
     ///
     /// # Errors
     /// See [`RangeFault`].

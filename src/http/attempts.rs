@@ -51,8 +51,7 @@ impl Attempts {
         }
     }
 
-    /// Begins an attempt of `peer` to authenticate as `user` of `realm`; its outcome is for
-    /// [`Self::judged`]. None when the address is exempt.
+    /// Starts an attempt; report its outcome to `Self::judged`. None when the address is exempt.
     ///
     /// # Errors
     /// [`LockedOut`] when the password must not be checked.
@@ -79,7 +78,7 @@ impl Attempts {
         Ok(Some(attempt))
     }
 
-    /// Takes note of whether the password was right.
+    /// Records whether the password was correct.
     pub(crate) fn judged(
         &self,
         attempt: Option<&Attempt>,

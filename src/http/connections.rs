@@ -2,9 +2,9 @@
 //! take.
 //!
 //! A connection has one deadline. It is set when the connection begins, when a request's head is
-//! complete and when the response is ready, and never by octets trickling in: a client that sends
-//! an octet now and then is cut off all the same (W:E2.8). When few connections are left, in all or
-//! for the peer, each of these steps may take only seconds.
+//! complete and when the response is ready. Partial data does not extend it: a client that sends an
+//! octet now and then is still disconnected (W:E2.8). When connections run low, in total or
+//! for the peer, the deadlines shrink to a few seconds.
 //!
 //! Beyond the limits a few spare connections are accepted, for health and metrics alone: a client
 //! that holds all the others must not make the server look dead. When the spare ones are in use
@@ -27,7 +27,7 @@ use crate::net::connection_limits::{ConnectionCount, ConnectionLimits};
 pub const SPARE_CONNECTIONS: usize = 16;
 /// From the beginning of a connection to the end of its first request's head.
 const FIRST_HEAD_TIME: Duration = Duration::from_secs(10);
-/// The longest wait while room is short.
+/// Deadline while connections are nearly exhausted.
 const SHORT_TIME: Duration = Duration::from_secs(3);
 
 /// All connections of an endpoint.
@@ -94,7 +94,7 @@ impl Connections {
         }
     }
 
-    /// Ends connections that have waited too long, where few are left for them.
+    /// Closes idle connections when connections are nearly exhausted.
     pub(crate) fn end_waiting(&self, now: Instant, is_trusted: impl Fn(IpAddr) -> bool) {
         let count = self.count.borrow();
         for (_, visit) in &*self.visits.borrow() {
@@ -155,7 +155,7 @@ impl Visit {
         }
     }
 
-    /// Whether it is served health and metrics alone.
+    /// Whether it is served only health and metrics.
     pub(crate) fn is_spare(&self) -> bool {
         self.is_spare
     }

@@ -1,12 +1,12 @@
-//! The directory in force. Changes are made one at a time, and each is handed to the shards before
-//! the next is made, so that every shard ends with the directory that is in force.
+//! The current directory. Changes are serialised and sent to all shards in order, so that every
+//! shard ends up with the latest.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::directory::Directory;
 
 /// Domains, accounts and lists as all cores see them; replaced as a whole when the configuration is
-/// read again or the operator edits it. Clones are handles of the same.
+/// read again or the operator edits it. Clones share the same state.
 #[derive(Clone, Debug)]
 pub struct SharedDirectory(Arc<Shared>);
 
@@ -34,8 +34,8 @@ impl SharedDirectory {
         Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts what `edit` makes of the one in force in its place. `tell` must have handed it to every
-    /// shard when it returns; it need not wait for their replies.
+    /// Replaces the current directory with the result of `edit`. `tell` must have sent it to every
+    /// shard before returning, but need not wait for replies.
     ///
     /// # Errors
     /// Those of `edit`: then nothing is changed, and `tell` is not called.
@@ -51,7 +51,7 @@ impl SharedDirectory {
         Ok(tell(&edited))
     }
 
-    /// Has `tell` hand the one in force to shards that did not take it.
+    /// Sends the current directory again to shards that missed it.
     pub fn repeat<T>(&self, tell: impl FnOnce(&Arc<Directory>) -> T) -> T {
         let _turn = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
         tell(&self.current())

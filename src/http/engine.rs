@@ -1,4 +1,5 @@
-//! What this room needs of the engine: a way to give a shard a command and to get its reply.
+//! The interface of the engine that this module uses: a way to give a shard a command and to get
+//! its reply.
 
 use std::future::Future;
 
@@ -10,14 +11,15 @@ pub trait Engine: Clone + 'static {
     fn shards(&self) -> u16;
 
     /// Gives a shard a command before it returns; the future waits for the reply. Commands of one
-    /// caller therefore arrive in the order of its calls, whenever it polls the futures.
+    /// caller therefore arrive in the order of its calls, regardless of when the futures are
+    /// polled.
     fn ask(
         &self,
         shard: ShardId,
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>>;
 
-    /// Has the configuration read again, and waits for the result.
+    /// Reloads the configuration and waits for the result.
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;
 
     /// Whether the node takes new work: every shard runs and the node is not draining.

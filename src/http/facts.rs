@@ -11,7 +11,7 @@ use crate::sip::Transport;
 /// What does not change after the start.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// Where SIP is listened on, as bound.
+    /// Bound SIP listeners.
     pub sip: Vec<(Transport, SocketAddr)>,
     /// Where HTTP is listened on, as bound.
     pub http: Vec<SocketAddr>,
@@ -30,8 +30,8 @@ impl Facts {
         sip.chain(http).collect::<Vec<_>>().join(", ")
     }
 
-    /// The flow from a UDP listener to another server: from the listener that is bound to the address
-    /// the kernel routes there from, or to any address. None if there is no such listener.
+    /// The flow to another server: from the UDP listener bound to the source address the kernel
+    /// would choose for it, or bound to the wildcard. None if there is no such listener.
     pub(crate) fn flow_to(&self, peer: SocketAddr) -> Option<Flow> {
         let source = source_address::towards(peer).ok()?;
         let is_right = |(_, (transport, bound)): &(u16, &(Transport, SocketAddr))| {

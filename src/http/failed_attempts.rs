@@ -1,7 +1,7 @@
 //! Failed authentication at `call_state.htm`, for `lamplighter refusals`.
 //!
-//! A table of fixed size, in which the failure seen least recently makes room for a new one. All
-//! attempts of an address that is locked out share one row.
+//! A table of fixed size: the least recently seen failure is evicted. All attempts of an address
+//! that is locked out share one row.
 
 use std::net::IpAddr;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use hyper::StatusCode;
 
 /// Failures listed.
 const FAILURES_MAX: usize = 256;
-/// Characters kept of what a client says.
+/// Maximum characters kept of a client-supplied string.
 const TEXT_CHARACTERS_MAX: usize = 256;
 
 /// Failures of one address and, unless it is locked out, of one user.
@@ -89,7 +89,7 @@ mod tests {
 
     use super::*;
 
-    /// The address is the last of its octets.
+    /// `host` is the last octet of the address.
     fn note(failures: &mut FailedAttempts, host: u8, user: &str, status: StatusCode, at: Instant) {
         let peer = Ipv4Addr::new(10, 0, 0, host).into();
         failures.note(peer, "abc.com", user, status, at);

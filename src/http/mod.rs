@@ -6,14 +6,14 @@
 //!                                       ▲                                               │
 //!                                       └── answer: a value, rendered as text or JSON ◄─┘
 //! ```
-//! A new page is a row in `routes` and a handler beside its like; if it answers with something new,
-//! also a value in `answer`.
+//! To add an endpoint, add a row to `routes` and a handler next to similar ones; for a new kind of
+//! result, also add a type to `answer`.
 //!
 //! Guarantees: query strings, passwords and called numbers reach no log and no public response;
 //! nothing a client does holds a connection longer than the times in `server::connection`;
 //! connections, heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
 //!
-//! Is not: TLS, which a proxy before it does; a way into the shards other than [`Engine`].
+//! It does not do TLS (use a proxy), and it reaches the shards only through `Engine`.
 
 mod answer;
 mod attempts;
@@ -65,15 +65,14 @@ pub struct HttpPlan<E> {
     pub directory: SharedDirectory,
     /// Where the node listens, and since when.
     pub facts: Facts,
-    /// How often a password may be wrong, and which addresses are exempt.
+    /// Lockout limits and exempt addresses.
     pub shield: OverloadOptions,
-    /// The number of the first call that is reported here: random, so that the ids of calls differ
-    /// from those that the process before gave.
+    /// Start of the call-id counter; random, so that ids do not collide with those of the previous
+    /// process.
     pub first_call_number: u64,
 }
 
-/// Serves until it is dropped (at once done when there is no socket). Must be called on a glommio
-/// executor.
+/// Serves until it is dropped; returns at once if there is no socket. Must be called on a glommio executor.
 pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
     let site = Rc::new(Site {
         public: Connections::new(plan.connections),

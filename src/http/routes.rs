@@ -1,6 +1,6 @@
 //! Every page there is: its method, its path, who may ask for it, and what answers.
 //!
-//! To add one, write its handler in the room it belongs to and give it a row in [`Route::TABLE`].
+//! To add one, write its handler in the module it belongs to and give it a row in [`Route::TABLE`].
 //! That is all: 404, 405 with `Allow`, OPTIONS and HEAD follow from the table (`server::dispatch`).
 
 use std::net::IpAddr;
@@ -33,7 +33,8 @@ pub(crate) struct Route<E: 'static> {
 pub(crate) enum RouteMethod {
     /// GET, and HEAD for the head of the same response.
     Read,
-    /// GET of a page that changes something: HEAD, with which clients only look, is not allowed.
+    /// GET of a page that changes something: HEAD is not allowed, because the request changes
+    /// state.
     Get,
     /// POST
     Post,
@@ -45,7 +46,7 @@ pub(crate) enum Who {
     /// Any client of the public sockets, on a spare connection too: a client that holds all the
     /// others must not make the server look dead.
     Anybody,
-    /// A user of ours, at the public sockets: the handler checks name and password.
+    /// An account, at the public sockets: the handler checks name and password.
     Account,
     /// A process that may open the control socket.
     Operator,
@@ -53,15 +54,15 @@ pub(crate) enum Who {
 
 /// What answers.
 pub(crate) enum Handler<E: 'static> {
-    /// Reads the request by itself.
+    /// Gets the raw request.
     Raw(for<'s> fn(Request<Incoming>, IpAddr, &'s Site<E>) -> LocalBoxFuture<'s, Response>),
-    /// Is given the fields it knows, and answers with a value.
+    /// Gets the parsed fields and returns a value.
     Page(Page<E>),
 }
 
 /// A page of the operator.
 pub(crate) struct Page<E: 'static> {
-    /// The fields it knows; `wide` asks for an answer as wide as it gets.
+    /// The fields it knows; `wide` requests unlimited table width.
     pub(crate) fields: &'static [&'static str],
     pub(crate) body: BodyKind,
     pub(crate) handler: PageHandler<E>,
@@ -77,7 +78,7 @@ macro_rules! page {
     };
 }
 
-/// What is said of an address, as the handler of a page.
+/// Makes a handler from a function that parses a state update.
 macro_rules! say {
     ($update:path) => {
         |form, site| Box::pin(say::say(form, site, $update))
@@ -85,7 +86,7 @@ macro_rules! say {
 }
 
 impl<E: Engine> Route<E> {
-    /// All of them; the one that is asked for most comes first.
+    /// All of them; most frequently used first.
     pub(crate) const TABLE: &'static [Self] = &[
         Self {
             method: RouteMethod::Get,
@@ -266,7 +267,7 @@ impl RouteMethod {
 }
 
 impl Who {
-    /// Whether he comes in there.
+    /// Whether this audience is served at `endpoint`.
     pub(crate) const fn is_served_at(self, endpoint: Endpoint) -> bool {
         match self {
             Self::Anybody | Self::Account => matches!(endpoint, Endpoint::Public),

@@ -13,7 +13,7 @@ use crate::http::facts::Facts;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 
-/// Where a connection comes in.
+/// The endpoint at which a connection arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     /// The TCP listeners.
@@ -62,8 +62,8 @@ impl<E> Site<E> {
 }
 
 impl<E: Engine> Site<E> {
-    /// Gives every shard the same command, one after the other. Returns what they found, in their
-    /// order, and the shards that did not answer. `pick` takes what was found out of a reply.
+    /// Gives every shard the same command, one after the other. Returns their results in shard
+    /// order and the shards that did not reply. `pick` extracts the result from a reply.
     pub(crate) async fn ask_all<T>(
         &self,
         command: impl Fn() -> Command,

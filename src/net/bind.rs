@@ -1,9 +1,10 @@
-//! Binding: one socket per shard on the same address, refused when another process has it.
+//! Binds one socket per shard to the same address; fails if another process already uses it.
 //!
-//! The sockets of a listener share their port (SO_REUSEPORT), and the kernel deals peers out to
-//! them by 4-tuple. That option would also let a second daemon of the same user join in silently
-//! and take half the phones; so the port is first bound without it, which fails when it is taken.
-//! All sockets are bound before any core starts: the kernel's dealing changes when the group does.
+//! The sockets of a listener share their port (SO_REUSEPORT), and the kernel distributes peers
+//! among them by 4-tuple. That option would also let a second daemon of the same user join in
+//! silently and take half the phones; so the port is first bound without it, which fails when it is
+//! taken. All sockets are bound before any core starts: the distribution changes whenever a socket
+//! joins or leaves the group.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
@@ -14,12 +15,12 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use crate::net::kernel_options;
 
-/// Octets wanted in each socket's buffers: a burst of tens of thousands of datagrams must wait
-/// there for a turn, not be lost.
+/// Octets wanted in each socket's buffers: a burst of tens of thousands of datagrams must be
+/// buffered there until the next turn.
 const DATAGRAM_BUFFER_OCTETS: usize = 8 * 1024 * 1024;
-/// Connections the kernel completes for us before we accept them.
+/// The backlog of `listen`: connections that the kernel completes before we accept them.
 const ACCEPT_BACKLOG: i32 = 4096;
-/// How long a killed predecessor may take to leave its ports.
+/// How long to wait for a killed predecessor to release its ports.
 const PREDECESSOR_PATIENCE: Duration = Duration::from_millis(300);
 /// How often the port is tried meanwhile.
 const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
@@ -34,7 +35,7 @@ pub struct BindError {
     pub transport: &'static str,
     /// The address as configured.
     pub address: SocketAddr,
-    /// What the kernel said.
+    /// The OS error.
     pub reason: io::Error,
 }
 
@@ -79,14 +80,14 @@ pub fn http(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Makes a listening stream socket, TCP or Unix, acceptable on the executor that runs now. The
-/// executor's listener does not mind the address family unless it is asked for addresses.
+/// Makes a listening stream socket, TCP or Unix, acceptable on the executor that runs now.
+/// glommio's listener works with any address family as long as its address is not queried.
 ///
 /// # Errors
 /// The descriptor cannot be made blocking.
 pub fn accept_on_executor(socket: impl Into<OwnedFd>) -> io::Result<glommio::net::TcpListener> {
     // With a descriptor that does not block, io_uring's accept would return at once instead of
-    // waiting. The mode belongs to the open socket, whatever type holds it.
+    // waiting. O_NONBLOCK is a property of the open file description.
     let socket = TcpListener::from(socket.into());
     socket.set_nonblocking(false)?;
     let descriptor = socket.into_raw_fd();
@@ -125,8 +126,9 @@ fn group<S>(
     }
 }
 
-/// A killed process frees its ports a moment after its end: the kernel closes in the background
-/// what its rings still waited for. So a port that is taken is tried again for a while.
+/// A killed process frees its ports a moment after its end: the kernel closes files still
+/// referenced by its io_uring in the background. So a port that is taken is tried again for a
+/// while.
 fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
     let deadline = Instant::now() + PREDECESSOR_PATIENCE;
     loop {
@@ -142,8 +144,8 @@ fn bind_patiently<S>(bind: impl Fn() -> io::Result<S>) -> io::Result<S> {
 fn open(address: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
-        // One family per listener: a peer's address has one spelling, and 0.0.0.0 and [::] can be
-        // listened on side by side.
+        // One family per listener: each peer address has a single representation, and 0.0.0.0 and
+        // [::] can be listened on side by side.
         socket.set_only_v6(true)?;
     }
     Ok(socket)
@@ -166,8 +168,8 @@ fn bind_udp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 
 fn bind_tcp(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = open(address, Type::STREAM, Protocol::TCP)?;
-    // Connections of an earlier process that linger in TIME_WAIT are no obstacle; a socket that
-    // listens still is.
+    // Connections of an earlier process that linger in TIME_WAIT do not prevent binding; a
+    // listening socket still does.
     socket.set_reuse_address(true)?;
     if shared {
         socket.set_reuse_port(true)?;

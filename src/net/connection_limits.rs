@@ -1,7 +1,8 @@
 //! Counts connections in all and per address, against a limit for each.
 //!
-//! One host of an IPv6 network chooses among 2^64 addresses, so IPv6 is counted by /64. A peer that
-//! a domain trusts (an SBC with a connection for each phone) counts only against the limit for all.
+//! One host of an IPv6 network can choose among 2^64 addresses, so IPv6 is counted by /64. A peer
+//! that a domain trusts (an SBC with a connection for each phone) counts only against the limit for
+//! all.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -41,8 +42,8 @@ impl ConnectionCount {
             && (self.of(peer) < self.limits.per_address_max || is_trusted(peer))
     }
 
-    /// Whether room is so short, in all or for that peer, that the peer's idle connections have to
-    /// be closed: more than seven of eight places are taken.
+    /// Whether more than 7/8 of the connections are in use, in total or for this peer, so that idle
+    /// ones must be closed early.
     pub fn is_short(&self, peer: IpAddr, is_trusted: impl FnOnce(IpAddr) -> bool) -> bool {
         let is_short = |taken: usize, max: usize| taken > max - max / 8;
         is_short(self.open, self.limits.connections_max)

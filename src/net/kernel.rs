@@ -1,5 +1,5 @@
-//! Questions to the kernel at boot: whether io_uring is permitted, how many files may be open,
-//! random octets.
+//! Kernel queries at startup: whether io_uring is permitted, how many files may be open, random
+//! octets.
 
 use std::io::Read;
 use std::mem::MaybeUninit;
@@ -66,9 +66,9 @@ pub fn raise_open_files_limit() -> Option<u64> {
     Some(if raised { limit.hard } else { limit.soft })
 }
 
-/// Asks for small pages from now on. The allocator asks for huge ones, and a turn that touches a new
-/// one may have to wait while the kernel makes one free: up to 60 ms where 100,000 phones
-/// subscribed, less than 2 without. On a kernel without huge pages this does nothing.
+/// Asks for small pages from now on. The allocator asks for huge ones, and a turn that touches a
+/// new huge page may stall while the kernel frees one: up to 60 ms when 100,000 phones subscribed,
+/// under 2 ms without huge pages. On a kernel without huge pages this does nothing.
 #[allow(unsafe_code, reason = "prctl has no safe wrapper here")]
 pub fn decline_huge_pages() {
     let [yes, unused]: [libc::c_ulong; 2] = [1, 0];

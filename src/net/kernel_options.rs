@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use socket2::Socket;
 
 /// Asks for larger buffers: beyond the system's limit if permitted (CAP_NET_ADMIN), otherwise up to
-/// it. Smaller buffers are no error: a burst loses datagrams sooner, which is counted. They are
-/// logged once.
+/// it. Smaller buffers are no error: bursts lose datagrams sooner (counted); a warning is logged
+/// once.
 pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
     let forced = i32::try_from(octets).unwrap_or(i32::MAX);
     if set(
@@ -42,13 +42,13 @@ pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
     }
 }
 
-/// From now on every datagram carries the count of those that the kernel dropped for want of room.
+/// Enables SO_RXQ_OVFL: each datagram carries the kernel's drop count.
 pub(crate) fn report_lost_datagrams(socket: BorrowedFd<'_>) -> io::Result<()> {
     set(socket, libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)
 }
 
-/// From now on a train of datagrams that a peer sent in a piece arrives in a piece (UDP GRO). A
-/// kernel before 5.0 delivers them one by one.
+/// Enables UDP GRO: datagrams that a peer sent as one batch arrive as one batch. A kernel before
+/// 5.0 delivers them one by one.
 pub(crate) fn receive_trains(socket: BorrowedFd<'_>) {
     let _ = set(socket, libc::SOL_UDP, libc::UDP_GRO, 1);
 }

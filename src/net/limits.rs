@@ -10,21 +10,21 @@ pub struct Limits {
     /// Octets of datagrams waiting for room in a socket's send buffer; more are dropped and
     /// counted, the peer's timers recover.
     pub stalled_octets_max: usize,
-    /// Octets of the longest datagram that may leave together with others to its destination;
-    /// longer ones leave one by one, as all do if this is 0.
+    /// Largest datagram that may be batched with others to the same destination (UDP GSO); 0
+    /// disables batching.
     pub segment_octets_max: usize,
     /// Stream connections of one shard.
     pub connections: ConnectionLimits,
-    /// A stream that carried no message for so long is closed, unless a subscription, a publication
-    /// or a registration came by it that still lives.
+    /// Idle timeout of a stream, unless a live subscription, publication or registration was
+    /// received on it.
     pub idle_timeout: Duration,
     /// `idle_timeout` while room is short.
     pub idle_timeout_short: Duration,
     /// Octets waiting for a peer that does not read; beyond it the connection is closed. More than
     /// the longest NOTIFY of a list.
     pub outbound_octets_max: usize,
-    /// The first message of a stream must be complete after this, and later ones so long after they
-    /// began, or the connection is closed (W:E2.8).
+    /// Timeout for the first complete message after connecting, and for each later message after
+    /// its first octet, or the connection is closed (W:E2.8).
     pub message_timeout: Duration,
     /// Octets of start line and headers on a stream; beyond it the connection is closed (RFC 3261
     /// §18.3).

@@ -30,12 +30,12 @@ pub enum ListenerSocket {
 pub enum Port {
     /// Messages come in datagrams.
     Datagram(DatagramPort),
-    /// Messages come by the connections that are accepted.
+    /// Messages arrive on accepted connections.
     Stream(Box<dyn StreamListener>),
 }
 
-/// Binds `count` sockets to one address. Port 0 takes a free one for all. Gives the address as
-/// bound.
+/// Binds `count` sockets to one address. Port 0 takes a free one for all. Returns the bound
+/// address.
 pub fn bind(
     transport: Transport,
     address: SocketAddr,
@@ -61,7 +61,7 @@ pub fn bind(
 }
 
 impl ListenerSocket {
-    /// The descriptor, if datagrams wake the shard by it.
+    /// The descriptor to poll, for datagram sockets.
     #[must_use]
     pub fn datagram_descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {

@@ -1,5 +1,5 @@
-//! The sockets of a shard: datagrams in batches, stream connections, and what the kernel must be
-//! asked by hand.
+//! The sockets of a shard: datagrams in batches, stream connections, and kernel calls without a
+//! safe wrapper.
 //!
 //! - [`datagram`]: SIP over UDP. A kind of socket is one file there.
 //! - [`stream`]: SIP over connections. A stream transport is one file there.

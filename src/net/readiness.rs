@@ -1,4 +1,5 @@
-//! Lets the thread itself wait for sockets and for a bell, beside the executor.
+//! Lets the thread block in epoll for sockets or a wake-up from another thread, bypassing the
+//! executor.
 //!
 //! One `epoll_wait` costs a fraction of what it costs the executor to fall asleep and to wake. It is
 //! for short waits only: meanwhile no task of the executor runs. A completion in the executor's

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// The local address that the kernel routes to `peer` from. Sends nothing.
+/// The source address the kernel would use towards `peer`. Sends nothing.
 ///
 /// # Errors
 /// There is no route to the peer.

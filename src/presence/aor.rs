@@ -37,7 +37,7 @@ impl Aor {
         self.0.rsplit_once('@').map_or(&*self.0, |(user, _)| user)
     }
 
-    /// The part behind the last `@`.
+    /// The part after the last `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)

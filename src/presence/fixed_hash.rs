@@ -32,7 +32,7 @@ pub(crate) fn fnv1a_of_parts(parts: &[&[u8]]) -> u64 {
 pub(crate) struct SipHash13(SipHasher13);
 
 impl SipHash13 {
-    /// A hash that has taken nothing yet.
+    /// An empty hash.
     pub(crate) fn new() -> Self {
         Self(SipHasher13::new())
     }
@@ -44,8 +44,8 @@ impl SipHash13 {
         hash.finish()
     }
 
-    /// Takes a field of any length: its length, then its octets, so that no octet can move from one
-    /// field to the next.
+    /// Takes a field of any length: its length, then its octets, so that field boundaries are
+    /// unambiguous.
     pub(crate) fn field(&mut self, octets: &[u8]) {
         self.number(octets.len() as u64);
         self.raw(octets);

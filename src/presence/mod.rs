@@ -1,10 +1,10 @@
-//! The domain: who is watched, what the sources say, what it adds up to, and how that reads as a
-//! document.
+//! The domain: presentities, the contributions of their sources, the composed state, and its
+//! documents.
 //!
 //! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
 //! [`document`].
 //!
-//! # Rooms, each using only those above it
+//! # Modules, each depending only on those above it
 //! - [`aor`]: the key of a presentity. `fixed_hash`: hashes that are equal in every process.
 //! - [`event`]: the packages, how long a subscription lasts and why it ends, watchers, lists.
 //! - [`policy`]: who may see what.
@@ -12,8 +12,8 @@
 //! - [`source`]: who states something about a presentity, and what can be stated.
 //! - [`registration`]: the contacts at which a user is registered.
 //! - [`profile`]: what a family of User-Agents needs.
-//! - [`composition`]: all statements made one state, and what decided.
-//! - [`document`]: that state written as a body, and the bodies of PUBLISH read.
+//! - [`composition`]: merges all statements into one state, and explains the result.
+//! - renders that state and parses PUBLISH bodies.
 //! - [`presentity`]: a presentity's contributions over time; what a PUBLISH does to them.
 
 pub(crate) mod fixed_hash;

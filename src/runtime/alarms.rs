@@ -2,8 +2,8 @@
 
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
-/// A phone loops: one line, rare by the engine's own pace. It names the phone, because a technician
-/// has to go there.
+/// Logs a looping phone; the engine limits the rate. Names the phone so that a technician can find
+/// it.
 pub(crate) fn log(report: &LoopReport) {
     tracing::warn!(
         address = %report.peer,

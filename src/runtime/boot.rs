@@ -62,7 +62,7 @@ impl Bound {
             .iter()
             .map(|address| bind::http(*address))
             .collect::<Result<_, _>>()?;
-        // The last, so that no later refusal leaves it behind.
+        // Bound last, so that no later failure leaves the socket file behind.
         let control = plan
             .control_socket
             .as_deref()
@@ -71,7 +71,7 @@ impl Bound {
         Ok(Self { sip, http, control })
     }
 
-    /// Where SIP is listened on, by listener.
+    /// SIP listener addresses.
     pub(crate) fn sip_addresses(&self) -> impl Iterator<Item = (Transport, SocketAddr)> {
         self.sip
             .iter()
@@ -122,8 +122,8 @@ pub(crate) fn limits(planned: &Limits, options: &Options) -> Limits {
     }
 }
 
-/// Binds the control socket for this user and group alone. A socket that a dead process left behind
-/// is replaced; a socket that answers is not, nor is anything else at that path.
+/// Binds the control socket accessible only to this user and group. A socket that a dead process
+/// left behind is replaced; a socket that answers is not, nor is anything else at that path.
 fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
     let bind = || {
         if UnixStream::connect(path).is_ok() {

@@ -1,7 +1,7 @@
 //! Commands to the shards and requests to reload, from any thread or task.
 //!
-//! Guarantees: every command is answered, or its asker is told [`Unavailable`]: when the inbox is
-//! full, when the core ends, when it panics.
+//! Guarantees: every command gets a reply, or its caller gets Unavailable: when the inbox is full,
+//! when the core ends, when it panics.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -17,7 +17,7 @@ use crate::shard::{Command, Reply, ShardId};
 pub(crate) struct ReloadRequest {
     /// Whether most domains or accounts may be removed.
     pub(crate) accepts_removal: bool,
-    /// Takes the outcome to the asker; None after a signal.
+    /// Returns the result to the caller; None if triggered by a signal.
     pub(crate) replier: Option<Replier<Reloaded>>,
 }
 
@@ -57,8 +57,7 @@ impl Commander {
         receiver.recv_timeout(patience).map_err(|_| Unavailable)
     }
 
-    /// Gives every shard a command made for it, all at once, and blocks until all have replied or
-    /// `patience` is over.
+    /// Sends every shard its own command, and blocks until all have replied or `patience` is over.
     pub fn ask_all_blocking(
         &self,
         patience: Duration,

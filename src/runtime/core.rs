@@ -6,10 +6,10 @@
 //! retransmits. Then the outbox is emptied into sockets, inboxes and repliers. The engine's inputs
 //! only add to the outbox, so that a whole batch leaves in as few system calls as it came in.
 //!
-//! Reading goes before writing. If a turn's batch was full, there is more to read, most of it
-//! responses, and the turn leaves the timeout to a later one; otherwise, under overload, NOTIFYs
-//! would be retransmitted whose responses wait in the socket. This happens a limited number of times
-//! in a row, so that a flood of requests does not hold up NOTIFYs.
+//! Reading has priority. If a batch was full, more datagrams are waiting, mostly responses, so the
+//! timers are deferred to a later turn; otherwise NOTIFYs whose responses are still in the socket
+//! would be retransmitted under overload. This happens a limited number of times in a row, so that
+//! a flood of requests does not hold up NOTIFYs.
 //!
 //! Invariants worth naming: no turn runs inside another one, and none waits. One clock reading per
 //! turn is the engine's `now`. The outbox is empty between turns.
@@ -36,7 +36,7 @@ use crate::runtime::watchdog::Watchdog;
 use crate::shard::{CommandId, ConnectionId, Flow, Input, Outbox, Shard, ShardId, Transmit};
 use crate::telemetry::{CoreCounters, TurnTimes};
 
-/// Mail taken in one turn; the rest waits for the next, so that sockets get theirs.
+/// Maximum mail per turn, so that sockets are not starved.
 const MAIL_PER_TURN: usize = 256;
 /// Commands taken in one turn.
 const COMMANDS_PER_TURN: usize = 32;
@@ -72,7 +72,7 @@ pub(crate) struct Core {
     pub(crate) readiness: Readiness,
 
     state: RefCell<State>,
-    /// When the timekeeper wakes by itself; None: it does not.
+    /// When the timer fires; None if unarmed.
     armed: Cell<Option<Instant>>,
     is_to_rearm: Cell<bool>,
     timekeeper: RefCell<Option<Waker>>,
@@ -113,7 +113,7 @@ pub(crate) struct Turn<'c> {
 }
 
 impl Core {
-    /// A core with an engine that has heard nothing yet.
+    /// A core with a new engine.
     pub(crate) fn new(
         id: ShardId,
         shard: Shard,
@@ -169,7 +169,7 @@ impl Core {
         result
     }
 
-    /// When a turn is wanted without anything arriving.
+    /// When the next turn is due if nothing arrives.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let state = self.state.borrow();
         let retry = state
@@ -253,8 +253,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Sends a response that the engine has no part in: to a keepalive. `write` appends it and
-    /// returns whether there is one.
+    /// Sends a keepalive response, bypassing the engine. `write` appends it and returns whether
+    /// there is one.
     pub(crate) fn respond(&mut self, flow: Flow, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
         let outbox = &mut self.state.outbox;
         let start = outbox.arena.len();
@@ -270,7 +270,7 @@ impl Turn<'_> {
         has_response
     }
 
-    /// Takes an accepted stream in, if the limits let it.
+    /// Registers an accepted stream if the limits allow.
     pub(crate) fn admit(
         &mut self,
         stream: Box<dyn StreamTransport>,
@@ -355,7 +355,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Hands all effects on and clears them.
+    /// Delivers all effects and clears the outbox.
     fn empty_outbox(&mut self) {
         let State {
             outbox,

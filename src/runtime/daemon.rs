@@ -36,8 +36,8 @@ pub enum DaemonError {
     CoreEnded(String),
 }
 
-/// Runs a node until SIGTERM or SIGINT. At SIGHUP, and when the operator says so, `load` reads the
-/// configuration anew, or says what is wrong with it; `started` is called once everything listens.
+/// Runs a node until SIGTERM or SIGINT. On SIGHUP or an operator's reload, `load` re-reads the
+/// configuration or returns its errors; `started` is called once everything listens.
 pub fn run(
     plan: NodePlan,
     started: impl FnOnce(&Node),

@@ -14,13 +14,13 @@ use crate::shard::Input;
 pub(crate) enum Unread {
     /// The socket was empty; asking again would only cost a call.
     None,
-    /// There were more than one batch holds.
+    /// The batch was full; more are probably waiting.
     Likely,
 }
 
-/// A turn because something is due, or mail waits; it takes the datagrams that are there, if any are.
-/// The executor looks at the sockets only when no task has anything to do; by then responses may have
-/// waited so long that their requests would be retransmitted. Returns what [`receive_batch`] does.
+/// A turn for due timers or mail, which also receives any waiting datagrams. The executor looks at
+/// the sockets only when no task has anything to do; by then responses may have waited so long that
+/// their requests would be retransmitted. Returns what [`receive_batch`] does.
 pub(crate) fn due_turn(core: &Core) -> Option<Unread> {
     let mut received = None;
     if !core.is_congested() {

@@ -1,5 +1,5 @@
-//! Shares out the files that the process may open. Every connection is a file; a process without
-//! any left accepts neither phones nor its operator.
+//! Divides the open-file limit between uses. Every connection is a file; without free descriptors
+//! the process can accept neither phones nor control connections.
 
 use crate::http::SPARE_CONNECTIONS;
 use crate::net::connection_limits::ConnectionLimits;
@@ -10,7 +10,7 @@ use crate::net::kernel;
 const FILES_OF_PROCESS: usize = 96;
 /// Files of a core: its rings, its bells, its UDP and listening sockets.
 const FILES_OF_CORE: usize = 24;
-/// HTTP may have at most one in so many of the rest.
+/// HTTP gets at most 1/HTTP_SHARE of the remainder.
 const HTTP_SHARE: usize = 4;
 
 /// The files that the process may open.
@@ -71,7 +71,7 @@ impl Descriptors {
         FILES_OF_PROCESS + SPARE_CONNECTIONS + FILES_OF_CORE * (self.shards + 1)
     }
 
-    /// The number of files with which no limit is lowered.
+    /// Descriptors needed for the configured limits.
     fn needed(self, streams: usize, http: usize) -> usize {
         let connections = (streams * self.shards + http).max(http * HTTP_SHARE);
         self.reserved() + connections

@@ -15,10 +15,10 @@ const MEMORY_LOCK_PER_CORE: u64 = 512 * 1024;
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BootError {
-    /// io_uring is switched off, filtered away or unknown to the kernel.
+    /// disabled, blocked by seccomp or unsupported.
     #[error("io_uring is not permitted here: {reason}{}", uring_advice(.reason, *.disabled))]
     IoUring {
-        /// The kernel's answer to io_uring_setup.
+        /// The error of io_uring_setup.
         reason: io::Error,
         /// The value of kernel.io_uring_disabled, where there is one.
         disabled: Option<u8>,

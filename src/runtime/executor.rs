@@ -11,8 +11,8 @@ use glommio::{LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement};
 
 use crate::runtime::error::BootError;
 
-/// Octets each executor pins for its own copies, of which there are next to none: the smallest it
-/// accepts. The default of 10 MiB would not fit into the usual memlock limit.
+/// Locked memory per executor for registered buffers; the minimum, because they are hardly used.
+/// The default of 10 MiB would not fit into the usual memlock limit.
 const IO_MEMORY: usize = 64 * 1024;
 /// How long tasks may run, with nothing new in the rings, before the executor looks at the rings
 /// anyway. Not short: see [`HEARTBEAT`]. A shard does not depend on it, since each of its turns
@@ -37,8 +37,8 @@ pub(crate) struct CoreThread {
     pub(crate) cores: usize,
 }
 
-/// Starts a thread that runs what `main` makes until it is done, then calls `over`, with false if
-/// it panicked. Returns when the executor is ready.
+/// Runs the future made by `main` on a new thread, then calls `over(success)`. Returns when the
+/// executor is ready.
 pub(crate) fn start<M, F>(
     core: CoreThread,
     main: M,
@@ -66,8 +66,8 @@ where
                 }
             };
             let _ = sender.send(Ok(()));
-            // The panic was reported by its hook already; here it must only be seen to that no
-            // caller waits for this core any more.
+            // The panic hook has already reported it; here only release callers that wait for this
+            // core.
             let is_good =
                 catch_unwind(AssertUnwindSafe(|| executor.run(with_heartbeat(main)))).is_ok();
             over(is_good);

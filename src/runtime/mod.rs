@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is
-//! delivered in the order it was sent, and none that the engine relies on is lost while the process
-//! lives; when more mail waits than a bound, the sockets are left unread until it is gone.
+//! delivered in the order it was sent, and essential mail is never lost; if the mail backlog
+//! exceeds a limit, sockets are not read until it drains.
 
 mod adaptive_poll;
 mod alarms;

@@ -1,7 +1,7 @@
 //! A node: all cores of this process, from the first socket to the last thread.
 //!
-//! Boot goes from what may be refused to what may not: io_uring, sockets, then threads. A node that
-//! does not start leaves nothing behind.
+//! Steps that can fail come first: io_uring, sockets, then threads. A node that does not start
+//! leaves nothing behind.
 
 use std::future::poll_fn;
 use std::io;
@@ -36,9 +36,9 @@ use crate::{http, telemetry};
 
 /// How often a draining node asks whether it is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
-/// How long one command of this room may take before the shard counts as stuck.
+/// Timeout for a command from this module before the shard counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How long the ring of the HTTP core may take to withdraw its waits, which would keep its ports
+/// Time for the HTTP core's io_uring to cancel pending operations, which would keep its ports
 /// bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
 
@@ -312,7 +312,7 @@ fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
     Ok(options)
 }
 
-/// A number that no process before this one is likely to have come near.
+/// A random start value, unlikely to overlap with earlier processes.
 fn first_call_number() -> io::Result<u64> {
     let octets = kernel::random_octets()?;
     let number = |number, octet: &u8| number << 8 | u64::from(*octet);
@@ -327,8 +327,7 @@ async fn run_http(plan: HttpPlan<Commander>, stop: Arc<StopSignal>) {
         future::pending::<()>().await;
     };
     let stopped = poll_fn(|context| stop.poll(context));
-    // Boxed, so that it can be dropped while there still is an executor to withdraw what it waited
-    // for.
+    // Boxed so that it is dropped while the executor can still cancel its operations.
     drop(future::select(Box::pin(serve), pin!(stopped)).await);
     glommio::timer::sleep(RINGS_SETTLE).await;
 }

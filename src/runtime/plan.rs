@@ -18,8 +18,8 @@ pub struct ListenerPlan {
     /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free
     /// port.
     pub address: SocketAddr,
-    /// `host[:port]` that we name ourselves to peers, if it differs from the address that they
-    /// reach (behind an address translator).
+    /// `host[:port]` advertised to peers, if it differs from the address that they reach (behind an
+    /// address translator).
     pub advertise: Option<String>,
 }
 

@@ -1,5 +1,5 @@
-//! Reads the configuration anew, on a thread of its own, so that a slow file delays neither signals
-//! nor lamps.
+//! Reloads the configuration on its own thread, so that a slow file delays neither signals nor
+//! lamps.
 //!
 //! Guarantees: one reload at a time, in the order in which they are asked for. A file with a fault
 //! changes nothing. A file that would remove most domains or accounts changes nothing either,
@@ -37,8 +37,8 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Puts a directory into force in every shard that responds. Rules that presentities set
-    /// themselves stay: no file has them.
+    /// Puts a directory into force in every shard that responds. Presentities' own rules are kept;
+    /// they are not in the file.
     pub(crate) fn put(
         &self,
         new: &Directory,

@@ -1,4 +1,4 @@
-//! Takes the reply to a command from a shard to its asker: a task of the HTTP core or a plain thread.
+//! Delivers a shard's reply to the caller: a task of the HTTP core or a plain thread.
 //!
 //! Guarantee: an asker gets a reply, or [`Unavailable`] once the replier is dropped.
 
@@ -61,7 +61,7 @@ impl<T> Replier<T> {
             // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
             // task.
             Asker::Task(slot) => drop(slot.reply.push(reply)),
-            // The thread may have lost patience.
+            // The thread may have timed out.
             Asker::Thread(sender) => drop(sender.send(reply)),
         }
     }

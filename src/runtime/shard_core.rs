@@ -53,8 +53,8 @@ impl ShardCore {
             datagrams::due_turn(&core);
             glommio::yield_if_needed().await;
         }
-        // The tasks hold the core and the core knows how to wake them: unless they are cancelled,
-        // neither would ever be freed, nor the ports.
+        // Tasks and core reference each other, so they must be cancelled for either, and the ports,
+        // to be freed.
         for task in tasks {
             task.cancel().await;
         }

@@ -1,5 +1,5 @@
-//! Signals, on a plain thread of their own: SIGTERM and SIGINT end the node gently, a second one at
-//! once; SIGHUP reads the configuration anew.
+//! Signals, on a plain thread of their own: SIGTERM and SIGINT stop gracefully; a second one exits
+//! immediately; SIGHUP reads the configuration anew.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};

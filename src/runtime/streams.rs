@@ -89,7 +89,7 @@ async fn next_octets(
     match connection.read(&core.scratch, patience).await {
         Ok(0) => None,
         Ok(_) if patience == Some(Duration::ZERO) => {
-            // The peer sends octets all the time, and never a whole message.
+            // The peer keeps sending but never completes a message.
             core.counters.connections_timed_out.add(1);
             None
         }

@@ -2,8 +2,8 @@
 //!
 //! A shard whose timers are late neither retransmits nor ends what has expired: its lamps go stale
 //! with no sign on the wire. The lateness is published as a gauge after every turn that did what
-//! was due, and a warning is logged when it is long. It is no remedy: timers are late because of
-//! overload, which the counters of the shield show, or a fault of ours.
+//! was due, and a warning is logged when it is long. It only reports; the cause is overload (see
+//! the [shield] counters) or a bug.
 
 use std::time::{Duration, Instant};
 

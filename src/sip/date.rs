@@ -17,7 +17,7 @@ pub fn sip_date(unix: u64) -> String {
     format!("{weekday}, {day:02} {month} {year} {hours:02}:{minutes:02}:{seconds:02} GMT")
 }
 
-/// Year, month from 0 and day of the month, of days since 1970.
+/// Year, month from 0 and day of the month, from days since 1970.
 fn civil(mut days: u64) -> (u64, usize, u64) {
     let mut year = 1970;
     // The calendar repeats every 400 years.

@@ -77,8 +77,7 @@ pub struct Origin<'a> {
 impl Dialog {
     /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when
     /// Contact is missing, `*`, several, or no sip/sips URI (RFC 3261 §12.1.1), the Record-Routes
-    /// are unreadable, To has a tag already, or a part or all of it is longer than a dialog may
-    /// hold.
+    /// are unreadable, To has a tag already, or any part exceeds its limit.
     pub fn accept(
         request: &Message<'_>,
         local_tag: &[u8],
@@ -91,8 +90,8 @@ impl Dialog {
         Self::read(request, Some(local_tag), local_sequence)
     }
 
-    /// The dialog that the first NOTIFY to a SUBSCRIBE of ours creates (RFC 6665 §4.4.1); its To-tag
-    /// is the From-tag of our SUBSCRIBE, whose CSeq is `local_sequence`. Fails as [`Self::accept`]
+    /// The dialog created by the first NOTIFY for our SUBSCRIBE (RFC 6665 §4.4.1); its To-tag is
+    /// the From-tag of our SUBSCRIBE, whose CSeq is `local_sequence`. Fails as [`Self::accept`]
     /// does.
     pub fn of_notify(notify: &Message<'_>, local_sequence: u32) -> Result<Self, Fault> {
         Self::read(notify, None, local_sequence)

@@ -11,7 +11,7 @@ use crate::sip::simd::{Block, find};
 use crate::sip::uri::host_ip;
 use crate::sip::{HeaderName, Message, Status};
 
-/// What the head of a response does not copy from the request.
+/// The header values of a response that are not copied from the request.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
     /// The status code.
@@ -279,7 +279,7 @@ fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketA
 /// without `received`.
 fn write_via_parameters(out: &mut Vec<u8>, via: &Via<'_>, port: u16) {
     if via.is_tight {
-        // Nearly all are, and are copied as they came.
+        // Nearly all parameters are plain and are copied verbatim.
         let end = via.rport_end.filter(|_| via.wants_rport);
         let (front, behind) = via.parameters.0.split_at(end.unwrap_or_default());
         out.extend_from_slice(front);

@@ -14,7 +14,7 @@ pub enum Frame<'a> {
     /// `\r\n\r\n` between messages: a keepalive of that many octets, to be answered by one CRLF
     /// (RFC 5626 §4.4.1).
     Ping(usize),
-    /// A lone CRLF (the answer to a ping of ours, or filler) of that many octets, to be dropped.
+    /// A lone CRLF (a pong, or padding) of that many octets, to be dropped.
     Filler(usize),
     /// A whole message of that many octets.
     Message(usize),
@@ -85,8 +85,8 @@ fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     Ok(Frame::Incomplete)
 }
 
-/// The one Content-Length among the lines. Two of them, or anything but digits, could make us and a
-/// proxy before us cut the stream at different places (E2.7). In a response, which asks for
+/// The one Content-Length among the lines. Two of them, or anything but digits, could make us and
+/// an upstream proxy split the stream at different octets (E2.7). In a response, which asks for
 /// nothing, equal ones count as one: some gateways add their own.
 fn content_length(
     buffer: &[u8],

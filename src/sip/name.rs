@@ -1,8 +1,7 @@
 //! Header field names, long and compact (RFC 3261 §7.3.3), compared without case.
 //!
 //! One table names every header we know: its variant, its canonical spelling, and the reason
-//! phrases of the faults that name it. A name is found by one look into a hash table without
-//! collisions, made when the server is compiled.
+//! phrases of the faults that name it. Lookup uses a perfect hash table built at compile time.
 
 /// Builds the enum, the spellings and the phrases from one list.
 macro_rules! header_names {
@@ -211,8 +210,8 @@ impl HeaderName {
         ALL.iter().find(is_it).copied().unwrap_or(Self::Other)
     }
 
-    /// The header that a line names whose front these words are, with the first colon at `colon`;
-    /// None when we do not know it, or there is anything between it and the colon.
+    /// Looks up the header name at the start of a line, given its first two words and the colon's
+    /// offset; None when we do not know it, or there is anything between it and the colon.
     #[inline]
     pub(crate) fn from_front(front: [u64; 2], colon: usize) -> Option<Self> {
         let entry = &TABLE[place(front[0], colon)];

@@ -39,7 +39,7 @@ impl Transport {
         !matches!(self, Self::Udp)
     }
 
-    /// What a message's end is found by.
+    /// How messages are framed.
     #[must_use]
     pub const fn framing(self) -> Framing {
         match self {

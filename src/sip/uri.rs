@@ -22,8 +22,8 @@ pub enum Scheme {
     Sips,
     /// `tel:`: everything behind the colon up to the parameters is the user, the host is empty.
     Tel,
-    /// Any other scheme: 416 in a Request-URI. Nothing behind its colon is taken apart; user, host
-    /// and the rest are empty.
+    /// Any other scheme: 416 in a Request-URI. Nothing after its colon is parsed; user, host and
+    /// the rest are empty.
     Other,
 }
 
@@ -275,7 +275,7 @@ pub fn write_escaped_user(user: &str, out: &mut String) {
     }
 }
 
-/// The SIP URI of a user of a host, which stands as it is: `sip:%2371@abc.com`.
+/// The SIP URI of a user at a host; `host` is written verbatim: `sip:%2371@abc.com`.
 #[must_use]
 pub fn sip_uri(user: &str, host: &str) -> String {
     let mut uri = String::with_capacity("sip:@".len() + user.len() + host.len());

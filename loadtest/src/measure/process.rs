@@ -1,5 +1,5 @@
 //! What a server on this machine uses: CPU time and memory of a process and all its descendants,
-//! from `/proc`; and the datagrams that the whole machine threw away.
+//! from `/proc`; and the datagrams that the whole machine dropped.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -49,8 +49,8 @@ impl Server {
         self.processes.iter().map(|pid| cpu_of(*pid)).sum()
     }
 
-    /// The CPU time and memory of all processes, for which the kernel goes through every page: some milliseconds
-    /// for each GiB.
+    /// The CPU time and memory of all processes, which is slow: the kernel walks every page (a few
+    /// ms per GiB).
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             cpu: self.cpu(),
@@ -105,8 +105,7 @@ fn cpu_of(pid: u32) -> Duration {
         .sum()
 }
 
-/// A process's own memory and its part of what it shares; where that is not told, all that is
-/// resident.
+/// PSS, or RSS if PSS is unavailable.
 fn octets_of(pid: u32) -> u64 {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     octets_after("Pss:", &read("smaps_rollup"))
@@ -120,7 +119,7 @@ fn octets_after(name: &str, text: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Datagrams that this machine's sockets had no room for, since it was started.
+/// Datagrams dropped for full receive buffers, since it was started.
 pub(crate) fn datagrams_dropped() -> u64 {
     let text = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
     receive_buffer_errors(&text).unwrap_or(0)

@@ -15,7 +15,7 @@ use crate::wire::message;
 /// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must
 /// fit.
 const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
-/// Octets of a stream's unfinished message; more means that we are out of step.
+/// Octets of a stream's unfinished message; more means lost framing.
 const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
 /// Octets taken from a stream by one read.
 const READ_OCTETS: usize = 64 * 1024;
@@ -77,7 +77,7 @@ pub(crate) struct Ports {
     unread: Vec<Ready>,
     /// Datagrams of one length that follow each other leave as one (UDP GSO).
     segments: bool,
-    /// Datagrams the kernel did not take; the transaction that owns them sends them again.
+    /// Datagrams the kernel did not take; the transaction that owns them retransmits them.
     pub(crate) unsent: u64,
     /// Connections that the server closed, or whose framing was lost, since the last call.
     closed: Vec<u32>,
@@ -297,7 +297,7 @@ fn send_all(
     let mut unsent = 0;
     for chunk in run.chunks(sockets::BATCH) {
         let mut sent = 0;
-        // Twice: an ICMP error of an earlier datagram is reported instead of sending.
+        // Try twice: the first call may only report an earlier ICMP error.
         for _ in 0..2 {
             if sent < chunk.len() {
                 let left = chunk[sent..].iter();

@@ -15,7 +15,7 @@ use std::{io, mem, ptr};
 
 /// Datagrams taken or given by one system call.
 pub(crate) const BATCH: usize = 64;
-/// The largest datagram there is, so that none is ever cut.
+/// The largest datagram there is, so that none is ever truncated.
 const DATAGRAM_OCTETS_MAX: usize = 65_535;
 /// From one buffer to the next: not a power of two, or all of them would share the same few lines
 /// of the CPU's cache.
@@ -55,7 +55,8 @@ impl Poller {
         self.control(libc::EPOLL_CTL_ADD, socket, key, false, false)
     }
 
-    /// Watches a descriptor for reading and tells once that something came: the caller empties it.
+    /// Watches a descriptor for reading and reports it once (edge-triggered): the caller must read
+    /// until it is empty.
     pub(crate) fn add_edge(&self, socket: &impl AsRawFd, key: u32) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, socket, key, false, true)
     }
@@ -330,8 +331,8 @@ fn name_of(address: SocketAddrV4) -> libc::sockaddr_in {
 }
 
 /// Sends datagrams of one length, that lie one after the other, with one system call and one pass
-/// through the network stack (UDP GSO), to where the socket is connected or to an address; false
-/// when that does not work here, or not now.
+/// through the network stack (UDP GSO), to where the socket is connected or to an address; false if
+/// GSO is unsupported or the socket is not ready.
 pub(crate) fn send_segments(
     socket: &UdpSocket,
     to: Option<SocketAddrV4>,

@@ -1,4 +1,4 @@
-//! Line charts as inline SVG: no script, no font, nothing from elsewhere.
+//! Line charts as inline SVG: no script, no font, no external resources.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Two runs side by side, as ratios: the second by the first.
+//! Two runs side by side, as ratios: second divided by first.
 
 use std::fmt::Write;
 

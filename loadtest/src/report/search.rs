@@ -32,13 +32,13 @@ pub(crate) struct Overload {
     pub(crate) best_changes_per_second: f64,
     pub(crate) best_lamps_per_second: f64,
     pub(crate) best_notifies_per_second: f64,
-    /// The server's CPU at that rate for each change, with all it brings about, and for each NOTIFY,
-    /// with all that brought it about.
+    /// The server's CPU at that rate for each change, including the resulting NOTIFYs, and per
+    /// NOTIFY, including the PUBLISH that caused it.
     pub(crate) best_cpu_us_per_change: Option<f64>,
     pub(crate) best_cpu_us_per_notify: Option<f64>,
     /// The most lamps of any step, whether or not something was lost.
     pub(crate) most_lamps_per_second: f64,
-    /// Who had no CPU left at the lowest rate that was too much.
+    /// What was CPU-bound at the lowest failing rate.
     pub(crate) limited_by: Limit,
     /// The offered load as a percentage of the best rate, and the lamps per second it led to.
     pub(crate) percent: f64,

@@ -149,8 +149,8 @@ impl Swarm {
         parts.endpoints.handle(port, bytes, &mut turn);
     }
 
-    /// The server of a closed connection that is to be opened again. Those of call states are,
-    /// because a server may close a connection that is idle.
+    /// The server of a closed connection that is to be opened again. Only call_state.htm
+    /// connections are reopened, because servers may close idle ones.
     pub(crate) fn server_of(&self, port: u32) -> Option<SocketAddr> {
         self.http.filter(|_| port >= self.plan.scenario().ports())
     }

@@ -64,7 +64,7 @@ impl Plan {
         user.number() % self.scenario.ports()
     }
 
-    /// The user that a subscription sees at a place of its list; place 0 without lists.
+    /// The user that a subscription sees at an index of its list; place 0 without lists.
     pub(super) fn watched(&self, key: SubscriptionKey, place: u32) -> UserKey {
         let (phone, number) = (self.phone(key), key.number());
         let from = match self.scenario.list_size {

@@ -248,8 +248,8 @@ impl Schedule {
         self.started == self.starts_max(plan) && endpoints.is_idle()
     }
 
-    /// Whether everything was answered and shown and nothing new has come for as long as `settle`; or
-    /// patience is over, and what is missing was given up.
+    /// True if all is answered and shown and nothing arrived for `settle`, or if `patience` expired
+    /// and the missing messages were counted as lost.
     fn is_quiet(
         &mut self,
         settle: Duration,

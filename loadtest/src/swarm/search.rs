@@ -17,9 +17,9 @@ use crate::swarm::load::Offered;
 /// How late the last lamps of a step may be. A server that falls behind gains nothing by it: the time
 /// counts in its rate.
 const GRACE: Duration = Duration::from_millis(300);
-/// The share of a step's lamps that must come, and of messages that must not be retransmitted.
+/// Minimum share of lamps shown and of messages not retransmitted.
 const ENOUGH: f64 = 0.999;
-/// The search ends when the lowest rate too high is at most so many times the highest good rate.
+/// The search ends when lowest failing / highest passing rate is at most this.
 const NEAR: f64 = 1.1;
 /// The maximum number of steps. Most are needed if the first rate is far off.
 const STEPS_MAX: usize = 60;
@@ -31,7 +31,7 @@ pub(super) enum Phase {
     Offering,
     /// The last lamps are awaited.
     Awaiting,
-    /// The step is over; late messages are let in before the next.
+    /// The step is over; wait for late messages.
     Resting,
 }
 

@@ -75,12 +75,12 @@ pub(crate) struct DialogInfo<'a> {
     /// Undecoded; the users this tool makes up need no escapes.
     pub(crate) entity: &'a [u8],
     pub(crate) lamp: Lamp,
-    /// The call-id of the dialog that the lamp is about, if it is told.
+    /// The call-id of the dialog that the lamp is about, if present.
     pub(crate) call_id: &'a [u8],
 }
 
-/// Reads a document; None when it is none, or shows a dialog without an id, or a state that does not
-/// exist.
+/// Reads a document; None if it is not dialog-info, a dialog without an id, or a state that does
+/// not exist.
 pub(crate) fn scan(body: &[u8]) -> Option<DialogInfo<'_>> {
     let start = find(body, b"<dialog-info")? + b"<dialog-info".len();
     let rest = &body[start..];

@@ -9,7 +9,7 @@ use md5::{Digest, Md5};
 
 use crate::wire::dialog_info::find;
 
-/// Who answers a challenge.
+/// Credentials.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Credentials<'a> {
     pub(crate) username: &'a str,

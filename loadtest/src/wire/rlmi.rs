@@ -1,9 +1,8 @@
 //! Resource lists (RFC 4662) as a phone sees them: a `multipart/related` body with its RLMI root and
 //! one document per resource; and the list that a SUBSCRIBE brings along (RFC 5367).
 //!
-//! Read here and refused with a word: a boundary or root that is missing, a `cid` without its part,
-//! a part that no resource names or that two name, a resource twice. What the documents say is for the
-//! caller.
+//! Errors detected here: a boundary or root that is missing, a `cid` without its part, a part that
+//! no resource names or that two name, a resource twice. What the documents say is for the caller.
 
 use std::fmt::Write;
 

@@ -4,8 +4,7 @@
 use rsip::param::OtherParam;
 use rsip::{Header, Headers, Method, Param, Uri};
 
-/// Opens and closes the name of a hole in the text that `rsip` writes; no header value of ours
-/// holds it.
+/// Delimiter of placeholders; never occurs in our header values.
 const MARK: char = '\u{1}';
 
 /// What goes into a request.

@@ -28,7 +28,7 @@ const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 /// How long a request waits for its response; enough on loopback.
 const ANSWER_MAX: Duration = Duration::from_secs(8);
-/// How long the farewell may take.
+/// Time limit for unsubscribing at the end.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// The largest datagram.
 const DATAGRAM_OCTETS_MAX: usize = 65_535;
@@ -263,7 +263,7 @@ impl Phone {
         self.send(&out);
     }
 
-    /// What does not arrive is sent again, by us or by the server.
+    /// Send errors are ignored; both sides retransmit.
     fn send(&self, bytes: &[u8]) {
         let _ = self.socket.send(bytes);
     }

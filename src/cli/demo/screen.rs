@@ -97,7 +97,7 @@ impl Screen {
         }
     }
 
-    /// A lamp changed; `latency` since the server was told, when it was told by us.
+    /// A lamp changed; `latency` is the time since we reported the change, if we did.
     pub(super) fn changed(
         &mut self,
         view: &mut View,
@@ -138,21 +138,20 @@ impl Screen {
         self.print(&text);
     }
 
-    /// Gives the cursor back. What ends the demonstration may take a moment, and a second Ctrl-C
-    /// ends it at once.
+    /// Restores the cursor. Shutdown may take a moment, and a second Ctrl-C ends it at once.
     pub(super) fn release(&mut self) {
         if self.is_drawn {
             self.print("\x1b[?25h");
         }
     }
 
-    /// The last words.
+    /// Prints the final message.
     pub(super) fn close(&mut self, words: &str) {
         let [bold, plain] = self.styles([BOLD, PLAIN]);
         self.print(&format!("{bold}{words}{plain}\n"));
     }
 
-    /// Nothing is to be done about an output that is gone.
+    /// Errors are ignored: the output may be closed.
     fn print(&mut self, text: &str) {
         let _ = self.out.write_all(text.as_bytes());
         let _ = self.out.flush();

@@ -1,8 +1,8 @@
 //! Reads a TOML document into the types of `schema`, key by key, so that no fault hides another.
 //!
 //! [`keys`] declares a table. One line declares a key: its name, its kind, its default (a key
-//! without one is required) and its range. From that line come the field, the reading, the list of
-//! known keys that misspelt ones are compared with, and the complaints.
+//! without one is required) and its range. That line generates the field, the reader, the list of
+//! known keys for suggestions, and the error messages.
 //!
 //! Guarantees: every key of every table is read. A wrong value gets one complaint and is replaced, so
 //! that the checks of the whole file can go on; their complaints about replaced values are dropped.

@@ -23,8 +23,8 @@ pub(super) fn complain(error: &toml::de::Error, source: &Source, complainer: &mu
     complainer.distrust(place, what, "correct the syntax (see toml.io)");
 }
 
-/// Whether an error makes it uncertain to which table the lines below it belong: it is in a header,
-/// or in a text or a list that goes on over lines.
+/// Whether the error may affect the lines below it: it is in a table header or a multi-line string
+/// or array.
 pub(super) fn hides_structure(error: &toml::de::Error, source: &Source) -> bool {
     let Some(place) = error.span() else {
         return true;

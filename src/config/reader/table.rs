@@ -1,4 +1,4 @@
-//! Tables of the file: their keys read one by one, unknown keys complained of.
+//! Tables of the file: reads keys one by one and reports unknown ones.
 
 use std::ops::{Range, RangeInclusive};
 

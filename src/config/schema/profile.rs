@@ -23,11 +23,11 @@ keys! {
         reason = "named as in presence::profile, explained in default.toml"
     )]
     pub struct Profile in "[[profile]]" {
-        /// Its name; one that is known already is changed.
+        /// Name; an existing profile of that name is overridden.
         pub name: Spanned<String>;
-        /// Whose values it inherits; `generic` when it does not say.
+        /// Parent profile; default `generic`.
         pub extends: Option<Spanned<String>> = None;
-        /// How its User-Agents begin; with a star before it, what they contain.
+        /// User-Agent prefixes; after a star, substrings.
         pub user_agents: Vec<Spanned<String>> = Vec::new();
         pub idle: Option<IdleKind> = None;
         pub all_dialogs: Option<bool> = None;
@@ -57,7 +57,7 @@ keys! {
 }
 
 words! {
-    /// How an idle user reads.
+    /// How an idle user is rendered.
     pub enum IdleKind {
         /// One dialog that is terminated.
         Terminated = "terminated",

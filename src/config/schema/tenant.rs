@@ -1,4 +1,4 @@
-//! The tables of a tenant: `[[domain]]` and what is of a domain.
+//! `[[domain]]` and the tables that belong to a domain.
 
 use std::fmt;
 
@@ -27,8 +27,8 @@ keys! {
         /// Longest and default duration of a call_state.htm call.
         pub max_call_duration: Interval = Interval::from_secs(7200),
             in Interval::SECOND..=Interval::from_days(7);
-        // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could
-        // never be demanded.
+        // RFC 6665 §4.2.1.1: 423 is for requests below an hour only, so a longer minimum could not
+        // be enforced.
         /// Shortest expiry of a subscription or registration; shorter is refused with 423.
         pub min_expires: Spanned<Interval> = unplaced(Interval::from_secs(60)),
             in Interval::SECOND..=Interval::HOUR;
@@ -56,7 +56,7 @@ keys! {
         pub privacy: Spanned<u8> = unplaced(3);
         /// How watchers of other domains are handled.
         pub default_handling: HandlingKind = HandlingKind::Allow;
-        /// Which rules make the composed state.
+        /// The composition rules.
         pub composition: CompositionKind = CompositionKind::Standard;
         /// What lamps show of do-not-disturb.
         pub dnd_lamp: DndLampKind = DndLampKind::None;
@@ -125,9 +125,9 @@ words! {
 words! {
     /// An authentication mode's name in the file.
     pub enum AuthKind {
-        /// A digest, but for trusted addresses.
+        /// Digest, except for trusted addresses.
         Digest = "digest",
-        /// Trusted addresses alone.
+        /// Only trusted addresses.
         Trusted = "trusted",
         /// Requests are not authenticated.
         None = "none",
@@ -157,7 +157,7 @@ keys! {
 }
 
 keys! {
-    /// `[[group]]`: people who belong together.
+    /// `[[group]]`: a set of users.
     pub struct Group in "[[group]]" {
         /// Its name, and the user part of its list.
         pub name: Spanned<String>;
@@ -177,7 +177,7 @@ keys! {
         pub domain: Spanned<String>;
         /// Its name for humans.
         pub name: Option<Spanned<String>> = None;
-        /// Whose list it is.
+        /// The owner.
         pub owner: Option<Spanned<String>> = None;
         /// Its members: `sip:` URIs, or users of the domain; lists too.
         pub members: Vec<Spanned<String>>;
@@ -199,22 +199,22 @@ words! {
 keys! {
     /// `[[policy]]`: a rule on who may see what.
     pub struct Policy in "[[policy]]" {
-        /// The domain of those who are watched.
+        /// The presentities' domain.
         pub domain: Spanned<String>;
-        /// Who watches.
+        /// The watcher.
         pub watcher: Spanned<String> = unplaced("anyone".to_owned());
-        /// Who is watched.
+        /// The presentity.
         pub presentity: Spanned<String> = unplaced("*".to_owned());
         /// The event package.
         pub package: Option<Spanned<String>> = None;
-        /// What becomes of the subscription.
+        /// How the subscription is handled.
         pub handling: HandlingKind = HandlingKind::Allow;
         /// What is shown of the calls, 0 to 3.
         pub privacy: Option<Spanned<u8>> = None;
     }
 }
 
-/// A password: shown by nothing, neither by `Debug` nor by a complaint.
+/// A password; neither `Debug` nor error messages print it.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Password(pub String);
 

@@ -18,7 +18,7 @@ use crate::presence::Aor;
 use crate::presence::composition::Style;
 use crate::presence::event::list::MEMBERS_MAX;
 
-/// Every name and alias that is taken, with the line that takes it.
+/// Every name and alias in use, with its line.
 type Taken = HashMap<String, usize>;
 
 /// Adds the domains of a file.
@@ -55,8 +55,8 @@ pub(super) fn add_domains(
     }
 }
 
-/// How requests to a domain are authenticated. Complains of a mode that admits no request, notes one
-/// that admits every request.
+/// How requests to a domain are authenticated. Reports an error for a mode that accepts no request
+/// and a warning for one that accepts every request.
 fn auth_mode(
     domain: &schema::Domain,
     complainer: &mut Complainer<'_>,
@@ -83,7 +83,7 @@ fn auth_mode(
     }
 }
 
-/// A domain as the directory has it, except for `auth` and `trusted`.
+/// Converts to the directory's `Domain`, except for `auth` and `trusted`.
 fn converted(
     domain: &schema::Domain,
     name: &str,
@@ -201,8 +201,8 @@ fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>)
     ranges
 }
 
-/// Complains of orbits and resources that are accounts too: it would be ambiguous whether such a name
-/// is a user or a place.
+/// Complains of orbits and resources that are accounts too: it would be ambiguous whether such a
+/// name is a user or an orbit or resource.
 pub(super) fn names_without_account(
     domain: &schema::Domain,
     names: &Names,

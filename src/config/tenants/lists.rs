@@ -206,8 +206,8 @@ fn complain(place: &Spanned<String>, fault: &ListFault, complainer: &mut Complai
     complainer.add(place.span(), fault.to_string(), remedy);
 }
 
-/// Whether a fault is to be reported. A cycle is reported once, for the first of its lists; a list that
-/// merely leads into a cycle has no fault of its own.
+/// Whether a fault is to be reported. A cycle is reported once, for the first of its lists; a list
+/// that only refers to a list in a cycle is not reported.
 fn is_news(fault: &ListFault, user: &str, told: &mut HashSet<Vec<Box<str>>>) -> bool {
     let ListFault::Cycle(way) = fault else {
         return true;

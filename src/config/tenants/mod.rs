@@ -2,7 +2,7 @@
 //! directory.
 //!
 //! Each file checks one table and adds it to the directory. The names of the configuration are read
-//! first (`names`), because a table may name what comes further down.
+//! first (`names`), because a table may refer to a later one.
 
 mod accounts;
 mod domains;

@@ -17,7 +17,7 @@ use crate::presence::policy::{Pattern, People, WatcherCondition};
 pub(super) struct Names {
     /// The own name of a domain by any of its names, all canonical.
     domains: HashMap<String, String>,
-    /// Whether the name of a domain could not be read. An unknown domain may be that one then.
+    /// Some domain name was invalid, so unknown domains are not reported.
     is_incomplete: bool,
     /// Groups, each after the own name of its domain.
     groups: HashSet<(String, String)>,
@@ -61,8 +61,8 @@ impl Names {
             .map(String::as_str)
     }
 
-    /// The own name of a configured domain. Complains if there is none; `what` names the entry that is
-    /// of that domain.
+    /// The own name of a configured domain. Complains if there is none; `what` describes the
+    /// referring entry in the message.
     pub(super) fn domain(
         &self,
         name: &Spanned<String>,
@@ -116,8 +116,9 @@ impl Names {
         Some(People::Named(Pattern::new(user, domain)))
     }
 
-    /// The watchers of a rule: a word, a group of the domain, a user of the domain, or an address of any
-    /// domain. A user without an account who resembles one of the words is a misspelt word.
+    /// The watchers of a rule: a word, a group of the domain, a user of the domain, or an address
+    /// of any domain. A user without an account that resembles a keyword is treated as a misspelt
+    /// keyword.
     pub(super) fn watcher(
         &self,
         text: &Spanned<String>,

@@ -12,7 +12,7 @@ use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::{Handling, People, Policy, Privacy, WatcherCondition};
 
-/// Rules of one file: each has a number of 16 bits.
+/// Maximum number of policies; they are numbered with 16 bits.
 const POLICIES_MAX: usize = 10_000;
 
 /// Adds the policies of a file, in its order.

@@ -10,7 +10,7 @@ use crate::config::suggestion::nearest;
 use crate::directory::profiles::{AgentPattern, GENERIC};
 use crate::presence::profile::{Idle, ParameterValue, Profile, Unregistered};
 
-/// The profiles that come with the product, each with its reason.
+/// The built-in profiles.
 pub const SHIPPED_FILE: &str = include_str!("../profiles.toml");
 
 /// The User-Agents of a profile, and the profile.
@@ -80,7 +80,7 @@ fn inherited(profile: &schema::Profile, layers: &Layers<'_>) -> Profile {
     result
 }
 
-/// A name, the name that it extends, and so on to `generic`; cut off if it is a circle.
+/// A name, the name that it extends, and so on to `generic`; cut off if it is cyclic.
 fn lineage<'p>(name: &'p str, layers: &Layers<'p>) -> Vec<&'p str> {
     let mut lineage = vec![name];
     while let Some(last) = lineage.last()

@@ -224,7 +224,7 @@ fn a_table_that_is_none_says_how_it_is_written() {
 }
 
 /// What follows from a fault is no further fault: a key that is misspelt is not missing as well, a
-/// domain whose name cannot be read does not make its accounts homeless one by one.
+/// domain whose name cannot be read does not cause an error for each of its accounts.
 #[test]
 fn one_fault_is_told_once() {
     let domain = "[[domain]]\nname = \"abc.com\"\n";
@@ -468,8 +468,7 @@ fn what_could_never_work_is_a_fault() {
     );
 }
 
-/// A user is a user, however much he reads like a word; and a watcher who does not exist is
-/// probably a slip.
+/// A user is a user, even if the name resembles a keyword; an unknown watcher is probably a typo.
 #[test]
 fn an_account_may_be_called_like_the_beginning_of_a_word() {
     let text = "[[domain]]\nname = \"abc.com\"\n\

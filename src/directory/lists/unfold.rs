@@ -39,7 +39,7 @@ impl Directory {
         }
     }
 
-    /// All accounts of a domain but its orbits, in natural order of their users.
+    /// All accounts of a domain except its orbits, in natural order of their users.
     fn accounts_of(&self, domain: &str) -> Vec<Member> {
         let mut members: Vec<Member> = self
             .accounts

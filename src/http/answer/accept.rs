@@ -13,8 +13,8 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// JSON when Accept names it and prefers no text to it. A wildcard asks for nothing in
-    /// particular, and a client that takes neither is sent text all the same.
+    /// JSON if Accept lists it with at least the weight of text. Wildcards do not count; a client
+    /// that accepts neither still gets text.
     pub(crate) fn preferred(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter();
         let texts = lines.filter_map(|line| line.to_str().ok());
@@ -37,8 +37,7 @@ impl Format {
     }
 }
 
-/// `text/plain;q=0.5`: a media range, and its weight in thousandths. A weight that cannot be read
-/// is none.
+/// `text/plain;q=0.5`: a media range, and its weight in thousandths. An invalid weight counts as 0.
 fn range(text: &str) -> (&str, u16) {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default();

@@ -14,11 +14,11 @@ pub(crate) struct Heading {
     name: Box<str>,
     style: ListStyle,
     members: usize,
-    /// Members that come and go by themselves.
+    /// Dynamic members.
     rosters: Vec<RosterKind>,
 }
 
-/// A list as it is now: the answer to whatever edited it.
+/// The list after an edit.
 #[derive(Debug)]
 pub(crate) struct Edited(pub(crate) Heading);
 
@@ -51,15 +51,15 @@ pub(crate) struct Stored {
     pub(crate) aor: Aor,
     /// Its name for humans.
     pub(crate) name: Option<Box<str>>,
-    /// How it is told.
+    /// Its style.
     pub(crate) style: ListStyle,
     /// How many members it has.
     pub(crate) members: usize,
-    /// Whose list it is.
+    /// Its owner.
     pub(crate) owner: Option<Aor>,
 }
 
-/// A list that is no more.
+/// A deleted list.
 #[derive(Debug)]
 pub(crate) struct Deleted(pub(crate) Aor);
 

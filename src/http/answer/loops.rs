@@ -1,4 +1,4 @@
-//! The phones that send the same request again and again in vain.
+//! Looping phones: those that keep repeating a request that fails.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,5 @@
-//! Answers: the typed values that pages answer with, a file each, and how a value is rendered: as
-//! text for a terminal, or as JSON when the client prefers that (`accept`).
+//! Answers: the result types of the endpoints, one file each, and how a value is rendered: as text
+//! for a terminal, or as JSON when the client prefers that (`accept`).
 //!
 //! Text and JSON are rendered from the same value and from nothing else. Times in JSON are whole
 //! seconds, their names end in `_seconds`; what is unknown or absent is `null`.
@@ -26,9 +26,9 @@ use serde_json::Value;
 
 /// A value that a page answers with.
 pub(crate) trait Answer {
-    /// For a terminal of so many columns; None for as wide as it gets. Ends with a line feed.
+    /// As text for a terminal of `columns`; None for unlimited width. Ends with a line feed.
     fn text(&self, columns: Option<usize>) -> String;
 
-    /// The whole of it, whatever the width of a terminal.
+    /// As JSON.
     fn json(&self) -> Value;
 }

@@ -1,4 +1,4 @@
-//! How a probe of another server goes.
+//! Progress of a probe.
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ impl Answer for ProbeBegun {
     }
 }
 
-/// What happened in it since the operator last asked: in a text, a line each.
+/// Events since the last poll, one line each in text.
 #[derive(Debug)]
 pub(crate) struct ProbeProgress(pub(crate) ProbeReport);
 

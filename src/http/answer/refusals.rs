@@ -1,4 +1,4 @@
-//! The requests that were refused lately, by SIP and at `call_state.htm`.
+//! The requests that were refused recently, by SIP and at `call_state.htm`.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What came of reading the configuration again.
+//! The result of a reload.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::http::answer::Answer;
 /// A configuration that is in force now.
 #[derive(Debug)]
 pub(crate) struct Reload {
-    /// What the operator should know of it, and what it amounts to.
+    /// Warnings and a summary.
     pub(crate) lines: Vec<String>,
 }
 

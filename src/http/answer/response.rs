@@ -1,4 +1,4 @@
-//! Responses. Those of the public pages are short and quote nothing of the request.
+//! Responses. Those of the public pages are short and never echo the request.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -62,8 +62,8 @@ pub(crate) fn with(mut response: Response, name: HeaderName, value: HeaderValue)
     response
 }
 
-/// The last response of a connection: what follows on it cannot be trusted, is too long to read, or
-/// may not take the place of others.
+/// Adds `Connection: close`: whatever follows on the connection is untrusted, too long, or would
+/// occupy a reserved connection.
 pub(crate) fn closing(response: Response) -> Response {
     with(
         response,
@@ -95,7 +95,7 @@ pub(crate) fn options(allow: HeaderValue) -> Response {
     with(response, header::ALLOW, allow)
 }
 
-/// 429: too many wrong passwords; ask again in a while.
+/// 429: too many wrong passwords; retry later.
 pub(crate) fn too_many() -> Response {
     let response = text(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests\n");
     with(

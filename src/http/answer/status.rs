@@ -1,4 +1,4 @@
-//! How the server is: whether it is ready, where it listens, and what it has to do.
+//! Server status: readiness, listeners and load.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::http::answer::Answer;
 use crate::http::answer::text::{span, write_silent};
 use crate::http::facts::{Facts, counted};
 
-/// A few facts and figures.
+/// Status.
 #[derive(Debug)]
 pub(crate) struct Status {
     /// Whether new work is taken.
@@ -23,7 +23,7 @@ pub(crate) struct Status {
     pub(crate) accounts: usize,
     /// Shards that run.
     pub(crate) shards: u16,
-    /// Subscriptions that stand.
+    /// Active subscriptions.
     pub(crate) subscriptions: u64,
     /// NOTIFYs sent since the start.
     pub(crate) notifies_sent: u64,

@@ -5,8 +5,8 @@ use crate::http::answer::text::visible;
 /// Columns of blanks between two cells.
 const GAP: usize = 2;
 
-/// Rows under headings, each column as wide as its widest cell. Numbers look after themselves:
-/// every cell stands left.
+/// Rows under headings, each column as wide as its widest cell. All cells are left-aligned,
+/// including numbers.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
@@ -31,7 +31,7 @@ impl Table {
             .push(cells.into_iter().map(|cell| visible(&cell)).collect());
     }
 
-    /// Appends the lines. In fewer columns than they need the widest cells are cut short, but never
+    /// Appends the lines. If there are too few columns, the widest cells are truncated, but not
     /// below their heading.
     pub(super) fn write(&self, columns: Option<usize>, out: &mut String) {
         let widths = self.widths(columns);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::sip::Transport;
 
-/// The columns of a terminal that tables are made for.
+/// Assumed terminal width.
 pub(crate) const TERMINAL_COLUMNS: usize = 120;
 
-/// A text without what would steer a terminal: much of what is shown was sent by peers.
+/// Removes terminal control sequences: much of the output comes from peers.
 pub(crate) fn visible(text: &str) -> String {
     text.chars()
         .map(|character| {

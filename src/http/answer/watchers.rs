@@ -9,7 +9,7 @@ use crate::presence::Aor;
 use crate::presence::policy::DecidingRule;
 use crate::shard::contract::report::WatcherReport;
 
-/// The columns, those first that are asked for most.
+/// The columns, most useful first.
 const COLUMNS: [&str; 13] = [
     "WATCHER",
     "PACKAGE",
@@ -25,7 +25,7 @@ const COLUMNS: [&str; 13] = [
     "SHARD",
     "CALL-ID",
 ];
-/// How many of them stand on a terminal.
+/// Columns shown without --wide.
 const NARROW: usize = 8;
 
 /// The subscriptions to an address.

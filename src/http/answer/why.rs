@@ -1,4 +1,4 @@
-//! Why a lamp is as it is: of one address, or of each member of a list.
+//! Explains the lamp state of an address, or of each member of a list.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(crate) struct Explanation {
     pub(crate) why: Why,
 }
 
-/// The state of an address alone: the answer to whatever changed it.
+/// The state after a change.
 #[derive(Debug)]
 pub(crate) struct State(pub(crate) Explanation);
 
@@ -31,9 +31,9 @@ pub(crate) struct State(pub(crate) Explanation);
 pub(crate) struct ListExplanation {
     /// The list.
     pub(crate) list: Heading,
-    /// Its members, as many as are looked up.
+    /// The members shown.
     pub(crate) members: Vec<MemberState>,
-    /// How many more there are.
+    /// Number of members not shown.
     pub(crate) more: usize,
 }
 

@@ -41,8 +41,7 @@ impl<'d> CredentialCheck<'d> {
         self.realm
     }
 
-    /// The presentity and its domain when the password is right. The comparison comes first:
-    /// nothing ends before it.
+    /// The presentity and its domain when the password is right. The comparison always runs.
     pub(super) fn accept(self, user: &str, password: &str) -> Option<(Aor, &'d Domain)> {
         let is_right = self.secret.matches(user, self.realm, password);
         self.domain

@@ -5,7 +5,7 @@
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Fields(Vec<(&'static str, String)>);
 
-/// A field is there twice. Neither counts: it is unclear which one is meant (W:E3.28).
+/// A field occurs twice; the request is refused because it is ambiguous (W:E3.28).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Repeated;
 
@@ -30,7 +30,7 @@ impl Fields {
         Ok(fields)
     }
 
-    /// A field's value: None when it is absent, empty when it is there without one.
+    /// A field's value: None when it is absent, empty if it has no value.
     pub(super) fn value(&self, name: &str) -> Option<&str> {
         self.0
             .iter()

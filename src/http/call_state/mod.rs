@@ -2,8 +2,9 @@
 //! longer is.
 //!
 //! `GET|POST /call_state.htm?domain=&user=&password=&number=&expires=&state=`. The report becomes
-//! one contribution of the presentity, which expires by itself. Without `state` a number means busy
-//! and none idle. The number goes into that contribution and nowhere else: no log, no response.
+//! one contribution of the presentity, which expires by itself. Without `state` a number means
+//! busy, no number means idle. The number goes into that contribution and nowhere else: no log, no
+//! response.
 
 mod credentials;
 mod fields;
@@ -54,7 +55,7 @@ pub(crate) async fn report<E: Engine>(
     }
 }
 
-/// Why nothing is changed. Not the words of the request: they may hold a password.
+/// Reason for a refusal. Never contains request data, which may include a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
     /// 413
@@ -63,7 +64,7 @@ enum Refusal {
     MediaType,
     /// 400
     Malformed(&'static str),
-    /// 403, whatever it is that does not fit (W:D1.8)
+    /// 403, without saying what was wrong (W:D1.8)
     Forbidden,
     /// 429, after too many wrong passwords (RFC 6585 §4)
     TooMany,
@@ -90,7 +91,7 @@ async fn read(request: Request<Incoming>) -> Result<Fields, Refusal> {
     let body = match head.method {
         Method::POST if !is_form(&head.headers) => return Err(Refusal::MediaType),
         Method::POST => collect(body).await?,
-        // A body of a GET means nothing; hyper reads over it.
+        // A GET body is ignored; hyper skips it.
         _ => Bytes::new(),
     };
     let query = head.uri.query().unwrap_or_default();
@@ -98,7 +99,7 @@ async fn read(request: Request<Incoming>) -> Result<Fields, Refusal> {
         .map_err(|_| Refusal::Malformed("A parameter is given twice\n"))
 }
 
-/// Whether the body is a form; a missing Content-Type is taken for one.
+/// Whether the body is a form; a missing Content-Type counts as a form.
 fn is_form(headers: &header::HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return true;

@@ -1,4 +1,4 @@
-//! The report: the call state in the fields, for the account whose password they hold.
+//! Parses a report: the call state in the fields, for the account that they authenticate.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::sip::uri::sip_uri;
 
 /// Characters of a number.
 const NUMBER_CHARACTERS_MAX: usize = 64;
-/// The beginning of the ids of calls that are reported here.
+/// Prefix of the ids of calls that are reported here.
 const ID_PREFIX: &str = "call_state";
 
-/// The words of `state`.
+/// Values of `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ringing,
@@ -130,8 +130,8 @@ fn seconds(text: &str) -> Result<u64, Refusal> {
     Ok(text.parse().unwrap_or(u64::MAX))
 }
 
-/// The call leg with `number` at its other end. Who called is not reported; but a phone that rings
-/// was called. The engine keeps the first `id` as long as the same call is reported.
+/// The call leg with `number` at its other end. The direction is not reported, but a ringing phone
+/// must be the callee. The engine keeps the first `id` as long as the same call is reported.
 fn call(id: Box<str>, state: CallState, number: Option<&str>, domain: &Domain) -> CallDialog {
     let identity = number.map(|number| sip_uri(number, &domain.name));
     CallDialog {

@@ -5,7 +5,7 @@ use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::sip::Uri;
 
-/// Why an address names no presentity here, in words for the operator.
+/// Why an address is invalid, as a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAnAor {
     /// It cannot be read.

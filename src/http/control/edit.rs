@@ -17,8 +17,8 @@ const OFFERS_MAX: u32 = 20;
 /// The time between two offers.
 const OFFER_PAUSE: Duration = Duration::from_millis(50);
 
-/// Puts what `edit` makes of the directory in its place, gives it to every shard, and waits until
-/// each has it. Returns the new one.
+/// Replaces the directory with the result of `edit`, sends it to every shard, and waits until each
+/// has it. Returns the new directory.
 pub(super) async fn edit<E: Engine>(
     site: &Site<E>,
     edit: impl FnOnce(&Directory) -> Result<Directory, Refusal>,

@@ -18,15 +18,15 @@ const BODY_OCTETS_MAX: usize = 256 << 10;
 const WIDE: &str = "wide";
 /// Octets of a text: a note, a name, a URI.
 const TEXT_OCTETS_MAX: usize = 1 << 10;
-/// The longest time that a field may hold.
+/// Maximum duration in a field.
 const TIME_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What the body of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BodyKind {
-    /// It means nothing: a question.
+    /// Ignored (GET).
     Ignored,
-    /// Fields, as many as are not in the query.
+    /// Form fields, in addition to those in the query.
     Fields,
     /// A document; all fields are in the query.
     Document,

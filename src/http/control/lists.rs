@@ -26,8 +26,8 @@ pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
     let aor = form.address("list", &directory)?;
     let no_list = || ListFault::NoList(aor.clone());
     let resolved = directory.list(&aor).ok_or_else(no_list)?;
-    // A stored list may have lists as members, shown by their names. One that exists by itself has
-    // the members it resolves to.
+    // A stored list may have lists as members, shown by their names. A built-in list has the
+    // members it resolves to.
     let stored = directory.stored_list(&aor).ok();
     let members = stored.map_or(&resolved.members, |stored| &stored.members);
     Ok(Box::new(List {
@@ -68,7 +68,7 @@ pub(crate) async fn delete<E: Engine>(form: Form, site: &Site<E>) -> Answered {
     .await
 }
 
-/// Changes the directory by what the form says of its list.
+/// Applies the edit in the form.
 async fn change<E: Engine>(
     form: &Form,
     site: &Site<E>,
@@ -130,7 +130,7 @@ fn created(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, R
     Ok(directory.with_list(aor, list)?)
 }
 
-/// The place from 0 of a place from 1.
+/// Converts a 1-based position to 0-based.
 fn place(form: &Form) -> Result<Option<usize>, Refusal> {
     match form.number("at")? {
         Some(0) => Err(Refusal::Senseless("at counts from 1")),

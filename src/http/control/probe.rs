@@ -65,7 +65,7 @@ async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Answe
     let server = server_of(form, &target)?;
     let flow = site.facts.flow_to(server).ok_or(Refusal::NoRoute)?;
     let order = order(form, task, target, flow)?;
-    // One probe of an address after another goes to one shard; which one does not matter.
+    // All probes of one server use the same shard.
     let shard = ShardId(order.flow.peer.port() % site.engine.shards());
     let command = Command::BeginProbe(Box::new(order));
     match site.engine.ask(shard, command).await {

@@ -69,7 +69,7 @@ pub(crate) enum Refusal {
     /// A list of that address is there already.
     #[error("the list {0} exists already")]
     ListExists(Aor),
-    /// A list cannot be edited so.
+    /// An invalid list edit.
     #[error(transparent)]
     List(#[from] ListFault),
     /// A document of rules that cannot be read.
@@ -83,7 +83,7 @@ pub(crate) enum Refusal {
     /// There are no rules to show or remove.
     #[error("{0} has no rules of its own")]
     NoRules(Aor),
-    /// A rule allows every watcher, authenticated or not, so that one alone cannot be denied.
+    /// A rule allows every watcher, authenticated or not, so a single watcher cannot be denied.
     #[error(
         "the rules of {0} allow every watcher, authenticated or not: remove them or import stricter ones"
     )]

@@ -15,7 +15,7 @@ use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRu
 
 /// Presentities with rules of their own.
 const DOCUMENTS_MAX: usize = 100_000;
-/// Watchers approved, or denied, by one presentity one by one; also the exceptions of a rule.
+/// Maximum individually approved or denied watchers per presentity, and exceptions per rule.
 const WATCHERS_MAX: usize = 1_000;
 
 /// `GET /rules`
@@ -97,8 +97,8 @@ fn rules_of(aor: Aor, directory: &Directory) -> Box<Rules> {
     Box::new(Rules { aor, rules })
 }
 
-/// The rules with which a watcher gets `handling` and nothing more generous. Of all rules that
-/// match the most generous counts, so that he has to be taken out of those.
+/// Changes the rules so that the watcher gets exactly `handling`. The most permissive matching rule
+/// wins, so the watcher is excluded from more permissive ones.
 fn decided(
     rules: &[ImportedRule],
     watcher: &Aor,

@@ -6,14 +6,14 @@
 //! | `dnd` | `state`: on, off |
 //! | `forward` | `kind`: immediate, busy, no-answer; `target`, or off; `rings` |
 //! | `note` | `text`, or off |
-//! | `presence` | `basic`: open, closed, off; `activities` of RPID, by spaces |
+//! | `presence` | `basic`: open, closed, off; `activities` of RPID, separated by spaces |
 //! | `messages` | `counts`: new/old, or off; `urgent`: new/old |
 //! | `lamp` | `state`: early, confirmed, off; `from`, `display`, `expires` |
 //! | `park`, `unpark` | `from`, `display`, `expires` |
 //! | `appearance` | `index`, `state`, `party` |
 //! | `registered`, `unregistered` | `contact`, `expires` |
 //!
-//! All have `aor`, an address that the directory knows. The state stands until it is replaced, it
+//! All have `aor`, an address that the directory knows. The state lasts until it is replaced or
 //! expires, or the process ends.
 
 use std::sync::Arc;
@@ -42,7 +42,7 @@ const ID_PREFIX: &str = "operator";
 /// Reads a state update from the form of one page.
 pub(crate) type ReadUpdate = fn(&Form, &Aor, &CallNumbers) -> Result<StateUpdate, Refusal>;
 
-/// Gives it to the presentity's owner; answers with the resulting state.
+/// Sends the update to the owning shard and returns the new state.
 pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate) -> Answered {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;

@@ -16,7 +16,7 @@ const MEMBERS_SHOWN_MAX: usize = 1_000;
 /// Members that are asked for at once.
 const MEMBERS_AT_ONCE: usize = 64;
 
-/// Asks the owner; of a list, the owner of each member.
+/// Asks the shard that owns the address, or each member of the list.
 pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;

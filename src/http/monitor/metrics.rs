@@ -35,8 +35,7 @@ pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
     )
 }
 
-/// One value with its type. Counters and gauges come under one list of names, so that all are
-/// untyped.
+/// One value with its type. Counters and gauges share one name list, so all are exposed as untyped.
 fn sample(text: &mut String, name: &str, value: u64) {
     let legal = |letter: char| {
         if letter.is_ascii_alphanumeric() {

@@ -1,4 +1,4 @@
-//! Pages for whatever watches over the server: health, readiness, metrics.
+//! Endpoints for monitoring: health, readiness, metrics.
 
 pub(crate) mod health;
 pub(crate) mod metrics;

@@ -17,8 +17,8 @@ use crate::http::site::{Endpoint, Site};
 const RESPONSE_TIME: Duration = Duration::from_secs(15);
 /// From a response to the end of the next request's head.
 const NEXT_HEAD_TIME: Duration = Duration::from_secs(30);
-/// Octets of a request's head. Longer than the longest request line hyper knows, so that a query of
-/// any length is told that it is too long (414) before the head is (431).
+/// Octets of a request's head. Longer than the longest request line hyper knows, so that an
+/// over-long query gets 414 rather than 431.
 const HEAD_OCTETS_MAX: usize = 80 << 10;
 /// Header fields of a request.
 const HEADERS_MAX: usize = 64;
@@ -30,7 +30,7 @@ pub(super) async fn serve<E: Engine>(
     visit: &Visit,
     site: &Site<E>,
 ) {
-    // No response waits for the peer's acknowledgement of the one before. A Unix socket knows no
+    // TCP_NODELAY: a response does not wait for the ACK of the previous one. A Unix socket knows no
     // such option and needs none.
     let _ = stream.set_nodelay(true);
     let service = service_fn(async |request| {

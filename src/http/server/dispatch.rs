@@ -1,4 +1,4 @@
-//! From a request to its route: what is refused of every request, then the table.
+//! Dispatch: checks common to all requests, then the route table.
 
 use std::net::IpAddr;
 
@@ -67,7 +67,7 @@ fn without_route<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> 
     }
 }
 
-/// The response to what no page takes; None when the request may go on.
+/// A refusal that applies to every endpoint; None if the request is acceptable.
 fn refusal_of_any(request: &Request<Incoming>) -> Option<Response> {
     if !host::is_valid(request) {
         return Some(response::last(StatusCode::BAD_REQUEST, "Bad Request\n"));
@@ -111,7 +111,7 @@ async fn answer<E: Engine>(
 ) -> Result<Response, Refusal> {
     let form = Form::read(request, page.body, page.fields).await?;
     if page.body != BodyKind::Ignored {
-        // Which command it was may be logged; what its fields say may be private.
+        // Log the command but not its fields, which may be private.
         tracing::debug!(path, "command");
     }
     let columns = form.columns()?;

@@ -1,5 +1,5 @@
 //! The Host of a request (RFC 9112 §3.2): exactly one, and a host with or without a port. Otherwise
-//! a proxy in front and this server could take one request to be for different hosts.
+//! a front proxy and this server could disagree about the host.
 
 use std::net::Ipv6Addr;
 

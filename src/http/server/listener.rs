@@ -1,5 +1,4 @@
-//! Accepting connections, each served in a task of its own. How many there may be is said in
-//! `connections`.
+//! Accepting connections, each served in a task of its own. Limits are in `connections`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
@@ -13,11 +12,11 @@ use crate::http::server::connection;
 use crate::http::site::{Endpoint, Site};
 use crate::telemetry::Throttle;
 
-/// After accepting failed (descriptors ran out), until it is tried again.
+/// Pause after a failed accept (e.g. out of file descriptors).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// A warning of a failure that lasts is repeated after this.
+/// Interval between repeated warnings.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
-/// How often connections are looked through for those that only wait.
+/// How often idle connections are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Accepts and serves connections. Never ends.
@@ -65,7 +64,8 @@ pub(super) async fn sweep<E: Engine>(site: Rc<Site<E>>) {
     }
 }
 
-/// The address a connection comes from. A Unix socket has none: all that connect there are one.
+/// The address a connection comes from. A Unix socket has none: all its clients count as one
+/// address.
 fn peer_of(stream: &TcpStream, endpoint: Endpoint) -> IpAddr {
     match endpoint {
         Endpoint::Public => stream.peer_addr().ok().map(|peer| peer.ip()),

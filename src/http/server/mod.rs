@@ -1,4 +1,4 @@
-//! The server: sockets, connections, and the way of a request to its route.
+//! The server: sockets, connections, and dispatch of requests.
 
 mod connection;
 mod dispatch;
@@ -15,7 +15,7 @@ use crate::http::engine::Engine;
 use crate::http::site::{Endpoint, Site};
 use crate::net::bind;
 
-/// Serves at these listening sockets until it is dropped; at once done when there is none.
+/// Serves at these listening sockets until it is dropped; returns at once if there are none.
 pub(crate) async fn serve<E: Engine>(
     listeners: impl Iterator<Item = (Endpoint, OwnedFd)>,
     site: Rc<Site<E>>,

@@ -5,7 +5,7 @@ use crate::net::datagram::stun;
 /// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DatagramKind {
-    /// A SIP message, or something that only the engine's parser can refuse.
+    /// SIP, or garbage that the SIP parser will reject.
     Sip,
     /// STUN: a phone asks for its public address, which keeps its NAT binding open.
     Stun,

@@ -61,8 +61,7 @@ impl DatagramPort {
         }
     }
 
-    /// The datagrams that were received and not taken yet; if there are none, those that are in the
-    /// socket, without waiting.
+    /// Returns the remaining datagrams of the last batch, or receives a new batch without waiting.
     pub fn receive(&self) -> io::Result<RefMut<'_, dyn ReceivedDatagrams>> {
         self.socket.receive()
     }
@@ -72,8 +71,7 @@ impl DatagramPort {
         self.socket.wait_for(Interest::Readable).await
     }
 
-    /// Of the datagrams that the kernel lost, `total` since the socket was made, those that were not
-    /// counted before.
+    /// How many datagrams the kernel dropped since the last call; `total` is its running count.
     pub fn newly_lost(&self, total: u32) -> u64 {
         // The kernel's count wraps.
         u64::from(total.wrapping_sub(self.lost.replace(total)))
@@ -108,7 +106,7 @@ impl DatagramPort {
             let transmit: &Transmit = &transmits[order[index] as usize];
             Datagram {
                 peer: transmit.flow.peer,
-                // A wildcard socket must be told the source: the address that the peer spoke to.
+                // On a wildcard socket, send from the address the peer used.
                 source: is_wildcard.then_some(transmit.flow.local.ip()),
                 pieces: outbox.pieces(transmit),
             }
@@ -127,7 +125,7 @@ impl DatagramPort {
     /// Sends what waits, whenever there is room again, until nothing waits.
     pub async fn drain(&self, counters: &CoreCounters) {
         while !self.stalled.borrow().datagrams.is_empty() {
-            // An error here meets the next try to send as well, which counts and drops.
+            // An error will recur in the next send, which counts it and drops the datagram.
             let _ = self.socket.wait_for(Interest::Writable).await;
             let mut stalled = self.stalled.borrow_mut();
             let waiting = |index: usize| stalled.datagrams[index].as_datagram();
@@ -176,7 +174,7 @@ impl Stalled {
         });
     }
 
-    /// Forgets the oldest `count`, which are settled.
+    /// Removes the oldest `count`, which were sent or refused.
     fn forget(&mut self, count: usize) {
         let settled = self.datagrams.drain(..count);
         let octets: usize = settled.map(|datagram| datagram.bytes.len()).sum();

@@ -1,8 +1,9 @@
 //! Sends datagrams: many in a system call, each gathered from two pieces of the outbox's arena.
 //!
-//! Successive datagrams to one peer that are equally long, the last one perhaps shorter, are one
-//! message to the kernel, which cuts it apart at the last moment (UDP_SEGMENT). Most of a
-//! datagram's cost is its path through the kernel, which the whole train takes once.
+//! Successive datagrams to one peer that are equally long, the last one perhaps shorter, are passed
+//! to the kernel as one message, which it splits just before transmission (UDP_SEGMENT)
+//! (UDP_SEGMENT). Most of a datagram's cost is its path through the kernel, which the whole train
+//! takes once.
 //!
 //! Guarantees: order is kept; payload is not copied in user space; nothing is allocated. A datagram
 //! the kernel refuses (its peer's network is gone, it is too long) is counted and skipped, the rest

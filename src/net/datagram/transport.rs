@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 /// Datagrams that a turn takes at most.
 pub const BATCH: usize = 64;
 
-/// A socket that carries datagrams, by the kernel's UDP or by another way.
+/// A socket that carries datagrams, kernel UDP or another implementation.
 pub trait DatagramTransport: fmt::Debug {
     /// Receives the datagrams that are there, without waiting. Does nothing while some of those
     /// received before have not been taken.
@@ -23,7 +23,7 @@ pub trait DatagramTransport: fmt::Debug {
     /// The address that the socket is bound to; may be a wildcard.
     fn local_address(&self) -> SocketAddr;
 
-    /// Waits until there is something to receive, or room to send. May end too early.
+    /// Waits until there is something to receive, or room to send. May return spuriously.
     fn wait_for(&self, interest: Interest) -> LocalBoxFuture<'_, io::Result<()>>;
 }
 
@@ -54,9 +54,9 @@ pub trait ReceivedDatagrams {
 pub struct Received<'a> {
     /// The sender.
     pub peer: SocketAddr,
-    /// The address of ours it was sent to, where the socket tells (it is bound to a wildcard).
+    /// The local destination address, if known (it is bound to a wildcard).
     pub local: Option<IpAddr>,
-    /// How many datagrams this socket has lost so far for want of room, when it lost any.
+    /// The kernel's running count of dropped datagrams, if not zero.
     pub lost: Option<u32>,
     /// Whether it was longer than the buffer.
     pub is_truncated: bool,
@@ -94,6 +94,6 @@ pub struct Sent {
     pub segmented: usize,
     /// Trains that were refused and whose datagrams were sent one by one.
     pub segmentation_refused: usize,
-    /// Whether there was no room for more.
+    /// Whether the send buffer is full.
     pub is_stalled: bool,
 }

@@ -1,9 +1,9 @@
 //! One stream connection of whatever transport: reading into a shared buffer, one gathered write per
 //! turn, a bounded queue for a peer that reads slowly.
 //!
-//! Invariants worth naming: octets leave in the order in which they were handed over. The queue is
-//! used only while the socket has no room. An idle connection holds no buffer. A connection that has
-//! been ended sends nothing more; its reader notices by the end of the stream.
+//! Invariants: octets leave in the order in which they were handed over. The queue is used only
+//! while the socket has no room. An idle connection holds no buffer. A connection that has been
+//! ended sends nothing more; its reader notices by the end of the stream.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -33,7 +33,7 @@ pub enum Written {
 /// One connection.
 #[derive(Debug)]
 pub struct Connection {
-    /// How the engine names it.
+    /// The engine's id for it.
     pub flow: Flow,
     stream: RefCell<Box<dyn StreamTransport>>,
     queue: RefCell<Vec<u8>>,
@@ -158,7 +158,7 @@ impl Connection {
         self.keep(now);
     }
 
-    /// The connection is in use until then.
+    /// Keeps the connection from idling out until `until`.
     pub fn keep(&self, until: Instant) {
         self.idle_since.set(self.idle_since.get().max(until));
     }

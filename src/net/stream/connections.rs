@@ -1,8 +1,8 @@
 //! The stream connections of a shard, and the messages of one turn gathered by connection.
 //!
-//! Invariants worth naming: a connection's name is never given to another one. A connection is
-//! written to at most once per turn, or once per `PIECES_MAX` pieces. A message for a connection that
-//! is gone is counted and dropped.
+//! Invariants worth naming: connection ids are never reused. A connection is written to at most
+//! once per turn, or once per `PIECES_MAX` pieces. A message for a connection that is gone is
+//! counted and dropped.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -179,7 +179,7 @@ impl Connections {
     }
 
     /// Looks at the next part of the connections and ends the idle ones; after a shorter time while
-    /// room is short. Their readers notice and have them removed.
+    /// room is short. Their reader tasks then remove them.
     pub fn end_idle(
         &mut self,
         now: Instant,

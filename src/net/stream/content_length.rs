@@ -1,4 +1,4 @@
-//! Messages on a stream of octets, cut apart by Content-Length with as little copying as can be.
+//! Splits a byte stream into messages by Content-Length with minimal copying.
 //!
 //! Octets come in a buffer that all connections of a shard share. A message that is whole there is
 //! handed on from there; only the beginning of an incomplete message is kept. Between messages
@@ -12,7 +12,7 @@ use crate::sip::framing::Frame;
 use crate::sip::{Fault, framing};
 
 /// Two lone CRLFs this close together are one keepalive that was split on its way; further apart
-/// they are two of the single kind, which want no response.
+/// they are two separate single-CRLF keepalives, which need no response.
 const SPLIT_PING: Duration = Duration::from_secs(2);
 /// The least that is added to an incomplete message before it is parsed again: most messages are
 /// complete then, and little of the next one is copied.
@@ -67,7 +67,7 @@ impl ContentLengthFraming {
         match length.checked_sub(before) {
             Some(used) => Ok(&fresh[used..]),
             None => {
-                // A line end and the half of another: only the first was cut.
+                // One CRLF and half of the next: only the first was consumed.
                 begun.truncate(before);
                 begun.drain(..length);
                 self.begun = begun;

@@ -16,13 +16,13 @@ use crate::sip::{Fault, Transport};
 pub trait StreamListener: fmt::Debug {
     /// Waits for a connection. A handshake, if the transport has one, is left to the connection's
     /// reads. `Ok(None)` if the peer was gone before its address could be read; an error if no
-    /// connection can be accepted for now (no more descriptors): wait a little, then go on.
+    /// connection can be accepted for now (no more descriptors): retry after a pause.
     fn accept(&self) -> LocalBoxFuture<'_, io::Result<Option<Box<dyn StreamTransport>>>>;
 }
 
 /// One stream to a peer: octets of SIP messages in and out.
 pub trait StreamTransport: fmt::Debug {
-    /// What Via headers and Contacts call it.
+    /// Transport name for Via and Contact.
     fn transport(&self) -> Transport;
 
     /// Our end.
@@ -44,8 +44,8 @@ pub trait StreamTransport: fmt::Debug {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>>;
 
-    /// Writes of these pieces, in order, what there is room for; how many octets that was.
-    /// `WouldBlock` if there is no room at all.
+    /// Writes as much as fits, in order; returns the number of octets written. `WouldBlock` if
+    /// there is no room at all.
     fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
     /// Writes of these octets what there is room for, once there is some.
@@ -57,8 +57,8 @@ pub trait StreamTransport: fmt::Debug {
 
 /// The receiving half of one stream: finds the messages in its octets.
 pub trait Framing: fmt::Debug {
-    /// Takes the octets that were read and hands on what is complete. After an error the stream is
-    /// out of step and must be closed.
+    /// Takes the octets that were read and passes complete messages on. After an error the stream
+    /// is out of step and must be closed.
     fn take(
         &mut self,
         octets: &[u8],
@@ -75,7 +75,7 @@ pub trait Framing: fmt::Debug {
 pub enum Arrival<'a> {
     /// A whole message.
     Message(&'a [u8]),
-    /// A plain 200, and what it says: it had to be read to find its end.
+    /// A simple 200 response, already parsed, because finding its end required parsing.
     Response(&'a [u8], PlainResponse<'a>),
     /// A keepalive that wants one CRLF (RFC 5626 §4.4.1).
     Ping,

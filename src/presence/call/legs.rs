@@ -7,11 +7,12 @@
 //! Guarantees, for legs of equal key:
 //! - The state only goes forward (RFC 4235 §3.7.1); a report of an earlier state is ignored.
 //! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). When a PBX reports a dialog as `terminated`,
-//!   all branches that it reported end, whatever their tags; when a phone does, those branches end
-//!   that match the tags of its report. An answered branch outlives the end of an unanswered one.
+//!   all branches that it reported end, whatever their tags; a phone's report ends only the branches
+//!   that match its tags. An answered branch outlives the end of an unanswered one.
 //! - A leg that its source reported as `terminated` stays ended for 32 s ([`Tombstones`]), whichever
 //!   publication names it again, however late.
-//! - A report with other tags is about another leg: the loser of a fork never clears the winner. A
+//! - A report with different tags is about another leg: the loser of a fork never clears the
+//!   winner. A
 //!   missing tag is a wild card only towards legs of the same publication. A leg of another
 //!   publication counts as the reported leg if it is unanswered and the report merely knows more
 //!   tags (`trying` has none yet).

@@ -1,4 +1,4 @@
-//! Tombstones: the memory of ended legs, so that a late report of an ended leg is not believed.
+//! Tombstones: record ended legs so that late reports about them are ignored.
 //!
 //! Bounded in time and in number.
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::presence::call::leg_key::{CallIdDigest, Key, Likeness};
 use crate::presence::call::{CallDialog, CallState};
 
-/// The life of a tombstone: as long as a delayed or retransmitted report can be under way, 64 × T1
+/// The life of a tombstone: as long as a delayed or retransmitted report can be in transit, 64 × T1
 /// (RFC 3261 §17.1.2.2).
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
 
@@ -27,7 +27,7 @@ pub(crate) struct Owner {
     pub(crate) publication: u64,
     /// Who publishes.
     pub(crate) publisher: u64,
-    /// Whether that is a PBX, which reports calls, where a phone reports its own legs.
+    /// Whether it is a PBX (reports whole calls) rather than a phone (reports its own legs).
     pub(crate) is_feeder: bool,
 }
 
@@ -136,7 +136,8 @@ impl Tombstone {
             },
             // A late report of a call that its source reported as ended.
             _ if state.is_unanswered() && self.ended_dialog_of(owner, key) => true,
-            // A missing tag never discredits an answered call: it may be the winner of the fork.
+            // If a tag is missing, a report of an answered call is not ignored: the call may be the
+            // winner of the fork.
             Likeness::Compatible { .. } if !state.is_unanswered() => false,
             Likeness::Compatible { .. } if is_own => self.ending == Ending::Terminated,
             // The report was sent before the first tag was known, so it is late.

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use crate::presence::call::{CallDialog, CallState, Calls, Direction, Party};
 use crate::presence::composition::activity::ON_THE_PHONE;
 
-/// The call that `on-the-phone` stands for. Nothing is known about it.
+/// Placeholder call for the activity `on-the-phone`.
 static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
     Arc::new(CallDialog {
         id: ON_THE_PHONE.into(),

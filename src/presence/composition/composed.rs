@@ -26,7 +26,7 @@ pub struct Composed {
     pub activities: Arc<[Box<str>]>,
     /// The note.
     pub note: Option<Arc<str>>,
-    /// What is not about calls or presence; shared with the state before while it is equal.
+    /// State of other packages; shared with the previous state if unchanged.
     pub extras: Arc<Extras>,
 }
 

@@ -30,7 +30,7 @@ pub(super) const ON_THE_PHONE_RULE: &str = "a client says on-the-phone";
 pub(super) struct Understanding {
     /// `closed` declares do-not-disturb (W:D2.11).
     pub(super) closed_is_do_not_disturb: bool,
-    /// `on-the-phone` counts as a declaration. Otherwise it belongs to the track of calls.
+    /// `on-the-phone` counts as a declaration. Otherwise it belongs to telephony.
     pub(super) on_the_phone_counts: bool,
 }
 

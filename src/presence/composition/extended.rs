@@ -1,4 +1,4 @@
-//! The words in which the styles of W:D2 and W:D3 say more than `open` and `closed`.
+//! Extended status values of styles D2 and D3.
 //!
 //! A document carries them in an element that other clients ignore (W:D2.7).
 

@@ -4,7 +4,7 @@
 //! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
 //! always agree. Availability follows the lamp of a dialog watcher ([`lamp`]), with exceptions that
 //! are intended: a client may be `busy`, `away` or `do-not-disturb` without a call, calls may be
-//! forwarded while one is up (W:D3.17), and a lamp shows only calls.
+//! forwarded while the user is in a call (W:D3.17), and a lamp shows only calls.
 //!
 //! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered,
 //!   `trying` and `proceeding` included; an outgoing call is busy from its first INVITE (W:C0.4).
@@ -14,7 +14,7 @@
 //!   reported or, in the style of W:D2, every user but a park orbit. A contact, an alternative number,
 //!   calls forwarded to a number, a call, or a client that declares open makes a user reachable.
 //! - A user whose calls are reported is available while there is none, unless a registrar reports
-//!   no contact: the user must not seem to arrive with each call and leave with its end.
+//!   no contact: otherwise the user would appear online only during calls.
 //! - `basic` is open if a client declares open; if no client declares either, if the user is
 //!   reachable. Do-not-disturb is closed. In the other styles `basic` follows the verdict: closed
 //!   for do-not-disturb, unreachable and offline (W:D2.7-D2.12).
@@ -45,8 +45,8 @@ pub(crate) use verdict::{Circumstances, Contributor, Verdict};
 use crate::presence::call::{CallDialog, CallState};
 use crate::presence::composition::activity::{ActivitySet, ON_THE_PHONE};
 
-/// Composes what the sources state into `composed`, whose old content does not matter but whose
-/// memory is used again. Parts that equal the state before, `previous`, are shared, not built anew.
+/// Composes what the sources state into `composed`, its old content is overwritten, its memory
+/// reused. Parts that equal the state before, `previous`, are shared, not built anew.
 pub(crate) fn compose<'a>(
     calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)> + Clone,
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
@@ -145,8 +145,8 @@ pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
     }
 }
 
-/// Shares the list of `previous` if it is equal: a busy lamp must not cost a new list for a client that
-/// is at lunch.
+/// Shares the list of `previous` if it is equal: so that a lamp change does not allocate a new
+/// activity list.
 fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Composed) {
     if previous
         .activities

@@ -64,8 +64,8 @@ fn write_quoted(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Appends the document: the party of the parked call, if there is one (W:C10.4), as far as the watcher
-/// may know.
+/// Appends the document: the party of the parked call, if there is one (W:C10.4), as far as the
+/// watcher's privacy level allows.
 pub fn write_call_park(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
     out.extend_from_slice(xml::DECLARATION);
     out.extend_from_slice(

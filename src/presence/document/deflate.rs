@@ -15,7 +15,7 @@ pub const WORTHWHILE_OCTETS: usize = 1200;
 pub struct InflateLimits {
     /// Octets.
     pub octets_max: usize,
-    /// Octets for each octet of the body.
+    /// Maximum expansion ratio.
     pub ratio_max: usize,
     /// Octets up to which the ratio does not count, because a short repetitive text is harmless.
     pub ratio_free_octets: usize,
@@ -49,7 +49,8 @@ pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFa
     inflate_as(false, body, octets_max)
 }
 
-/// Whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate may begin alike.
+/// Whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate may begin with the same
+/// octets.
 fn has_zlib_header(body: &[u8]) -> bool {
     body.first_chunk().is_some_and(|&[method, flags]| {
         method & 0xf == 8 && u16::from_be_bytes([method, flags]) % 31 == 0
@@ -106,7 +107,7 @@ impl Deflater {
         let status = self
             .state
             .compress_vec(body, &mut self.deflated, FlushCompress::Finish);
-        // The output has as much room as the body has octets: if it does not end there, it is longer.
+        // The output buffer is as long as the body; if it does not fit, deflating does not pay.
         let is_shorter =
             matches!(status, Ok(Status::StreamEnd)) && self.deflated.len() < body.len();
         if is_shorter {

@@ -87,8 +87,7 @@ fn shown_calls<'a>(
     first.into_iter().chain(others)
 }
 
-/// The call that stands for do-not-disturb, one for each state it may have. It has no party, so that
-/// it cannot be picked up.
+/// Placeholder call that shows DND on a lamp. It has no party, so that it cannot be picked up.
 static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
     [CallState::Confirmed, CallState::Early].map(|state| CallDialog {
         id: "do-not-disturb".into(),
@@ -113,7 +112,7 @@ fn do_not_disturb(composed: &Composed, rendering: Rendering) -> Option<&'static 
     DO_NOT_DISTURB.iter().find(|call| call.state == state)
 }
 
-/// The rank of a call: the call that a lamp should show has the least (W:B3.15, C0.3).
+/// The rank of a call: the lamp shows the call with the lowest rank (W:B3.15, C0.3).
 fn rank(state: CallState, rendering: Rendering) -> (bool, Reverse<CallState>) {
     let is_first = !rendering.ringing_over_in_use && state == CallState::Confirmed;
     (!is_first, Reverse(state))

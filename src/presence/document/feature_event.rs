@@ -16,8 +16,8 @@ use crate::presence::source::{Forward, ForwardKind};
 /// The media type of a command, and of each event.
 pub const CONTENT_TYPE: &str = "application/x-as-feature-event+xml";
 
-/// The namespace that is written. Reading goes by local names alone, because a variant of this
-/// namespace is in the field (W:C9.1).
+/// The namespace that is written. Parsed by local name only, because some deployed phones use a
+/// variant namespace (W:C9.1).
 const NAMESPACE: &str = "http://www.ecma-international.org/standards/ecma-323/csta/ed3";
 
 /// Octets of a target.

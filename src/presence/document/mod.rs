@@ -1,4 +1,4 @@
-//! Documents: composed state written for a watcher, and documents of sources read. The only home of
+//! Documents: composed state written for a watcher, and parsed source documents. The only home of
 //! XML.
 //!
 //! Reading is lenient where real clients are (W:G3) and strict where it protects: no DOCTYPE,
@@ -143,7 +143,7 @@ pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed
 pub enum DocumentFault {
     /// Not well-formed, or not a document of its media type: 400.
     Malformed,
-    /// A media type that the package does not take: 415.
+    /// A media type that the package does not accept: 415.
     UnsupportedType,
     /// Over a limit (W:E4.3): 413.
     TooLarge,

@@ -1,4 +1,4 @@
-//! For tests: a second opinion on what is written, element by element, by a reader of its own.
+//! For tests: independent parser used to check generated XML.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;

@@ -1,8 +1,8 @@
 //! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480).
 //!
 //! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is
-//! shared. Tuples come before the person and nothing carries a time, so that equal states give equal
-//! octets (W:G3, A3.14).
+//! shared. Tuples come before the person and no timestamps are written, so that equal states give
+//! equal octets (W:G3, A3.14).
 //!
 //! What the style of a domain says beyond open and closed is in an element of our own namespace,
 //! which other clients ignore (W:D2.7): `extended` in `status`, with the tracks of W:D3.2 as its

@@ -73,7 +73,7 @@ pub fn write_changes(
         let (operation, selector) = match (was_there, is_there) {
             (true, true) => ("replace", selector),
             (true, false) => ("remove", selector),
-            // Added as the last below the root: the pieces are written in order.
+            // Appended as the last child of the root: the pieces are written in order.
             (false, _) => ("add", "*"),
         };
         let _ = write!(out, "<p:{operation} sel=\"{selector}\"");

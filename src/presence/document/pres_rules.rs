@@ -119,7 +119,7 @@ impl Visitor for Reading {
                 rule.intervals.push((rule.from.take(), Some(until)));
             }
             ([ROOT, RULE, ACTIONS], HANDLING) => {
-                // Of two values the more generous, as with two rules.
+                // The more permissive of two values, as when two rules match.
                 rule.handling = rule.handling.max(Some(handling(text.trim())?));
             }
             ([ROOT], RULE) => self.end_rule()?,

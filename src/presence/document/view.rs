@@ -1,5 +1,4 @@
-//! A view: what decides how a state is written, besides the state. Watchers with equal views share a
-//! body.
+//! A view: the watcher-dependent inputs of rendering. Watchers with equal views share a body.
 
 use crate::presence::document::multipart;
 use crate::presence::event::Package;

@@ -11,7 +11,7 @@ pub struct ExpiryLimits {
     pub max: Duration,
 }
 
-/// 423, with the shortest expiry that is taken.
+/// 423, with the shortest expiry that is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooBrief(pub Duration);
 

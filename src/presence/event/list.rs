@@ -26,7 +26,7 @@ pub struct Resolved {
     pub style: ListStyle,
     /// Its members in order; at most [`MEMBERS_MAX`], but for `any-dn`.
     pub members: Vec<Member>,
-    /// Members that come and go by themselves; they follow the other members.
+    /// Dynamic members, listed after the static ones.
     pub rosters: Vec<Roster>,
 }
 

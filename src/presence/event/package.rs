@@ -97,8 +97,8 @@ impl Package {
     }
 
     /// Whether a list can be subscribed to with it (RFC 4662 §3): its state is a document about one
-    /// presentity. Features and a seized line belong to one phone, the appearances of a line stand in a
-    /// header that no body part has, and watchers are reported to their presentity alone.
+    /// presentity. Features and a seized line belong to one phone, are carried in a header, which a
+    /// body part cannot have, and watchers are reported to their presentity alone.
     #[must_use]
     pub const fn is_for_lists(self) -> bool {
         match self {

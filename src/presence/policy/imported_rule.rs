@@ -3,7 +3,7 @@
 use crate::presence::aor::Aor;
 use crate::presence::policy::{Handling, Privacy};
 
-/// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), as far as we act on it. Every
+/// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), the parts we support. Every
 /// condition must hold; of all the rules that match, the most generous value counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedRule {

@@ -36,7 +36,7 @@ use crate::presence::source::{Messages, StateUpdate};
 /// (RFC 3903 §4.2, §6).
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Why a user is offline although there are contributions: none is about calls or availability.
+/// Reason shown when all contributions are irrelevant to availability.
 const SILENT_RULE: &str = "no source speaks of calls or availability";
 
 /// The state of a user about whom nothing is known, as most are when a server starts. It is shared
@@ -184,13 +184,13 @@ impl Presentity {
         !self.has_contribution() && self.calls.is_empty()
     }
 
-    /// Whether its calls were ever reported. That is remembered while there is memory.
+    /// Whether its calls were ever reported. This is remembered until the presentity is evicted.
     #[must_use]
     pub fn is_known_by_calls(&self) -> bool {
         self.is_known_by_calls
     }
 
-    /// Whether it belongs into the roster of a whole domain (W:D4.3): a park orbit while a call is
+    /// Whether it belongs in the roster of a whole domain (W:D4.3): a park orbit while a call is
     /// parked in it (W:D4.5), any other user while there is a contribution.
     #[must_use]
     pub fn is_present(&self) -> bool {
@@ -303,8 +303,8 @@ impl Presentity {
         first.or_else(by_publication)
     }
 
-    /// The alternative number of the user, and its source: a client takes precedence over the account,
-    /// because it knows better.
+    /// The alternative number of the user, and its source: a client takes precedence over the
+    /// account, because it is more current.
     fn alternative(&self) -> Option<(Contributor, &str)> {
         let mut declared = declarations(&self.statements, &self.publications)
             .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));

@@ -279,7 +279,7 @@ impl Model {
         }
     }
 
-    /// Whether something stands that no time takes away.
+    /// Whether some state never expires.
     fn has_lasting(&self) -> bool {
         self.do_not_disturb || self.is_forwarded || self.has_registrar
     }

@@ -86,6 +86,6 @@ pub enum PublishRefused {
     NoBody,
     /// 400 or 415
     Document(DocumentFault),
-    /// 503: the presentity has as many publications as it may have
+    /// 503: the presentity has the maximum number of publications
     TooMany,
 }

@@ -1,4 +1,4 @@
-//! The statements about a presentity that are no publications: the last update of each source.
+//! The statements about a presentity that do not come from PUBLISH: the last update of each source.
 
 use std::sync::Arc;
 use std::time::Instant;

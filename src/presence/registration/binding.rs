@@ -13,7 +13,7 @@ pub struct Binding {
     pub parameters: Box<str>,
 }
 
-/// The place of a REGISTER among those of its phone (RFC 3261 §10.2.4).
+/// Call-ID and CSeq order of a REGISTER (RFC 3261 §10.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sequence {
     /// A hash of its Call-ID.
@@ -25,7 +25,7 @@ pub struct Sequence {
 /// What a REGISTER does to a user's bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindingChange {
-    /// Nothing: the REGISTER asks which bindings there are.
+    /// Query.
     Query,
     /// Each of these is bound.
     Bind(Vec<Binding>),

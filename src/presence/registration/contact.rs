@@ -23,7 +23,7 @@ pub enum ContactEnd {
     Deactivated,
     /// The phone removed it.
     Unregistered,
-    /// The user may not be registered any more.
+    /// The user is no longer allowed to register.
     Rejected,
 }
 

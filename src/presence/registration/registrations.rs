@@ -1,4 +1,4 @@
-//! All the contacts of a presentity, and who vouches for each.
+//! All the contacts of a presentity, and who reported it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) struct Registration {
     pub(crate) reporter: Reporter,
     /// Since when it is registered.
     pub(crate) since: Instant,
-    /// When it ends unless said again; None when only its publication ends it.
+    /// When it ends unless refreshed; None when only its publication ends it.
     pub(crate) until: Option<Instant>,
     /// Which REGISTER bound it; None when we are not the registrar.
     sequence: Option<Sequence>,
@@ -121,7 +121,7 @@ impl Registrations {
             BindingChange::Query => {}
             BindingChange::Clear => self.unregister(now),
             BindingChange::Bind(bindings) => {
-                // Expired contacts take no room.
+                // Expired contacts do not count.
                 self.expire(Duration::ZERO, now);
                 self.check_room(&bindings, room)?;
                 self.empty_since.get_or_insert(now);

@@ -1,7 +1,7 @@
 //! A shard's outgoing mail: where an owner's address becomes a queue.
 //!
-//! Mail that finds the receiver's queue full waits at its sender and goes first at the next try, so
-//! that the order is kept. Only misdirected messages are dropped instead: their peers retransmit.
+//! Mail that finds the receiver's queue full waits at its sender and is retried first, so that the
+//! order is kept. Only misdirected messages are dropped instead: their peers retransmit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

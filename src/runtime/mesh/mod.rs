@@ -105,8 +105,7 @@ impl Mesh {
         inbox.commands.push(command)?;
         fence(Ordering::SeqCst);
         if inbox.is_stopped.load(Ordering::SeqCst) {
-            // The core may have ended in between and would not look again: its askers are told from
-            // here.
+            // The core may have ended meanwhile; notify waiting callers here.
             inbox.drop_commands();
         }
         inbox.wake();

@@ -1,5 +1,5 @@
-//! Reads what a dialog keeps of a message: its only Contact, the addresses, the route set. Each is
-//! appended to the dialog's text; later uses find their part of it by spans.
+//! Reads what a dialog keeps of a message: its Contact (exactly one), the addresses, the route set.
+//! Each is appended to the dialog's text; later uses find their part of it by spans.
 
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::header::{NameAddr, list_items};
@@ -56,8 +56,8 @@ pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fau
     uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
 }
 
-/// The part of a sip or sips URI that can stand in a request line. No URI that can be read holds an
-/// octet that could end the line, or the angle brackets it may be put in.
+/// The part of a sip or sips URI that can stand in a request line. A parsed URI never contains CR,
+/// LF or angle brackets.
 fn request_uri(text: &[u8]) -> Option<&[u8]> {
     let uri = Uri::parse(text).ok()?;
     if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {

@@ -14,7 +14,7 @@ const VALUE_OCTETS_MAX: usize = 512;
 /// Digits of our cnonce.
 pub const CNONCE_DIGITS: usize = 16;
 
-/// The name and password that a server knows us by.
+/// Our credentials at a server.
 #[derive(Clone)]
 pub struct Login {
     /// The user name.
@@ -84,7 +84,7 @@ impl ReceivedChallenge {
         values.find_map(read("Authorization"))
     }
 
-    /// Whether it answers another kind of response than `other`, so that a request needs both.
+    /// Whether one is for 401 and the other for 407, so that both headers are needed.
     #[must_use]
     pub fn is_beside(&self, other: &Self) -> bool {
         self.header != other.header

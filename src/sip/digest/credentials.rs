@@ -1,8 +1,8 @@
 //! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4), read and checked for completeness.
 //!
 //! Tolerant where phones differ: parameters in any order, unknown ones ignored, quoted or not,
-//! white space and folds around separators, empty list items. Strict where two readings would
-//! differ: a parameter twice, an open quote. Values stay as they came, because the response was
+//! white space and folds around separators, empty list items. Strict where input is ambiguous:
+//! repeated parameters, unterminated quotes. Values stay as they came, because the response was
 //! computed over them.
 
 use super::Algorithm;
@@ -50,7 +50,7 @@ pub(super) struct Credentials<'a> {
     pub(super) nonce: &'a [u8],
     pub(super) uri: &'a [u8],
     pub(super) response: &'a [u8],
-    /// nc as a number, at least 1; 1 without qop, so that such a nonce is good once.
+    /// nc as a number, at least 1; 1 without qop, so that such a nonce is valid once.
     pub(super) count: u32,
     /// nc and qop as they came; None in the form of RFC 2069.
     pub(super) quality: Option<Quality<'a>>,

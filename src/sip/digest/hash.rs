@@ -32,7 +32,7 @@ impl HexHash {
     }
 }
 
-/// H of the parts with a colon between each two.
+/// H(parts joined with colons).
 pub(super) fn hash(algorithm: Algorithm, parts: &[&[u8]]) -> HexHash {
     match algorithm {
         Algorithm::Md5 => HexHash::new(&digest::<Md5>(parts)),

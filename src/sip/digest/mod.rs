@@ -2,9 +2,9 @@
 //! client. Nonces are stateless: a time, a MAC. The nonce counts already seen are kept by
 //! [`ReplayWindows`].
 //!
-//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. The form without qop of RFC
-//! 2069 counts as no credentials unless it is allowed: it has no count, so that each nonce is good
-//! once then. Not served: `userhash`.
+//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. Responses without qop (RFC
+//! 2069) are rejected unless allowed; then each nonce is valid once, because there is no nonce
+//! count. `userhash` is not supported.
 //!
 //! An unknown user takes the path of a known one with a wrong password, and every comparison of a
 //! secret takes the same time, so that response times do not tell which users exist.
@@ -77,7 +77,7 @@ pub struct Challenge<'a> {
     pub is_stale: bool,
     /// Time since the server's epoch.
     pub uptime: Duration,
-    /// Makes two nonces of one instant differ.
+    /// Distinguishes nonces issued at the same instant.
     pub salt: u32,
 }
 

@@ -14,7 +14,7 @@ const SALT_OCTETS: usize = 4;
 const MAC_OCTETS: usize = 8;
 const NONCE_OCTETS: usize = ISSUED_OCTETS + SALT_OCTETS + MAC_OCTETS;
 
-/// Letters of a nonce: four for three octets.
+/// Base64url length.
 pub(super) const NONCE_LETTERS: usize = NONCE_OCTETS / 3 * 4;
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 

@@ -1,9 +1,9 @@
 //! The nonce counts already seen (RFC 7616 §3.3, §3.4).
 //!
 //! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every
-//! forgotten one is accepted at its first use. The price of the bound is a challenge with
-//! stale=true, never a wrong answer. Each shard keeps its own: a count is good once per shard, and
-//! a phone stays with one.
+//! forgotten one is accepted at its first use. If an entry was evicted, the client gets a
+//! stale=true challenge, and the shard still accepts no replay. Each shard keeps its own counts: a
+//! count is valid once per shard, and a phone stays with one shard.
 
 use std::collections::BTreeMap;
 

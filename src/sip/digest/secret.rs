@@ -28,7 +28,7 @@ impl Secret {
         Self::of_realm(user, realm.as_bytes(), password)
     }
 
-    /// Hashes a password once, for a realm that may be no text.
+    /// Hashes a password once, may not be UTF-8.
     pub(super) fn of_realm(user: &str, realm: &[u8], password: &str) -> Self {
         let parts = [user.as_bytes(), realm, password.as_bytes()];
         let mut secret = Self {

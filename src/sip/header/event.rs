@@ -11,7 +11,7 @@ pub struct Event<'a> {
     pub package: &'a [u8],
     /// `id` without quotes, empty when absent.
     pub id: &'a [u8],
-    /// Everything behind the package, `id` included.
+    /// All parameters after the package.
     pub parameters: Parameters<'a>,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::sip::header::octets;
 
-/// The longest Retry-After we heed.
+/// The longest Retry-After that we honour.
 const RETRY_AFTER_SECS_MAX: u64 = 3600;
 
 /// The items of a comma-separated value: commas inside quotes and angle brackets do not split.
@@ -34,7 +34,8 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Where the first item ends: a comma or the end. What is opened and never closed runs to the end.
+/// Where the first item ends: a comma or the end. An unterminated quote or bracket extends to the
+/// end.
 fn item_end(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&octet) = text.get(at) {

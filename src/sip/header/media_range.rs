@@ -72,7 +72,7 @@ pub fn accepts<'a>(
     ranked.max().is_some_and(|(_, is_accepted)| is_accepted)
 }
 
-/// `0`, `0.`, `0.000`: not acceptable. What is no number counts as 1, like no q at all.
+/// `0`, `0.`, `0.000`: not acceptable. An invalid q counts as 1, like no q at all.
 fn is_zero(q: &[u8]) -> bool {
     match q {
         [b'0'] => true,

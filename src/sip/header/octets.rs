@@ -1,5 +1,4 @@
-//! Character classes and cuts that every decoder shares. White space is LWS: CR and LF of a fold
-//! count as blanks.
+//! Character classes and scanning helpers. White space is LWS: CR and LF of a fold count as blanks.
 
 use memchr::{memchr, memchr3};
 
@@ -50,8 +49,8 @@ pub(crate) static USER: Class = with(ALPHANUMERIC, b"-_.!~*'()&=+$,;?/");
 /// Host names and IPv4 addresses (RFC 3261 §25.1), and the underscore that DNS allows.
 pub(crate) static HOST: Class = with(ALPHANUMERIC, b".-_");
 
-/// What may stand anywhere in a URI that we read. Wider than the grammar, because phones send `#`
-/// and raw UTF-8; what delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
+/// Characters accepted anywhere in a URI. Wider than the grammar, because phones send `#` and raw
+/// UTF-8; what delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
 pub(crate) static URI: Class = URI_CLASS;
 
 const URI_CLASS: Class = {
@@ -332,8 +331,7 @@ pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
     }
 }
 
-/// A number of decimal digits alone, at least one. Saturates, so that the caller's limit refuses
-/// numbers that are too large.
+/// Parses decimal digits; saturates instead of overflowing.
 #[inline]
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
     /// So many digits never overflow.

@@ -16,7 +16,7 @@ pub(super) struct Field {
     span: Span,
 }
 
-/// First octet, and the one behind the last.
+/// Start (inclusive) and end (exclusive).
 type Span = (u32, u32);
 
 impl Field {
@@ -36,8 +36,8 @@ impl Field {
     }
 }
 
-/// All fields in order. Names and spans of the first ones lie apart from each other, so that
-/// emptiness is zeros.
+/// All fields in order. Names and spans are stored in separate arrays so that the empty state is
+/// all zeros.
 #[derive(Debug)]
 pub(super) struct Fields {
     names: [HeaderName; FIELDS_INLINE],

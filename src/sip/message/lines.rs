@@ -93,8 +93,8 @@ impl<'a> Lines<'a> {
         Some(Line { start, end })
     }
 
-    /// Moves behind the next line end, which is not in front of `control`, the next octet that may
-    /// be one; returns where the line's text ends.
+    /// Advances past the next line end; `control` is the next candidate octet; returns where the
+    /// line's text ends.
     fn cut(&mut self, control: usize) -> Option<usize> {
         let mut at = control;
         loop {

@@ -6,9 +6,8 @@
 //! gives a view; what is wrong inside is its [`Message::fault`], so that the receiver can respond
 //! 400 with the headers that are intact (RFC 3261 §8.2, §18.3).
 //!
-//! Reading is strict where a response is routed (start line, Via, CSeq, lengths) and where
-//! addresses would be guessed (From, To, Contact); everything else is left to the decoder that
-//! wants it.
+//! Parsing is strict for fields that route responses (start line, Via, CSeq, lengths) and for
+//! addresses (From, To, Contact); other fields are decoded on demand.
 
 mod fields;
 pub(crate) mod lines;
@@ -104,7 +103,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// All octets, body included, without surplus.
+    /// The whole message, without trailing surplus.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes

@@ -153,7 +153,8 @@ fn read_via(via: &[u8]) -> Option<(&[u8], &[u8])> {
 }
 
 /// Whether a text has no octet that separates several Vias, and no blank, quote or IPv6 bracket: no
-/// bracket, and nothing in front of the dash in ASCII. Sixteen octets at once, the last ones twice.
+/// bracket, and no octet below `-`. Compares sixteen octets at a time; the last block may overlap
+/// the one before.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
     let are_plain = |octets: &[u8; 16]| {

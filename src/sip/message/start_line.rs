@@ -87,8 +87,8 @@ fn odd_request_line<'a>(
     ))
 }
 
-/// What is wrong with a Request-URI. Surplus blanks around it are a fault of the line; blanks
-/// inside it are its own fault (RFC 4475 §3.1.2.8, §3.1.2.9).
+/// What is wrong with a Request-URI. Extra white space around the URI is a start-line error, inside
+/// it a Request-URI error (RFC 4475 §3.1.2.8, §3.1.2.9).
 fn request_uri_fault(uri: &[u8]) -> Option<Fault> {
     if uri.len() > REQUEST_URI_OCTETS_MAX {
         return Some(Fault::UriTooLong);

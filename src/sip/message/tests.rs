@@ -116,7 +116,7 @@ fn line_ends_and_folds() {
     faults("Event: dialog", "Ev\"ent: dialog", Fault::HeaderLine);
     faults("Via:", " folded\r\nVia:", Fault::HeaderLine);
     passes("\"Alice\"", "\"A\\\0lice\"");
-    // Nowhere else: an answer would not bring it back.
+    // Only here: elsewhere a NUL could not be echoed in the response.
     let invalid = Fault::Invalid;
     faults("call-1", "call\\\0-1", invalid(HeaderName::CallId));
     faults("from-1", "from\\\0-1", invalid(HeaderName::From));

@@ -33,7 +33,7 @@ const T1_MS: u16 = T1.as_millis() as u16;
 const T2_MS: u16 = T2.as_millis() as u16;
 const TIMER_F_MS: u16 = TIMER_F.as_millis() as u16;
 
-/// Timer E of a transport that retransmits by itself: beyond Timer F.
+/// Timer E on reliable transports: never fires.
 const NEVER_MS: u16 = u16::MAX;
 
 const _: () = assert!(TIMER_F.as_millis() + T2.as_millis() < NEVER_MS as u128);

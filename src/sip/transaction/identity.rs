@@ -10,7 +10,7 @@ use crate::sip::{HeaderName, Message, Method, StartLine, Transport};
 /// The magic cookie of a branch made after RFC 3261 §8.1.1.7.
 const BRANCH_COOKIE: &[u8] = b"z9hG4bK";
 
-/// The rule that wrote the octets, so that octets of one rule never match those of another.
+/// Tag of the matching rule, so that octets of one rule never match those of another.
 #[derive(Clone, Copy)]
 enum Rule {
     Branch = 1,
@@ -54,7 +54,7 @@ pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Meth
     true
 }
 
-/// A bare cookie makes no branch unique (E1.33).
+/// A branch of just the cookie is not unique (E1.33).
 fn has_cookie(branch: &[u8]) -> bool {
     match branch.split_at_checked(BRANCH_COOKIE.len()) {
         Some((cookie, rest)) => cookie.eq_ignore_ascii_case(BRANCH_COOKIE) && !rest.is_empty(),

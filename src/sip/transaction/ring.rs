@@ -1,5 +1,5 @@
 //! The store of the server transactions: a ring of octets of fixed size, and a queue of records
-//! that say where each transaction's octets are. The oldest goes first; no allocation after
+//! that say where each transaction's octets are. The oldest is evicted first; no allocation after
 //! [`Ring::new`].
 //!
 //! Invariants: records lie in the ring in the order of the queue, each in one piece; the octets a
@@ -10,8 +10,8 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Instant;
 
-/// A ring has one record for each so many octets. A response to a SUBSCRIBE with its identity is
-/// about 700 octets; a ring full of smaller ones runs out of records before it runs out of octets.
+/// One record per this many octets. A response to a SUBSCRIBE with its identity is about 700
+/// octets; a ring full of smaller ones runs out of records before it runs out of octets.
 const OCTETS_PER_RECORD: usize = 384;
 
 /// The state of a transaction.
@@ -21,7 +21,7 @@ pub(super) enum State {
     UnderWay,
     /// The final response is stored.
     Answered,
-    /// Forgotten; its octets wait for their turn.
+    /// Dead; its space is reclaimed in order.
     Dead,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Record {
     pub(super) merge_hash: u64,
     /// Tells this transaction from any other of this process.
     pub(super) ticket: u64,
-    /// When it began; once the final response was stored, when that was.
+    /// When the request arrived, or, once answered, when the response was stored.
     pub(super) since: Instant,
     pub(super) state: State,
     pub(super) identity_octets: u32,
@@ -201,7 +201,7 @@ impl Ring {
     }
 
     /// Puts a record back that [`Self::pop_front`] has just taken out, as the newest. Always has
-    /// room: its old place is free, and the octets move even onto a part of it.
+    /// room: its old place is free, and source and target may overlap.
     pub(super) fn renew(&mut self, mut record: Record) -> Option<u64> {
         let offset = self.place(record.octets())?;
         self.octets.copy_within(record.span(), offset);
@@ -244,7 +244,7 @@ impl Ring {
             return (octets <= self.octets.len()).then_some(0);
         };
         let (read, write) = (oldest.offset as usize, newest.span().end);
-        // No record is empty: where both meet the ring is full.
+        // Records are never empty, so equal positions mean that the ring is full.
         if write <= read {
             return (octets <= read - write).then_some(write);
         }

@@ -20,8 +20,7 @@ use crate::sip::{Message, Method};
 /// Timer J: how long a response is kept, and a request waits for one.
 const TIMER_J: Duration = TIMER_F;
 
-/// Entries past their time that one request clears away: more than the one it adds, so that they
-/// never pile up.
+/// Expired entries removed per request: more than the one it adds, so that they cannot accumulate.
 const PURGED_PER_REQUEST_MAX: usize = 4;
 
 /// Entries that one request passes over to make room. Only a ring all but full of what is under way

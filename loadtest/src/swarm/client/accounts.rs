@@ -53,7 +53,7 @@ impl Accounts {
         shared.unwrap_or_else(|| plan.user_name(user))
     }
 
-    /// Keeps a challenge for all requests to come.
+    /// Keeps a challenge for later requests.
     pub(super) fn take_challenge(&mut self, user: UserKey, challenge: Challenge) {
         let login = Login {
             challenge,

@@ -1,8 +1,8 @@
 //! The SIP client that all phones and users share: completes and sends requests, retransmits them,
 //! answers challenges, keeps requests that a 503 put off, and says what a response means.
 //!
-//! It knows nothing of subscriptions and publications: a request is worded by its owner, and a
-//! challenged or deferred request is worded anew by it, because its CSeq changes.
+//! It knows nothing of subscriptions and publications: requests are built by their owner, which
+//! also rebuilds a challenged or deferred request, because its CSeq changes.
 
 mod accounts;
 mod transactions;

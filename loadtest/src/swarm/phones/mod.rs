@@ -67,8 +67,8 @@ impl Phones {
         subscription.is_active() && !subscription.is_awaited()
     }
 
-    /// Sights of active subscriptions that do not show what they must come to show: each
-    /// subscription comes as often as it has such sights.
+    /// Active subscriptions with keys that do not show the newest state yet, one entry per such
+    /// key.
     pub(super) fn behind(&self, users: &Users, plan: &Plan) -> Vec<SubscriptionKey> {
         let mut behind = Vec::new();
         for (key, _) in self.subscriptions.iter().filter(|(_, one)| one.is_active()) {

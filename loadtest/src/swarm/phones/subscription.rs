@@ -54,7 +54,7 @@ pub(super) struct Subscription {
     seen: Option<u32>,
     /// CSeqs and branch hashes of the last NOTIFYs, each at the place that its CSeq names.
     known: [(u32, u32); KNOWN],
-    /// When the SUBSCRIBE was due that has not led to a NOTIFY yet.
+    /// Due time of the SUBSCRIBE whose NOTIFY is outstanding.
     asked: Option<Instant>,
     /// A SUBSCRIBE asks for the full state, so one NOTIFY after it may say nothing new.
     may_repeat: bool,
@@ -211,7 +211,7 @@ impl Subscription {
         self.list_version.take(version)
     }
 
-    /// Whether a NOTIFY may say nothing new.
+    /// Whether a NOTIFY may repeat known state.
     pub(super) const fn may_repeat(&self) -> bool {
         self.may_repeat
     }

@@ -66,7 +66,7 @@ pub(in crate::swarm) enum Shown {
         since: Option<Instant>,
         /// No watcher has shown the change before.
         first: bool,
-        /// No other watcher has yet to show it.
+        /// This was the last watcher to show it.
         last: bool,
     },
     /// The first document: the current state, or one of shortly before.
@@ -298,8 +298,9 @@ impl Presentity {
         sight.shown = found;
         self.release(from, found);
         let change = &mut self.changes[(found - self.first) as usize];
-        // A lamp that was off and is off again never showed the calls in between. The server owed it
-        // no NOTIFY, and a refresh or the last NOTIFY only repeats the state: there is no latency.
+        // A lamp that was off and is off again never showed the calls in between. The server did
+        // not have to send a NOTIFY, and a refresh or the last NOTIFY only repeats the state: there
+        // is no latency.
         let was_right = was == Lamp::Off && lamp == Lamp::Off;
         let first = !was_right && !std::mem::replace(&mut change.shown, true);
         let since = (change.measured && !was_right).then_some(change.scheduled);

@@ -35,8 +35,8 @@ impl ShownDialogs {
 /// Appends what changed since `shown`, and the closing tag; `shown` becomes what is shown now. Follows
 /// [`super::write_partial_prolog`].
 ///
-/// Meant for views with `all_dialogs`: in a view with one dialog, a dialog that gives way to another
-/// would be written as terminated.
+/// Meant for views with `all_dialogs`: in a view with one dialog, a dialog that is replaced by
+/// another would be written as terminated.
 pub fn write_changes(
     out: &mut Vec<u8>,
     aor: &Aor,
