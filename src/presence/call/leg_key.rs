@@ -18,7 +18,7 @@ pub(crate) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// The key of a leg that its source calls `id`.
+    /// The key of a leg for which its source uses `id`.
     pub(crate) fn new(publisher: u64, id: &'a str, call: &'a CallDialog) -> Self {
         Self {
             publisher,
@@ -29,13 +29,13 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The key of a dialog as its source wrote it.
+    /// The key of a dialog as written by its source.
     pub(crate) fn of(publisher: u64, dialog: &'a CallDialog) -> Self {
         Self::new(publisher, &dialog.id, dialog)
     }
 
-    /// A digest of the Call-ID. Keys whose digests rule each other out are [`Likeness::Different`],
-    /// which is known without reading their texts.
+    /// A digest of the Call-ID. If two digests show that the keys are [`Likeness::Different`],
+    /// their texts need not be read.
     pub(crate) fn digest(self) -> CallIdDigest {
         let is_known = !self.call_id.is_empty();
         CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
@@ -82,7 +82,7 @@ impl<'a> Key<'a> {
 pub(crate) struct CallIdDigest(Option<u64>);
 
 impl CallIdDigest {
-    /// Whether the keys of these digests are certainly of different legs.
+    /// Whether keys with these digests certainly belong to different legs.
     pub(crate) fn rules_out(self, other: Self) -> bool {
         matches!((self.0, other.0), (Some(one), Some(other)) if one != other)
     }
@@ -91,7 +91,7 @@ impl CallIdDigest {
 /// How the keys of two reports compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
-    /// The keys are equal: it is one leg.
+    /// The keys are equal: both reports are about the same leg.
     Equal,
     /// The keys are equal if missing tags count as wild cards. `gains`: the new key has every tag
     /// that the old key has.

@@ -23,12 +23,12 @@ pub(super) struct Entity {
     pub(super) is_feeder: bool,
     /// When its last body was received.
     pub(super) since: Instant,
-    /// When the granted expiry ends, without the grace.
+    /// When the granted expiry ends, not counting the grace period.
     pub(super) until: Instant,
     pub(super) holding: Holding,
 }
 
-/// The content of a publication, as far as it is stored with it.
+/// The content of a publication, or where it is stored.
 #[derive(Debug)]
 pub(super) enum Holding {
     /// Legs, which are stored in the call set.
@@ -72,9 +72,9 @@ impl Entity {
     }
 }
 
-/// What a PUBLISH does (RFC 3903 §4.1).
+/// The effect of a PUBLISH (RFC 3903 §4.1).
 enum Operation {
-    /// Nothing is stored: an initial publication that expires at once (RFC 3903 §4.1). It may still
+    /// Nothing is stored: an initial publication that expires at once (RFC 3903 §4.1). It can still
     /// end calls.
     Pass(Document),
     /// A new publication.
@@ -83,7 +83,7 @@ enum Operation {
     Modify(usize, Document),
     /// Publication `index` gets a new expiry.
     Refresh(usize),
-    /// Publication `index` is withdrawn.
+    /// Publication `index` is removed.
     Remove(usize),
 }
 
@@ -91,11 +91,11 @@ impl Presentity {
     /// Applies a PUBLISH (RFC 3903 §6). `fresh` becomes the entity tag on success. Returns the
     /// content of the 200, and whether the composed state changed.
     ///
-    /// A refused PUBLISH changes nothing. (Contributions that had expired are dropped; their change is
-    /// reported by [`Self::expire`], which is due then.)
+    /// A refused PUBLISH stores nothing. (Contributions that had expired are dropped; their change
+    /// is reported by [`Self::expire`], which is due then.)
     ///
     /// # Errors
-    /// See [`PublishRefused`]; checked in its order.
+    /// See [`PublishRefused`]; its variants are checked in order.
     pub fn apply_publication(
         &mut self,
         publication: Publication,
@@ -161,10 +161,10 @@ impl Presentity {
         }
     }
 
-    /// Stores a new publication, which takes over the content of those that its publisher left behind.
-    /// Of these, the publications of calls stay, with their entity tags: an initial PUBLISH creates a
-    /// state of its own (RFC 3903 §4), and if PUBLISHes crossed, their publisher still refreshes them.
-    /// They are removed first if there is no room.
+    /// Stores a new publication, which takes over the content of those that it supersedes. Of the
+    /// superseded ones, dialog publications are kept, with their entity tags: an initial PUBLISH
+    /// creates event state of its own (RFC 3903 §4), and if PUBLISHes crossed, the publisher still
+    /// refreshes them. They are removed first if there is no room.
     fn store(
         &mut self,
         mut entity: Entity,
@@ -199,7 +199,7 @@ impl Presentity {
         Ok(())
     }
 
-    /// Applies an initial publication that is not stored: it may only end calls.
+    /// Applies an initial publication that is not stored: it can only end calls.
     fn pass(
         &mut self,
         mut entity: Entity,
@@ -221,7 +221,7 @@ impl Presentity {
     }
 
     /// A full document without a dialog, in an initial PUBLISH, says that its publisher knows of no
-    /// call: its other publications are about none either.
+    /// call, so the calls of its other publications are over too.
     fn omit_others(&mut self, entity: &Entity, document: &Document, now: Instant) {
         if let Document::DialogInfo { full, dialogs, .. } = document
             && *full
@@ -231,8 +231,9 @@ impl Presentity {
         }
     }
 
-    /// Whether the publisher of a new publication left `old` behind when it lost the entity tag of
-    /// `old` (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
+    /// Whether a new publication supersedes `old`, because its publisher lost the entity tag of
+    /// `old` (W:B1.12). A feeder that sends one publication per call is not affected: those stay
+    /// separate.
     fn is_left_behind(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source
@@ -246,9 +247,9 @@ impl Presentity {
             }
     }
 
-    /// Makes room by removing the oldest dialog publication without a call, except those in `but`; its
-    /// next refresh gets 412 and its publisher publishes anew. A feeder that ends every call with an
-    /// initial PUBLISH must not shut itself out. Returns whether there is room now.
+    /// Makes room by removing the oldest dialog publication without a call, except those in `but`;
+    /// its next refresh gets 412 and its publisher publishes again. A feeder that ends every call
+    /// with an initial PUBLISH must not lock itself out. Returns whether there is room now.
     fn forget_idle(&mut self, but: &[u64]) -> bool {
         let is_idle = |entity: &Entity| {
             entity.package == Package::Dialog
@@ -312,8 +313,8 @@ impl Presentity {
     }
 }
 
-/// The expiry granted (W:B1.5); `until` is the end of the publication so far. A PUBLISH that ends calls
-/// or shortens a publication is never too brief: refusing it would leave a lamp on.
+/// The expiry granted (W:B1.5); `until` is the current end of the publication. A PUBLISH that ends
+/// calls or shortens a publication is never too brief: refusing it would leave a lamp on.
 fn grant(
     publication: &Publication,
     until: Option<Instant>,
@@ -332,7 +333,7 @@ fn grant(
     Ok(requested.min(limits.expires_max))
 }
 
-/// What a PUBLISH does to publication `index`, if it names one (RFC 3903 §4.1).
+/// The effect of a PUBLISH on publication `index`, if it names one (RFC 3903 §4.1).
 fn operation(
     index: Option<usize>,
     document: Option<Result<Document, DocumentFault>>,

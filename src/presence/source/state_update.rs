@@ -1,7 +1,7 @@
 //! State updates from sources other than PUBLISH: the operator's commands, a phone's feature event, a
 //! registrar's REGISTER, the HTTP hook. Each becomes a contribution with a name of its own.
 //!
-//! Repeating an update changes nothing. Texts may have any length here: their readers bound them.
+//! Repeating an update changes nothing. Texts may have any length here: their parsers limit them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::presence::call::{Appearance, CallDialog};
 use crate::presence::source::{Forward, Messages, RichPresence};
 
-/// Who reports a call outside of publications. A source has one call: a later update replaces its
-/// earlier one.
+/// The source that reports a call outside of publications. A source has one call: a later update
+/// replaces its earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallSource {
     /// `call_state.htm`: `http:call_state`.
@@ -19,10 +19,10 @@ pub enum CallSource {
     Operator,
 }
 
-/// What a source states about a presentity.
+/// A source's statement about a presentity.
 #[derive(Clone, Debug)]
 pub enum StateUpdate {
-    /// The call it is in, or that it is in none.
+    /// Its call, or that it has none.
     Call {
         /// The source.
         source: CallSource,
