@@ -1,4 +1,4 @@
-//! Reads a message: one pass over its lines, then the headers that route every message and its
+//! Parses a message: one pass over its lines, then the headers needed to route any message and its
 //! response.
 
 use memchr::memchr;
@@ -12,8 +12,8 @@ use crate::sip::{Fault, HeaderName};
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;
 
-/// Reads a message. The message is filled in at its final place: moving it would copy the better
-/// part of a kilobyte.
+/// Parses a message in place: moving a message would copy the better part of a kilobyte. The
+/// message is complete even if it has a fault; see [`Message::fault`].
 pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fault> {
     let mut parsed = begin(bytes);
     if let Ok(message) = &mut parsed {
@@ -62,13 +62,13 @@ impl<'a> Message<'a> {
         self.cut_body(framing);
     }
 
-    /// Keeps the first fault.
+    /// Records the fault if it is the first.
     #[inline]
     fn blame(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// Collects the fields, and finds where the body starts.
+    /// Collects the fields, and finds the start of the body.
     #[inline]
     fn read_lines(&mut self) {
         let bytes = self.bytes;
@@ -84,7 +84,7 @@ impl<'a> Message<'a> {
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
             if !self.fields.push(name, start, end) {
                 self.blame(Fault::TooManyHeaders);
-                // The rest of the lines still has to be walked over, to find the body.
+                // The remaining lines must still be read to find the body.
             }
         }
         self.body_at = lines.position();
@@ -127,7 +127,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// From or To. There is at most one tag, and it is not empty (RFC 3261 §7.3.1).
+    /// Checks From or To: at most one tag, which is not empty (RFC 3261 §7.3.1).
     #[inline]
     fn read_address(&mut self, name: HeaderName) -> Option<NameAddr<'a>> {
         let Some(value) = self.header(name) else {
@@ -177,7 +177,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Contact: every address can be read, or it is the `*` of REGISTER (RFC 4475 §3.1.2.13).
+    /// Checks Contact: every address can be parsed, or it is the `*` of REGISTER (RFC 4475
+    /// §3.1.2.13).
     #[inline]
     fn read_contacts(&mut self) {
         let Some(first) = self.header(HeaderName::Contact) else {
@@ -191,7 +192,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Cuts off surplus octets behind the body (RFC 3261 §18.3, §20.14, RFC 4475 §3.1.1.8).
+    /// Cuts off surplus octets after the body (RFC 3261 §18.3, §20.14, RFC 4475 §3.1.1.8).
     #[inline]
     fn cut_body(&mut self, framing: Framing) {
         let available = self.bytes.len() - self.body_at;
@@ -216,7 +217,7 @@ fn is_sound_contact(value: &[u8]) -> bool {
     is_lone || value == b"*" || list_items(value).all(|item| address(item).is_some())
 }
 
-/// Takes plain lines from `at` on as long as there are any and room for them; returns where the
+/// Reads plain lines from `at` on, as long as there are any and room for them; returns where the
 /// first other line starts. Nearly all lines of nearly all messages are plain.
 fn take_plain_lines(bytes: &[u8], at: usize, fields: &mut Fields) -> usize {
     let mut rest = &bytes[at..];
