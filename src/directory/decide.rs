@@ -98,7 +98,7 @@ impl Directory {
         }
     }
 
-    /// Whether a presentity has own rules.
+    /// Returns whether a presentity has own rules.
     #[must_use]
     pub fn has_rules_document(&self, aor: &Aor) -> bool {
         !self.documents.is_empty() && self.documents.contains_key(aor)
@@ -165,7 +165,7 @@ impl Directory {
         case.by_document(base, at).unwrap_or(base)
     }
 
-    /// Whether a watcher may subscribe to the whole domain (W:D4.9).
+    /// Returns whether a watcher may subscribe to the whole domain (W:D4.9).
     #[must_use]
     pub fn may_any_dn(&self, watcher: &Aor, domain: &str) -> bool {
         let may = |people: &People| {
@@ -226,7 +226,7 @@ impl Directory {
         decision(handling, privacy)
     }
 
-    /// Whether the watcher is in a list that the presentity owns, or is named by one of the
+    /// Returns whether the watcher is in a list that the presentity owns, or is named by one of the
     /// presentity's allow rules.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
         let is_named = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
@@ -342,7 +342,7 @@ impl Case<'_> {
 }
 
 impl Tenant {
-    /// Whether a group or pattern includes an address of record.
+    /// Returns whether a group or pattern includes an address of record.
     fn names(&self, people: &People, aor: &Aor) -> bool {
         match people {
             People::Everybody => true,

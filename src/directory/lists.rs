@@ -394,7 +394,7 @@ impl Directory {
         all
     }
 
-    /// Whether an address is a list.
+    /// Returns whether an address is a list.
     #[must_use]
     pub fn is_list(&self, aor: &Aor) -> bool {
         self.find_list(aor).is_some()
@@ -439,7 +439,7 @@ impl Member {
             .unwrap_or_else(|| Aor::new(&self.uri, ""))
     }
 
-    /// Whether both members have the same address, however it is written (W:E3.24).
+    /// Returns whether both members have the same address, however it is written (W:E3.24).
     fn is_same(&self, other: &Self) -> bool {
         match (&self.aor, &other.aor) {
             (Some(one), Some(two)) => one == two,

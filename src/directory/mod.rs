@@ -122,7 +122,7 @@ impl Domain {
         }
     }
 
-    /// Whether requests from that address are accepted without authentication because it is
+    /// Returns whether requests from that address are accepted without authentication because it is
     /// trusted.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
@@ -131,20 +131,20 @@ impl Domain {
             .any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// Whether requests from that address need no authentication: the address is trusted, or the
-    /// domain requires none.
+    /// Returns whether requests from that address need no authentication: the address is trusted,
+    /// or the domain requires none.
     #[must_use]
     pub fn believes(&self, address: IpAddr) -> bool {
         self.auth == AuthMode::None || self.trusts(address)
     }
 
-    /// Whether a user is a park orbit.
+    /// Returns whether a user is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, user: &str) -> bool {
         self.orbits.iter().any(|range| range.contains(user))
     }
 
-    /// Whether a user is one of [`Domain::resources`].
+    /// Returns whether a user is one of [`Domain::resources`].
     #[must_use]
     pub fn is_resource(&self, user: &str) -> bool {
         self.resources.iter().any(|range| range.contains(user))
@@ -304,7 +304,7 @@ impl Directory {
         self.accounts.get(aor)
     }
 
-    /// Whether an address of record is a feeder account of the domain (RFC 3903 §6).
+    /// Returns whether an address of record is a feeder account of the domain (RFC 3903 §6).
     #[must_use]
     pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {
         aor.filter(|aor| aor.domain() == domain)
@@ -318,7 +318,7 @@ impl Directory {
         (self.domains.len(), self.accounts.len())
     }
 
-    /// Whether any domain trusts that address.
+    /// Returns whether any domain trusts that address.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.domains.iter().any(|domain| domain.trusts(address))
@@ -361,8 +361,8 @@ impl Directory {
             .unwrap_or_else(|| aor.user())
     }
 
-    /// Whether an address of record exists: an account, any user of an open domain, an orbit, a
-    /// resource, or a list (RFC 6665 §4.2.1.1).
+    /// Returns whether an address of record exists: an account, any user of an open domain, an
+    /// orbit, a resource, or a list (RFC 6665 §4.2.1.1).
     #[must_use]
     pub fn exists(&self, aor: &Aor) -> bool {
         self.domain(aor.domain()).is_some_and(|domain| {
@@ -375,7 +375,7 @@ impl Directory {
         })
     }
 
-    /// Whether an address of record is a park orbit.
+    /// Returns whether an address of record is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, aor: &Aor) -> bool {
         self.domain(aor.domain())

@@ -29,8 +29,8 @@ impl Share {
 }
 
 impl Removal {
-    /// Whether more than half of the domains or accounts would be deleted. In that case a truncated
-    /// file is more likely than an intended change.
+    /// Returns whether more than half of the domains or accounts would be deleted. In that case a
+    /// truncated file is more likely than an intended change.
     #[must_use]
     pub const fn is_drastic(&self) -> bool {
         self.domains.is_most() || self.accounts.is_most()

@@ -81,7 +81,7 @@ impl UserRange {
         })
     }
 
-    /// Whether the range contains a user.
+    /// Returns whether the range contains a user.
     #[must_use]
     pub fn contains(&self, user: &str) -> bool {
         let Some(numbers) = self.numbers else {

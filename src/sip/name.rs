@@ -234,7 +234,7 @@ impl HeaderName {
         bits
     };
 
-    /// Whether a second field of this name makes the message malformed (RFC 3261 §7.3.1).
+    /// Returns whether a second field of this name makes the message malformed (RFC 3261 §7.3.1).
     #[must_use]
     pub const fn is_single(self) -> bool {
         matches!(

@@ -48,7 +48,7 @@ statuses! {
 }
 
 impl Status {
-    /// Whether it is final: anything but 1xx.
+    /// Returns whether it is final: anything but 1xx.
     #[must_use]
     pub const fn is_final(self) -> bool {
         self.0 >= 200

@@ -31,8 +31,8 @@ impl Transport {
         Self::ALL.into_iter().find(is_named)
     }
 
-    /// Whether the transport itself retransmits, so that there is no Timer E, J or K (RFC 3261
-    /// §17). All reliable transports are connections.
+    /// Returns whether the transport itself retransmits, so that there is no Timer E, J or K (RFC
+    /// 3261 §17). All reliable transports are connections.
     #[must_use]
     pub const fn is_reliable(self) -> bool {
         !matches!(self, Self::Udp)

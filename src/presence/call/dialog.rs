@@ -57,7 +57,7 @@ impl CallState {
         }
     }
 
-    /// Whether the call is neither answered nor ended.
+    /// Returns whether the call is neither answered nor ended.
     #[must_use]
     pub const fn is_unanswered(self) -> bool {
         self.progress() < Self::Confirmed.progress()
@@ -113,7 +113,7 @@ pub struct CallDialog {
 }
 
 impl CallDialog {
-    /// Whether it equals `other` apart from the `id`.
+    /// Returns whether it equals `other` apart from the `id`.
     #[must_use]
     pub fn equals_but_for_id(&self, other: &Self) -> bool {
         let Self {
@@ -137,7 +137,7 @@ impl CallDialog {
             && *remote_is_private == other.remote_is_private
     }
 
-    /// Whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it
+    /// Returns whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it
     /// (W:C8.1). A call that a user put on hold is not parked.
     #[must_use]
     pub fn is_parked_at(&self, aor: &Aor) -> bool {

@@ -41,9 +41,9 @@ impl<'a> Key<'a> {
         CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
     }
 
-    /// Whether a `new` report names the dialog of this leg: it has the same `id` and Call-ID (RFC 4235
-    /// §4.1.1). A missing tag matches any tag, and a PBX means all branches of its call
-    /// (`all_branches`), whatever their tags.
+    /// Returns whether a `new` report names the dialog of this leg: it has the same `id` and
+    /// Call-ID (RFC 4235 §4.1.1). A missing tag matches any tag, and a PBX means all branches of
+    /// its call (`all_branches`), whatever their tags.
     pub(crate) fn is_named_by(self, new: Self, all_branches: bool) -> bool {
         let is_named = !new.call_id.is_empty() && self.call_id == new.call_id && self.id == new.id;
         is_named && (all_branches || self.likeness(new) != Likeness::Different)
@@ -82,7 +82,7 @@ impl<'a> Key<'a> {
 pub(crate) struct CallIdDigest(Option<u64>);
 
 impl CallIdDigest {
-    /// Whether keys with these digests certainly belong to different legs.
+    /// Returns whether keys with these digests certainly belong to different legs.
     pub(crate) fn rules_out(self, other: Self) -> bool {
         matches!((self.0, other.0), (Some(one), Some(other)) if one != other)
     }

@@ -82,9 +82,9 @@ impl CallSet {
         }
     }
 
-    /// Whether a live dialog in a new document of `owner` is a leg of `publication`, so that the
-    /// new publication takes over that publication's legs. A `terminated` dialog concerns only its
-    /// own leg.
+    /// Returns whether a live dialog in a new document of `owner` is a leg of `publication`, so
+    /// that the new publication takes over that publication's legs. A `terminated` dialog concerns
+    /// only its own leg.
     pub(crate) fn overlaps(&self, publication: u64, owner: Owner, dialogs: &[CallDialog]) -> bool {
         let legs = || {
             self.legs
@@ -108,7 +108,7 @@ impl CallSet {
         });
     }
 
-    /// Whether a publication has live legs.
+    /// Returns whether a publication has live legs.
     pub(crate) fn has_legs(&self, publication: u64) -> bool {
         self.legs
             .iter()
@@ -167,7 +167,7 @@ impl CallSet {
         legs.chain(self.tombstones.next_expiry()).min()
     }
 
-    /// Whether there are no legs and no tombstones.
+    /// Returns whether there are no legs and no tombstones.
     pub(crate) fn is_empty(&self) -> bool {
         self.legs.is_empty() && self.tombstones.is_empty()
     }
@@ -328,7 +328,7 @@ impl Leg {
         Key::new(self.owner.publisher, &self.source_id, &self.call)
     }
 
-    /// Whether a report of another publication is about this leg.
+    /// Returns whether a report of another publication is about this leg.
     fn is_restated_by(&self, key: Key<'_>) -> bool {
         match self.key().likeness(key) {
             Likeness::Equal => true,
@@ -337,8 +337,9 @@ impl Leg {
         }
     }
 
-    /// Whether `key`, in a report of `owner`, identifies the dialog of this leg. A leg of another
-    /// publisher counts only while it is unanswered: `owner` might not know of an answered one.
+    /// Returns whether `key`, in a report of `owner`, identifies the dialog of this leg. A leg of
+    /// another publisher counts only while it is unanswered: `owner` might not know of an answered
+    /// one.
     fn is_named_by(&self, owner: Owner, key: Key<'_>) -> bool {
         let is_own = self.owner.publisher == owner.publisher;
         (is_own || self.call.state.is_unanswered())

@@ -15,8 +15,8 @@ pub struct SpecificDialog {
 }
 
 impl SpecificDialog {
-    /// Whether `call` is that dialog. A tag that the source of the call does not know matches any
-    /// tag.
+    /// Returns whether `call` is that dialog. A tag that the source of the call does not know
+    /// matches any tag.
     pub(crate) fn matches(&self, call: &CallDialog) -> bool {
         let is_compatible =
             |named: &str, known: &str| named.is_empty() || known.is_empty() || named == known;

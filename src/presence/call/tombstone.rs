@@ -96,7 +96,7 @@ impl Tombstones {
         self.0.push_back(tombstone);
     }
 
-    /// Whether a live report of `owner` is a late report about an ended leg.
+    /// Returns whether a live report of `owner` is a late report about an ended leg.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
         let digest = key.digest();
         self.0.iter().any(|tombstone| {
@@ -126,7 +126,7 @@ impl Tombstone {
         Key::new(self.owner.publisher, &self.source_id, &self.call)
     }
 
-    /// Whether a live report of `owner` is about this leg and must therefore be ignored.
+    /// Returns whether a live report of `owner` is about this leg and must therefore be ignored.
     fn covers(&self, owner: Owner, key: Key<'_>, state: CallState) -> bool {
         let is_own = self.owner.publication == owner.publication;
         match self.key().likeness(key) {
@@ -148,14 +148,15 @@ impl Tombstone {
         }
     }
 
-    /// Whether a report of `owner` names the dialog that was terminated here, whatever its tags.
+    /// Returns whether a report of `owner` names the dialog that was terminated here, whatever its
+    /// tags.
     fn ended_dialog_of(&self, owner: Owner, key: Key<'_>) -> bool {
         self.ending == Ending::Terminated
             && self.owner.publisher == owner.publisher
             && self.key().is_named_by(key, owner.is_feeder)
     }
 
-    /// Whether this tombstone makes `old` redundant.
+    /// Returns whether this tombstone makes `old` redundant.
     fn supersedes(&self, old: &Self) -> bool {
         let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
         let is_own =

@@ -67,7 +67,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ACTIVITIES.iter().map(|activity| activity.name)
 }
 
-/// Whether a name outside the RPID namespace means do-not-disturb.
+/// Returns whether a name outside the RPID namespace means do-not-disturb.
 pub(crate) fn is_do_not_disturb(name: &str) -> bool {
     DO_NOT_DISTURB.contains(&name)
 }
@@ -87,7 +87,7 @@ impl ActivitySet {
         Self(self.0 | other.0)
     }
 
-    /// Whether the set contains `name`.
+    /// Returns whether the set contains `name`.
     pub(crate) fn contains(self, name: &str) -> bool {
         self.0 & bit(name) != 0
     }
@@ -97,12 +97,12 @@ impl ActivitySet {
         Self(self.0 & !bit(name))
     }
 
-    /// Whether do-not-disturb is declared.
+    /// Returns whether do-not-disturb is declared.
     pub(crate) const fn declares_do_not_disturb(self) -> bool {
         self.0 & DO_NOT_DISTURB_BIT != 0
     }
 
-    /// Whether an activity of the set implies `availability`.
+    /// Returns whether an activity of the set implies `availability`.
     pub(crate) fn means(self, availability: Availability) -> bool {
         self.known()
             .any(|activity| activity.means == Some(availability))

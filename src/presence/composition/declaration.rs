@@ -50,12 +50,12 @@ impl Declaration {
         }
     }
 
-    /// Whether it says anything about availability.
+    /// Returns whether it says anything about availability.
     pub(super) fn says_something(&self) -> bool {
         self.open.is_some() || self.activities != ActivitySet::default()
     }
 
-    /// Whether it claims a call.
+    /// Returns whether it claims a call.
     pub(super) fn is_on_the_phone(&self) -> bool {
         self.activities.contains(ON_THE_PHONE)
     }

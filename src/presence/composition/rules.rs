@@ -34,8 +34,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether `target`, a number or a URI, is voice mail (W:D3.19). Only the called number is
-    /// compared, without display name, scheme, host, parameters, escapes and separators: `*97`,
+    /// Returns whether `target`, a number or a URI, is voice mail (W:D3.19). Only the called number
+    /// is compared, without display name, scheme, host, parameters, escapes and separators: `*97`,
     /// `sip:*97@abc.com` and `<sip:%2A97@10.0.0.1;user=phone>` are equal.
     #[must_use]
     pub fn is_voicemail(&self, target: &str) -> bool {

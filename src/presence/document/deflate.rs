@@ -51,8 +51,8 @@ pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFa
     inflate_as(false, body, octets_max)
 }
 
-/// Whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate can begin with the same
-/// octets.
+/// Returns whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate can begin with
+/// the same octets.
 fn has_zlib_header(body: &[u8]) -> bool {
     body.first_chunk().is_some_and(|&[method, flags]| {
         method & 0xf == 8 && u16::from_be_bytes([method, flags]) % 31 == 0

@@ -130,7 +130,7 @@ fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState 
     }
 }
 
-/// Whether a terminated dialog is written for a user without a call.
+/// Returns whether a terminated dialog is written for a user without a call.
 fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
     // Only a user on whom a registrar reports counts as unregistered; otherwise every lamp would be
     // dark (W:C0.2, C0.12). A user with an alternative number does not count as unregistered.

@@ -68,7 +68,7 @@ impl Format {
         }
     }
 
-    /// Whether the state, or part of it, is written into a Call-Info header (W:C10.1).
+    /// Returns whether the state, or part of it, is written into a Call-Info header (W:C10.1).
     #[must_use]
     pub const fn has_call_info(self) -> bool {
         matches!(self, Self::Nothing | Self::CallPark)

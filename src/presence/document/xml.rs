@@ -201,7 +201,8 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     }
 }
 
-/// Whether what follows the event follows a tag or the XML declaration, rather than a piece of text.
+/// Returns whether what follows the event follows a tag or the XML declaration, rather than a piece
+/// of text.
 const fn follows_markup(event: &Event<'_>) -> bool {
     matches!(
         event,
@@ -209,7 +210,7 @@ const fn follows_markup(event: &Event<'_>) -> bool {
     )
 }
 
-/// Whether a processing instruction may have that target (XML 1.0 §2.6).
+/// Returns whether a processing instruction may have that target (XML 1.0 §2.6).
 fn may_be_target(target: &str) -> bool {
     is_name(target) && !target.eq_ignore_ascii_case("xml")
 }
@@ -222,8 +223,8 @@ pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Whether a DOCTYPE is just `name PUBLIC "id" "uri"` or `name SYSTEM "uri"`. Without an internal
-/// subset it defines nothing.
+/// Returns whether a DOCTYPE is just `name PUBLIC "id" "uri"` or `name SYSTEM "uri"`. Without an
+/// internal subset it defines nothing.
 fn names_external_definition(doctype: &str) -> bool {
     fn literal(text: &str) -> Option<&str> {
         let text = text.trim_ascii_start();

@@ -31,7 +31,7 @@ pub struct Resolved {
 }
 
 impl Resolved {
-    /// Whether it lists every user of a domain, which needs a permission (W:D4.9).
+    /// Returns whether it lists every user of a domain, which needs a permission (W:D4.9).
     #[must_use]
     pub fn has_whole_domain(&self) -> bool {
         self.rosters
@@ -56,7 +56,7 @@ pub struct Member {
 }
 
 impl Member {
-    /// Whether it names `other`.
+    /// Returns whether it names `other`.
     #[must_use]
     pub fn is(&self, other: &Aor) -> bool {
         match &self.aor {

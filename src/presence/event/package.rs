@@ -96,10 +96,10 @@ impl Package {
         }
     }
 
-    /// Whether a list can be subscribed to with it (RFC 4662 §3): its state must be a document
-    /// about one presentity. Features and a seized line belong to one phone, the appearances of a
-    /// line are written in a header that a body part cannot have, and watchers are reported only to
-    /// their presentity.
+    /// Returns whether a list can be subscribed to with it (RFC 4662 §3): its state must be a
+    /// document about one presentity. Features and a seized line belong to one phone, the
+    /// appearances of a line are written in a header that a body part cannot have, and watchers are
+    /// reported only to their presentity.
     #[must_use]
     pub const fn is_for_lists(self) -> bool {
         match self {

@@ -46,7 +46,8 @@ pub enum Exception {
 }
 
 impl ImportedRule {
-    /// Whether the rule matches a watcher (None if unknown) at a time (seconds since 1970 UTC).
+    /// Returns whether the rule matches a watcher (None if unknown) at a time (seconds since 1970
+    /// UTC).
     #[must_use]
     pub fn matches(&self, watcher: Option<&Aor>, is_authenticated: bool, at: u64) -> bool {
         let is_valid = self.valid_from.is_none_or(|from| from <= at)
@@ -61,7 +62,7 @@ impl ImportedRule {
 }
 
 impl IdentityCondition {
-    /// Whether it matches an authenticated watcher; None stands for a watcher that is not
+    /// Returns whether it matches an authenticated watcher; None stands for a watcher that is not
     /// authenticated.
     fn matches(&self, watcher: Option<&Aor>) -> bool {
         match (self, watcher) {

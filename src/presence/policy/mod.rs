@@ -62,8 +62,8 @@ impl Decision {
     };
 }
 
-/// Whether a package is private to its presentity (RFC 3857 §4.6, §4.10; W:C9): unless a rule names
-/// the package, only the presentity itself and trusted peers can subscribe to it.
+/// Returns whether a package is private to its presentity (RFC 3857 §4.6, §4.10; W:C9): unless a
+/// rule names the package, only the presentity itself and trusted peers can subscribe to it.
 #[must_use]
 pub const fn is_private(package: Package) -> bool {
     match package {

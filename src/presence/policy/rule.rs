@@ -77,7 +77,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it matches `aor`.
+    /// Returns whether it matches `aor`.
     #[must_use]
     pub fn matches(&self, aor: &Aor) -> bool {
         let user = aor.user();
@@ -89,7 +89,7 @@ impl Pattern {
         is_user && aor.domain() == &*self.domain
     }
 
-    /// Whether it matches `aor` and no other address.
+    /// Returns whether it matches `aor` and no other address.
     #[must_use]
     pub fn is_only(&self, aor: &Aor) -> bool {
         !self.is_prefix && self.matches(aor)

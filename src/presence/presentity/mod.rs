@@ -179,22 +179,22 @@ impl Presentity {
             .min()
     }
 
-    /// Whether nothing is known, so that the presentity can be removed while it has no watcher. A
-    /// tombstone counts as known. Once a registrar has reported on the user, the user stays known
-    /// as one that is expected to register.
+    /// Returns whether nothing is known, so that the presentity can be removed while it has no
+    /// watcher. A tombstone counts as known. Once a registrar has reported on the user, the user
+    /// stays known as one that is expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         !self.has_contribution() && self.calls.is_empty()
     }
 
-    /// Whether its calls were ever reported. This is remembered while there is memory.
+    /// Returns whether its calls were ever reported. This is remembered while there is memory.
     #[must_use]
     pub fn is_known_by_calls(&self) -> bool {
         self.is_known_by_calls
     }
 
-    /// Whether it belongs in the roster of a whole domain (W:D4.3): a park orbit while a call is
-    /// parked in it (W:D4.5), any other user while there is a contribution.
+    /// Returns whether it belongs in the roster of a whole domain (W:D4.3): a park orbit while a
+    /// call is parked in it (W:D4.5), any other user while there is a contribution.
     #[must_use]
     pub fn is_present(&self) -> bool {
         if self.rules.is_orbit {

@@ -37,8 +37,8 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Whether it only ends calls: every dialog of its document is terminated, or there is none.
-    /// The expiry of such a publication is never too brief (W:B1.5).
+    /// Returns whether it only ends calls: every dialog of its document is terminated, or there is
+    /// none. The expiry of such a publication is never too brief (W:B1.5).
     #[must_use]
     pub fn ends_calls(&self) -> bool {
         match &self.document {

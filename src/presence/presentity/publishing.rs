@@ -231,9 +231,9 @@ impl Presentity {
         }
     }
 
-    /// Whether a new publication supersedes `old`, because its publisher lost the entity tag of
-    /// `old` (W:B1.12). A feeder that sends one publication per call is not affected: those stay
-    /// separate.
+    /// Returns whether a new publication supersedes `old`, because its publisher lost the entity
+    /// tag of `old` (W:B1.12). A feeder that sends one publication per call is not affected: those
+    /// stay separate.
     fn is_left_behind(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source

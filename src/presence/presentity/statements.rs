@@ -112,7 +112,7 @@ impl Statements {
             .min()
     }
 
-    /// Whether there is no statement, and no registrar has ever reported on the user.
+    /// Returns whether there is no statement, and no registrar has ever reported on the user.
     pub(super) fn are_blank(&self) -> bool {
         let Self {
             call_state,

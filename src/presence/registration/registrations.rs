@@ -40,7 +40,7 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    /// Whether the REGISTER at `sequence`, or a later one of its phone, bound this contact.
+    /// Returns whether the REGISTER at `sequence`, or a later one of its phone, bound this contact.
     fn is_later(&self, sequence: Sequence) -> bool {
         self.sequence.is_some_and(|known| {
             known.call_id == sequence.call_id && known.number >= sequence.number
@@ -72,7 +72,7 @@ impl Registrations {
         self.ended.iter().map(|(_, contact)| contact)
     }
 
-    /// Whether a registrar has ever reported on the user.
+    /// Returns whether a registrar has ever reported on the user.
     pub(crate) fn are_known(&self) -> bool {
         self.empty_since.is_some()
     }

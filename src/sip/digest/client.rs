@@ -84,14 +84,15 @@ impl ReceivedChallenge {
         values.find_map(read("Authorization"))
     }
 
-    /// Whether it belongs to another kind of response than `other`, so that a request needs
+    /// Returns whether it belongs to another kind of response than `other`, so that a request needs
     /// credentials for both.
     #[must_use]
     pub fn is_beside(&self, other: &Self) -> bool {
         self.header != other.header
     }
 
-    /// Whether it has the same nonce, which means that the credentials with it were refused.
+    /// Returns whether it has the same nonce, which means that the credentials with it were
+    /// refused.
     #[must_use]
     pub fn repeats(&self, other: &Self) -> bool {
         self.nonce == other.nonce

@@ -84,7 +84,7 @@ impl<'a> Parameters<'a> {
         (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
     }
 
-    /// Whether the credentials are for that realm.
+    /// Returns whether the credentials are for that realm.
     pub(super) fn is_for(&self, realm: &str) -> bool {
         self.realm
             .is_some_and(|value| unescape(value).eq(realm.bytes()))

@@ -103,7 +103,7 @@ pub trait Realm {
     fn name(&self) -> &str;
     /// The secret of the user with that `username`, which is unescaped.
     fn secret_of(&self, username: &str) -> Option<&Secret>;
-    /// Whether a host names the realm's domain, as the `uri` of credentials may.
+    /// Returns whether a host names the realm's domain, as the `uri` of credentials may.
     fn is_named(&self, host: &str) -> bool;
 }
 
@@ -131,7 +131,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether responses without qop are accepted (RFC 2069).
+    /// Returns whether responses without qop are accepted (RFC 2069).
     #[must_use]
     pub fn allow_rfc2069(self, allows_rfc2069: bool) -> Self {
         Self {
@@ -190,7 +190,7 @@ impl Authenticator {
         select(request, realm).ok()?.user()
     }
 
-    /// Whether the request has credentials for `realm` that [`Self::verify`] looks at.
+    /// Returns whether the request has credentials for `realm` that [`Self::verify`] looks at.
     #[must_use]
     pub fn has_credentials(&self, request: &Message<'_>, realm: &str) -> bool {
         select(request, realm).is_ok_and(|it| it.qop.is_some() || self.allows_rfc2069)
@@ -274,10 +274,11 @@ fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Deni
     Err(denied)
 }
 
-/// Whether the credentials' uri matches the Request-URI: the octets are equal, or it names the user
-/// of the Request-URI or To, or no user, at the Request-URI's host or a name of the realm's domain.
-/// Port and parameters may differ, because proxies and phones add and drop them; in a dialog the
-/// Request-URI is our Contact, while phones still write the address of record (RFC 3261 §22.4).
+/// Returns whether the credentials' uri matches the Request-URI: the octets are equal, or it names
+/// the user of the Request-URI or To, or no user, at the Request-URI's host or a name of the
+/// realm's domain. Port and parameters may differ, because proxies and phones add and drop them; in
+/// a dialog the Request-URI is our Contact, while phones still write the address of record (RFC
+/// 3261 §22.4).
 fn is_aimed_at(uri: &[u8], request: &Message<'_>, realm: &impl Realm) -> bool {
     let StartLine::Request {
         uri: request_uri, ..

@@ -44,7 +44,7 @@ impl Secret {
         secret
     }
 
-    /// Whether `password` is the user's, compared in constant time (for HTTP; W:D1.8).
+    /// Returns whether `password` is the user's, compared in constant time (for HTTP; W:D1.8).
     #[must_use]
     pub fn matches(&self, user: &str, realm: &str, password: &str) -> bool {
         let other = Self::new(user, realm, password);

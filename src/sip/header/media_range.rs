@@ -52,15 +52,15 @@ impl<'a> MediaRange<'a> {
         }
     }
 
-    /// Whether it marks its types as not acceptable: a q of 0.
+    /// Returns whether it marks its types as not acceptable: a q of 0.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.parameters.get("q").is_some_and(is_zero)
     }
 }
 
-/// Whether a list of ranges accepts `kind/subtype`: the most specific matching range decides (RFC
-/// 9110 §12.5.1).
+/// Returns whether a list of ranges accepts `kind/subtype`: the most specific matching range
+/// decides (RFC 9110 §12.5.1).
 #[must_use]
 pub fn accepts<'a>(
     ranges: impl Iterator<Item = MediaRange<'a>>,

@@ -94,7 +94,7 @@ impl<'a> NameAddr<'a> {
         self.parameters.get("tag")
     }
 
-    /// Whether the host, if it is an IPv6 reference, is an address (RFC 5118 §4.10).
+    /// Returns whether the host, if it is an IPv6 reference, is an address (RFC 5118 §4.10).
     #[inline]
     pub(crate) fn has_sound_reference(&self) -> bool {
         let Some(open) = memchr(b'[', self.uri) else {
@@ -108,7 +108,7 @@ impl<'a> NameAddr<'a> {
         close.is_some_and(|close| host_ip(&reference[..=close]).is_some())
     }
 
-    /// Whether there is at most one tag, which is one word, every quote is closed (RFC 3261
+    /// Returns whether there is at most one tag, which is one word, every quote is closed (RFC 3261
     /// §7.3.1), and an IPv6 reference is valid.
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
@@ -128,13 +128,13 @@ impl<'a> NameAddr<'a> {
     }
 }
 
-/// Whether the value from `at` on is exactly one tag of plain octets.
+/// Returns whether the value from `at` on is exactly one tag of plain octets.
 #[inline]
 fn is_lone_tag(value: &[u8], at: usize) -> bool {
     value[at..].starts_with(TAG) && octets::is_plain_value(value, at + TAG.len())
 }
 
-/// Whether the text is a scheme and a colon with text after it.
+/// Returns whether the text is a scheme and a colon with text after it.
 #[inline]
 fn has_scheme(text: &[u8]) -> bool {
     if let Some(rest) = text.strip_prefix(b"sip:") {

@@ -75,13 +75,13 @@ pub(crate) static PARAMETER: Class = without([true; 256], b";,\" \t\r\n\0");
 /// The front of a URI, up to an octet that may end its user or host.
 pub(crate) static URI_FRONT: Class = without(URI_CLASS, b"@:;?");
 
-/// Whether every octet is in the class; true for an empty text.
+/// Returns whether every octet is in the class; true for an empty text.
 #[inline]
 pub(crate) fn all_in(class: &Class, text: &[u8]) -> bool {
     skip_class(class, text, 0) == text.len()
 }
 
-/// Whether the text is a token: at least one octet, all in the class.
+/// Returns whether the text is a token: at least one octet, all in the class.
 #[inline]
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && all_in(&TOKEN, text)
@@ -93,9 +93,9 @@ pub(crate) const fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Whether the text can be one word: no space, no tab (every fold contains one of them), no NUL. A
-/// NUL after a backslash is accepted earlier (RFC 4475 §3.1.1.2) and could not be echoed in a
-/// response.
+/// Returns whether the text can be one word: no space, no tab (every fold contains one of them), no
+/// NUL. A NUL after a backslash is accepted earlier (RFC 4475 §3.1.1.2) and could not be echoed in
+/// a response.
 #[inline]
 pub(crate) fn is_one_word(text: &[u8]) -> bool {
     let is_suspect = find(text, 0, |octets| octets.up_to(b' ')) < text.len();
@@ -167,8 +167,8 @@ pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
     text.len() - rest.len() + inside
 }
 
-/// Whether the text from `at` to its end is the value of a single parameter without quotes, blanks
-/// and controls.
+/// Returns whether the text from `at` to its end is the value of a single parameter without quotes,
+/// blanks and controls.
 #[inline]
 pub(crate) fn is_plain_value(text: &[u8], at: usize) -> bool {
     let is_ended = |octets: Block| {
@@ -220,7 +220,7 @@ pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Whether every quoted string is closed.
+/// Returns whether every quoted string is closed.
 pub(crate) fn are_quotes_closed(text: &[u8]) -> bool {
     let mut at = 0;
     while let Some(open) = memchr(b'"', &text[at..]) {

@@ -36,8 +36,8 @@ impl<'a> Via<'a> {
         Self::read_entry(value, true)
     }
 
-    /// Whether `rport` is present, with or without a value. A request must not give it a value, but
-    /// a phone that does expects responses at its source port.
+    /// Returns whether `rport` is present, with or without a value. A request must not give it a
+    /// value, but a phone that does expects responses at its source port.
     #[must_use]
     pub fn has_rport(&self) -> bool {
         self.wants_rport || self.parameters.get("rport").is_some()
@@ -118,7 +118,7 @@ impl<'a> Via<'a> {
     }
 }
 
-/// Whether it is that name, ignoring case. Nearly all peers write lower case.
+/// Returns whether it is that name, ignoring case. Nearly all peers write lower case.
 #[inline]
 fn is_named(text: &[u8], name: &[u8]) -> bool {
     text == name || text.eq_ignore_ascii_case(name)

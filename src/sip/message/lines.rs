@@ -58,14 +58,14 @@ impl<'a> Lines<'a> {
         self.at = at;
     }
 
-    /// Whether the blank line has been seen.
+    /// Returns whether the blank line has been seen.
     #[inline]
     pub(crate) const fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// Whether no line so far contained a NUL or a CR that ends no line (RFC 3261 §25.1). A NUL
-    /// after a backslash is accepted: as a quoted pair it is legal in a quoted string (RFC 4475
+    /// Returns whether no line so far contained a NUL or a CR that ends no line (RFC 3261 §25.1). A
+    /// NUL after a backslash is accepted: as a quoted pair it is legal in a quoted string (RFC 4475
     /// §3.1.1.2).
     #[inline]
     pub(crate) const fn is_clean(&self) -> bool {

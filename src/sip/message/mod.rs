@@ -75,8 +75,8 @@ impl<'a> Message<'a> {
         self.fault
     }
 
-    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are present. If one
-    /// is repeated, the first counts.
+    /// Returns whether a response to it can be written: Via, From, To, Call-ID and CSeq are
+    /// present. If one is repeated, the first counts.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         const NEEDED: [HeaderName; 5] = [

@@ -119,8 +119,8 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(line)
 }
 
-/// Whether a header name of at least two letters, and therefore not a compact one, precedes a
-/// colon.
+/// Returns whether a header name of at least two letters, and therefore not a compact one, precedes
+/// a colon.
 #[inline]
 fn is_named(line: &[u8]) -> bool {
     let length = find(line, b':');
@@ -154,9 +154,9 @@ fn read_via(via: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((sent_by, branch?))
 }
 
-/// Whether a text contains no octet that separates several Vias, and no blank, quote or IPv6
-/// bracket: no bracket, and no ASCII octet below the dash. Reads sixteen octets at once, and the
-/// last ones twice.
+/// Returns whether a text contains no octet that separates several Vias, and no blank, quote or
+/// IPv6 bracket: no bracket, and no ASCII octet below the dash. Reads sixteen octets at once, and
+/// the last ones twice.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
     let are_plain = |octets: &[u8; 16]| {

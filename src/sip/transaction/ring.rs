@@ -101,12 +101,12 @@ impl Ring {
         self.records.len()
     }
 
-    /// Whether a record of that length can fit into the ring at all.
+    /// Returns whether a record of that length can fit into the ring at all.
     pub(super) fn could_hold(&self, octets: usize) -> bool {
         octets <= self.octets.len()
     }
 
-    /// Whether there is room for one more record of that length.
+    /// Returns whether there is room for one more record of that length.
     pub(super) fn has_room(&self, octets: usize) -> bool {
         self.records.len() < self.records_max && self.place(octets).is_some()
     }

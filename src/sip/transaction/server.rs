@@ -197,8 +197,8 @@ impl ServerTransactions {
         self.take_under_way(key);
     }
 
-    /// Whether a CANCEL matches a stored request (RFC 3261 §9.2): 200 if so, otherwise 481 (RFC
-    /// 3261 §9.2, RFC 6665 §4.6). The CANCEL has its own transaction.
+    /// Returns whether a CANCEL matches a stored request (RFC 3261 §9.2): 200 if so, otherwise 481
+    /// (RFC 3261 §9.2, RFC 6665 §4.6). The CANCEL has its own transaction.
     pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
         CANCELLABLE.into_iter().any(|method| {
             self.scratch.clear();

@@ -90,8 +90,8 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     }
 }
 
-/// Whether the text consists of ASCII characters that XML allows. Reads all octets without a branch
-/// per octet, because nearly every document is plain ASCII.
+/// Returns whether the text consists of ASCII characters that XML allows. Reads all octets without
+/// a branch per octet, because nearly every document is plain ASCII.
 fn is_plain_ascii(octets: &[u8]) -> bool {
     let odd = octets.iter().fold(false, |odd, &octet| {
         let is_control = (octet < 0x20) & !matches!(octet, b'\t' | b'\n' | b'\r');
@@ -100,7 +100,7 @@ fn is_plain_ascii(octets: &[u8]) -> bool {
     !odd
 }
 
-/// Whether XML 1.0 allows the character (§2.2).
+/// Returns whether XML 1.0 allows the character (§2.2).
 pub(super) const fn is_xml_char(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' => true,
@@ -118,7 +118,7 @@ pub(super) fn qualified_name(name: &str) -> Option<(&str, &str)> {
     (is_name_without_colon(prefix) && is_name_without_colon(local)).then_some((prefix, local))
 }
 
-/// Whether XML 1.0 allows the name (§2.3).
+/// Returns whether XML 1.0 allows the name (§2.3).
 pub(super) fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
     let is_initial = |first: char| first == ':' || is_name_start(first);
@@ -126,7 +126,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && characters.all(|character| character == ':' || is_name_character(character))
 }
 
-/// Whether a name without a colon is valid. Nearly all names are ASCII.
+/// Returns whether a name without a colon is valid. Nearly all names are ASCII.
 fn is_name_without_colon(name: &str) -> bool {
     let Some(first) = name.chars().next() else {
         return false;
@@ -146,7 +146,8 @@ const NAME_OCTETS: [bool; 256] = {
     names
 };
 
-/// Whether a name may begin with the character, the colon excepted, which separates the prefix.
+/// Returns whether a name may begin with the character, the colon excepted, which separates the
+/// prefix.
 const fn is_name_start(character: char) -> bool {
     matches!(character, 'a'..='z' | 'A'..='Z' | '_'
         | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
@@ -161,8 +162,8 @@ const fn is_name_character(character: char) -> bool {
             | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }
 
-/// Whether the value of an attribute, or the rest of a tag after its name, contains nothing that
-/// [`unescape`] replaces or refuses. Reads all octets without a branch per octet.
+/// Returns whether the value of an attribute, or the rest of a tag after its name, contains nothing
+/// that [`unescape`] replaces or refuses. Reads all octets without a branch per octet.
 pub(super) fn is_plain_value(raw: &str) -> bool {
     // A document has no control characters except tab, line feed and carriage return: see
     // `is_plain_ascii`.
