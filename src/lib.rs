@@ -35,6 +35,7 @@
 //! - *package*: what a subscription is about: `dialog`, `presence`, ... (RFC 6665 §7.2).
 //! - *path*: a flow and the address that NOTIFYs are sent to on it; *proven* once the phone answered.
 //! - *presentity*: a user, line or mailbox that is watched (RFC 2778).
+//! - *probe*: a test of another SIP server, to which we subscribe or publish for a minute.
 //! - *profile*: what phones of one kind understand.
 //! - *refusal*: a final response other than 2xx, with its reason.
 //! - *resource*: a member of a list, as a subscription to the list sees it (RFC 4662).

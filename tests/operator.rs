@@ -313,3 +313,52 @@ fn the_environment_names_the_configuration() {
         "{given}"
     );
 }
+
+#[test]
+fn one_server_probes_another() {
+    let here = Folder::new("probe-here", &tenants(&[("here.test", 1)]));
+    let there = Folder::new("probe-there", &tenants(&[("there.test", 2)]));
+    let _here = Daemon::start(&here);
+    let (_there, told) = Daemon::start_and_tell(&there);
+    let (_, address) = told.split_once("SIP on udp ").unwrap();
+    let address = address.split([',', ' ', '\n']).next().unwrap();
+    let password = here.0.join("password");
+    fs::write(&password, "x\n").unwrap();
+    let rest = format!(
+        "sip:0@there.test --server {address} --password-file {}",
+        password.display()
+    );
+    let line = format!("probe subscribe {rest} --user 1 --for 5s");
+    let watched = thread::scope(|scope| {
+        let watch = scope.spawn(|| here.says(&line));
+        thread::sleep(Duration::from_secs(1));
+        let told = here.says(&format!(
+            "probe publish {rest} --user 0 --state busy --for 2s"
+        ));
+        for words in ["401 Unauthorized", "200 OK, for", "the user is: Published"] {
+            assert!(told.contains(words), "{words}\n{told}");
+        }
+        assert!(told.ends_with("the probe is over\n"), "{told}");
+        watch.join().unwrap()
+    });
+    for words in [
+        "the server is: UpAndRunning",
+        "the user is: Available",
+        ": confirmed",
+        "the user is: Busy",
+        "SUBSCRIBE sent, to remove the state",
+        "NOTIFY terminated;reason=timeout",
+        "the probe is over",
+    ] {
+        assert!(watched.contains(words), "{words}\n{watched}");
+    }
+    let json = here.run(&format!("probe subscribe {rest} --user 7 --for 5s --json"));
+    assert!(!json.status.success());
+    let json = String::from_utf8(json.stdout).unwrap();
+    assert!(json.contains("\"user_status\":\"Access denied\""), "{json}");
+    let complaint = here.complains("probe subscribe sip:0@there.test;transport=tcp");
+    assert_eq!(
+        complaint,
+        "a probe goes by UDP only; TCP and TLS are not there yet\n"
+    );
+}

@@ -125,6 +125,8 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     if is_json {
         print(&ask(&progress(id, 0), socket, Format::Json)?);
     }
+    // A probe that was read to its end is forgotten at once.
+    let _ = ask(&progress(id, seen), socket, Format::Text);
     Ok(is_good)
 }
 

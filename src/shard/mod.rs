@@ -186,7 +186,7 @@ impl Shard {
     /// Tells the shard whether the driver is behind with its work. While it is, new subscriptions
     /// get 503 (RFC 3261 §21.5.4).
     pub fn handle_congestion(&mut self, is_congested: bool) {
-        self.engine.is_congested = is_congested;
+        self.engine.handle_congestion(is_congested);
     }
 
     /// Whether any domain trusts that address.

@@ -46,7 +46,7 @@ use dialogue::Dialogue;
 use golden::Golden;
 
 /// A folder that disappears must not make the suite greener.
-const CASES_MIN: usize = 762;
+const CASES_MIN: usize = 763;
 
 #[test]
 fn every_dialogue_goes_as_written() {

@@ -22,11 +22,11 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         self.respond_subscribed(request, Status::OK, id, granted, turn);
-        let subscription = self.subscriptions.table.subscription_mut(id);
+        let subscription = self.subscriptions.table_mut().subscription_mut(id);
         if let Some(subscription) = subscription.expected("its SUBSCRIBE is accepted") {
             subscription.forget_shown();
         }
-        self.subscriptions.table.want(id, Wants::Notify);
+        self.subscriptions.table_mut().want(id, Wants::Notify);
     }
 
     /// Sends 204: the watcher has the current state already, so no NOTIFY follows (RFC 5839 §4.2).
@@ -53,7 +53,7 @@ impl Engine {
         granted: Duration,
         turn: &mut Turn<'_>,
     ) {
-        let table = &self.subscriptions.table;
+        let table = self.subscriptions.table();
         let subscription = table.subscription(id);
         let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog()));
         let entry = entry.expected("an accepted subscription is in the table");
@@ -61,14 +61,14 @@ impl Engine {
             return;
         };
         let is_list = subscription.is_multipart();
-        let head = begin_response(request, status, None, entry.dialog.local_tag(), turn);
+        let head = begin_response(request, status, None, entry.dialog().local_tag(), turn);
         for route in request.message.headers(HeaderName::RecordRoute) {
             emit::header(&mut turn.out.arena, "Record-Route", route);
         }
         emit::header(
             &mut turn.out.arena,
             "Contact",
-            &self.notifier.local_addresses.of(&request.flow).contact,
+            self.notifier.contact_of(&request.flow),
         );
         emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
         if is_list {

@@ -42,7 +42,7 @@ impl Engine {
         };
         turn.counters.messages_received += 1;
         if !is_forwarded
-            && let Some(shard) = self.subscriptions.table.home_of(&message, &flow, turn)
+            && let Some(shard) = self.subscriptions.table().home_of(&message, &flow, turn)
         {
             turn.counters.messages_misdirected += 1;
             let bytes = octets.into();
@@ -97,7 +97,7 @@ impl Engine {
                 Method::Subscribe | Method::Publish | Method::Register
             )
         {
-            let (key, arrival) = self.uas.transactions.begin(message, turn.now);
+            let (key, arrival) = self.uas.begin_transaction(message, turn.now);
             match arrival {
                 Arrival::New => request.transaction = Some(key),
                 Arrival::UnderWay => {

@@ -21,11 +21,9 @@ impl Engine {
         let backlog_max = turn.options.overload.backlog_max;
         let is_behind = match method {
             Method::Subscribe => {
-                self.is_congested || self.subscriptions.table.queue.len() >= backlog_max
+                self.is_congested || self.subscriptions.table().queued() >= backlog_max
             }
-            Method::Options => {
-                self.subscriptions.table.queue.len() >= backlog_max.saturating_mul(2)
-            }
+            Method::Options => self.subscriptions.table().queued() >= backlog_max.saturating_mul(2),
             _ => false,
         };
         if is_behind {
@@ -49,7 +47,7 @@ impl Engine {
         if let Err(limit) = passed.and_then(|()| self.check_backlog(method, turn)) {
             return self.uas.refuse(request, &Refusal::Shed(limit), turn);
         }
-        if let Some(refusal) = self.uas.overload.kept_refusal(request, uri, turn) {
+        if let Some(refusal) = self.uas.overload_mut().kept_refusal(request, uri, turn) {
             turn.counters.refusals_repeated += 1;
             self.uas.forget(request);
             let request = Request {
@@ -59,9 +57,14 @@ impl Engine {
             return self.uas.refuse(&request, &refusal, turn);
         }
         match self.serve(request, method, uri, turn) {
-            Ok(()) => self.uas.overload.note_acceptance(request, method, turn),
+            Ok(()) => self
+                .uas
+                .overload_mut()
+                .note_acceptance(request, method, turn),
             Err(refusal) => {
-                self.uas.overload.keep_refusal(request, uri, &refusal, turn);
+                self.uas
+                    .overload_mut()
+                    .keep_refusal(request, uri, &refusal, turn);
                 self.uas.refuse(request, &refusal, turn);
             }
         }
@@ -79,7 +82,7 @@ impl Engine {
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
         let is_known = self.subscriptions.is_known_phone(request);
-        let overload = &mut self.uas.overload;
+        let overload = self.uas.overload_mut();
         let source = network_of(request.flow.peer.ip());
         let source = overload.key(OverloadLimit::Source, |hasher| source.hash(hasher));
         let phone = (!offers_proof(request, method)).then(|| overload.phone_key(request, None));
@@ -114,7 +117,7 @@ impl Engine {
         turn: &Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let is_known = user.is_some() || self.subscriptions.is_known_phone(request);
-        let overload = &mut self.uas.overload;
+        let overload = self.uas.overload_mut();
         let (at, rates) = (overload.nanos(turn.now), overload.rates);
         let phone = offers_proof(request, request.message.method());
         let phone = phone.then(|| overload.phone_key(request, user));
@@ -132,11 +135,8 @@ impl Engine {
         ];
         for (limit, key, rate) in held.into_iter().flatten() {
             let rate = rate.for_known(is_known || limit == OverloadLimit::Phone);
-            if !self.uas.overload.buckets.take(key, rate, at)
-                && !self
-                    .uas
-                    .overload
-                    .may_exceed_share(limit, request, domain, user, turn)
+            if !overload.buckets.take(key, rate, at)
+                && !overload.may_exceed_share(limit, request, domain, user, turn)
             {
                 return Err(Refusal::Shed(limit));
             }

@@ -23,7 +23,6 @@ pub(crate) mod subscribe;
 
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::input::Input;
@@ -34,6 +33,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::PublishQueue;
+use crate::shard::package::feature_event::handle_switched;
 use crate::shard::presentity::Compositor;
 use crate::shard::uac::Uac;
 use crate::shard::uas::Uas;
@@ -44,21 +44,21 @@ use crate::sip::random::Random;
 #[derive(Debug)]
 pub(crate) struct Engine {
     /// Server transactions, authentication, overload control.
-    pub(super) uas: Uas,
+    uas: Uas,
     /// Our requests to other servers.
-    pub(super) uac: Uac,
+    uac: Uac,
     /// The presentities that this shard owns.
-    pub(super) compositor: Compositor,
+    compositor: Compositor,
     /// The subscriptions that this shard holds.
-    pub(super) subscriptions: Subscriptions,
+    subscriptions: Subscriptions,
     /// Outstanding NOTIFYs and what is needed to write them.
-    pub(super) notifier: Notifier,
+    notifier: Notifier,
     /// Progress of the re-evaluation after a change of the configuration.
-    pub(super) reevaluation: Reevaluation,
-    pub(super) reevaluation_timer: Option<TimerHandle>,
+    reevaluation: Reevaluation,
+    reevaluation_timer: Option<TimerHandle>,
     /// The driver is behind with its work.
-    pub(super) is_congested: bool,
-    pub(super) publish_queue: PublishQueue,
+    is_congested: bool,
+    publish_queue: PublishQueue,
 }
 
 impl Engine {
@@ -102,9 +102,7 @@ impl Engine {
                 turn.out.replies.push((token, reply));
             }
         }
-        self.subscriptions
-            .winfo
-            .tell_others(&mut self.subscriptions.table, turn);
+        self.subscriptions.report_watchers(turn);
         self.deliver_loopback(turn);
     }
 
@@ -114,21 +112,23 @@ impl Engine {
         self.fire_timers(turn);
         turn.counters.timers_armed_late = turn.wheel.late();
         self.continue_reevaluation(turn);
-        self.subscriptions
-            .winfo
-            .tell_others(&mut self.subscriptions.table, turn);
+        self.subscriptions.report_watchers(turn);
         self.deliver_loopback(turn);
         self.notifier.send_queued(&mut self.subscriptions, turn);
         self.read_postponed(turn);
         self.deliver_loopback(turn);
     }
 
+    /// The driver is behind with its work, or no longer.
+    pub(crate) fn handle_congestion(&mut self, is_congested: bool) {
+        self.is_congested = is_congested;
+    }
+
     /// Whether nothing remains to be done before the next timer or input.
     pub(crate) fn is_idle(&self) -> bool {
-        self.subscriptions.table.queue.is_empty()
+        self.subscriptions.is_settled()
             && self.publish_queue.is_empty()
             && self.reevaluation.is_over()
-            && self.subscriptions.winfo.is_settled()
     }
 
     /// Fires due timers, up to the limits of timers, messages and octets per turn.
@@ -158,10 +158,7 @@ impl Engine {
                 }
                 Timer::ClientTransaction(id) => self.uac.handle_transaction_timer(id, turn),
                 Timer::Client(id) => self.uac.handle_client_timer(id, turn),
-                Timer::SuspendedRequest(place) => {
-                    let suspended = self.uas.suspended.try_remove(place as usize);
-                    suspended.expected("resuming a request cancels its timer");
-                }
+                Timer::SuspendedRequest(place) => self.uas.handle_suspended_timer(place),
             }
         }
     }
@@ -171,9 +168,7 @@ impl Engine {
         while let Some(mail) = turn.loopback.pop_front() {
             self.handle_mail(mail, turn);
             if turn.loopback.is_empty() {
-                self.subscriptions
-                    .winfo
-                    .tell_others(&mut self.subscriptions.table, turn);
+                self.subscriptions.report_watchers(turn);
             }
         }
     }
@@ -199,7 +194,9 @@ impl Engine {
             }
             Mail::Watch { aor, watcher } => self.compositor.handle_watch(&aor, watcher, turn),
             Mail::Unwatch { aor, watcher } => self.compositor.handle_unwatch(&aor, watcher, turn),
-            Mail::State { aor, composed } => self.subscriptions.table.take_state(&aor, composed),
+            Mail::State { aor, composed } => {
+                self.subscriptions.table_mut().take_state(&aor, composed)
+            }
             Mail::WatchDomain {
                 domain,
                 watcher,
@@ -221,25 +218,17 @@ impl Engine {
                 aor,
                 package,
                 follower,
-            } => self.subscriptions.winfo.handle_follow_watchers(
-                aor,
-                package,
-                follower,
-                &mut self.subscriptions.table,
-                turn,
-            ),
+            } => self
+                .subscriptions
+                .handle_follow_watchers(aor, package, follower, turn),
             Mail::UnfollowWatchers {
                 aor,
                 package,
                 follower,
             } => self
                 .subscriptions
-                .winfo
                 .handle_unfollow_watchers(&aor, package, follower),
-            Mail::WatchersHere(told) => self
-                .subscriptions
-                .winfo
-                .handle_watchers_here(*told, &mut self.subscriptions.table),
+            Mail::WatchersHere(told) => self.subscriptions.handle_watchers_here(*told),
             Mail::Seize {
                 aor,
                 index,
@@ -258,9 +247,8 @@ impl Engine {
                 reply_to,
             } => self.compositor.handle_switch(aor, *update, reply_to, turn),
             Mail::Switched { aor, subscription } => {
-                self.subscriptions
-                    .table
-                    .handle_switched(&aor, SubscriptionId(subscription));
+                let id = SubscriptionId(subscription);
+                handle_switched(self.subscriptions.table_mut(), &aor, id);
             }
             Mail::Register(register) => self.compositor.handle_register_mail(*register, turn),
             Mail::RegisterOutcome { request, outcome } => {

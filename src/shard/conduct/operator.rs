@@ -16,23 +16,18 @@ impl Engine {
                 }
             }
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
-            Command::Watchers(aor) => Reply::Watchers(self.subscriptions.winfo.watchers(
-                &aor,
-                &mut self.subscriptions.table,
-                turn,
-            )),
-            Command::Loops => Reply::Loops(self.uas.overload.loops(turn)),
-            Command::Refusals => Reply::Refusals(self.uas.overload.refusals(turn)),
+            Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
+            Command::Loops => Reply::Loops(self.uas.overload().loops(turn)),
+            Command::Refusals => Reply::Refusals(self.uas.overload().refusals(turn)),
             // The turn already has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);
                 Reply::Done
             }
             Command::Drain => {
-                self.subscriptions.is_draining = true;
-                self.subscriptions.deactivate_some(turn);
+                self.subscriptions.drain(turn);
                 Reply::Outstanding(
-                    self.subscriptions.table.subscriptions.len() + self.notifier.outstanding(),
+                    self.subscriptions.table().subscription_count() + self.notifier.outstanding(),
                 )
             }
             Command::BeginProbe(order) => self.uac.begin(*order, turn),
@@ -44,25 +39,28 @@ impl Engine {
     /// All counters, and the sizes of the tables.
     fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
         let mut counters = turn.counters.snapshot();
-        counters.extend(self.uas.refusal_counters.iter());
+        counters.extend(self.uas.refusals_counted());
         counters.extend([
             (
                 "responses_evicted_early",
-                self.uas.transactions.evicted_early(),
+                self.uas.responses_evicted_early(),
             ),
             (
                 "subscriptions",
-                self.subscriptions.table.subscriptions.len() as u64,
+                self.subscriptions.table().subscription_count() as u64,
             ),
-            ("presentities", self.compositor.presentities.len() as u64),
+            ("presentities", self.compositor.len() as u64),
             ("notifies_outstanding", self.notifier.outstanding() as u64),
             (
                 "notifies_queued",
-                self.subscriptions.table.queue.len() as u64,
+                self.subscriptions.table().queued() as u64,
             ),
             ("clients", self.uac.clients() as u64),
             ("timers", turn.wheel.len() as u64),
-            ("phones_looping", self.uas.overload.loops(turn).len() as u64),
+            (
+                "phones_looping",
+                self.uas.overload().loops(turn).len() as u64,
+            ),
         ]);
         counters
     }

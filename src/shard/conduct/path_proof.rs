@@ -2,7 +2,6 @@
 
 use crate::directory::Domain;
 use crate::shard::conduct::Engine;
-use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -18,22 +17,14 @@ impl Engine {
         id: DialogId,
         turn: &Turn<'_>,
     ) {
-        let entry = self.subscriptions.table.dialog(id);
-        let Some(entry) = entry.expected("the SUBSCRIBE is in this dialog") else {
+        let peer = request.flow.peer;
+        let Some(path) = self.subscriptions.table().unproven_path_to(id, peer) else {
             return;
         };
-        let path = entry.path;
-        let is_of_peer = self.subscriptions.table.paths.of(path).destination == request.flow.peer;
-        if !is_of_peer || self.subscriptions.table.is_path_proven(path) {
-            return;
-        }
         let uptime = turn.now.saturating_duration_since(turn.options.epoch);
-        let salt = self
-            .uas
-            .authenticator
-            .salt_of(request.message, &domain.name, uptime);
+        let salt = self.uas.salt_of(request.message, &domain.name, uptime);
         if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
-            self.subscriptions.table.prove_path(path);
+            self.subscriptions.table_mut().prove_path(path);
         }
     }
 }

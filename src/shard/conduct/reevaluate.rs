@@ -32,7 +32,7 @@ impl Reevaluation {
 impl Engine {
     /// The configuration changed: forgets refusals and begins a re-evaluation.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
-        self.uas.overload.forget_refusals();
+        self.uas.overload_mut().forget_refusals();
         self.begin_reevaluation(turn);
     }
 
@@ -47,12 +47,12 @@ impl Engine {
             let when = turn.now + Duration::from_secs(change - at);
             self.reevaluation_timer = Some(turn.wheel.arm(when, Timer::Reevaluate));
         }
-        self.subscriptions.winfo.reevaluate_waiting(turn);
+        self.subscriptions.reevaluate_waiting(turn);
         self.reevaluation = Reevaluation {
             presentity: 0,
-            presentities: self.compositor.presentities.places(),
+            presentities: self.compositor.places(),
             subscription: 0,
-            subscriptions: self.subscriptions.table.subscriptions.end(),
+            subscriptions: self.subscriptions.table().subscriptions_end(),
         };
     }
 
@@ -73,7 +73,7 @@ impl Engine {
             // A vacant place costs one, too.
             let cost = self
                 .subscriptions
-                .table
+                .table()
                 .subscription(id)
                 .map_or(1, |subscription| subscription.subject().resources());
             self.subscriptions.reevaluate_subscription(id, turn);

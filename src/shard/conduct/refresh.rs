@@ -11,6 +11,7 @@ use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::{Asked, read_subscribe};
 use crate::shard::lifecycle::body::Enclosed;
+use crate::shard::package::feature_event::{check_switch_in_dialog, switch};
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
 use crate::shard::request::refusal::Refusal;
@@ -29,35 +30,31 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         check_extensions(request.message)?;
-        let table = &self.subscriptions.table;
+        let table = self.subscriptions.table();
         let id = table.find_dialog(request.message, tag, turn).ok_or(GONE)?;
-        let first = table
-            .dialog(id)
-            .and_then(|entry| entry.subscriptions.first().copied());
+        let first = table.usages(id).first().copied();
         let first = first.expected("a dialog has a subscription").ok_or(GONE)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
         let asked = read_subscribe(request.message, domain, turn)?;
         if asked.enclosed.is_switch() {
-            self.subscriptions
-                .table
-                .check_switch_in_dialog(request, first, turn)?;
+            check_switch_in_dialog(self.subscriptions.table(), request, first, turn)?;
         }
         let usage = self
             .subscriptions
-            .table
+            .table()
             .usage_of(id, asked.package, asked.event);
-        if usage.is_some_and(|subscription| self.subscriptions.table.is_over(subscription)) {
+        if usage.is_some_and(|subscription| self.subscriptions.table().is_over(subscription)) {
             return Err(GONE);
         }
         let is_moved = self
             .notifier
             .take_target(request, id, &mut self.subscriptions, turn)?;
-        self.subscriptions.table.prove_path_by_tag(request, id);
+        self.subscriptions
+            .table_mut()
+            .prove_path_by_tag(request, id);
         self.prove_path_by_digest(request, domain, id, turn);
-        let entry = self.subscriptions.table.dialog_mut(id);
-        if let Some(entry) = entry.expected("the dialog was found above") {
-            entry.profile = Arc::clone(&asked.profile);
-        }
+        let profile = Arc::clone(&asked.profile);
+        self.subscriptions.table_mut().take_profile(id, profile);
         let subscription = match usage {
             Some(subscription) => subscription,
             None if asked.granted.is_zero() => return Err(GONE),
@@ -71,12 +68,14 @@ impl Engine {
         // decided about the old address.
         if is_moved {
             self.subscriptions.decide_moved(id, turn);
-            if self.subscriptions.table.is_over(subscription) {
+            if self.subscriptions.table().is_over(subscription) {
                 return Err(GONE);
             }
         }
         self.refresh(request, subscription, asked, turn);
-        self.subscriptions.table.wake_siblings(id, subscription);
+        self.subscriptions
+            .table_mut()
+            .wake_siblings(id, subscription);
         Ok(())
     }
 
@@ -91,9 +90,9 @@ impl Engine {
     ) -> Result<&'d Domain, Refusal<'d>> {
         let aor = self
             .subscriptions
-            .table
+            .table()
             .subscription(first)
-            .and_then(|subscription| self.subscriptions.table.aor_of(subscription))
+            .and_then(|subscription| self.subscriptions.table().aor_of(subscription))
             .expected("a subscription is to an address of record")
             .ok_or(GONE)?;
         // Removing a domain ends its subscriptions.
@@ -103,7 +102,7 @@ impl Engine {
             .ok_or(Refusal::Plain(Status::NOT_FOUND))?;
         let principal = self.uas.authenticate(request, domain, turn)?;
         check_from(request.message, &principal, domain, turn.directory)?;
-        let entry = self.subscriptions.table.dialog(id);
+        let entry = self.subscriptions.table().dialog(id);
         let entry = entry.expected("the dialog was found above").ok_or(GONE)?;
         check_owner(&principal, entry.watcher_uri(), domain, turn.directory)?;
         Ok(domain)
@@ -143,7 +142,7 @@ impl Engine {
             self.accept(request, subscription, asked.granted, turn);
         }
         if let Enclosed::Switch(update) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, update, turn);
+            switch(self.subscriptions.table_mut(), subscription, update, turn);
         }
     }
 }

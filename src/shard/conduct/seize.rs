@@ -10,12 +10,11 @@ use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::{Target, resolve};
 use crate::shard::subscription::seizure::give_back;
-use crate::shard::uas::Uas;
 use crate::sip::header::{NameAddr, list_items};
 use crate::sip::{Message, StartLine, Status};
 
 // On the shard that received the SUBSCRIBE.
-impl Uas {
+impl Engine {
     /// Suspends the SUBSCRIBE and asks the owner for the appearance it names.
     pub(crate) fn seize<'d>(
         &mut self,
@@ -29,7 +28,9 @@ impl Uas {
             ..
         } = *admitted;
         let index = appearance_index(request.message)?;
-        let suspended = self.suspend(request, sender, Package::LineSeize, turn)?;
+        let suspended = self
+            .uas
+            .suspend(request, sender, Package::LineSeize, turn)?;
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
@@ -38,10 +39,7 @@ impl Uas {
         turn.send_to_owner(aor, mail);
         Ok(())
     }
-}
 
-// On the shard that received the SUBSCRIBE.
-impl Engine {
     /// Resumes the SUBSCRIBE with the outcome that the owner reports.
     pub(crate) fn handle_seize_outcome(
         &mut self,

@@ -14,9 +14,8 @@ use crate::shard::lifecycle::asked::{Asked, Beginning, read_subscribe};
 use crate::shard::lifecycle::body::Enclosed;
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::request::{plan_enclosed_list, plan_list, requires_list};
-use crate::shard::package::feature_event::check_may_switch;
+use crate::shard::package::feature_event::{check_may_switch, switch};
 use crate::shard::package::message_summary::mailbox;
-use crate::shard::peer::next_hop::phone_key;
 use crate::shard::request::Request;
 use crate::shard::request::headers::{check_exists, event_of};
 use crate::shard::request::refusal::Refusal;
@@ -89,7 +88,10 @@ impl Engine {
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let (dialog, token) = self.subscriptions.table.accept_dialog(request, turn)?;
+        let (dialog, token) = self
+            .subscriptions
+            .table_mut()
+            .accept_dialog(request, turn)?;
         let (package, profile) = (asked.package, &asked.profile);
         let plan = match asked.enclosed.list() {
             Some(list) => Some(plan_enclosed_list(list, package)?),
@@ -98,22 +100,24 @@ impl Engine {
         if plan.is_none() {
             check_exists(aor, directory)?;
         }
-        self.check_capacity(request, &dialog, plan.as_ref(), turn)?;
+        let resources = plan.as_ref().map_or(1, ListPlan::places);
+        self.subscriptions
+            .check_capacity(request, &dialog, resources, turn)?;
         let decision = authorise(admitted, &dialog, &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
-            return self.uas.seize(admitted, turn);
+            return self.seize(admitted, turn);
         }
 
-        asked.granted = self
-            .uas
-            .overload
-            .spread_expiry(asked.granted, asked.expires_min, turn);
+        asked.granted =
+            self.uas
+                .overload_mut()
+                .spread_expiry(asked.granted, asked.expires_min, turn);
         let id =
             self.subscriptions
                 .add_dialog(request, dialog, token, Arc::clone(&asked.profile), turn);
         self.prove_path_by_digest(request, domain, id, turn);
         self.subscriptions
-            .table
+            .table_mut()
             .take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
@@ -132,24 +136,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Refuses a subscription for which a table is full, or whose path has too many dialogs that no
-    /// response has proved yet.
-    fn check_capacity<'d>(
-        &mut self,
-        request: &Request<'_>,
-        dialog: &Dialog,
-        plan: Option<&ListPlan>,
-        turn: &mut Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
-        let phone = self
-            .subscriptions
-            .phones
-            .find(phone_key(&request.flow, dialog.remote_target()));
-        let resources = plan.map_or(1, |plan| plan.resolved.members.len().max(1));
-        self.subscriptions.check_room(phone, resources, turn)?;
-        self.subscriptions.table.check_path(request, dialog, turn)
-    }
-
     /// Completes a subscription that has begun: holds its appearance, replaces older ones of its
     /// phone, and sends the 200.
     fn conclude_subscribe(
@@ -161,7 +147,7 @@ impl Engine {
         turn: &mut Turn<'_>,
     ) {
         if let Some(claim) = claim {
-            self.subscriptions.table.hold(subscription, claim);
+            self.subscriptions.table_mut().hold(subscription, claim);
         }
         if asked.profile.replaces_same_contact {
             self.notifier
@@ -171,16 +157,16 @@ impl Engine {
             turn.counters.subscriptions_fetched += 1;
             self.subscriptions
                 .end_subscription(subscription, Termination::Timeout, turn);
-            self.subscriptions.table.fetch_list(subscription);
+            self.subscriptions.table_mut().fetch(subscription);
         } else {
             turn.counters.subscriptions_created += 1;
             self.subscriptions
-                .table
+                .table_mut()
                 .arm_subscription(subscription, turn);
         }
         self.accept(request, subscription, asked.granted, turn);
         if let Enclosed::Switch(update) = asked.enclosed {
-            self.subscriptions.table.switch(subscription, update, turn);
+            switch(self.subscriptions.table_mut(), subscription, update, turn);
         }
     }
 }

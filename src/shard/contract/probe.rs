@@ -83,6 +83,8 @@ pub enum ProbeEvent {
         /// The expiry that a 2xx grants.
         expires: Option<u32>,
     },
+    /// A request was not sent, because too many requests of ours wait for a response.
+    NotSent,
     /// No final response came within 32 s (timer F).
     TimedOut,
     /// A NOTIFY came and was accepted.
@@ -218,6 +220,7 @@ impl fmt::Display for ProbeEvent {
                 expires: Some(expires),
             } => write!(out, "{code} {reason}, for {expires} s"),
             Self::Response { code, reason, .. } => write!(out, "{code} {reason}"),
+            Self::NotSent => out.write_str("not sent: too many requests wait for a response"),
             Self::TimedOut => out.write_str("no response within 32 s"),
             Self::Notify { state, told: None } => write!(out, "NOTIFY {state}, without a body"),
             Self::Notify {

@@ -33,7 +33,7 @@ impl Subscriptions {
         };
         let terms = Terms::of(message, asked.event);
         if subscription.renew(turn.now + asked.granted, terms) {
-            self.winfo.note_watcher(id, &mut self.table);
+            self.winfo.note_watcher(id, &self.table);
         }
         self.table.render_anew(id);
         self.table.arm_subscription(id, turn);
@@ -90,7 +90,7 @@ impl Subscriptions {
         if is_new {
             begin_watch(aor, turn);
         }
-        self.winfo.note_watcher(id, &mut self.table);
+        self.winfo.note_watcher(id, &self.table);
         id
     }
 
@@ -111,7 +111,7 @@ impl Subscriptions {
         }
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         let entry = self.table.dialog(id).ok_or(GONE)?;
-        let phone = entry.phone;
+        let phone = entry.phone();
         self.check_room(Some(phone), 1, turn)?;
         let sibling = self.table.subscription(first).ok_or(GONE)?;
         if asked.enclosed.list().is_some() || sibling.subject().list().is_some() {

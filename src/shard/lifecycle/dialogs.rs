@@ -16,9 +16,23 @@ use crate::sip::dialog::Dialog;
 use crate::sip::header::NameAddr;
 
 impl Subscriptions {
+    /// Refuses a subscription to so many resources for which a table is full, or whose path has too
+    /// many dialogs that no response has proved yet.
+    pub(crate) fn check_capacity<'d>(
+        &self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+        resources: usize,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let key = phone_key(&request.flow, dialog.remote_target());
+        self.check_room(self.phones.find(key), resources, turn)?;
+        self.table.check_path(request, dialog, turn)
+    }
+
     /// Whether a phone may have another subscription, which takes so many places.
-    pub(crate) fn check_room<'d>(
-        &mut self,
+    pub(super) fn check_room<'d>(
+        &self,
         phone: Option<PhoneId>,
         places: usize,
         turn: &mut Turn<'d>,

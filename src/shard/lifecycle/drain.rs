@@ -10,15 +10,13 @@ use crate::shard::subscription::{Phase, Wants};
 const DEACTIVATIONS_PER_DRAIN: usize = 1_000;
 
 impl Subscriptions {
-    /// Tells some of the phones to subscribe anew, elsewhere or to the process that follows (RFC
-    /// 6665 §4.4.2). Each command takes the next ones: the operator's side sets the pace.
-    pub(crate) fn deactivate_some(&mut self, turn: &mut Turn<'_>) {
+    /// Accepts no new subscription from now on, and ends some: their phones subscribe again elsewhere
+    /// or to the next process (RFC 6665 §4.4.2). Each command ends the next ones, so the operator sets
+    /// the pace.
+    pub(crate) fn drain(&mut self, turn: &mut Turn<'_>) {
+        self.is_draining = true;
         let from = self.drained.0;
-        let active = self
-            .table
-            .subscriptions
-            .iter()
-            .skip_while(|(id, _)| id.0 < from);
+        let active = self.table.subscriptions().skip_while(|(id, _)| id.0 < from);
         let ids: Vec<SubscriptionId> = active
             .filter(|(_, subscription)| subscription.phase() == Phase::Active)
             .map(|(id, _)| id)

@@ -10,7 +10,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::dialog_entry::DialogEntry;
-use crate::shard::subscription::pacing::Admitted;
+use crate::shard::subscription::pacing::{Admitted, Release};
 use crate::shard::subscription::{Phase, Wants};
 
 /// NOTIFYs whose subscriptions are fetched from memory together: more than there are fetches a core
@@ -21,13 +21,13 @@ impl Subscriptions {
     /// Looks at all that the next NOTIFYs will need: of many subscriptions little is in the caches,
     /// and the memory serves one after the other slower than several at once.
     pub(crate) fn fetch_queued(&self) {
-        let queued = self.table.queue.first(FETCHED_AT_ONCE);
+        let queued = self.table.next_queued(FETCHED_AT_ONCE);
         let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
             .filter_map(|id| self.table.dialog(self.table.subscription(id)?.dialog()))
             .collect();
         for entry in entries {
-            black_box(self.phones.subscriptions_of(entry.phone));
-            entry.dialog.fetch();
+            black_box(self.phones.subscriptions_of(entry.phone()));
+            entry.dialog().fetch();
         }
     }
 
@@ -49,6 +49,31 @@ impl Subscriptions {
             turn.wheel.arm(at, Timer::Phone(phone));
         }
         false
+    }
+
+    /// The next subscription that waits for its phone, which has a token for it now. None if a timer
+    /// brings the next token, or if none waits.
+    pub(crate) fn next_paced(
+        &mut self,
+        phone: PhoneId,
+        turn: &mut Turn<'_>,
+    ) -> Option<SubscriptionId> {
+        loop {
+            match self.phones.release(phone, turn.now) {
+                Release::Next(id) => {
+                    // It may have been removed while it waited.
+                    if let Some(subscription) = self.table.subscription_mut(id) {
+                        subscription.dequeued();
+                        return Some(id);
+                    }
+                }
+                Release::Later(at) => {
+                    turn.wheel.arm(at, Timer::Phone(phone));
+                    return None;
+                }
+                Release::Empty => return None,
+            }
+        }
     }
 
     /// The subscription's timer: its end, or the end of a pause.
@@ -75,6 +100,6 @@ impl Subscriptions {
 
     /// Whether so many NOTIFYs are owed that PUBLISHes wait for them.
     pub(crate) fn is_telling(&self, turn: &Turn<'_>) -> bool {
-        self.table.queue.len() >= turn.options.overload.postpone_at && !self.is_draining
+        self.table.queued() >= turn.options.overload.postpone_at && !self.is_draining
     }
 }

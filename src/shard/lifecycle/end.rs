@@ -1,23 +1,47 @@
 //! A subscription ends.
 
 use crate::presence::event::Termination;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::subscription::Phase;
+use crate::shard::subscription::watch::end_watch;
 
 impl Subscriptions {
-    /// One last NOTIFY, then nothing.
+    /// Ends a subscription: one last NOTIFY is due, with the reason.
     pub(crate) fn end_subscription(
         &mut self,
         id: SubscriptionId,
         reason: Termination,
         turn: &mut Turn<'_>,
     ) {
-        self.winfo
-            .note_watcher_end(id, reason, &mut self.table, turn);
+        self.winfo.note_watcher_end(id, reason, &self.table, turn);
         self.table.give_back(id, turn);
         if let Some(subscription) = self.table.subscription_mut(id) {
             subscription.end(reason, turn);
         }
+    }
+    /// Removes a subscription, and with it all that no other subscription needs. Returns its
+    /// outstanding NOTIFY, which may still be answered.
+    pub(crate) fn remove(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<InFlightId> {
+        let subscription = self.table.subscription(id);
+        debug_assert!(subscription.is_some(), "a subscription is removed once");
+        if subscription?.phase() == Phase::Active {
+            self.end_subscription(id, Termination::Timeout, turn);
+        }
+        let removed = self.table.remove_subscription(id)?;
+        let subscription = removed.subscription;
+        if let Some(timer) = subscription.timer() {
+            turn.wheel.cancel(timer);
+        }
+        if let Some(phone) = removed.phone {
+            self.phones.leave(phone);
+        }
+        let in_flight = subscription.in_flight();
+        self.forget_subject(id, subscription.into_subject(), turn);
+        for watched in removed.unwatched {
+            end_watch(watched.aor(), turn);
+        }
+        in_flight
     }
 }

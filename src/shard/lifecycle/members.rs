@@ -13,9 +13,9 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::{ListPlan, RESOURCES_MAX};
 use crate::shard::list::state::{ListState, Standing};
-use crate::shard::subscription::table::{Table, WatcherSlot};
 use crate::shard::subscription::watch::{begin_watch, end_watch};
-use crate::shard::subscription::watcher::{Watcher, decide};
+use crate::shard::subscription::watched::WatcherSlot;
+use crate::shard::subscription::watcher::decide;
 use crate::shard::subscription::{NewSubscription, Subscription, Wants};
 use crate::sip::uri::sip_uri;
 
@@ -47,7 +47,7 @@ impl Subscriptions {
             .table
             .dialog(dialog)
             .map_or(plan.resolved.style, |entry| {
-                style(&plan.resolved, &entry.profile)
+                style(&plan.resolved, entry.profile())
             });
         let list = ListState::new(aor.clone(), plan, style);
         let package = new.package;
@@ -60,13 +60,17 @@ impl Subscriptions {
     /// The list of a subscription is another: resources that stay keep their instances, the next
     /// NOTIFY lists all (RFC 4662 §5.2).
     pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscriptions.get_mut(id) else {
+        let Some(recipient) = self.table.recipient(id) else {
+            debug_assert!(
+                false,
+                "a list is refilled while its subscription is in the table"
+            );
             return;
         };
-        let package = subscription.package();
-        let entry = self.table.dialogs.get(subscription.dialog());
-        let style = entry.map_or(resolved.style, |entry| style(resolved, &entry.profile));
-        let Some(list) = subscription.list_mut() else {
+        let package = recipient.subscription.package();
+        let style = style(resolved, recipient.dialog.profile());
+        let Some(list) = recipient.subscription.list_mut() else {
+            debug_assert!(false, "only a list is refilled");
             return;
         };
         // A reload may have added or removed a user of that name.
@@ -99,11 +103,11 @@ impl Subscriptions {
 
     /// A resource watches no longer.
     fn leave_resource(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) {
-        if let Some(aor) = self.table.watched(slot.watched).map(|it| it.aor.clone()) {
+        if let Some(aor) = self.table.watched(slot.watched).map(|it| it.aor().clone()) {
             self.winfo.note_watchers_of(&aor);
         }
         if let Some(unwatched) = self.table.leave(slot) {
-            end_watch(&unwatched.aor, turn);
+            end_watch(unwatched.aor(), turn);
         }
     }
 
@@ -133,9 +137,7 @@ impl Subscriptions {
         package: Package,
         turn: &mut Turn<'_>,
     ) {
-        let decision = self
-            .table
-            .decide_resource(id, member.aor.as_ref(), package, turn);
+        let decision = self.decide_resource(id, member.aor.as_ref(), package, turn);
         let known = known(member, turn.directory);
         let standing = if known.is_some() {
             Standing::Live
@@ -165,7 +167,7 @@ impl Subscriptions {
         let is_known = self
             .table
             .watched(watched)
-            .is_some_and(|watched| watched.composed.is_some());
+            .is_some_and(|watched| watched.composed().is_some());
         if let Some(list) = self.table.list_mut(id) {
             list.set_slot(place, slot, is_known);
         }
@@ -192,8 +194,8 @@ impl Subscriptions {
                 .and_then(|list| list.resources[place].slot);
             let aor = aor
                 .and_then(|slot| self.table.watched(slot.watched))
-                .map(|watched| watched.aor.clone());
-            let decision = self.table.decide_resource(id, aor.as_ref(), package, turn);
+                .map(|watched| watched.aor().clone());
+            let decision = self.decide_resource(id, aor.as_ref(), package, turn);
             if let Some(list) = self.table.list_mut(id)
                 && aor.is_some()
                 && list.resources[place].decision != decision
@@ -238,7 +240,7 @@ impl Subscriptions {
                 self.add_member(id, &member, false, package, turn);
             }
             Some(place) => {
-                let decision = self.table.decide_resource(id, Some(aor), package, turn);
+                let decision = self.decide_resource(id, Some(aor), package, turn);
                 let needs_watch = self
                     .table
                     .list_mut(id)
@@ -263,19 +265,7 @@ impl Subscriptions {
     }
 }
 
-impl Table {
-    /// A subscription is told as its family of phones needs it; a consolidated list with all dialogs
-    /// of each resource (W:B5.19).
-    pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
-        let Some(subscription) = self.subscriptions.get_mut(id) else {
-            return;
-        };
-        let Some(entry) = self.dialogs.get(subscription.dialog()) else {
-            return;
-        };
-        subscription.render_as(entry.profile.rendering);
-    }
-
+impl Subscriptions {
     fn decide_resource(
         &self,
         id: SubscriptionId,
@@ -283,47 +273,20 @@ impl Table {
         package: Package,
         turn: &Turn<'_>,
     ) -> Decision {
-        match (aor, self.watcher_of(id, turn)) {
+        match (aor, self.table.watcher_of(id, turn)) {
             (Some(aor), Some(watcher)) => decide(&watcher, aor, package, turn),
             _ => Decision::STATE_ONLY,
         }
     }
 
-    /// Who the watcher of a subscription is.
-    pub(crate) fn watcher_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Watcher> {
-        let subscription = self.subscription(id)?;
-        let entry = self.dialog(subscription.dialog())?;
-        let domain = self.aor_of(subscription)?.domain();
-        let peer = self.flow_of(entry).peer.ip();
-        Some(Watcher::new(
-            entry.watcher_uri(),
-            peer,
-            domain,
-            turn.directory,
-        ))
-    }
-
     /// A user of a domain is no longer present.
-    pub(crate) fn vanish(&mut self, id: SubscriptionId, aor: &Aor) {
-        let is_told = self
+    pub(super) fn vanish(&mut self, id: SubscriptionId, aor: &Aor) {
+        let is_shown = self
+            .table
             .list_mut(id)
             .is_some_and(|list| list.place_of(aor).is_some_and(|place| list.dismiss(place)));
-        if is_told {
-            self.want(id, Wants::Change);
-        }
-    }
-
-    /// The list of a subscription to one.
-    pub(crate) fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
-        self.subscription_mut(id)?.list_mut()
-    }
-}
-
-impl Table {
-    /// A subscription that is a fetch, if it is to a list, lasts until all of it is told.
-    pub(crate) fn fetch_list(&mut self, id: SubscriptionId) {
-        if let Some(subscription) = self.subscription_mut(id) {
-            subscription.fetch();
+        if is_shown {
+            self.table.want(id, Wants::Change);
         }
     }
 }

@@ -1,16 +1,27 @@
-//! The subscriptions of this shard, by whatever they are to.
+//! The subscriptions of this shard: how they begin, are renewed, decided about again, and end.
+//!
+//! Other rooms use [`Subscriptions`] by these functions:
+//! - a SUBSCRIBE: `asked::read_subscribe`, `check_capacity`, `add_dialog`, `begin`, `add_usage`,
+//!   `renew`, `replace_list`, `end_subscription`, `remove`;
+//! - a NOTIFY: `before_notify`, `source_of`, `after_notify`, `take_token`, `next_paced`,
+//!   `fetch_queued`;
+//! - a change of rules or of a path: `reevaluate_subscription`, `decide_moved`, `reevaluate_waiting`;
+//! - timers and mail: the functions `handle_...`, and `report_watchers` at the end of a turn;
+//! - the operator: `watchers`, `drain`;
+//! - `table` and `table_mut`: the table of subscriptions, with an interface of its own.
 
 pub(crate) mod asked;
-pub(crate) mod begin;
+mod begin;
 pub(crate) mod body;
-pub(crate) mod dialogs;
-pub(crate) mod drain;
+mod dialogs;
+mod drain;
 pub(crate) mod due;
-pub(crate) mod end;
-pub(crate) mod members;
-pub(crate) mod reevaluate;
-pub(crate) mod rosters;
+mod end;
+mod members;
+mod reevaluate;
+mod rosters;
 pub(crate) mod subject;
+mod watchers;
 
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::options::Options;
@@ -22,18 +33,18 @@ use crate::shard::subscription::table::Table;
 /// Dialogs and subscriptions, and what is known of what they watch.
 #[derive(Debug)]
 pub(crate) struct Subscriptions {
-    pub(super) table: Table,
-    pub(super) phones: Phones,
-    pub(super) rosters: Rosters,
-    pub(super) winfo: WatcherInfos,
+    table: Table,
+    phones: Phones,
+    rosters: Rosters,
+    winfo: WatcherInfos,
     /// No new subscriptions are accepted: the process is about to end.
-    pub(super) is_draining: bool,
+    is_draining: bool,
     /// The last subscription that was ended because of that.
-    pub(super) drained: SubscriptionId,
+    drained: SubscriptionId,
 }
 
 impl Subscriptions {
-    /// None yet.
+    /// No subscriptions yet.
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             table: Table::default(),
@@ -46,5 +57,20 @@ impl Subscriptions {
             is_draining: false,
             drained: SubscriptionId(0),
         }
+    }
+
+    #[inline]
+    pub(crate) fn table(&self) -> &Table {
+        &self.table
+    }
+
+    #[inline]
+    pub(crate) fn table_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+
+    /// Whether all work on subscriptions waits for a timer or a message.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.table.queued() == 0 && self.winfo.is_settled()
     }
 }

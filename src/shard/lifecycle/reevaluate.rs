@@ -1,16 +1,12 @@
 //! Subscriptions are decided about again: after a reload, a rule that begins or ceases, or a move.
 
-use std::sync::Arc;
-
 use crate::presence::event::Termination;
 use crate::presence::policy::{Decision, Handling};
-use crate::presence::profile::Profile;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
-use crate::shard::subscription::{Phase, Subscription, Wants};
+use crate::shard::subscription::{Phase, Wants};
 
 impl Subscriptions {
     pub(crate) fn reevaluate_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
@@ -23,10 +19,11 @@ impl Subscriptions {
         ) else {
             return;
         };
+        let dialog = subscription.dialog();
         let is_active = subscription.phase() == Phase::Active;
-        let profile = turn.directory.profile_named(&entry.profile.name);
+        let profile = turn.directory.profile_named(&entry.profile().name);
         let profile = profile
-            .filter(|profile| **profile != entry.profile)
+            .filter(|profile| *profile != entry.profile())
             .cloned();
         let is_gone = !subscription.subject().exists(aor, turn.directory);
         if is_gone && !is_active {
@@ -37,7 +34,9 @@ impl Subscriptions {
             return self.table.want(id, Wants::Notify);
         }
         if let Some(profile) = profile {
-            self.table.take_profile(id, profile);
+            self.table.take_profile(dialog, profile);
+            self.table.render_anew(id);
+            self.table.want(id, Wants::Change);
         }
         self.decide_anew(id, turn);
         self.reevaluate_resources(id, turn);
@@ -46,9 +45,7 @@ impl Subscriptions {
     /// A phone comes from another address: the rules may make something else of all it has in a
     /// dialog.
     pub(crate) fn decide_moved(&mut self, id: DialogId, turn: &mut Turn<'_>) {
-        let entry = self.table.dialog(id);
-        let usages = entry.map(|entry| entry.subscriptions.clone());
-        for usage in usages.unwrap_or_default() {
+        for usage in self.table.usages(id) {
             self.decide_anew(usage, turn);
             self.review_resources(usage, turn);
         }
@@ -95,7 +92,7 @@ impl Subscriptions {
         if decision.handling == Handling::Block && subscription.phase() == Phase::Active {
             self.end_subscription(id, Termination::Rejected, turn);
         }
-        self.winfo.note_watcher(id, &mut self.table);
+        self.winfo.note_watcher(id, &self.table);
         // A pending one that is approved is told so, even when the state says nothing.
         let wants = if is_handled_alike {
             Wants::Change
@@ -103,16 +100,5 @@ impl Subscriptions {
             Wants::Notify
         };
         self.table.want(id, wants);
-    }
-}
-
-impl Table {
-    fn take_profile(&mut self, id: SubscriptionId, profile: Arc<Profile>) {
-        let dialog = self.subscription(id).map(Subscription::dialog);
-        if let Some(entry) = dialog.and_then(|dialog| self.dialog_mut(dialog)) {
-            entry.profile = profile;
-        }
-        self.render_anew(id);
-        self.want(id, Wants::Change);
     }
 }

@@ -98,7 +98,7 @@ impl Subscriptions {
                 if is_present {
                     self.appear(id, &roster, aor, turn);
                 } else {
-                    self.table.vanish(id, aor);
+                    self.vanish(id, aor);
                 }
             }
             if announcement.is_first {

@@ -14,6 +14,13 @@ pub(crate) struct ListPlan {
     pub(crate) is_of_body: bool,
 }
 
+impl ListPlan {
+    /// Places that its resources take in the table; at least one, as any subscription.
+    pub(crate) fn places(&self) -> usize {
+        self.resolved.members.len().max(1)
+    }
+}
+
 /// Resources of one subscription, those of rosters included; what is more is not shown (RFC 4662
 /// §4.4; W:E3.23).
 pub(crate) const RESOURCES_MAX: usize = 10_000;

@@ -24,7 +24,7 @@ use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::subscription::shown::{SHOWN_EMPTY, Shown};
 use crate::shard::subscription::suppress::entity_tag;
-use crate::shard::subscription::table::Table;
+use crate::shard::subscription::table::{Recipient, Table};
 use crate::shard::subscription::{Phase, Subscription, Wants};
 use crate::sip::emit;
 
@@ -114,7 +114,7 @@ impl Notifier {
         let slot = match subscriptions.source_of(id, turn)? {
             Source::State(slot) => slot,
             Source::Document(body) => {
-                return subscriptions.table.content_unless_suppressed(id, body);
+                return content_unless_suppressed(subscriptions.table(), id, body);
             }
             Source::Headers(body) => return Some(Content::Document(body)),
             Source::Resources => {
@@ -123,13 +123,13 @@ impl Notifier {
             }
             Source::Nothing => return Some(Content::Empty(SHOWN_EMPTY)),
         };
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
-        let watched = subscriptions.table.watched(slot.watched);
+        let watched = subscriptions.table().watched(slot.watched);
         let watched = watched.expected("a subscription watches its presentity")?;
         // None until the owner has sent the state.
-        let composed = watched.composed.as_deref()?;
-        let (aor, view) = (&watched.aor, subscription.view());
+        let composed = watched.composed()?;
+        let (aor, view) = (watched.aor(), subscription.view());
         let body = if subscription.decision().handling == Handling::PoliteBlock {
             let style = turn.directory.style_of(aor);
             self.bodies.of_blank(aor, style, view, turn.out)
@@ -137,9 +137,9 @@ impl Notifier {
             Bodies::of_dialog(aor, composed, dialog, view, turn.out)
         } else {
             self.bodies
-                .of(aor, watched.revision, composed, view, turn.out)
+                .of(aor, watched.revision(), composed, view, turn.out)
         };
-        subscriptions.table.content_unless_suppressed(id, body)
+        content_unless_suppressed(subscriptions.table(), id, body)
     }
 
     /// The hash of the state that a NOTIFY sent now would carry; None for a list, or if it would carry
@@ -150,7 +150,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<u64> {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let subscription = subscription.expected("a subscription is refreshed")?;
         if subscription.subject().list().is_some() {
             return None;
@@ -168,7 +168,7 @@ impl Notifier {
         content: &Content,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let Some(subscription) = subscription.expected(OF_A_SUBSCRIPTION) else {
             return true;
         };
@@ -192,7 +192,7 @@ impl Notifier {
         self.prolog.clear();
         let mut written = match content {
             Content::Empty(hash) => {
-                let subscription = subscriptions.table.subscription_mut(id);
+                let subscription = subscriptions.table_mut().subscription_mut(id);
                 subscription.expected(OF_A_SUBSCRIPTION)?.showed(*hash);
                 return None;
             }
@@ -216,7 +216,7 @@ impl Notifier {
                 let octets = match self.write_changes(id, subscriptions, turn) {
                     Some(changes) => changes,
                     None => {
-                        let subscription = subscriptions.table.subscription(id);
+                        let subscription = subscriptions.table().subscription(id);
                         let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                         document::write_prolog(
                             &mut self.prolog,
@@ -227,7 +227,7 @@ impl Notifier {
                         body.octets.clone()
                     }
                 };
-                let subscription = subscriptions.table.subscription_mut(id);
+                let subscription = subscriptions.table_mut().subscription_mut(id);
                 let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
                 subscription.showed(body.hash);
                 Written {
@@ -252,16 +252,20 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscriptions.get_mut(id);
-        let subscription = subscription.expected(OF_A_SUBSCRIPTION)?;
+        let recipient = subscriptions.table_mut().recipient(id);
+        let Recipient {
+            subscription,
+            watched,
+            ..
+        } = recipient.expected(OF_A_SUBSCRIPTION)?;
         let (view, version) = (subscription.view(), subscription.version());
         // Other kinds are told all state each time.
         let slot = subscription.subject().presentity_slot()?;
-        let watched = subscriptions.table.watched.get(slot.watched);
+        let watched = watched.get(slot.watched);
         let watched = watched.expected("a subscription watches its presentity")?;
-        let composed = watched.composed.as_ref();
+        let composed = watched.composed();
         let composed = composed.expected("the content was made from this state")?;
-        let aor = &watched.aor;
+        let aor = watched.aor();
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
@@ -314,7 +318,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let subscription = subscription.expected(OF_A_SUBSCRIPTION);
         let inflates = subscription.is_some_and(Subscription::inflates);
         let prolog = &mut self.prolog;
@@ -337,14 +341,12 @@ impl Notifier {
     }
 }
 
-impl Table {
-    /// A document, but for a phone that has it by its own word (RFC 5839 §4).
-    fn content_unless_suppressed(&self, id: SubscriptionId, body: Body) -> Option<Content> {
-        let subscription = self.subscription(id).expected(OF_A_SUBSCRIPTION)?;
-        let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
-        Some(match is_known {
-            true => Content::Empty(body.hash),
-            false => Content::Document(body),
-        })
-    }
+/// A document, but for a phone that has it by its own word (RFC 5839 §4).
+fn content_unless_suppressed(table: &Table, id: SubscriptionId, body: Body) -> Option<Content> {
+    let subscription = table.subscription(id).expected(OF_A_SUBSCRIPTION)?;
+    let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);
+    Some(match is_known {
+        true => Content::Empty(body.hash),
+        false => Content::Document(body),
+    })
 }

@@ -17,14 +17,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        for id in subscriptions.table.cut(connection) {
-            let usages = subscriptions
-                .table
-                .dialog(id)
-                .expected("a dialog on a stream is in the table")
-                .map(|entry| entry.subscriptions.clone())
-                .unwrap_or_default();
-            for usage in usages {
+        for id in subscriptions.table_mut().cut(connection) {
+            for usage in subscriptions.table().usages(id) {
                 self.cut_subscription(usage, subscriptions, turn);
             }
         }
@@ -39,15 +33,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let entry = subscriptions.table.dialog(id);
-        let entry = entry.expected("its path has just changed");
-        let usages = entry.map(|entry| entry.subscriptions.clone());
-        let usages = usages.unwrap_or_default();
+        let usages = subscriptions.table().usages(id);
         for usage in &usages {
             self.abandon_notify(*usage, subscriptions, turn);
         }
         // What waited for the proof of the old path waits no longer.
-        subscriptions.table.queue_again(&usages);
+        subscriptions.table_mut().queue_again(&usages);
     }
 
     /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
@@ -57,7 +48,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscription_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         let Some(subscription) = subscription.expected("a dialog's subscription exists") else {
             return;
         };
@@ -77,7 +68,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         self.abandon_notify(id, subscriptions, turn);
-        let subscription = subscriptions.table.subscription_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         let Some(subscription) = subscription.expected("a dialog's subscription exists") else {
             return;
         };

@@ -49,16 +49,16 @@ pub(crate) struct InFlight {
 /// NOTIFYs on their way, and what they are written with.
 #[derive(Debug)]
 pub(crate) struct Notifier {
-    pub(crate) local_addresses: LocalAddresses,
-    pub(crate) bodies: Bodies,
-    pub(crate) in_flight: Slab<InFlight>,
-    pub(crate) copies: Copies,
+    local_addresses: LocalAddresses,
+    bodies: Bodies,
+    in_flight: Slab<InFlight>,
+    copies: Copies,
     /// What of the body at hand is its subscription's own.
-    pub(crate) prolog: Vec<u8>,
-    pub(crate) deflater: Deflater,
+    prolog: Vec<u8>,
+    deflater: Deflater,
     trains: Trains,
     /// What of a list the NOTIFY at hand tells.
-    pub(crate) selection: Selection,
+    selection: Selection,
 }
 
 impl Notifier {
@@ -79,6 +79,11 @@ impl Notifier {
     /// NOTIFYs that are not answered yet.
     pub(crate) fn outstanding(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// The Contact that names us on that flow.
+    pub(crate) fn contact_of(&mut self, flow: &Flow) -> &[u8] {
+        &self.local_addresses.of(flow).contact
     }
 
     /// The subscription is gone; its NOTIFY goes on alone.

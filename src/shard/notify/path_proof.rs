@@ -24,7 +24,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Written> {
-        if subscriptions.table.is_path_proven(path) {
+        if subscriptions.table().is_path_proven(path) {
             return self.write_body(id, content, subscriptions, turn);
         }
         // Writing a list takes note of what is told, so a long one is not even begun.
@@ -36,7 +36,7 @@ impl Notifier {
             if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
             }
-            let subscription = subscriptions.table.subscription_mut(id);
+            let subscription = subscriptions.table_mut().subscription_mut(id);
             subscription
                 .expected("a NOTIFY is of a subscription")?
                 .forget_shown();
@@ -59,11 +59,11 @@ impl Notifier {
         let sent_again = in_flight.transaction.retransmissions();
         let unproven = in_flight
             .probed
-            .filter(|path| !subscriptions.table.is_path_proven(*path));
+            .filter(|path| !subscriptions.table().is_path_proven(*path));
         let Some(path) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
             return true;
         };
-        subscriptions.table.end_turn(id, path);
+        subscriptions.table_mut().end_turn(id, path);
         false
     }
 
@@ -76,7 +76,7 @@ impl Notifier {
         let in_flight = self.in_flight.get(id.place());
         let probed = in_flight.expected("the response was matched to it")?.probed;
         if let Some(path) = probed {
-            subscriptions.table.prove_path(path);
+            subscriptions.table_mut().prove_path(path);
         }
         self.end_notify(id, subscriptions)
     }
@@ -89,8 +89,7 @@ impl Notifier {
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
         if let Some(path) = in_flight.probed {
-            subscriptions.table.end_turn(id, path);
-            subscriptions.table.paths.let_go(path);
+            subscriptions.table_mut().end_probe(id, path);
         }
         Some(in_flight)
     }
@@ -103,14 +102,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let probe = subscriptions.table.paths.probe_mut(path);
-        let probe = probe.expected("the path is not proven");
-        let waiting = probe.map(|probe| std::mem::take(&mut probe.waiting));
-        for id in waiting.unwrap_or_default() {
-            let subscription = subscriptions.table.subscription(id);
-            let dialog = subscription.and_then(|it| subscriptions.table.dialog(it.dialog()));
-            // The key may name another subscription by now.
-            if dialog.is_some_and(|entry| entry.path == path) {
+        for id in subscriptions.table_mut().take_waiting(path) {
+            // The id may be another subscription's by now.
+            if subscriptions.table().uses_path(id, path) {
                 turn.counters.subscriptions_unanswered += 1;
                 self.remove_subscription(id, subscriptions, turn);
             }

@@ -74,7 +74,7 @@ impl Notifier {
             if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.probed {
-                    subscriptions.table.prove_path(path);
+                    subscriptions.table_mut().prove_path(path);
                 }
             }
             return true;
@@ -164,7 +164,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         let Some(subscription) = subscription.expected("a removed one leaves its NOTIFY") else {
             return;
         };
@@ -176,7 +176,7 @@ impl Notifier {
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {
-                    subscriptions.table.wake_siblings(dialog, id);
+                    subscriptions.table_mut().wake_siblings(dialog, id);
                 }
             }
             Outcome::Gone => {
@@ -188,7 +188,7 @@ impl Notifier {
                 subscription.delayed(DELAY_DOUBLINGS_MAX, |doublings| {
                     turn.now + delay.max(delay_min(doublings))
                 });
-                subscriptions.table.arm_subscription(id, turn);
+                subscriptions.table_mut().arm_subscription(id, turn);
             }
             Outcome::Failed => {
                 if subscription.refused() >= REFUSALS_MAX {
@@ -198,14 +198,14 @@ impl Notifier {
             }
         }
         if subscriptions
-            .table
+            .table()
             .subscription(id)
             .expected("its NOTIFY was answered")
             .is_some_and(|subscription| subscription.wants() > Wants::Nothing)
         {
-            subscriptions.table.want(id, Wants::Change);
+            subscriptions.table_mut().want(id, Wants::Change);
         } else {
-            subscriptions.table.await_report(id, turn);
+            subscriptions.table_mut().await_report(id, turn);
         }
     }
 }

@@ -1,15 +1,11 @@
 //! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
 
-use crate::presence::event::Termination;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
-use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::due::FETCHED_AT_ONCE;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::pacing::Release;
-use crate::shard::subscription::watch::end_watch;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Notifier {
@@ -25,11 +21,11 @@ impl Notifier {
             if count % FETCHED_AT_ONCE == 0 {
                 subscriptions.fetch_queued();
             }
-            let Some(id) = subscriptions.table.queue.pop() else {
+            let Some(id) = subscriptions.table_mut().pop_queued() else {
                 return;
             };
             // It may have been removed while it was queued.
-            if let Some(subscription) = subscriptions.table.subscription_mut(id) {
+            if let Some(subscription) = subscriptions.table_mut().subscription_mut(id) {
                 subscription.dequeued();
                 self.notify(id, false, subscriptions, turn);
             }
@@ -43,21 +39,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        loop {
-            match subscriptions.phones.release(phone, turn.now) {
-                Release::Next(id) => {
-                    // It may have been removed while it waited.
-                    if let Some(subscription) = subscriptions.table.subscription_mut(id) {
-                        subscription.dequeued();
-                        self.notify(id, true, subscriptions, turn);
-                    }
-                }
-                Release::Later(at) => {
-                    turn.wheel.arm(at, Timer::Phone(phone));
-                    return;
-                }
-                Release::Empty => return,
-            }
+        while let Some(id) = subscriptions.next_paced(phone, turn) {
+            self.notify(id, true, subscriptions, turn);
         }
     }
 
@@ -71,7 +54,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.before_notify(id, turn);
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
@@ -79,11 +62,11 @@ impl Notifier {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let entry = subscriptions.table.dialog(subscription.dialog());
+        let entry = subscriptions.table().dialog(subscription.dialog());
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return;
         };
-        if entry.is_cut {
+        if entry.is_cut() {
             if is_ending {
                 self.remove_subscription(id, subscriptions, turn);
             }
@@ -92,7 +75,7 @@ impl Notifier {
         if subscription.not_before().is_some_and(|at| at > turn.now) {
             return;
         }
-        let (phone, path) = (entry.phone, entry.path);
+        let (phone, path) = (entry.phone(), entry.path());
         // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
         // pace enough.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
@@ -102,19 +85,19 @@ impl Notifier {
         };
         if self.is_told(id, &content, subscriptions) {
             turn.counters.notifies_suppressed += 1;
-            let subscription = subscriptions.table.subscription_mut(id);
+            let subscription = subscriptions.table_mut().subscription_mut(id);
             if let Some(subscription) = subscription.expected("its content was compared") {
                 subscription.told_already();
             }
-            subscriptions.table.await_report(id, turn);
+            subscriptions.table_mut().await_report(id, turn);
             return;
         }
-        if !is_mid_list && subscriptions.table.is_too_soon(id, turn)
+        if !is_mid_list && subscriptions.table_mut().is_too_soon(id, turn)
             || self.lacks_room(id, &content, subscriptions, turn)
         {
             return;
         }
-        if !subscriptions.table.may_use_path(id, path, turn) {
+        if !subscriptions.table_mut().may_use_path(id, path, turn) {
             return;
         }
         if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {
@@ -124,7 +107,7 @@ impl Notifier {
         self.write_notify(id, &content, body, subscriptions, turn);
         subscriptions.after_notify(id, turn);
         let is_mid_fetch = subscriptions
-            .table
+            .table()
             .subscription(id)
             .expected("its NOTIFY was written")
             .is_some_and(Subscription::is_mid_fetch);
@@ -140,26 +123,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table.subscription(id);
-        let subscription = subscription.expected("a subscription is removed once");
-        if subscription.is_some_and(|subscription| subscription.phase() == Phase::Active) {
-            subscriptions.end_subscription(id, Termination::Timeout, turn);
-        }
-        let Some(removed) = subscriptions.table.remove_subscription(id) else {
-            return;
-        };
-        if let Some(timer) = removed.subscription.timer() {
-            turn.wheel.cancel(timer);
-        }
-        if let Some(in_flight) = removed.subscription.in_flight() {
+        if let Some(in_flight) = subscriptions.remove(id, turn) {
             self.orphan(in_flight);
-        }
-        if let Some(phone) = removed.phone {
-            subscriptions.phones.leave(phone);
-        }
-        subscriptions.forget_subject(id, removed.subscription.into_subject(), turn);
-        for watched in removed.unwatched {
-            end_watch(&watched.aor, turn);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Notifier {
         let unproven = in_flight
             .expected("its timer fired")
             .and_then(|in_flight| in_flight.probed)
-            .filter(|path| !subscriptions.table.is_path_proven(*path));
+            .filter(|path| !subscriptions.table().is_path_proven(*path));
         if let Some(path) = unproven {
             self.give_up_path(path, subscriptions, turn);
         }
@@ -77,14 +77,13 @@ impl Notifier {
             return;
         };
         let not_before = turn.now + turn.options.probation;
-        let subscription = subscriptions.table.subscriptions.get_mut(ended);
-        let Some(subscription) = subscription.expected("a removed one leaves its NOTIFY") else {
+        let recipient = subscriptions.table_mut().recipient(ended);
+        let Some(recipient) = recipient.expected("a removed one leaves its NOTIFY") else {
             return;
         };
+        let subscription = recipient.subscription;
         let strikes = subscription.timed_out();
-        let entry = subscriptions.table.dialogs.get(subscription.dialog());
-        let entry = entry.expected("a subscription has a dialog");
-        let strikes_max = entry.and_then(|entry| entry.profile.strikes);
+        let strikes_max = recipient.dialog.profile().strikes;
         let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
             turn.counters.subscriptions_unanswered += 1;
@@ -93,10 +92,10 @@ impl Notifier {
             || subscription.wants() == Wants::Notify
         {
             // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
-            subscriptions.table.want(ended, Wants::Notify);
+            subscriptions.table_mut().want(ended, Wants::Notify);
         } else {
             subscription.retry_at(not_before);
-            subscriptions.table.arm_subscription(ended, turn);
+            subscriptions.table_mut().arm_subscription(ended, turn);
         }
     }
 }

@@ -22,7 +22,7 @@ impl Notifier {
         };
         let hash = self.state_hash(id, subscriptions, turn);
         let is_it = hash.is_some_and(|hash| suppress.matches(hash));
-        let subscription = subscriptions.table.subscription_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         let Some(subscription) = subscription.expected("a subscription is refreshed") else {
             return false;
         };

@@ -10,7 +10,8 @@ use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
-use crate::shard::subscription::table::{Table, WatcherSlot};
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watched::WatcherSlot;
 use crate::sip::dialog::Sequence;
 use crate::sip::{Message, Status};
 
@@ -25,28 +26,30 @@ impl Notifier {
         turn: &mut Turn<'d>,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let entry = subscriptions.table.dialogs.get_mut(id);
+        let entry = subscriptions.table_mut().dialog_mut(id);
         let Some(entry) = entry.expected("the request was found to be in this dialog") else {
             return Ok(false);
         };
-        if entry.dialog.take_sequence(number) == Sequence::OutOfOrder {
+        if entry.dialog_mut().take_sequence(number) == Sequence::OutOfOrder {
             return Err(Refusal::Because(
                 Status::SERVER_INTERNAL_ERROR,
                 "CSeq Out Of Order",
             ));
         }
         let flow = request.flow;
-        let before = named_hop(&entry.dialog, flow.transport);
-        subscriptions.table.refresh_target(id, request.message)?;
-        let entry = subscriptions.table.dialog(id);
+        let before = named_hop(entry.dialog(), flow.transport);
+        subscriptions
+            .table_mut()
+            .refresh_target(id, request.message)?;
+        let entry = subscriptions.table().dialog(id);
         let Some(entry) = entry.expected("its target has just been taken") else {
             return Ok(false);
         };
-        let path = subscriptions.table.paths.of(entry.path);
-        let moved = (path.flow == flow).then(|| moved_hop(path, before, &entry.dialog));
+        let path = subscriptions.table().path_of(entry);
+        let moved = (path.flow == flow).then(|| moved_hop(path, before, entry.dialog()));
         let destination = moved
             .flatten()
-            .unwrap_or_else(|| next_hop(request, &entry.dialog));
+            .unwrap_or_else(|| next_hop(request, entry.dialog()));
         Ok(self.take_path(id, Path { flow, destination }, subscriptions, turn))
     }
 
@@ -60,20 +63,24 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let entry = subscriptions.table.dialog(id);
+        let entry = subscriptions.table().dialog(id);
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return false;
         };
-        let path = *subscriptions.table.paths.of(entry.path);
-        let before = named_hop(&entry.dialog, path.flow.transport);
-        if subscriptions.table.refresh_target(id, response).is_err() {
+        let path = *subscriptions.table().path_of(entry);
+        let before = named_hop(entry.dialog(), path.flow.transport);
+        if subscriptions
+            .table_mut()
+            .refresh_target(id, response)
+            .is_err()
+        {
             return false;
         }
-        let entry = subscriptions.table.dialog(id);
+        let entry = subscriptions.table().dialog(id);
         let Some(entry) = entry.expected("its target has just been taken") else {
             return false;
         };
-        let moved = moved_hop(&path, before, &entry.dialog);
+        let moved = moved_hop(&path, before, entry.dialog());
         match moved.filter(|moved| !is_local(*moved, &path.flow, turn)) {
             Some(destination) => self.take_path(
                 id,
@@ -96,7 +103,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let is_moved = subscriptions.table.take_path(id, path);
+        let is_moved = subscriptions.table_mut().take_path(id, path);
         if is_moved {
             self.abandon_notifies(id, subscriptions, turn);
         }
@@ -115,25 +122,25 @@ impl Notifier {
             let subscription = table.subscription(id);
             let subscription = subscription.expected("a watcher is a subscription")?;
             let entry = table.dialog(subscription.dialog());
-            let phone = entry.expected("a subscription has a dialog")?.phone;
+            let phone = entry.expected("a subscription has a dialog")?.phone();
             Some((phone, subscription.package()))
         };
-        let own = phone_of(&subscriptions.table, id);
-        let subscription = subscriptions.table.subscription(id);
+        let own = phone_of(subscriptions.table(), id);
+        let subscription = subscriptions.table().subscription(id);
         let slot = subscription.and_then(|own| own.subject().presentity_slot());
         // Lists, watcher information and seized appearances replace nothing.
         let (Some(own), Some(slot)) = (own, slot) else {
             return;
         };
-        let watched = subscriptions.table.watched(slot.watched);
+        let watched = subscriptions.table().watched(slot.watched);
         let older: Vec<SubscriptionId> = watched
             .expected("a subscription watches its presentity")
             .iter()
-            .flat_map(|watched| &watched.watchers)
+            .flat_map(|watched| watched.watchers())
             .filter(|watcher| watcher.resource == WatcherSlot::WHOLE && watcher.subscription != id)
             .map(|watcher| watcher.subscription)
-            .filter(|other| phone_of(&subscriptions.table, *other) == Some(own))
-            .filter(|other| subscriptions.table.have_one_watcher(id, *other, turn))
+            .filter(|other| phone_of(subscriptions.table(), *other) == Some(own))
+            .filter(|other| subscriptions.table().have_one_watcher(id, *other, turn))
             .collect();
         for other in older {
             turn.counters.subscriptions_replaced += 1;

@@ -21,6 +21,7 @@ use crate::shard::notify::{InFlight, Notifier};
 use crate::shard::peer::routing_token;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::suppress::entity_tag;
+use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::{Phase, Subscription};
 use crate::sip::dialog::Origin;
 use crate::sip::emit;
@@ -40,17 +41,18 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let table = &mut subscriptions.table;
-        let subscription = table.subscriptions.get_mut(id);
-        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
+        let recipient = subscriptions.table_mut().recipient(id);
+        let Some(recipient) = recipient.expected("a NOTIFY is of a subscription") else {
             return;
         };
-        let entry = table.dialogs.get_mut(subscription.dialog());
-        let Some(entry) = entry.expected("a subscription has a dialog") else {
-            return;
-        };
-        let (path, dialogs) = (entry.path, table.paths.dialogs(entry.path));
-        let flow = table.paths.of(path).onward();
+        let Recipient {
+            subscription,
+            dialog: entry,
+            paths,
+            ..
+        } = recipient;
+        let (path, dialogs) = (entry.path(), paths.dialogs(entry.path()));
+        let flow = paths.of(path).onward();
         let is_reliable = flow.transport.is_reliable();
         let generation = turn.out.generation();
         let is_one_of_many = !is_reliable && self.trains.join(flow.peer, generation, dialogs);
@@ -65,10 +67,12 @@ impl Notifier {
         };
 
         let start = turn.out.arena.len();
-        entry.dialog.write_notify(&mut turn.out.arena, &origin);
+        entry
+            .dialog_mut()
+            .write_notify(&mut turn.out.arena, &origin);
         let is_followed = content.is_withheld() || subscription.is_mid_fetch();
-        let padding_at = write_state(subscription, &entry.profile, is_followed, turn);
-        let tail = self.write_content(content, body, entry.profile.entity_tags, turn);
+        let padding_at = write_state(subscription, entry.profile(), is_followed, turn);
+        let tail = self.write_content(content, body, entry.profile().entity_tags, turn);
         if is_one_of_many && !turn.options.product.is_empty() {
             self.pad_to_train(flow.peer, start..padding_at, tail.len(), turn);
         }
@@ -86,13 +90,13 @@ impl Notifier {
         let deadline = transaction.deadline();
         self.in_flight.insert(InFlight {
             token,
-            sequence: entry.dialog.local_sequence(),
+            sequence: entry.dialog().local_sequence(),
             subscription: Some(id),
             flow,
             transaction,
             timer: turn.wheel.arm(deadline, Timer::Notify(in_flight_id)),
             kept,
-            probed: table.paths.ask_for_proof(path, in_flight_id),
+            probed: paths.ask_for_proof(path, in_flight_id),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;
@@ -155,25 +159,25 @@ impl Notifier {
     ) -> usize {
         /// What its numbers may be longer by than those of the one before.
         const NUMBERS_OCTETS: usize = 16;
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return 0;
         };
-        let entry = subscriptions.table.dialog(subscription.dialog());
+        let entry = subscriptions.table().dialog(subscription.dialog());
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return 0;
         };
         let local = self
             .local_addresses
-            .of(&subscriptions.table.paths.of(entry.path).onward());
+            .of(&subscriptions.table().path_of(entry).onward());
         let origin = Origin {
             via: &local.via,
             branch: &[b'0'; routing_token::OCTETS],
             contact: &local.contact,
         };
         let (start, arena) = (turn.out.arena.len(), &mut turn.out.arena);
-        entry.dialog.write_last_notify(arena, &origin);
-        write_event(arena, subscription, &entry.profile);
+        entry.dialog().write_last_notify(arena, &origin);
+        write_event(arena, subscription, entry.profile());
         write_subscription_state(arena, subscription, false, turn.now);
         write_line(arena, b"User-Agent: ", turn.options.product.as_bytes());
         write_line(arena, b"Require: ", b"eventlist");

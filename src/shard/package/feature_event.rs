@@ -69,61 +69,64 @@ pub(crate) fn check_may_switch<'d>(
     }
 }
 
-impl Table {
-    /// Whether the sender of a SUBSCRIBE in the dialog of a subscription may switch its features.
-    pub(crate) fn check_switch_in_dialog<'d>(
-        &self,
-        request: &Request<'_>,
-        id: SubscriptionId,
-        turn: &Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
-        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-        let subscription = self.subscription(id);
-        let subscription = subscription.expected("it was found in its dialog");
-        let subscription = subscription.ok_or(GONE)?;
-        let entry = self.dialog(subscription.dialog());
-        let entry = entry.expected("a subscription has a dialog").ok_or(GONE)?;
-        let aor = self.aor_of(subscription);
-        let aor = aor.expected("a subscription is to an address of record");
-        let aor = aor.ok_or(GONE)?;
-        let peer = request.flow.peer.ip();
-        let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
-        check_may_switch(&watcher, aor, turn.directory)
-    }
+/// Whether the sender of a SUBSCRIBE in the dialog of a subscription may switch its features.
+pub(crate) fn check_switch_in_dialog<'d>(
+    table: &Table,
+    request: &Request<'_>,
+    id: SubscriptionId,
+    turn: &Turn<'d>,
+) -> Result<(), Refusal<'d>> {
+    const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("it was found in its dialog");
+    let subscription = subscription.ok_or(GONE)?;
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog").ok_or(GONE)?;
+    let aor = table.aor_of(subscription);
+    let aor = aor.expected("a subscription is to an address of record");
+    let aor = aor.ok_or(GONE)?;
+    let peer = request.flow.peer.ip();
+    let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
+    check_may_switch(&watcher, aor, turn.directory)
+}
 
-    /// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
-    pub(crate) fn switch(&mut self, id: SubscriptionId, update: StateUpdate, turn: &mut Turn<'_>) {
-        let subscription = self.subscription(id);
-        let aor = subscription.and_then(|subscription| self.aor_of(subscription));
-        let Some(aor) = aor.expected("its SUBSCRIBE was accepted").cloned() else {
-            return;
-        };
-        let update = Box::new(update);
-        let reply_to = (turn.options.id, id.0);
-        let mail = Mail::Switch {
-            aor: aor.clone(),
-            update,
-            reply_to,
-        };
-        turn.send_to_owner(&aor, mail);
-        let subscription = self.subscription_mut(id);
-        if let Some(subscription) = subscription.expected("its SUBSCRIBE was accepted") {
-            subscription.pause(turn.now + OWNER_DELAY_MAX);
-        }
-        self.arm_subscription(id, turn);
+/// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
+pub(crate) fn switch(
+    table: &mut Table,
+    id: SubscriptionId,
+    update: StateUpdate,
+    turn: &mut Turn<'_>,
+) {
+    let subscription = table.subscription(id);
+    let aor = subscription.and_then(|subscription| table.aor_of(subscription));
+    let Some(aor) = aor.expected("its SUBSCRIBE was accepted").cloned() else {
+        return;
+    };
+    let update = Box::new(update);
+    let reply_to = (turn.options.id, id.0);
+    let mail = Mail::Switch {
+        aor: aor.clone(),
+        update,
+        reply_to,
+    };
+    turn.send_to_owner(&aor, mail);
+    let subscription = table.subscription_mut(id);
+    if let Some(subscription) = subscription.expected("its SUBSCRIBE was accepted") {
+        subscription.pause(turn.now + OWNER_DELAY_MAX);
     }
+    table.arm_subscription(id, turn);
+}
 
-    /// From the owner: what was switched is done, and its state has come.
-    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
-        let Some(subscription) = self.subscription(id) else {
-            // It ended while the mail was on its way.
-            return;
-        };
-        let is_it = subscription.package() == Package::AsFeatureEvent
-            && self.aor_of(subscription) == Some(aor);
-        if is_it && let Some(subscription) = self.subscription_mut(id) {
-            subscription.resume();
-            self.want(id, Wants::Notify);
-        }
+/// From the owner: what was switched is done, and its state has come.
+pub(crate) fn handle_switched(table: &mut Table, aor: &Aor, id: SubscriptionId) {
+    let Some(subscription) = table.subscription(id) else {
+        // It ended while the mail was on its way.
+        return;
+    };
+    let is_it = subscription.package() == Package::AsFeatureEvent
+        && table.aor_of(subscription) == Some(aor);
+    if is_it && let Some(subscription) = table.subscription_mut(id) {
+        subscription.resume();
+        table.want(id, Wants::Notify);
     }
 }

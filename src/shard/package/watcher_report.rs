@@ -7,22 +7,15 @@ use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::Subscription;
-use crate::shard::subscription::table::{Table, WatcherSlot};
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watched::WatcherSlot;
 
 impl WatcherInfos {
-    pub(crate) fn watchers(
-        &self,
-        aor: &Aor,
-        table: &mut Table,
-        turn: &Turn<'_>,
-    ) -> Vec<WatcherReport> {
+    pub(crate) fn watchers(&self, aor: &Aor, table: &Table, turn: &Turn<'_>) -> Vec<WatcherReport> {
         let watched = table.watched_by_aor(aor);
-        let watchers = watched.map_or(&[][..], |watched| &watched.watchers);
+        let watchers = watched.map_or(&[][..], |watched| watched.watchers());
         let of_presentity = watchers.iter().copied();
-        let subscriptions = turn
-            .directory
-            .is_list(aor)
-            .then(|| table.subscriptions.iter());
+        let subscriptions = turn.directory.is_list(aor).then(|| table.subscriptions());
         let is_to = |subscription: &Subscription| {
             let list = subscription.subject().list();
             list.is_some_and(|list| list.aor() == aor)
@@ -39,46 +32,44 @@ impl WatcherInfos {
         };
         of_presentity
             .chain(of_list.chain(self.audiences(aor)).map(whole))
-            .filter_map(|watcher| table.report(watcher, turn))
+            .filter_map(|watcher| report(table, watcher, turn))
             .collect()
     }
 }
 
-impl Table {
-    fn report(&self, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
-        let subscription = self.subscription(watcher.subscription);
-        let subscription = subscription.expected("a watcher is a subscription")?;
-        let entry = self.dialog(subscription.dialog());
-        let entry = entry.expected("a subscription has a dialog")?;
-        let flow = self.flow_of(entry);
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        let standing = subscription.watcher(watcher.resource);
-        let standing = standing.expected("a watcher names its resource")?;
-        let decision = standing.decision;
-        Some(WatcherReport {
-            shard: turn.options.id,
-            watcher: text(entry.watcher_uri()),
-            package: subscription.package(),
-            transport: flow.transport,
-            peer: flow.peer,
-            target: text(entry.dialog.remote_target()),
-            state: match (entry.is_cut, decision.handling) {
-                (true, _) => WatcherState::NoFlow,
-                (_, Handling::Confirm) => WatcherState::Pending,
-                (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
-                _ => state_of(subscription),
-            },
-            list: standing.list.cloned(),
-            rule: turn.directory.deciding_rule(decision.rule),
-            privacy: decision.privacy,
-            profile: entry.profile.name.to_string(),
-            notifies: subscription.version(),
-            remaining: subscription
-                .expires_at()
-                .saturating_duration_since(turn.now),
-            call_id: text(entry.dialog.call_id()),
-        })
-    }
+fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
+    let subscription = table.subscription(watcher.subscription);
+    let subscription = subscription.expected("a watcher is a subscription")?;
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog")?;
+    let flow = table.flow_of(entry);
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    let standing = subscription.watcher(watcher.resource);
+    let standing = standing.expected("a watcher names its resource")?;
+    let decision = standing.decision;
+    Some(WatcherReport {
+        shard: turn.options.id,
+        watcher: text(entry.watcher_uri()),
+        package: subscription.package(),
+        transport: flow.transport,
+        peer: flow.peer,
+        target: text(entry.dialog().remote_target()),
+        state: match (entry.is_cut(), decision.handling) {
+            (true, _) => WatcherState::NoFlow,
+            (_, Handling::Confirm) => WatcherState::Pending,
+            (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
+            _ => state_of(subscription),
+        },
+        list: standing.list.cloned(),
+        rule: turn.directory.deciding_rule(decision.rule),
+        privacy: decision.privacy,
+        profile: entry.profile().name.to_string(),
+        notifies: subscription.version(),
+        remaining: subscription
+            .expires_at()
+            .saturating_duration_since(turn.now),
+        call_id: text(entry.dialog().call_id()),
+    })
 }
 
 fn state_of(subscription: &Subscription) -> WatcherState {

@@ -20,7 +20,19 @@ const OWNED: &str = "a presentity is in the table while it is being changed";
 /// Presentities owned here, and who is told of them.
 #[derive(Debug, Default)]
 pub(crate) struct Compositor {
-    pub(super) presentities: Presentities,
-    pub(super) domain_watchers: DomainWatchers,
-    pub(super) claims: Claims,
+    presentities: Presentities,
+    domain_watchers: DomainWatchers,
+    claims: Claims,
+}
+
+impl Compositor {
+    /// How many presentities are owned here.
+    pub(crate) fn len(&self) -> usize {
+        self.presentities.len()
+    }
+
+    /// One beyond the highest id that a presentity has or had.
+    pub(crate) fn places(&self) -> u32 {
+        self.presentities.places()
+    }
 }

@@ -1,4 +1,4 @@
-//! A dialog that subscriptions share.
+//! A dialog, and what its subscriptions share.
 
 use std::sync::Arc;
 
@@ -8,30 +8,62 @@ use crate::presence::profile::Profile;
 use crate::shard::contract::ids::{PathId, PhoneId, SubscriptionId};
 use crate::sip::dialog::Dialog;
 
-/// Octets of a watcher, of its resource in a list, and of the way to it.
+/// Octets of a watcher, of its resource in a list, and of the path to it.
 pub(crate) const PLACE_OCTETS: usize = 200;
 
-/// One dialog and what its subscriptions have in common: the way to the phone.
+/// One dialog, and what its subscriptions share: the path to the phone, its profile and its watcher.
 #[derive(Debug)]
 pub(crate) struct DialogEntry {
-    pub(crate) dialog: Dialog,
-    pub(crate) path: PathId,
-    /// The stream under it is gone: nothing can be sent until the next SUBSCRIBE (RFC 5626).
-    pub(crate) is_cut: bool,
-    /// Our tag was sent elsewhere before its phone came by this way.
-    pub(crate) has_moved: bool,
-    pub(crate) phone: PhoneId,
-    /// What its family of User-Agents needs.
-    pub(crate) profile: Arc<Profile>,
-    /// The URI of its watcher where From does not name it, see `sender`.
-    pub(crate) sender: Option<Box<[u8]>>,
+    pub(super) dialog: Dialog,
+    pub(super) path: PathId,
+    /// The stream under it is closed: nothing can be sent before the next SUBSCRIBE (RFC 5626).
+    pub(super) is_cut: bool,
+    /// Its path changed since our tag was sent, so the tag proves nothing about the path.
+    pub(super) has_moved: bool,
+    pub(super) phone: PhoneId,
+    /// What the phone's family of User-Agents needs.
+    pub(super) profile: Arc<Profile>,
+    /// The URI of its watcher, if From does not name it, see `sender`.
+    pub(super) sender: Option<Box<[u8]>>,
     /// More than one only for peers of RFC 3265 (RFC 6665 §4.2.1.4, §4.5.2).
-    pub(crate) subscriptions: SmallVec<[SubscriptionId; 1]>,
+    pub(super) subscriptions: SmallVec<[SubscriptionId; 1]>,
 }
 
 const _: () = assert!(size_of::<DialogEntry>() <= 120);
 
 impl DialogEntry {
+    #[inline]
+    pub(crate) fn dialog(&self) -> &Dialog {
+        &self.dialog
+    }
+
+    /// The dialog, to be counted on by a request. Changes of its size go through the table.
+    #[inline]
+    pub(crate) fn dialog_mut(&mut self) -> &mut Dialog {
+        &mut self.dialog
+    }
+
+    #[inline]
+    pub(crate) fn path(&self) -> PathId {
+        self.path
+    }
+
+    /// Whether the stream under it is closed.
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    #[inline]
+    pub(crate) fn phone(&self) -> PhoneId {
+        self.phone
+    }
+
+    #[inline]
+    pub(crate) fn profile(&self) -> &Arc<Profile> {
+        &self.profile
+    }
+
     /// Octets it takes.
     pub(crate) fn octets(&self) -> usize {
         let sender = self.sender.as_ref().map_or(0, |sender| sender.len());

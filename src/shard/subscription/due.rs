@@ -8,6 +8,22 @@ use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Table {
+    /// How many subscriptions are queued.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The subscriptions that will most likely be taken from the queue next.
+    pub(crate) fn next_queued(&self, count: usize) -> impl Iterator<Item = SubscriptionId> {
+        self.queue.first(count)
+    }
+
+    /// Takes the next subscription from the queue, which may have been removed meanwhile.
+    #[inline]
+    pub(crate) fn pop_queued(&mut self) -> Option<SubscriptionId> {
+        self.queue.pop()
+    }
+
     /// Wants a NOTIFY, and queues for it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
         let subscription = self.subscriptions.get_mut(id);

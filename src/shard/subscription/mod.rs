@@ -7,7 +7,8 @@
 //!   (`subscription`, `dialog`, `watched`), add and remove through it, and have NOTIFYs sent
 //!   (`want`, `take_state`). `dialogs`, `usages`, `due`, `path_proof`, `home` are parts of it.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
-//! - `watcher`, `watch`: who watches, and the mail that a watched presentity's owner gets.
+//! - `watched`: the watched presentities with their state and watchers; `watch`: the mail to their
+//!   owners. `watcher`: who watches, as the rules see it.
 
 pub(crate) mod audience;
 pub(crate) mod dialog_entry;
@@ -26,6 +27,7 @@ pub(crate) mod table;
 mod transition;
 pub(crate) mod usages;
 pub(crate) mod watch;
+pub(crate) mod watched;
 pub(crate) mod watcher;
 
 use std::time::Instant;
@@ -39,7 +41,7 @@ use crate::presence::profile::Profile;
 use crate::shard::contract::options::Options;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::table::WatcherSlot;
+use crate::shard::subscription::watched::WatcherSlot;
 
 pub(crate) use transition::Subscription;
 
@@ -164,7 +166,7 @@ impl Subscription {
     }
 
     /// How a watcher of one presentity stands: `resource` is the place in a list, or
-    /// [`WatcherSlot::WHOLE`](table::WatcherSlot::WHOLE).
+    /// [`WatcherSlot::WHOLE`].
     pub(crate) fn watcher(&self, resource: u32) -> Option<WatcherStanding<'_>> {
         let list = self.subject().list();
         match list.filter(|_| resource != WatcherSlot::WHOLE) {

@@ -1,5 +1,7 @@
 //! Whether what is sent to a phone is known to arrive there, by the table of dialogs.
 
+use std::net::SocketAddr;
+
 use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::next_hop;
@@ -75,6 +77,33 @@ impl Table {
         {
             self.prove_path(path);
         }
+    }
+
+    /// The path of a dialog, if it leads to that peer and is not proven.
+    pub(crate) fn unproven_path_to(&self, id: DialogId, peer: SocketAddr) -> Option<PathId> {
+        let entry = self.dialog(id);
+        debug_assert!(entry.is_some(), "the SUBSCRIBE is in this dialog");
+        let entry = entry.filter(|entry| self.path_of(entry).destination == peer)?;
+        (!self.is_path_proven(entry.path)).then_some(entry.path)
+    }
+
+    /// The NOTIFY that asked for a path's proof is over.
+    pub(crate) fn end_probe(&mut self, id: InFlightId, path: PathId) {
+        self.end_turn(id, path);
+        self.paths.let_go(path);
+    }
+
+    /// Takes the subscriptions whose NOTIFYs wait for the proof of a path.
+    pub(crate) fn take_waiting(&mut self, path: PathId) -> Vec<SubscriptionId> {
+        let probe = self.paths.probe_mut(path);
+        probe.map_or_else(Vec::new, |probe| std::mem::take(&mut probe.waiting))
+    }
+
+    /// Whether a subscription is there and uses that path.
+    pub(crate) fn uses_path(&self, id: SubscriptionId, path: PathId) -> bool {
+        let subscription = self.subscription(id);
+        let entry = subscription.and_then(|it| self.dialog(it.dialog()));
+        entry.is_some_and(|entry| entry.path == path)
     }
 
     /// Another NOTIFY may ask for the path's proof.

@@ -50,11 +50,6 @@ impl Backlog {
     pub(crate) fn len(&self) -> usize {
         self.changes.len() + self.others.len()
     }
-
-    /// Whether no subscription is queued.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 #[cfg(test)]
@@ -75,6 +70,6 @@ mod tests {
             .map(|id| id.0)
             .collect();
         assert_eq!(told, [10, 11, 12, 0, 13, 14, 15, 1, 16, 17, 18, 2, 19, 3]);
-        assert!(backlog.is_empty());
+        assert_eq!(backlog.len(), 0);
     }
 }

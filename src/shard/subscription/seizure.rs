@@ -9,6 +9,7 @@ use crate::shard::contract::mail::{Claim, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::Subscription;
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watched::Watched;
 
 /// The appearance of a line that a `line-seize` subscription holds.
 #[derive(Debug)]
@@ -64,7 +65,7 @@ impl Table {
     /// Whether the appearance is still seized, as its owner reported last.
     pub(crate) fn is_seized(&self, seizure: &Seizure) -> bool {
         let watched = self.watched(seizure.slot.watched);
-        let composed = watched.and_then(|watched| watched.composed.as_ref());
+        let composed = watched.and_then(Watched::composed);
         composed.is_none_or(|composed| {
             let appearances = &composed.extras.appearances;
             AppearanceState::of(appearances, seizure.index) == AppearanceState::Seized
@@ -78,12 +79,12 @@ impl Table {
         let index = seizure.index;
         let appearance = Appearance {
             index,
-            state: AppearanceState::of(&watched.composed.as_ref()?.extras.appearances, index),
+            state: AppearanceState::of(&watched.composed()?.extras.appearances, index),
             party: None,
         };
         let start = turn.out.arena.len();
         let nobody = Privacy::StateOnly;
-        call_info::write_appearance(&mut turn.out.arena, &watched.aor, &appearance, nobody);
+        call_info::write_appearance(&mut turn.out.arena, watched.aor(), &appearance, nobody);
         let end = turn.out.arena.len();
         Some(Body {
             call_info: start..end,

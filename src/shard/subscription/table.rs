@@ -1,10 +1,10 @@
-//! The subscription table of a shard: dialogs, their subscriptions, and who watches what here.
+//! The subscription table of a shard: dialogs, their subscriptions, and the presentities they watch.
 //!
 //! Invariants: a subscription has one dialog, and both know it; it watches one presentity, or those
 //! of its list, and all of them know it; a dialog lives while it has a subscription; a watched
 //! presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one
-//! index and one compare of octets: there is no map of dialogs that a peer could fill with
-//! collisions. What one subscription is, [`subscription`](super::subscription) says.
+//! index and one comparison of octets: there is no map of dialogs that a peer could fill with
+//! collisions.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,55 +17,38 @@ use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::list::state::ListState;
 use crate::shard::peer::path::{Path, Paths};
 use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
 use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::watched::{Watched, WatchedPresentities, WatcherSlot};
 use crate::shard::subscription::{Names, NewSubscription, Subscription};
 use crate::sip::dialog::Dialog;
 use crate::sip::{Fault, Message, emit};
 
-/// Who is told when a presentity changes: a subscription to it, or one resource of a subscription to
-/// a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WatcherSlot {
-    pub(crate) subscription: SubscriptionId,
-    /// The resource's place in the list; [`Self::WHOLE`] for a subscription to the presentity.
-    pub(crate) resource: u32,
-}
-
-impl WatcherSlot {
-    pub(crate) const WHOLE: u32 = u32::MAX;
-}
-
-/// A presentity that at least one subscription of this shard watches.
-#[derive(Debug)]
-pub(crate) struct Watched {
-    pub(crate) aor: Aor,
-    /// None until the owner's first word.
-    pub(crate) composed: Option<Arc<Composed>>,
-    /// Differs for every state of every presentity.
-    pub(crate) revision: u64,
-    pub(crate) watchers: Vec<WatcherSlot>,
-}
-
 /// The tables.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    pub(crate) dialogs: Slab<DialogId, DialogEntry>,
-    pub(crate) subscriptions: Slab<SubscriptionId, Subscription>,
-    pub(crate) watched: Slab<WatchedId, Watched>,
-    pub(crate) paths: Paths,
-    /// Subscriptions that may be owed a NOTIFY, in order.
-    pub(crate) queue: Backlog,
-    watched_by_aor: GrowingMap<Aor, WatchedId>,
-    /// Watchers of all presentities together.
-    watchers: usize,
-    /// What dialogs and subscriptions take.
+    pub(super) dialogs: Slab<DialogId, DialogEntry>,
+    pub(super) subscriptions: Slab<SubscriptionId, Subscription>,
+    pub(super) watched: WatchedPresentities,
+    pub(super) paths: Paths,
+    /// Subscriptions that may be due a NOTIFY, in order.
+    pub(super) queue: Backlog,
+    /// What dialogs and the names of subscriptions take.
     octets: usize,
-    revisions: u64,
     dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
     dialogs_by_peer: GrowingMap<SocketAddr, u32>,
+}
+
+/// A subscription, and what a NOTIFY to it needs besides.
+#[derive(Debug)]
+pub(crate) struct Recipient<'a> {
+    pub(crate) subscription: &'a mut Subscription,
+    pub(crate) dialog: &'a mut DialogEntry,
+    pub(crate) watched: &'a WatchedPresentities,
+    pub(crate) paths: &'a mut Paths,
 }
 
 impl Table {
@@ -98,6 +81,7 @@ impl Table {
         id
     }
 
+    #[inline]
     pub(crate) fn dialog(&self, id: DialogId) -> Option<&DialogEntry> {
         self.dialogs.get(id)
     }
@@ -106,9 +90,21 @@ impl Table {
         self.dialogs.get_mut(id)
     }
 
-    /// How a dialog's last SUBSCRIBE came.
+    /// How the last SUBSCRIBE of a dialog came.
     pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Flow {
-        self.paths.of(entry.path).flow
+        self.path_of(entry).flow
+    }
+
+    /// How the last SUBSCRIBE in the dialog of a subscription came.
+    pub(crate) fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
+        let entry = self.dialog(self.subscription(id)?.dialog())?;
+        Some(self.flow_of(entry))
+    }
+
+    /// How NOTIFYs of a dialog reach the phone.
+    #[inline]
+    pub(crate) fn path_of(&self, entry: &DialogEntry) -> &Path {
+        self.paths.of(entry.path)
     }
 
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
@@ -153,12 +149,56 @@ impl Table {
         dialogs
     }
 
+    #[inline]
     pub(crate) fn subscription(&self, id: SubscriptionId) -> Option<&Subscription> {
         self.subscriptions.get(id)
     }
 
+    /// All subscriptions, by their ids.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = (SubscriptionId, &Subscription)> {
+        self.subscriptions.iter()
+    }
+
+    /// How many subscriptions there are.
+    pub(crate) fn subscription_count(&self) -> usize {
+        self.subscriptions.len()
+    }
+
+    /// One beyond the highest id that a subscription has or had.
+    pub(crate) fn subscriptions_end(&self) -> u32 {
+        self.subscriptions.end()
+    }
+
+    /// A subscription, and what a NOTIFY to it needs besides.
+    #[inline]
+    pub(crate) fn recipient(&mut self, id: SubscriptionId) -> Option<Recipient<'_>> {
+        let subscription = self.subscriptions.get_mut(id)?;
+        let dialog = self.dialogs.get_mut(subscription.dialog());
+        debug_assert!(dialog.is_some(), "a subscription has a dialog");
+        Some(Recipient {
+            dialog: dialog?,
+            subscription,
+            watched: &self.watched,
+            paths: &mut self.paths,
+        })
+    }
+
+    #[inline]
     pub(crate) fn subscription_mut(&mut self, id: SubscriptionId) -> Option<&mut Subscription> {
         self.subscriptions.get_mut(id)
+    }
+
+    /// The list of a subscription to one.
+    #[inline]
+    pub(crate) fn list_mut(&mut self, id: SubscriptionId) -> Option<&mut ListState> {
+        self.subscription_mut(id)?.list_mut()
+    }
+
+    /// A subscription is a fetch; one to a list lasts until all of the list was sent.
+    pub(crate) fn fetch(&mut self, id: SubscriptionId) {
+        if let Some(subscription) = self.subscription_mut(id) {
+            subscription.fetch();
+        }
     }
 
     /// Adds a subscription to one presentity.
@@ -209,7 +249,7 @@ impl Table {
     pub(crate) fn octets_taken(&self) -> usize {
         self.octets
             + self.subscriptions.len() * size_of::<Subscription>()
-            + self.watchers * PLACE_OCTETS
+            + self.watched.watchers() * PLACE_OCTETS
     }
 
     /// Who a dialog is from, where From does not say it.
@@ -244,13 +284,13 @@ impl Table {
     /// How many places are taken: each resource of a list takes one, as a subscription of its own
     /// would.
     pub(crate) fn places_taken(&self) -> usize {
-        self.watchers.max(self.subscriptions.len())
+        self.watched.watchers().max(self.subscriptions.len())
     }
 
     /// The names its newest watcher but one has for the same presentity, when they are these.
     fn names_of(&self, subject: &Subject, event: &[u8], entity: &[u8]) -> Arc<Names> {
         let others = subject.slot().and_then(|slot| {
-            let watchers = &self.watched(slot.watched)?.watchers;
+            let watchers = self.watched(slot.watched)?.watchers();
             let other = watchers.iter().rev().nth(1)?.subscription;
             Some(self.subscription(other)?.names())
         });
@@ -265,33 +305,18 @@ impl Table {
         }
     }
 
-    /// A watcher joins those of a presentity.
+    /// Adds a watcher to a presentity.
     pub(crate) fn join(&mut self, watched: WatchedId, watcher: WatcherSlot) -> WatchSlot {
-        let watchers = &mut self.watched[watched].watchers;
-        watchers.push(watcher);
-        self.watchers += 1;
-        WatchSlot {
-            watched,
-            index: watchers.len() as u32 - 1,
-        }
+        self.watched.join(watched, watcher)
     }
 
-    /// A watcher leaves; the presentity, when it was the last.
+    /// Removes a watcher from a presentity. Returns the presentity if that was the last.
     pub(crate) fn leave(&mut self, slot: WatchSlot) -> Option<Watched> {
-        let watched = self.watched.get_mut(slot.watched)?;
-        let index = slot.index as usize;
-        watched.watchers.swap_remove(index);
-        self.watchers -= 1;
-        if let Some(moved) = watched.watchers.get(index) {
-            let subscription = &mut self.subscriptions[moved.subscription];
-            subscription.move_slot(moved.resource, slot.index);
+        let (moved, unwatched) = self.watched.leave(slot);
+        if let Some(moved) = moved {
+            self.subscriptions[moved.subscription].move_slot(moved.resource, slot.index);
         }
-        if !watched.watchers.is_empty() {
-            return None;
-        }
-        let watched = self.watched.remove(slot.watched)?;
-        self.watched_by_aor.remove(&watched.aor);
-        Some(watched)
+        unwatched
     }
 
     /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
@@ -308,24 +333,18 @@ impl Table {
         })
     }
 
-    /// The watched presentity, with whether it is new here.
+    /// The watched presentity, and whether it was not watched before.
     pub(crate) fn watch(&mut self, aor: &Aor) -> (WatchedId, bool) {
-        if let Some(&id) = self.watched_by_aor.get(aor) {
-            return (id, false);
-        }
-        let watched = Watched {
-            aor: aor.clone(),
-            composed: None,
-            revision: 0,
-            watchers: Vec::new(),
-        };
-        let id = self.watched.insert(watched);
-        self.watched_by_aor.insert(aor.clone(), id);
-        (id, true)
+        self.watched.watch(aor)
     }
 
+    #[inline]
     pub(crate) fn watched(&self, id: WatchedId) -> Option<&Watched> {
         self.watched.get(id)
+    }
+
+    pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
+        self.watched.find(aor)
     }
 
     /// The presentity or list that a subscription is to.
@@ -333,26 +352,14 @@ impl Table {
         let subject = subscription.subject();
         subject
             .aor()
-            .or_else(|| Some(&self.watched(subject.slot()?.watched)?.aor))
-    }
-
-    pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
-        self.watched(*self.watched_by_aor.get(aor)?)
+            .or_else(|| Some(self.watched(subject.slot()?.watched)?.aor()))
     }
 
     /// Takes a presentity's new state from its owner, and queues the subscriptions that watch it.
     pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
-        let Some(&id) = self.watched_by_aor.get(aor) else {
-            return;
-        };
-        let watched = &mut self.watched[id];
-        self.revisions += 1;
-        watched.composed = Some(composed);
-        watched.revision = self.revisions;
-        for watcher in &watched.watchers {
-            let subscription = &mut self.subscriptions[watcher.subscription];
+        for watcher in self.watched.take_state(aor, composed) {
             let (id, resource) = (watcher.subscription, watcher.resource);
-            subscription.state_changed(resource, id, &mut self.queue);
+            self.subscriptions[id].state_changed(resource, id, &mut self.queue);
         }
     }
 

@@ -1,13 +1,45 @@
 //! The subscriptions that share a dialog.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
+use crate::presence::profile::Profile;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::request::uris::event_id;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Table {
+    /// The subscriptions of a dialog.
+    pub(crate) fn usages(&self, id: DialogId) -> SmallVec<[SubscriptionId; 1]> {
+        let entry = self.dialog(id);
+        debug_assert!(entry.is_some(), "the dialog is in the table");
+        entry.map_or_else(SmallVec::new, |entry| entry.subscriptions.clone())
+    }
+
+    /// The phone of a dialog belongs to another family of User-Agents than before.
+    pub(crate) fn take_profile(&mut self, id: DialogId, profile: Arc<Profile>) {
+        let entry = self.dialogs.get_mut(id);
+        debug_assert!(entry.is_some(), "the dialog is in the table");
+        if let Some(entry) = entry {
+            entry.profile = profile;
+        }
+    }
+
+    /// The rendering of a subscription's documents is chosen again: the profile of its phone or the
+    /// style of its list may have changed.
+    pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
+        let recipient = self.recipient(id);
+        debug_assert!(recipient.is_some(), "the subscription is in the table");
+        if let Some(recipient) = recipient {
+            let rendering = recipient.dialog.profile().rendering;
+            recipient.subscription.render_as(rendering);
+        }
+    }
+
     /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not
     /// leave yet, or what it held was given back. One that ran out is late, not too late.
     pub(crate) fn is_over(&self, id: SubscriptionId) -> bool {
@@ -41,9 +73,11 @@ impl Table {
         })
     }
 
-    /// The phone shows signs of life on a way that may be new: whatever else it is owed can go now.
+    /// The phone was heard from, perhaps over a new path: NOTIFYs due to its other subscriptions can
+    /// be sent now.
     pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
         let Some(entry) = self.dialogs.get(id) else {
+            // The SUBSCRIBE ended its last subscription without another NOTIFY (RFC 5839 §4.2).
             return;
         };
         for usage in entry.subscriptions.iter().filter(|usage| **usage != awake) {

@@ -10,8 +10,10 @@ use crate::directory::decide::WatcherIdentity;
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Decision;
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::headers::any_address_of_record;
+use crate::shard::subscription::table::Table;
 
 /// A watcher of a presentity of one domain.
 #[derive(Debug)]
@@ -68,6 +70,22 @@ impl Watcher {
         self.aor
             .as_ref()
             .is_some_and(|aor| directory.may_any_dn(aor, domain))
+    }
+}
+
+impl Table {
+    /// The watcher of a subscription.
+    pub(crate) fn watcher_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Watcher> {
+        let subscription = self.subscription(id)?;
+        let entry = self.dialog(subscription.dialog())?;
+        let domain = self.aor_of(subscription)?.domain();
+        let peer = self.flow_of(entry).peer.ip();
+        Some(Watcher::new(
+            entry.watcher_uri(),
+            peer,
+            domain,
+            turn.directory,
+        ))
     }
 }
 

@@ -169,14 +169,14 @@ impl Client {
             .expires_at
             .map(|end| end.saturating_duration_since(turn.now));
         let left = match (expires, known) {
-            (Some(told), Some(known)) if told < known => Some(told),
-            (told, None) => told,
-            // Half of what is left, unless the refresh is scheduled already.
-            (_, Some(known)) => self.request_at.is_none().then_some(known),
+            (Some(told), Some(known)) => told.min(known),
+            (Some(only), None) | (None, Some(only)) => only,
+            (None, None) => return,
         };
-        if let Some(left) = left {
-            self.request_at = Some(subscriber.granted(left, turn.now));
-        }
+        let refresh_at = subscriber.granted(left, turn.now);
+        // Only ever earlier: NOTIFYs that come one after the other must not put it off.
+        let scheduled = self.request_at.unwrap_or(refresh_at);
+        self.request_at = Some(scheduled.min(refresh_at));
     }
 
     /// The subscription ended.

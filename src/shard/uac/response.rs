@@ -30,6 +30,8 @@ pub(super) enum Outcome<'m> {
     Response(&'m Message<'m>, u16),
     /// No final response: 408 for us (RFC 3261 §8.1.3.1).
     Unanswered,
+    /// It was not sent: too many requests of ours wait for a response.
+    NotSent,
 }
 
 /// What a client does next.
@@ -64,6 +66,7 @@ impl Uac {
 impl Client {
     fn tell_outcome(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_>) {
         let event = match outcome {
+            Outcome::NotSent => ProbeEvent::NotSent,
             Outcome::Unanswered => ProbeEvent::TimedOut,
             Outcome::Response(message, code) => ProbeEvent::Response {
                 code,
@@ -75,9 +78,13 @@ impl Client {
     }
 
     fn settle(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_>) -> Next {
-        let Outcome::Response(message, code) = outcome else {
-            self.log.server(ServerStatus::ConnectionError, turn);
-            return self.retry(None, turn);
+        let (message, code) = match outcome {
+            Outcome::Response(message, code) => (message, code),
+            Outcome::NotSent => return self.retry(None, turn),
+            Outcome::Unanswered => {
+                self.log.server(ServerStatus::ConnectionError, turn);
+                return self.retry(None, turn);
+            }
         };
         if matches!(code, 401 | 407) {
             return self.authenticate(message, code, turn);

@@ -21,10 +21,10 @@ impl Uac {
         };
         debug_assert!(client.transaction.is_none(), "one request at a time");
         (client.request_at, client.notify_by) = (None, None);
-        let Some(token) = self.transactions.mint_branch(turn) else {
-            return self.take_outcome(id, Outcome::Unanswered, turn);
-        };
         client.is_removing = client.is_leaving();
+        let Some(token) = self.transactions.mint_branch(turn) else {
+            return self.take_outcome(id, Outcome::NotSent, turn);
+        };
         if client.has_expired(turn.now) {
             client.begin_anew(turn);
         }

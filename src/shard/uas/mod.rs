@@ -17,26 +17,29 @@ pub(crate) mod response;
 pub(crate) mod salt;
 pub(crate) mod suspended;
 
+use std::time::{Duration, Instant};
+
 use slab::Slab;
 
 use crate::shard::contract::options::Options;
 use crate::shard::overload::OverloadControl;
 use crate::shard::uas::refusal_counters::RefusalCounters;
 use crate::shard::uas::suspended::SuspendedRequest;
+use crate::sip::Message;
 use crate::sip::digest::{Authenticator, ReplayWindows};
 use crate::sip::random::Random;
-use crate::sip::transaction::server::ServerTransactions;
+use crate::sip::transaction::server::{Arrival, ServerTransactions, TransactionKey};
 
 /// Server transactions, authentication and overload control of one shard.
 #[derive(Debug)]
 pub(crate) struct Uas {
-    pub(super) transactions: ServerTransactions,
-    pub(super) authenticator: Authenticator,
-    pub(super) replay: ReplayWindows,
-    pub(super) overload: OverloadControl,
-    pub(super) refusal_counters: RefusalCounters,
+    transactions: ServerTransactions,
+    authenticator: Authenticator,
+    replay: ReplayWindows,
+    overload: OverloadControl,
+    refusal_counters: RefusalCounters,
     /// Requests that wait for the owner of their presentity.
-    pub(super) suspended: Slab<SuspendedRequest>,
+    suspended: Slab<SuspendedRequest>,
 }
 
 impl Uas {
@@ -57,5 +60,44 @@ impl Uas {
             refusal_counters: RefusalCounters::default(),
             suspended: Slab::new(),
         }
+    }
+
+    /// The overload control that requests pass.
+    pub(crate) fn overload(&self) -> &OverloadControl {
+        &self.overload
+    }
+
+    #[inline]
+    pub(crate) fn overload_mut(&mut self) -> &mut OverloadControl {
+        &mut self.overload
+    }
+
+    /// Finds the server transaction of a request, or begins one.
+    pub(crate) fn begin_transaction(
+        &mut self,
+        message: &Message<'_>,
+        now: Instant,
+    ) -> (TransactionKey, Arrival<'_>) {
+        self.transactions.begin(message, now)
+    }
+
+    /// Responses forgotten before Timer J, for want of room.
+    pub(crate) fn responses_evicted_early(&self) -> u64 {
+        self.transactions.evicted_early()
+    }
+
+    /// Refusals by method and status.
+    pub(crate) fn refusals_counted(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.refusal_counters.iter()
+    }
+
+    /// The salt of the nonce that a request of a user of that domain carries, if we issued it.
+    pub(crate) fn salt_of(
+        &self,
+        message: &Message<'_>,
+        domain: &str,
+        uptime: Duration,
+    ) -> Option<u32> {
+        self.authenticator.salt_of(message, domain, uptime)
     }
 }

@@ -52,6 +52,15 @@ impl Uas {
         Some(suspended)
     }
 
+    /// A suspended request timed out.
+    pub(crate) fn handle_suspended_timer(&mut self, place: u32) {
+        let suspended = self.suspended.try_remove(place as usize);
+        debug_assert!(
+            suspended.is_some(),
+            "its timer goes with a suspended request"
+        );
+    }
+
     /// Suspends a request until the owner reports its outcome, at most for Timer F. Returns the key
     /// for the mail to the owner.
     pub(crate) fn suspend<'d>(

@@ -425,3 +425,38 @@ fn mutated_requests_never_add_a_line() {
     }
     assert!(accepted > 5_000, "{accepted}");
 }
+
+/// A NOTIFY to us with these lines added.
+fn notify(to: &str, lines: &str) -> String {
+    format!(
+        "NOTIFY sip:192.0.2.10:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.7;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+         From: <sip:123@abc.com>;tag=theirs\r\nTo: {to}\r\nCall-ID: x@192.0.2.10\r\nCSeq: 4 NOTIFY\r\n\
+         Event: dialog\r\n{lines}Content-Length: 0\r\n\r\n"
+    )
+}
+
+#[test]
+fn a_subscriber_answers_to_what_the_notify_says() {
+    let text = notify(
+        "<sip:9@abc.com>;tag=ours",
+        "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nContact: <sip:123@10.0.0.7:5070>\r\n",
+    );
+    let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
+    let mut dialog = Dialog::of_notify(&message, 2).unwrap();
+    assert!(dialog.matches(b"x@192.0.2.10", b"ours", b"theirs"));
+    assert_eq!(dialog.take_sequence(4), Sequence::OutOfOrder);
+    assert_eq!(dialog.take_sequence(5), Sequence::Next);
+    let mut out = Vec::new();
+    dialog.write_subscribe(&mut out, &ORIGIN);
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "SUBSCRIBE sip:123@10.0.0.7:5070 SIP/2.0\r\n\
+         Via: SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK0badcafe;rport\r\n\
+         Route: <sip:p1;lr>,<sip:p2;lr>\r\nMax-Forwards: 70\r\nFrom: <sip:9@abc.com>;tag=ours\r\n\
+         To: <sip:123@abc.com>;tag=theirs\r\nCall-ID: x@192.0.2.10\r\nCSeq: 3 SUBSCRIBE\r\n\
+         Contact: <sip:192.0.2.10:5060>\r\n"
+    );
+    let without_contact = notify("<sip:9@abc.com>;tag=ours", "");
+    let message = Message::parse(without_contact.as_bytes(), Framing::Datagram).unwrap();
+    assert!(Dialog::of_notify(&message, 2).is_err());
+}

@@ -37,7 +37,7 @@ impl Notifier {
             Some(deflated) => deflated,
             None => self.write_list_body(id, subscriptions, turn)?,
         };
-        let subscription = subscriptions.table.subscriptions.get_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
         let format = subscription.view().format;
         let selection = &self.selection;
@@ -59,7 +59,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
         let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::presence::event::list::ListStyle;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -13,7 +12,6 @@ use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::content::Content;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::table::Table;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
 /// most take fragments, and less than this no datagram has to hold (RFC 3261 §18.1.1).
@@ -46,23 +44,18 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Budget> {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = subscriptions.table.dialog(subscription.dialog());
+        let entry = subscriptions.table().dialog(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog")?;
         let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;
         let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
         let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
-        let of_profile = entry.profile.list_octets.map(|octets| octets as usize);
+        let of_profile = entry.profile().list_octets.map(|octets| octets as usize);
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
-        let is_reliable = subscriptions
-            .table
-            .paths
-            .of(entry.path)
-            .flow
-            .transport
-            .is_reliable();
+        let flow = subscriptions.table().flow_of(entry);
+        let is_reliable = flow.transport.is_reliable();
         let message = match (is_reliable, tells_all) {
             (true, _) => STREAM_OCTETS,
             (false, true) => datagram,
@@ -72,7 +65,7 @@ impl Notifier {
             Encoding::Series => 1,
             Encoding::Rlmi if is_last => usize::MAX,
             Encoding::Rlmi => {
-                let resources = entry.profile.list_resources;
+                let resources = entry.profile().list_resources;
                 resources.map_or(usize::MAX, usize::from)
             }
         };
@@ -108,27 +101,18 @@ impl Notifier {
         let fits =
             octets <= PATH_OCTETS || copies + octets <= turn.options.retransmission_octets_max;
         let flow = subscriptions
-            .table
+            .table()
             .flow_of_subscription(id)
             .filter(|_| !fits);
         if flow.is_none_or(|flow| flow.transport.is_reliable()) {
             return false;
         }
         turn.counters.notifies_short_of_room += 1;
-        let subscription = subscriptions.table.subscription_mut(id);
+        let subscription = subscriptions.table_mut().subscription_mut(id);
         if let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") {
             subscription.pause(turn.now + PAUSE);
         }
-        subscriptions.table.arm_subscription(id, turn);
+        subscriptions.table_mut().arm_subscription(id, turn);
         true
-    }
-}
-
-impl Table {
-    fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
-        let subscription = self.subscription(id);
-        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = self.dialog(subscription.dialog());
-        Some(self.flow_of(entry.expected("a subscription has a dialog")?))
     }
 }

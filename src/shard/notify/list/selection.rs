@@ -15,10 +15,9 @@ use crate::presence::document::{View, multipart, rlmi};
 use crate::presence::event::Termination;
 use crate::presence::event::list::ListStyle;
 use crate::presence::policy::Handling;
-use crate::shard::container::slab::Slab;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{SubscriptionId, WatchedId};
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -26,7 +25,8 @@ use crate::shard::list::state::{Encoding, Leaver, Resource, Standing};
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::list::budget::Budget;
-use crate::shard::subscription::table::Watched;
+use crate::shard::subscription::table::Recipient;
+use crate::shard::subscription::watched::WatchedPresentities;
 
 /// What of a list the NOTIFY at hand tells.
 #[derive(Debug, Default)]
@@ -207,7 +207,7 @@ struct News {
 
 /// What of its resources a subscription may see.
 struct Viewpoint<'a> {
-    watched: &'a Slab<WatchedId, Watched>,
+    watched: &'a WatchedPresentities,
     bodies: &'a mut Bodies,
     directory: &'a Directory,
     view: View,
@@ -274,8 +274,8 @@ impl Viewpoint<'_> {
         match resource.decision.handling.min(self.of_list) {
             Handling::Allow => {
                 // None until the owner has sent the state.
-                let composed = watched.composed.as_deref()?;
-                let (aor, revision) = (&watched.aor, watched.revision);
+                let composed = watched.composed()?;
+                let (aor, revision) = (watched.aor(), watched.revision());
                 Some(match self.dialog {
                     Some(dialog) => Bodies::of_dialog(aor, composed, dialog, view, out),
                     None => self.bodies.of(aor, revision, composed, view, out),
@@ -284,8 +284,8 @@ impl Viewpoint<'_> {
             // A series has no other way to tell that a resource may no longer be seen.
             Handling::Block | Handling::Confirm if self.is_multipart => None,
             Handling::Block | Handling::Confirm | Handling::PoliteBlock => {
-                let style = self.directory.style_of(&watched.aor);
-                Some(self.bodies.of_blank(&watched.aor, style, view, out))
+                let style = self.directory.style_of(watched.aor());
+                Some(self.bodies.of_blank(watched.aor(), style, view, out))
             }
         }
     }
@@ -300,7 +300,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         self.selection.begin(Dialect::default(), false);
-        if let Some(list) = subscriptions.table.list_mut(id)
+        if let Some(list) = subscriptions.table_mut().list_mut(id)
             && list.style == ListStyle::Broadworks
             && list.is_marked()
             && !list.is_unfinished
@@ -324,10 +324,15 @@ impl Notifier {
             return;
         };
         let selection = &mut self.selection;
-        let subscription = subscriptions.table.subscriptions.get_mut(id);
-        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
+        let recipient = subscriptions.table_mut().recipient(id);
+        let Some(recipient) = recipient.expected("a NOTIFY is of a subscription") else {
             return;
         };
+        let Recipient {
+            subscription,
+            watched,
+            ..
+        } = recipient;
         let (of_list, version) = (subscription.decision().handling, subscription.version());
         let view = subscription.view();
         let list = subscription.list_and_dialog_mut();
@@ -337,7 +342,7 @@ impl Notifier {
         list.forget_leavers();
         selection.begin(dialect, dialect.is_multipart && list.owes_full);
         let mut viewpoint = Viewpoint {
-            watched: &subscriptions.table.watched,
+            watched,
             bodies: &mut self.bodies,
             directory: turn.directory,
             view,
@@ -379,13 +384,13 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Dialect> {
-        let subscription = subscriptions.table.subscription(id);
+        let subscription = subscriptions.table().subscription(id);
         let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = subscriptions.table.dialog(subscription.dialog());
+        let entry = subscriptions.table().dialog(subscription.dialog());
         let entry = entry.expected("a subscription has a dialog")?;
         let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;
-        let is_for_linphone = subscription.is_linphone_list(&entry.profile);
+        let is_for_linphone = subscription.is_linphone_list(entry.profile());
         let dialect = Dialect {
             is_multipart: list.encoding == Encoding::Rlmi,
             is_for_linphone,

@@ -4,28 +4,19 @@ use super::*;
 use crate::shard::Reply;
 use crate::shard::overload::refusals::REFUSALS_MAX;
 use crate::shard::request::refusal::Refusal;
+use crate::shard::uas::Uas;
 use crate::sip::Message;
 use crate::sip::message::Framing;
+use crate::sip::random::Random;
 
 const WRONG: &str = "Event: dialog\r\nAuthorization: Digest username=\"200\", realm=\"abc.com\", \
                      nonce=\"n\", uri=\"sip:9@abc.com\", response=\"00\", cnonce=\"c\", \
                      nc=00000001, qop=auth, algorithm=MD5\r\n";
 
-fn counted(lab: &mut Lab, name: &str) -> Option<u64> {
-    let input = Input::Command(CommandId(1), Command::Counters);
-    lab.shard.handle(input, lab.now, &mut lab.out);
-    let Some((_, Reply::Counters(counters))) = lab.out.replies.pop() else {
-        panic!("a command has its reply")
-    };
-    counters
-        .into_iter()
-        .find_map(|(known, value)| (known == name).then_some(value))
-}
-
 #[test]
 fn a_403_is_listed_and_counted() {
     let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
-    assert_eq!(counted(&mut lab, "refused_subscribe_403"), None);
+    assert_eq!(lab.gauge("refused_subscribe_403"), None);
     for _ in 0..3 {
         let response = lab.subscribe(STRANGER, "1@abc.com", "9@abc.com");
         assert_eq!(status(&response), "403");
@@ -47,7 +38,7 @@ fn a_403_is_listed_and_counted() {
         ("sip:1@abc.com", "sip:9@abc.com")
     );
     assert_eq!((report.count, report.age), (3, Duration::from_secs(1)));
-    assert_eq!(counted(&mut lab, "refused_subscribe_403"), Some(3));
+    assert_eq!(lab.gauge("refused_subscribe_403"), Some(3));
     assert!(lab.out.failures.is_empty(), "no credentials failed");
 }
 
@@ -82,7 +73,7 @@ fn an_ordinary_challenge_is_not_listed_and_is_no_failure() {
     assert_eq!(status(&response), "401");
     assert!(lab.refusals().is_empty());
     assert!(lab.out.failures.is_empty());
-    assert_eq!(counted(&mut lab, "refused_subscribe_401"), Some(1));
+    assert_eq!(lab.gauge("refused_subscribe_401"), Some(1));
 }
 
 /// W:A1.24
@@ -96,7 +87,7 @@ fn what_the_shield_holds_back_is_not_listed() {
     for _ in 0..5 {
         lab.subscribe(SBC, "1@abc.com", "9@abc.com");
     }
-    assert_eq!(counted(&mut lab, "refused_subscribe_503"), Some(4));
+    assert_eq!(lab.gauge("refused_subscribe_503"), Some(4));
     assert!(lab.refusals().is_empty());
 }
 
@@ -161,8 +152,9 @@ fn a_foreign_from_is_reported_to_the_log() {
         transaction: None,
     };
     let refusal = Refusal::ForeignFrom;
-    let (engine, mut turn) = lab.shard.turn(lab.now, &mut lab.out);
-    engine.uas.refuse(&request, &refusal, &mut turn);
+    let (_, mut turn) = lab.shard.turn(lab.now, &mut lab.out);
+    let mut uas = Uas::new(turn.options, &mut Random::new([7; 32]));
+    uas.refuse(&request, &refusal, &mut turn);
     let [failure] = &lab.out.failures[..] else {
         panic!("{:?}", lab.out.failures)
     };

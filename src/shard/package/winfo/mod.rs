@@ -1,4 +1,5 @@
-//! The rooms of a shard, and the conductor: which room an input, a mail or a timer is for.
+//! Watcher information (RFC 3857): the watchers that this shard has, and those of presentities whose
+//! watchers are subscribed to here.
 
 pub(crate) mod notifier;
 pub(crate) mod subscriber;
@@ -13,19 +14,8 @@ use crate::presence::Aor;
 use crate::presence::event::{Package, WatcherEvent, WatcherInfo};
 use crate::shard::contract::flow::ShardId;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::audience::Topic;
-use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::Watcher;
-
-impl WatcherInfos {
-    /// What an input or a timeout left to be told to others than phones.
-    pub(crate) fn tell_others(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
-        if !self.is_settled() {
-            self.report_watchers(table, turn);
-        }
-    }
-}
 
 /// Watchers that a shard remembers as waiting; beyond it the oldest is forgotten (RFC 3857 §4.7.1).
 const WAITING_MAX: usize = 1_000;

@@ -19,10 +19,9 @@ impl WatcherInfos {
     /// A shard wants to know who watches a presentity.
     pub(crate) fn handle_follow_watchers(
         &mut self,
-        aor: Aor,
-        package: Package,
+        (aor, package): Topic,
         follower: ShardId,
-        table: &mut Table,
+        table: &Table,
         turn: &mut Turn<'_>,
     ) {
         let followers = self.followers.entry(aor.clone()).or_default();
@@ -56,7 +55,7 @@ impl WatcherInfos {
     }
 
     /// A subscription began, or stands otherwise.
-    pub(crate) fn note_watcher(&mut self, id: SubscriptionId, table: &mut Table) {
+    pub(crate) fn note_watcher(&mut self, id: SubscriptionId, table: &Table) {
         self.forget_waiting(id, table);
         for (aor, _) in self.followed_by(id, table) {
             self.note(aor);
@@ -68,7 +67,7 @@ impl WatcherInfos {
         &mut self,
         id: SubscriptionId,
         reason: Termination,
-        table: &mut Table,
+        table: &Table,
         turn: &Turn<'_>,
     ) {
         if reason == Termination::Timeout {
@@ -81,14 +80,14 @@ impl WatcherInfos {
             Termination::NoResource => WatcherEvent::NoResource,
         };
         for (aor, number) in self.followed_by(id, table) {
-            let watcher = table.watcher_id(id, number);
+            let watcher = watcher_id(table, id, number);
             self.ended.extend(watcher.map(|id| (id, event)));
             self.note(aor);
         }
     }
 
     /// The followed presentities that a subscription watches, each with its number in its list.
-    fn followed_by(&self, id: SubscriptionId, table: &mut Table) -> Vec<(Aor, u32)> {
+    fn followed_by(&self, id: SubscriptionId, table: &Table) -> Vec<(Aor, u32)> {
         if self.followers.is_empty() {
             return Vec::new();
         }
@@ -98,9 +97,8 @@ impl WatcherInfos {
         };
         let followed = |slot: WatchSlot, number: u32| {
             let watched = table.watched(slot.watched);
-            let aor = &watched
-                .expected("a subscription watches its presentity")?
-                .aor;
+            let watched = watched.expected("a subscription watches its presentity")?;
+            let aor = watched.aor();
             let is_followed = self.followers.contains_key(aor);
             is_followed.then(|| (aor.clone(), number))
         };
@@ -111,7 +109,7 @@ impl WatcherInfos {
     }
 
     /// At the end of a turn: tells followers which watchers changed in it.
-    pub(crate) fn report_watchers(&mut self, table: &mut Table, turn: &mut Turn<'_>) {
+    pub(crate) fn report_watchers(&mut self, table: &Table, turn: &mut Turn<'_>) {
         let ended = std::mem::take(&mut self.ended);
         for aor in std::mem::take(&mut self.changed) {
             // None if the last follower left in this turn.
@@ -127,7 +125,7 @@ impl WatcherInfos {
         follower: ShardId,
         topic: Topic,
         ended: Vec<(u64, WatcherEvent)>,
-        table: &mut Table,
+        table: &Table,
         turn: &mut Turn<'_>,
     ) {
         let watchers = self.watchers_here(&topic, table, turn);
@@ -146,16 +144,21 @@ impl WatcherInfos {
     fn watchers_here(
         &mut self,
         topic: &Topic,
-        table: &mut Table,
+        table: &Table,
         turn: &mut Turn<'_>,
     ) -> Vec<WatcherInfo> {
         let (aor, package) = topic;
         let watched = table.watched_by_aor(aor);
-        let here = watched.map_or(&[][..], |watched| &watched.watchers);
+        let here = watched.map_or(&[][..], |watched| watched.watchers());
         let mut watchers: Vec<WatcherInfo> = here
             .iter()
             .filter_map(|watcher| {
-                table.watcher(watcher.subscription, watcher.resource, *package, turn)
+                self::watcher(
+                    table,
+                    (watcher.subscription, watcher.resource),
+                    *package,
+                    turn,
+                )
             })
             .collect();
         let waiting = self.waiting.iter();
@@ -171,56 +174,52 @@ impl WatcherInfos {
     }
 }
 
-// As a shard that has watchers.
-impl Table {
-    /// A watcher, as the presentity may know it; None for one that is none, or of another package.
-    pub(crate) fn watcher(
-        &self,
-        id: SubscriptionId,
-        resource: u32,
-        package: Package,
-        turn: &Turn<'_>,
-    ) -> Option<WatcherInfo> {
-        let subscription = self.subscription(id);
-        let subscription = subscription.expected("a watcher is a subscription")?;
-        if subscription.package() != package || subscription.phase() != Phase::Active {
-            return None;
-        }
-        let standing = subscription.watcher(resource);
-        let standing = standing.expected("a watcher names its resource")?;
-        let status = match standing.decision.handling {
-            Handling::Block => return None,
-            Handling::Confirm => WatcherStatus::Pending,
-            // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
-            Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
-        };
-        let entry = self.dialog(subscription.dialog());
-        let entry = entry.expected("a subscription has a dialog")?;
-        Some(WatcherInfo {
-            id: self.watcher_id(id, standing.number)?,
-            status,
-            event: WatcherEvent::Subscribe,
-            uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
-            display: self
-                .watcher_of(id, turn)
-                .and_then(|watcher| watcher.display(turn.directory)),
-        })
+/// A watcher, as the presentity may know it; None for one that is none, or of another package.
+pub(super) fn watcher(
+    table: &Table,
+    (id, resource): (SubscriptionId, u32),
+    package: Package,
+    turn: &Turn<'_>,
+) -> Option<WatcherInfo> {
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("a watcher is a subscription")?;
+    if subscription.package() != package || subscription.phase() != Phase::Active {
+        return None;
     }
+    let standing = subscription.watcher(resource);
+    let standing = standing.expected("a watcher names its resource")?;
+    let status = match standing.decision.handling {
+        Handling::Block => return None,
+        Handling::Confirm => WatcherStatus::Pending,
+        // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
+        Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
+    };
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog")?;
+    Some(WatcherInfo {
+        id: watcher_id(table, id, standing.number)?,
+        status,
+        event: WatcherEvent::Subscribe,
+        uri: String::from_utf8_lossy(entry.watcher_uri()).into(),
+        display: table
+            .watcher_of(id, turn)
+            .and_then(|watcher| watcher.display(turn.directory)),
+    })
+}
 
-    /// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
-    fn watcher_id(&self, id: SubscriptionId, number: u32) -> Option<u64> {
-        let subscription = self.subscription(id);
-        let subscription = subscription.expected("a watcher is a subscription")?;
-        let entry = self.dialog(subscription.dialog());
-        let dialog = &entry.expected("a subscription has a dialog")?.dialog;
-        let octets = [
-            dialog.call_id(),
-            b"\0",
-            dialog.remote_tag(),
-            b"\0",
-            subscription.event(),
-            &number.to_le_bytes(),
-        ];
-        Some(fnv1a(&octets.concat()))
-    }
+/// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
+fn watcher_id(table: &Table, id: SubscriptionId, number: u32) -> Option<u64> {
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("a watcher is a subscription")?;
+    let entry = table.dialog(subscription.dialog());
+    let dialog = entry.expected("a subscription has a dialog")?.dialog();
+    let octets = [
+        dialog.call_id(),
+        b"\0",
+        dialog.remote_tag(),
+        b"\0",
+        subscription.event(),
+        &number.to_le_bytes(),
+    ];
+    Some(fnv1a(&octets.concat()))
 }

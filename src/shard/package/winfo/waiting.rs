@@ -7,6 +7,7 @@ use crate::presence::policy::Handling;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
+use crate::shard::package::winfo::notifier::watcher;
 use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, WatcherInfos};
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::decide;
@@ -14,12 +15,7 @@ use crate::shard::subscription::watcher::decide;
 // Watchers in the state `waiting`.
 impl WatcherInfos {
     /// A subscription ended before it was decided about: its watcher waits from now on.
-    pub(crate) fn remember_waiting(
-        &mut self,
-        id: SubscriptionId,
-        table: &mut Table,
-        turn: &Turn<'_>,
-    ) {
+    pub(crate) fn remember_waiting(&mut self, id: SubscriptionId, table: &Table, turn: &Turn<'_>) {
         let subscription = table.subscription(id);
         let Some(subscription) = subscription.expected("a subscription ends once") else {
             return;
@@ -35,9 +31,9 @@ impl WatcherInfos {
         let Some(watched) = watched.expected("a subscription watches its presentity") else {
             return;
         };
-        let (aor, package) = (watched.aor.clone(), subscription.package());
+        let (aor, package) = (watched.aor().clone(), subscription.package());
         // None if the subscription had ended before, for another reason.
-        let Some(info) = table.watcher(id, 0, package, turn) else {
+        let Some(info) = watcher(table, (id, 0), package, turn) else {
             return;
         };
         let watcher = table.watcher_of(id, turn);
@@ -67,7 +63,7 @@ impl WatcherInfos {
     }
 
     /// Who waits came back.
-    pub(crate) fn forget_waiting(&mut self, id: SubscriptionId, table: &mut Table) {
+    pub(crate) fn forget_waiting(&mut self, id: SubscriptionId, table: &Table) {
         if self.waiting.is_empty() {
             return;
         }
