@@ -6,15 +6,15 @@
 //!
 //! # Rooms, each using only those above it
 //! - [`aor`]: the key of a presentity. `fixed_hash`: hashes that are equal in every process.
-//! [`event`]: the packages, the granted expiry, termination reasons, watchers, lists.
-//! [`policy`]: what a watcher is allowed to see.
+//! - [`event`]: the packages, the granted expiry, termination reasons, watchers, lists.
+//! - [`policy`]: what a watcher is allowed to see.
 //! - [`call`]: call legs, and the appearances of a shared line.
-//! [`source`]: the sources of contributions, and what each can report.
+//! - [`source`]: the sources of contributions, and what each can report.
 //! - [`registration`]: the contacts at which a user is registered.
 //! - [`profile`]: what a family of User-Agents needs.
-//! [`composition`]: merges all contributions into one state, and explains what decided.
-//! [`document`]: writes that state as a body, and reads the bodies of PUBLISH.
-//! [`presentity`]: a presentity's contributions over time; the effect of a PUBLISH on them.
+//! - [`composition`]: merges all contributions into one state, and explains what decided.
+//! - [`document`]: writes that state as a body, and reads the bodies of PUBLISH.
+//! - [`presentity`]: a presentity's contributions over time; the effect of a PUBLISH on them.
 
 pub(crate) mod fixed_hash;
 

@@ -5,7 +5,7 @@
 //! a whole document: a report changes one leg.
 //!
 //! Guarantees, for legs of equal key:
-//! The state only moves forward (RFC 4235 §3.7.1); a report of an earlier state is ignored.
+//! - The state only moves forward (RFC 4235 §3.7.1); a report of an earlier state is ignored.
 //! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). When a PBX reports a dialog as `terminated`,
 //!   all branches that it reported end, whatever their tags; when a phone does, those branches end
 //!   that match the tags of its report. An answered branch outlives the end of an unanswered one.
@@ -15,8 +15,9 @@
 //!   missing tag is a wild card only towards legs of the same publication. A leg of another
 //!   publication counts as the reported leg if it is unanswered and the report merely knows more
 //!   tags (`trying` has none yet).
-//! `trying`, `proceeding` and `early` are trusted for [`CallState::time_to_live_max`] after a body
-//!   last reported them. A refresh without a body reports nothing, so it does not prolong them.
+//! - `trying`, `proceeding` and `early` are trusted for [`CallState::time_to_live_max`] after a
+//!   body last reported them. A refresh without a body reports nothing, so it does not prolong
+//!   them.
 //! - Legs and tombstones are bounded.
 
 use std::sync::Arc;

@@ -9,17 +9,17 @@
 //! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered,
 //!   `trying` and `proceeding` included; an outgoing call is busy from its first INVITE (W:C0.4).
 //! - `on-the-phone`, declared by a client, is a call without a party: it lights the lamp as well.
-//! Branches of one call (equal Call-ID): once one is answered, unanswered ones are not shown.
+//! - Branches of one call (equal Call-ID): once one is answered, unanswered ones are not shown.
 //! - Only a user who is expected to register can be unreachable: a user on whom a registrar has
 //!   reported or, in the style of W:D2, every user but a park orbit. A contact, an alternative number,
 //!   calls forwarded to a number, a call, or a client that declares open makes a user reachable.
-//! A user whose calls are reported is available while there is none, unless a registrar reports no
-//!   contact: the user must not appear with each call and disappear with its end.
+//! - A user whose calls are reported is available while there is none, unless a registrar reports
+//!   no contact: the user must not appear with each call and disappear with its end.
 //! - `basic` is open if a client declares open; if no client declares either, if the user is
 //!   reachable. Do-not-disturb is closed. In the other styles `basic` follows the verdict: closed
 //!   for do-not-disturb, unreachable and offline (W:D2.7-D2.12).
-//! The operator's note takes precedence over all other notes (W:D3.4). The operator's statement on
-//!   availability replaces what the clients declare, except `open` if the statement has none.
+//! - The operator's note takes precedence over all other notes (W:D3.4). The operator's statement
+//!   on availability replaces what the clients declare, except `open` if the statement has none.
 
 mod availability;
 mod calls;
