@@ -42,9 +42,9 @@
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
-//! `{xHH}` is an octet; `{length}` is that of the body. A deflated body of the server is written as it
-//! was before, under the Content-Length it has; `deflate` does so to one of the peer. `{tag1}` and the like stand for what the server chose, see
-//! [`crate::placeholder`].
+//! `{xHH}` is an octet; `{length}` is that of the body. A deflated body of the server is written
+//! inflated, under the Content-Length of the deflated one; `deflate` deflates a body of the peer.
+//! `{tag1}` and similar names stand for values chosen by the server, see [`crate::placeholder`].
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -65,32 +65,32 @@ pub(crate) struct Dialogue {
     /// The header lines that set the scene: `Config`, `Domain`, `Account`, `Phone`, `Options`,
     /// `Shards`, as key and value.
     pub(crate) scene: Vec<(String, String)>,
-    /// What happens.
+    /// The steps.
     pub(crate) steps: Vec<Step>,
 }
 
-/// `A1.10`, ordered as a reader would.
+/// `A1.10`, in numerical order.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
     pub(crate) section: char,
     pub(crate) numbers: Vec<u32>,
 }
 
-/// One step, and the line it stands on (counted from 1).
+/// One step, and its line (counted from 1).
 pub(crate) struct Step {
-    /// Where.
+    /// The line.
     pub(crate) line: usize,
-    /// What.
+    /// The step.
     pub(crate) action: Action,
 }
 
-/// What happens in a step.
+/// The action of a step.
 pub(crate) enum Action {
     /// The peer sends.
     Receive {
-        /// From where.
+        /// The source.
         peer: Peer,
-        /// On which shard it lands.
+        /// The shard that receives it.
         shard: usize,
         /// How lines become octets.
         ending: Ending,
@@ -101,14 +101,14 @@ pub(crate) enum Action {
     },
     /// The server must have sent.
     Expect {
-        /// To where.
+        /// The destination.
         peer: Peer,
         /// The message has more lines than these.
         partly: bool,
         /// The message, unexpanded.
         message: Block,
     },
-    /// A message in shorthand, which stands for one of the two above.
+    /// A message in shorthand, which is expanded to one of the two above.
     Short(Sentence),
     /// The server must have sent nothing.
     Nothing,
@@ -116,37 +116,38 @@ pub(crate) enum Action {
     Advance(Duration),
     /// The HTTP hook.
     CallState {
-        /// Whose state.
+        /// The presentity.
         aor: String,
         /// The other party; None clears.
         number: Option<String>,
         /// `state=`
         state: Option<String>,
-        /// How long.
+        /// The duration.
         expires: Duration,
-        /// Whether the domain tells the number.
+        /// Whether the domain reveals the number.
         reveal: bool,
     },
-    /// The operator says something about somebody.
+    /// The operator changes the state of an address.
     Say {
-        /// About whom.
+        /// The address.
         aor: String,
-        /// What.
+        /// The change.
         said: StateUpdate,
     },
-    /// The operator begins a probe.
+    /// The operator starts a probe.
     Probe(Box<ProbeOrder>),
-    /// The probe must have told this next; None for nothing more.
+    /// The next result that the probe must have reported; None if it must not have reported any
+    /// more.
     Told(Option<String>),
-    /// The operator reloads the configuration, which is this text now.
+    /// The operator reloads the configuration, whose new text this is.
     Reload(String),
     /// A stream ends.
     Closed(SocketAddr),
     /// The operator drains the server.
     Drain,
-    /// The driver is congested, or no more.
+    /// The driver becomes congested, or is no longer congested.
     Congested(bool),
-    /// The log must have warned of a loop.
+    /// The log must have warned about a loop.
     Alarm(String),
 }
 
@@ -155,7 +156,7 @@ pub(crate) enum Action {
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: SocketAddr,
-    /// How it speaks.
+    /// Its transport.
     pub(crate) transport: Transport,
 }
 
@@ -177,7 +178,7 @@ pub(crate) enum Ending {
     CrLf,
     /// LF everywhere.
     Lf,
-    /// The lines one after the other, with nothing between them.
+    /// The lines concatenated, without line ends.
     Raw,
 }
 
@@ -186,12 +187,12 @@ pub(crate) enum Ending {
 pub(crate) struct Block {
     /// The lines.
     pub(crate) lines: Vec<String>,
-    /// Which lines of the file they are (from 0), for rewriting.
+    /// Their lines in the file (from 0), for rewriting.
     pub(crate) range: Range<usize>,
 }
 
 impl Dialogue {
-    /// Whether any step checks anything.
+    /// Returns whether any step checks anything.
     pub(crate) fn expects_something(&self) -> bool {
         self.steps.iter().any(|step| match &step.action {
             Action::Expect { .. } | Action::Nothing => true,

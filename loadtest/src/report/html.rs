@@ -1,5 +1,4 @@
-//! The report as one HTML file that needs nothing else: to be read as a document, printed, or handed
-//! to a customer.
+//! The report as one self-contained HTML file, to be read, printed, or handed to a customer.
 
 use std::fmt::Write;
 
@@ -10,7 +9,7 @@ use crate::report::{table, units};
 
 const STYLE: &str = include_str!("report.css");
 
-/// The latencies of the plot, with their names, as far as they were measured.
+/// The latencies of the plot, with their names, if they were measured.
 const PLOTTED: &[(&str, &str)] = &[
     ("publish_to_lamp", "change to lamp"),
     ("publish_to_first_lamp", "change to first lamp"),
@@ -85,7 +84,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("never_established", "a subscription that never came about"),
 ];
 
-/// The whole document.
+/// The complete document.
 pub(crate) fn html(summary: &Summary) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -246,7 +245,7 @@ fn percentiles(summary: &Summary) -> Chart {
     }
 }
 
-/// The value of a point that a line shows; None leaves the point out.
+/// The value of a point on a line; None omits the point.
 type Value = fn(&PointSummary) -> Option<f64>;
 
 fn over_time(summary: &Summary, y: Axis, lines: &[(&str, Value)]) -> Chart {

@@ -1,10 +1,10 @@
 //! The shorthand: sentences that stand for whole messages.
 //!
-//! What every case repeats follows from what was said before: which Via a response carries, which
-//! CSeq comes next, what an idle line looks like in XML. A sentence says what happens, lines under
-//! it say what is unusual, and the harness writes down the rest, to be compared octet by octet like
-//! a message in long form. What it writes down comes from the templates here, never from what the
-//! server said in the run.
+//! Everything that every case repeats follows from earlier messages: which Via a response has,
+//! which CSeq comes next, how an idle line is written in XML. A sentence says what happens, the
+//! lines under it say what is unusual, and the harness adds the rest, to be compared octet by octet
+//! like a message in long form. The additions come from the templates here, never from the server's
+//! messages in the run.
 //!
 //! ```text
 //! > 9 watches 123                     SUBSCRIBE for dialog; `for presence`, `again` (the request
@@ -25,8 +25,8 @@
 //! = nothing for 5s                    time passes, and nothing comes
 //! ```
 //!
-//! `about 124` or `in c2` (the Call-ID up to its `@`) behind the name of the phone picks one of
-//! several subscriptions. `UPDATE_GOLDEN=1` writes what is new in this form, see [`shorten`].
+//! `about 124` or `in c2` (the Call-ID up to its `@`) after the name of the phone selects one of
+//! several subscriptions. `UPDATE_GOLDEN=1` writes new messages in this form, see [`shorten`].
 
 mod answer;
 pub(crate) mod body;

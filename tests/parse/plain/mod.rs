@@ -1,8 +1,7 @@
-//! A second reading of a message, written to be plain: octet by octet, by the rules as they are
-//! stated, with no thought of speed. What the server reads must be what this reads, of damaged
-//! messages too.
+//! A second, simple parser: octet by octet, following the rules as they are written, without regard
+//! to speed. It must give the same result as the server's parser, also for damaged messages.
 //!
-//! The first line, lists and Request-URIs are left to the server's own reading.
+//! The first line, lists and Request-URIs are left to the server's parser.
 
 mod values;
 
@@ -12,7 +11,7 @@ use lamplighter::sip::{Fault, HeaderName, Message, StartLine};
 
 use crate::plain::values::{Address, Via, address, is_blank, is_token, number, text, trim, via};
 
-/// What a message says, however it was read.
+/// The contents of a message, from either parser.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reading {
     fault: Option<Fault>,
@@ -25,7 +24,7 @@ pub(crate) struct Reading {
     body: String,
 }
 
-/// The server's reading.
+/// The result of the server's parser.
 pub(crate) fn of(message: &Message<'_>) -> Reading {
     let address = |address: &lamplighter::sip::header::NameAddr<'_>| Address {
         display: text(address.display),
@@ -57,7 +56,8 @@ pub(crate) fn of(message: &Message<'_>) -> Reading {
     }
 }
 
-/// The plain reading of the octets that became `message`, whose first line is believed.
+/// The result of the simple parser for the octets of `message`, whose first line is taken from the
+/// server's parser.
 pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Reading {
     let start = octets
         .iter()
@@ -105,7 +105,7 @@ pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Re
     }
 }
 
-/// What the server finds wrong with a first line in front of headers that are sound.
+/// The fault that the server finds in a first line followed by valid headers.
 fn fault_of_first_line(line: &[u8], message: &Message<'_>) -> Option<Fault> {
     let mut sound = [line, b"\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@b>;tag=1\r\n"].concat();
     sound.extend_from_slice(b"To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 ");
@@ -124,8 +124,8 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The text up to the next LF, without a CR in front of it; the place does not move when there
-    /// is none.
+    /// The text up to the next LF, without a CR before it; the position does not move if there is
+    /// no LF.
     fn physical(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         let length = self.octets[start..]
@@ -143,7 +143,7 @@ impl<'a> Lines<'a> {
         Some(line)
     }
 
-    /// A line with all that is folded behind it.
+    /// A line including its folded lines.
     fn folded(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         let mut end = start + self.physical()?.len();
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
         self.fault = self.fault.or(Some(fault));
     }
 
-    /// Reads up to the blank line; whether there was one.
+    /// Reads up to the blank line. Returns whether there was one.
     fn read_fields(&mut self, lines: &mut Lines<'a>) -> bool {
         while let Some(line) = lines.folded() {
             if line.is_empty() {
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
         named.map(|field| field.value).collect()
     }
 
-    /// The first of that name; blames its absence.
+    /// The first header with that name; records a fault if it is missing.
     fn needed(&mut self, name: HeaderName) -> Option<&'a [u8]> {
         let value = self.all(name).first().copied();
         if value.is_none() {
@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One address, whose display name may hold a comma, or `*`, or a list of addresses.
+    /// One address, whose display name may contain a comma, or `*`, or a list of addresses.
     fn read_contacts(&mut self) {
         let is_one = |value: &[u8]| {
             address(value).is_some_and(|(address, _)| !address.parameters.contains(','))
