@@ -423,8 +423,8 @@ impl Directory {
             user => user,
         };
         let (user, list) = self.lists_of(aor)?.by_user.get_key_value(user)?;
-        let is_by_itself = !matches!(list.definition, Definition::Stored(_));
-        let is_hidden = is_by_itself && self.account(aor.as_str()).is_some();
+        let is_built_in = !matches!(list.definition, Definition::Stored(_));
+        let is_hidden = is_built_in && self.account(aor.as_str()).is_some();
         (!is_hidden).then_some((user, list))
     }
 }

@@ -103,7 +103,7 @@ impl CallSet {
 
     /// The publisher of `owner` restarted and reports no call: the legs of its other publications
     /// end. They may be reported again, because none was reported as `terminated`.
-    pub(crate) fn omit_others(&mut self, owner: Owner, now: Instant) {
+    pub(crate) fn end_calls_of_others(&mut self, owner: Owner, now: Instant) {
         self.bury_where(Ending::Omitted, now, |leg| {
             leg.owner.publisher == owner.publisher && leg.owner.publication != owner.publication
         });

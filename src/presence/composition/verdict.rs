@@ -168,14 +168,14 @@ impl Circumstances<'_> {
             "it is switched on at the PBX",
             Contributor::DoNotDisturb,
         ));
-        let told = self.has_call_state_dnd.then_some(because(
+        let by_call_state = self.has_call_state_dnd.then_some(because(
             Availability::DoNotDisturb,
             "call_state.htm says so",
             Contributor::Call(CallSource::CallState),
         ));
-        let do_not_disturb = do_not_disturb.or(told);
-        let has_word = self.rules.style != Style::Alceo;
-        let forwarded = self.forwarded_to().filter(|_| has_word).map(|to| {
+        let do_not_disturb = do_not_disturb.or(by_call_state);
+        let has_forwarded = self.rules.style != Style::Alceo;
+        let forwarded = self.forwarded_to().filter(|_| has_forwarded).map(|to| {
             because(
                 Availability::Forwarded(to),
                 "every call is forwarded",

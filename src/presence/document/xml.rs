@@ -137,7 +137,7 @@ pub(super) trait Visitor {
     const OCTETS_MAX: usize = DOCUMENT_OCTETS_MAX;
     /// Whether a DOCTYPE is ignored if it only references an external definition. The definition is
     /// never fetched (W:E4.1).
-    const PASSES_OVER_DOCTYPE: bool = false;
+    const ALLOWS_EXTERNAL_DOCTYPE: bool = false;
 
     /// An element begins. `parents` are the enclosing elements, the root first.
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
@@ -165,7 +165,7 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
         has_root: false,
     };
     let mut is_first = true;
-    let mut may_have_doctype = V::PASSES_OVER_DOCTYPE;
+    let mut may_have_doctype = V::ALLOWS_EXTERNAL_DOCTYPE;
     loop {
         let event = reader.read_event().map_err(|_| DocumentFault::Malformed)?;
         // White space between tags is skipped at once: no visitor looks at it.

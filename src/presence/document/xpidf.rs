@@ -98,7 +98,7 @@ impl Visitor for Reading {
         "msnsubstatus",
         "note",
     ];
-    const PASSES_OVER_DOCTYPE: bool = true;
+    const ALLOWS_EXTERNAL_DOCTYPE: bool = true;
 
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault> {
         match (parents, element.name) {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::presence::composition::{Contributor, Verdict};
 use crate::presence::event::Package;
-use crate::presence::presentity::publishing::{Entity, Holding};
+use crate::presence::presentity::publishing::{Holding, StoredPublication};
 use crate::presence::presentity::statements::{CallStatement, Statements};
 use crate::presence::presentity::{Assertion, Presentity};
 use crate::presence::registration::{Registration, Reporter};
@@ -40,7 +40,7 @@ impl Presentity {
     }
 }
 
-impl Entity {
+impl StoredPublication {
     pub(super) fn explain(&self, presentity: &Presentity) -> Explained {
         let source = match self.package {
             Package::Presence => Source::Client(self.entity_tag),

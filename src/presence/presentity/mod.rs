@@ -28,7 +28,7 @@ use crate::presence::composition::{
     Circumstances, Composed, Contributor, Declaration, Extras, Rules, Style, Verdict,
 };
 use crate::presence::event::Package;
-use crate::presence::presentity::publishing::Entity;
+use crate::presence::presentity::publishing::StoredPublication;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
 use crate::presence::source::{Messages, StateUpdate};
@@ -65,7 +65,7 @@ pub struct Presentity {
     rules_since: Option<Instant>,
 
     // Contributions.
-    publications: Vec<Entity>,
+    publications: Vec<StoredPublication>,
     calls: CallSet,
     statements: Statements,
     /// Whether a source has ever reported its calls, even if there were none. Most sources report
@@ -171,7 +171,7 @@ impl Presentity {
     /// expire as well.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        let publications = self.publications.iter().map(Entity::end);
+        let publications = self.publications.iter().map(StoredPublication::end);
         publications
             .chain(self.statements.next_expiry())
             .chain(self.calls.next_expiry())
@@ -350,15 +350,16 @@ impl Presentity {
 
 /// The publications in which a PBX reports calls. In the style of W:D3 they replace the reports of
 /// phones (W:D3.18).
-fn feeders(publications: &[Entity]) -> impl Iterator<Item = &Entity> + Clone {
-    let is_feed = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
+fn feeders(publications: &[StoredPublication]) -> impl Iterator<Item = &StoredPublication> + Clone {
+    let is_feed =
+        |entity: &&StoredPublication| entity.is_feeder && entity.package == Package::Dialog;
     publications.iter().filter(is_feed)
 }
 
 /// The declarations of the operator and the clients.
 fn declarations<'a>(
     statements: &'a Statements,
-    publications: &'a [Entity],
+    publications: &'a [StoredPublication],
 ) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
     let operator = statements.presence.iter();
     let operator = operator.map(|said| (Contributor::OperatorPresence, said));

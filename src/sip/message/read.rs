@@ -57,14 +57,14 @@ impl<'a> Message<'a> {
         self.to = self.read_address(HeaderName::To);
         self.read_call_id();
         self.read_cseq();
-        self.read_limits();
+        self.read_max_forwards();
         self.read_contacts();
         self.cut_body(framing);
     }
 
     /// Records the fault if it is the first.
     #[inline]
-    fn blame(&mut self, fault: Fault) {
+    fn record_fault(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
@@ -77,35 +77,35 @@ impl<'a> Message<'a> {
             lines.skip_to(take_plain_lines(bytes, lines.position(), &mut self.fields));
             let Some(line) = lines.next() else { break };
             let Some((name, value)) = line.name(bytes) else {
-                self.blame(Fault::HeaderLine);
+                self.record_fault(Fault::HeaderLine);
                 continue;
             };
             let start = octets::skip_blanks(&bytes[..line.end], value);
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
             if !self.fields.push(name, start, end) {
-                self.blame(Fault::TooManyHeaders);
+                self.record_fault(Fault::TooManyHeaders);
                 // The remaining lines must still be read to find the body.
             }
         }
         self.body_at = lines.position();
         if !lines.is_complete() || !lines.is_clean() {
-            self.blame(Fault::HeaderLine);
+            self.record_fault(Fault::HeaderLine);
         }
         if let Some(name) = self.fields.repeated_single() {
-            self.blame(Fault::Repeated(name));
+            self.record_fault(Fault::Repeated(name));
         }
     }
 
     fn read_via(&mut self) {
         let Some(value) = self.header(HeaderName::Via) else {
-            return self.blame(Fault::Missing(HeaderName::Via));
+            return self.record_fault(Fault::Missing(HeaderName::Via));
         };
         let via = match self.start_line {
             StartLine::Request { .. } => Via::parse(value),
             StartLine::Response { .. } => Via::parse_returned(value),
         };
         let Some(via) = via else {
-            return self.blame(Fault::Invalid(HeaderName::Via));
+            return self.record_fault(Fault::Invalid(HeaderName::Via));
         };
         self.via = Some(via);
         if via.octets < value.len() || self.fields.is_repeated(HeaderName::Via) {
@@ -123,7 +123,7 @@ impl<'a> Message<'a> {
             .take(limit + 1)
             .count();
         if entries > limit {
-            self.blame(Fault::TooManyHeaders);
+            self.record_fault(Fault::TooManyHeaders);
         }
     }
 
@@ -131,12 +131,12 @@ impl<'a> Message<'a> {
     #[inline]
     fn read_address(&mut self, name: HeaderName) -> Option<NameAddr<'a>> {
         let Some(value) = self.header(name) else {
-            self.blame(Fault::Missing(name));
+            self.record_fault(Fault::Missing(name));
             return None;
         };
         let address = NameAddr::parse_trimmed(value).filter(NameAddr::is_sound);
         if address.is_none() {
-            self.blame(Fault::Invalid(name));
+            self.record_fault(Fault::Invalid(name));
         }
         address
     }
@@ -144,10 +144,10 @@ impl<'a> Message<'a> {
     #[inline]
     fn read_call_id(&mut self) {
         let Some(value) = self.header(HeaderName::CallId) else {
-            return self.blame(Fault::Missing(HeaderName::CallId));
+            return self.record_fault(Fault::Missing(HeaderName::CallId));
         };
         if value.is_empty() || !octets::is_one_word(value) {
-            return self.blame(Fault::Invalid(HeaderName::CallId));
+            return self.record_fault(Fault::Invalid(HeaderName::CallId));
         }
         self.call_id = value;
     }
@@ -155,25 +155,25 @@ impl<'a> Message<'a> {
     #[inline]
     fn read_cseq(&mut self) {
         let Some(value) = self.header(HeaderName::CSeq) else {
-            return self.blame(Fault::Missing(HeaderName::CSeq));
+            return self.record_fault(Fault::Missing(HeaderName::CSeq));
         };
         let Some(cseq) = CSeq::parse(value) else {
-            return self.blame(Fault::Invalid(HeaderName::CSeq));
+            return self.record_fault(Fault::Invalid(HeaderName::CSeq));
         };
         self.cseq = Some(cseq);
         if let StartLine::Request { method, .. } = self.start_line
             && method != cseq.method
         {
-            self.blame(Fault::MethodMismatch);
+            self.record_fault(Fault::MethodMismatch);
         }
     }
 
     #[inline]
-    fn read_limits(&mut self) {
+    fn read_max_forwards(&mut self) {
         if let Some(value) = self.header(HeaderName::MaxForwards)
             && octets::number(value).is_none_or(|hops| hops > MAX_FORWARDS_MAX)
         {
-            self.blame(Fault::Invalid(HeaderName::MaxForwards));
+            self.record_fault(Fault::Invalid(HeaderName::MaxForwards));
         }
     }
 
@@ -188,7 +188,7 @@ impl<'a> Message<'a> {
             && (!self.fields.is_repeated(HeaderName::Contact)
                 || self.headers(HeaderName::Contact).all(is_sound_contact));
         if !is_sound {
-            self.blame(Fault::Invalid(HeaderName::Contact));
+            self.record_fault(Fault::Invalid(HeaderName::Contact));
         }
     }
 
@@ -198,12 +198,12 @@ impl<'a> Message<'a> {
         let available = self.bytes.len() - self.body_at;
         let announced = match self.header(HeaderName::ContentLength).map(octets::number) {
             Some(Some(announced)) => usize::try_from(announced).unwrap_or(usize::MAX),
-            Some(None) => return self.blame(Fault::Invalid(HeaderName::ContentLength)),
+            Some(None) => return self.record_fault(Fault::Invalid(HeaderName::ContentLength)),
             None if framing == Framing::Datagram => available,
-            None => return self.blame(Fault::ContentLength),
+            None => return self.record_fault(Fault::ContentLength),
         };
         if announced > available || (announced < available && framing == Framing::Stream) {
-            self.blame(Fault::ContentLength);
+            self.record_fault(Fault::ContentLength);
         }
         self.bytes = &self.bytes[..self.body_at + announced.min(available)];
     }

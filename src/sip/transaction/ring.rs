@@ -210,7 +210,7 @@ impl Ring {
     }
 
     /// Marks a record as dead. The space of the newest is freed at once.
-    pub(super) fn bury(&mut self, number: u64) {
+    pub(super) fn mark_dead(&mut self, number: u64) {
         let Some(index) = number
             .checked_sub(self.first)
             .and_then(|index| usize::try_from(index).ok())
@@ -351,7 +351,7 @@ mod tests {
                 }
                 _ => {
                     let number = ring.first + u64::from(random.below(1 + ring.len() as u32));
-                    ring.bury(number);
+                    ring.mark_dead(number);
                     assert!(
                         ring.get(number)
                             .is_none_or(|record| record.state == State::Dead)
@@ -390,11 +390,11 @@ mod tests {
         let (record, identities, response) = record(1, [10, 10, 10], now);
         let number = ring.push(record, &identities, &response).unwrap();
         assert!(ring.get(number + 1).is_none());
-        ring.bury(number + 1);
+        ring.mark_dead(number + 1);
         assert!(ring.get(number).is_some());
         ring.pop_front();
         assert!(ring.get(number).is_none());
-        ring.bury(number);
+        ring.mark_dead(number);
         assert_eq!(ring.len(), 0);
     }
 }

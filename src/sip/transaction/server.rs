@@ -28,7 +28,7 @@ const PURGED_PER_REQUEST_MAX: usize = 4;
 
 /// Entries that one request examines to make room. Only a ring nearly full of entries without a
 /// response reaches this limit; the next request continues where this one stopped.
-const PASSED_PER_REQUEST_MAX: usize = 256;
+const EXAMINED_PER_REQUEST_MAX: usize = 256;
 
 /// Methods whose transactions a CANCEL can match.
 const CANCELLABLE: [Method<'static>; 12] = [
@@ -283,7 +283,7 @@ impl ServerTransactions {
         self.scratch
             .extend_from_slice(self.ring.merge_identity(&record));
         self.unindex(&record, number);
-        self.ring.bury(number);
+        self.ring.mark_dead(number);
         self.entries -= 1;
         Some(record)
     }
@@ -344,11 +344,11 @@ impl ServerTransactions {
         if !self.ring.could_hold(octets) {
             return;
         }
-        for _ in 0..self.ring.len().min(PASSED_PER_REQUEST_MAX) {
+        for _ in 0..self.ring.len().min(EXAMINED_PER_REQUEST_MAX) {
             if self.ring.has_room(octets) {
                 return;
             }
-            self.pass_oldest(now);
+            self.take_oldest(now);
         }
     }
 
@@ -356,14 +356,14 @@ impl ServerTransactions {
     fn purge(&mut self, now: Instant) {
         for _ in 0..PURGED_PER_REQUEST_MAX {
             match self.ring.front() {
-                Some(record) if !is_live(record, now) => self.pass_oldest(now),
+                Some(record) if !is_live(record, now) => self.take_oldest(now),
                 _ => return,
             }
         }
     }
 
     /// Removes the oldest entry; one without a response is moved to the end of the queue instead.
-    fn pass_oldest(&mut self, now: Instant) {
+    fn take_oldest(&mut self, now: Instant) {
         let Some((number, record)) = self.ring.pop_front() else {
             return;
         };

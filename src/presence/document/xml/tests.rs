@@ -391,7 +391,7 @@ struct Tolerant;
 
 impl Visitor for Tolerant {
     const NAMES: &'static [&'static str] = &[];
-    const PASSES_OVER_DOCTYPE: bool = true;
+    const ALLOWS_EXTERNAL_DOCTYPE: bool = true;
 
     fn start(&mut self, _: &Element<'_>, _: &[Name]) -> Result<(), DocumentFault> {
         Ok(())
