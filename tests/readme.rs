@@ -3,8 +3,8 @@
 //! | block | what happens |
 //! |---|---|
 //! | `sh` | it is run; every command must succeed |
-//! | `console` | the lines behind `$` are run, the others are output |
-//! | `output` | every line must be in what was printed since the last block that was run, or in what the phone got |
+//! | `console` | the lines after `$` are run, the other lines are output |
+//! | `output` | every line must be in the output since the last block that was run, or in the messages that the phone received |
 //!
 //! Times, identifiers and white space may differ. Three things are replaced because a test cannot
 //! wait for them or use them: `cargo` is a script for which everything is already built, the ports

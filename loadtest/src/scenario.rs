@@ -193,7 +193,7 @@ impl Scenario {
             let names: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
             let (_, text) = found.ok_or_else(|| {
                 format!(
-                    "no scenario {name}; there are {}, or a path",
+                    "unknown scenario {name}; use {}, or a path",
                     names.join(", ")
                 )
             })?;
@@ -282,11 +282,11 @@ impl Scenario {
             (sights > 1 << 28, "phones * keys * list_size: too many"),
             (
                 self.list_size > self.presentities,
-                "list_size: at most as many as presentities",
+                "list_size: at most the number of presentities",
             ),
             (
                 !rates.iter().all(|rate| (0.0..=1e7).contains(rate)),
-                "a rate: 0 to 10000000 a second",
+                "a rate: 0 to 10000000 per second",
             ),
             (
                 !percents.iter().all(|rate| (0.0..=90.0).contains(rate)),
@@ -307,7 +307,7 @@ impl Scenario {
             ),
             (
                 self.duration.as_secs_f64() > self.expires.as_secs_f64() * 0.8,
-                "duration: nothing is refreshed by itself, so at most 80 % of expires",
+                "duration: at most 80 % of expires, because nothing is refreshed automatically",
             ),
         ];
         match faults.iter().find(|(wrong, _)| *wrong) {

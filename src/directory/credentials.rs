@@ -1,6 +1,6 @@
 //! The usernames and secrets of accounts for digest authentication (RFC 7616 §3.4).
 //!
-//! The username is the account's `auth_id` if it has one, else its user; either may be followed by
+//! The username is the account's `auth_id` if it has one, otherwise its user; either may be followed by
 //! `@` and the domain name, which some phones send. Each form has a secret of its own, because the
 //! username is hashed into it. HTTP uses the user and its password.
 

@@ -194,7 +194,7 @@ static TABLE: [Entry; PLACES] = {
             continue;
         }
         let entry = &mut table[place(words(spelling)[0], spelling.len())];
-        assert!(entry.spelling[0] == 0, "two names meet");
+        assert!(entry.spelling[0] == 0, "two names collide");
         *entry = Entry::new(spelling, name);
     }
     table

@@ -8,7 +8,7 @@
 //!     name = "abc.com"
 //! Domain: abc.com open=true auth=none a tenant in short; more keys in `scene::add_domain`
 //! Account: 123@abc.com secret         with its password
-//! Phone: 9 at 10.0.0.7:5060 udp       who takes part, see `shorthand::phone`
+//! Phone: 9 at 10.0.0.7:5060 udp       another phone, see `shorthand::phone`
 //! Options: subscriptions_max=2        limits that differ from the suite's defaults
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
@@ -17,28 +17,28 @@
 //!     OPTIONS sip:abc.com SIP/2.0     four spaces, then a line of the message
 //! < 10.0.0.7:5060 udp                 the server must send exactly this
 //!     SIP/2.0 200 OK
-//! < 10.0.0.7:5060 tcp partly          the server must send something of which this is true; for what is too long to be read
-//!     SIP/2.0 200 OK                  a line of it, wherever
-//!     ~<name>Alice</name>             text that must, or with ^ must not, stand in it
+//! < 10.0.0.7:5060 tcp partly          the server must send a message with these lines; for messages too long to be read
+//!     SIP/2.0 200 OK                  one of its lines, anywhere
+//!     ~<name>Alice</name>             text that must, or with ^ must not, occur in it
 //! > 9 watches 123                     a sentence stands for a message, see [`crate::shorthand`]
 //! < 200 OK to 9
-//! = nothing                           and nothing else is waiting
+//! = nothing                           no other message was sent
 //! + 500ms                             time passes (ms, s, m, h)
-//! = nothing for 500ms                 time passes, and then nothing is waiting
-//! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
-//!                                                  state=ringing|busy|dnd|idle says more
-//! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
+//! = nothing for 500ms                 time passes, and no message was sent
+//! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` discloses the number
+//!                                                  state=ringing|busy|dnd|idle gives the state
+//! ! say 123@abc.com dnd on            the operator changes a state, see [`crate::said`]
 //! ! probe subscribe sip:123@pbx.com    the operator probes the server at 10.0.0.9:5060; `package=presence`, `from=`,
 //!                                       `user=`, `password=` and `for=60s` may follow
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
-//! ! probe tells the user is: Requesting the next thing that the probe has to tell; `tells nothing` if there is none
+//! ! probe tells the user is: Requesting the next result of the probe; `tells nothing` if there is none
 //! ! closed 10.0.0.7:5060              the peer's stream ends
-//! ! config                            the operator reloads a file that now says this and no more
+//! ! config                            the operator reloads a file that now has this content
 //!     [[domain]]                      four spaces, then a line of it
 //!     name = "abc.com"
-//! ! congested on                      the driver cannot hand on what it gets, or (off) can again
-//! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns of a phone that loops: who, what, how answered
-//! ! drain                             the operator asks the server to finish
+//! ! congested on                      the driver is congested, or (off) no longer
+//! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns about a looping phone: user, method, status
+//! ! drain                             the operator drains the server
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).

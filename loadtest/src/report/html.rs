@@ -23,7 +23,7 @@ const PLOTTED: &[(&str, &str)] = &[
 const MEANINGS: &[(&str, &str)] = &[
     (
         "publish_to_lamp",
-        "from the moment a change should have been told until a watcher's phone shows it",
+        "from the moment a change was due until a watcher's phone shows it",
     ),
     (
         "publish_to_first_lamp",
@@ -35,7 +35,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "subscribe_to_200",
-        "from the moment a phone should have subscribed until its 200",
+        "from the moment a SUBSCRIBE was due until its 200",
     ),
     ("subscribe_to_notify", "the same, until its first NOTIFY"),
     ("refresh_to_200", "a SUBSCRIBE in a dialog, until its 200"),
@@ -44,7 +44,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("http_to_200", "call_state.htm, until its 200"),
     (
         "generator_lag",
-        "how late the generator itself was; it is part of all the above",
+        "how late the generator itself was; included in all latencies above",
     ),
 ];
 
@@ -56,11 +56,11 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "duplicate",
-        "a version came twice, or a NOTIFY said nothing new",
+        "a version was repeated, or a NOTIFY contained no change",
     ),
     (
         "stale",
-        "a lower version, or a lamp that went back to an older state",
+        "a lower version, or a lamp that returned to an older state",
     ),
     (
         "out_of_order",
@@ -68,20 +68,26 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "wrong",
-        "a tag, entity, state, body or answer that is not what was asked for",
+        "a tag, entity, state, body or response that does not match the request",
     ),
-    ("foreign", "a message that cannot be read, or is nobody's"),
+    (
+        "foreign",
+        "a message that cannot be parsed, or belongs to no dialog or request",
+    ),
     (
         "subscribes_failed",
         "a SUBSCRIBE that was refused, or a subscription that was lost",
     ),
-    ("changes_failed", "a change that the server did not take"),
+    ("changes_failed", "a change that the server did not accept"),
     (
         "never_answered",
-        "a request without an answer for 32 seconds",
+        "a request without a response for 32 seconds",
     ),
     ("connections_closed", "a connection that the server closed"),
-    ("never_established", "a subscription that never came about"),
+    (
+        "never_established",
+        "a subscription that was never established",
+    ),
 ];
 
 /// The complete document.
@@ -239,7 +245,7 @@ fn percentiles(summary: &Summary) -> Chart {
             label: |share| format!("{} %", (share * 1e7).round() / 1e5),
         },
         y: time_axis(),
-        x_title: "so large a share was at least as fast",
+        x_title: "share of events that were at least as fast",
         series: plotted.collect(),
         bands: Vec::new(),
     }

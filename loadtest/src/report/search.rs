@@ -145,17 +145,17 @@ fn limited_by(steps: &[StepSummary], known: bool) -> Limit {
 pub(crate) fn reasons(overload: &Overload, outcome: &Outcome) -> Vec<String> {
     let mut reasons = Vec::new();
     if overload.best_changes_per_second == 0.0 {
-        reasons.push("the search found no rate at which nothing is lost".to_owned());
+        reasons.push("the search found no rate without loss".to_owned());
     }
     if overload.goodput_percent < outcome.scenario.goodput_min {
         reasons.push(format!(
-            "at {:.0} % load {:.0} % of what there could be came through, {:.0} % are asked for",
+            "at {:.0} % load the goodput was {:.0} %, below the required {:.0} %",
             overload.percent, overload.goodput_percent, outcome.scenario.goodput_min
         ));
     }
     if overload.stale_seconds > outcome.scenario.stale_max.as_secs_f64() {
         reasons.push(format!(
-            "lamps were stale for {:.1} s after the load, at most {:.1} s are asked for",
+            "lamps were stale for {:.1} s after the load, longer than the permitted {:.1} s",
             overload.stale_seconds,
             outcome.scenario.stale_max.as_secs_f64()
         ));

@@ -308,7 +308,7 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
         .collect();
     debug_assert_eq!(tally.is_clean(), reasons.is_empty());
     if tally.notifies == 0 {
-        reasons.push("no NOTIFY was seen".to_owned());
+        reasons.push("no NOTIFY was received".to_owned());
     }
     reasons
 }
@@ -323,9 +323,8 @@ fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>
         ));
     }
     match overload.map(|overload| overload.limited_by) {
-        Some(Limit::Generator) => remarks.push(
-            "The search ended where the generator's CPU did: the server can do more.".to_owned(),
-        ),
+        Some(Limit::Generator) => remarks
+            .push("The generator's CPU limited the search: the server can do more.".to_owned()),
         Some(Limit::Neither) => remarks.push(
             "The search ended where neither the server nor the generator was busy: others had the \
              CPU, or the network was the limit."
@@ -335,19 +334,19 @@ fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>
     }
     if generator.datagrams_dropped_by_machine > 0 {
         remarks.push(format!(
-            "{} datagrams found a full receive buffer somewhere on the generator's machine.",
+            "{} datagrams were dropped on the generator's machine because a receive buffer was full.",
             units::number(generator.datagrams_dropped_by_machine as f64)
         ));
     }
     if tally.superseded > 0 {
         remarks.push(format!(
-            "{} times a watcher was shown a newer state in place of an older one; that is allowed.",
+            "{} times a watcher was shown a newer state instead of an older one; this is permitted.",
             units::number(tally.superseded as f64)
         ));
     }
     if tally.held_back + tally.calls_blocked > 0 {
         remarks.push(format!(
-            "{} events found nobody free, or too many changes before them still unanswered.",
+            "{} events were skipped: no user was free, or too many changes were still without a response.",
             units::number((tally.held_back + tally.calls_blocked) as f64)
         ));
     }

@@ -123,7 +123,7 @@ impl Circumstances<'_> {
         }
     }
 
-    /// Returns whether a client that claims a call is believed (W:D3.18).
+    /// Returns whether a client's claim of a call counts (W:D3.18).
     pub(super) fn believes_claims(&self) -> bool {
         self.rules.style != Style::Imagicle || self.call_source.is_none()
     }

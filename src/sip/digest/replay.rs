@@ -148,7 +148,7 @@ mod tests {
             windows.take(nonce(25), 1),
             "issued after every forgotten one"
         );
-        assert!(!windows.take(nonce(20), 3), "made place");
+        assert!(!windows.take(nonce(20), 3), "evicted");
         assert!(windows.take(nonce(30), 2));
     }
 

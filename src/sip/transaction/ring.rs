@@ -182,7 +182,7 @@ impl Ring {
             return false;
         }
         let Some(place) = self.octets.get_mut(end..end + response.len()) else {
-            debug_assert!(false, "room that was found lies in the ring");
+            debug_assert!(false, "free space must lie within the ring");
             return false;
         };
         place.copy_from_slice(response);
@@ -344,7 +344,7 @@ mod tests {
                 }
                 8 => {
                     if let Some((_, record)) = ring.pop_front() {
-                        let number = ring.renew(record).expect("its own place is free");
+                        let number = ring.renew(record).expect("its own space is free");
                         assert_eq!(ring.get(number).unwrap().ticket, record.ticket);
                         renewed += 1;
                     }

@@ -2,10 +2,10 @@
 //! describe how one message differs from another.
 //!
 //! ```text
-//! Expires: 0                     this header reads so; a header that was not there comes before
-//!                                those of the body, a second of the name behind the first
-//! without Max-Forwards           this header is not there
-//! SIP/2.0 202 Accepted           a start line of its own
+//! Expires: 0                     the value of this header; a new header is inserted before those
+//!                                of the body, a second one with a name after the first
+//! without Max-Forwards           this header is missing
+//! SIP/2.0 202 Accepted           a different start line
 //! ```
 
 /// A message as the lines of a block.

@@ -1,8 +1,8 @@
 //! dialog-info (RFC 4235) about one address of record.
 //!
 //! ```text
-//! 123 is idle                         the dialog that stands for having none
-//! 123 has no dialog                   not even that
+//! 123 is idle                         the idle dialog
+//! 123 has no dialog                   a document without a dialog
 //! 123 is early, id 9be5ed13d4a3ff31, recipient, call k1@pbx l1 r1, with "Bob" bob
 //! ```
 //!
