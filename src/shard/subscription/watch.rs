@@ -7,7 +7,7 @@ use crate::shard::contract::turn::Turn;
 /// The first watcher of a presentity here: its owner tells us its state, now and at every
 /// change.
 pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.options.id, aor.clone());
+    let (watcher, watched) = (turn.here(), aor.clone());
     turn.send_to_owner(
         aor,
         Mail::Watch {
@@ -19,7 +19,7 @@ pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
 
 /// The last watcher of a presentity here is gone.
 pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.options.id, aor.clone());
+    let (watcher, watched) = (turn.here(), aor.clone());
     turn.send_to_owner(
         aor,
         Mail::Unwatch {
