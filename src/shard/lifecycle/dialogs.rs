@@ -1,4 +1,4 @@
-//! New dialogs, within the limits.
+//! Creates dialogs and enforces the limits.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Subscriptions {
         self.table.check_path(request, dialog, turn)
     }
 
-    /// Whether a phone may have another subscription, which takes so many places.
+    /// Checks the limits for one more subscription with `places` resources.
     pub(super) fn check_room<'d>(
         &self,
         phone: Option<PhoneId>,

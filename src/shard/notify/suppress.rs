@@ -26,12 +26,13 @@ impl Notifier {
         let Some(subscription) = subscription.expected("a subscription is refreshed") else {
             return false;
         };
-        // Who is told changes alone is told them against what was sent last.
+        // Partial notifications are relative to the last sent state, so it must be the one that
+        // matches.
         let is_known = !subscription.has_history() || hash == Some(subscription.shown());
         if let Some(hash) = hash.filter(|_| is_it && is_known) {
             subscription.showed(hash);
         }
-        // A star wants nothing, whatever there is; of a list as well, which has no tag.
+        // `*` suppresses any state, including that of a list, which has no entity tag.
         is_it && is_known || suppress == Suppress::Any
     }
 }

@@ -8,12 +8,12 @@ use crate::shard::subscription::Wants;
 /// Of so many that are told, one is no change.
 const SHARES: u8 = 4;
 
-/// The queue.
+/// The queue of subscriptions that may need a NOTIFY.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     changes: VecDeque<SubscriptionId>,
     others: VecDeque<SubscriptionId>,
-    /// Changes told in a row while others waited.
+    /// Changes taken in a row while `others` was not empty.
     in_a_row: u8,
 }
 
@@ -27,7 +27,7 @@ impl Backlog {
         }
     }
 
-    /// The next to be told.
+    /// Takes the next subscription to be notified.
     pub(crate) fn pop(&mut self) -> Option<SubscriptionId> {
         let is_others_turn = self.in_a_row + 1 >= SHARES && !self.others.is_empty();
         if !is_others_turn && let Some(id) = self.changes.pop_front() {
@@ -46,7 +46,7 @@ impl Backlog {
         self.changes.iter().chain(&self.others).take(count).copied()
     }
 
-    /// How many wait.
+    /// Number of queued entries.
     pub(crate) fn len(&self) -> usize {
         self.changes.len() + self.others.len()
     }
