@@ -46,7 +46,7 @@ impl Subscriptions {
             return Err(Refusal::OverLimit);
         }
         let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
-        let is_full = self.table.places_taken() + places > turn.options.subscriptions_max
+        let is_full = self.table.capacity_used() + places > turn.options.subscriptions_max
             || of_phone >= turn.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)

@@ -50,7 +50,8 @@ pub(crate) struct Resource {
     pub(crate) standing: Standing,
     /// The version of its next document (W:B5.9).
     pub(crate) version: u32,
-    /// A hash of the body last sent, 0 when the phone may not have it.
+    /// What the phone was last sent: the hash of the body (odd), or an even code for an instance
+    /// without a body (`shown_as`); 0 if the phone might not have received it.
     pub(crate) shown: u64,
     /// Its state must be included in a coming NOTIFY.
     pub(crate) is_marked: bool,

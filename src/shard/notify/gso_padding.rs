@@ -12,7 +12,8 @@
 //! product writes no such header and pads nothing; equal lengths by chance are still batched
 //! (`net`).
 //!
-//! A phone never sees any of it: only a peer with `DIALOGS_MIN` dialogs is padded for.
+//! Only NOTIFYs to peers with at least `DIALOGS_MIN` dialogs are padded: session border controllers,
+//! not phones.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,8 +23,8 @@ use crate::shard::contract::expected::Expected;
 /// lose some padding.
 const PLACES: usize = 16;
 
-/// NOTIFYs of a turn to a destination that are sent as they are, whoever that is.
-const HANDFUL: u32 = 4;
+/// From this NOTIFY of a turn to one destination on, NOTIFYs are padded.
+const PAD_FROM_NOTIFY: u32 = 4;
 
 /// More than the keys of any phone.
 const DIALOGS_MIN: usize = 256;
@@ -67,7 +68,7 @@ impl Trains {
             }),
         };
         train.notifies += 1;
-        if train.notifies == HANDFUL {
+        if train.notifies == PAD_FROM_NOTIFY {
             train.is_to_many = dialogs >= DIALOGS_MIN;
         }
         train.is_to_many
@@ -157,7 +158,11 @@ mod tests {
         for round in 1..=6 {
             for last in 1..=8 {
                 let is_one_of_many = trains.join(destination(last), 1, 1000);
-                assert_eq!(is_one_of_many, round >= HANDFUL, "{last} in round {round}");
+                assert_eq!(
+                    is_one_of_many,
+                    round >= PAD_FROM_NOTIFY,
+                    "{last} in round {round}"
+                );
             }
         }
     }

@@ -15,11 +15,12 @@ use crate::sip::header::{list_items, retry_after};
 use crate::sip::message::PlainResponse;
 use crate::sip::{HeaderName, Message, Method};
 
-/// NOTIFYs in a row that may be rejected for a reason that concerns only this NOTIFY before the
-/// subscription goes (RFC 6665 §4.2.2, RFC 5057).
+/// The subscription is removed at this many consecutive NOTIFYs rejected with an error that concerns
+/// only the NOTIFY (RFC 6665 §4.2.2, RFC 5057).
 const REFUSALS_MAX: u8 = 5;
 
-/// NOTIFYs in a row that may stay unanswered (W:A3.7).
+/// The subscription is removed at this many consecutive NOTIFYs that got no final response
+/// (W:A3.7).
 pub(crate) const STRIKES_MAX: u8 = 2;
 
 /// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each

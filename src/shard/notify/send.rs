@@ -81,7 +81,7 @@ impl Notifier {
         // rate.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         let Some(mut content) = self.content_of(id, subscriptions, turn) else {
-            // The owner of a presentity has not sent its state yet.
+            // The state is not complete yet: a presentity's owner, or a shard, has not reported.
             return;
         };
         if self.is_told(id, &content, subscriptions) {
@@ -94,7 +94,7 @@ impl Notifier {
             return;
         }
         if !is_mid_list && subscriptions.table_mut().is_too_soon(id, turn)
-            || self.lacks_room(id, &content, subscriptions, turn)
+            || self.postpone_if_no_room(id, &content, subscriptions, turn)
         {
             return;
         }

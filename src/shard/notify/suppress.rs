@@ -9,8 +9,9 @@ use crate::shard::subscription::suppress::Suppress;
 use crate::sip::Message;
 
 impl Notifier {
-    /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).
-    pub(crate) fn is_suppressed(
+    /// Returns whether the phone has the current state according to Suppress-If-Match (RFC 5839
+    /// §4.2), and if so records that it was shown.
+    pub(crate) fn apply_suppress_if_match(
         &mut self,
         id: SubscriptionId,
         message: &Message<'_>,

@@ -1,11 +1,12 @@
-//! Subscriptions that may be owed a NOTIFY, in order: changes before first NOTIFYs.
+//! The NOTIFY queue. State changes go before all other NOTIFYs (initial, after a refresh, final), but
+//! the others get one turn in four.
 
 use std::collections::VecDeque;
 
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::subscription::Wants;
 
-/// Of so many that are told, one is no change.
+/// One NOTIFY in this many is not a change, if both kinds wait.
 const SHARES: u8 = 4;
 
 /// The queue of subscriptions that may need a NOTIFY.
@@ -18,7 +19,7 @@ pub(crate) struct Backlog {
 }
 
 impl Backlog {
-    /// Queues a subscription; it must not be queued already.
+    /// Queues a subscription. If it is queued already, its second turn finds nothing to send.
     pub(crate) fn push(&mut self, id: SubscriptionId, wants: Wants) {
         if wants == Wants::Change {
             self.changes.push_back(id);

@@ -3,8 +3,7 @@
 //! Invariants: a subscription and its dialog refer to each other; a subscription and each
 //! presentity it watches (one, or the resources of its list) refer to each other; a dialog is
 //! removed with its last subscription; a watched presentity is removed with its last watcher. Our
-//! To-tag names the dialog's place, so a
-//! lookup is one index and one comparison of octets: there is no map of dialogs that a peer could
+//! To-tag names the dialog's place, so a lookup is one index and one comparison of octets: there is no map of dialogs that a peer could
 //! fill with collisions.
 
 use std::net::SocketAddr;
@@ -282,9 +281,9 @@ impl Table {
         Some(outcome)
     }
 
-    /// How many places are taken: each resource of a list takes one, as a subscription of its own
-    /// would.
-    pub(crate) fn places_taken(&self) -> usize {
+    /// The load that counts against `subscriptions_max`: the number of watched resources, or of
+    /// subscriptions if that is higher.
+    pub(crate) fn capacity_used(&self) -> usize {
         self.watched.watchers().max(self.subscriptions.len())
     }
 

@@ -83,9 +83,9 @@ impl Notifier {
         })
     }
 
-    /// Whether a NOTIFY of a long list would be one too many to keep for being sent again; it is tried
-    /// anew after a pause.
-    pub(crate) fn lacks_room(
+    /// If the copies of long-list NOTIFYs kept for retransmission have reached their limit,
+    /// postpones this one and returns true.
+    pub(crate) fn postpone_if_no_room(
         &mut self,
         id: SubscriptionId,
         content: &Content,
