@@ -1,11 +1,11 @@
-//! The steady state allocates nothing: refreshes, answers, timers and state changes run in the room
-//! that earlier ones left.
+//! The steady state allocates nothing: refreshes, responses, timers and state changes use memory
+//! that is already there.
 //!
-//! A counting allocator proves it: it counts for the thread at hand, and only while a test
-//! measures, so that writing the phones' messages does not count. What is not part of the promise:
-//! a new subscription (its dialog is one allocation), a digest (the domain here believes
-//! everybody), a PUBLISH (the XML decoder makes values; how many is bounded below), and mail
-//! between shards (a node of one shard has none).
+//! A counting allocator checks this: it counts only the current thread, and only while a test
+//! measures, so that writing the phones' messages does not count. Not covered are: a new
+//! subscription (its dialog is one allocation), digest authentication (the domain here requires
+//! none), a PUBLISH (the XML reader creates values; their number is bounded below), and mail
+//! between shards (a node with one shard has none).
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 #![allow(unsafe_code, reason = "a global allocator cannot be written without")]
@@ -41,29 +41,29 @@ fn count() {
     }
 }
 
-// SAFETY: every call goes to the system's allocator unchanged; counting touches
+// SAFETY: every call goes unchanged to the system's allocator; counting accesses
 // constant-initialized cells without destructors, which never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count();
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promises are passed on.
+        // SAFETY: the caller's guarantees are passed on.
         unsafe { System.dealloc(old, layout) }
     }
 }
@@ -71,7 +71,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How many allocations `work` makes.
+/// The number of allocations that `work` makes.
 fn allocations_of(work: impl FnOnce()) -> u64 {
     ALLOCATIONS.set(0);
     MEASURING.set(true);
@@ -83,7 +83,7 @@ fn allocations_of(work: impl FnOnce()) -> u64 {
 // One shard and its phones.
 
 const WATCHERS: usize = 100;
-/// Longer than Timer J and than the tombstones of calls: what they hold is part of the steady
+/// Longer than Timer J and than the lifetime of tombstones: what they occupy is part of the steady
 /// state.
 const WARM_UP_ROUNDS: u32 = 60;
 const MEASURED_ROUNDS: u32 = 40;
@@ -167,7 +167,7 @@ fn directory() -> Directory {
 }
 
 impl Bench {
-    /// A shard on which so many phones watch 100@example.com, all of them up to date.
+    /// A shard on which that many phones watch 100@example.com; all of them are up to date.
     fn new(watchers: usize, package: &'static str) -> Self {
         let now = Instant::now();
         let shard = Shard::new(options(now), Arc::new(directory()), [1; 32]);
@@ -240,7 +240,7 @@ impl Bench {
         .into_bytes()
     }
 
-    /// One input, not measured.
+    /// Handles one input without measuring.
     fn give(&mut self, flow: Flow, octets: &[u8]) {
         self.shard.handle(
             Input::Message {
@@ -253,7 +253,7 @@ impl Bench {
         self.turn();
     }
 
-    /// Everything that is due now.
+    /// Handles everything that is due now.
     fn turn(&mut self) {
         while self.shard.poll_timeout().is_some_and(|at| at <= self.now) {
             self.shard.handle_timeout(self.now, &mut self.outbox);
@@ -266,7 +266,7 @@ impl Bench {
         self.outbox.transmits.iter().map(text).collect()
     }
 
-    /// The 200s to the NOTIFYs in the outbox, each with its flow; empties the outbox.
+    /// The 200s to the NOTIFYs in the outbox, each with its flow. Empties the outbox.
     fn answers(&mut self) -> Vec<(Flow, Vec<u8>)> {
         let sent = self.sent();
         let flows = self.outbox.transmits.iter().map(|transmit| transmit.flow);
@@ -278,7 +278,7 @@ impl Bench {
         answers
     }
 
-    /// The 200s to all NOTIFYs there are.
+    /// Sends the 200s to all NOTIFYs.
     fn answer_all(&mut self) {
         loop {
             let answers = self.answers();
@@ -291,7 +291,7 @@ impl Bench {
         }
     }
 
-    /// Measures one input and the turns it takes.
+    /// Measures one input and the turns it causes.
     fn measure(&mut self, input: Input<'_>) -> u64 {
         let Self {
             shard, outbox, now, ..
@@ -304,7 +304,7 @@ impl Bench {
         })
     }
 
-    /// Measures what is due until the next round.
+    /// Measures everything that is due until the next round.
     fn measure_time(&mut self) -> u64 {
         let end = self.now + ROUND;
         let Self {
@@ -489,13 +489,14 @@ fn sending_a_notify_again_allocates_nothing() {
     assert_eq!(worst, 0, "allocations of {} retransmissions", 2 * WATCHERS);
 }
 
-/// What reading a document of one call costs: its values, and the document they stand in.
+/// Allocations for reading a document with one call: its values, and the document that contains
+/// them.
 const DECODER_ALLOCATIONS_MAX: u64 = 22;
-/// What a PUBLISH with one call costs, the decoder included. It does not grow with the number of
-/// watchers.
+/// Allocations of a PUBLISH with one call, including the XML reader. They do not depend on the
+/// number of watchers.
 const PUBLISH_ALLOCATIONS_MAX: u64 = 40;
 
-/// A storm costs no memory: neither what is held back nor what is refused again.
+/// A request storm allocates nothing, neither for deferred NOTIFYs nor for repeated refusals.
 #[test]
 fn a_request_of_a_phone_that_loops_allocates_nothing() {
     let mut bench = Bench::new(1, "dialog");
@@ -517,7 +518,8 @@ fn a_request_of_a_phone_that_loops_allocates_nothing() {
     assert_eq!(refused, 201);
 }
 
-/// A refusal that the operator's table knows only counts up. Before, it is listed, and its loop.
+/// A refusal of a phone that is in the operator's table of loops only increments a counter. Before,
+/// the phone is added to the table.
 #[test]
 fn a_refusal_that_is_listed_allocates_nothing() {
     let mut bench = Bench::new(1, "dialog");
@@ -568,7 +570,7 @@ fn a_publish_costs_the_same_for_one_watcher_and_for_a_hundred() {
     );
 }
 
-/// The most that a PUBLISH of one call costs in the steady state, over the states of the call.
+/// The maximum for a PUBLISH of one call in the steady state, over all states of the call.
 fn publish_allocations(watchers: usize) -> u64 {
     let mut bench = Bench::new(watchers, "dialog");
     let flow = Flow {
@@ -603,7 +605,7 @@ fn publish_allocations(watchers: usize) -> u64 {
 }
 
 fn document(round: u32, state: &str) -> String {
-    // Every call has a Call-ID of its own.
+    // Every call has its own Call-ID.
     let call = round / 3;
     format!(
         "<?xml version=\"1.0\"?>\n<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\" version=\"{round}\" \

@@ -1,9 +1,9 @@
-//! The architecture, stated as tables and checked on every run: which room may use which, how the
-//! rooms inside a room are ordered, where a crate is at home, what the pure rooms must not touch, how long a file may get, what lies at the
-//! top of the repository.
+//! The architecture, stated as tables and checked on every run: which room may use which, the order
+//! of the rooms inside a room, where each crate may be used, what the pure rooms must not use, the
+//! maximum length of a file, and the contents of the repository's top folder.
 //!
-//! It reads the sources as text, after blanking comments and literals, so it needs no compiler and
-//! no crate. It is not a style checker: rustfmt and clippy do that.
+//! It reads the sources as text, with comments and literals blanked, so it needs no compiler and no
+//! crate. It is not a style checker: rustfmt and clippy do that.
 
 #[path = "architecture/functions.rs"]
 mod functions;
@@ -56,18 +56,19 @@ const ROOMS: &[Row] = &[
         ],
     ),
     ("main", &["cli"]),
-    // The map itself: declares the rooms, uses none.
+    // The crate root: declares the rooms, uses none.
     ("lib", &[]),
 ];
 
-/// The rooms inside a room, by the path of their parent below `src`: each child (a folder, or a file
-/// beside the parent's `mod.rs`) and the siblings it may name. As in [`ROOMS`], a row names only
-/// rows above it. Every child of a parent listed here has a row.
+/// The rooms inside a room, by the path of their parent below `src`: each child (a folder, or a
+/// file beside the parent's `mod.rs`) and the siblings it may name. As in [`ROOMS`], a row names
+/// only rows above it. Every child of a parent listed here has a row.
 ///
-/// - A path through the parent (`crate::presence::Aor`) names the child that the parent's `mod.rs`
-///   re-exports it from.
-/// - An item that the parent's `mod.rs` itself defines is listed by its own name. List few: the
-///   parent knows all its children, so a child that names the parent's own item closes a circle.
+/// - A path through the parent (`crate::presence::Aor`) counts as naming the child from which the
+///   parent's `mod.rs` re-exports it.
+/// - An item defined in the parent's `mod.rs` itself is listed by its own name. List as few as
+///   possible: the parent knows all its children, so a child that names an item of the parent
+///   closes a cycle.
 /// - Tests may name any sibling.
 const SUB_ROOMS: &[(&str, &[Row])] = &[
     (
@@ -363,7 +364,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
     ),
 ];
 
-/// The same for the load tester: rooms inside a room below `loadtest/src`.
+/// The same for the load tester: rooms inside a room, below `loadtest/src`.
 const LOAD_TESTER_ROOMS: &[(&str, &[Row])] = &[(
     "swarm",
     &[
@@ -468,14 +469,14 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("wide", &["sip"]),
 ];
 
-/// Crates that must never be named in `src`: a second opinion is worth nothing when both ends share
-/// it.
+/// Crates that must never be named in `src`: a second parser proves nothing if the server uses the
+/// same one.
 const BANNED_CRATES: &[&str] = &["rsip", "httparse", "criterion", "tokio"];
 
 /// Crates that only test modules may name.
 const TEST_CRATES: &[&str] = &["proptest"];
 
-/// Words a pure room must not contain outside its tests, and why.
+/// Words that a pure room must not contain outside its tests, each with the reason.
 const IMPURITIES: &[(&str, &str)] = &[
     ("Instant::now", "time is an argument"),
     ("SystemTime", "time is an argument"),
@@ -496,12 +497,12 @@ const IMPURITIES: &[(&str, &str)] = &[
     ("dbg", "effects are data"),
 ];
 
-/// The only room that may say `unsafe`.
+/// The only room that may contain `unsafe`.
 const UNSAFE_HOME: &str = "net";
 
-/// The structs that own the state of a room, by their file below `src`, and the widest visibility of
-/// a field: with "" the fields are private, so that no other file (but those below a `mod.rs`) reads
-/// or writes them.
+/// The structs that own the state of a room, by their file below `src`, and the widest visibility
+/// of a field: with "" the fields are private, so that no other file (except those below a
+/// `mod.rs`) reads or writes them.
 const COMPONENTS: &[(&str, &str, &str)] = &[
     ("shard/subscription/transition.rs", "Subscription", ""),
     ("shard/subscription/table.rs", "Table", "pub(super)"),
@@ -519,7 +520,8 @@ const COMPONENTS: &[(&str, &str, &str)] = &[
     ("shard/conduct/mod.rs", "Engine", ""),
 ];
 
-/// Types whose variants only these files below `src` may name: all others ask their methods.
+/// Types whose variants may be named only in these files below `src`: all other files call their
+/// methods.
 const VARIANT_HOMES: &[(&str, &[&str])] = &[(
     "Subject",
     &[
@@ -528,10 +530,10 @@ const VARIANT_HOMES: &[(&str, &[&str])] = &[(
     ],
 )];
 
-/// Lines of a file, without its test module.
+/// Maximum lines of a file, without its test module.
 const LINES_MAX: usize = 600;
 
-/// What may lie at the top of the repository, besides dot-files.
+/// The permitted contents of the repository's top folder, besides dot-files.
 const TOP_LEVEL: &[&str] = &[
     "Cargo.lock",
     "Cargo.toml",
@@ -547,14 +549,14 @@ const TOP_LEVEL: &[&str] = &[
     "tests",
 ];
 
-/// One rule broken in one place.
+/// One violation of a rule.
 #[derive(Debug, PartialEq, Eq)]
 struct Breach {
     /// Path below `src`.
     file: String,
-    /// Counted from 1; 0 for the file as a whole.
+    /// Counted from 1; 0 for the whole file.
     line: usize,
-    /// What is wrong, and what to do.
+    /// What is wrong, and how to fix it.
     what: String,
 }
 
@@ -639,7 +641,7 @@ fn every_dependency_has_a_home() {
     let dependencies = dependencies(&manifest.expect("a readable Cargo.toml"));
     assert!(dependencies.len() > 5, "found only {dependencies:?}");
     for name in dependencies {
-        // The one package whose library has another name.
+        // The only package whose library has a different name.
         let name = if name == "md-5" {
             "md5".to_owned()
         } else {
@@ -686,7 +688,7 @@ fn a_table_out_of_order_is_caught() {
     assert_eq!(out_of_order(&itself), ["a uses a, whose row is not above"]);
     let unknown = [("a", &["z"][..])];
     assert_eq!(out_of_order(&unknown), ["a uses z, which is no room"]);
-    // An item of the parent's own file is no room.
+    // An item of the parent's own file is not a room.
     assert!(out_of_order(&[("a", &["Engine"][..])]).is_empty());
 }
 
@@ -801,7 +803,7 @@ fn a_variant_away_from_home_is_caught() {
     let caught = check_variants(homes, "shard/notify.rs", text);
     assert_eq!(caught.len(), 1, "{caught:?}");
     assert_eq!(caught[0].line, 2);
-    // A function of the type, another type, a comment and a test are none.
+    // A function of the type, another type, a comment and a test do not count.
     for text in [
         "Subject::from(list);",
         "ListSubject::List;",
@@ -1018,7 +1020,7 @@ fn the_checker_lets_the_permitted_pass() {
 // --------------------------------------------------------------------------------------------------------------
 // the checker
 
-/// Every breach of one source file; `file` is its path below `src`.
+/// Every violation in one source file; `file` is its path below `src`.
 fn check(file: &str, text: &str) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let mut breach = |line: usize, what: String| {
@@ -1100,8 +1102,8 @@ fn check(file: &str, text: &str) -> Vec<Breach> {
     breaches
 }
 
-/// Every breach of the order of the rooms inside a room; `re_exports` tells, of a parent, which item
-/// its `mod.rs` re-exports from which child.
+/// Every violation of the order of the rooms inside a room; `re_exports` maps, for a parent, each
+/// item that its `mod.rs` re-exports to the child that defines it.
 fn check_sub_rooms(
     tables: &[(&str, &[Row])],
     file: &str,
@@ -1142,7 +1144,7 @@ fn check_sub_rooms(
     breaches
 }
 
-/// Every field of a component that may be seen further than its row in `components` says.
+/// Every field of a component with a wider visibility than its row in `components` permits.
 fn check_components(components: &[(&str, &str, &str)], file: &str, text: &str) -> Vec<Breach> {
     let mut breaches = Vec::new();
     for (_, name, widest) in components.iter().filter(|(home, ..)| *home == file) {
@@ -1178,7 +1180,7 @@ fn check_components(components: &[(&str, &str, &str)], file: &str, text: &str) -
     breaches
 }
 
-/// Every place that names a variant of a type whose variants are at home elsewhere.
+/// Every line that names a variant of a type whose variants belong to other files.
 fn check_variants(homes: &[(&str, &[&str])], file: &str, text: &str) -> Vec<Breach> {
     let mut breaches = Vec::new();
     let code = code_of(text);
@@ -1201,20 +1203,20 @@ fn check_variants(homes: &[(&str, &[&str])], file: &str, text: &str) -> Vec<Brea
     breaches
 }
 
-/// The child of `parent` that a file is in: `document` for `presence/document/xml.rs`. None for the
-/// parent's own file and for files elsewhere.
+/// The child of `parent` that contains a file: `document` for `presence/document/xml.rs`. None for
+/// the parent's own file and for files outside the parent.
 fn child_of<'a>(file: &'a str, parent: &str) -> Option<&'a str> {
     let below = file.strip_prefix(parent)?.strip_prefix('/')?;
     (below != "mod.rs").then(|| room_of(below))
 }
 
-/// A text without comments and literals, in which each `use` names one item.
+/// The text without comments and literals, with one item per `use`.
 fn code_of(text: &str) -> String {
     spread_uses(&blank_comments_and_literals(text))
 }
 
-/// Writes `use a::{B, C};` as `use a::B; use a::C;` on its first line; its other lines get blank, so
-/// that the numbers of lines stay. A group within a group is left as it is.
+/// Writes `use a::{B, C};` as `use a::B; use a::C;` on its first line; its other lines become
+/// blank, so that line numbers do not change. A group within a group is left unchanged.
 fn spread_uses(code: &str) -> String {
     let mut lines: Vec<String> = code.lines().map(str::to_owned).collect();
     for (number, statement) in use_statements(code) {
@@ -1237,8 +1239,7 @@ fn spread_uses(code: &str) -> String {
     lines.join("\n")
 }
 
-/// What a line names that stands directly below `parent`: by its full path, or by climbing there
-/// with `super::`.
+/// The items directly below `parent` that a line names: by the full path, or with `super::`.
 fn named_below<'a>(line: &'a str, file: &str, parent: &str) -> Vec<&'a str> {
     let path = format!("crate::{}", parent.replace('/', "::"));
     let by_path = word_positions(line, &path).map(|position| &line[position + path.len()..]);
@@ -1256,7 +1257,7 @@ fn named_below<'a>(line: &'a str, file: &str, parent: &str) -> Vec<&'a str> {
         .collect()
 }
 
-/// How deep the module of a file lies: 2 for `presence/aor.rs` and `presence/document/mod.rs`.
+/// The depth of a file's module: 2 for `presence/aor.rs` and `presence/document/mod.rs`.
 fn module_depth(file: &str) -> usize {
     let module = file.trim_end_matches(".rs").trim_end_matches("/mod");
     module.split('/').count()
@@ -1278,7 +1279,7 @@ fn re_exports(text: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The text of a room's own file, `mod.rs` or the file of its name.
+/// The text of a room's own file: `mod.rs`, or the file with its name.
 fn text_of_room(root: &Path, room: &str) -> String {
     let folder = root.join(room).join("mod.rs");
     fs::read_to_string(&folder)
@@ -1286,7 +1287,7 @@ fn text_of_room(root: &Path, room: &str) -> String {
         .unwrap_or_else(|_| panic!("{room} in SUB_ROOMS has no mod.rs"))
 }
 
-/// Where a row of a table names a room whose row is not above it.
+/// The rows of a table that name a room whose row is not above them.
 fn out_of_order(table: &[Row]) -> Vec<String> {
     let place = |room: &str| table.iter().position(|(name, _)| *name == room);
     let mut wrong = Vec::new();
@@ -1311,14 +1312,14 @@ fn room_of(file: &str) -> &str {
         .map_or_else(|| file.trim_end_matches(".rs"), |(room, _)| room)
 }
 
-/// Whether a file is the home itself (`main` for `main.rs`, `sip/digest` for `sip/digest.rs`) or
-/// lies below it.
+/// Returns whether a file is the given one (`main` for `main.rs`, `sip/digest` for `sip/digest.rs`)
+/// or lies below it.
 fn is_below(file: &str, home: &str) -> bool {
     file.strip_prefix(home)
         .is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
-/// The rooms a line names by `crate::room`, `lamplighter::room` or by climbing with `super::`.
+/// The rooms that a line names as `crate::room`, `lamplighter::room` or with `super::`.
 fn rooms_named(line: &str) -> Vec<&str> {
     let mut rooms = Vec::new();
     for prefix in ["crate", "lamplighter"] {
@@ -1331,15 +1332,14 @@ fn rooms_named(line: &str) -> Vec<&str> {
         let rest = line[position + "super".len()..]
             .strip_prefix("::")
             .map(leading_word);
-        // A child may have any name but that of a room, so a room's name behind `super` is a climb
-        // to it.
+        // No child has the name of a room, so a room's name after `super` refers to the room.
         rooms.extend(rest.filter(|word| ROOMS.iter().any(|(room, _)| room == word)));
     }
     rooms.retain(|word| !word.is_empty());
     rooms
 }
 
-/// Whether a line names a crate: at the start of a path, or as the whole of a `use`.
+/// Returns whether a line names a crate: at the start of a path, or as the whole of a `use`.
 fn names_crate(line: &str, name: &str) -> bool {
     word_positions(line, name).any(|position| {
         let before = &line[..position];
@@ -1363,7 +1363,7 @@ fn leading_word(text: &str) -> &str {
     &text[..end]
 }
 
-/// Where `word` stands in `line` with no letter, digit or underscore around it.
+/// The positions of `word` in `line` where no letter, digit or underscore is next to it.
 fn word_positions<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     line.match_indices(word)
         .map(|(position, _)| position)
@@ -1374,12 +1374,12 @@ fn word_positions<'a>(line: &'a str, word: &'a str) -> impl Iterator<Item = usiz
         })
 }
 
-/// A test module in a file of its own.
+/// A test module in its own file.
 fn is_test_file(file: &str) -> bool {
     file.ends_with("tests.rs") || file.contains("/tests/")
 }
 
-/// Lines before the test module; a file that is itself a test module has none.
+/// The number of lines before the test module; 0 for a file that is itself a test module.
 fn lines_without_tests(file: &str, code: &str) -> usize {
     if is_test_file(file) {
         return 0;
@@ -1392,13 +1392,13 @@ fn lines_without_tests(file: &str, code: &str) -> usize {
     start.unwrap_or(lines.len())
 }
 
-/// Every `use` statement with its first line's number.
+/// Every `use` statement with the number of its first line.
 fn use_statements(code: &str) -> Vec<(usize, String)> {
     let mut statements = Vec::new();
     let mut start = 0;
     for (index, line) in code.lines().enumerate() {
         let mut at = start;
-        // Several may stand on one line, see `spread_uses`.
+        // There may be several on one line, see `spread_uses`.
         for piece in line.split_inclusive(';') {
             if is_use(piece) {
                 let statement = code[at..].split(';').next().unwrap_or_default();
@@ -1411,7 +1411,7 @@ fn use_statements(code: &str) -> Vec<(usize, String)> {
     statements
 }
 
-/// Whether a `use` begins here, of whatever visibility.
+/// Returns whether a `use` begins here, with any visibility.
 fn is_use(piece: &str) -> bool {
     let bare = piece.trim_start();
     let bare = bare.strip_prefix("pub").map_or(bare, |rest| {
@@ -1459,8 +1459,8 @@ fn listed(breaches: &[Breach]) -> String {
         .collect()
 }
 
-/// Replaces comments and the insides of string and character literals by spaces; line numbers stay
-/// as they are.
+/// Replaces comments and the contents of string and character literals by spaces; line numbers do
+/// not change.
 fn blank_comments_and_literals(text: &str) -> String {
     let characters: Vec<char> = text.chars().collect();
     let mut code = String::with_capacity(text.len());
@@ -1482,7 +1482,7 @@ fn blank_comments_and_literals(text: &str) -> String {
     code
 }
 
-/// Where the comment or literal that starts at `at` ends; `at` itself when none starts there.
+/// The end of the comment or literal that starts at `at`; `at` itself if none starts there.
 fn skipped_until(text: &[char], at: usize) -> usize {
     let next = text.get(at + 1).copied().unwrap_or_default();
     let in_word = at > 0 && is_word_character(text[at - 1]);

@@ -1,4 +1,4 @@
-//! The daemon as an operator meets it: the real binary, its files, its commands, its log.
+//! The daemon as used by an operator: the real binary, its files, its commands, its log.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -11,7 +11,8 @@ use std::{fs, thread};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Everything on loopback, ports the system chooses; the control socket lies beside the file.
+/// All addresses are loopback, with ports chosen by the system; the control socket is next to the
+/// file.
 const HEAD: &str = "[node]\ndata_dir = \"data\"\n\
     [[sip.listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:0\"\n\
     [http]\nlisten = [\"127.0.0.1:0\"]\n\
@@ -31,7 +32,7 @@ fn tenants(domains: &[(&str, usize)]) -> String {
     text
 }
 
-/// A folder of its own with a configuration.
+/// A separate folder with a configuration.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -52,7 +53,7 @@ impl Folder {
         fs::write(self.file(), text).unwrap();
     }
 
-    /// The binary, told of the configuration by the environment alone, run from elsewhere.
+    /// The binary, with the configuration given only by the environment, run from another folder.
     fn lamplighter(&self, line: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lamplighter"));
         command.args(line.split_whitespace());
@@ -65,7 +66,7 @@ impl Folder {
         self.lamplighter(line).output().unwrap()
     }
 
-    /// What a command prints; it must succeed.
+    /// The output of a command, which must succeed.
     fn says(&self, line: &str) -> String {
         let output = self.run(line);
         let text = String::from_utf8(output.stdout).unwrap();
@@ -73,7 +74,7 @@ impl Folder {
         text
     }
 
-    /// What a command complains of; it must fail.
+    /// The error message of a command, which must fail.
     fn complains(&self, line: &str) -> String {
         let output = self.run(line);
         assert!(!output.status.success(), "{line} succeeds");
@@ -99,7 +100,7 @@ impl<'f> Daemon<'f> {
         Self::start_and_tell(folder).0
     }
 
-    /// With the last line of its start.
+    /// Includes the last line of its start.
     fn start_and_tell(folder: &'f Folder) -> (Self, String) {
         let mut command = folder.lamplighter("serve");
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -118,7 +119,7 @@ impl<'f> Daemon<'f> {
         (daemon, ready)
     }
 
-    /// The first line of the log that has a text in it, taken out with all before it.
+    /// The first line of the log that contains a text. Removes it, and all lines before it.
     fn wait_for(&self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -138,13 +139,13 @@ impl<'f> Daemon<'f> {
         assert!(status.success());
     }
 
-    /// A command that finds the daemon whatever its file says by now.
+    /// Runs a command that reaches the daemon whatever is in its file now.
     fn command(&self, line: &str) -> String {
         let socket = self.folder.0.join("data/control.sock");
         format!("{line} --socket {}", socket.display())
     }
 
-    /// Whom it serves, as it says itself.
+    /// The domains that it reports as served.
     fn tenants(&self) -> String {
         let status = self.folder.says(&self.command("status"));
         status.lines().nth(2).unwrap().to_owned()
@@ -194,7 +195,7 @@ fn a_start_ends_with_one_line_that_says_where_and_for_whom() {
     );
 }
 
-/// An editor that truncates before it writes, a disk that is full, a file that was moved away.
+/// An editor that truncates before it writes, a full disk, a file that was moved away.
 #[test]
 fn a_file_that_lost_its_tenants_changes_nothing() {
     let full = tenants(&[("a.example", 4), ("b.example", 4)]);
@@ -232,12 +233,12 @@ fn a_file_that_lost_its_tenants_changes_nothing() {
     fs::remove_file(folder.file()).unwrap();
     daemon.signal("-HUP");
     daemon.wait_for("cannot be read");
-    // Half may go without a word.
+    // Up to half can be removed without confirmation.
     folder.configure(&tenants(&[("a.example", 4)]));
     daemon.signal("-HUP");
     daemon.wait_for("reloaded: 1 domain, 4 accounts");
     assert_eq!(daemon.tenants(), "1 domain, 4 accounts");
-    // And all when it is meant.
+    // All of them, if confirmed.
     folder.configure(HEAD);
     let complaint = folder.complains("reload");
     assert!(
@@ -253,8 +254,8 @@ fn a_file_that_lost_its_tenants_changes_nothing() {
     daemon.stop();
 }
 
-/// What never ends must not be waited for: neither by a start, nor by a reload, nor by whatever
-/// else the daemon has to do.
+/// A file that never ends must not block anything: neither a start, nor a reload, nor the daemon's
+/// other work.
 #[test]
 fn a_file_that_blocks_keeps_nothing_waiting() {
     let folder = Folder::new("fifo", &tenants(&[("a.example", 1)]));
@@ -296,7 +297,7 @@ fn the_default_configuration_is_printed_and_in_order() {
     assert!(checked.contains(": in order"), "{checked}");
 }
 
-/// `--config` goes before the environment, `--socket` before both.
+/// `--config` takes precedence over the environment, `--socket` over both.
 #[test]
 fn the_environment_names_the_configuration() {
     let folder = Folder::new("environment", "nonsense = 1\n");

@@ -1,14 +1,14 @@
-//! README's blocks, pasted one after the other into one shell, as a newcomer would.
+//! The blocks of README, pasted one after another into one shell, as a newcomer would.
 //!
 //! | block | what happens |
 //! |---|---|
 //! | `sh` | it is run; every command must succeed |
-//! | `console` | the lines behind `$` are run, the others are output |
-//! | `output` | every line must be in what was printed since the last block that was run, or in what the phone got |
+//! | `console` | the lines after `$` are run, the other lines are output |
+//! | `output` | every line must be in the output since the last block that was run, or in the messages that the phone received |
 //!
-//! Times, identifiers and white space may differ. Three things stand in for what a test cannot wait
-//! for: `cargo` is a script that finds everything built, the ports are others, and a phone on UDP
-//! subscribes as soon as the server runs.
+//! Times, identifiers and white space may differ. Three things are replaced because a test cannot
+//! wait for them or use them: `cargo` is a script for which everything is already built, the ports
+//! are different, and a phone on UDP subscribes as soon as the server runs.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 const README: &str = include_str!("../README.md");
-/// How long a block may take: the demonstration has calls to make.
+/// Maximum duration of a block: the demonstration makes several calls.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a NOTIFY may take to come.
+/// Maximum time until a NOTIFY arrives.
 const NOTIFY_PATIENCE: Duration = Duration::from_secs(5);
 
 const SERVER: &str = "127.0.0.1:26060";
 const PHONE: &str = "127.0.0.1:26009";
-/// What README says, and what is true here.
+/// A text in README, and its replacement in this test.
 const HERE: [(&str, &str); 4] = [
     ("10.0.0.9:5060", PHONE),
     ("10.0.0.0/8", "127.0.0.0/8"),
@@ -100,7 +100,7 @@ impl Drop for Checkout {
     }
 }
 
-/// A shell that is given block after block.
+/// A shell to which the blocks are given one after another.
 struct Shell {
     child: Child,
     lines: mpsc::Receiver<String>,
@@ -133,11 +133,11 @@ impl Shell {
         Self { child, lines }
     }
 
-    /// Runs commands; what they print.
+    /// Runs commands. Returns their output.
     fn run(&mut self, block: &Block, commands: &str) -> Vec<String> {
         const MARK: &str = "-- the block ends with ";
         let place = format!("README.md:{}", block.line);
-        // A command that fails is the block's failure, wherever in it that is.
+        // If any command fails, the block fails.
         let script = format!(
             "status=0; trap 'status=$?' ERR\n{commands}\ntrap - ERR; echo; echo \"{MARK}$status\"\n"
         );
@@ -160,14 +160,14 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        // The server too, which the shell started.
+        // Also ends the server, which the shell started.
         let group = format!("-{}", self.child.id());
         let _ = Command::new("kill").args(["-TERM", "--", &group]).status();
         let _ = self.child.wait();
     }
 }
 
-/// The phone of user 9, with a key for 123: answers every NOTIFY, and keeps its lines.
+/// The phone of user 9, with a key for 123: responds to every NOTIFY, and keeps its lines.
 fn start_phone() -> Arc<Mutex<Vec<String>>> {
     let socket = UdpSocket::bind(PHONE).unwrap();
     let request = format!(
@@ -200,7 +200,7 @@ fn start_phone() -> Arc<Mutex<Vec<String>>> {
     got
 }
 
-/// A line without what may differ: times, identifiers.
+/// A line without the parts that may differ: times, identifiers.
 fn normal(line: &str) -> String {
     let words = line.split_whitespace().map(|word| {
         let units = ["ms", "s", "m", "h"];
@@ -216,13 +216,13 @@ fn normal(line: &str) -> String {
             _ => word.to_owned(),
         }
     });
-    // "1h 59m" and "2h" are times alike.
+    // "1h 59m" and "2h" are equivalent.
     let mut words: Vec<String> = words.collect();
     words.dedup_by(|next, before| next == "#" && before == "#");
     words.join(" ")
 }
 
-/// That every line of an output block was printed.
+/// Checks that every line of an output block was printed.
 fn compare(block: &Block, expected: &str, printed: &dyn Fn() -> Vec<String>) {
     let deadline = Instant::now() + NOTIFY_PATIENCE;
     let wanted = expected.lines().map(normal);

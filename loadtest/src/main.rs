@@ -1,8 +1,9 @@
-//! A load tester for SIP presence servers of any make: phones that subscribe, publish and check every
-//! lamp they see.
+//! A load tester for any SIP presence server: simulated phones subscribe, publish and check every
+//! lamp they show.
 //!
-//! It shares no code with Lamplighter: requests are built with `rsip`; received messages are scanned
-//! by [`wire`] and, in samples, read in full by `rsip`, so that one bug cannot hide at both ends.
+//! It shares no code with Lamplighter: requests are built with `rsip`; received messages are
+//! scanned by [`wire`], and a sample of them is parsed in full by `rsip`, so that one bug cannot
+//! hide at both ends.
 //!
 //! ```text
 //! main ── run ── swarm        phones and users: no socket, time as an argument
@@ -49,7 +50,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a scenario: exits with 0 if it was clean, with 1 if not, with 2 if it could not run.
+    /// Run a scenario: exit with 0 if it was clean, with 1 if not, with 2 if it could not run.
     Run(Box<RunArguments>),
     /// List the built-in scenarios.
     Scenarios,
@@ -57,12 +58,12 @@ enum Command {
     Keys,
     /// Print two runs side by side, as ratios.
     Compare {
-        /// JSON of the first run.
+        /// JSON file of the first run.
         a: PathBuf,
-        /// JSON of the second run, which is divided by the first.
+        /// JSON file of the second run, which is divided by the first.
         b: PathBuf,
     },
-    /// Print the table, and write the HTML report, from the JSON of a run.
+    /// Print the table, and write the HTML report, from the JSON file of a run.
     Report {
         json: PathBuf,
         #[arg(long)]
@@ -82,13 +83,13 @@ struct RunArguments {
     /// The server's SIP address.
     #[arg(long, default_value = "127.0.0.1:5060")]
     server: SocketAddr,
-    /// The SIP domain that all users belong to.
+    /// The SIP domain of all users.
     #[arg(long, default_value = "abc.com")]
     domain: String,
-    /// First characters of user names; a number of three digits or more follows.
+    /// The prefix of user names; a number of at least three digits follows.
     #[arg(long, default_value = "1")]
     user_prefix: String,
-    /// User name for digest authentication; default: each user's own.
+    /// The account used for authentication; by default each user has its own account.
     #[arg(long)]
     username: Option<String>,
     /// The password of the account, or of all users.
@@ -100,8 +101,8 @@ struct RunArguments {
     /// Local addresses of the phones, used in turn. One address has about 28,000 ports.
     #[arg(long)]
     source: Vec<IpAddr>,
-    /// A process of the server on this machine: the report then has the CPU time and memory of it
-    /// and of all its descendants.
+    /// The process id of a server on this machine: the report then has the CPU time and memory of
+    /// this process and all its descendants.
     #[arg(long)]
     server_pid: Vec<u32>,
     /// The CPU to run on.

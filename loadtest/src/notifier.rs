@@ -1,8 +1,8 @@
-//! A naive notifier for the tests, on loopback, that can misbehave on purpose: the checks must be
-//! able to fail.
+//! A simple notifier for the tests, on loopback, that can misbehave on purpose, to prove that the
+//! checks can fail.
 //!
-//! It reads and writes with `rsip` and `format!`, sends every NOTIFY once, and waits for no response. It
-//! is no server.
+//! It reads and writes with `rsip` and `format!`, sends every NOTIFY once, and waits for no
+//! response. It is not a server.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod tests;
@@ -20,29 +20,29 @@ use rsip::message::{HasHeaders, HeadersExt};
 use crate::wire::dialog_info::{Lamp, PublishedCall};
 use crate::wire::{dialog_info, message};
 
-/// A fault or an oddity of the notifier, once, at the third NOTIFY of a change.
+/// A fault or peculiarity of the notifier; it occurs once, at the third NOTIFY of a change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Habit {
     /// Nothing.
     #[default]
     Good,
-    /// Sends the same bytes again, as Timer E would.
+    /// Sends the same octets again, as Timer E would.
     Retransmits,
-    /// Answers the first transmission of no SUBSCRIBE.
+    /// Does not respond to the first transmission of a SUBSCRIBE.
     Deaf,
-    /// NOTIFY overtakes the 200.
+    /// The NOTIFY overtakes the 200.
     NotifyFirst,
     /// 503 to the first SUBSCRIBE.
     Overloaded,
-    /// Challenges requests.
+    /// Requires digest authentication.
     Challenges,
-    /// Stops sending NOTIFYs for that subscription.
+    /// Does not send the NOTIFY, nor any other of that subscription.
     Forgets,
     /// Skips a version.
     SkipsVersion,
-    /// Says it again with the next CSeq and version.
+    /// Repeats the document with the next CSeq and version.
     SaysTwice,
-    /// Uses a version again.
+    /// Repeats a version.
     RepeatsVersion,
     /// Goes back to the old lamp afterwards.
     GoesBack,
@@ -54,17 +54,18 @@ enum Habit {
     Terminates,
     /// Names another presentity.
     WrongEntity,
-    /// Uses a wrong From-tag.
+    /// Uses another From-tag.
     WrongTag,
-    /// Forgets a header that a NOTIFY must have; only the second parser sees it.
+    /// Omits a header that is mandatory in a NOTIFY; only the second parser detects it.
     NoMaxForwards,
     /// Refuses PUBLISH.
     RefusesPublish,
-    /// As Kamailio: versions begin with 1, and a publication whose call is over is dead.
+    /// Like Kamailio: versions begin with 1, and a publication whose call is over is treated as
+    /// ended.
     LikeKamailio,
 }
 
-/// Where a NOTIFY goes.
+/// The destination of a NOTIFY.
 enum Peer {
     Datagram(SocketAddr),
     Stream(TcpStream),

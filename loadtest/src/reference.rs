@@ -1,11 +1,11 @@
-//! A minimal notifier used as an upper bound: the reference that says how much the rest of this
-//! tool, the kernel and the machine allow.
+//! The fastest possible notifier: a reference that shows how much the rest of this tool, the kernel
+//! and the machine can do.
 //!
-//! It answers SUBSCRIBE with 200 and a NOTIFY, PUBLISH with 200 and one NOTIFY for every watcher of
-//! that user: text prepared once and patched in four places, sent by `sendmmsg` as fast as the socket
-//! takes it. It counts the 200s that come back and looks at nothing in them. It knows no expiry, no
-//! retransmission, no transaction, no transport but UDP over IPv4, and trusts everything it is told:
-//! no presence server.
+//! It responds to SUBSCRIBE with 200 and a NOTIFY, and to PUBLISH with 200 and one NOTIFY for every
+//! watcher of that user: a prepared text that is patched in four places and sent by `sendmmsg` as
+//! fast as the socket accepts it. It counts the 200s that it receives without parsing them. It has
+//! no expiry, no retransmissions, no transactions, no transport except UDP over IPv4, and does not
+//! validate its input: it is not a presence server.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,16 +20,16 @@ use crate::wire::template::decimal;
 use crate::wire::{dialog_info, message};
 
 const RECEIVE_BUFFER_OCTETS: i32 = 64 << 20;
-/// NOTIFYs in flight: as much as the far end's sockets and ours hold.
+/// Maximum NOTIFYs in flight: as many as the sockets of both ends can buffer.
 const WINDOW: u64 = 2048;
-/// Response timeout.
+/// How long responses are awaited before they count as lost.
 const ANSWER_WAIT: Duration = Duration::from_millis(200);
 
 /// One subscription.
 struct Dialog {
     to: SocketAddrV4,
-    /// The request up to the branch, and from after the number of CSeq to the end of the headers,
-    /// without Content-Length.
+    /// The request up to the branch, and from after the CSeq number to the end of the head, without
+    /// Content-Length.
     before_branch: Vec<u8>,
     before_sequence: Vec<u8>,
     after_sequence: Vec<u8>,
@@ -38,14 +38,14 @@ struct Dialog {
     version: u32,
 }
 
-/// A message in a buffer: where to, where it starts and where it ends.
+/// A message in a buffer: destination, start and end.
 type Span = (SocketAddrV4, usize, usize);
 
-/// The state that a user's watchers are shown.
+/// The state shown to a user's watchers.
 #[derive(Default)]
 struct User {
     watchers: Vec<String>,
-    /// The document from behind its version on.
+    /// The document after its version.
     rest: Vec<u8>,
     entity_tag: u32,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Reference {
     before_load: Option<Done>,
     /// UDP GSO and GRO.
     offload: bool,
-    /// Padding so that a NOTIFY is as long as one of a real server.
+    /// Padding, so that a NOTIFY is as long as one of a real server.
     padding: usize,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Done {
 }
 
 impl Reference {
-    /// A notifier on that socket that adds so many octets of padding to each NOTIFY.
+    /// Creates a notifier on that socket that adds that many octets of padding to each NOTIFY.
     pub(crate) fn new(socket: UdpSocket, padding: usize, offload: bool) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         sockets::set_receive_buffer(&socket, RECEIVE_BUFFER_OCTETS)?;
@@ -119,7 +119,7 @@ impl Reference {
         })
     }
 
-    /// Receives all waiting datagrams; responses are counted, requests kept.
+    /// Receives all waiting datagrams; responses are counted, requests are kept.
     fn receive(&mut self, requests: &mut Vec<Vec<u8>>) -> io::Result<()> {
         loop {
             let emptied = self.incoming.receive(&self.socket)?;
@@ -214,7 +214,7 @@ impl Reference {
         self.answer(request, from, &lines)
     }
 
-    /// One NOTIFY for every watcher, as fast as answers allow.
+    /// Sends one NOTIFY to every watcher, as fast as responses allow.
     fn fan_out(&mut self, uri: &str) -> io::Result<()> {
         let Some(user) = self.users.get_mut(uri) else {
             return Ok(());
@@ -243,7 +243,7 @@ impl Reference {
         Ok(())
     }
 
-    /// Sends all of them, as one where that is possible.
+    /// Sends all of them, in one call if possible.
     fn send(&mut self, bytes: &[u8], spans: &[Span]) -> io::Result<()> {
         let (offload, length_of) = (self.offload, |span: &Span| span.2 - span.1);
         let alike = |one: &Span, two: &Span| {
@@ -281,7 +281,7 @@ impl Reference {
             self.poller.wait(ANSWER_WAIT, &mut ready)?;
             self.receive(&mut requests)?;
             if self.answered == before {
-                // The tester will report the loss.
+                // Lost in the network: the checks at the other end will report it.
                 self.answered = self.sent;
             }
         }
@@ -345,7 +345,7 @@ impl Dialog {
     }
 }
 
-/// A document from behind its version on, with the one dialog that was published.
+/// A document after its version, with the published dialog.
 fn document_rest(published: &[u8], uri: &str) -> Vec<u8> {
     let inside = dialog_info::find(published, b"<dialog ")
         .map_or(b"</dialog-info>".as_slice(), |at| &published[at..]);
@@ -359,7 +359,7 @@ fn lamp_of(rest: &[u8]) -> Option<dialog_info::Lamp> {
     dialog_info::scan(&whole).map(|document| document.lamp)
 }
 
-/// The address in the topmost Via: where this tool's phones are.
+/// The address in the topmost Via: that of this tool's phones.
 fn sent_by(bytes: &[u8]) -> Option<SocketAddrV4> {
     let at = dialog_info::find(bytes, b"Via: SIP/2.0/UDP ")? + b"Via: SIP/2.0/UDP ".len();
     let value = message::before_byte(&bytes[at..], b';');

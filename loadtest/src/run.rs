@@ -1,4 +1,4 @@
-//! One run: a swarm connected to the network and the clock, sampled every second.
+//! One run: a swarm connected to the network and the clock, measured every second.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::swarm::{LocalPorts, Search, Stage, StageRecord, Swarm, Target};
 
 /// The longest wait of one turn.
 const WAIT_MAX: Duration = Duration::from_millis(100);
-/// How often the timeline gets a point.
+/// Interval between points of the timeline.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The settings of a run that are not part of its scenario.
@@ -31,7 +31,7 @@ pub(crate) struct Setting {
     pub(crate) quiet: bool,
 }
 
-/// One point of the timeline: counts since the point before.
+/// One point of the timeline: counts since the previous point.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
     pub(crate) at: Duration,
@@ -41,7 +41,7 @@ pub(crate) struct Point {
     pub(crate) requests: u64,
     pub(crate) retransmitted: u64,
     pub(crate) repeated: u64,
-    /// Microseconds of the lamps that came on in the interval; 0 without any.
+    /// Latencies in microseconds of the lamps in the interval; 0 if there were none.
     pub(crate) lamp_p50: u64,
     pub(crate) lamp_p99: u64,
     pub(crate) lamp_max: u64,
@@ -49,7 +49,7 @@ pub(crate) struct Point {
     pub(crate) server_cpu: Duration,
 }
 
-/// CPU times at a moment.
+/// CPU times at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mark {
     pub(crate) at: Instant,
@@ -58,7 +58,7 @@ pub(crate) struct Mark {
     pub(crate) own: Duration,
 }
 
-/// A run that is over.
+/// A finished run.
 pub(crate) struct Outcome {
     pub(crate) setting: Setting,
     pub(crate) scenario: Scenario,
@@ -68,9 +68,9 @@ pub(crate) struct Outcome {
     pub(crate) timeline: Vec<Point>,
     /// Of the server, before the first stage and after each.
     pub(crate) usages: Vec<Usage>,
-    /// CPU time of this thread, likewise.
+    /// CPU time of this thread, at the same moments.
     pub(crate) own: Vec<Duration>,
-    /// Where each step of the search began and where it was over.
+    /// Where each step of the search began and ended.
     pub(crate) marks: Vec<Mark>,
     /// Datagrams that this machine dropped during the run for lack of buffer space.
     pub(crate) datagrams_dropped: u64,
@@ -179,7 +179,7 @@ impl Outcome {
         }
     }
 
-    /// Index and record of a stage, if the run came that far.
+    /// Index and record of a stage, if the run reached it.
     pub(crate) fn stage(&self, stage: Stage) -> Option<(usize, &StageRecord)> {
         let mut records = self.swarm.records().iter().enumerate();
         records.find(|(_, record)| record.stage == stage)
@@ -202,7 +202,7 @@ impl Watch {
         }
     }
 
-    /// Records stages that ended, steps of a search, and, once per interval, a point of the timeline.
+    /// Records finished stages, steps of a search, and, once per interval, a point of the timeline.
     fn look(&mut self, swarm: &mut Swarm, now: Instant) {
         if self.marks.len() < swarm.search().map_or(0, Search::marks) {
             self.marks.push(Mark {

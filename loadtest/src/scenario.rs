@@ -1,7 +1,8 @@
-//! The parameters of a run: a TOML file of keys, each documented in `scenarios/default.toml`, each with a
-//! default, each to be overridden on the command line. Unknown keys are refused.
+//! The parameters of a run: a TOML file of keys. Each key is documented in
+//! `scenarios/default.toml`, has a default, and can be overridden on the command line. Unknown keys
+//! are refused.
 //!
-//! The scenarios of this tool are compiled in; a path names any other.
+//! The built-in scenarios are compiled in; any other scenario is given by its path.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::net::ports::Transport;
 use crate::wire::dialog_info::Lamp;
 
-/// The scenarios that come with the tool, by name.
+/// The built-in scenarios, by name.
 const BUILT_IN: &[(&str, &str)] = &[
     ("blf-office", include_str!("../scenarios/blf-office.toml")),
     ("fan-out", include_str!("../scenarios/fan-out.toml")),
@@ -44,13 +45,13 @@ pub(crate) enum Feed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PublicationOf {
-    /// As long as the run: calls come and go in it, and it is withdrawn at the end.
+    /// As long as the run: calls begin and end in it, and it is removed at the end.
     User,
     /// Until its user is free.
     Call,
 }
 
-/// How the moments of an open loop are spread.
+/// The distribution of events in an open loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Arrival {
@@ -64,7 +65,7 @@ pub(crate) enum Arrival {
 pub(crate) enum FirstVersion {
     /// 0, as RFC 4235 §4.1 says.
     Zero,
-    /// Whatever the server likes.
+    /// Any version.
     Any,
 }
 
@@ -78,7 +79,7 @@ pub(crate) enum ListBy {
     Name,
 }
 
-/// All keys; `scenarios/default.toml` says what they mean.
+/// All keys; their meaning is documented in `scenarios/default.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "documented once, in scenarios/default.toml")]
@@ -182,8 +183,8 @@ impl Default for Scenario {
 }
 
 impl Scenario {
-    /// Reads a scenario by name, or by path when it has a `/` or a `.`, with `key=value` overrides.
-    /// The error is a sentence.
+    /// Reads a scenario by name, or by path if it contains a `/` or a `.`, with `key=value`
+    /// overrides. The error is a sentence.
     pub(crate) fn load(name: &str, overrides: &[String]) -> Result<Self, String> {
         let text = if name.contains(['/', '.']) {
             std::fs::read_to_string(name).map_err(|error| format!("{name}: {error}"))?
@@ -192,7 +193,7 @@ impl Scenario {
             let names: Vec<&str> = BUILT_IN.iter().map(|(known, _)| *known).collect();
             let (_, text) = found.ok_or_else(|| {
                 format!(
-                    "no scenario {name}; there are {}, or a path",
+                    "unknown scenario {name}; use {}, or a path",
                     names.join(", ")
                 )
             })?;
@@ -224,17 +225,17 @@ impl Scenario {
             .collect()
     }
 
-    /// Every key and its value, as they would stand in a file.
+    /// Every key with its value, in the format of a scenario file.
     pub(crate) fn table(&self) -> toml::Table {
         toml::Table::try_from(self).unwrap_or_default()
     }
 
-    /// Subscriptions in all.
+    /// The total number of subscriptions.
     pub(crate) fn subscriptions(&self) -> u32 {
         self.phones.saturating_mul(self.keys)
     }
 
-    /// Presentities that one subscription watches.
+    /// The number of presentities watched by one subscription.
     pub(crate) fn sights_per_subscription(&self) -> u32 {
         self.list_size.max(1)
     }
@@ -244,7 +245,7 @@ impl Scenario {
         let known = |next: &&Lamp| self.feed == Feed::Publish || **next != Lamp::Ringing;
         let mut states = self.change_states.iter().filter(known).cycle();
         let of_round = self.change_states.len();
-        // A lamp that is none of the states is followed by the first.
+        // A lamp that is not among the states is followed by the first state.
         let first = states.clone().next().copied().unwrap_or(Lamp::Off);
         match states.by_ref().take(of_round).any(|one| *one == lamp) {
             true => states.next().copied().unwrap_or(first),
@@ -281,11 +282,11 @@ impl Scenario {
             (sights > 1 << 28, "phones * keys * list_size: too many"),
             (
                 self.list_size > self.presentities,
-                "list_size: at most as many as presentities",
+                "list_size: at most the number of presentities",
             ),
             (
                 !rates.iter().all(|rate| (0.0..=1e7).contains(rate)),
-                "a rate: 0 to 10000000 a second",
+                "a rate: 0 to 10000000 per second",
             ),
             (
                 !percents.iter().all(|rate| (0.0..=90.0).contains(rate)),
@@ -306,7 +307,7 @@ impl Scenario {
             ),
             (
                 self.duration.as_secs_f64() > self.expires.as_secs_f64() * 0.8,
-                "duration: nothing is refreshed by itself, so at most 80 % of expires",
+                "duration: at most 80 % of expires, because nothing is refreshed automatically",
             ),
         ];
         match faults.iter().find(|(wrong, _)| *wrong) {
@@ -316,14 +317,14 @@ impl Scenario {
     }
 }
 
-/// The value of a TOML expression; other text is a string.
+/// Parses a value as a TOML expression; text that is not TOML becomes a string.
 fn value_of(text: &str) -> toml::Value {
     let parsed: Result<toml::Table, _> = format!("value = {text}").parse();
     let value = parsed.ok().and_then(|mut table| table.remove("value"));
     value.unwrap_or_else(|| toml::Value::String(text.to_owned()))
 }
 
-/// Time spans: seconds, or a text as `1m 30s`.
+/// Time spans: seconds, or a text such as `1m 30s`.
 mod span {
     use super::{Deserialize, Deserializer, Duration, Serializer};
 

@@ -1,7 +1,7 @@
-//! The rate that this tool itself reaches on one core: a fan-out with all checks against a minimal
+//! The rate that this tool reaches on one core: a fan-out with all checks against a minimal
 //! notifier.
 //!
-//! Wall-clock rates depend on who else uses the machine; the CPU time that this thread needs for each
+//! Wall-clock rates depend on other load on the machine; the CPU time that this thread needs per
 //! acknowledged NOTIFY does not, and its inverse is the rate of one core.
 
 use std::net::{Ipv4Addr, UdpSocket};
@@ -19,9 +19,10 @@ use crate::run::{Outcome, Setting};
 use crate::scenario::{Arrival, Scenario};
 use crate::swarm::{Stage, Target};
 
-/// NOTIFYs per second offered: more than any server can send, so that there is always another.
+/// NOTIFYs per second offered: more than any server can send, so that there is always another to
+/// send.
 const ENDLESS: f64 = 2e6;
-/// Padding that makes a NOTIFY as long as servers send: about 700 octets.
+/// Padding that makes a NOTIFY as long as those of real servers: about 700 octets.
 const PADDING: usize = 60;
 
 /// Arguments of `selfcheck`.
@@ -47,7 +48,7 @@ pub(crate) struct SelfcheckArguments {
     notifier_cpu: Option<usize>,
 }
 
-/// Measures and prints; true when all checks passed.
+/// Measures and prints the result. Returns whether all checks passed.
 pub(crate) fn selfcheck(arguments: &SelfcheckArguments) -> io::Result<bool> {
     let (outcome, notifier) = measure(arguments)?;
     let summary = Summary::new(&outcome);

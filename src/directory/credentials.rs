@@ -1,6 +1,6 @@
 //! The usernames and secrets of accounts for digest authentication (RFC 7616 §3.4).
 //!
-//! The username is the account's `auth_id` if it has one, else its user; either may be followed by
+//! The username is the account's `auth_id` if it has one, otherwise its user; either may be followed by
 //! `@` and the domain name, which some phones send. Each form has a secret of its own, because the
 //! username is hashed into it. HTTP uses the user and its password.
 
@@ -31,12 +31,12 @@ impl Credentials {
     }
 }
 
-/// The accounts of a domain, as digest authentication looks them up.
+/// The accounts of one domain, as looked up by digest authentication.
 #[derive(Debug)]
 pub(crate) struct DomainRealm<'d> {
-    /// The directory with the accounts.
+    /// The directory that contains the accounts.
     pub(crate) directory: &'d Directory,
-    /// The domain whose realm it is.
+    /// The domain; its name is the realm.
     pub(crate) domain: &'d Domain,
 }
 
@@ -50,7 +50,7 @@ impl Realm for DomainRealm<'_> {
         let user = self.directory.user_by_auth_id(name, &self.domain.name);
         let aor = Aor::new(user.unwrap_or(name), &self.domain.name);
         let credentials = &self.directory.account(aor.as_str())?.credentials;
-        // An account with an `auth_id` does not authenticate by its user.
+        // An account with an `auth_id` does not authenticate with its user.
         let is_name = credentials.auth_id.as_deref() == user.map(|_| name);
         let secret = match has_domain {
             true => &credentials.with_domain,
@@ -67,14 +67,14 @@ impl Realm for DomainRealm<'_> {
 }
 
 impl DomainRealm<'_> {
-    /// The user of the account that authenticates by that username.
+    /// The user of the account that authenticates with that username.
     pub(crate) fn user_of(&self, username: String) -> String {
         let (name, _) = self.plain_name(&username);
         let user = self.directory.user_by_auth_id(name, &self.domain.name);
         user.unwrap_or(name).to_owned()
     }
 
-    /// A username without `@domain`, and whether it had that suffix.
+    /// Splits off `@domain`. Returns the rest of the username, and whether it had that suffix.
     fn plain_name<'n>(&self, username: &'n str) -> (&'n str, bool) {
         match username.rsplit_once('@') {
             Some((name, domain)) if domain == self.domain.name => (name, true),
@@ -84,8 +84,8 @@ impl DomainRealm<'_> {
 }
 
 impl Directory {
-    /// Sets the username by which an account authenticates. False if another account of the domain
-    /// uses that name. No effect if the account does not exist.
+    /// Sets the username of an account for authentication. Returns false if another account of the
+    /// domain already uses it. Has no effect if the account does not exist.
     #[must_use]
     pub fn set_auth_id(&mut self, aor: &Aor, auth_id: &str, password: &str) -> bool {
         let domain = aor.domain();

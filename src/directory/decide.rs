@@ -1,16 +1,16 @@
 //! Authorisation of watchers (W:B8, B3.12).
 //!
 //! The first operator policy that matches decides. If none matches, or if it says `confirm`, the
-//! presentity's own rules decide: the most generous of those that match. If none matches either,
-//! the default decides.
+//! presentity's own rules decide: the most permissive of those that match. If none of these
+//! matches, the default applies.
 //!
 //! The default: a user sees all of its own state; users of one domain see as much of each other's
-//! calls as the domain says; other watchers see that there is a call and no more. Packages that are
+//! calls as the domain allows; all other watchers see only that there is a call. Packages that are
 //! private to the presentity ([`is_private`]) are for trusted peers and feeder accounts only,
 //! unless a policy names the package.
 //!
 //! A watcher of another domain is not authenticated here (`shard::request::sender`). A rule that
-//! allows it by name does not apply, a rule that blocks it does.
+//! allows it by name does not apply; a rule that blocks it does.
 //!
 //! Nothing here allocates.
 
@@ -25,14 +25,14 @@ use crate::presence::policy::{
     WatcherCondition, is_private,
 };
 
-/// The identity of a watcher, as far as admission knows it (RFC 3325).
+/// The identity of a watcher, as far as it is known when the decision is made (RFC 3325).
 #[derive(Clone, Copy, Debug)]
 pub struct WatcherIdentity<'a> {
     /// The address of record, of any domain; None if unknown.
     pub aor: Option<&'a Aor>,
     /// Whether the request came from a trusted address, which vouches for the identity.
     pub is_trusted_peer: bool,
-    /// Whether the identity is authenticated or asserted by a trusted peer.
+    /// Whether the identity is authenticated or vouched for by a trusted peer.
     pub is_authenticated: bool,
 }
 
@@ -75,14 +75,15 @@ impl Groups {
 }
 
 impl Directory {
-    /// Appends a policy to the policies of a domain. No effect if the domain does not exist.
+    /// Appends a policy to the policies of a domain. Has no effect if the domain does not exist.
     pub fn add_policy(&mut self, domain: &str, policy: Policy) {
         if let Some(tenant) = self.tenant_mut(domain) {
             tenant.policies.push(policy);
         }
     }
 
-    /// This directory with the own rules of a presentity replaced; an empty `rules` removes them.
+    /// Returns this directory with the own rules of a presentity replaced; an empty `rules` removes
+    /// them.
     #[must_use]
     pub fn with_rules_document(&self, aor: &Aor, rules: Vec<ImportedRule>) -> Self {
         let mut documents = (*self.documents).clone();
@@ -97,13 +98,14 @@ impl Directory {
         }
     }
 
-    /// Whether a presentity has own rules.
+    /// Returns whether a presentity has own rules.
     #[must_use]
     pub fn has_rules_document(&self, aor: &Aor) -> bool {
         !self.documents.is_empty() && self.documents.contains_key(aor)
     }
 
-    /// When the validity of a rule next begins or ends after `at`; both in seconds since 1970 UTC.
+    /// The next time after `at` when a rule becomes valid or invalid; both in seconds since 1970
+    /// UTC.
     #[must_use]
     pub fn next_rule_change(&self, at: u64) -> Option<u64> {
         self.documents
@@ -127,8 +129,8 @@ impl Directory {
         self.documents.len()
     }
 
-    /// This directory with the own rules of all presentities taken from `other`. A reload uses it,
-    /// because the configuration file does not contain them.
+    /// Returns this directory with the own rules of all presentities copied from `other`. A reload
+    /// uses it, because the configuration file does not contain them.
     #[must_use]
     pub fn with_rules_documents_of(self, other: &Self) -> Self {
         Self {
@@ -163,7 +165,7 @@ impl Directory {
         case.by_document(base, at).unwrap_or(base)
     }
 
-    /// Whether a watcher may subscribe to the whole domain (W:D4.9).
+    /// Returns whether a watcher may subscribe to the whole domain (W:D4.9).
     #[must_use]
     pub fn may_any_dn(&self, watcher: &Aor, domain: &str) -> bool {
         let may = |people: &People| {
@@ -224,8 +226,8 @@ impl Directory {
         decision(handling, privacy)
     }
 
-    /// Whether the watcher is in a list that the presentity owns, or is named by a rule of the
-    /// presentity that allows.
+    /// Returns whether the watcher is in a list that the presentity owns, or is named by one of the
+    /// presentity's allow rules.
     fn is_listed(&self, watcher: &Aor, presentity: &Aor) -> bool {
         let is_named = |condition: &IdentityCondition| matches!(condition, IdentityCondition::One(aor) if aor == watcher);
         let allows_by_name = |rule: &ImportedRule| {
@@ -286,12 +288,12 @@ impl Case<'_> {
 
     fn is_by(&self, policy: &Policy, tenant: &Tenant) -> bool {
         let condition = &policy.watcher;
-        // An unauthenticated watcher is granted nothing by its name, but may be blocked by it.
+        // An unauthenticated watcher gains nothing from its name, but can be blocked by it.
         let is_grant = policy.handling == Handling::Allow;
         let is_known = self.watcher.is_authenticated || !is_grant;
         let somebody = self.watcher.aor.filter(|_| is_known);
         if self.is_self() {
-            // A policy about everyone does not lock a user out of its own state.
+            // A policy that matches everyone does not lock a user out of its own state.
             return match condition {
                 WatcherCondition::Myself => true,
                 WatcherCondition::People(People::Named(pattern)) => {
@@ -317,8 +319,8 @@ impl Case<'_> {
         }
     }
 
-    /// The union of the presentity's own rules that match (RFC 4745 §10): rules grant, they do not
-    /// take away.
+    /// The union of the presentity's own rules that match (RFC 4745 §10): rules add permissions and
+    /// never remove any.
     fn by_document(&self, base: Decision, at: u64) -> Option<Decision> {
         if self.is_self() || is_private(self.package) {
             return None;
@@ -340,7 +342,7 @@ impl Case<'_> {
 }
 
 impl Tenant {
-    /// Whether a group or pattern of people includes an address of record.
+    /// Returns whether a group or pattern includes an address of record.
     fn names(&self, people: &People, aor: &Aor) -> bool {
         match people {
             People::Everybody => true,

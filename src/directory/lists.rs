@@ -9,7 +9,7 @@
 //! | `sip:any-dn@domain` | all accounts, and every other presentity with state |
 //!
 //! An account hides a built-in list of the same name. A list is resolved at its first use, once for
-//! all shards, and again after an edit of a list of its domain.
+//! all shards, and again after an edit to any list of its domain.
 
 mod unfold;
 
@@ -25,30 +25,31 @@ use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member, Resolved};
 use crate::sip::Uri;
 use crate::sip::uri::{Scheme, sip_uri};
 
-/// The user of the list of the whole domain (W:D4.2).
+/// The user part of the list of the whole domain (W:D4.2).
 pub const ANY_DN: &str = "any-dn";
 
-/// The user of the list of all park orbits.
+/// The user part of the list of all park orbits.
 pub const ORBITS: &str = "orbits";
 
-/// The user of the list of park orbits with a parked call.
+/// The user part of the list of park orbits with a parked call.
 pub const PARKED: &str = "parked";
 
-/// Nesting depth of lists, the outermost included (RFC 4662 §4.4). Beyond it:
+/// Maximum nesting depth of lists, including the outermost (RFC 4662 §4.4). Above it:
 /// [`ListFault::TooDeep`].
 pub const DEPTH_MAX: usize = 4;
 
-/// A list as the operator stored it.
+/// A list as stored by the operator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredList {
     /// The display name.
     pub name: Option<Box<str>>,
     /// How its state is sent to watchers.
     pub style: ListStyle,
-    /// The owner. A policy about the owner matches members of the list as `listed`.
+    /// The owner. A policy with the condition `listed` for the owner matches the members of the
+    /// list.
     pub owner: Option<Aor>,
     /// The members as stored: nested lists are not expanded, and no member occurs twice. `name` is
-    /// the display name of members that have none of their own.
+    /// the display name of a member, if the list gives one.
     pub members: Vec<Member>,
 }
 
@@ -58,10 +59,10 @@ pub enum ListFault {
     /// The text is not a member URI.
     #[error("\"{0}\" is no sip: URI of a user")]
     NoMember(Box<str>),
-    /// We do not serve the domain.
+    /// The domain is not served here.
     #[error("there is no domain \"{0}\"")]
     NoDomain(Box<str>),
-    /// The address belongs to something else.
+    /// The address belongs to an account, an orbit, a resource or a group.
     #[error("the address {0} belongs to {1}")]
     Taken(Aor, &'static str),
     /// There is no stored list with that address.
@@ -73,11 +74,11 @@ pub enum ListFault {
     /// The list does not have that member.
     #[error("{0} is no member")]
     NotMember(Box<str>),
-    /// It has too many members, those of nested lists included.
+    /// It has too many members, including those of nested lists.
     #[error("the list {0} has more than {MEMBERS_MAX} members")]
     TooManyMembers(Aor),
-    /// It contains itself, directly or by other lists: the path to it, with the repeated list at
-    /// both ends.
+    /// It contains itself, directly or through other lists: the path to it, with the repeated list
+    /// at both ends.
     #[error("lists contain each other: {}", .0.join(" -> "))]
     Cycle(Vec<Box<str>>),
     /// Lists are nested too deeply: the path.
@@ -100,7 +101,7 @@ pub(super) struct Lists {
 #[derive(Clone, Debug)]
 struct List {
     definition: Definition,
-    /// The resolved members, after the first use.
+    /// The resolved members, once the list was used.
     resolved: OnceLock<Arc<Resolved>>,
 }
 
@@ -145,8 +146,8 @@ impl Lists {
         }
     }
 
-    /// Adds or replaces a stored list; None removes it. Stored lists are resolved again, because
-    /// they may contain it.
+    /// Adds or replaces a stored list; None removes it. All stored lists are resolved again,
+    /// because they may contain it.
     fn set(&mut self, user: &str, list: Option<StoredList>) {
         let user: Arc<str> = user.into();
         if let Some(owner) = self.stored(&user).and_then(|old| old.owner.as_ref()) {
@@ -206,8 +207,8 @@ impl Directory {
         })
     }
 
-    /// Adds a group to a domain: a set of users for policies, and a list. No effect if the domain
-    /// does not exist.
+    /// Adds a group to a domain: a set of users for policies, and a list. Has no effect if the
+    /// domain does not exist.
     pub fn add_group(&mut self, name: &str, domain: &str, members: Vec<Member>) {
         let Some(index) = self.domains_by_name.get(domain).copied() else {
             return;
@@ -222,12 +223,11 @@ impl Directory {
         }
     }
 
-    /// Adds or replaces a list of a domain. After all lists are added, each must pass
+    /// Adds or replaces a list of a domain. Once all lists are added, each must pass
     /// [`Directory::check_list`].
     ///
     /// # Errors
-    /// The address belongs to something else, the domain is not ours, or there are too many
-    /// members.
+    /// The address is already in use, the domain is not served here, or there are too many members.
     pub fn add_list(&mut self, aor: &Aor, mut list: StoredList) -> Result<(), ListFault> {
         let no_domain = || ListFault::NoDomain(aor.domain().into());
         let index = *self
@@ -251,12 +251,12 @@ impl Directory {
     /// Checks that a list can be expanded.
     ///
     /// # Errors
-    /// A cycle, too much depth, too many members.
+    /// There is a cycle, lists are nested too deeply, or there are too many members.
     pub fn check_list(&self, aor: &Aor) -> Result<(), ListFault> {
         Unfolding::new(self, aor).unfold(aor.user()).map(drop)
     }
 
-    /// What an address belongs to, if it is anything but a stored list.
+    /// What an address belongs to, unless it is free or a stored list.
     fn owner_of_address(&self, aor: &Aor) -> Option<&'static str> {
         let domain = self.domain(aor.domain())?;
         if self.account(aor.as_str()).is_some() {
@@ -279,9 +279,9 @@ impl Directory {
     }
 }
 
-/// Editing lists of the directory in force. Each edit returns a new directory.
+/// Edits to the lists of the active directory. Each edit returns a new directory.
 impl Directory {
-    /// This directory with a list added or replaced.
+    /// Returns this directory with a list added or replaced.
     ///
     /// # Errors
     /// Those of [`Directory::add_list`] and [`Directory::check_list`], for this list and for those
@@ -303,7 +303,7 @@ impl Directory {
         Ok(new)
     }
 
-    /// This directory without a stored list.
+    /// Returns this directory without a stored list.
     ///
     /// # Errors
     /// [`ListFault::NoList`]
@@ -318,7 +318,8 @@ impl Directory {
         Ok(new)
     }
 
-    /// This directory with a member added to a list at `position`, from 0; or out of range.
+    /// Returns this directory with a member added to a list at `position`, from 0; at the end if
+    /// `position` is None or too high.
     ///
     /// # Errors
     /// Those of [`Directory::member`] and [`Directory::with_list`]; [`ListFault::NoList`],
@@ -340,7 +341,7 @@ impl Directory {
         self.with_list(aor, list)
     }
 
-    /// This directory with a member removed from a list.
+    /// Returns this directory with a member removed from a list.
     ///
     /// # Errors
     /// Those of [`Directory::member`]; [`ListFault::NoList`], [`ListFault::NotMember`].
@@ -393,7 +394,7 @@ impl Directory {
         all
     }
 
-    /// Whether an address is a list.
+    /// Returns whether an address is a list.
     #[must_use]
     pub fn is_list(&self, aor: &Aor) -> bool {
         self.find_list(aor).is_some()
@@ -416,14 +417,14 @@ impl Directory {
 
     /// A list, and the user under which it is stored.
     fn find_list(&self, aor: &Aor) -> Option<(&str, &List)> {
-        // A hyphen copied from a formatted text may be U+2010 (W:D4.2).
+        // A hyphen copied from formatted text may be U+2010 (W:D4.2).
         let user = match aor.user() {
             "any\u{2010}dn" => ANY_DN,
             user => user,
         };
         let (user, list) = self.lists_of(aor)?.by_user.get_key_value(user)?;
-        let is_by_itself = !matches!(list.definition, Definition::Stored(_));
-        let is_hidden = is_by_itself && self.account(aor.as_str()).is_some();
+        let is_built_in = !matches!(list.definition, Definition::Stored(_));
+        let is_hidden = is_built_in && self.account(aor.as_str()).is_some();
         (!is_hidden).then_some((user, list))
     }
 }
@@ -438,7 +439,7 @@ impl Member {
             .unwrap_or_else(|| Aor::new(&self.uri, ""))
     }
 
-    /// Whether both members have the same address, however it is written (W:E3.24).
+    /// Returns whether both members have the same address, however it is written (W:E3.24).
     fn is_same(&self, other: &Self) -> bool {
         match (&self.aor, &other.aor) {
             (Some(one), Some(two)) => one == two,

@@ -1,5 +1,4 @@
-//! The directory: what the configuration says about domains, accounts, groups, lists, policies and
-//! device profiles.
+//! The directory: domains, accounts, groups, lists, policies and device profiles, as configured.
 //!
 //! - [`Directory::domain`], [`Directory::account`], [`Directory::exists`]: which users exist.
 //! - [`Directory::decide`] (`decide`): what a watcher may see.
@@ -7,11 +6,12 @@
 //! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //!
-//! Immutable once active, shared by all shards, replaced as a whole. Build it in order: domains
-//! first, then what belongs to them. An edit makes a new directory that shares all unchanged parts,
-//! so that editing one list of a hundred thousand accounts copies no account.
+//! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
+//! Build it in order: domains first, then what belongs to them. An edit creates a new directory
+//! that shares all unchanged parts, so that editing one list in a directory of a hundred thousand
+//! accounts copies no account.
 //!
-//! Not here: how a request authenticates (`shard::uas`), what a rule means (`presence::policy`).
+//! Not here: how a request is authenticated (`shard::uas`), what a rule means (`presence::policy`).
 
 mod credentials;
 pub mod decide;
@@ -40,53 +40,54 @@ use crate::presence::policy::{Handling, ImportedRule, People, Policy, Privacy};
 use crate::presence::profile::DoNotDisturbLamp;
 use crate::sip::digest::Secret;
 
-/// How the requests of a domain authenticate.
+/// How requests to a domain are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
-    /// By digest; trusted addresses need none.
+    /// By digest; requests from trusted addresses need none.
     Digest,
     /// Trusted addresses only; all others get 403.
     Trusted,
-    /// Not at all: every sender is believed. For labs.
+    /// Not at all: the identity in every request is accepted. For labs.
     None,
 }
 
-/// A domain that we serve, that is a tenant.
+/// A domain served here: a tenant.
 #[derive(Clone, Debug)]
 pub struct Domain {
     /// Name in lower case; also the realm of its challenges.
     pub name: String,
-    /// How its requests authenticate.
+    /// How its requests are authenticated.
     pub auth: AuthMode,
-    /// Networks whose requests are believed without authentication.
+    /// Networks whose requests are accepted without authentication.
     pub trusted: Vec<IpNet>,
     /// Whether watchers see the remote number that call_state.htm reports (W:D1.4).
     pub reveal_number: bool,
     /// Default and maximum lifetime of a call reported by call_state.htm (W:D1.5).
     pub max_call_duration: Duration,
-    /// Shortest expiry of a subscription or registration. Below it: 423.
+    /// Minimum expiry of a subscription or registration. A shorter one gets 423.
     pub min_expires: Duration,
-    /// Shortest expiry of a publication. Below it: 423.
+    /// Minimum expiry of a publication. A shorter one gets 423.
     pub min_publish_expires: Duration,
-    /// Longest expiry. A longer one is shortened.
+    /// Maximum expiry. A longer one is shortened.
     pub max_expires: Duration,
-    /// Whether addresses without an account exist, that is, may be watched and published.
+    /// Whether addresses without an account exist, which means that they can be watched and
+    /// published.
     pub open: bool,
-    /// Whether phones register with us. Calls are not routed to them.
+    /// Whether phones register here. Calls are not routed to them.
     pub is_registrar: bool,
     /// Whether challenges offer SHA-256 before MD5 (RFC 8760 §2).
     pub sha256: bool,
     /// Who may subscribe to `any-dn`, the whole domain (W:D4.9).
     pub any_dn: Vec<People>,
-    /// Park orbits. They exist while nothing is parked in them (W:C8.1, D4.6).
+    /// Park orbits. They exist even while no call is parked in them (W:C8.1, D4.6).
     pub orbits: Vec<UserRange>,
-    /// Further users without an account that exist: queues, day and night keys (W:C8.2).
+    /// Other users that exist without an account: queues, day and night keys (W:C8.2).
     pub resources: Vec<UserRange>,
     /// Numbers that are voice mail for every user (W:D3.19).
     pub voicemail_pilots: Vec<Box<str>>,
-    /// Detail of a call that watchers of the same domain see (W:B3.12).
+    /// How much of a call is shown to watchers of the same domain (W:B3.12).
     pub privacy: Privacy,
-    /// Default handling of watchers from other domains.
+    /// The handling of watchers of other domains if no rule matches.
     pub default_handling: Handling,
     /// The composition style of its presentities.
     pub composition: Style,
@@ -95,7 +96,7 @@ pub struct Domain {
 }
 
 impl Domain {
-    /// A domain with that name (lower case) and default settings.
+    /// Returns a domain with that name (lower case) and default settings.
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self {
@@ -121,7 +122,8 @@ impl Domain {
         }
     }
 
-    /// Whether requests from that address are believed without authentication.
+    /// Returns whether requests from that address are accepted without authentication because it is
+    /// trusted.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted
@@ -129,27 +131,27 @@ impl Domain {
             .any(|network| network.contains(&address.to_canonical()))
     }
 
-    /// Whether requests from that address need no authentication: it is trusted, or the domain asks
-    /// for none.
+    /// Returns whether requests from that address need no authentication: the address is trusted,
+    /// or the domain requires none.
     #[must_use]
     pub fn believes(&self, address: IpAddr) -> bool {
         self.auth == AuthMode::None || self.trusts(address)
     }
 
-    /// Whether a user is a park orbit.
+    /// Returns whether a user is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, user: &str) -> bool {
         self.orbits.iter().any(|range| range.contains(user))
     }
 
-    /// Whether a user is one of [`Domain::resources`].
+    /// Returns whether a user is one of [`Domain::resources`].
     #[must_use]
     pub fn is_resource(&self, user: &str) -> bool {
         self.resources.iter().any(|range| range.contains(user))
     }
 }
 
-/// A user with credentials, who may be watched.
+/// A user with credentials that can be watched.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// H(user:realm:password) for HTTP.
@@ -159,7 +161,7 @@ pub struct Account {
     /// Whether it is a feeder: it may publish for every user of its domain, as a PBX does (RFC 3903
     /// §6).
     pub is_feeder: bool,
-    /// The composition rules of its user; None for those of the domain.
+    /// The composition rules of this user; None for those of the domain.
     rules: Option<Arc<Rules>>,
 }
 
@@ -201,7 +203,7 @@ pub struct Directory {
     users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     profiles: Arc<Profiles>,
-    /// The composition rules of unknown domains.
+    /// The composition rules of presentities outside the domains served here.
     stranger: Arc<Rules>,
 }
 
@@ -209,7 +211,7 @@ impl Directory {
     /// Adds a domain with its aliases.
     ///
     /// # Errors
-    /// The name or alias that another domain has already.
+    /// Returns the name or alias that another domain already has.
     pub fn add_domain(&mut self, domain: Domain, aliases: &[String]) -> Result<(), String> {
         let names = std::iter::once(&domain.name)
             .chain(aliases)
@@ -245,8 +247,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Adds an account to a domain. An account of that user is replaced. None if there is no such
-    /// domain.
+    /// Adds an account to a domain, or replaces the account of that user. Returns None if there is
+    /// no such domain.
     pub fn add_account(
         &mut self,
         user: &str,
@@ -266,7 +268,7 @@ impl Directory {
         accounts.get_mut(&key)
     }
 
-    /// Sets the details of an account. No effect if the account does not exist.
+    /// Sets the details of an account. Has no effect if the account does not exist.
     pub fn describe(&mut self, aor: &Aor, details: Details) {
         let Some(tenant) = self.tenant(aor.domain()) else {
             return;
@@ -302,7 +304,7 @@ impl Directory {
         self.accounts.get(aor)
     }
 
-    /// Whether an address of record is a feeder account of the domain (RFC 3903 §6).
+    /// Returns whether an address of record is a feeder account of the domain (RFC 3903 §6).
     #[must_use]
     pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {
         aor.filter(|aor| aor.domain() == domain)
@@ -316,7 +318,7 @@ impl Directory {
         (self.domains.len(), self.accounts.len())
     }
 
-    /// Whether any domain trusts that address.
+    /// Returns whether any domain trusts that address.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.domains.iter().any(|domain| domain.trusts(address))
@@ -359,8 +361,8 @@ impl Directory {
             .unwrap_or_else(|| aor.user())
     }
 
-    /// Whether an address of record exists: an account, any user of an open domain, an orbit, a
-    /// resource, or a list (RFC 6665 §4.2.1.1).
+    /// Returns whether an address of record exists: an account, any user of an open domain, an
+    /// orbit, a resource, or a list (RFC 6665 §4.2.1.1).
     #[must_use]
     pub fn exists(&self, aor: &Aor) -> bool {
         self.domain(aor.domain()).is_some_and(|domain| {
@@ -373,7 +375,7 @@ impl Directory {
         })
     }
 
-    /// Whether an address of record is a park orbit.
+    /// Returns whether an address of record is a park orbit.
     #[must_use]
     pub fn is_orbit(&self, aor: &Aor) -> bool {
         self.domain(aor.domain())
@@ -385,7 +387,7 @@ impl Directory {
         self.tenants.get(*self.domains_by_name.get(domain)?)
     }
 
-    /// The tenant of the domain with that name or alias, to change it.
+    /// Mutable access to the tenant of the domain with that name or alias.
     fn tenant_mut(&mut self, domain: &str) -> Option<&mut Tenant> {
         let index = *self.domains_by_name.get(domain)?;
         Arc::make_mut(&mut self.tenants).get_mut(index)

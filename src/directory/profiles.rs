@@ -16,7 +16,7 @@ pub enum AgentPattern {
 }
 
 impl AgentPattern {
-    /// Parses `Yealink` (prefix) or `*-3PCC` (anywhere).
+    /// Parses `Yealink` (prefix) or `*-3PCC` (substring).
     #[must_use]
     pub fn new(text: &str) -> Self {
         match text.strip_prefix('*') {
@@ -42,13 +42,13 @@ impl AgentPattern {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Profiles {
     table: Vec<(Vec<AgentPattern>, Arc<Profile>)>,
-    /// For a User-Agent that no other profile matches.
+    /// For a User-Agent that matches no other profile.
     generic: Arc<Profile>,
 }
 
 impl Directory {
-    /// Replaces the table of profiles. An entry named `generic` is for every User-Agent that no
-    /// other entry matches.
+    /// Replaces the table of profiles. An entry named `generic` is used for every User-Agent that
+    /// matches no other entry.
     pub fn set_profiles(&mut self, table: Vec<(Vec<AgentPattern>, Profile)>) {
         let table: Vec<_> = table
             .into_iter()
@@ -61,7 +61,7 @@ impl Directory {
         self.profiles = Arc::new(Profiles { table, generic });
     }
 
-    /// The profile of a User-Agent; an empty one gets the generic profile.
+    /// Returns the profile of a User-Agent; an empty one gets the generic profile.
     #[must_use]
     pub fn profile(&self, user_agent: &[u8]) -> &Arc<Profile> {
         let names =

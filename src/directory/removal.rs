@@ -1,4 +1,4 @@
-//! What a new directory would delete from the current one.
+//! What a new directory would delete from the active one.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Removal {
 pub struct Share {
     /// Deleted.
     pub gone: usize,
-    /// Total in the directory in force.
+    /// Total in the active directory.
     pub all: usize,
 }
 
@@ -29,8 +29,8 @@ impl Share {
 }
 
 impl Removal {
-    /// Whether more than half of the domains or accounts are deleted. A truncated file is then more
-    /// likely than an intention.
+    /// Returns whether more than half of the domains or accounts would be deleted. In that case a
+    /// truncated file is more likely than an intended change.
     #[must_use]
     pub const fn is_drastic(&self) -> bool {
         self.domains.is_most() || self.accounts.is_most()
@@ -49,7 +49,7 @@ impl fmt::Display for Removal {
 }
 
 impl Directory {
-    /// What `new` deletes. A domain that becomes an alias is not deleted.
+    /// Returns what `new` deletes. A domain that becomes an alias does not count as deleted.
     #[must_use]
     pub fn removal(&self, new: &Self) -> Removal {
         let is_gone = |name: &str| new.domain(name).is_none();

@@ -1,4 +1,5 @@
-//! The directory as the engine uses it: which users exist, what watchers may see, who is in a list.
+//! Tests of the directory as used by the engine: which users exist, what watchers may see, the
+//! members of lists.
 
 use super::decide::WatcherIdentity;
 use super::lists::{ListFault, StoredList};
@@ -13,8 +14,8 @@ fn aor(key: &str) -> Aor {
     Aor::from_key(key).unwrap()
 }
 
-/// `abc.com` with accounts 9, 10, 100, 101 and 705 (an orbit that a phone logs in as), a group, and
-/// some lists; `xyz.com` beside it.
+/// `abc.com` with accounts 9, 10, 100, 101 and 705 (an orbit that also has an account), a group,
+/// and some lists; and `xyz.com`.
 fn directory() -> Directory {
     let mut directory = Directory::default();
     let domain = Domain {
@@ -100,7 +101,7 @@ fn the_rules_of_a_user() {
     assert!(!alice.is_orbit && !rules("100@elsewhere").is_orbit);
 }
 
-/// W:E3.24: one member, however it is written; RFC 5367: members of other domains stay.
+/// W:E3.24: one member, however it is written; RFC 5367: members of other domains are kept.
 #[test]
 fn a_member_is_read_and_kept_once() {
     let mut directory = directory();
@@ -337,7 +338,7 @@ fn policy(number: u16, watcher: WatcherCondition, presentity: People) -> Policy 
     }
 }
 
-/// A watcher, in the shorthand of the tables below.
+/// A watcher, in the notation of the tables below.
 fn decide_at(directory: &Directory, watcher: &str, presentity: &str, package: Package) -> Decision {
     let (watcher, is_trusted_peer) = match watcher.strip_prefix("trusted:") {
         Some(watcher) => (watcher, true),

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-/// Users that differ by the number at their end, or a single user.
+/// Users that differ by the number at the end of their names, or a single user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserRange {
     /// The common prefix; the whole name of a single user.
@@ -18,19 +18,19 @@ struct Numbers {
     width: usize,
 }
 
-/// Users of one range. Beyond it: [`RangeFault::TooLong`].
+/// Maximum number of users in a range. Above it: [`RangeFault::TooLong`].
 pub const USERS_MAX: u64 = 1_000;
 
-/// Digits of a number; 18 digits fit a u64.
+/// Maximum digits of a number; 18 digits fit a u64.
 const DIGITS_MAX: usize = 18;
 
-/// Octets of a user.
+/// Maximum length of a user.
 const OCTETS_MAX: usize = 256;
 
 /// Why a text is not a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RangeFault {
-    /// It is empty, too long, or has characters that a user cannot have.
+    /// It is empty, too long, or has characters that a user must not have.
     #[error("it is no user")]
     NoUser,
     /// The end is lower than the beginning.
@@ -42,8 +42,8 @@ pub enum RangeFault {
 }
 
 impl UserRange {
-    /// Parses `700-709`. Both ends have the same prefix and end in digits. Any other text is a
-    /// single user, even if it has hyphens.
+    /// Parses `700-709`. Both ends must have the same prefix and end in digits. Any other text is a
+    /// single user, even if it contains hyphens.
     ///
     /// # Errors
     /// See [`RangeFault`].
@@ -81,7 +81,7 @@ impl UserRange {
         })
     }
 
-    /// Whether the range contains a user.
+    /// Returns whether the range contains a user.
     #[must_use]
     pub fn contains(&self, user: &str) -> bool {
         let Some(numbers) = self.numbers else {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub struct Aor(Arc<str>);
 
 impl Aor {
-    /// From an unescaped user and a canonical domain.
+    /// Makes it from an unescaped user and a canonical domain.
     #[must_use]
     pub fn new(user: &str, domain: &str) -> Self {
         let mut key = String::with_capacity(user.len() + 1 + domain.len());
@@ -18,7 +18,7 @@ impl Aor {
         Self(key.into())
     }
 
-    /// From `user@domain`; None when there is no `@` or one side is empty.
+    /// Parses `user@domain`; None if there is no `@` or one side is empty.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
         let (user, domain) = key.rsplit_once('@')?;

@@ -1,10 +1,10 @@
-//! Hashes that are equal in every process, on every machine and after every upgrade: for what the
-//! shards of a node must agree on, and for what outlives the process (entity tags, the identity of a
-//! publisher).
+//! Hashes that are equal in every process, on every machine and after every upgrade: for values on
+//! which the shards of a node must agree, and for values that outlive the process (entity tags, the
+//! identity of a publisher).
 //!
-//! Neither hash has a secret key, so neither is for tables that a peer can fill with keys of its
-//! choice. The standard library's hashers promise nothing from one release to the next, and what
-//! `derive(Hash)` feeds them depends on the order of variants: do not use either for these.
+//! Neither hash has a secret key, so neither is for tables whose keys a peer can choose. The
+//! standard library's hashers promise nothing from one release to the next, and the input that
+//! `derive(Hash)` generates depends on the order of variants: use neither of them here.
 
 use std::hash::Hasher;
 
@@ -15,7 +15,7 @@ pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
     fnv1a_of_parts(&[octets])
 }
 
-/// FNV-1a of several pieces, one behind the other.
+/// FNV-1a of several pieces, concatenated.
 pub(crate) fn fnv1a_of_parts(parts: &[&[u8]]) -> u64 {
     parts
         .iter()
@@ -26,13 +26,13 @@ pub(crate) fn fnv1a_of_parts(parts: &[&[u8]]) -> u64 {
         })
 }
 
-/// SipHash-1-3 with the key zero: for documents, and for values of several fields. Documents that
-/// differ have equal hashes only by chance.
+/// SipHash-1-3 with the key zero: for documents, and for values of several fields. Different
+/// documents have equal hashes only by chance.
 #[derive(Clone, Debug)]
 pub(crate) struct SipHash13(SipHasher13);
 
 impl SipHash13 {
-    /// An empty hash.
+    /// A hash of no input so far.
     pub(crate) fn new() -> Self {
         Self(SipHasher13::new())
     }
@@ -44,24 +44,24 @@ impl SipHash13 {
         hash.finish()
     }
 
-    /// Takes a field of any length: its length, then its octets, so that field boundaries are
-    /// unambiguous.
+    /// Adds a field of any length: its length, then its octets, so that no octet can move from one
+    /// field to the next.
     pub(crate) fn field(&mut self, octets: &[u8]) {
         self.number(octets.len() as u64);
         self.raw(octets);
     }
 
-    /// Takes a number.
+    /// Adds a number.
     pub(crate) fn number(&mut self, number: u64) {
         self.raw(&number.to_le_bytes());
     }
 
-    /// Takes octets without their length.
+    /// Adds octets without their length.
     pub(crate) fn raw(&mut self, octets: &[u8]) {
         self.0.write(octets);
     }
 
-    /// The hash of what was taken.
+    /// The hash of all input.
     pub(crate) fn finish(&self) -> u64 {
         self.0.finish()
     }

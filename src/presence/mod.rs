@@ -1,20 +1,20 @@
-//! The domain: presentities, the contributions of their sources, the composed state, and its
-//! documents.
+//! The domain: presentities, what their sources report, how it is composed into one state, and how
+//! that state is written as a document.
 //!
-//! Knows no SIP message, no socket, no clock (`now` is an argument). The only home of XML is
-//! [`document`].
+//! It knows no SIP message, no socket, no clock (`now` is an argument). XML is read and written
+//! only in [`document`].
 //!
 //! # Modules, each depending only on those above it
 //! - [`aor`]: the key of a presentity. `fixed_hash`: hashes that are equal in every process.
-//! - [`event`]: the packages, how long a subscription lasts and why it ends, watchers, lists.
-//! - [`policy`]: who may see what.
+//! - [`event`]: the packages, the granted expiry, termination reasons, watchers, lists.
+//! - [`policy`]: what a watcher is allowed to see.
 //! - [`call`]: call legs, and the appearances of a shared line.
-//! - [`source`]: who states something about a presentity, and what can be stated.
+//! - [`source`]: the sources of contributions, and what each can report.
 //! - [`registration`]: the contacts at which a user is registered.
 //! - [`profile`]: what a family of User-Agents needs.
-//! - [`composition`]: merges all statements into one state, and explains the result.
-//! - renders that state and parses PUBLISH bodies.
-//! - [`presentity`]: a presentity's contributions over time; what a PUBLISH does to them.
+//! - [`composition`]: merges all contributions into one state, and explains what decided.
+//! - [`document`]: writes that state as a body, and reads the bodies of PUBLISH.
+//! - [`presentity`]: a presentity's contributions over time; the effect of a PUBLISH on them.
 
 pub(crate) mod fixed_hash;
 

@@ -6,7 +6,7 @@ const MONTHS: [&str; 12] = [
 ];
 const DAY_SECONDS: u64 = 86_400;
 
-/// `Sat, 13 Nov 2010 23:29:00 GMT`, of seconds since 1970 UTC.
+/// Formats seconds since 1970 UTC as `Sat, 13 Nov 2010 23:29:00 GMT`.
 #[must_use]
 pub fn sip_date(unix: u64) -> String {
     let (days, seconds) = (unix / DAY_SECONDS, unix % DAY_SECONDS);
@@ -17,7 +17,7 @@ pub fn sip_date(unix: u64) -> String {
     format!("{weekday}, {day:02} {month} {year} {hours:02}:{minutes:02}:{seconds:02} GMT")
 }
 
-/// Year, month from 0 and day of the month, from days since 1970.
+/// The year, month (from 0) and day of the month for a number of days since 1970.
 fn civil(mut days: u64) -> (u64, usize, u64) {
     let mut year = 1970;
     // The calendar repeats every 400 years.

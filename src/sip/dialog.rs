@@ -1,11 +1,11 @@
-//! The dialog a SUBSCRIBE creates, as its notifier or its subscriber keeps it (RFC 3261 §12, RFC 6665
+//! The dialog created by a SUBSCRIBE, at the notifier or at the subscriber (RFC 3261 §12, RFC 6665
 //! §4.4.1).
 //!
-//! One allocation holds every octet the dialog must remember: identifiers, URIs, route set. Writing
-//! an in-dialog request copies spans of it and allocates nothing.
+//! One allocation holds all text of the dialog: identifiers, URIs, route set. Writing an in-dialog
+//! request copies spans of it and allocates nothing.
 //!
-//! Values from the peer are kept as they came, except for folds, so that the peer recognises its
-//! own octets. Nothing stored can end a header line. Not here: the Event header, expiry, flows.
+//! Values from the peer are kept as received, except for folds, so that the peer recognises its own
+//! octets. No stored value can end a header line. Not here: the Event header, expiry, flows.
 
 mod read;
 
@@ -19,16 +19,17 @@ use read::Span;
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
 const CACHE_LINE_OCTETS: usize = 64;
-/// Octets that a dialog keeps from its peer; a SUBSCRIBE with more gets 513.
+/// Maximum octets that a dialog keeps from its peer; a SUBSCRIBE with more gets 513.
 pub const DIALOG_OCTETS_MAX: usize = 4096;
-/// Octets of a URI that is kept: a Contact, an asserted identity, a presentity.
+/// Maximum octets of a URI that is kept: a Contact, an asserted identity, a presentity.
 pub const URI_OCTETS_MAX: usize = 1024;
 
-/// One end of a dialog. CSeq numbers only go up, by one (RFC 3261 §12.2.1.1).
+/// One end of a dialog. CSeq numbers increase by one (RFC 3261 §12.2.1.1).
 #[derive(Clone, Debug)]
 pub struct Dialog {
-    /// Call-ID, the peer's From, its To with our tag, the Record-Routes with commas between, the
-    /// remote target; one after the other, each up to its `*_end`, the last up to the end.
+    /// Call-ID, the peer's From, its To with our tag, the Record-Routes separated by commas, and
+    /// the remote target, concatenated. Each extends to its `*_end`, the last to the end of the
+    /// text.
     text: Box<[u8]>,
     call_id_end: u16,
     remote_end: u16,
@@ -40,9 +41,9 @@ pub struct Dialog {
     remote_tag: Span,
     local_uri: Span,
     local_tag: Span,
-    /// Empty when there is no route set.
+    /// Empty if there is no route set.
     first_route: Span,
-    /// Where the second route begins; the end of the routes when there is none.
+    /// Where the second route begins; the end of the routes if there is none.
     second_route: u16,
     /// The first route has no `lr`: it goes into the request line (RFC 3261 §12.2.1.1).
     first_route_is_strict: bool,
@@ -53,7 +54,7 @@ pub struct Dialog {
 
 const _: () = assert!(size_of::<Dialog>() <= 64);
 
-/// What an in-dialog request's CSeq means.
+/// How the CSeq of an in-dialog request compares with those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sequence {
     /// Higher than any seen: accept it.
@@ -62,11 +63,11 @@ pub enum Sequence {
     OutOfOrder,
 }
 
-/// The sender's side of a request: our Via and our Contact.
+/// The fields that identify us as the sender of a request: our Via and our Contact.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
-    /// Our Via, up to and with its branch's magic cookie: `SIP/2.0/UDP host:port;branch=z9hG4bK`
-    /// with the local address that the peer knows.
+    /// Our Via, up to and including the magic cookie of its branch: `SIP/2.0/UDP
+    /// host:port;branch=z9hG4bK` with the local address that the peer knows.
     pub via: &'a [u8],
     /// The rest of the branch.
     pub branch: &'a [u8],
@@ -75,9 +76,10 @@ pub struct Origin<'a> {
 }
 
 impl Dialog {
-    /// The dialog an initial SUBSCRIBE asks for; `local_tag` is the To-tag of our 2xx. Fails when
-    /// Contact is missing, `*`, several, or no sip/sips URI (RFC 3261 §12.1.1), the Record-Routes
-    /// are unreadable, To has a tag already, or any part exceeds its limit.
+    /// Creates the dialog for an initial SUBSCRIBE; `local_tag` is the To-tag of our 2xx. Returns a
+    /// fault if there is not exactly one Contact with a sip or sips URI (RFC 3261 §12.1.1), if the
+    /// Record-Routes cannot be parsed, if To already has a tag, or if a part or the whole exceeds
+    /// its maximum length.
     pub fn accept(
         request: &Message<'_>,
         local_tag: &[u8],
@@ -90,14 +92,14 @@ impl Dialog {
         Self::read(request, Some(local_tag), local_sequence)
     }
 
-    /// The dialog created by the first NOTIFY for our SUBSCRIBE (RFC 6665 §4.4.1); its To-tag is
-    /// the From-tag of our SUBSCRIBE, whose CSeq is `local_sequence`. Fails as [`Self::accept`]
-    /// does.
+    /// Creates the dialog from the first NOTIFY to our SUBSCRIBE (RFC 6665 §4.4.1). Its To-tag is
+    /// the From-tag of our SUBSCRIBE, whose CSeq is `local_sequence`. Returns the faults of
+    /// [`Self::accept`].
     pub fn of_notify(notify: &Message<'_>, local_sequence: u32) -> Result<Self, Fault> {
         Self::read(notify, None, local_sequence)
     }
 
-    /// The dialog of a request from the peer. Our tag is `added_tag`, or stands in To.
+    /// The dialog of a request from the peer. Our tag is `added_tag`, or is already in To.
     fn read(
         request: &Message<'_>,
         added_tag: Option<&[u8]>,
@@ -142,7 +144,7 @@ impl Dialog {
         })
     }
 
-    /// Octets on the heap.
+    /// The octets that the dialog occupies on the heap.
     #[must_use]
     pub fn octets(&self) -> usize {
         self.text.len()
@@ -154,7 +156,7 @@ impl Dialog {
         self.slice(self.local_tag)
     }
 
-    /// The peer's tag; empty when it has none (RFC 3261 §12.1.1).
+    /// The peer's tag; empty if it has none (RFC 3261 §12.1.1).
     #[must_use]
     pub fn remote_tag(&self) -> &[u8] {
         self.slice(self.remote_tag)
@@ -166,19 +168,19 @@ impl Dialog {
         self.between(0, self.call_id_end)
     }
 
-    /// The peer's URI as it stood in From.
+    /// The peer's URI in its From.
     #[must_use]
     pub fn remote_uri(&self) -> &[u8] {
         self.slice(self.remote_uri)
     }
 
-    /// The URI the peer wrote in To.
+    /// The URI in the peer's To.
     #[must_use]
     pub fn local_uri(&self) -> &[u8] {
         self.slice(self.local_uri)
     }
 
-    /// Where the peer wants our requests: the URI of its latest Contact.
+    /// The remote target: the URI of the peer's latest Contact.
     #[must_use]
     pub fn remote_target(&self) -> &[u8] {
         self.text
@@ -198,16 +200,16 @@ impl Dialog {
         self.local_sequence
     }
 
-    /// Whether the request belongs to this dialog: Call-ID and both tags are equal, octet by octet
-    /// (RFC 6665 §4.4.1, RFC 3261 §19.3). The tags compare in constant time: a hijacker has to
-    /// guess them (E3.6).
+    /// Returns whether the request belongs to this dialog: Call-ID and both tags are equal, octet
+    /// by octet (RFC 6665 §4.4.1, RFC 3261 §19.3). The tags are compared in constant time, so that
+    /// a hijacker cannot find them by timing (W:E3.6).
     #[must_use]
     pub fn matches(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> bool {
         let tags_match = self.local_tag().ct_eq(local_tag) & self.remote_tag().ct_eq(remote_tag);
         self.call_id() == call_id && tags_match.into()
     }
 
-    /// Checks an in-dialog request's CSeq and remembers it if it is higher.
+    /// Checks an in-dialog request's CSeq, and stores it if it is higher.
     pub fn take_sequence(&mut self, number: u32) -> Sequence {
         if number <= self.remote_sequence {
             return Sequence::OutOfOrder;
@@ -216,7 +218,7 @@ impl Dialog {
         Sequence::Next
     }
 
-    /// Target refresh (RFC 6665 §4.4.1, RFC 3261 §12.2): takes the Contact of a request or of a
+    /// Target refresh (RFC 6665 §4.4.1, RFC 3261 §12.2): stores the Contact of a request or of a
     /// 2xx. An absent or equal Contact changes nothing and allocates nothing; an unusable Contact
     /// is a fault.
     pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
@@ -236,9 +238,9 @@ impl Dialog {
         Ok(())
     }
 
-    /// Appends the head of the next NOTIFY: request line, Via, Route set (strict first hop by swap;
-    /// RFC 3261 §12.2.1.1), Max-Forwards, From, To, Call-ID, CSeq (now one higher), Contact. The
-    /// caller adds its headers and the body.
+    /// Appends the head of the next NOTIFY: request line, Via, Route set (strict first hop moved to
+    /// the request line; RFC 3261 §12.2.1.1), Max-Forwards, From, To, Call-ID, CSeq (increased by
+    /// one), Contact. The caller adds its headers and the body.
     pub fn write_notify(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
         self.write_last_notify(out, origin);
@@ -254,7 +256,7 @@ impl Dialog {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// Appends the head of the next SUBSCRIBE of ours, as [`Self::write_notify`] does.
+    /// Appends the head of our next SUBSCRIBE, as [`Self::write_notify`] does.
     pub fn write_subscribe(&mut self, out: &mut Vec<u8>, origin: &Origin<'_>) {
         self.local_sequence = self.local_sequence.saturating_add(1).min(SEQUENCE_MAX);
         out.extend_from_slice(b"SUBSCRIBE ");
@@ -283,7 +285,7 @@ impl Dialog {
         emit::decimal(out, u64::from(self.local_sequence));
     }
 
-    /// Touches the octets that a NOTIFY is written from, one per cache line, so that they are in
+    /// Touches the octets from which a NOTIFY is written, one per cache line, so that they are in
     /// the cache when it is written.
     #[inline]
     pub fn fetch(&self) {
@@ -292,7 +294,7 @@ impl Dialog {
         }
     }
 
-    /// What the next request of ours has in its request line.
+    /// The Request-URI of our next request.
     #[must_use]
     pub fn request_uri(&self) -> &[u8] {
         if self.first_route_is_strict {
@@ -302,8 +304,8 @@ impl Dialog {
         }
     }
 
-    /// A strict first route is in the request line: the Route header has the other routes, then the
-    /// remote target.
+    /// A strict first route is in the request line: the Route header contains the other routes,
+    /// then the remote target.
     fn write_routes(&self, out: &mut Vec<u8>) {
         if self.local_end == self.routes_end {
             return;

@@ -1,4 +1,4 @@
-//! Writes our own messages, straight into the caller's buffer, without allocating.
+//! Writes our own messages directly into the caller's buffer, without allocating.
 //!
 //! No value written here can end its line: a peer cannot inject a header into our messages (RFC
 //! 3261 §25.1).
@@ -11,7 +11,7 @@ use crate::sip::simd::{Block, find};
 use crate::sip::uri::host_ip;
 use crate::sip::{HeaderName, Message, Status};
 
-/// The header values of a response that are not copied from the request.
+/// The parts of a response head that are not copied from the request.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseHead<'a> {
     /// The status code.
@@ -64,7 +64,7 @@ pub fn bare_response_head(out: &mut Vec<u8>, request: &Message<'_>, head: &Respo
     copy(out, "CSeq:", request, HeaderName::CSeq);
 }
 
-/// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: a header can never be
+/// Appends `name: value CRLF`. CR and LF in `value` are written as spaces: no header can be
 /// injected (RFC 3261 §25.1).
 pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
@@ -73,8 +73,8 @@ pub fn header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends `name: value CRLF` for a value that is known to be one line: our own, or one that went
-/// through [`made_one_line`].
+/// Appends `name: value CRLF` for a value that is known to be one line: our own, or one from
+/// [`made_one_line`].
 pub fn plain_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     debug_assert!(line_break(value).is_none(), "one line");
     out.extend_from_slice(name.as_bytes());
@@ -83,7 +83,7 @@ pub fn plain_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a value as [`header`] would write it, to be kept for [`plain_header`].
+/// Appends a value as [`header`] would write it, to be stored for [`plain_header`].
 pub fn made_one_line(out: &mut Vec<u8>, value: &[u8]) {
     one_line(out, value);
 }
@@ -96,7 +96,7 @@ pub fn header_number(out: &mut Vec<u8>, name: &str, value: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Ends the head and appends the body: Content-Type only when there is a body (W:A3.11, G9),
+/// Ends the head and appends the body: Content-Type only if there is a body (W:A3.11, G9),
 /// Content-Length always.
 pub fn body(out: &mut Vec<u8>, content_type: &str, body: &[u8]) {
     if !body.is_empty() {
@@ -160,7 +160,7 @@ pub fn unfolded(out: &mut Vec<u8>, value: &[u8]) {
     out.extend_from_slice(rest);
 }
 
-/// Appends an IP address; IPv6 without brackets, as `received` wants it (RFC 5118 §4.5).
+/// Appends an IP address; IPv6 without brackets, as `received` requires (RFC 5118 §4.5).
 pub fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
@@ -184,7 +184,7 @@ pub fn address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// The place of the first CR, LF or NUL.
+/// The position of the first CR, LF or NUL.
 #[inline]
 fn line_break(text: &[u8]) -> Option<usize> {
     let is_break = |octet: &u8| matches!(octet, b'\r' | b'\n' | 0);
@@ -198,7 +198,7 @@ fn line_break(text: &[u8]) -> Option<usize> {
     (at < text.len()).then_some(at)
 }
 
-/// Appends text with every CR, LF and NUL as a space.
+/// Appends text with every CR, LF and NUL replaced by a space.
 fn one_line(out: &mut Vec<u8>, text: &[u8]) {
     let mut rest = text;
     while let Some(at) = line_break(rest) {
@@ -230,7 +230,7 @@ fn write_to(out: &mut Vec<u8>, front: &str, request: &Message<'_>, to_tag: &[u8]
     };
     let has_tag = match request.to() {
         Some(to) => to.tag().is_some(),
-        // A value that cannot be read stays as it is.
+        // A value that cannot be parsed is copied unchanged.
         None => true,
     };
     write_field(out, front, |out| {
@@ -256,9 +256,9 @@ fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: Soc
     }
 }
 
-/// The topmost Via entry with the address that it really came from: `rport` filled in when asked
-/// for, `received` then too, and when sent-by is a name or another address (RFC 3261 §18.2.1, RFC
-/// 3581 §4). A `received` the peer claims is not believed.
+/// The topmost Via entry with the actual source address: `rport` is filled in if requested, and
+/// `received` is added if `rport` was requested or if sent-by is a name or another address (RFC
+/// 3261 §18.2.1, RFC 3581 §4). A `received` from the peer is ignored.
 fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketAddr) {
     let front = entry.len() - via.parameters.0.len();
     unfolded(out, &entry[..front]);
@@ -275,11 +275,11 @@ fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketA
     }
 }
 
-/// The parameters of the topmost Via, with `port` for the value of `rport` that it asks for and
-/// without `received`.
+/// The parameters of the topmost Via, with `port` as the value of a requested `rport`, and without
+/// `received`.
 fn write_via_parameters(out: &mut Vec<u8>, via: &Via<'_>, port: u16) {
     if via.is_tight {
-        // Nearly all parameters are plain and are copied verbatim.
+        // Nearly all parameters are short already, and are copied unchanged.
         let end = via.rport_end.filter(|_| via.wants_rport);
         let (front, behind) = via.parameters.0.split_at(end.unwrap_or_default());
         out.extend_from_slice(front);
@@ -413,7 +413,7 @@ mod tests {
     }
 
     proptest! {
-        /// Parameters that are copied as they came are what they would be one by one.
+        /// Copying the parameters unchanged gives the same octets as writing them one by one.
         #[test]
         fn tight_parameters_are_copied(parameters in vec(select(std::vec![
             "rport", "RPort", "rport=1", "branch=z9hG4bK1", "x", "x=", "x=\"1;2\"", "received=h", " y = 1 ", "a=b=c",

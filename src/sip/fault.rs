@@ -1,29 +1,30 @@
-//! What can be wrong with a message, and the status and reason phrase of the response to it.
+//! The faults of a message, each with the status and reason phrase of its response.
 
 use crate::sip::{HeaderName, Status};
 
-/// The first thing found wrong with a message. Every fault knows its response (RFC 3261 §21.4).
+/// The first fault found in a message. Every fault determines its response (RFC 3261 §21.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The request or status line does not follow the grammar.
     StartLine,
-    /// SIP-Version is not `SIP/2.0` (E1.29): 505.
+    /// SIP-Version is not `SIP/2.0` (W:E1.29): 505.
     Version,
-    /// A header field line without a colon, with a NUL or a lone CR in it.
+    /// A header field line has no colon, or contains a NUL or a lone CR.
     HeaderLine,
-    /// A header every request needs is missing (RFC 3261 §8.1.1).
+    /// A header that every request must have is missing (RFC 3261 §8.1.1).
     Missing(HeaderName),
-    /// A header that may occur once occurs more often (RFC 3261 §7.3.1).
+    /// A header that must occur only once is repeated (RFC 3261 §7.3.1).
     Repeated(HeaderName),
     /// A header whose value does not follow its grammar.
     Invalid(HeaderName),
     /// The Request-URI does not follow the grammar.
     RequestUri,
-    /// The CSeq's method is not the request's (E1.30).
+    /// The CSeq's method is not the request's (W:E1.30).
     MethodMismatch,
-    /// Content-Length is larger than what arrived, or on a stream missing (RFC 3261 §18.3, §20.14).
+    /// Content-Length is larger than the received body, or missing on a stream (RFC 3261 §18.3,
+    /// §20.14).
     ContentLength,
-    /// More headers, Vias or Record-Routes than we accept (W:E2.2, E2.3).
+    /// More headers, Vias or Record-Routes than are accepted (W:E2.2, E2.3).
     TooManyHeaders,
     /// A message larger than the transport's limit: 513.
     TooLarge,

@@ -1,22 +1,22 @@
-//! Cuts a byte stream into SIP messages (RFC 3261 §18.3, RFC 5626 §4.4.1, §5.4, RFC 8489, RFC 3261
-//! §20.14). Pure: octets in, a verdict out.
+//! Splits a byte stream into SIP messages (RFC 3261 §18.3, §20.14, RFC 5626 §4.4.1, §5.4, RFC
+//! 8489). It has no state: the result depends only on the octets.
 
 use crate::sip::header::octets;
 use crate::sip::message::PlainResponse;
 use crate::sip::message::lines::Lines;
 use crate::sip::{Fault, HeaderName, StartLine};
 
-/// What the front of a stream's buffer holds.
+/// What is at the front of a stream's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// Nothing complete yet; read more.
+    /// Nothing complete yet: more octets are needed.
     Incomplete,
-    /// `\r\n\r\n` between messages: a keepalive of that many octets, to be answered by one CRLF
-    /// (RFC 5626 §4.4.1).
+    /// `\r\n\r\n` between messages: a keepalive of that many octets; the response is one CRLF (RFC
+    /// 5626 §4.4.1).
     Ping(usize),
-    /// A lone CRLF (a pong, or padding) of that many octets, to be dropped.
+    /// A lone CRLF (the response to our keepalive, or padding) of that many octets, to be dropped.
     Filler(usize),
-    /// A whole message of that many octets.
+    /// A complete message of that many octets.
     Message(usize),
     /// A plain 200 to a NOTIFY, of that many octets. Nearly all responses to a fan-out are plain
     /// 200s.
@@ -26,15 +26,16 @@ pub enum Frame<'a> {
 /// Limits of one stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Octets of start line and headers.
+    /// Maximum octets of start line and headers.
     pub head_octets_max: usize,
-    /// Octets of a whole message.
+    /// Maximum octets of a complete message.
     pub message_octets_max: usize,
 }
 
-/// Looks at the front of `buffer`. `Err` means the stream is out of step or over its limits: answer
-/// the fault if the head can be parsed, then close. What cannot become a SIP message is refused as
-/// soon as it shows, so that a body taken for a message (E2.6) or another protocol does not linger.
+/// Examines the front of `buffer`. `Err` means that the stream is out of sync or over its limits:
+/// respond with the fault if the head can be parsed, then close the connection. Octets that cannot
+/// become a SIP message are refused as early as possible, so that a body mistaken for a message
+/// (W:E2.6) or another protocol does not occupy the connection.
 pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     match buffer {
         [] | [b'\r'] | [b'\r', b'\n', b'\r'] => return Ok(Frame::Incomplete),
@@ -77,7 +78,7 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
     })
 }
 
-/// The head is incomplete; it may go on up to its limit.
+/// The head is incomplete; more octets are awaited up to its limit.
 fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     if buffer.len() > limits.head_octets_max.min(limits.message_octets_max) {
         return Err(Fault::TooLarge);
@@ -85,9 +86,9 @@ fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     Ok(Frame::Incomplete)
 }
 
-/// The one Content-Length among the lines. Two of them, or anything but digits, could make us and
-/// an upstream proxy split the stream at different octets (E2.7). In a response, which asks for
-/// nothing, equal ones count as one: some gateways add their own.
+/// The only Content-Length among the lines. With two of them, or anything other than digits, we and
+/// a proxy in front could split the stream at different positions (W:E2.7). In a response, which
+/// requests nothing, repeated equal values count as one: some gateways add their own.
 fn content_length(
     buffer: &[u8],
     lines: &mut Lines<'_>,
@@ -121,7 +122,7 @@ mod tests {
         next_frame(text.as_bytes(), &LIMITS)
     }
 
-    /// A request with these header lines and this rest.
+    /// A request with these header lines, followed by these octets.
     fn request(headers: &str, rest: &str) -> String {
         format!("OPTIONS sip:a@b SIP/2.0\r\n{headers}\r\n{rest}")
     }

@@ -32,7 +32,7 @@ pub enum Method<'a> {
     Update,
     /// RFC 3262
     Prack,
-    /// A token we do not know.
+    /// An unknown token.
     Other(&'a [u8]),
 }
 
@@ -59,7 +59,7 @@ impl<'a> Method<'a> {
         }
     }
 
-    /// The token as it goes over the wire.
+    /// The token as written on the wire.
     #[must_use]
     pub const fn token(self) -> &'a [u8] {
         match self {

@@ -1,7 +1,7 @@
-//! SIP messages as octets: reading those of peers and writing our own (RFC 3261, 6665, 3903, 8760).
+//! SIP messages as octets: parsing those of peers and writing our own (RFC 3261, 6665, 3903, 8760).
 //!
-//! Zero-copy: a [`Message`] is a view over a datagram or a stream frame. Nothing here reads a
-//! clock, touches a socket or knows XML; nothing here panics, whatever the peer sends.
+//! Zero-copy: a [`Message`] is a view of a datagram or a stream frame. Nothing here reads a clock,
+//! touches a socket or handles XML; nothing here panics, whatever the peer sends.
 
 pub mod date;
 pub mod dialog;

@@ -1,13 +1,14 @@
 //! Header field names, long and compact (RFC 3261 §7.3.3), compared without case.
 //!
-//! One table names every header we know: its variant, its canonical spelling, and the reason
-//! phrases of the faults that name it. Lookup uses a perfect hash table built at compile time.
+//! One table lists every known header: its variant, its canonical spelling, and the reason phrases
+//! of its faults. A name is found by one access to a perfect hash table, which is built at compile
+//! time.
 
-/// Builds the enum, the spellings and the phrases from one list.
+/// Generates the enum, the spellings and the phrases from one list.
 macro_rules! header_names {
     ($($name:ident $text:literal;)*) => {
-        /// A header we know by name. Names we do not know survive as [`HeaderName::Other`]; their
-        /// spelling stays in the buffer.
+        /// A header with a known name. Unknown names become [`HeaderName::Other`]; their spelling
+        /// stays in the buffer.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[allow(missing_docs, reason = "each variant is the header of that name")]
         pub enum HeaderName {
@@ -16,7 +17,7 @@ macro_rules! header_names {
         }
 
         impl HeaderName {
-            /// How many names there are, `Other` among them.
+            /// The number of names, including `Other`.
             pub(crate) const COUNT: usize = [$(stringify!($name),)* "Other"].len();
 
             /// The canonical long spelling; empty for `Other`.
@@ -28,7 +29,7 @@ macro_rules! header_names {
                 }
             }
 
-            /// The reason phrase when it is absent.
+            /// The reason phrase if it is missing.
             pub(crate) const fn missing_phrase(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!("Missing ", $text),)*
@@ -36,7 +37,7 @@ macro_rules! header_names {
                 }
             }
 
-            /// The reason phrase when it occurs too often.
+            /// The reason phrase if it is repeated.
             pub(crate) const fn repeated_phrase(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!("Repeated ", $text),)*
@@ -44,7 +45,7 @@ macro_rules! header_names {
                 }
             }
 
-            /// The reason phrase when its value cannot be read.
+            /// The reason phrase if its value is malformed.
             pub(crate) const fn invalid_phrase(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!("Invalid ", $text),)*
@@ -53,7 +54,7 @@ macro_rules! header_names {
             }
         }
 
-        /// Every name but `Other`.
+        /// Every name except `Other`.
         const ALL: &[HeaderName] = &[$(HeaderName::$name,)*];
     };
 }
@@ -108,25 +109,25 @@ const COMPACT: [(&[u8], HeaderName); 11] = [
     (b"v", HeaderName::Via),
 ];
 
-/// Octets of the longest name in the hash table: with the colon behind it, two words hold it. The
-/// few longer ones, which no phone sends with every request, are compared one after another.
+/// Length of the longest name in the hash table: with the colon after it, it fits into two words.
+/// The few longer names, which no phone sends with every request, are compared one after another.
 const NAME_OCTETS_MAX: usize = 15;
 
 /// The first octets of a line as little-endian words.
 type Words = [u64; 2];
 
-/// A place of the hash table.
+/// An entry of the hash table.
 #[derive(Clone, Copy)]
 struct Entry {
-    /// A name's spelling and the colon behind it, [folded](fold_case), zeros behind.
+    /// A name's spelling and the colon after it, [folded](fold_case), padded with zeros.
     spelling: Words,
-    /// Which bits of a line belong to those.
+    /// Mask of the bits that the name and the colon occupy.
     mask: Words,
     name: HeaderName,
 }
 
 impl Entry {
-    /// A place without a name; it matches no line.
+    /// An entry without a name; it matches no line.
     const EMPTY: Self = Self {
         spelling: [0; 2],
         mask: [u64::MAX; 2],
@@ -156,21 +157,21 @@ const fn words(name: &[u8]) -> Words {
     words
 }
 
-/// Lowers the case of eight octets: sets bit 5 where bit 6 is set. Of other ASCII only `@[\]^_`
-/// change, to octets that no known name has.
+/// Converts eight octets to lower case: sets bit 5 where bit 6 is set. Of other ASCII only `@[\]^_`
+/// change, to octets that no known name contains.
 #[inline]
 const fn fold_case(word: u64) -> u64 {
     word | (word & 0x4040_4040_4040_4040) >> 1
 }
 
-/// Places of the hash table.
+/// Number of entries of the hash table.
 const PLACES: usize = 64;
 
-/// Found by search, so that no two names collide; the table's construction checks this.
+/// Found by search, so that no two names collide; the construction of the table checks this.
 const MULTIPLIER: u64 = 0x5c7a_dd1f_8aba_6e7d;
 
-/// Where a name is: its first two octets (behind a compact form the second is the colon) and its
-/// length tell all names apart. The other octets are not read, so that the processor need not wait
+/// The index of a name: its first two octets (in a compact form the second is the colon) and its
+/// length distinguish all names. The other octets are not read, so that the processor need not wait
 /// for them.
 #[inline]
 const fn place(first: u64, length: usize) -> usize {
@@ -178,7 +179,7 @@ const fn place(first: u64, length: usize) -> usize {
     (key.wrapping_mul(MULTIPLIER) >> (u64::BITS - PLACES.ilog2())) as usize
 }
 
-/// Every spelling that is not too long.
+/// Every spelling that fits into the hash table.
 static TABLE: [Entry; PLACES] = {
     let mut table = [Entry::EMPTY; PLACES];
     let mut index = 0;
@@ -193,14 +194,14 @@ static TABLE: [Entry; PLACES] = {
             continue;
         }
         let entry = &mut table[place(words(spelling)[0], spelling.len())];
-        assert!(entry.spelling[0] == 0, "two names meet");
+        assert!(entry.spelling[0] == 0, "two names collide");
         *entry = Entry::new(spelling, name);
     }
     table
 };
 
 impl HeaderName {
-    /// The header that `name` (as on the wire, long or compact, any case) means.
+    /// The header named `name` (as on the wire, long or compact, any case).
     #[must_use]
     pub fn from_wire(name: &[u8]) -> Self {
         if name.len() <= NAME_OCTETS_MAX {
@@ -210,8 +211,8 @@ impl HeaderName {
         ALL.iter().find(is_it).copied().unwrap_or(Self::Other)
     }
 
-    /// Looks up the header name at the start of a line, given its first two words and the colon's
-    /// offset; None when we do not know it, or there is anything between it and the colon.
+    /// The header named by a line that starts with these words and has its first colon at `colon`;
+    /// None if it is unknown, or if there is anything between the name and the colon.
     #[inline]
     pub(crate) fn from_front(front: [u64; 2], colon: usize) -> Option<Self> {
         let entry = &TABLE[place(front[0], colon)];
@@ -233,7 +234,7 @@ impl HeaderName {
         bits
     };
 
-    /// Whether a second field of this name makes the message malformed (RFC 3261 §7.3.1).
+    /// Returns whether a second field of this name makes the message malformed (RFC 3261 §7.3.1).
     #[must_use]
     pub const fn is_single(self) -> bool {
         matches!(

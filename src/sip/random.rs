@@ -1,10 +1,10 @@
-//! Unguessable tokens from a seeded stream cipher: equal seeds give equal tokens, so that a run can
-//! be repeated.
+//! Unguessable tokens from a seeded stream cipher: equal seeds give equal tokens, so that a
+//! simulator run can be repeated.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-/// The one source of randomness of a shard. In production its seed comes from the kernel, in the
+/// The only source of randomness of a shard. In production its seed comes from the kernel, in the
 /// simulator from the run.
 #[derive(Clone, Debug)]
 pub struct Random(ChaCha8Rng);
@@ -21,12 +21,12 @@ impl Random {
         self.0.next_u64()
     }
 
-    /// A number below `bound`; 0 when `bound` is 0. The bias is below 2^-32 for any bound we use.
+    /// A number below `bound`; 0 if `bound` is 0. The bias is below 2^-32 for every bound in use.
     pub fn below(&mut self, bound: u32) -> u32 {
         (((self.next_u64() >> 32) * u64::from(bound)) >> 32) as u32
     }
 
-    /// Writes lower-case hexadecimal digits over the whole slice.
+    /// Fills the slice with lower-case hexadecimal digits.
     pub fn fill_hex(&mut self, out: &mut [u8]) {
         for chunk in out.chunks_mut(16) {
             let mut bits = self.next_u64();

@@ -1,16 +1,16 @@
-//! A 16-byte SIMD scan for delimiters: how the searches that nearly every octet of a message passes
-//! through find the end of a line, a name or a value.
+//! A 16-byte SIMD scan for delimiters: finds the end of a line, a name or a value. Nearly every
+//! octet of a message passes through it.
 //!
-//! It pays from about two dozen octets on. For shorter words
+//! It is faster from about two dozen octets on. For shorter words
 //! [`skip_class`](crate::sip::header::octets::skip_class), octet by octet, is cheaper (measured).
 
 use wide::u8x16;
 
-/// Sixteen neighbouring octets of a text.
+/// Sixteen consecutive octets of a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block(u8x16);
 
-/// The octets of a block that a comparison found.
+/// The octets of a block that matched a comparison.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Mask(u8x16);
 
@@ -18,7 +18,7 @@ impl Block {
     /// Octets in a block.
     pub(crate) const OCTETS: usize = 16;
 
-    /// The block at the front of a text and the text behind it; None if the text is shorter than a
+    /// The block at the front of a text and the text after it; None if the text is shorter than a
     /// block.
     #[inline]
     pub(crate) fn split_first(text: &[u8]) -> Option<(Self, &[u8])> {
@@ -26,7 +26,7 @@ impl Block {
         Some((Self(u8x16::new(*octets)), behind))
     }
 
-    /// The last block of a text; a shorter text has zeros in front.
+    /// The last block of a text; a shorter text is padded with zeros in front.
     #[inline]
     fn last(text: &[u8]) -> Self {
         Self(u8x16::new(match text.last_chunk() {
@@ -57,19 +57,19 @@ impl Block {
 }
 
 impl Mask {
-    /// The octets of either mask.
+    /// The octets in either mask.
     #[inline]
     pub(crate) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The place of the first match.
+    /// The index of the first match.
     #[inline]
     pub(crate) fn first(self) -> Option<usize> {
         self.first_from(0)
     }
 
-    /// The distance from `place` to the first match at or behind it.
+    /// The distance from `place` to the first match at or after it.
     #[inline]
     fn first_from(self, place: usize) -> Option<usize> {
         let matches = self.0.to_bitmask() >> place;
@@ -77,8 +77,8 @@ impl Mask {
     }
 }
 
-/// The first place at or behind `from` whose octet is a match; the text's length if there is none.
-/// `from` must not be behind the end of the text.
+/// The first index at or after `from` whose octet matches; the text's length if there is none.
+/// `from` must not be past the end of the text.
 #[inline(always)]
 pub(crate) fn find(text: &[u8], from: usize, matches: impl Fn(Block) -> Mask) -> usize {
     let mut rest = &text[from..];
@@ -88,14 +88,14 @@ pub(crate) fn find(text: &[u8], from: usize, matches: impl Fn(Block) -> Mask) ->
         }
         rest = behind;
     }
-    // The last block begins in front of the rest; the octets there were searched before.
+    // The last block overlaps the one before; the octets in the overlap were searched already.
     match matches(Block::last(text)).first_from(Block::OCTETS - rest.len()) {
         Some(found) => text.len() - rest.len() + found,
         None => text.len(),
     }
 }
 
-/// A text shorter than a block, with zeros in front.
+/// A text shorter than a block, padded with zeros in front.
 #[cold]
 fn padded(text: &[u8]) -> [u8; Block::OCTETS] {
     let mut octets = [0; Block::OCTETS];

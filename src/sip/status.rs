@@ -9,7 +9,7 @@ macro_rules! statuses {
         impl Status {
             $(#[doc = concat!(stringify!($code), " ", $reason)] pub const $name: Self = Self($code);)*
 
-            /// The phrase that goes with the code; empty for a code we never send.
+            /// The reason phrase of the code; empty for a code that we never send.
             #[must_use]
             pub const fn reason(self) -> &'static str {
                 match self.0 { $($code => $reason,)* _ => "" }
@@ -48,7 +48,7 @@ statuses! {
 }
 
 impl Status {
-    /// Anything but 1xx.
+    /// Returns whether it is final: anything but 1xx.
     #[must_use]
     pub const fn is_final(self) -> bool {
         self.0 >= 200

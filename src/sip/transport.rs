@@ -1,21 +1,20 @@
-//! The transports that SIP runs over, as Via headers and URI parameters name them (RFC 3261 §18,
-//! RFC 7118).
+//! The transports of SIP, as named in Via headers and URI parameters (RFC 3261 §18, RFC 7118).
 //!
-//! Via headers of a request that came through proxies name transports that this server does not
-//! serve itself; hence there are more here than `net` has files.
+//! Via headers of a request that passed through proxies can name transports that this server does
+//! not support, so this list is longer than the one in `net`.
 
 use crate::sip::message::Framing;
 
-/// How a message travels.
+/// A transport of SIP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Transport {
-    /// One message in each datagram.
+    /// One message per datagram.
     Udp,
     /// Messages on a byte stream, framed by Content-Length.
     Tcp,
     /// As TCP, encrypted.
     Tls,
-    /// One message in each WebSocket message.
+    /// One message per WebSocket message.
     Ws,
     /// As WebSocket, encrypted.
     Wss,
@@ -24,7 +23,7 @@ pub enum Transport {
 impl Transport {
     const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
 
-    /// The transport that a Via header's token names, in any case.
+    /// The transport named by a Via header's token, in any case.
     #[must_use]
     pub fn from_via_token(token: &[u8]) -> Option<Self> {
         let is_named =
@@ -32,14 +31,14 @@ impl Transport {
         Self::ALL.into_iter().find(is_named)
     }
 
-    /// Whether the transport itself retransmits: no Timer E, J or K then (RFC 3261 §17). All
-    /// reliable transports are connections.
+    /// Returns whether the transport itself retransmits, so that there is no Timer E, J or K (RFC
+    /// 3261 §17). All reliable transports are connections.
     #[must_use]
     pub const fn is_reliable(self) -> bool {
         !matches!(self, Self::Udp)
     }
 
-    /// How messages are framed.
+    /// How the end of a message is found.
     #[must_use]
     pub const fn framing(self) -> Framing {
         match self {
@@ -60,8 +59,8 @@ impl Transport {
         }
     }
 
-    /// The value of a URI's `transport` parameter: `udp`. RFC 7118 §5.1 has one for WebSockets,
-    /// encrypted or not.
+    /// The value of a URI's `transport` parameter: `udp`. RFC 7118 §5.1 has one value for
+    /// WebSockets, encrypted or not.
     #[must_use]
     pub const fn uri_parameter(self) -> &'static str {
         match self {
@@ -72,7 +71,7 @@ impl Transport {
         }
     }
 
-    /// The port meant when a URI or sent-by names none (RFC 3261 §19.1.2, RFC 7118 §5.1).
+    /// The default port for a URI or sent-by without one (RFC 3261 §19.1.2, RFC 7118 §5.1).
     #[must_use]
     pub const fn default_port(self) -> u16 {
         match self {

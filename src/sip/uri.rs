@@ -1,5 +1,5 @@
-//! SIP URIs (RFC 3261 §19.1) and the address-of-record key made of them (RFC 3261 §19.1.4, §25.1,
-//! §19.1.1).
+//! SIP URIs (RFC 3261 §19.1), and the address of record derived from them (RFC 3261 §19.1.1,
+//! §19.1.4, §25.1).
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::sip::Fault;
 use crate::sip::header::{Parameters, octets};
 
-/// Octets of a host that we read: the longest domain name.
+/// Maximum octets of a host: the longest domain name.
 const HOST_OCTETS_MAX: usize = 255;
 
 /// A URI's scheme.
@@ -20,10 +20,10 @@ pub enum Scheme {
     Sip,
     /// `sips:`
     Sips,
-    /// `tel:`: everything behind the colon up to the parameters is the user, the host is empty.
+    /// `tel:`: everything after the colon up to the parameters is the user; the host is empty.
     Tel,
-    /// Any other scheme: 416 in a Request-URI. Nothing after its colon is parsed; user, host and
-    /// the rest are empty.
+    /// Any other scheme: 416 in a Request-URI. The text after its colon is not parsed; user, host
+    /// and the other fields are empty.
     Other,
 }
 
@@ -32,20 +32,20 @@ pub enum Scheme {
 pub struct Uri<'a> {
     /// The scheme.
     pub scheme: Scheme,
-    /// The user part, without password, escapes as they came. None when there is no `@`.
+    /// The user part, without password, escapes as received. None if there is no `@`.
     pub user: Option<&'a [u8]>,
     /// The host: a name, an IPv4 address, or an IPv6 address with its brackets.
     pub host: &'a [u8],
-    /// The port when there is one.
+    /// The port if there is one.
     pub port: Option<u16>,
-    /// The parameters behind the first `;` after the host, without it: `transport=tcp;lr`.
+    /// The parameters after the first `;` that follows the host, without it: `transport=tcp;lr`.
     pub parameters: &'a [u8],
-    /// The headers behind `?`, without it.
+    /// The headers after `?`, without it.
     pub headers: &'a [u8],
 }
 
 impl<'a> Uri<'a> {
-    /// Reads a URI that stands alone (no angle brackets, no white space around it).
+    /// Parses a URI on its own (no angle brackets, no white space around it).
     #[inline]
     pub fn parse(text: &'a [u8]) -> Result<Self, Fault> {
         Self::read(text).ok_or(Fault::RequestUri)
@@ -84,15 +84,15 @@ impl<'a> Uri<'a> {
         }
     }
 
-    /// `user:password@host:port;parameters?headers`. Semicolons and question marks in front of the
-    /// `@` belong to the user (RFC 4475 §3.1.1.9).
+    /// `user:password@host:port;parameters?headers`. Semicolons and question marks before the `@`
+    /// belong to the user (RFC 4475 §3.1.1.9).
     #[inline(always)]
     fn read_sip(scheme: Scheme, text: &'a [u8]) -> Option<Self> {
         let front = octets::skip_class(&octets::URI_FRONT, text, 0);
         let (user, rest) = match text.get(front) {
             Some(b'@') if front > 0 => (Some(&text[..front]), &text[front + 1..]),
             None => (None, text),
-            // A password, or a user with a semicolon in it, or no user at all.
+            // A password, a user with a semicolon in it, or an empty user.
             _ => match memchr(b'@', text) {
                 Some(at) => (Some(user_of(&text[..at])?), &text[at + 1..]),
                 None => (None, text),
@@ -126,22 +126,22 @@ impl<'a> Uri<'a> {
         is_sound.then_some(())
     }
 
-    /// The value of a parameter: None when absent, empty when it has no value. Names compare
-    /// without case.
+    /// The value of a parameter: None if absent, empty if it has no value. Names are compared
+    /// ignoring case.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&'a [u8]> {
         Parameters(self.parameters).get(name)
     }
 
-    /// The host as an IP address when it is one (brackets removed).
+    /// The host as an IP address, if it is one (brackets removed).
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         host_ip(self.host)
     }
 
-    /// Appends the user with its escapes resolved. False (and nothing appended) when an escape is
-    /// broken or the result is not UTF-8 or holds a control character: such a URI names no user
-    /// here. Without a user nothing is appended.
+    /// Appends the user with its escapes resolved. Returns false (and appends nothing) if an escape
+    /// is invalid or the result is not UTF-8 or contains a control character: such a URI names no
+    /// user here. Without a user nothing is appended.
     pub fn write_user(&self, out: &mut String) -> bool {
         let Some(user) = self.user else { return true };
         // Nearly every user is plain.
@@ -186,7 +186,7 @@ impl<'a> Uri<'a> {
     }
 }
 
-/// Splits a host from its port; None when either breaks the grammar. `[::1]:5060`, `example.com`.
+/// Splits a host from its port; None if either is malformed. `[::1]:5060`, `example.com`.
 #[must_use]
 pub fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
     split_host(text)
@@ -194,7 +194,7 @@ pub fn host_port(text: &[u8]) -> Option<(&[u8], Option<u16>)> {
         .map(|(host, port, _)| (host, port))
 }
 
-/// A host, its port, and what follows.
+/// Splits text into a host, its port, and the rest.
 #[inline]
 fn split_host(text: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
     let (host, rest) = if text.first() == Some(&b'[') {
@@ -216,8 +216,8 @@ fn split_host(text: &[u8]) -> Option<(&[u8], Option<u16>, &[u8])> {
     Some((host, Some(port), &rest[end..]))
 }
 
-/// Where a host name or IPv4 address ends. Besides the grammar's characters, letters of other
-/// alphabets pass, in UTF-8.
+/// The end of a host name or IPv4 address. Besides the characters of the grammar, UTF-8 letters
+/// outside ASCII are accepted.
 #[inline]
 fn name_end(text: &[u8]) -> Option<usize> {
     let mut end = octets::skip_class(&octets::HOST, text, 0);
@@ -262,9 +262,8 @@ pub fn host_ip(host: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// Appends `user` so that it can stand as the user part of a URI: everything outside the unreserved
-/// and user-unreserved characters of RFC 3261 §25.1 is percent-encoded (`#` becomes `%23`; RFC 3261
-/// §25.1).
+/// Appends `user` as the user part of a URI: everything outside the unreserved and user-unreserved
+/// characters of RFC 3261 §25.1 is percent-encoded (`#` becomes `%23`).
 pub fn write_escaped_user(user: &str, out: &mut String) {
     for &octet in user.as_bytes() {
         if octets::USER[usize::from(octet)] {
@@ -275,7 +274,7 @@ pub fn write_escaped_user(user: &str, out: &mut String) {
     }
 }
 
-/// The SIP URI of a user at a host; `host` is written verbatim: `sip:%2371@abc.com`.
+/// The SIP URI of a user at a host, which is written unchanged: `sip:%2371@abc.com`.
 #[must_use]
 pub fn sip_uri(user: &str, host: &str) -> String {
     let mut uri = String::with_capacity("sip:@".len() + user.len() + host.len());
@@ -310,7 +309,7 @@ fn split_scheme(text: &[u8]) -> Option<(Scheme, &[u8])> {
     Some((scheme, rest))
 }
 
-/// The text before the first `separator`, and the text behind it if there is one.
+/// The text before the first `separator`, and the text after it if there is one.
 fn split_at_first(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match memchr(separator, text) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -318,7 +317,7 @@ fn split_at_first(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The octet that two hexadecimal digits at the front stand for.
+/// The octet encoded by two hexadecimal digits at the front.
 fn escaped_octet(text: &[u8]) -> Option<u8> {
     let [high, low, ..] = text else { return None };
     let digit = |octet: u8| char::from(octet).to_digit(16);
@@ -337,7 +336,7 @@ mod tests {
         Uri::parse(text.as_bytes()).unwrap()
     }
 
-    /// `user@host` the way an address-of-record key sees it.
+    /// `user@host` as in the key of an address of record.
     fn key(text: &str) -> String {
         let uri = uri(text);
         let mut key = String::new();

@@ -1,10 +1,10 @@
-//! How long a function may get, and how many parameters it may take.
+//! The maximum length of a function, and the maximum number of its parameters.
 //!
-//! A comment just above the function allows an exception and gives its reason: `// Long: why`,
-//! `// Parameters: why`. An exception that is no longer needed is a breach as well.
+//! A comment just above the function permits an exception and gives its reason: `// Long: why`, `//
+//! Parameters: why`. An exception that is no longer needed is a violation as well.
 //!
-//! The scan relies on rustfmt: a function ends at the first brace below it that is indented as far
-//! as it is.
+//! The scan relies on rustfmt: a function ends at the first closing brace with the same
+//! indentation.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,10 @@ use crate::{
     word_positions,
 };
 
-/// Lines of a function, from `fn` to its closing brace.
+/// Maximum lines of a function, from `fn` to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
-/// Parameters of a function besides `self`.
+/// Maximum parameters of a function, without `self`.
 const PARAMETERS_MAX: usize = 5;
 
 #[test]
@@ -84,17 +84,17 @@ fn an_exception_without_need_is_caught() {
     assert!(listed(&check_functions("sip/uri.rs", text)).contains("needs no `// Long:`"));
 }
 
-/// One function, as the scan sees it.
+/// One function, as found by the scan.
 struct Function {
     name: String,
     /// Its first line, counted from 0.
     line: usize,
     lines: usize,
-    /// Besides `self`.
+    /// Without `self`.
     parameters: usize,
 }
 
-/// Every breach of a source file; `file` is its path below `src`.
+/// Every violation in a source file; `file` is its path below `src`.
 fn check_functions(file: &str, text: &str) -> Vec<Breach> {
     if is_test_file(file) {
         return Vec::new();
@@ -138,7 +138,7 @@ fn check_functions(file: &str, text: &str) -> Vec<Breach> {
     breaches
 }
 
-/// Whether the comments just above a line allow that exception and give a reason.
+/// Returns whether the comments just above a line permit that exception and give a reason.
 fn is_excused(lines: &[&str], line: usize, exception: &str) -> bool {
     let above = lines[..line].iter().rev().map(|line| line.trim());
     above
@@ -146,7 +146,7 @@ fn is_excused(lines: &[&str], line: usize, exception: &str) -> bool {
         .any(|line| line.starts_with(&format!("// {exception}: ")))
 }
 
-/// The functions of a text whose comments and literals are blank.
+/// The functions of a text whose comments and literals are blanked.
 fn functions_of(code: &str) -> Vec<Function> {
     let lines: Vec<&str> = code.lines().collect();
     let mut functions = Vec::new();
@@ -177,7 +177,7 @@ fn functions_of(code: &str) -> Vec<Function> {
     functions
 }
 
-/// The name of the function that a line begins; None for a line that begins none.
+/// The name of the function that begins on a line; None if none does.
 fn function_name(line: &str) -> Option<&str> {
     const QUALIFIERS: [&str; 6] = ["pub", "const", "async", "unsafe", "extern", "default"];
     let at = word_positions(line, "fn").next()?;
@@ -190,7 +190,7 @@ fn function_name(line: &str) -> Option<&str> {
     is_item.then(|| &name[..end.unwrap_or(name.len())])
 }
 
-/// How many parameters besides `self` the function takes whose signature a text begins with.
+/// The number of parameters, without `self`, of the function whose signature begins a text.
 fn parameters_of(text: &str, name: &str) -> usize {
     let signature = text.split_once(&format!("fn {name}"));
     let signature = signature.map_or("", |(_, rest)| rest);

@@ -1,10 +1,10 @@
-//! Lines that were expected against lines that came, and the difference as a human reads it.
+//! Compares expected lines with received ones, and writes the difference in readable form.
 
 use std::fmt::Write as _;
 
 use crate::placeholder::{Bindings, escape};
 
-/// The lines of a message as sent; the last is what follows the last LF.
+/// The lines of a message as sent; the last is the text after the last LF.
 pub(crate) fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split(|octet| *octet == b'\n').collect()
 }
@@ -26,7 +26,7 @@ pub(crate) fn expected_lines(block: &[String]) -> Vec<String> {
     lines
 }
 
-/// What differs: common lines with two blanks, expected ones with `-`, actual ones with `+`.
+/// The difference: common lines with two blanks, expected ones with `-`, actual ones with `+`.
 pub(crate) fn difference(expected: &[String], actual: &[&[u8]], bindings: &Bindings) -> String {
     let mut learned = bindings.clone();
     let same = |pair: &(&String, &&[u8]), learned: &mut Bindings| learned.matches(pair.0, pair.1);
@@ -60,7 +60,7 @@ fn shown(line: &[u8]) -> String {
     escape(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
-/// All lines, as [`difference`] marks what came.
+/// All lines, marked as received ones are in [`difference`].
 pub(crate) fn escaped(lines: &[&[u8]]) -> String {
     lines
         .iter()
@@ -68,7 +68,7 @@ pub(crate) fn escaped(lines: &[&[u8]]) -> String {
         .collect()
 }
 
-/// A message as a block shows it.
+/// A message as written in a block.
 pub(crate) fn indented(bytes: &[u8]) -> String {
     lines(bytes)
         .iter()

@@ -8,7 +8,7 @@
 //!     name = "abc.com"
 //! Domain: abc.com open=true auth=none a tenant in short; more keys in `scene::add_domain`
 //! Account: 123@abc.com secret         with its password
-//! Phone: 9 at 10.0.0.7:5060 udp       who takes part, see `shorthand::phone`
+//! Phone: 9 at 10.0.0.7:5060 udp       another phone, see `shorthand::phone`
 //! Options: subscriptions_max=2        limits that differ from the suite's defaults
 //! Shards: 2                           default 1; a peer lands on shard 0 unless the step says otherwise
 //!
@@ -17,34 +17,34 @@
 //!     OPTIONS sip:abc.com SIP/2.0     four spaces, then a line of the message
 //! < 10.0.0.7:5060 udp                 the server must send exactly this
 //!     SIP/2.0 200 OK
-//! < 10.0.0.7:5060 tcp partly          the server must send something of which this is true; for what is too long to be read
-//!     SIP/2.0 200 OK                  a line of it, wherever
-//!     ~<name>Alice</name>             text that must, or with ^ must not, stand in it
+//! < 10.0.0.7:5060 tcp partly          the server must send a message with these lines; for messages too long to be read
+//!     SIP/2.0 200 OK                  one of its lines, anywhere
+//!     ~<name>Alice</name>             text that must, or with ^ must not, occur in it
 //! > 9 watches 123                     a sentence stands for a message, see [`crate::shorthand`]
 //! < 200 OK to 9
-//! = nothing                           and nothing else is waiting
+//! = nothing                           no other message was sent
 //! + 500ms                             time passes (ms, s, m, h)
-//! = nothing for 500ms                 time passes, and then nothing is waiting
-//! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` tells the number
-//!                                                  state=ringing|busy|dnd|idle says more
-//! ! say 123@abc.com dnd on            the operator says something, see [`crate::said`]
+//! = nothing for 500ms                 time passes, and no message was sent
+//! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` discloses the number
+//!                                                  state=ringing|busy|dnd|idle gives the state
+//! ! say 123@abc.com dnd on            the operator changes a state, see [`crate::said`]
 //! ! probe subscribe sip:123@pbx.com    the operator probes the server at 10.0.0.9:5060; `package=presence`, `from=`,
 //!                                       `user=`, `password=` and `for=60s` may follow
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
-//! ! probe tells the user is: Requesting the next thing that the probe has to tell; `tells nothing` if there is none
+//! ! probe tells the user is: Requesting the next result of the probe; `tells nothing` if there is none
 //! ! closed 10.0.0.7:5060              the peer's stream ends
-//! ! config                            the operator reloads a file that now says this and no more
+//! ! config                            the operator reloads a file that now has this content
 //!     [[domain]]                      four spaces, then a line of it
 //!     name = "abc.com"
-//! ! congested on                      the driver cannot hand on what it gets, or (off) can again
-//! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns of a phone that loops: who, what, how answered
-//! ! drain                             the operator asks the server to finish
+//! ! congested on                      the driver is congested, or (off) no longer
+//! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns about a looping phone: user, method, status
+//! ! drain                             the operator drains the server
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
-//! `{xHH}` is an octet; `{length}` is that of the body. A deflated body of the server is written as it
-//! was before, under the Content-Length it has; `deflate` does so to one of the peer. `{tag1}` and the like stand for what the server chose, see
-//! [`crate::placeholder`].
+//! `{xHH}` is an octet; `{length}` is that of the body. A deflated body of the server is written
+//! inflated, under the Content-Length of the deflated one; `deflate` deflates a body of the peer.
+//! `{tag1}` and similar names stand for values chosen by the server, see [`crate::placeholder`].
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -65,32 +65,32 @@ pub(crate) struct Dialogue {
     /// The header lines that set the scene: `Config`, `Domain`, `Account`, `Phone`, `Options`,
     /// `Shards`, as key and value.
     pub(crate) scene: Vec<(String, String)>,
-    /// What happens.
+    /// The steps.
     pub(crate) steps: Vec<Step>,
 }
 
-/// `A1.10`, ordered as a reader would.
+/// `A1.10`, in numerical order.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rule {
     pub(crate) section: char,
     pub(crate) numbers: Vec<u32>,
 }
 
-/// One step, and the line it stands on (counted from 1).
+/// One step, and its line (counted from 1).
 pub(crate) struct Step {
-    /// Where.
+    /// The line.
     pub(crate) line: usize,
-    /// What.
+    /// The step.
     pub(crate) action: Action,
 }
 
-/// What happens in a step.
+/// The action of a step.
 pub(crate) enum Action {
     /// The peer sends.
     Receive {
-        /// From where.
+        /// The source.
         peer: Peer,
-        /// On which shard it lands.
+        /// The shard that receives it.
         shard: usize,
         /// How lines become octets.
         ending: Ending,
@@ -101,14 +101,14 @@ pub(crate) enum Action {
     },
     /// The server must have sent.
     Expect {
-        /// To where.
+        /// The destination.
         peer: Peer,
         /// The message has more lines than these.
         partly: bool,
         /// The message, unexpanded.
         message: Block,
     },
-    /// A message in shorthand, which stands for one of the two above.
+    /// A message in shorthand, which is expanded to one of the two above.
     Short(Sentence),
     /// The server must have sent nothing.
     Nothing,
@@ -116,37 +116,38 @@ pub(crate) enum Action {
     Advance(Duration),
     /// The HTTP hook.
     CallState {
-        /// Whose state.
+        /// The presentity.
         aor: String,
         /// The other party; None clears.
         number: Option<String>,
         /// `state=`
         state: Option<String>,
-        /// How long.
+        /// The duration.
         expires: Duration,
-        /// Whether the domain tells the number.
+        /// Whether the domain reveals the number.
         reveal: bool,
     },
-    /// The operator says something about somebody.
+    /// The operator changes the state of an address.
     Say {
-        /// About whom.
+        /// The address.
         aor: String,
-        /// What.
+        /// The change.
         said: StateUpdate,
     },
-    /// The operator begins a probe.
+    /// The operator starts a probe.
     Probe(Box<ProbeOrder>),
-    /// The probe must have told this next; None for nothing more.
+    /// The next result that the probe must have reported; None if it must not have reported any
+    /// more.
     Told(Option<String>),
-    /// The operator reloads the configuration, which is this text now.
+    /// The operator reloads the configuration, whose new text this is.
     Reload(String),
     /// A stream ends.
     Closed(SocketAddr),
     /// The operator drains the server.
     Drain,
-    /// The driver is congested, or no more.
+    /// The driver becomes congested, or is no longer congested.
     Congested(bool),
-    /// The log must have warned of a loop.
+    /// The log must have warned about a loop.
     Alarm(String),
 }
 
@@ -155,7 +156,7 @@ pub(crate) enum Action {
 pub(crate) struct Peer {
     /// Its address.
     pub(crate) address: SocketAddr,
-    /// How it speaks.
+    /// Its transport.
     pub(crate) transport: Transport,
 }
 
@@ -177,7 +178,7 @@ pub(crate) enum Ending {
     CrLf,
     /// LF everywhere.
     Lf,
-    /// The lines one after the other, with nothing between them.
+    /// The lines concatenated, without line ends.
     Raw,
 }
 
@@ -186,12 +187,12 @@ pub(crate) enum Ending {
 pub(crate) struct Block {
     /// The lines.
     pub(crate) lines: Vec<String>,
-    /// Which lines of the file they are (from 0), for rewriting.
+    /// Their lines in the file (from 0), for rewriting.
     pub(crate) range: Range<usize>,
 }
 
 impl Dialogue {
-    /// Whether any step checks anything.
+    /// Returns whether any step checks anything.
     pub(crate) fn expects_something(&self) -> bool {
         self.steps.iter().any(|step| match &step.action {
             Action::Expect { .. } | Action::Nothing => true,

@@ -1,9 +1,9 @@
-//! The client's side of digest authentication (RFC 7616), written apart from the server's: a
-//! dialogue says `{digest user=123 password=secret}` where the header's value belongs.
+//! The client's side of digest authentication (RFC 7616), written independently of the server's: a
+//! dialogue writes `{digest user=123 password=secret}` in place of the header's value.
 //!
-//! Further keys: `realm`, `nonce`, `uri`, `algorithm` (default: those of the last challenge seen
-//! for that algorithm, MD5 unless told otherwise), `nc` (default 1), `cnonce`, `qop` (`none` for
-//! RFC 2069), `response` (to send a wrong one). A blank in a password is written `%20`.
+//! Other keys: `realm`, `nonce`, `uri`, `algorithm` (default: those of the last challenge for that
+//! algorithm, MD5 unless specified), `nc` (default 1), `cnonce`, `qop` (`none` for RFC 2069),
+//! `response` (to send a wrong one). A blank in a password is written `%20`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-/// What the server asked for last, by algorithm.
+/// The server's last challenge, by algorithm.
 #[derive(Default)]
 pub(crate) struct Challenges {
     by_algorithm: BTreeMap<String, BTreeMap<String, String>>,

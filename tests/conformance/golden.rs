@@ -1,7 +1,7 @@
-//! Writing down what came: `UPDATE_GOLDEN`.
+//! Writing the server's actual messages into a dialogue: `UPDATE_GOLDEN`.
 //!
-//! A block that holds already stays as it is. One that does not is written anew in its shortest
-//! form, see [`crate::shorthand::shorten`]; what its author insisted on stays to be seen.
+//! A block that already matches is left unchanged. Otherwise it is rewritten in its shortest form,
+//! see [`crate::shorthand::shorten`]; lines that its author wrote under a sentence are kept.
 
 use crate::compare::{escaped, expected_lines, lines};
 use crate::dialogue::{Action, Block, Step};
@@ -9,14 +9,14 @@ use crate::play::Stage;
 use crate::shorthand::shorten::{long, shorten, step_range};
 use crate::world::Sent;
 
-/// What to do with a `<` block that differs from what came.
+/// How to handle a `<` block that differs from the actual message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Golden {
     /// Fail.
     Compare,
-    /// Complete it, as long as every line it has stays true (see [`Stage::insist`]).
+    /// Complete it, provided that every line it has stays true (see [`Stage::insist`]).
     Complete,
-    /// Replace it by what came.
+    /// Replace it by the actual message.
     Replace,
     /// Compare, and write each block in its shortest form if the case holds.
     Shorten,
@@ -25,7 +25,7 @@ pub(crate) enum Golden {
 }
 
 impl Golden {
-    /// `UPDATE_GOLDEN=1` completes; `replace`, `shorten` and `lengthen` do what they say.
+    /// `UPDATE_GOLDEN=1` completes; `replace`, `shorten` and `lengthen` do as they say.
     pub(crate) fn from_environment() -> Self {
         match std::env::var("UPDATE_GOLDEN").as_deref() {
             Ok("replace") => Self::Replace,
@@ -36,14 +36,14 @@ impl Golden {
         }
     }
 
-    /// Whether blocks are written anew.
+    /// Returns whether blocks are rewritten.
     pub(crate) fn writes(self) -> bool {
         matches!(self, Self::Complete | Self::Replace)
     }
 }
 
 impl Stage {
-    /// Writes a step anew with what was sent; what it is in long form now.
+    /// Rewrites a step with the actual message. Returns its new long form.
     pub(crate) fn write_down(
         &mut self,
         sent: &Sent,
@@ -77,7 +77,7 @@ impl Stage {
         Ok(action)
     }
 
-    /// The lines of what was sent, with names for what is random.
+    /// The lines of the actual message, with names for random values.
     fn written(&mut self, sent: &Sent) -> Result<Vec<String>, String> {
         self.name_the_random(&sent.bytes);
         let actual = lines(&sent.bytes);
@@ -104,7 +104,7 @@ impl Stage {
         Ok(written)
     }
 
-    /// The lines a human wrote must be among those that came, in any order; `~text` must stand
+    /// The lines written by a human must be among the actual ones, in any order; `~text` must occur
     /// somewhere in the message, `^text` nowhere.
     pub(crate) fn insist(&mut self, actual: &[&[u8]], stated: &[String]) -> Result<(), String> {
         let whole = escaped(actual);
@@ -132,7 +132,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Gives names to what the server chose at random in that message.
+    /// Gives names to the values that the server chose at random in that message.
     pub(crate) fn name_the_random(&mut self, message: &[u8]) {
         let text = String::from_utf8_lossy(message).into_owned();
         let is_request = !text.starts_with("SIP/2.0 ");
@@ -145,7 +145,7 @@ impl Stage {
             let found = match name {
                 "Via" if is_request => value.split("branch=").nth(1).map(|rest| ("branch", rest)),
                 "Call-ID" if is_request && !text.starts_with("NOTIFY ") => Some(("callid", value)),
-                // That of a NOTIFY is a hash of what it says (RFC 5839), not chosen at random.
+                // The entity tag of a NOTIFY is a hash of its state (RFC 5839) and not random.
                 "SIP-ETag" if !is_request => Some(("etag", value)),
                 "WWW-Authenticate" => value.split("nonce=\"").nth(1).map(|rest| ("nonce", rest)),
                 "Retry-After" => Some(("number", value)),
@@ -154,7 +154,7 @@ impl Stage {
             };
             if let Some((kind, rest)) = found {
                 let end = rest.find([';', '"', ',', ' ', '>']).unwrap_or(rest.len());
-                // A tag the peer chose itself is no secret of ours.
+                // A tag chosen by the peer is not random.
                 if !(kind == "tag" && rest[..end].len() < 8) {
                     self.bindings.name_for(kind, &rest[..end]);
                 }
@@ -162,7 +162,7 @@ impl Stage {
         }
     }
 
-    /// Names what is random in credentials of ours, and the response that depends on it.
+    /// Names the random values in our credentials, and the response that depends on them.
     fn name_the_credentials(&mut self, value: &str) {
         for (parameter, kind) in [("cnonce=\"", "cnonce"), (" response=\"", "response")] {
             if let Some((_, rest)) = value.split_once(parameter) {
@@ -172,8 +172,8 @@ impl Stage {
         }
     }
 
-    /// `CSeq: {cseq1+2} NOTIFY` or `Retry-After: {number1}`, which are chosen at random; None for
-    /// any other line.
+    /// `CSeq: {cseq1+2} NOTIFY` or `Retry-After: {number1}`, which are random; None for any other
+    /// line.
     pub(crate) fn named_number(&mut self, line: &[u8], message: &[u8]) -> Option<String> {
         let line = std::str::from_utf8(line).ok()?;
         if let Some(delay) = line.strip_prefix("Retry-After: ") {
@@ -205,7 +205,7 @@ impl Stage {
         Some(format!("CSeq: {{{name}{plus}}} NOTIFY"))
     }
 
-    /// Remembers the names that a block gave to numbers, for blocks that are written anew.
+    /// Remembers the names that a block gave to numbers, for blocks that are rewritten.
     pub(crate) fn name_the_numbers(&mut self, message: &[u8]) {
         if self.golden.writes() {
             self.name_the_random(message);

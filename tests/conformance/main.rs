@@ -1,24 +1,25 @@
-//! Conformance: what the engine answers, octet for octet, told as dialogues between a peer and the
+//! Conformance: the messages of the engine, octet for octet, as dialogues between a peer and the
 //! server.
 //!
-//! The rules stand in `RULES.md` beside this file, each with the dialogues that prove it; [`rules`]
-//! checks that, and `UPDATE_RULES=1 cargo test --test conformance` writes those lines anew.
+//! The rules are in `RULES.md` in this folder, each with the dialogues that prove it; [`rules`]
+//! checks this, and `UPDATE_RULES=1 cargo test --test conformance` rewrites these lines.
 //!
 //! One folder is one case; its `dialogue.txt` cites the rules it proves (`W:`), sets the scene and
 //! lists the steps (see [`dialogue`] for the language). The engine runs in virtual time, so a case
-//! that waits an hour takes no time, and nothing but what the case says happens: any message it
-//! does not expect fails it. The XML in what the server sends is judged by the RFCs' schemas, see
+//! that waits an hour takes no time, and nothing happens except what the case says: any unexpected
+//! message fails it. XML sent by the server is validated against the RFCs' schemas, see
 //! [`schemas`].
 //!
-//! Most messages are told by a sentence, `9 watches 123`, that stands for all their octets, see
+//! Most messages are written as a sentence, `9 watches 123`, that stands for all their octets, see
 //! [`shorthand`].
 //!
-//! `CASE=subscribe/fetch cargo test --test conformance` runs one case. To write a new one, put under
-//! each `<` the lines the rules insist on (in long form, `~text` must and `^text` must not stand
-//! somewhere in the message); `UPDATE_GOLDEN=1` then completes it with the rest of what the engine
-//! said, for a human to read in the diff, and refuses when a line does not hold.
-//! `UPDATE_GOLDEN=replace` takes whatever the engine says. `UPDATE_GOLDEN=lengthen` writes a case in
-//! long form, `UPDATE_GOLDEN=shorten` as sentences. `tests/README.md` goes through it step by step.
+//! `CASE=subscribe/fetch cargo test --test conformance` runs one case. To write a new one, put the
+//! lines required by the rules under each `<` (in long form; `~text` must and `^text` must not
+//! occur somewhere in the message). `UPDATE_GOLDEN=1` then completes it with the rest of the
+//! engine's message, to be reviewed in the diff, and refuses if a line does not match.
+//! `UPDATE_GOLDEN=replace` accepts any message of the engine. `UPDATE_GOLDEN=lengthen` writes a
+//! case in long form, `UPDATE_GOLDEN=shorten` as sentences. `tests/README.md` explains this step by
+//! step.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -45,7 +46,7 @@ use std::path::{Path, PathBuf};
 use dialogue::Dialogue;
 use golden::Golden;
 
-/// A folder that disappears must not make the suite greener.
+/// A missing folder must not make the suite pass.
 const CASES_MIN: usize = 763;
 
 #[test]

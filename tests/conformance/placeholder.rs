@@ -1,13 +1,13 @@
-//! Placeholders: names for what the server chooses at random, so that a dialogue can be written
-//! before it is run.
+//! Placeholders: names for values that the server chooses at random, so that a dialogue can be
+//! written before it is run.
 //!
-//! `{tag1}` matches any token where it is first seen and the same octets ever after; the peer may
-//! use it in what it sends. `{cseq1}` matches a number, and `{cseq1+2}` that number plus two: a
-//! name that begins with `cseq` or `number` is numeric. `{x00}` is an octet, `{ab*3}` is `ababab`.
+//! `{tag1}` matches any token at its first occurrence and the same octets afterwards; the peer may
+//! use it in its messages. `{cseq1}` matches a number, and `{cseq1+2}` that number plus two: a name
+//! that begins with `cseq` or `number` is numeric. `{x00}` is an octet, `{ab*3}` is `ababab`.
 
 use std::collections::BTreeMap;
 
-/// What the names stand for.
+/// The values of the names.
 #[derive(Clone, Default)]
 pub(crate) struct Bindings {
     values: BTreeMap<String, String>,
@@ -20,13 +20,12 @@ enum Piece<'a> {
 }
 
 impl Bindings {
-    /// What a name stands for, if it was seen.
+    /// The value of a name, if it is known.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 
-    /// Replaces the names in a line by what they stand for; the error is a name that was not seen
-    /// yet.
+    /// Replaces the names in a line by their values; the error is a name without a value.
     pub(crate) fn expand(&self, line: &str) -> Result<Vec<u8>, String> {
         let mut octets = Vec::new();
         for piece in pieces(line) {
@@ -41,8 +40,7 @@ impl Bindings {
         Ok(octets)
     }
 
-    /// Whether `actual` is the line `expected`; learns the names seen for the first time when it
-    /// is.
+    /// Returns whether `actual` matches the line `expected`; if so, the new names get their values.
     pub(crate) fn matches(&mut self, expected: &str, actual: &[u8]) -> bool {
         let mut learned = self.clone();
         let mut rest = actual;
@@ -68,12 +66,12 @@ impl Bindings {
         rest.is_empty()
     }
 
-    /// The line as a dialogue would write it: values with a name replaced by it, octets that are
-    /// not text escaped.
+    /// The line as written in a dialogue: named values replaced by their names, octets that are not
+    /// text escaped.
     pub(crate) fn generalize(&self, line: &[u8]) -> String {
         let mut text = escape(line);
-        // Longest first, so that no value is cut by a shorter one inside it; short ones could be
-        // anything.
+        // The longest first, so that no value is split by a shorter one inside it; very short
+        // values could occur by chance.
         let mut named: Vec<_> = self
             .values
             .iter()
@@ -86,7 +84,7 @@ impl Bindings {
         text
     }
 
-    /// Gives `value` a fresh name of that kind, or the name it has.
+    /// Gives `value` a new name of that kind, or returns the name it has.
     pub(crate) fn name_for(&mut self, kind: &str, value: &str) -> String {
         if let Some((name, _)) = self
             .values
@@ -140,7 +138,7 @@ fn is_token_octet(octet: &u8) -> bool {
     octet.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(octet)
 }
 
-/// Cuts a line at its placeholders and octet escapes. A brace that is neither stays as it is.
+/// Splits a line at its placeholders and octet escapes. A brace that is neither is kept unchanged.
 fn pieces(line: &str) -> Vec<Piece<'_>> {
     let mut pieces = Vec::new();
     let mut rest = line;
@@ -182,7 +180,7 @@ fn placeholder(inside: &str) -> Option<Piece<'_>> {
     is_name.then_some(Piece::Name { name, plus })
 }
 
-/// Octets as a dialogue writes them.
+/// Octets as written in a dialogue.
 pub(crate) fn escape(octets: &[u8]) -> String {
     let mut text = String::new();
     for chunk in octets.utf8_chunks() {

@@ -1,4 +1,4 @@
-//! Plays a dialogue against the engine and compares, or writes down, what came out.
+//! Plays a dialogue against the engine and compares the messages, or writes them down.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -57,17 +57,17 @@ pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
     fs::write(path, rewritten).map_err(|error| error.to_string())
 }
 
-/// A play under way.
+/// A case being played.
 pub(crate) struct Stage {
     world: World,
-    /// What was said, for what sentences stand for.
+    /// The messages so far, on which sentences depend.
     pub(crate) conversation: Conversation,
-    /// What names stand for.
+    /// The values of names.
     pub(crate) bindings: Bindings,
     challenges: Challenges,
-    /// The first CSeq of a dialog we NOTIFY in, by Call-ID and To-tag, and its name.
+    /// The first CSeq of a dialog in which we NOTIFY, by Call-ID and To-tag, and its name.
     pub(crate) first_cseqs: BTreeMap<String, (String, u64)>,
-    /// What to do with blocks that differ.
+    /// How to handle blocks that differ.
     pub(crate) golden: Golden,
     /// New lines for steps of the file.
     pub(crate) rewritten: Vec<(Range<usize>, Vec<String>)>,
@@ -191,7 +191,8 @@ impl Stage {
         Ok(bytes)
     }
 
-    /// The server must have sent that; what the step is in long form if it was written anew.
+    /// The server must have sent this message. Returns the long form of the step if it was
+    /// rewritten.
     fn expect(
         &mut self,
         peer: Peer,
@@ -239,7 +240,7 @@ impl Stage {
     }
 }
 
-/// A body as `Content-Encoding: deflate` means it (RFC 9110 §8.4.1.2).
+/// A body with `Content-Encoding: deflate` (RFC 9110 §8.4.1.2).
 fn deflated(body: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder
@@ -248,7 +249,7 @@ fn deflated(body: &[u8]) -> Result<Vec<u8>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Puts what was deflated in place of a deflated body.
+/// Replaces a deflated body by the inflated one.
 fn inflate_body(message: &mut Vec<u8>) -> Result<(), String> {
     let head = message.windows(4).position(|octets| octets == b"\r\n\r\n");
     let Some(body_start) = head.map(|end| end + 4) else {

@@ -1,4 +1,4 @@
-//! What the operator orders in a `! probe` step.
+//! The operator's command in a `! probe` step.
 
 use lamplighter::presence::call::CallState;
 use lamplighter::presence::event::Package;
@@ -10,10 +10,10 @@ use lamplighter::sip::digest::client::Login;
 use crate::reading::duration;
 use crate::scene::local;
 
-/// The server that is probed.
+/// The server under test.
 const SERVER: ([u8; 4], u16) = ([10, 0, 0, 9], 5060);
 
-/// Reads what follows `! probe`.
+/// Reads the text after `! probe`.
 pub(crate) fn order(words: &[&str]) -> Result<ProbeOrder, String> {
     let (task, target, rest) = match words {
         ["subscribe", target, rest @ ..] => (ProbeTask::Subscribe(Package::Dialog), target, rest),

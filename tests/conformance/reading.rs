@@ -1,4 +1,4 @@
-//! Reads a `dialogue.txt`, whose language [`crate::dialogue`] explains.
+//! Reads a `dialogue.txt`, whose language is documented in [`crate::dialogue`].
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -55,7 +55,7 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Reads the configuration at `at` and says how many lines it takes.
+    /// Reads the configuration at `at`, and returns its number of lines.
     fn config(&mut self, lines: &[&str], at: usize) -> usize {
         let block = block(lines, at + 1);
         self.scene
@@ -63,7 +63,7 @@ impl Dialogue {
         block.range.end - at
     }
 
-    /// Reads the step at `at` and says how many lines it takes.
+    /// Reads the step at `at`, and returns its number of lines.
     fn step(&mut self, lines: &[&str], at: usize) -> Result<usize, String> {
         let (sign, rest) = lines[at].split_at(1);
         let words: Vec<&str> = rest.split_whitespace().collect();
@@ -216,7 +216,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// The indented lines from `start` on; blank lines at the end belong to nobody.
+/// The indented lines from `start` on, without blank lines at the end.
 fn block(lines: &[&str], start: usize) -> Block {
     let mut end = start;
     for (index, line) in lines.iter().enumerate().skip(start) {
@@ -236,7 +236,7 @@ fn block(lines: &[&str], start: usize) -> Block {
 }
 
 impl Block {
-    /// The lines as a configuration. Those above it in the file are left empty, so that a complaint
+    /// The lines as a configuration. Earlier lines of the file are left empty, so that a fault
     /// names the line of the case.
     fn configuration(&self) -> String {
         "\n".repeat(self.range.start) + &self.lines.join("\n")

@@ -1,6 +1,7 @@
-//! The rules in `RULES.md`, held against what cites them: dialogues, and comments in the sources.
+//! Compares the rules in `RULES.md` with their citations in dialogues and in comments of the
+//! sources.
 //!
-//! A rule is a list item that begins with its number in bold, in the section of its number:
+//! A rule is a list item that begins with its number in bold, in the section with that number:
 //!
 //! ```text
 //! ### A1 Admission of a SUBSCRIBE
@@ -17,13 +18,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How a rule begins; its number follows, and `**`.
+/// The start of a rule; its number follows, and `**`.
 const RULE: &str = "- **";
-/// How the generated item of a rule begins.
+/// The start of a rule's generated item.
 const DIALOGUES: &str = "  - Dialogues:";
 /// The generated item is wrapped before this column.
 const COLUMNS: usize = 100;
-/// Folders of which every comment that cites a rule is checked.
+/// Folders whose comments are checked for citations of rules.
 const SOURCES: [&str; 4] = ["src", "loadtest", "bench", "tests"];
 
 #[test]
@@ -118,14 +119,14 @@ fn document() -> String {
     fs::read_to_string(path()).unwrap()
 }
 
-/// `A1.13` of the line a rule begins on.
+/// `A1.13` of the first line of a rule.
 fn rule_of(line: &str) -> Option<&str> {
     line.strip_prefix(RULE)?
         .split_once("**")
         .map(|(name, _)| name)
 }
 
-/// `A1` of the heading of a section; None for a heading that is none of a section.
+/// `A1` of the heading of a section; None for any other heading.
 fn section_of(line: &str) -> Option<&str> {
     let heading = line
         .strip_prefix("### ")
@@ -148,7 +149,7 @@ fn dialogues_by_rule() -> BTreeMap<String, Vec<String>> {
     found
 }
 
-/// The document with the generated items as they should be.
+/// The document with correct generated items.
 fn with_dialogues(text: &str, dialogues: &BTreeMap<String, Vec<String>>) -> String {
     let mut out: Vec<String> = Vec::new();
     let mut pending = None;
@@ -158,7 +159,7 @@ fn with_dialogues(text: &str, dialogues: &BTreeMap<String, Vec<String>>) -> Stri
         if is_generated {
             continue;
         }
-        // A rule may go on with a table behind an empty line.
+        // A rule may continue with a table after an empty line.
         if !line.is_empty() && !line.starts_with("  ") {
             append(pending.take(), &mut out);
         }
@@ -171,7 +172,7 @@ fn with_dialogues(text: &str, dialogues: &BTreeMap<String, Vec<String>>) -> Stri
     out.join("\n") + "\n"
 }
 
-/// Appends a generated item, if there is one, in front of the empty lines at the end.
+/// Appends a generated item, if there is one, before the empty lines at the end.
 fn append(item: Option<Vec<String>>, out: &mut Vec<String>) {
     let end = out.iter().rposition(|line| !line.is_empty());
     let place = end.map_or(0, |last| last + 1);
@@ -193,7 +194,7 @@ fn wrapped(names: &[String]) -> Vec<String> {
     lines
 }
 
-/// Every text file that may cite a rule in a comment.
+/// Every text file that can cite a rule in a comment.
 fn sources() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -216,7 +217,8 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The rules and sections that a source cites. One that cannot be read is given as it stands.
+/// The rules and sections that a source cites. A citation that cannot be parsed is returned
+/// unchanged.
 fn citations(source: &str) -> Vec<String> {
     let text = unwrapped(source);
     let mut found = Vec::new();
@@ -236,7 +238,7 @@ fn citations(source: &str) -> Vec<String> {
     found
 }
 
-/// Takes `first` and what follows it: `-A1.14`, `, A2.5` and so on.
+/// Consumes `first` and the rest of the citation: `-A1.14`, `, A2.5` and so on.
 fn cite<'a>(first: &'a str, mut rest: &'a str, found: &mut Vec<String>) {
     let mut last = first;
     found.push(first.to_owned());
@@ -258,7 +260,7 @@ fn cite<'a>(first: &'a str, mut rest: &'a str, found: &mut Vec<String>) {
     }
 }
 
-/// What a range names after `first`, up to and with `last`, of which the number alone counts.
+/// The names of a range after `first`, up to and including `last`, of which only the number counts.
 fn following(first: &str, last: &str) -> Vec<String> {
     let is_digit = |character: char| character.is_ascii_digit();
     let section = first.trim_end_matches(is_digit);
@@ -272,7 +274,7 @@ fn following(first: &str, last: &str) -> Vec<String> {
         .collect()
 }
 
-/// How many octets at the start of `text` are the name of a rule or section, `A1.13`, `A1`, `A`.
+/// The length of the name of a rule or section at the start of `text`: `A1.13`, `A1`, `A`.
 fn item(text: &str) -> Option<usize> {
     let after = text.strip_prefix(|first: char| ('A'..='G').contains(&first))?;
     let section = digits(after);
@@ -285,12 +287,12 @@ fn item(text: &str) -> Option<usize> {
     is_whole.then_some(length)
 }
 
-/// How many digits `text` begins with.
+/// The number of digits at the start of `text`.
 fn digits(text: &str) -> usize {
     text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len()
 }
 
-/// The text without the line ends and comment signs that part a citation.
+/// The text without the line ends and comment markers that interrupt a citation.
 fn unwrapped(source: &str) -> String {
     source
         .lines()
@@ -324,7 +326,7 @@ fn citations_are_read_as_they_are_written() {
     assert_eq!(cited("//! (W:B5.8-\n    //! B5.10)."), "B5.8 B5.9 B5.10");
     assert_eq!(cited("//! (W:E2.9,\n//! E2.12)."), "E2.9 E2.12");
     assert_eq!(cited("const WINDOW: u32 = 1; it has no W: line"), "");
-    // In two pieces, or it would be a citation of this file.
+    // In two pieces, because otherwise it would be a citation in this file.
     assert_eq!(cited(&format!("(W{} OTHER 31)", ":")), "OTHER");
 }
 

@@ -1,4 +1,4 @@
-//! What the operator says in a `! say` step, in the words of a dialogue.
+//! The operator's statement in a `! say` step, in the words of a dialogue.
 //!
 //! ```text
 //! ! say 101@abc.com dnd on|off
@@ -23,7 +23,7 @@ use lamplighter::presence::source::{
 
 use crate::reading::duration;
 
-/// Reads what follows the address of record.
+/// Reads the text after the address of record.
 pub(crate) fn parse(words: &[&str]) -> Result<StateUpdate, String> {
     match words {
         ["dnd", state] => Ok(StateUpdate::DoNotDisturb(is_on(state)?)),

@@ -1,4 +1,4 @@
-//! The scene of a case: its tenants and limits, from the lines above the steps.
+//! The scene of a case: its tenants and limits, from the lines before the steps.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use lamplighter::directory::{AuthMode, Directory, Domain};
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
 use lamplighter::shard::{Options, ShardId};
 
-/// Where the server listens.
+/// The addresses of the server's listeners.
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
 
-/// The listener a peer can reach.
+/// The listener that a peer can reach.
 pub(crate) fn local(peer: SocketAddr) -> SocketAddr {
     let listener = match peer {
         SocketAddr::V4(_) => LOCAL[0],
@@ -22,7 +22,7 @@ pub(crate) fn local(peer: SocketAddr) -> SocketAddr {
     listener.parse().unwrap()
 }
 
-/// What the engine is started with.
+/// The parameters of the engine.
 pub(crate) struct Scene {
     /// Tenants and their accounts.
     pub(crate) directory: Directory,
@@ -49,8 +49,8 @@ impl Scene {
     }
 }
 
-/// The tenants of a configuration, read as the daemon reads its file. The shipped profiles are in
-/// force in every case, as they are everywhere.
+/// The tenants of a configuration, read as by the daemon. The built-in profiles apply in every
+/// case.
 pub(crate) fn configured(text: &str) -> Result<Directory, String> {
     let source = Source {
         name: "dialogue.txt".to_owned(),
@@ -65,7 +65,7 @@ pub(crate) fn configured(text: &str) -> Result<Directory, String> {
     Ok(loaded.plan.directory)
 }
 
-/// The limits of the suite: small enough to be reached, large enough not to be in the way.
+/// The limits of the suite: small enough to be reached by a test, large enough not to interfere.
 fn options(epoch: Instant) -> Options {
     Options {
         local_addresses: LOCAL.iter().map(|local| local.parse().unwrap()).collect(),
@@ -115,7 +115,8 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The options of the shield; a bucket is given by its burst and gets one back a second.
+/// The options of overload protection; a bucket is given by its burst and is refilled by one per
+/// second.
 fn set_shield(shield: &mut OverloadOptions, key: &str, number: u32) -> bool {
     let rate = Rate {
         per_second: 1,

@@ -1,9 +1,9 @@
-//! Every XML body of the dialogues that the server sends, judged by the XML schemas of the RFCs
-//! (`tests/schemas/*.xsd`) with xmllint: the parts of a multipart body each by itself.
+//! Validates every XML body that the server sends in a dialogue against the XML schemas of the RFCs
+//! (`tests/schemas/*.xsd`) with xmllint: each part of a multipart body separately.
 //!
-//! It says nothing of bodies no dialogue shows in full. That the schemas refuse what they
-//! should is proved by `tests/schemas/broken`, and that they take what the RFCs allow by
-//! `tests/schemas/valid`.
+//! Bodies that no dialogue contains in full are not checked. `tests/schemas/broken` proves that the
+//! schemas refuse invalid documents, and `tests/schemas/valid` that they accept what the RFCs
+//! allow.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +14,8 @@ use crate::dialogue::Action;
 use crate::placeholder::Bindings;
 use crate::{cases, read};
 
-/// What must be found at least, by media type: a dialogue that is read wrongly must not make the
-/// suite greener.
+/// Minimum number of documents, by media type: a fault in reading dialogues must not make the suite
+/// pass.
 const BODIES_MIN: &[(&str, usize)] = &[
     ("application/dialog-info+xml", 790),
     ("application/pidf+xml", 120),
@@ -29,7 +29,7 @@ const BODIES_MIN: &[(&str, usize)] = &[
     ("application/x-broadworks-callpark-info+xml", 3),
 ];
 
-/// Media types no RFC gives a schema for; these need only be well-formed.
+/// Media types without a schema in an RFC; these only need to be well-formed.
 const WITHOUT_SCHEMA: &[&str] = &[
     "application/xpidf+xml",
     "application/x-as-feature-event+xml",
@@ -75,7 +75,7 @@ fn every_body_sent_is_what_the_schemas_say() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bodies");
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
-    // The same document sent twice is judged once.
+    // A document that is sent twice is validated once.
     let mut documents = BTreeMap::new();
     for body in &found {
         documents.entry(&body.document).or_insert(body);
@@ -144,8 +144,7 @@ fn a_multipart_body_is_taken_apart() {
     );
 }
 
-/// The message of a `<` block, its lines ended by LF. What the server chose at random keeps its
-/// placeholder.
+/// The message of a `<` block, with LF as line end. Random values keep their placeholders.
 fn octets(lines: &[String]) -> Vec<u8> {
     let bindings = Bindings::default();
     let mut octets = Vec::new();
@@ -201,7 +200,7 @@ fn field<'a>(head: &'a str, names: &[&str]) -> Option<&'a str> {
         .map(|(_, value)| value.trim())
 }
 
-/// What xmllint complains of, by file; a file it says nothing bad of is not there.
+/// The errors of xmllint, by file; a valid file is not in it.
 fn judge(files: &[PathBuf], schema: bool) -> BTreeMap<PathBuf, String> {
     if files.is_empty() {
         return BTreeMap::new();
@@ -223,7 +222,7 @@ fn judge(files: &[PathBuf], schema: bool) -> BTreeMap<PathBuf, String> {
             .lines()
             .filter(|line| line.starts_with(&format!("{name}:")))
             .collect();
-        // Validated files are named one by one; of well-formed ones xmllint says nothing.
+        // xmllint names valid files one by one, but says nothing about well-formed ones.
         let validates = !schema || told.lines().any(|line| line == format!("{name} validates"));
         if !lines.is_empty() || !validates {
             complaints.insert(file.clone(), lines.join("\n"));

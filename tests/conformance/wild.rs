@@ -1,7 +1,7 @@
-//! Requests as ten real clients sent them on loopback (`tests/wild`), each given to a fresh engine,
-//! and what it must be answered.
+//! Requests as sent by ten real clients on loopback (`tests/wild`), each given to a new engine, and
+//! the required response.
 //!
-//! The table is written from the rules, not from what the engine says. A file without a row fails,
+//! The table is written from the rules, not from the engine's output. A file without a row fails,
 //! and so does a row without a file.
 
 use std::collections::BTreeMap;
@@ -15,18 +15,18 @@ use lamplighter::sip::Transport;
 use crate::dialogue::Peer;
 use crate::world::World;
 
-/// What a request must get.
+/// The required result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
-    /// 200, and a NOTIFY with the state at once (W:A2.5).
+    /// 200, and immediately a NOTIFY with the state (W:A2.5).
     Subscribed,
     /// 200 with SIP-ETag (W:B1.8).
     Published,
-    /// 405 with Allow: we are no registrar (W:A1.2).
+    /// 405 with Allow: we are not a registrar (W:A1.2).
     Refused,
-    /// 412: a tag of the server the client spoke to that day (W:B1.4).
+    /// 412: an entity tag of the server with which the client was recorded (W:B1.4).
     ForeignTag,
-    /// 481: a dialog of the server the client spoke to that day (W:A2.2).
+    /// 481: a dialog with the server with which the client was recorded (W:A2.2).
     NoDialog,
 }
 
@@ -66,8 +66,8 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (8, Refused),
         ],
     ),
-    // An eventlist in Supported alone makes no list of `rls` (W:B5.2): 4 and its like are served as
-    // one presentity.
+    // An eventlist in Supported alone does not make `rls` a list (W:B5.2): requests such as 4 are
+    // served as subscriptions to one presentity.
     (
         "jain",
         &[
@@ -101,8 +101,8 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
             (4, Published),
         ],
     ),
-    // 6 and 8 bring their list along and require it to be understood; 2 names a list as if it were
-    // a presentity.
+    // 6 and 8 contain their list and require support for it; 2 names a list as if it were a
+    // presentity.
     (
         "linrls",
         &[
@@ -211,7 +211,7 @@ fn every_wild_request_gets_the_right_answer() {
     );
 }
 
-/// Gives a request to a fresh engine and looks at all that comes back.
+/// Gives a request to a new engine and checks all messages that come back.
 fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
     let scene =
         ["127.0.0.1", "example.test"].map(|domain| ("Domain".to_owned(), domain.to_owned()));
@@ -255,7 +255,7 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
     }
 }
 
-/// A message as it reads once its body is inflated.
+/// A message with its body inflated.
 fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let end = text.find("\r\n\r\n").map(|at| at + 4);
@@ -269,8 +269,8 @@ fn readable(bytes: &[u8]) -> String {
     }
 }
 
-/// Where a recorded request came from: what its topmost Via says, which was true on loopback but
-/// for those that did not know.
+/// The source of a recorded request: the address in its topmost Via, which was correct on loopback
+/// except for clients that did not know it.
 fn sender(request: &[u8]) -> SocketAddr {
     let text = String::from_utf8_lossy(request);
     let via = text

@@ -1,9 +1,9 @@
-//! The engine in virtual time: shards, the mail between them, the streams of the peers, and what
-//! was sent.
+//! The engine in virtual time: shards, the mail between them, the streams of the peers, and the
+//! sent messages.
 //!
-//! It does what a driver has to do by the contract of [`Shard`]: one input, then drain; timeouts
-//! when they are due; mail delivered in order, at once. Nothing is lost and nothing takes time
-//! here; that is the simulator's business.
+//! It does what the contract of [`Shard`] requires of a driver: one input, then drain; timeouts
+//! when they are due; mail delivered in order, immediately. Nothing is lost and nothing takes time
+//! here; the simulator covers that.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -24,15 +24,15 @@ use lamplighter::sip::message::PlainResponse;
 use crate::dialogue::Peer;
 use crate::scene::{Scene, configured, local};
 
-/// Turns a shard may ask for at one instant before we call it a loop.
+/// Turns that a shard may request at one instant; more count as a loop.
 const TURNS_MAX: usize = 10_000;
 
-/// What a UDP datagram over IPv4 can carry.
+/// The maximum payload of a UDP datagram over IPv4.
 const DATAGRAM_OCTETS_MAX: usize = 65_507;
 
 /// A message the server sent.
 pub(crate) struct Sent {
-    /// To whom.
+    /// The destination.
     pub(crate) peer: Peer,
     /// Its octets.
     pub(crate) bytes: Vec<u8>,
@@ -44,21 +44,21 @@ pub(crate) struct World {
     now: Instant,
     outbox: Outbox,
     mail: VecDeque<(ShardId, Mail)>,
-    /// What was sent and not looked at yet.
+    /// Messages that were sent and not checked yet.
     pub(crate) sent: VecDeque<Sent>,
-    /// The answers to commands, in order.
+    /// The replies to commands, in order.
     pub(crate) replies: Vec<(CommandId, Reply)>,
-    /// Phones that loop, as the log warned of them: `sip:1@abc.com SUBSCRIBE 503`.
+    /// Looping phones, as the log warned about them: `sip:1@abc.com SUBSCRIBE 503`.
     pub(crate) alarms: VecDeque<String>,
     commands: u64,
-    /// The probe of the case, and how much of what it told was looked at.
+    /// The probe of the case, and how many of its results were checked.
     probe: Option<(ProbeId, usize)>,
     connections: BTreeMap<SocketAddr, (usize, ConnectionId)>,
     connections_opened: u32,
 }
 
 impl World {
-    /// An engine as the header lines of a case describe it.
+    /// An engine as described by the header lines of a case.
     pub(crate) fn new(scene: &[(String, String)]) -> Result<Self, String> {
         let epoch = Instant::now();
         let Scene { directory, options } = Scene::read(scene, epoch)?;
@@ -105,7 +105,7 @@ impl World {
             local,
             peer: peer.address,
         };
-        // As the framing of a stream hands it on.
+        // As delivered by the framing of a stream.
         let answer = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Response {
@@ -130,7 +130,7 @@ impl World {
         Ok(())
     }
 
-    /// The HTTP hook says something.
+    /// A request of the HTTP hook.
     pub(crate) fn call_state(
         &mut self,
         aor: &str,
@@ -156,13 +156,13 @@ impl World {
         self.command(&aor.clone(), Command::call_state(aor, call, expires))
     }
 
-    /// The operator says something about somebody.
+    /// The operator changes the state of an address.
     pub(crate) fn say(&mut self, aor: &str, said: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
         self.command(&aor.clone(), Command::UpdateState { aor, update: said })
     }
 
-    /// A command to the owner of a presentity, which does it.
+    /// Sends a command to the owner of a presentity, which executes it.
     fn command(&mut self, aor: &Aor, command: Command) -> Result<(), String> {
         let owner = ShardId::owner_of(aor, u16::try_from(self.shards.len()).unwrap());
         let token = self.token();
@@ -174,7 +174,7 @@ impl World {
         }
     }
 
-    /// The operator begins a probe, on the first shard.
+    /// The operator starts a probe on the first shard.
     pub(crate) fn begin_probe(&mut self, order: &ProbeOrder) -> Result<(), String> {
         match self.ask_first(Command::BeginProbe(Box::new(order.clone())))? {
             Reply::ProbeBegun(id) => self.probe = Some((id, 0)),
@@ -185,7 +185,7 @@ impl World {
         Ok(())
     }
 
-    /// The probe must have told this next, or nothing more.
+    /// The probe must have reported this next; None if it must not have reported any more.
     pub(crate) fn expect_told(&mut self, expected: Option<&str>) -> Result<(), String> {
         let (id, seen) = self.probe.ok_or("there is no probe")?;
         let told = match self.ask_first(Command::ReadProbe { id, seen })? {
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// The operator's file says something else now, and every shard is told.
+    /// The operator's file has changed, and every shard reloads it.
     pub(crate) fn reload(&mut self, text: &str) -> Result<(), String> {
         let directory = Arc::new(configured(text)?);
         for shard in 0..self.shards.len() {
@@ -226,14 +226,14 @@ impl World {
         Ok(())
     }
 
-    /// The driver is congested, or no more.
+    /// The driver becomes congested, or is no longer congested.
     pub(crate) fn congested(&mut self, is_congested: bool) {
         for shard in &mut self.shards {
             shard.handle_congestion(is_congested);
         }
     }
 
-    /// The operator drains every shard; how many NOTIFYs are out.
+    /// The operator drains every shard. Returns the number of outstanding NOTIFYs.
     pub(crate) fn drain(&mut self) -> Result<usize, String> {
         let mut outstanding = 0;
         for shard in 0..self.shards.len() {
@@ -250,7 +250,7 @@ impl World {
         Ok(outstanding)
     }
 
-    /// Time passes; what becomes due on the way happens when it is due.
+    /// Time passes; timeouts on the way happen when they are due.
     pub(crate) fn advance(&mut self, duration: Duration) {
         let target = self.now + duration;
         while let Some(due) = self
@@ -349,8 +349,8 @@ impl World {
     }
 }
 
-/// What the HTTP room makes of `number=` and `state=`: a call of a name of its own, whose other end
-/// is told to nobody unless the domain says so.
+/// The HTTP room's result for `number=` and `state=`: a call with its own id, whose other party is
+/// hidden unless the domain reveals it.
 fn hook_call(
     aor: &Aor,
     number: Option<&str>,

@@ -1,12 +1,13 @@
-//! What is read of a plain 200 in a hurry is what the reader of whole messages reads, whatever is
-//! done to it. The other way round nothing is asked for: what is not plain is read in full.
+//! The fast reader of plain 200s gives the same result as the full parser, whatever damage is done
+//! to the message. The converse is not required: a response that is not plain is left to the full
+//! parser.
 
 use crate::wild::{MUTATIONS, XorShift, damage};
 use lamplighter::sip::header::list_items;
 use lamplighter::sip::message::{Framing, PlainResponse};
 use lamplighter::sip::{HeaderName, Message, Method, StartLine};
 
-/// As phones, SBCs and proxies answer: in their own order, spelling and mood.
+/// Responses of phones, SBCs and proxies, with their different orders and spellings.
 const SEEDS: &[&str] = &[
     "SIP/2.0 200 OK\r\n\
      Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK0000000000ed6c384e90e2a71bd5;rport=5060;received=10.0.0.1\r\n\
@@ -19,7 +20,7 @@ const SEEDS: &[&str] = &[
      CSeq: 1 NOTIFY\r\nContact: <sip:102@10.0.0.2>\r\nAllow: NOTIFY\r\nContent-Length: 0\r\n\r\nSIP/2.0 200 OK\r\n",
 ];
 
-/// Sent-by and branch of those that are plain.
+/// Sent-by and branch of the plain ones.
 const SENT: [(&[u8], &[u8]); 2] = [
     (b"10.0.0.1:5060", b"z9hG4bK0000000000ed6c384e90e2a71bd5"),
     (b"sbc.abc.com", b"z9hG4bK77"),
@@ -49,8 +50,8 @@ fn in_a_hurry_the_same_is_read() {
     assert!(plain > rounds / 8, "{plain} of {rounds}");
 }
 
-/// The whole message, which says what the answer does, and nothing beside that the engine wants to
-/// know of a 200.
+/// The complete message, which has the same result as the plain response, and nothing else that the
+/// engine uses of a 200.
 fn agree<'a>(octets: &'a [u8], framing: Framing, answer: &PlainResponse<'_>) -> Message<'a> {
     let text = octets.escape_ascii();
     let message = Message::parse(octets, framing).unwrap();
@@ -69,8 +70,8 @@ fn agree<'a>(octets: &'a [u8], framing: Framing, answer: &PlainResponse<'_>) -> 
         (cseq.number, cseq.method),
         (answer.sequence, Method::Notify)
     );
-    // An answer is taken only when branch and sent-by are octet by octet what was sent; what else
-    // may be made of others does not matter.
+    // A response matches only if branch and sent-by equal the sent ones, octet by octet; how other
+    // values are read does not matter.
     if let Some(via) = message.via()
         && SENT.contains(&(answer.sent_by, answer.branch))
     {

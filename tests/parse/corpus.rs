@@ -1,17 +1,17 @@
-//! The torture messages of RFC 4475 and RFC 5118, by the names their archives give them, with what
-//! reading them must find. Line ends are written as LF and become CRLF; `{length}` becomes the
-//! length of the body where it is not the point.
+//! The torture messages of RFC 4475 and RFC 5118, under the names in their archives, with the
+//! expected result of parsing them. Line ends are written as LF and become CRLF; `{length}` becomes
+//! the length of the body, unless a message is about its Content-Length.
 
 use lamplighter::sip::{Fault, HeaderName};
 
-/// What reading finds.
+/// The expected result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Nothing wrong.
+    /// No fault.
     Sound,
-    /// This fault, in a view of the rest.
+    /// This fault; the rest of the message can be read.
     Faulty(Fault),
-    /// Nothing that could be answered.
+    /// Nothing to which a response could be sent.
     Refused,
 }
 
@@ -512,7 +512,7 @@ pub(crate) const TORTURES: &[Torture] = &[
     ),
     torture(
         "baddn",
-        // The RFC lets an element be this lenient, and many phones need it.
+        // The RFC permits an element to be this lenient, and many phones need it.
         Sound,
         "OPTIONS sip:t.watson@example.org SIP/2.0\n\
          Via:     SIP/2.0/UDP c.example.com:5060;branch=z9hG4bKkdjuw\n\
@@ -578,7 +578,7 @@ pub(crate) const TORTURES: &[Torture] = &[
          Contact: <sip:user@host105.example.com>\n\n",
     ),
     //
-    // RFC 4475 §3.2 and §3.3: for the transaction layer and the application; the syntax is sound
+    // RFC 4475 §3.2 and §3.3: for the transaction layer and the application; the syntax is valid
     // unless noted.
     //
     torture(

@@ -1,4 +1,5 @@
-//! Reading SIP: the torture messages of the RFCs, what real clients send, and damage done to both.
+//! Parsing SIP: the torture messages of the RFCs, messages of real clients, and damaged copies of
+//! both.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod answers;

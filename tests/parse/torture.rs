@@ -1,6 +1,6 @@
-//! The torture messages of RFC 4475 and RFC 5118 are read as they must be (W:E1). What an element
-//! does with a sound message (405, 416, 420 ...) is decided elsewhere; here it gets what it decides
-//! by.
+//! The torture messages of RFC 4475 and RFC 5118 are parsed as required (W:E1). How an element
+//! handles a valid message (405, 416, 420 ...) is decided elsewhere; these tests check the values
+//! on which the decision depends.
 
 use crate::corpus::{Outcome, TORTURES, Torture};
 use lamplighter::sip::framing::{Frame, Limits, next_frame};
@@ -16,7 +16,7 @@ fn by_name(name: &str) -> &'static Torture {
         .unwrap()
 }
 
-/// Reads a torture message as a datagram and looks at it.
+/// Parses a torture message as a datagram and checks it.
 fn with<R>(name: &str, look: impl FnOnce(&Message<'_>) -> R) -> R {
     let octets = by_name(name).octets();
     look(&Message::parse(&octets, Framing::Datagram).unwrap())
@@ -62,7 +62,7 @@ fn the_defects_are_found_in_our_own_methods_too() {
             else {
                 continue;
             };
-            // The mismatch is between two methods: only the request line changes there.
+            // The methods do not match: only the request line changes there.
             let count = if torture.outcome == Outcome::Faulty(Fault::MethodMismatch) {
                 1
             } else {
@@ -86,7 +86,7 @@ fn what_can_be_answered_is_known() {
         let Ok(message) = Message::parse(&octets, Framing::Datagram) else {
             continue;
         };
-        // Without From, To and Call-ID there is nobody to answer.
+        // Without From, To and Call-ID no response can be sent.
         let is_answerable = torture.name != "insuf";
         assert_eq!(message.is_answerable(), is_answerable, "{}", torture.name);
     }

@@ -1,6 +1,6 @@
-//! What real clients send is read whole, without a fault and without loss; and no damage done to
-//! it, or to the torture messages, makes reading, framing or answering panic or disagree with each
-//! other, or reading disagree with a [plain](crate::plain) one.
+//! Messages of real clients are parsed completely, without a fault; and no damage to them, or to
+//! the torture messages, makes parsing, framing or responding panic or disagree with each other, or
+//! parsing disagree with the [simple parser](crate::plain).
 
 use std::fs;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use lamplighter::sip::header::{
 use lamplighter::sip::message::Framing;
 use lamplighter::sip::{HeaderName, Message, StartLine, Status, Uri, emit};
 
-/// How many damaged messages a run tries; `LAMPLIGHTER_FUZZ` raises it.
+/// The number of damaged messages per run; `LAMPLIGHTER_FUZZ` raises it.
 pub(crate) const MUTATIONS: u64 = 20_000;
 
 const LIMITS: Limits = Limits {
@@ -23,7 +23,7 @@ const LIMITS: Limits = Limits {
     message_octets_max: 262_144,
 };
 
-/// Name and octets of every message a client sent, in the order of the names.
+/// Name and octets of every message sent by a client, in the order of the names.
 fn wild() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wild");
     let mut messages: Vec<(String, Vec<u8>)> = fs::read_dir(folder)
@@ -110,8 +110,8 @@ fn nothing_is_lost_in_reading() {
     }
 }
 
-/// The message with exactly one space behind every header's colon and none behind its value: all
-/// that reading may change.
+/// The message with exactly one space after every header's colon and none after its value: nothing
+/// else may change by parsing.
 fn one_space(octets: &[u8]) -> Vec<u8> {
     let head_end = octets
         .windows(4)
@@ -196,7 +196,7 @@ fn damage_is_survived_and_judged_alike() {
     }
 }
 
-/// Damages a message in one of the ways networks, bugs and attackers do.
+/// Damages a message in one of the ways of networks, bugs and attackers.
 pub(crate) fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {
     const TOKENS: &[&[u8]] = &[
         b"\r\n",
@@ -257,7 +257,8 @@ pub(crate) fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorSh
     }
 }
 
-/// Reads, twice, decodes, frames and answers; checks what must hold for any octets at all.
+/// Parses the octets twice, decodes all headers, frames and responds; checks what must hold for any
+/// octets.
 fn judge(octets: &[u8]) {
     for framing in [Framing::Datagram, Framing::Stream] {
         if let Ok(message) = Message::parse(octets, framing) {
@@ -268,10 +269,10 @@ fn judge(octets: &[u8]) {
     }
     match next_frame(octets, &LIMITS) {
         Ok(Frame::Message(length) | Frame::Response(length, _)) => {
-            // Framing and reading agree where the message ends.
+            // Framing and parsing agree on the end of the message.
             let message = Message::parse(&octets[..length], Framing::Stream).unwrap();
             assert_eq!(message.bytes().len(), length);
-            // One length; in a response it may be said again.
+            // One length; in a response it may be repeated.
             let lengths = || {
                 message
                     .headers(HeaderName::ContentLength)
@@ -337,8 +338,8 @@ fn decode(message: &Message<'_>) {
     assert!(is_inside(message.body()) && message.bytes().ends_with(message.body()));
 }
 
-/// Answers, whatever it is: no line of the answer is anybody's but ours. A sound request's answer
-/// is sound, and says the same.
+/// Responds to any message: no line of the response is written by the peer. The response to a valid
+/// request is valid, and copies its values.
 fn answer(message: &Message<'_>) {
     let source: SocketAddr = "192.0.2.77:5099".parse().unwrap();
     let mut out = Vec::new();
@@ -389,7 +390,7 @@ fn answer(message: &Message<'_>) {
     assert_eq!(response.body(), message.body());
 }
 
-/// A small generator: runs repeat exactly.
+/// A small generator of random numbers: runs repeat exactly.
 pub(crate) struct XorShift(pub(crate) u64);
 
 impl XorShift {

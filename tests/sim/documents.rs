@@ -1,4 +1,4 @@
-//! Documents as the simulated peers write and read them: plain text, without the engine's own code.
+//! Documents as written and read by the simulated peers: plain text, without the engine's code.
 
 use std::fmt::Write as _;
 
@@ -155,7 +155,7 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
-    /// A lamp alone.
+    /// Only a lamp.
     pub(crate) fn is_bare(&self) -> bool {
         matches!(
             self,

@@ -1,21 +1,21 @@
-//! The invariants of every subscription at every moment, checked on the octets as they leave the
-//! node, before the network can lose them.
+//! The invariants of every subscription at every moment, checked on the octets that leave the node,
+//! before the network can lose them.
 //!
-//! The checker knows nothing of how the engine works. It sees what leaves the node and what comes
-//! back, and checks for each dialog:
+//! The checker does not know how the engine works. It sees the messages that leave the node and
+//! those that reach it, and checks for each dialog:
 //! - a 2xx to SUBSCRIBE comes first and is followed by a NOTIFY within a bound (W:A2.1, A2.5);
-//! - CSeq and document version go up by exactly one per new NOTIFY, retransmissions are the same
+//! - CSeq and document version increase by exactly one per new NOTIFY; retransmissions are the same
 //!   octets at Timer E's times;
-//! - no new NOTIFY before the last one was answered or timed out (W:A3.4);
+//! - no new NOTIFY before the last one got its response or timed out (W:A3.4);
 //! - no NOTIFY without new state, unless a SUBSCRIBE or its minimum rate asks for it (W:A3.14,
 //!   B6.2);
-//! - a subscription with a `min-rate` is notified at that rate while its phone answers (W:B6.2);
+//! - a subscription with a `min-rate` is notified at that rate while its phone responds (W:B6.2);
 //! - a list is notified in full after a SUBSCRIBE and after a lost NOTIFY (W:B5.4);
-//! - `expires` of Subscription-State is the time left (W:A1.14);
+//! - `expires` of Subscription-State is the remaining time (W:A1.14);
 //! - after a 503 with Retry-After there is a pause, and then another NOTIFY, see
 //!   [`pauses`](crate::pauses);
-//! - an address that has never answered gets few octets, see [`paths`](crate::paths); a dialog
-//!   whose path is not proven yet waits for the answer of another dialog there (W:E3.8);
+//! - an address that has never responded gets few octets, see [`paths`](crate::paths); a dialog
+//!   whose path is not proven yet waits for the response to another dialog's NOTIFY there (W:E3.8);
 //! - the subscription ends when due, not before, with one last NOTIFY (W:A2.6, A3.9).
 
 use std::collections::HashMap;
@@ -45,9 +45,9 @@ pub(crate) struct Bounds {
     pub(crate) grace: Micros,
     /// Longest wait of a NOTIFY for its phone's rate limit.
     pub(crate) pace: Micros,
-    /// Time between two NOTIFYs to a phone that has had its burst.
+    /// Time between two NOTIFYs to a phone that has used up its burst.
     pub(crate) interval: Micros,
-    /// Longest way through the shards.
+    /// Longest delay through the shards.
     pub(crate) propagation: Micros,
 }
 
@@ -72,9 +72,9 @@ pub(crate) struct Notify {
     pub(crate) version: Option<u32>,
     /// Whether it is a partial notification of a list.
     pub(crate) is_partial: bool,
-    /// It is of a list that its phone takes in parts: further parts of a fetch may follow.
+    /// It belongs to a list that its phone accepts in parts: further parts of a fetch may follow.
     pub(crate) may_go_on: bool,
-    /// The configuration was reloaded since the last one: a repetition is permitted.
+    /// The configuration was reloaded since the last NOTIFY: a repetition is permitted.
     pub(crate) is_reconfigured: bool,
     pub(crate) standing: Standing,
     pub(crate) least_rate: LeastRate,
@@ -85,12 +85,12 @@ pub(crate) struct Notify {
     pub(crate) body_octets: usize,
 }
 
-/// The expiry in a NOTIFY that goes before the last one of a fetch: without a body, or with a part
-/// of a list.
+/// The expiry in a NOTIFY that precedes the last one of a fetch: without a body, or with a part of
+/// a list.
 const WITHHELD_EXPIRES: u64 = 32;
 
 impl Notify {
-    /// Whether the state of a fetch may still follow.
+    /// Returns whether the state of a fetch may still follow.
     fn may_be_withheld(&self) -> bool {
         let expires = WITHHELD_EXPIRES;
         (self.body_octets == 0 || self.may_go_on) && self.standing == Standing::Active { expires }
@@ -108,7 +108,7 @@ pub(crate) enum LeastRate {
     Adaptive,
 }
 
-/// What a phone answers to a NOTIFY.
+/// A phone's response to a NOTIFY.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -122,7 +122,7 @@ enum Outcome {
     /// With Retry-After.
     Postponed,
     NobodyAnswered,
-    /// The phone has moved to another path: the answer from the old path is no longer awaited.
+    /// The phone has moved to another path: the response from the old path is no longer awaited.
     Abandoned,
 }
 
@@ -157,24 +157,24 @@ struct Dialog {
     subscribe_cseq: u32,
     deadline: Micros,
     unsubscribed: bool,
-    /// Since when a NOTIFY is owed for a 2xx.
+    /// Since when a NOTIFY is due after a 2xx.
     owes_since: Option<Micros>,
-    /// Time for the NOTIFYs that its phone was owed before the subscription began: a looping phone
-    /// delays itself.
+    /// Time for the NOTIFYs that were due to its phone before the subscription began: a looping
+    /// phone delays itself.
     behind: Micros,
     /// NOTIFYs without retransmissions: the version of the next document.
     sent: u32,
     last: Option<Last>,
     pauses: Pauses,
-    /// As the last NOTIFY says.
+    /// As stated in the last NOTIFY.
     least_rate: LeastRate,
     end: Option<End>,
-    /// Of the last 2xx.
+    /// As stated in the last 2xx.
     flow: Flow,
     flow_lost: bool,
-    /// A NOTIFY over the flow was answered.
+    /// A NOTIFY over the flow got its response.
     is_proven: bool,
-    /// An answer came at the moment Timer F fired: which of the two the engine saw first is
+    /// A response arrived at the moment Timer F fired: which of the two the engine saw first is
     /// unknown.
     uncertain: bool,
 }
@@ -301,7 +301,7 @@ impl Checker {
         }
     }
 
-    /// An answer to a NOTIFY reached the node. Only the first one counts.
+    /// A response to a NOTIFY reached the node. Only the first one counts.
     pub(crate) fn notify_answered(&mut self, now: Micros, key: &str, cseq: u32, answer: Answer) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
             return;
@@ -310,7 +310,7 @@ impl Checker {
         let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
             return;
         };
-        // A repeated answer proves the path; it is no answer to the NOTIFY under way now.
+        // A repeated response proves the path; it is not a response to the NOTIFY in flight now.
         if last.outcome.is_some() {
             return self.paths.note_proof(last.path.1);
         }
@@ -341,7 +341,7 @@ impl Checker {
         }
     }
 
-    /// A stream ended: messages under way on it are lost.
+    /// A stream ended: messages in flight on it are lost.
     pub(crate) fn stream_closed(&mut self, now: Micros, connection: ConnectionId) {
         for dialog in self
             .dialogs
@@ -372,26 +372,27 @@ impl Checker {
         dialog.last.as_ref().map(|last| last.first_at)
     }
 
-    /// When the last pause is over that the phone asked for; 0 when it asked for none.
+    /// When the last pause requested by the phone ends; 0 if it requested none.
     pub(crate) fn paused_until(&self, key: &str) -> Micros {
         let dialog = self.dialogs_by_key.get(key);
         dialog.map_or(0, |dialog| self.dialogs[*dialog].pauses.over_at())
     }
 
-    /// Whether a dialog may have ended without a word: its path was not proven in time, or it cannot
-    /// be told which of an answer and Timer F came first.
+    /// Returns whether a dialog may have ended without a NOTIFY: its path was not proven in time,
+    /// or it is unknown whether a response or Timer F came first.
     pub(crate) fn may_be_gone(&self, key: &str) -> bool {
         let dialog = self.dialogs_by_key.get(key);
         dialog.is_some_and(|dialog| self.dialogs[*dialog].uncertain)
     }
 
-    /// Whether a NOTIFY of a dialog was answered, so that none needs to go without its body.
+    /// Returns whether a NOTIFY of a dialog got a response, so that none needs to be sent without
+    /// its body.
     pub(crate) fn is_proven(&self, key: &str) -> bool {
         let dialog = self.dialogs_by_key.get(key);
         dialog.is_some_and(|dialog| self.dialogs[*dialog].is_proven)
     }
 
-    /// Whether a dialog had a 2xx.
+    /// Returns whether a dialog had a 2xx.
     pub(crate) fn knows(&self, key: &str) -> bool {
         self.dialogs_by_key.contains_key(key)
     }
@@ -503,7 +504,7 @@ impl Dialog {
                     Err("Subscription-State expires is not what is left")
                 }
             }
-            // Whether the policy asks for this is not judged here.
+            // Whether policy requires this is not judged here.
             Standing::Terminated { reason } if reason == "rejected" => Ok(()),
             Standing::Terminated { .. } if !self.unsubscribed && now + SECOND < self.deadline => {
                 Err("terminated before its time")
@@ -516,7 +517,7 @@ impl Dialog {
     }
 
     fn remember(&mut self, now: Micros, notify: &Notify) {
-        // The end of a fetch is still owed.
+        // The last NOTIFY of a fetch is still due.
         if !(self.unsubscribed && notify.may_be_withheld()) {
             self.owes_since = None;
         }
@@ -534,12 +535,12 @@ impl Dialog {
             first_at: now,
             latest_at: now,
             transmissions: 1,
-            // A stream that has ended brings no answer.
+            // No response arrives on a stream that has ended.
             outcome: self.flow_lost.then_some((now, Outcome::NobodyAnswered)),
         });
     }
 
-    /// Whether the phone there is owed a NOTIFY.
+    /// Returns whether a NOTIFY to the phone there is due.
     fn is_owed_at(&self, peer: SocketAddr) -> bool {
         self.owes_since.is_some() && self.end.is_none() && self.flow.peer == peer
     }
@@ -568,7 +569,7 @@ impl Dialog {
                 }
                 match last.outcome {
                     None => return None,
-                    // Probation: the engine tries again when it sees fit, and may give up.
+                    // Probation: the engine chooses when to try again, and may give up.
                     Some((_, Outcome::NobodyAnswered)) => return None,
                     Some((_, Outcome::Postponed)) => self.pauses.over_at(),
                     Some((at, Outcome::Refused)) => at + 5 * SECOND,

@@ -100,7 +100,7 @@ fn a_right_trace_passes() {
 #[test]
 fn a_notify_before_a_pause_is_over_is_seen() {
     let early = ["a NOTIFY before the pause after a 503 is over"];
-    // What Retry-After says, and how long the pause is after the first and the second of them.
+    // The value of Retry-After, and the length of the pause after the first and the second of them.
     for (retry_after, first, second) in [(0, 1, 2), (1, 1, 2), (5, 5, 5)] {
         let [first, second] = [first, second].map(|seconds| seconds * SECOND);
         let mut checker = checker();

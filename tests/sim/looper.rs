@@ -1,9 +1,10 @@
-//! A looping phone, and requests with forged sources: the loads that overload protection is for.
+//! A looping phone, and requests with forged sources: the loads against which overload protection
+//! exists.
 //!
 //! The phone subscribes to one address with a new Call-ID many times a second, whatever the
 //! response, and ignores every NOTIFY (baresip with `mwi=yes`; W:G5). The forged requests come from
-//! addresses without a host (W:E3.8). Neither may make a lamp of the other phones wrong, which the
-//! other judges check.
+//! addresses without a host (W:E3.8). Neither may make a lamp of the other phones wrong, which is
+//! checked by the other judges.
 
 use crate::network::{Access, ActorId, MILLISECOND, SECOND, Wake};
 use crate::realm::{DOMAIN, ELSEWHERE};
@@ -11,10 +12,10 @@ use crate::sip_text::{Request, Text, response};
 use crate::world::{Bench, presentity_uri};
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Requests of the phone at once.
+/// Maximum requests of the phone in flight.
 const BURST: u64 = 10;
 
-/// See the module.
+/// See the module documentation.
 #[derive(Debug)]
 pub(crate) struct Looper {
     id: ActorId,
@@ -81,7 +82,7 @@ impl Looper {
         net.send(Access::Udp(from), request.write().into());
     }
 
-    /// The phone ignores responses, and answers NOTIFYs as unknown.
+    /// The phone ignores responses, and responds to NOTIFYs with 481.
     pub(crate) fn handle_message(&mut self, octets: &[u8], bench: &mut Bench) {
         let Ok(text) = Text::parse(octets) else {
             let detail = String::from_utf8_lossy(octets).into_owned();

@@ -1,13 +1,13 @@
-//! The deterministic simulator: whole engines in virtual time, from one number.
+//! The deterministic simulator: complete engines in virtual time, determined by one number.
 //!
 //! A seed determines a run: the number of shards, phones and sources, the quality of the network,
-//! and every event. The octets that leave the node are judged as they leave ([`invariants`]). What
-//! watchers are shown is compared with naive models of presence state ([`model`]) and of policies
-//! and lists ([`realm`]). A failing run prints its seed, the broken invariants, and the last
-//! events.
+//! and every event. The octets that leave the node are checked immediately ([`invariants`]). The
+//! state shown to watchers is compared with naive models of presence state ([`model`]) and of
+//! policies and lists ([`realm`]). A failing run prints its seed, the broken invariants, and the
+//! last events.
 //!
 //! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50).
-//! - `LAMPLIGHTER_SEED=N`: that seed alone, with every event printed.
+//! - `LAMPLIGHTER_SEED=N`: only that seed, with every event printed.
 //!
 //! Run it with `--profile simulation`: optimized, which is ten times faster, and with the assertions
 //! of the engine.
@@ -112,7 +112,7 @@ fn table_of(failures: &[(u64, String)]) -> String {
     seeds_by_reason.iter().map(line).collect()
 }
 
-/// Prints past libtest's capture: the speed is worth a line even if all seeds pass.
+/// Bypasses libtest's capture: the speed is printed even if all seeds pass.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -1,14 +1,14 @@
 //! The naive reference model: for each presentity a list of statements with their source and
-//! expiry, and the lamp they lead to.
+//! expiry, and the resulting lamp.
 //!
-//! No indexes, no sharding, no events: every question walks the lists. A statement counts from the
+//! No indexes, no sharding, no events: every query walks the lists. A statement counts from the
 //! moment the owning shard accepted it (the run sees that moment, so nothing in flight has to be
-//! guessed). An expired statement may count for a little longer, because timers tick; within that
-//! time both answers are right.
+//! guessed). An expired statement may count for a little longer, because timers have a resolution;
+//! during that time both results are correct.
 //!
-//! The rules: trying lives 10 s, early 180 s (W:B1.17); a full document ends its own
-//! publication's legs only (W:B3.14); older reports do not revive an ended leg for 32 s, and no leg
-//! goes back to an earlier state. [`composition`] computes the resulting state.
+//! The rules: trying lives 10 s, early 180 s (W:B1.17); a full document ends its own publication's
+//! legs only (W:B3.14); older reports do not revive an ended leg for 32 s, and no leg returns to an
+//! earlier state. [`composition`] computes the resulting state.
 
 mod composition;
 mod told;
@@ -64,16 +64,17 @@ enum Content {
 /// How a leg ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
-    /// A source reported it, or withdrew its publication: no report revives the leg.
+    /// A source reported it, or removed its publication: no report revives the leg.
     StateUpdate,
-    /// A full document no longer names it: its own publication may revive it, others may not.
+    /// A full document no longer lists it: its own publication may revive it, other publications
+    /// may not.
     Omitted,
     /// An unanswered leg whose dialog ended, or whose publication expired: only an answered call
     /// revives it.
     RanOut,
 }
 
-/// An ended leg, remembered to recognize late reports about it.
+/// An ended leg, remembered to recognise late reports about it.
 #[derive(Clone, Debug)]
 struct Tombstone {
     key: LegKey,
@@ -84,7 +85,7 @@ struct Tombstone {
     until: Micros,
 }
 
-/// The statements from a time on.
+/// The statements from a moment on.
 #[derive(Clone, Debug)]
 struct Snapshot {
     at: Micros,
@@ -198,7 +199,7 @@ impl Model {
         }
     }
 
-    /// The owner took a statement that came otherwise than by PUBLISH.
+    /// The owner accepted a statement that was not made by PUBLISH.
     pub(crate) fn told(&mut self, now: Micros, presentity: usize, told: Told) {
         self.presentities[presentity].statements.hear(now, told);
         self.presentities[presentity].remember(now);
@@ -220,7 +221,7 @@ impl Model {
         compose(std::iter::empty(), nature)
     }
 
-    /// [`Self::allowed`] by the user part, of people outside the run as well.
+    /// [`Self::allowed`] by the user part, also for users outside the run.
     pub(crate) fn allowed_of(&self, user: &str, from: Micros, to: Micros) -> Vec<Expected> {
         let number = user.parse::<usize>().ok();
         let number = number.and_then(|number| number.checked_sub(100));
@@ -444,7 +445,7 @@ impl Presentity {
         });
     }
 
-    /// Takes the legs of a document of a publication.
+    /// Applies the legs of a document of a publication.
     fn take_legs(&mut self, number: u64, full: bool, legs: &[Leg], now: Micros) {
         let owner = self
             .publications
@@ -568,7 +569,8 @@ impl Tombstone {
     }
 }
 
-/// Whether a report names the dialog of a leg: the same `id` and Call-ID, and no contradicting tag.
+/// Returns whether a report names the dialog of a leg: the same `id` and Call-ID, and no
+/// contradicting tag.
 fn names(report: &Leg, leg: &Leg) -> bool {
     let fits = |one: &str, other: &str| one.is_empty() || other.is_empty() || one == other;
     report.id == leg.id
@@ -597,8 +599,8 @@ fn progress(state: State) -> u8 {
 }
 
 impl Snapshot {
-    /// Every state that the statements can lead to between two times: one that expires in between,
-    /// or did shortly before, may count or not.
+    /// Every state that the statements can lead to between two times: a statement that expires in
+    /// between, or did shortly before, may count or not.
     fn states(&self, start: Micros, end: Micros, states: &mut Vec<Expected>) {
         let live = self
             .claims

@@ -112,7 +112,7 @@ fn what_was_a_moment_ago_is_allowed() {
         .iter()
         .map(|expected| expected.lamp.0)
         .collect();
-    // Before it was known by a call, in it, and since.
+    // Before the presentity was known from a call, during the call, and since.
     assert_eq!(lamps, [State::Terminated, State::Early, State::Terminated]);
     assert_eq!(source.lamp(21), State::Terminated);
 }
@@ -126,7 +126,7 @@ fn a_request_taken_twice_is_seen() {
     assert!(source.model.publish_taken(1, &request, "e2", 60).is_err());
 }
 
-/// Statements about one presentity, and the state they lead to.
+/// Statements about one presentity, and the resulting state.
 fn composed(style: Style, told: &[Told]) -> Expected {
     let mut model = Model::new(1, style, 0);
     for told in told {

@@ -1,8 +1,8 @@
-//! Virtual time and the network: a heap of events; datagrams that get lost, duplicated, delayed and
-//! reordered; streams that break; NATs that give a phone another port; and mail between shards,
+//! Virtual time and the network: a heap of events; datagrams that are lost, duplicated, delayed and
+//! reordered; streams that break; NATs that assign a phone another port; and mail between shards,
 //! which always arrives in order.
 //!
-//! The seed determines the order of events at one instant.
+//! The seed determines the order of events at the same instant.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -48,7 +48,7 @@ pub(crate) enum Event {
         token: CommandId,
         command: Command,
     },
-    /// A shard's timer; ignored if the shard was armed anew since.
+    /// A shard's timer; ignored if the shard was armed again since.
     ShardTimer { shard: u16, generation: u64 },
     /// A peer's timer.
     Wake { actor: ActorId, wake: Wake },
@@ -76,9 +76,9 @@ pub(crate) enum Wake {
     Subscribe(usize),
     /// A phone: refresh the subscription of this key, if it is still the same.
     Refresh { key: usize, serial: u64 },
-    /// A phone: send this answer.
+    /// A phone: send this response.
     Answer(Rc<[u8]>),
-    /// A phone: do mischief. A source: report a change.
+    /// A phone: misbehave. A source: report a change.
     Act,
     /// A source: refresh the publication with that number, if it was not changed since.
     Renew { publication: usize, turn: u64 },
@@ -301,7 +301,8 @@ impl Net {
         }
     }
 
-    /// The node sends one message to a peer. False if the stream has ended or is another shard's.
+    /// The node sends one message to a peer. Returns false if the stream has ended or belongs to
+    /// another shard.
     pub(crate) fn send_from_node(&mut self, shard: u16, flow: &Flow, octets: Rc<[u8]>) -> bool {
         if flow.transport == Transport::Udp {
             for delay in self.datagram_copies(FROM_NODE) {
@@ -337,7 +338,7 @@ impl Net {
         CommandId(self.tokens)
     }
 
-    /// The peer at an address now; octets to an address without a peer are lost.
+    /// The peer at an address now. Octets to an address without a peer are lost.
     pub(crate) fn receiver(&self, to: Destination) -> Option<ActorId> {
         match to {
             Destination::Address(address) => self.actors_by_address.get(&address).copied(),

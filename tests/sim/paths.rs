@@ -1,47 +1,48 @@
-//! What may go to an address that has not shown yet that it gets what the node sends (W:E3.8).
+//! Limits on what may be sent to an address that has not yet shown that it receives the node's
+//! messages (W:E3.8).
 //!
-//! A path counts as proven here as soon as anything shows it, which may be before the shard that
-//! sends knows, and for good: the judge is milder than the engine, never stricter.
+//! Here a path counts as proven as soon as anything proves it, possibly before the sending shard
+//! knows, and it stays proven: the checker is more lenient than the engine, never stricter.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::network::{MILLISECOND, Micros, SECOND};
 
-/// Transmissions of one NOTIFY.
+/// Maximum transmissions of one NOTIFY.
 const TRANSMISSIONS_MAX: u32 = 4;
-/// When the fifth would have been.
+/// When the fifth transmission would have been sent.
 const TURN: Micros = 7_500 * MILLISECOND;
 const BODY_OCTETS_MAX: usize = 1400;
-/// After this the dialogs of an address that stays silent may be gone.
+/// After this time the dialogs of a silent address may have been removed.
 const PATIENCE: Micros = 31 * SECOND;
 
 /// The paths of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Paths {
     proven: HashSet<SocketAddr>,
-    /// By shard and address: when the NOTIFY left whose answer will prove the path.
+    /// By shard and address: when the NOTIFY left whose response will prove the path.
     asked: HashMap<(u16, SocketAddr), Micros>,
     silences: HashMap<IpAddr, Silence>,
-    /// By shard, address and port: when the first NOTIFY left since its last answer. Another port
-    /// of the host, or an answer to another shard, proves nothing to this one.
+    /// By shard, address and port: when the first NOTIFY left since its last response. Another port
+    /// of the host, or a response to another shard, proves nothing to this shard.
     unanswered_since: HashMap<(u16, SocketAddr), Micros>,
 }
 
-/// The NOTIFYs to a host since its last answer.
+/// The NOTIFYs to a host since its last response.
 #[derive(Clone, Copy, Debug, Default)]
 struct Silence {
-    /// When the first of them left; None when all are answered.
+    /// When the first of them left; None if all have responses.
     since: Option<Micros>,
     answered_at: Micros,
 }
 
-/// How a dialog waits while its own path is not proven.
+/// Why a dialog waits while its own path is not proven.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Wait {
-    /// Nothing has held its NOTIFY back since then.
+    /// Nothing has delayed its NOTIFY since then.
     Over(Micros),
-    /// A NOTIFY to its host is not answered.
+    /// A NOTIFY to its host has no response.
     Waits,
     /// It has waited so long that the dialog may have ended.
     MayBeGone,
@@ -53,7 +54,7 @@ impl Paths {
         self.proven.insert(peer);
     }
 
-    /// A NOTIFY on the path is answered.
+    /// A NOTIFY on the path got its response.
     pub(crate) fn prove(&mut self, now: Micros, (shard, peer): (u16, SocketAddr)) {
         self.proven.insert(peer);
         self.unanswered_since.remove(&(shard, peer));
@@ -65,7 +66,7 @@ impl Paths {
         self.silences.insert(peer.ip(), silence);
     }
 
-    /// The phone that was to prove the path has moved: another dialog may prove it.
+    /// The phone that was expected to prove the path has moved: another dialog may prove it.
     pub(crate) fn abandon(&mut self, peer: SocketAddr) {
         self.asked.retain(|(_, asked), _| *asked != peer);
     }
@@ -107,7 +108,7 @@ impl Paths {
         }
     }
 
-    /// Whether the NOTIFY of a dialog may have to wait for the answer to another.
+    /// Returns whether the NOTIFY of a dialog may have to wait for the response to another.
     pub(crate) fn wait(&self, now: Micros, peer: SocketAddr) -> Wait {
         let silence = self.silences.get(&peer.ip()).copied().unwrap_or_default();
         let own = self.unanswered_since.iter();

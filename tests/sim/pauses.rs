@@ -1,5 +1,5 @@
-//! The pause after a NOTIFY that was answered 503 with Retry-After: a second, which doubles with
-//! each such answer in a row, or as long as Retry-After says if that is longer.
+//! The pause after a NOTIFY with a 503 and Retry-After: one second, doubled with each consecutive
+//! 503, or as long as Retry-After says if that is longer.
 
 use crate::network::{Micros, SECOND};
 
@@ -13,25 +13,25 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// A NOTIFY was answered with 503 and a Retry-After of that many seconds.
+    /// A NOTIFY got a 503 with a Retry-After of that many seconds.
     pub(crate) fn begin(&mut self, now: Micros, retry_after: u64) {
         let shortest = SECOND << self.in_a_row.min(DOUBLINGS_MAX);
         self.over_at = now + shortest.max(retry_after * SECOND);
         self.in_a_row += 1;
     }
 
-    /// Another NOTIFY leaves. One that a SUBSCRIBE asked for does not wait for the end of the
+    /// Another NOTIFY leaves. A NOTIFY caused by a SUBSCRIBE does not wait for the end of the
     /// pause.
     pub(crate) fn end(&mut self, now: Micros) {
         self.over_at = self.over_at.min(now);
     }
 
-    /// A NOTIFY was answered with 2xx.
+    /// A NOTIFY got a 2xx.
     pub(crate) fn forget_refusals(&mut self) {
         self.in_a_row = 0;
     }
 
-    /// When the last pause is over; 0 if there was none.
+    /// When the last pause ends; 0 if there was none.
     pub(crate) fn over_at(self) -> Micros {
         self.over_at
     }

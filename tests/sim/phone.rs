@@ -1,8 +1,8 @@
 //! A watcher: a phone with its keys, or an SBC with those of a whole office on one source port.
 //!
-//! Subscribes, refreshes (late at times), unsubscribes, fetches, answers NOTIFYs (slowly or wrongly
-//! at times), is rebound by its NAT, loses its stream, freezes, and reboots. It checks what it
-//! receives: the node as seen from the far end.
+//! It subscribes, refreshes (sometimes late), unsubscribes, fetches, responds to NOTIFYs (sometimes
+//! slowly or wrongly), gets another port from its NAT, loses its stream, freezes, and reboots. It
+//! checks everything that it receives, which tests the node from the remote end.
 
 pub(crate) mod agent;
 mod busy;
@@ -22,13 +22,13 @@ use crate::world::Bench;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-/// One key: what it watches, and the subscription it has, if any.
+/// One key: its target, and its subscription, if any.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) target: Target,
     pub(crate) package: Package,
     pub(crate) rates: Rates,
-    /// It only fetches, now and then.
+    /// It only fetches, at times.
     fetches: bool,
     /// Whether it wants a subscription now.
     wanted: bool,
@@ -44,12 +44,12 @@ pub(crate) struct Dialog {
     remote_tag: Option<String>,
     target: String,
     cseq: u32,
-    /// Whether a 2xx came.
+    /// Whether a 2xx arrived.
     pub(crate) established: bool,
     pub(crate) expires_at: Micros,
-    /// When the last 2xx came.
+    /// When the last 2xx arrived.
     pub(crate) granted_at: Micros,
-    /// When the SUBSCRIBE that it answers was sent for the first time.
+    /// When its SUBSCRIBE was sent for the first time.
     pub(crate) asked_at: Micros,
     last_notify: Option<(u32, Option<u32>)>,
     pub(crate) shown: Option<Shown>,
@@ -57,9 +57,9 @@ pub(crate) struct Dialog {
     pub(crate) lines: Vec<Line>,
     /// The subscription is pending.
     pub(crate) is_pending: bool,
-    /// Whether its end was told while the phone was busy.
+    /// Whether its end was notified while the phone was busy.
     pub(crate) missed_end: bool,
-    /// Whether the phone has given it up, but still answers its NOTIFYs.
+    /// Whether the phone has abandoned it, but still responds to its NOTIFYs.
     over: bool,
     agent: Agent,
 }
@@ -84,7 +84,7 @@ pub(crate) struct Phone {
     access: Access,
     uac: Uac<Asked>,
     pub(crate) keys: Vec<Key>,
-    /// Dialogs that were ended and may still see a NOTIFY.
+    /// Dialogs that have ended but may still get a NOTIFY.
     ended: VecDeque<Dialog>,
     /// Responses by branch, with their time, for retransmitted NOTIFYs.
     answers: VecDeque<(Micros, String, Rc<[u8]>)>,
@@ -99,22 +99,22 @@ pub(crate) struct Phone {
     busy: Busy,
     /// When the network around it last changed.
     pub(crate) moved_at: Micros,
-    /// It froze and may have missed a NOTIFY that is not repeated before Timer F.
+    /// It froze and may have missed a NOTIFY that is not retransmitted before Timer F.
     pub(crate) troubled_until: Micros,
     serials: u64,
-    /// Ends all mischief; with `leaving` also new subscriptions.
+    /// Stops all misbehaviour; with `leaving` also new subscriptions.
     pub(crate) calm: bool,
     leaving: bool,
 }
 
 impl Dialog {
-    /// How the judges name it.
+    /// Its name in reports of the judges.
     pub(crate) fn key(&self) -> String {
         let remote_tag = self.remote_tag.as_deref().unwrap_or_default();
         [&self.call_id, &self.tag, remote_tag].join(" ")
     }
 
-    /// Whether a NOTIFY came.
+    /// Returns whether a NOTIFY arrived.
     pub(crate) fn was_told(&self) -> bool {
         self.last_notify.is_some()
     }
@@ -193,7 +193,7 @@ impl Phone {
         phone
     }
 
-    /// The watcher as policies see it.
+    /// The watcher as seen by policies.
     pub(crate) fn watcher(&self) -> Watcher<'_> {
         Watcher {
             user: &self.user,
@@ -201,7 +201,7 @@ impl Phone {
         }
     }
 
-    /// It answers within this time, if it answers.
+    /// It responds within this time, if it responds.
     pub(crate) fn slowness(&self) -> Micros {
         self.slowness
     }
@@ -209,7 +209,7 @@ impl Phone {
     pub(crate) fn handle_wake(&mut self, wake: Wake, bench: &mut Bench) {
         let now = bench.net.now;
         if now < self.frozen_until {
-            // Timers that fire while it is frozen are handled when it thaws.
+            // Timers that fire while it is frozen are handled when it resumes.
             if !matches!(wake, Wake::Answer(_)) {
                 let after = self.frozen_until - now + bench.net.rng.below(SECOND);
                 bench.net.wake(self.id, after, wake);
@@ -252,7 +252,7 @@ impl Phone {
         }
     }
 
-    /// The stream ended: reconnects and, if the phone is of that kind, subscribes anew.
+    /// The stream ended: the phone reconnects and, if it is of that kind, subscribes again.
     pub(crate) fn handle_closed(&mut self, bench: &mut Bench) {
         self.reconnect(bench);
         if bench.net.rng.chance(500) {

@@ -5,19 +5,19 @@ use crate::model::Style;
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::random::Rng;
 
-/// Everything drawn from the seed before the run begins.
+/// All values drawn from the seed before the run begins.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) shards: u16,
     pub(crate) presentities: usize,
-    /// How many of them, the last ones, are park orbits.
+    /// How many presentities, the last ones, are park orbits.
     pub(crate) orbits: usize,
     /// The style that composes their state.
     pub(crate) style: Style,
     /// Phones of a thousand that subscribe to lists.
     pub(crate) lists: u64,
-    /// Keys of a thousand that ask for a rate.
+    /// Keys of a thousand that request a rate.
     pub(crate) rates: u64,
     /// Mean time between two edits of lists and policies; 0 for a node without policies.
     pub(crate) edit_every: Micros,
@@ -28,16 +28,16 @@ pub(crate) struct Plan {
     /// Whether a phone loops.
     pub(crate) has_looper: bool,
 
-    // The network, in events of a thousand; index 0 to the node, 1 from it.
+    // The network, in events per thousand; index 0 towards the node, 1 from it.
     pub(crate) loss: [u64; 2],
     pub(crate) duplication: [u64; 2],
     pub(crate) reordering: [u64; 2],
     pub(crate) delay_max: [Micros; 2],
     pub(crate) mail_delay_max: Micros,
     pub(crate) timer_lateness_max: Micros,
-    /// Phones of a thousand that speak TCP.
+    /// Phones of a thousand that use TCP.
     pub(crate) tcp: u64,
-    /// Mean time between two acts of mischief of a phone.
+    /// Mean time between two faults of a phone.
     pub(crate) mischief_every: Micros,
     /// Mean time between two changes of a source.
     pub(crate) change_every: Micros,
@@ -115,8 +115,8 @@ impl Plan {
         }
     }
 
-    /// The most NOTIFYs that one peer is owed at once: one for each subscription or, for a list
-    /// sent one resource at a time, one for each resource.
+    /// The maximum number of NOTIFYs due to one peer at once: one for each subscription or, for a
+    /// list sent one resource at a time, one for each resource.
     pub(crate) fn owed_max(&self) -> usize {
         let of_lists = if self.lists > 0 {
             Self::RESOURCES_MAX
@@ -134,7 +134,7 @@ impl Plan {
         2 * self.owed_max() as u64 * self.notify_interval()
     }
 
-    /// Time between two NOTIFYs to a phone that has had its burst.
+    /// Time between two NOTIFYs to a phone that has used up its burst.
     pub(crate) fn notify_interval(&self) -> Micros {
         match u64::from(self.notify_rate) {
             0 => 0,
@@ -142,8 +142,8 @@ impl Plan {
         }
     }
 
-    /// Longest way of a change from its owner to the octets of a NOTIFY: two hops of mail, late
-    /// timers, work left for next turns.
+    /// Longest delay from a change at its owner to the octets of a NOTIFY: two hops of mail, late
+    /// timers, work deferred to the next turns.
     pub(crate) fn propagation_max(&self) -> Micros {
         3 * self.mail_delay_max + 4 * self.timer_lateness_max + 100 * MILLISECOND
     }

@@ -1,10 +1,10 @@
-//! Sources of state that speak SIP: clients with a PIDF of their own, and PBXs that publish the
-//! calls of whole offices.
+//! Sources of state that speak SIP: clients with their own PIDF, and PBXs that publish the calls of
+//! whole offices.
 //!
 //! A feeder publishes in one of the styles found in the field: one publication for all calls of an
 //! extension (full or partial documents), one publication for each call, or, like two independent
-//! workers, every state of a call as a publication of its own, where the network may reorder
-//! `early` and `terminated`.
+//! workers, a separate publication for each state of a call, where the network may reorder `early`
+//! and `terminated`.
 
 use crate::documents::{Document, Leg, State};
 use crate::model::Intent;
@@ -13,7 +13,7 @@ use crate::sip_text::{Request, Text};
 use crate::uac::Uac;
 use crate::world::{Bench, presentity_uri};
 
-/// How a source publishes.
+/// The publishing style of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// A PIDF about itself.
@@ -32,7 +32,7 @@ struct Publication {
     presentity: usize,
     /// The handset that it belongs to.
     handset: usize,
-    /// The call it is about, when it is about one.
+    /// The call it is about, if it is about one.
     call: Option<usize>,
     call_id: String,
     cseq: u32,
@@ -41,13 +41,13 @@ struct Publication {
     expires: u64,
     /// The contents of a full document; None for feeders, which use their calls.
     statement: Option<Document>,
-    /// Legs that changed since the last document left.
+    /// Legs that changed since the last document was sent.
     changed: Vec<Leg>,
-    /// A request is under way.
+    /// A request is in flight.
     asking: bool,
-    /// The state changed while a request was under way.
+    /// The state changed while a request was in flight.
     unsaid: bool,
-    /// Withdraw it with the next request.
+    /// Remove it with the next request.
     removing: bool,
     /// The source no longer maintains it.
     dropped: bool,
@@ -86,9 +86,9 @@ pub(crate) struct Source {
     publications: Vec<Publication>,
     calls: Vec<Call>,
     serials: u64,
-    /// No more faults of its own.
+    /// It has no faults of its own any more.
     pub(crate) calm: bool,
-    /// No more changes.
+    /// It makes no changes any more.
     pub(crate) silent: bool,
     /// No longer maintains its publications.
     pub(crate) gone: bool,
@@ -271,7 +271,7 @@ impl Source {
         }
     }
 
-    /// A client declares something else, goes away, or reboots.
+    /// A client changes its declaration, goes away, or reboots.
     fn change_mind(&mut self, bench: &mut Bench) {
         let rng = &mut bench.net.rng;
         let activity = rng.pick(&[
@@ -332,8 +332,8 @@ impl Source {
         self.advance(self.calls.len() - 1, bench);
     }
 
-    /// Moves a call to its next state: it rings, progresses at the caller's end, is answered or
-    /// abandoned, ends.
+    /// Moves a call to its next state: ringing, progress at the caller's end, answered or
+    /// abandoned, ended.
     fn advance(&mut self, at: usize, bench: &mut Bench) {
         let rng = &mut bench.net.rng;
         let call_id = format!("c{at}.{}@pbx", self.id);
@@ -389,7 +389,7 @@ impl Source {
             .iter()
             .all(|(_, leg)| leg.state == State::Terminated);
         if self.style == Style::PerStep && is_end && rng.chance(300) {
-            // Without the tags it had.
+            // Without the tags that it had.
             for (_, leg) in &mut changed {
                 (leg.local_tag, leg.remote_tag) = Default::default();
             }
@@ -411,7 +411,7 @@ impl Source {
         }
     }
 
-    /// A restarted PBX has no calls, and publishes that for every extension that it had published.
+    /// A restarted PBX has no calls, and publishes this for every extension that it had published.
     fn begin_anew(&mut self, bench: &mut Bench) {
         for call in &mut self.calls {
             call.step = u32::MAX;
@@ -440,7 +440,7 @@ impl Source {
         }
     }
 
-    /// Puts changed legs into the publications they belong to.
+    /// Adds changed legs to the publications to which they belong.
     fn tell(&mut self, call: usize, changed: Vec<(usize, Leg)>, bench: &mut Bench) {
         let mut told: Vec<usize> = Vec::new();
         for (presentity, leg) in changed {
@@ -607,7 +607,7 @@ impl Source {
         if let Some(statement) = &publication.statement {
             return statement.clone();
         }
-        // The first document of a publication is full whatever the style.
+        // The first document of a publication is full in every style.
         let full = publication.etag.is_none() || self.style != Style::Together { full: false };
         let mut legs = publication.changed.clone();
         if full && self.style != Style::PerStep {

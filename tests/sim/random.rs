@@ -1,7 +1,7 @@
 //! The random numbers of a run: SplitMix64. It is not the engine's generator, so that a fault there
-//! cannot hide here.
+//! cannot go unnoticed here.
 
-/// A generator that repeats itself exactly for the same seed.
+/// A generator that gives the same sequence for the same seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
@@ -15,17 +15,17 @@ impl Rng {
         scramble(self.0)
     }
 
-    /// A number below `bound`; 0 when `bound` is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.next() % bound }
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A number from `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
 
-    /// True that many times in a thousand.
+    /// Returns true with that probability, in thousandths.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         self.below(1000) < per_mille
     }

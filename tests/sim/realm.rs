@@ -1,11 +1,11 @@
 //! A naive model of the configuration: policies, lists and their members, and which configuration
-//! was in force when.
+//! was active when.
 //!
 //! The first policy that matches decides. If it says pending, or none matches, the presentity's own
-//! rules decide; else the default: users of the domain see each other as the domain says, others
-//! see only the state (W:B3.12, B8.1). Lists are expanded depth first, without duplicates
-//! (W:B5.12); `any-dn` is every account and every user with state, for watchers who may see all
-//! (W:D4); `parked` is the orbits with a waiting call.
+//! rules decide; otherwise the default: users of the domain see as much of each other as the domain
+//! allows, other watchers see only the state (W:B3.12, B8.1). Lists are expanded depth first,
+//! without duplicates (W:B5.12); `any-dn` is every account and every user with state, for watchers
+//! that may see all (W:D4); `parked` is the orbits with a parked call.
 
 pub(crate) mod edit;
 
@@ -15,7 +15,7 @@ use crate::network::Micros;
 
 /// The domain of the node.
 pub(crate) const DOMAIN: &str = "example.com";
-/// A domain that the node does not serve.
+/// A domain that is not served.
 pub(crate) const ELSEWHERE: &str = "elsewhere.net";
 
 /// The decision on a subscription, the most permissive last.
@@ -46,13 +46,13 @@ pub(crate) enum People {
     Crew,
 }
 
-/// The watchers that a rule applies to.
+/// The watchers to which a rule applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Condition {
     People(People),
     SameDomain,
     SameGroup,
-    /// In a list of the presentity's own.
+    /// In a list owned by the presentity.
     Listed,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct Unfolded {
     pub(crate) members: Vec<String>,
     /// Whether all users with state follow.
     pub(crate) everybody: bool,
-    /// Whether the orbits with a waiting call follow.
+    /// Whether the orbits with a parked call follow.
     pub(crate) parked: bool,
 }
 
@@ -108,7 +108,7 @@ pub(crate) struct Realm {
     /// The members of the group, which is a list as well.
     pub(crate) crew: Vec<String>,
     pub(crate) lists: Vec<List>,
-    /// Accounts by user, in their natural order, with whether they have another number.
+    /// Accounts by user, in natural order, and whether they have an alternative number.
     pub(crate) accounts: Vec<(String, bool)>,
     pub(crate) orbits: Vec<String>,
 }
@@ -156,7 +156,8 @@ impl Realm {
         self.granted(watcher, user, base).unwrap_or(base)
     }
 
-    /// The decision on a watcher of a list's resource: a policy for the list applies to all of it.
+    /// The decision on a watcher of a list's resource: a policy for the list applies to the whole
+    /// list.
     pub(crate) fn decide_within(
         &self,
         watcher: Watcher<'_>,
@@ -186,7 +187,7 @@ impl Realm {
         })
     }
 
-    /// Whether a watcher may subscribe to a user or a list at all.
+    /// Returns whether a watcher may subscribe to a user or a list at all.
     pub(crate) fn admits(&self, watcher: Watcher<'_>, user: &str) -> bool {
         let may_see_all = user != "any-dn"
             || watcher.domain == DOMAIN
@@ -209,7 +210,7 @@ impl Realm {
     fn is_by(&self, condition: &Condition, watcher: Watcher<'_>, user: &str) -> bool {
         let is_neighbour = watcher.domain == DOMAIN;
         if is_neighbour && watcher.user == user {
-            // Only a rule that names a user excludes that user from their own state.
+            // Only a rule that names a user can lock that user out of its own state.
             return *condition == Condition::People(People::User(user.to_owned()));
         }
         match condition {
@@ -320,7 +321,7 @@ impl Realms {
         });
     }
 
-    /// The configurations in force on any shard at any time from `from` to `to`.
+    /// The configurations that were active on any shard at any time from `from` to `to`.
     pub(crate) fn during(&self, from: Micros, to: Micros) -> impl Iterator<Item = &Realm> + Clone {
         self.epochs
             .iter()
@@ -328,7 +329,7 @@ impl Realms {
             .map(|epoch| &*epoch.realm)
     }
 
-    /// Whether another configuration was loaded from `from` to `to`.
+    /// Returns whether another configuration was loaded from `from` to `to`.
     pub(crate) fn changed(&self, from: Micros, to: Micros) -> bool {
         self.during(from, to).count() > 1
     }

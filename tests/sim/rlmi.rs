@@ -1,5 +1,5 @@
-//! Bodies of list subscriptions as the simulated phones read them (RFC 4662 §5; W:B5.3-
-//! B5.8): plain text, strict, without the engine's own code.
+//! Bodies of list subscriptions as read by the simulated phones (RFC 4662 §5; W:B5.3-B5.8): plain
+//! text, strict, without the engine's code.
 
 use crate::documents::{attribute, element};
 
@@ -43,7 +43,7 @@ struct Part<'a> {
     is_named: bool,
 }
 
-/// Reads a body of that Content-Type; the error says what is wrong with it.
+/// Reads a body with that Content-Type; the error says what is wrong with it.
 pub(crate) fn read<'a>(content_type: &'a str, body: &'a str) -> Result<ListBody<'a>, &'static str> {
     if quoted(content_type, "type") != Some("application/rlmi+xml") {
         return Err("a multipart that is no list");

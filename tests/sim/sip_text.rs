@@ -1,5 +1,5 @@
-//! SIP as the simulated peers read and write it: plain text scans, without the engine's own code,
-//! so that one fault cannot hide at both ends. Strict about what the engine sends.
+//! SIP as read and written by the simulated peers: plain text scans, without the engine's code, so
+//! that one fault cannot hide at both ends. Strict about the engine's messages.
 
 use std::fmt::Write as _;
 
@@ -112,13 +112,13 @@ impl<'a> Text<'a> {
     }
 }
 
-/// The first line, without its CRLF, and what follows. A lone LF is no line end.
+/// The first line, without its CRLF, and the rest. A lone LF is not a line end.
 fn line_of(text: &str) -> Option<(&str, &str)> {
     let (line, rest) = text.split_once('\n')?;
     Some((line.strip_suffix('\r')?, rest))
 }
 
-/// The value of `;name=value` in a tail of parameters.
+/// The value of `;name=value` in a list of parameters.
 pub(crate) fn parameter<'a>(tail: &'a str, name: &str) -> Option<&'a str> {
     tail.split(';').skip(1).find_map(|item| {
         let (known, value) = item.trim().split_once('=')?;
@@ -190,7 +190,7 @@ impl Request<'_> {
     }
 }
 
-/// Answers a request; `headers` are further lines, each with its CRLF.
+/// Writes the response to a request; `headers` are further lines, each with its CRLF.
 pub(crate) fn response(request: &Text<'_>, status: u16, tag: &str, headers: &str) -> Vec<u8> {
     let reason = match status {
         200 => "OK",

@@ -1,4 +1,4 @@
-//! The trace of a run: always a hash (two runs of one seed must agree), and on demand the last
+//! The trace of a run: always a hash (two runs of one seed must agree), and on request the last
 //! events as text.
 //!
 //! A failing seed is run a second time with text, which is possible because runs repeat exactly.
@@ -12,7 +12,7 @@ use crate::network::Micros;
 pub(crate) const LINES_SHOWN: usize = 60;
 
 thread_local! {
-    /// The last lines; outside of the run, so that they survive a panic of the engine.
+    /// The last lines; stored outside the run, so that they survive a panic of the engine.
     static LINES: RefCell<VecDeque<String>> = const { RefCell::new(VecDeque::new()) };
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Trace {
 /// The detail of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Words {
-    /// Hash alone.
+    /// Only the hash.
     None,
     /// Hash and the last lines, for [`last_lines`].
     Last,

@@ -1,5 +1,5 @@
-//! The client transactions of a peer: Timer E and Timer F over datagrams, Timer F alone over
-//! streams (RFC 3261 §17.1.2).
+//! The client transactions of a peer: Timer E and Timer F over datagrams, only Timer F over streams
+//! (RFC 3261 §17.1.2).
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use crate::network::{Access, ActorId, MILLISECOND, Micros, Net, SECOND, Wake};
 const T1: Micros = 500 * MILLISECOND;
 const T2: Micros = 4 * SECOND;
 
-/// One request that waits for its answer; `purpose` says what it was for.
+/// One request that waits for its response, and its `purpose`.
 #[derive(Debug)]
 pub(crate) struct Exchange<P> {
     number: u64,
@@ -89,7 +89,7 @@ impl<P> Uac<P> {
         None
     }
 
-    /// A final response came; None if it is a copy of an earlier one.
+    /// A final response arrived; None if it is a copy of an earlier one.
     pub(crate) fn answer(&mut self, branch: &str) -> Option<Exchange<P>> {
         let at = self
             .open

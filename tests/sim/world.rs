@@ -35,7 +35,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 use summary::{mail_summary, summary};
 
-/// Timer events of one shard in one instant; more means that a timer rearms itself for ever.
+/// Maximum timer events of one shard in one instant; more means that a timer rearms itself
+/// endlessly.
 const SPIN_MAX: u32 = 100_000;
 
 /// The network and the judges: the part of a run that peers may use.
@@ -47,7 +48,7 @@ pub(crate) struct Bench {
     pub(crate) realms: Realms,
 }
 
-/// The URI of a presentity; `shouting` gives an equal URI with another spelling.
+/// The URI of a presentity; `shouting` gives an equal URI with a different spelling.
 pub(crate) fn presentity_uri(presentity: usize, shouting: bool) -> String {
     let domain = if shouting { "EXAMPLE.com" } else { DOMAIN };
     format!("sip:{}@{domain}", 100 + presentity)
@@ -68,7 +69,7 @@ enum Actor {
     Phone(Box<Phone>),
     Source(Box<Source>),
     Looper(Looper),
-    /// Makes statements that no peer makes by SIP.
+    /// Makes statements that are not made by SIP.
     Operator,
     /// Edits the configuration.
     Administrator,
@@ -87,7 +88,7 @@ struct Core {
 #[derive(Debug)]
 enum Context {
     Other,
-    /// Octets of another shard, to be put on a stream.
+    /// Octets from another shard, to be written to a stream.
     Relay(Box<[u8]>),
     /// A PUBLISH, by Call-ID and CSeq.
     Publish((String, u32)),
@@ -185,7 +186,7 @@ struct World {
     /// The state notified in each list subscription, and which of them are notified as lists.
     lists: HashMap<String, ListRecord>,
     required: HashSet<String>,
-    /// Call-IDs in the reports of watchers, and how often they were there.
+    /// Call-IDs in the reports of watchers, and how often they occurred.
     reported: HashMap<String, u32>,
     reports_due: Vec<String>,
     /// How often a watcher's lamp was compared with the model.
@@ -355,7 +356,7 @@ impl World {
         });
         let context = match Text::parse(octets) {
             Ok(text) => {
-                // Messages that these hold may have been sent there.
+                // Messages over these streams may have been sent there.
                 if text.tag("To").is_some() || text.one("Authorization").is_some() {
                     self.bench.checker.paths.note_proof(flow.peer);
                 }
@@ -367,7 +368,7 @@ impl World {
             }
         };
         let bytes = &**octets;
-        // As the framing of a stream hands it on.
+        // As delivered by the framing of a stream.
         let answer = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
         let input = match answer {
             Some((answer, _)) => Input::Response {
@@ -388,7 +389,7 @@ impl World {
         };
         match (text.status(), method) {
             (Some(status), "NOTIFY") => {
-                // In an answer to our NOTIFY we are From, the phone is To.
+                // In a response to our NOTIFY we are From, the phone is To.
                 let key = dialog_key(text, "To", "From");
                 let answer = Answer {
                     status,
@@ -472,7 +473,7 @@ impl World {
         self.drain(shard, outbox, context);
     }
 
-    /// Carries out the effects of a turn under the eyes of the judges.
+    /// Carries out the effects of a turn and passes them to the judges.
     fn drain(&mut self, shard: u16, mut outbox: Outbox, context: &Context) {
         self.observe_decisions(shard, &outbox, context);
         for transmit in &outbox.transmits {

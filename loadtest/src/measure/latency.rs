@@ -1,4 +1,5 @@
-//! Latencies, each kind in its histogram: from one microsecond to two minutes, three digits exact.
+//! Latencies, one histogram per kind: from one microsecond to two minutes, with three significant
+//! digits.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use hdrhistogram::Histogram;
 
 const MICROSECONDS_MAX: u64 = 120_000_000;
 
-/// The kinds of latency. All but the last count from the moment a request was due.
+/// The kinds of latency. All except the last count from the moment a request was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Measure {
     /// From a change until a watcher shows it: one value for each watcher.
@@ -27,7 +28,7 @@ pub(crate) enum Measure {
     PublishAnswer,
     /// From a GET of call_state.htm until its 200.
     HttpAnswer,
-    /// How late requests were started: the tool's own share of all latencies above.
+    /// How late requests were sent: the tool's own share of all latencies above.
     StartLag,
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct Latency(Option<Histogram<u64>>);
 
 impl Latency {
     pub(crate) fn new() -> Self {
-        // The bounds are constants that hdrhistogram accepts; without a histogram nothing would be
+        // The limits are constants that hdrhistogram accepts; without a histogram nothing would be
         // recorded.
         Self(Histogram::new_with_bounds(1, MICROSECONDS_MAX, 3).ok())
     }
@@ -101,11 +102,11 @@ impl Latency {
     }
 }
 
-/// All histograms of a run, and one for the running interval.
+/// All histograms of a run, and one for the current interval.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies {
     all: Vec<Latency>,
-    /// Lamps of the running interval.
+    /// Lamps of the current interval.
     pub(crate) interval: Latency,
 }
 

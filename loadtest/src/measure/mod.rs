@@ -1,4 +1,4 @@
-//! What is measured: latencies, counts, and what the server's processes use.
+//! Measurements: latencies, counts, and the resource use of the server's processes.
 
 pub(crate) mod latency;
 pub(crate) mod process;

@@ -1,16 +1,16 @@
-//! What a server on this machine uses: CPU time and memory of a process and all its descendants,
-//! from `/proc`; and the datagrams that the whole machine dropped.
+//! The resource use of a server on this machine: CPU time and memory of a process and all its
+//! descendants, from `/proc`; and the datagrams that the whole machine dropped.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// What processes have used so far.
+/// The resources used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) cpu: Duration,
-    /// Memory that processes share counts once.
+    /// Memory; what processes share counts once.
     pub(crate) resident_octets: u64,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The processes given and their descendants so far.
+    /// The given processes and their known descendants.
     pub(crate) fn new(roots: &[u32]) -> Self {
         let mut server = Self {
             roots: roots.to_vec(),
@@ -32,25 +32,25 @@ impl Server {
         server
     }
 
-    /// Whether there is anything to measure.
+    /// Returns whether there is anything to measure.
     pub(crate) fn is_known(&self) -> bool {
         !self.roots.is_empty()
     }
 
-    /// Finds descendants that are new.
+    /// Finds new descendants.
     pub(crate) fn look_again(&mut self) {
         if self.is_known() {
             self.processes = descendants(&self.roots, &parents(Path::new("/proc")));
         }
     }
 
-    /// The CPU time of all processes; those that ended no longer count.
+    /// The CPU time of all running processes; that of ended processes no longer counts.
     pub(crate) fn cpu(&self) -> Duration {
         self.processes.iter().map(|pid| cpu_of(*pid)).sum()
     }
 
-    /// The CPU time and memory of all processes, which is slow: the kernel walks every page (a few
-    /// ms per GiB).
+    /// The CPU time and memory of all processes. The kernel walks through every page for it, which
+    /// takes some milliseconds per GiB.
     pub(crate) fn usage(&self) -> Usage {
         Usage {
             cpu: self.cpu(),
@@ -59,7 +59,7 @@ impl Server {
     }
 }
 
-/// Each process's parent.
+/// The parent of each process.
 fn parents(proc: &Path) -> BTreeMap<u32, u32> {
     let entries = fs::read_dir(proc).into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -71,7 +71,7 @@ fn parents(proc: &Path) -> BTreeMap<u32, u32> {
         .collect()
 }
 
-/// The fourth field; the second is in brackets and may hold anything.
+/// The fourth field; the second is in brackets and can contain anything.
 fn parent_of(stat: &str) -> Option<u32> {
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_whitespace().nth(1)?.parse().ok()
@@ -105,7 +105,8 @@ fn cpu_of(pid: u32) -> Duration {
         .sum()
 }
 
-/// PSS, or RSS if PSS is unavailable.
+/// A process's own memory and its share of shared memory; if the kernel does not report these, its
+/// resident memory.
 fn octets_of(pid: u32) -> u64 {
     let read = |name| fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
     octets_after("Pss:", &read("smaps_rollup"))
@@ -119,7 +120,7 @@ fn octets_after(name: &str, text: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Datagrams dropped for full receive buffers, since it was started.
+/// Datagrams that sockets of this machine dropped for lack of buffer space since it was started.
 pub(crate) fn datagrams_dropped() -> u64 {
     let text = fs::read_to_string("/proc/net/snmp").unwrap_or_default();
     receive_buffer_errors(&text).unwrap_or(0)

@@ -1,37 +1,37 @@
-//! Counts of a run, and the verdict they add up to.
+//! The counts of a run, and the faults among them.
 
 use std::collections::BTreeMap;
 
-/// Examples of faults that are kept.
+/// Maximum number of fault examples that are kept.
 const EXAMPLES_MAX: usize = 20;
 
-/// Everything that is counted.
+/// All counts.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     // Work done.
     pub(crate) subscriptions: u64,
     pub(crate) established: u64,
-    /// SUBSCRIBEs that began a dialog or refreshed one, with a 2xx.
+    /// SUBSCRIBEs with a 2xx that began or refreshed a dialog.
     pub(crate) subscribes: u64,
     pub(crate) refreshes: u64,
     pub(crate) publishes: u64,
     pub(crate) http_requests: u64,
-    /// Changes reported to the server, and lamps that came to show a change.
+    /// Changes reported to the server, and lamps that showed a change.
     pub(crate) changes: u64,
     pub(crate) lamps: u64,
-    /// NOTIFYs, each counted once, and acknowledgements sent.
+    /// NOTIFYs, each counted once, and responses sent.
     pub(crate) notifies: u64,
     pub(crate) acknowledged: u64,
-    /// Changes that a watcher never saw because a newer one superseded them: no fault.
+    /// Changes that a watcher never saw because a newer one superseded them: not a fault.
     pub(crate) superseded: u64,
-    /// Changes that the tool itself replaced by a newer one while the server did not answer.
+    /// Changes that the tool itself replaced by a newer one while the server did not respond.
     pub(crate) held_back: u64,
-    /// Calls that found no idle user.
+    /// Calls for which no idle user was found.
     pub(crate) calls_blocked: u64,
     pub(crate) reboots: u64,
     pub(crate) forgotten: u64,
     pub(crate) withheld: u64,
-    /// NOTIFYs of dialogs that their phone has lost: answered 481.
+    /// NOTIFYs of dialogs that their phone has lost: the response is 481.
     pub(crate) orphans: u64,
 
     // Retransmissions and losses.
@@ -40,7 +40,7 @@ pub(crate) struct Tally {
     pub(crate) dropped: u64,
     pub(crate) deferred: u64,
     pub(crate) unsent: u64,
-    /// HTTP connections that were closed and opened again: a server may close an idle one.
+    /// HTTP connections that were closed and reopened: a server may close an idle one.
     pub(crate) reopened: u64,
 
     // Faults.
@@ -50,15 +50,15 @@ pub(crate) struct Tally {
     pub(crate) out_of_order: u64,
     pub(crate) wrong: u64,
     pub(crate) foreign: u64,
-    /// SUBSCRIBEs and changes that were refused or never answered.
+    /// SUBSCRIBEs and changes that were refused or got no response.
     pub(crate) subscribes_failed: u64,
     pub(crate) changes_failed: u64,
     pub(crate) timed_out: u64,
     pub(crate) connections_closed: u64,
 
-    /// Messages read in full by the second parser.
+    /// Messages parsed in full by the second parser.
     pub(crate) sampled: u64,
-    /// Final answers by method and status.
+    /// Final responses by method and status.
     pub(crate) answers: BTreeMap<(&'static str, u16), u64>,
     pub(crate) examples: Vec<String>,
 }
@@ -77,7 +77,7 @@ impl Tally {
         self.example(text);
     }
 
-    /// The counts of each kind of fault; a clean run has only zeros.
+    /// The count of each kind of fault; all are zero in a clean run.
     pub(crate) fn faults(&self) -> [(&'static str, u64); 11] {
         [
             ("lost", self.lost),
@@ -102,7 +102,7 @@ impl Tally {
         self.subscribes + self.refreshes + self.publishes + self.http_requests
     }
 
-    /// Whether nothing was wrong.
+    /// Returns whether there were no faults.
     pub(crate) fn is_clean(&self) -> bool {
         self.faults().iter().all(|(_, count)| *count == 0)
     }

@@ -1,4 +1,4 @@
-//! The network: many UDP ports or TCP connections on one thread, and the system calls for them.
+//! The network: many UDP ports or TCP connections on one thread, and their system calls.
 
 pub(crate) mod ports;
 pub(crate) mod sockets;

@@ -1,4 +1,4 @@
-//! The phones' side of the network: many UDP ports, or many TCP connections, behind one interface,
+//! The network side of the phones: many UDP ports, or many TCP connections, behind one interface,
 //! on one thread.
 
 use std::io;
@@ -12,17 +12,17 @@ use crate::net::sockets;
 use crate::net::sockets::{Poller, Ready, ReceiveBatch, SendBatch};
 use crate::wire::message;
 
-/// Octets asked for as the receive buffer of each UDP port: a burst for all phones behind it must
+/// Octets requested as the receive buffer of each UDP port: a burst for all phones behind it must
 /// fit.
 const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
-/// Octets of a stream's unfinished message; more means lost framing.
+/// Maximum octets of an incomplete message on a stream; more means that the stream is out of sync.
 const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
-/// Octets taken from a stream by one read.
+/// Octets read from a stream at once.
 const READ_OCTETS: usize = 64 * 1024;
-/// Batches received from one port before the other ports get their turn.
+/// Batches received from one port before it is the other ports' turn.
 const BATCHES_PER_TURN: usize = 4;
 
-/// How the phones reach the server.
+/// The transport between phones and server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Transport {
@@ -72,12 +72,12 @@ pub(crate) struct Ports {
     incoming: ReceiveBatch,
     outgoing: SendBatch,
     ready: Vec<Ready>,
-    /// Ports that were not emptied in the last turn; the poller is edge-triggered and reports them only
-    /// once.
+    /// Ports that were not emptied in the last turn; the poller is edge-triggered and reports them
+    /// only once.
     unread: Vec<Ready>,
-    /// Datagrams of one length that follow each other leave as one (UDP GSO).
+    /// Send consecutive datagrams of equal length in one call (UDP GSO).
     segments: bool,
-    /// Datagrams the kernel did not take; the transaction that owns them retransmits them.
+    /// Datagrams that the kernel did not accept; their transactions retransmit them.
     pub(crate) unsent: u64,
     /// Connections that the server closed, or whose framing was lost, since the last call.
     closed: Vec<u32>,
@@ -89,7 +89,7 @@ pub(crate) struct Opening {
     pub(crate) server: SocketAddr,
     pub(crate) transport: Transport,
     pub(crate) count: u32,
-    /// Local addresses, taken in turn; empty leaves it to the kernel.
+    /// Local addresses, used in turn; if empty, the kernel chooses.
     pub(crate) sources: Vec<IpAddr>,
     /// UDP GSO and GRO.
     pub(crate) offload: bool,
@@ -107,7 +107,7 @@ struct Stream {
     socket: TcpStream,
     received: Vec<u8>,
     unsent: Vec<u8>,
-    /// The poller watches for room to write.
+    /// The poller also watches for writability.
     watched: bool,
 }
 
@@ -157,7 +157,7 @@ impl Ports {
         Ok(())
     }
 
-    /// Opens one more connection, to any server; returns its number.
+    /// Opens one more connection, to any server. Returns its number.
     pub(crate) fn add_stream(&mut self, server: SocketAddr) -> io::Result<u32> {
         let key = self.links.len() as u32;
         let stream = self.connect(server, key)?;
@@ -166,7 +166,7 @@ impl Ports {
         Ok(key)
     }
 
-    /// Opens a connection that was closed once more.
+    /// Reopens a connection that was closed.
     pub(crate) fn reopen(&mut self, key: u32, server: SocketAddr) -> io::Result<()> {
         let stream = self.connect(server, key)?;
         self.links[key as usize] = Link::Stream(stream);
@@ -186,7 +186,7 @@ impl Ports {
         })
     }
 
-    /// The next of the connections that were closed.
+    /// The next closed connection.
     pub(crate) fn next_closed(&mut self) -> Option<u32> {
         self.closed.pop()
     }
@@ -196,7 +196,7 @@ impl Ports {
         &self.addresses[port as usize]
     }
 
-    /// Waits until something can be received, at most `timeout`.
+    /// Waits until something can be received, for at most `timeout`.
     pub(crate) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         let timeout = match self.unread.is_empty() {
             true => timeout,
@@ -205,8 +205,8 @@ impl Ports {
         self.poller.wait(timeout, &mut self.ready)
     }
 
-    /// Gives every message that waits at the ports found by the last wait; `handle` may fill the
-    /// outbox, which is sent as soon as it is worth a system call.
+    /// Passes every message received at the ports found by the last wait to `handle`, which may
+    /// fill the outbox. The outbox is sent as soon as it is worth a system call.
     pub(crate) fn receive(
         &mut self,
         outbox: &mut Outbox,
@@ -282,7 +282,7 @@ impl Ports {
     }
 }
 
-/// Sends one port's run of datagrams; returns how many were not taken.
+/// Sends one port's datagrams. Returns how many the kernel did not accept.
 fn send_all(
     batch: &mut SendBatch,
     socket: &UdpSocket,
@@ -297,7 +297,8 @@ fn send_all(
     let mut unsent = 0;
     for chunk in run.chunks(sockets::BATCH) {
         let mut sent = 0;
-        // Try twice: the first call may only report an earlier ICMP error.
+        // Tried twice: instead of sending, the kernel may report an ICMP error of an earlier
+        // datagram.
         for _ in 0..2 {
             if sent < chunk.len() {
                 let left = chunk[sent..].iter();
@@ -310,7 +311,7 @@ fn send_all(
     Ok(unsent)
 }
 
-/// Sends datagrams, consecutive ones of one length as one (UDP GSO).
+/// Sends datagrams; consecutive ones of equal length in one call (UDP GSO).
 fn send_grouped(
     batch: &mut SendBatch,
     socket: &UdpSocket,
@@ -334,7 +335,7 @@ fn send_grouped(
 }
 
 impl Stream {
-    /// Gives every whole message; false when the connection is over.
+    /// Passes every complete message to `handle`. Returns false if the connection is over.
     fn receive(&mut self, handle: &mut impl FnMut(&[u8])) -> bool {
         let length = self.received.len();
         self.received.resize(length + READ_OCTETS, 0);
@@ -370,7 +371,7 @@ impl Stream {
         open && in_step
     }
 
-    /// Writes as much as goes; false when the connection is over.
+    /// Writes as much as the socket accepts. Returns false if the connection is over.
     fn flush(&mut self, poller: &Poller, key: u32) -> bool {
         if !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {

@@ -1,8 +1,8 @@
-//! The system calls that the standard library does not offer: epoll, batches of datagrams, socket
+//! System calls that the standard library does not offer: epoll, batches of datagrams, socket
 //! buffers, descriptor limits.
 //!
-//! The only file of this crate with `unsafe` in it. Every function is safe to call with any
-//! arguments: the pointers given to the kernel are to slices borrowed for the length of the call.
+//! The only file of this crate with `unsafe` code. Every function is safe to call with any
+//! arguments: the pointers given to the kernel are to slices borrowed for the duration of the call.
 #![allow(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and epoll have no safe form in std"
@@ -13,17 +13,17 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 use std::{io, mem, ptr};
 
-/// Datagrams taken or given by one system call.
+/// Datagrams received or sent by one system call.
 pub(crate) const BATCH: usize = 64;
-/// The largest datagram there is, so that none is ever truncated.
+/// The maximum length of a datagram, so that none is ever truncated.
 const DATAGRAM_OCTETS_MAX: usize = 65_535;
-/// From one buffer to the next: not a power of two, or all of them would share the same few lines
-/// of the CPU's cache.
+/// Distance between two buffers: not a power of two, because otherwise all of them would share the
+/// same few lines of the CPU's cache.
 const BUFFER_STRIDE: usize = 65_536 + 17 * 64;
-/// Datagrams put together into one by UDP GSO, and the octets of one such.
+/// Maximum datagrams sent as one by UDP GSO, and their maximum total length.
 const SEGMENTS_MAX: usize = 64;
 const SEGMENTED_OCTETS_MAX: usize = 60_000;
-/// Descriptors looked at by one wait.
+/// Maximum descriptors returned by one wait.
 const EVENTS_MAX: usize = 256;
 
 /// Waits for many descriptors at once.
@@ -32,7 +32,7 @@ pub(crate) struct Poller {
     epoll: OwnedFd,
 }
 
-/// A descriptor that can be read or written.
+/// A descriptor that is ready for reading or writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) key: u32,
@@ -42,7 +42,7 @@ pub(crate) struct Ready {
 
 impl Poller {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the descriptor that is returned has no other owner.
+        // SAFETY: no pointers; the returned descriptor has no other owner.
         let epoll = unsafe {
             let descriptor = check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?;
             OwnedFd::from_raw_fd(descriptor)
@@ -55,13 +55,12 @@ impl Poller {
         self.control(libc::EPOLL_CTL_ADD, socket, key, false, false)
     }
 
-    /// Watches a descriptor for reading and reports it once (edge-triggered): the caller must read
-    /// until it is empty.
+    /// Watches a descriptor for reading, edge-triggered: the caller must read until it is empty.
     pub(crate) fn add_edge(&self, socket: &impl AsRawFd, key: u32) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, socket, key, false, true)
     }
 
-    /// Watches it for writing too, or no longer.
+    /// Starts or stops watching it for writing too.
     pub(crate) fn modify(&self, socket: &impl AsRawFd, key: u32, write: bool) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, socket, key, write, false)
     }
@@ -95,7 +94,8 @@ impl Poller {
         check(result).map(drop)
     }
 
-    /// Fills `ready` with what is ready now or becomes so within `timeout`, to the nanosecond.
+    /// Fills `ready` with the descriptors that are ready now or within `timeout`, which is exact to
+    /// the nanosecond.
     pub(crate) fn wait(&self, timeout: Duration, ready: &mut Vec<Ready>) -> io::Result<()> {
         ready.clear();
         self.collect(ready)?;
@@ -145,10 +145,10 @@ impl Poller {
     }
 }
 
-/// Room for one batch of received datagrams, with all that the kernel is pointed to prepared once.
+/// Buffers for one batch of received datagrams, with all kernel structures prepared once.
 pub(crate) struct ReceiveBatch {
     headers: Box<[libc::mmsghdr]>,
-    /// What the headers point to; never touched but through them.
+    /// The targets of pointers in the headers; accessed only through them.
     _vectors: Box<[libc::iovec]>,
     buffers: Vec<u8>,
     controls: Box<[Control]>,
@@ -156,7 +156,7 @@ pub(crate) struct ReceiveBatch {
     count: usize,
 }
 
-/// Ancillary data of one message: room for the one integer that UDP GRO and GSO use.
+/// Ancillary data of one message: room for the single integer that UDP GRO and GSO use.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Control {
@@ -165,7 +165,7 @@ struct Control {
 }
 
 impl ReceiveBatch {
-    /// `coalesced` says that sockets may have [`set_coalescing`] on.
+    /// `coalesced`: sockets may have [`set_coalescing`] enabled.
     pub(crate) fn new(coalesced: bool) -> Self {
         let mut buffers = vec![0; BATCH * BUFFER_STRIDE];
         // SAFETY: all-zero is a valid Control, iovec and mmsghdr: integers and null pointers.
@@ -196,16 +196,16 @@ impl ReceiveBatch {
         }
     }
 
-    /// Takes what waits at a socket, without blocking; false when there may be more. An error of
-    /// the socket (no socket listens at the other end) counts as nothing.
+    /// Receives from a socket without blocking. Returns false if there may be more. A socket error
+    /// (no socket listens at the other end) counts as no data.
     pub(crate) fn receive(&mut self, socket: &UdpSocket) -> io::Result<bool> {
         if self.coalesced {
             for header in &mut self.headers {
                 header.msg_hdr.msg_controllen = size_of::<Control>() as _;
             }
         }
-        // SAFETY: `new` pointed each header to an iovec and each iovec to a buffer of its length of
-        // its own; they are on the heap and live as long as `self`, which is borrowed mutably.
+        // SAFETY: `new` pointed each header to an iovec, and each iovec to its own buffer of its
+        // length; they are on the heap and live as long as `self`, which is borrowed mutably.
         let count = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -223,7 +223,7 @@ impl ReceiveBatch {
         Ok(self.count < BATCH)
     }
 
-    /// What was received last.
+    /// The datagrams of the last call.
     pub(crate) fn datagrams(&self) -> impl Iterator<Item = &[u8]> {
         (0..self.count).flat_map(|index| {
             let length = self.headers[index].msg_len as usize;
@@ -232,7 +232,7 @@ impl ReceiveBatch {
         })
     }
 
-    /// The length of the datagrams that the kernel put together into one.
+    /// The length of the datagrams that the kernel coalesced into one.
     fn segment(&self, index: usize) -> Option<usize> {
         let control = self.coalesced.then(|| &self.controls[index])?;
         let told = self.headers[index].msg_hdr.msg_controllen;
@@ -245,7 +245,7 @@ impl ReceiveBatch {
     }
 }
 
-/// Room for one batch of datagrams to send.
+/// Structures for one batch of datagrams to send.
 pub(crate) struct SendBatch {
     headers: Box<[libc::mmsghdr]>,
     vectors: Box<[libc::iovec]>,
@@ -273,8 +273,8 @@ impl SendBatch {
         }
     }
 
-    /// Sends up to [`BATCH`] datagrams without blocking, to where the socket is connected or each
-    /// to its own address; returns how many were taken.
+    /// Sends up to [`BATCH`] datagrams without blocking, to the connected address or each to its
+    /// own. Returns how many the kernel accepted.
     pub(crate) fn send<'a>(
         &mut self,
         socket: &UdpSocket,
@@ -313,12 +313,12 @@ impl SendBatch {
     }
 }
 
-/// How many datagrams of a length [`send_segments`] takes.
+/// The number of datagrams of that length that [`send_segments`] accepts.
 pub(crate) fn segments_max(length: usize) -> usize {
     (SEGMENTED_OCTETS_MAX / length.max(1)).clamp(1, SEGMENTS_MAX)
 }
 
-/// An address as the kernel wants it.
+/// An address in the kernel's format.
 fn name_of(address: SocketAddrV4) -> libc::sockaddr_in {
     libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
@@ -330,9 +330,9 @@ fn name_of(address: SocketAddrV4) -> libc::sockaddr_in {
     }
 }
 
-/// Sends datagrams of one length, that lie one after the other, with one system call and one pass
-/// through the network stack (UDP GSO), to where the socket is connected or to an address; false if
-/// GSO is unsupported or the socket is not ready.
+/// Sends consecutive datagrams of equal length with one system call and one pass through the
+/// network stack (UDP GSO), to the connected address or to a given one. Returns false if this is
+/// not supported, or not possible now.
 pub(crate) fn send_segments(
     socket: &UdpSocket,
     to: Option<SocketAddrV4>,
@@ -369,13 +369,13 @@ pub(crate) fn send_segments(
     sent == bytes.len() as isize
 }
 
-/// Lets the kernel hand over datagrams of one peer put together (UDP GRO).
+/// Lets the kernel coalesce datagrams of one peer (UDP GRO).
 pub(crate) fn set_coalescing(socket: &impl AsRawFd) -> io::Result<()> {
     set_option(socket, libc::SOL_UDP, libc::UDP_GRO, 1)
 }
 
-/// Asks for a receive buffer of so many octets, beyond the system's limit if this process may; the
-/// kernel may give less.
+/// Requests a receive buffer of that many octets, beyond the system's limit if this process is
+/// allowed to; the kernel may grant less.
 pub(crate) fn set_receive_buffer(socket: &impl AsRawFd, octets: i32) -> io::Result<()> {
     set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, octets)
         .or_else(|_| set_option(socket, libc::SOL_SOCKET, libc::SO_RCVBUF, octets))
@@ -419,7 +419,7 @@ pub(crate) fn thread_cpu_time() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// Raises the limit of open descriptors as far as it goes without privileges; returns the limit.
+/// Raises the limit of open descriptors as far as possible without privileges. Returns the limit.
 pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -433,7 +433,7 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.rlim_cur)
 }
 
-/// Nothing there, no room, interrupted, or an ICMP error of an earlier datagram: try again later.
+/// No data, no room, interrupted, or an ICMP error of an earlier datagram: try again later.
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -547,7 +547,7 @@ mod tests {
             std::net::SocketAddr::V6(_) => None,
         };
         let mail = [(b"1".as_slice(), address(&one)), (b"2", address(&two))];
-        // `one` and `two` are connected to each other and take nothing from a stranger.
+        // `one` and `two` are connected to each other and accept nothing from other addresses.
         assert_eq!(SendBatch::new().send(&three, mail.into_iter()).unwrap(), 2);
         let mail = [(b"3".as_slice(), address(&three))];
         let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

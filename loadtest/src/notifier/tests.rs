@@ -1,4 +1,5 @@
-//! Scenarios against a notifier that behaves well, oddly or badly: what is found, and what is not.
+//! Scenarios against a notifier that behaves correctly, unusually or wrongly: which faults are
+//! found, and which are not reported.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -33,7 +34,7 @@ fn scenario() -> Scenario {
     }
 }
 
-/// Runs a scenario against a notifier of that habit.
+/// Runs a scenario against a notifier with that behaviour.
 fn swarm(habit: Habit, scenario: Scenario, password: Option<&str>) -> Outcome {
     let (server, http) = start(habit);
     run_against(server, http, scenario, password)
@@ -75,7 +76,7 @@ fn a_good_notifier_gets_a_clean_report() {
     let tally = outcome.swarm.tally();
     assert!(summary.clean, "{:?} {tally:?}", summary.reasons);
     assert_eq!(tally.established, 20);
-    // First NOTIFY, two changes, withdrawal, last NOTIFY.
+    // First NOTIFY, two changes, removal of the publication, last NOTIFY.
     assert_eq!(tally.notifies, 20 * 5);
     assert_eq!((tally.publishes, tally.changes), (15, 15));
     assert_eq!(summary.stages.len(), 5);
@@ -118,7 +119,7 @@ fn odd_but_legal_habits_are_forgiven() {
 
 #[test]
 fn a_challenge_is_answered_and_remembered() {
-    // One phone a user: rsip reads no nonce count above nine.
+    // One phone per user: rsip reads no nonce count above nine.
     let alone = || Scenario {
         presentities: 20,
         ..scenario()
@@ -181,7 +182,7 @@ fn faults_with_consequences_are_found() {
 
 #[test]
 fn a_server_like_kamailio_is_judged_by_what_it_can() {
-    // Three changes a user and one more for some: calls end and begin.
+    // Three changes per user, and one more for some: calls begin and end.
     let busy = || Scenario {
         duration: Duration::from_micros(19_500),
         ..scenario()
@@ -203,7 +204,7 @@ fn a_server_like_kamailio_is_judged_by_what_it_can() {
     let outcome = swarm(Habit::LikeKamailio, fair.clone(), None);
     let tally = outcome.swarm.tally();
     assert!(tally.is_clean(), "{tally:?}");
-    // Ring, talk, end, ring; and all are free in the end.
+    // Ringing, talking, ended, ringing; and all users are free in the end.
     assert_eq!(
         (tally.publishes, tally.notifies),
         (20 + 5, 20 * (1 + 4 + 1))
@@ -248,14 +249,13 @@ fn streams_and_call_states_work() {
     };
     let tally = swarm(Habit::Good, http, Some("x")).swarm.tally().clone();
     assert!(tally.is_clean(), "{tally:?}");
-    // Busy and free again, so that nothing is left to withdraw.
+    // Busy and free again, so that no publication remains to be removed.
     assert_eq!((tally.notifies, tally.answers[&("GET", 200)]), (20 * 4, 10));
 }
 
 #[test]
 fn loss_on_arrival_is_found() {
-    // The notifier never repeats a NOTIFY, so those that are thrown away are lost: the report must
-    // say so.
+    // The notifier never retransmits a NOTIFY, so dropped NOTIFYs are lost: the report must say so.
     let lossy = Scenario {
         loss: 20.0,
         ..scenario()

@@ -1,4 +1,4 @@
-//! Line charts as inline SVG: no script, no font, no external resources.
+//! Line charts as inline SVG, without scripts, fonts or external resources.
 
 use std::fmt::Write;
 
@@ -9,20 +9,20 @@ const LEFT: f64 = 66.0;
 const RIGHT: f64 = 30.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 34.0;
-/// Lines on a linear axis, about.
+/// Approximate number of lines on a linear axis.
 const TICKS: f64 = 5.0;
-/// Colours that colour-blind readers can tell apart, also in greyscale.
+/// Colours that colour-blind readers can distinguish, also in greyscale.
 const COLOURS: [&str; 6] = [
     "#0b6bcb", "#d9480f", "#2b8a3e", "#9c36b5", "#5c5f66", "#e0a800",
 ];
 
-/// How values lie along an axis.
+/// How values are spread along an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scale {
     Linear,
     /// Powers of ten.
     Logarithmic,
-    /// Shares from 0 to 1, one step for each nine: the axis of an HDR plot.
+    /// Shares from 0 to 1, with one step per additional nine: the axis of an HDR plot.
     Nines,
 }
 
@@ -30,7 +30,7 @@ pub(crate) enum Scale {
 #[derive(Clone, Copy)]
 pub(crate) struct Axis {
     pub(crate) scale: Scale,
-    /// How a value is written.
+    /// The format of a value.
     pub(crate) label: fn(f64) -> String,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Series {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-/// A part of the x axis with a name.
+/// A named section of the x axis.
 pub(crate) struct Band {
     pub(crate) name: String,
     pub(crate) from: f64,
@@ -56,7 +56,7 @@ pub(crate) struct Chart {
     pub(crate) bands: Vec<Band>,
 }
 
-/// Where a scale puts its values.
+/// The position of a value on a scale.
 struct Range {
     scale: Scale,
     from: f64,
@@ -64,7 +64,7 @@ struct Range {
 }
 
 impl Chart {
-    /// The legend and the drawing; a sentence when there is nothing to draw.
+    /// The legend and the drawing; a sentence if there is nothing to draw.
     pub(crate) fn html(&self) -> String {
         let all = || self.series.iter().flat_map(|series| series.points.iter());
         if all().count() < 2 {
@@ -224,7 +224,7 @@ impl Range {
     }
 }
 
-/// How many nines a share has: 0.9 has one, 0.99 two.
+/// The number of nines of a share: 0.9 has one, 0.99 two.
 fn nines(share: f64) -> f64 {
     -(1.0 - share).max(1e-9).log10()
 }
@@ -247,7 +247,7 @@ fn place_y(range: &Range, value: f64) -> f64 {
     HEIGHT - BOTTOM - range.share(value) * (HEIGHT - TOP - BOTTOM)
 }
 
-/// Text inside HTML.
+/// Escapes text for HTML.
 pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

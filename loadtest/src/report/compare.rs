@@ -1,4 +1,4 @@
-//! Two runs side by side, as ratios: second divided by first.
+//! Two runs compared by ratios: the second divided by the first.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use crate::report::summary::{Cost, Summary};
 use crate::report::units;
 use crate::report::units::Unit;
 
-/// The table of ratios; the first lines say which run is which, and whether they can be compared.
+/// The table of ratios; the first lines say which run is which, and whether they are comparable.
 pub(crate) fn compare(names: [&str; 2], runs: [&Summary; 2]) -> String {
     let mut out = String::new();
     for (letter, name, run) in [("A", names[0], runs[0]), ("B", names[1], runs[1])] {

@@ -1,5 +1,4 @@
-//! The report as one HTML file that needs nothing else: to be read as a document, printed, or handed
-//! to a customer.
+//! The report as one self-contained HTML file, to be read, printed, or handed to a customer.
 
 use std::fmt::Write;
 
@@ -10,7 +9,7 @@ use crate::report::{table, units};
 
 const STYLE: &str = include_str!("report.css");
 
-/// The latencies of the plot, with their names, as far as they were measured.
+/// The latencies of the plot, with their names, if they were measured.
 const PLOTTED: &[(&str, &str)] = &[
     ("publish_to_lamp", "change to lamp"),
     ("publish_to_first_lamp", "change to first lamp"),
@@ -24,7 +23,7 @@ const PLOTTED: &[(&str, &str)] = &[
 const MEANINGS: &[(&str, &str)] = &[
     (
         "publish_to_lamp",
-        "from the moment a change should have been told until a watcher's phone shows it",
+        "from the moment a change was due until a watcher's phone shows it",
     ),
     (
         "publish_to_first_lamp",
@@ -36,7 +35,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ),
     (
         "subscribe_to_200",
-        "from the moment a phone should have subscribed until its 200",
+        "from the moment a SUBSCRIBE was due until its 200",
     ),
     ("subscribe_to_notify", "the same, until its first NOTIFY"),
     ("refresh_to_200", "a SUBSCRIBE in a dialog, until its 200"),
@@ -45,7 +44,7 @@ const MEANINGS: &[(&str, &str)] = &[
     ("http_to_200", "call_state.htm, until its 200"),
     (
         "generator_lag",
-        "how late the generator itself was; it is part of all the above",
+        "how late the generator itself was; included in all latencies above",
     ),
 ];
 
@@ -57,11 +56,11 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "duplicate",
-        "a version came twice, or a NOTIFY said nothing new",
+        "a version was repeated, or a NOTIFY contained no change",
     ),
     (
         "stale",
-        "a lower version, or a lamp that went back to an older state",
+        "a lower version, or a lamp that returned to an older state",
     ),
     (
         "out_of_order",
@@ -69,23 +68,29 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "wrong",
-        "a tag, entity, state, body or answer that is not what was asked for",
+        "a tag, entity, state, body or response that does not match the request",
     ),
-    ("foreign", "a message that cannot be read, or is nobody's"),
+    (
+        "foreign",
+        "a message that cannot be parsed, or belongs to no dialog or request",
+    ),
     (
         "subscribes_failed",
         "a SUBSCRIBE that was refused, or a subscription that was lost",
     ),
-    ("changes_failed", "a change that the server did not take"),
+    ("changes_failed", "a change that the server did not accept"),
     (
         "never_answered",
-        "a request without an answer for 32 seconds",
+        "a request without a response for 32 seconds",
     ),
     ("connections_closed", "a connection that the server closed"),
-    ("never_established", "a subscription that never came about"),
+    (
+        "never_established",
+        "a subscription that was never established",
+    ),
 ];
 
-/// The whole document.
+/// The complete document.
 pub(crate) fn html(summary: &Summary) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -240,13 +245,13 @@ fn percentiles(summary: &Summary) -> Chart {
             label: |share| format!("{} %", (share * 1e7).round() / 1e5),
         },
         y: time_axis(),
-        x_title: "so large a share was at least as fast",
+        x_title: "share of events that were at least as fast",
         series: plotted.collect(),
         bands: Vec::new(),
     }
 }
 
-/// The value of a point that a line shows; None leaves the point out.
+/// The value of a point on a line; None omits the point.
 type Value = fn(&PointSummary) -> Option<f64>;
 
 fn over_time(summary: &Summary, y: Axis, lines: &[(&str, Value)]) -> Chart {

@@ -1,8 +1,8 @@
-//! The reports of a run: a line or a bar while it runs, a table, JSON and HTML at its end, and
-//! two runs side by side.
+//! The reports of a run: a line or a bar while it runs, a table, JSON and HTML at its end, and a
+//! comparison of two runs.
 //!
-//! Everything but the progress is made of a [`summary::Summary`], so that a JSON file is enough to
-//! make the others again.
+//! All of them except the progress are written from a [`summary::Summary`], so that a JSON file is
+//! sufficient to write the others again.
 
 pub(crate) mod chart;
 pub(crate) mod compare;

@@ -1,6 +1,6 @@
-//! The progress of a run: a bar with live rates on a terminal, a plain line every few
-//! seconds elsewhere, one line for each stage in both. On standard error, so that the table can be
-//! kept.
+//! The progress of a run: a bar with live rates on a terminal, otherwise a plain line every few
+//! seconds; one line per stage in both cases. It is written to standard error, so that the table
+//! can be saved separately.
 
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -17,7 +17,7 @@ const POINTS_PER_LINE: u32 = 4;
 /// Steps of the bar.
 const STEPS: u64 = 1000;
 
-/// Says how far a run is.
+/// Shows the progress of a run.
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     quiet: bool,
@@ -49,7 +49,7 @@ impl Progress {
         progress
     }
 
-    /// A stage is over.
+    /// A stage has ended.
     pub(crate) fn stage_ended(&self, record: &StageRecord) {
         self.say(&format!(
             "{:<10}{:>8.2} s  {:>10} requests  {:>10} NOTIFYs",
@@ -60,7 +60,7 @@ impl Progress {
         ));
     }
 
-    /// An interval is over.
+    /// An interval has ended.
     pub(crate) fn point(&mut self, swarm: &Swarm, point: &Point, now: Instant) {
         let seconds = point.length.as_secs_f64().max(1e-6);
         let per_second = |count: u64| units::number((count as f64 / seconds).round());

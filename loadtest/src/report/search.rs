@@ -9,7 +9,7 @@ use crate::report::summary::BUSY_MAX;
 use crate::run::Outcome;
 use crate::swarm::{SearchStep, Stage};
 
-/// Where neither the generator nor the server was busier than this, something else was the limit.
+/// If neither the generator nor the server was busier than this, something else was the limit.
 const IDLE_MAX: f64 = 0.6;
 
 /// What limited a search.
@@ -27,20 +27,19 @@ pub(crate) enum Limit {
 /// The result of the search for the best rate, and of the load after it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Overload {
-    /// The highest rate at which nothing was lost, as changes, lamps and acknowledged NOTIFYs; 0
-    /// when there was none.
+    /// The highest rate without loss, as changes, lamps and acknowledged NOTIFYs; 0 if there was
+    /// none.
     pub(crate) best_changes_per_second: f64,
     pub(crate) best_lamps_per_second: f64,
     pub(crate) best_notifies_per_second: f64,
-    /// The server's CPU at that rate for each change, including the resulting NOTIFYs, and per
-    /// NOTIFY, including the PUBLISH that caused it.
+    /// The server's CPU time at that rate, divided by the changes and by the NOTIFYs.
     pub(crate) best_cpu_us_per_change: Option<f64>,
     pub(crate) best_cpu_us_per_notify: Option<f64>,
-    /// The most lamps of any step, whether or not something was lost.
+    /// The highest rate of lamps in any step, with or without loss.
     pub(crate) most_lamps_per_second: f64,
-    /// What was CPU-bound at the lowest failing rate.
+    /// What had no CPU left at the lowest rate that was too high.
     pub(crate) limited_by: Limit,
-    /// The offered load as a percentage of the best rate, and the lamps per second it led to.
+    /// The offered load as a percentage of the best rate, and the resulting lamps per second.
     pub(crate) percent: f64,
     pub(crate) lamps_per_second: f64,
     /// As a percentage of the offered load, or of the best step if that is less.
@@ -52,11 +51,11 @@ pub(crate) struct Overload {
 /// A step of the search; rates are per second.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct StepSummary {
-    /// Changes that were asked for.
+    /// Changes that were offered.
     pub(crate) changes: f64,
     pub(crate) lamps: f64,
     pub(crate) notifies: f64,
-    /// How many requests and NOTIFYs were retransmitted.
+    /// The share of requests and NOTIFYs that were retransmitted.
     pub(crate) resent: u64,
     /// Nothing was lost.
     pub(crate) good: bool,
@@ -122,7 +121,7 @@ fn steps(outcome: &Outcome, steps: &[SearchStep]) -> Vec<StepSummary> {
     summaries.collect()
 }
 
-/// The step with the lowest rate that was too much.
+/// The step with the lowest rate that was too high.
 fn too_much(steps: &[StepSummary]) -> Option<&StepSummary> {
     let best = steps.iter().filter(|step| step.good);
     let best = best.map(|step| step.changes).fold(0.0, f64::max);
@@ -142,21 +141,21 @@ fn limited_by(steps: &[StepSummary], known: bool) -> Limit {
     }
 }
 
-/// Why the run is not clean, as far as the search and the load after it go.
+/// Why the run is not clean, as far as the search and the load after it are concerned.
 pub(crate) fn reasons(overload: &Overload, outcome: &Outcome) -> Vec<String> {
     let mut reasons = Vec::new();
     if overload.best_changes_per_second == 0.0 {
-        reasons.push("the search found no rate at which nothing is lost".to_owned());
+        reasons.push("the search found no rate without loss".to_owned());
     }
     if overload.goodput_percent < outcome.scenario.goodput_min {
         reasons.push(format!(
-            "at {:.0} % load {:.0} % of what there could be came through, {:.0} % are asked for",
+            "at {:.0} % load the goodput was {:.0} %, below the required {:.0} %",
             overload.percent, overload.goodput_percent, outcome.scenario.goodput_min
         ));
     }
     if overload.stale_seconds > outcome.scenario.stale_max.as_secs_f64() {
         reasons.push(format!(
-            "lamps were stale for {:.1} s after the load, at most {:.1} s are asked for",
+            "lamps were stale for {:.1} s after the load, longer than the permitted {:.1} s",
             overload.stale_seconds,
             outcome.scenario.stale_max.as_secs_f64()
         ));

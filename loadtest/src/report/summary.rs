@@ -1,5 +1,4 @@
-//! The result of a run: the contents of the JSON file, from which every other
-//! report is made of.
+//! The result of a run: the contents of the JSON file, from which every other report is written.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,12 +13,12 @@ use crate::report::{search, units};
 use crate::run::{Outcome, Point};
 use crate::swarm::Stage;
 
-/// Version of the format: goes up when a field changes its meaning.
+/// Version of the format: increased if a field changes its meaning.
 const FORMAT: u32 = 2;
 /// A generator busier than this may have limited the run.
 pub(crate) const BUSY_MAX: f64 = 0.9;
 const BUSY_SPAN_MIN: Duration = Duration::from_millis(500);
-/// Nines of the highest percentile, and points for each nine.
+/// Nines of the highest percentile, and points per nine.
 const NINES_MAX: u32 = 6;
 const POINTS_PER_NINE: u32 = 8;
 
@@ -35,16 +34,16 @@ pub(crate) struct Summary {
     pub(crate) began: String,
     pub(crate) seconds: f64,
     pub(crate) clean: bool,
-    /// Why it is not clean, in words.
+    /// The reasons why it is not clean, in words.
     pub(crate) reasons: Vec<String>,
-    /// Remarks for the reader that are no faults.
+    /// Remarks for the reader that are not faults.
     pub(crate) remarks: Vec<String>,
     pub(crate) faults: BTreeMap<String, u64>,
     pub(crate) counts: BTreeMap<String, u64>,
     pub(crate) answers: BTreeMap<String, u64>,
     pub(crate) latencies: BTreeMap<String, LatencySummary>,
     pub(crate) stages: Vec<StageSummary>,
-    /// Only when the server's processes are known.
+    /// Only if the server's processes are known.
     pub(crate) cost: Option<Cost>,
     pub(crate) overload: Option<Overload>,
     pub(crate) generator: Generator,
@@ -88,18 +87,19 @@ pub(crate) struct StageSummary {
 pub(crate) struct Cost {
     pub(crate) cpu_seconds: f64,
     pub(crate) resident_octets: u64,
-    /// CPU of the stage subscribe for each subscription with its first NOTIFY.
+    /// CPU time of the stage subscribe per subscription, including its first NOTIFY.
     pub(crate) cpu_us_per_subscription: Option<f64>,
-    /// Memory gained in that stage for each.
+    /// Memory gained in that stage per subscription.
     pub(crate) octets_per_subscription: Option<f64>,
-    /// CPU of the load for each acknowledged NOTIFY, each change, each refresh: all of the load's
-    /// CPU by each of them, so only one that dominates the load means something.
+    /// CPU time of the load per acknowledged NOTIFY, per change, per refresh: the total CPU time of
+    /// the load divided by each count, so a figure is meaningful only if that kind dominates the
+    /// load.
     pub(crate) cpu_us_per_notify: Option<f64>,
     pub(crate) cpu_us_per_change: Option<f64>,
     pub(crate) cpu_us_per_refresh: Option<f64>,
 }
 
-/// This tool's own part.
+/// The resource use of this tool.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Generator {
     pub(crate) cpu_seconds: f64,
@@ -194,7 +194,7 @@ impl Summary {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
 
-    /// The stage of that name, the longest if there are several.
+    /// The stage with that name, the longest if there are several.
     pub(crate) fn stage(&self, name: &str) -> Option<&StageSummary> {
         let named = self.stages.iter().filter(|stage| stage.name == name);
         named.max_by(|one, two| one.seconds.total_cmp(&two.seconds))
@@ -202,7 +202,7 @@ impl Summary {
 }
 
 impl Cost {
-    /// Each figure with its name, in the order in which they are shown.
+    /// Each figure with its name, in display order.
     pub(crate) fn figures(&self) -> [(&'static str, Unit, Option<f64>); 7] {
         let octets = Some(self.resident_octets as f64);
         [
@@ -308,7 +308,7 @@ fn reasons(outcome: &Outcome) -> Vec<String> {
         .collect();
     debug_assert_eq!(tally.is_clean(), reasons.is_empty());
     if tally.notifies == 0 {
-        reasons.push("no NOTIFY was seen".to_owned());
+        reasons.push("no NOTIFY was received".to_owned());
     }
     reasons
 }
@@ -323,9 +323,8 @@ fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>
         ));
     }
     match overload.map(|overload| overload.limited_by) {
-        Some(Limit::Generator) => remarks.push(
-            "The search ended where the generator's CPU did: the server can do more.".to_owned(),
-        ),
+        Some(Limit::Generator) => remarks
+            .push("The generator's CPU limited the search: the server can do more.".to_owned()),
         Some(Limit::Neither) => remarks.push(
             "The search ended where neither the server nor the generator was busy: others had the \
              CPU, or the network was the limit."
@@ -335,26 +334,26 @@ fn remarks(outcome: &Outcome, generator: &Generator, overload: Option<&Overload>
     }
     if generator.datagrams_dropped_by_machine > 0 {
         remarks.push(format!(
-            "{} datagrams found a full receive buffer somewhere on the generator's machine.",
+            "{} datagrams were dropped on the generator's machine because a receive buffer was full.",
             units::number(generator.datagrams_dropped_by_machine as f64)
         ));
     }
     if tally.superseded > 0 {
         remarks.push(format!(
-            "{} times a watcher was shown a newer state in place of an older one; that is allowed.",
+            "{} times a watcher was shown a newer state instead of an older one; this is permitted.",
             units::number(tally.superseded as f64)
         ));
     }
     if tally.held_back + tally.calls_blocked > 0 {
         remarks.push(format!(
-            "{} events found nobody free, or too many changes before them still unanswered.",
+            "{} events were skipped: no user was free, or too many changes were still without a response.",
             units::number((tally.held_back + tally.calls_blocked) as f64)
         ));
     }
     remarks
 }
 
-/// The share of one CPU that the busiest stage took of this thread; short ones do not count.
+/// The share of one CPU that this thread used in the busiest stage; short stages are ignored.
 fn busy(outcome: &Outcome) -> f64 {
     let records = outcome.swarm.records().iter().enumerate();
     let shares = records
@@ -404,7 +403,7 @@ fn cost(outcome: &Outcome) -> Cost {
             Stage::Subscribe => {
                 let gained = usages[1].resident_octets as f64 - usages[0].resident_octets as f64;
                 cost.cpu_us_per_subscription = each(record.subscribes);
-                // A server that used its memory before shows no gain.
+                // A server that used this memory before shows no gain.
                 cost.octets_per_subscription = (record.subscribes > 0 && gained > 0.0)
                     .then(|| gained / record.subscribes as f64);
             }

@@ -6,7 +6,7 @@ use crate::report::search::Limit;
 use crate::report::summary::{Cost, Summary};
 use crate::report::units;
 
-/// The whole table, for a terminal or a log.
+/// The complete table, for a terminal or a log.
 pub(crate) fn table(summary: &Summary) -> String {
     let mut out = String::new();
     // Writing to a String cannot fail.
@@ -137,7 +137,7 @@ pub(crate) fn costs(cost: &Cost) -> impl Iterator<Item = (&'static str, String)>
     figures.filter_map(|(what, unit, value)| Some((what, unit.text(value?))))
 }
 
-/// Items under a heading, as many to a line as fit.
+/// Items under a heading, as many per line as fit.
 fn wrap(heading: &str, items: &[String], out: &mut String) {
     const WIDTH: usize = 100;
     let mut line = format!("{heading:<12}");

@@ -1,4 +1,4 @@
-//! Numbers as people read them.
+//! Numbers in human-readable form.
 
 /// The unit of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) fn octets(octets: f64) -> String {
     format!("{} {}", digits(value), UNITS[unit])
 }
 
-/// A number with thin groups of three digits, or with three digits in all.
+/// A number with groups of three digits, or with three digits in all.
 pub(crate) fn number(value: f64) -> String {
     if value.abs() < 999.5 && value.fract() != 0.0 {
         return digits(value);

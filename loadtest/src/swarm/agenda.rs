@@ -6,7 +6,8 @@ use std::time::Instant;
 /// Items with the moment each is due.
 #[derive(Debug)]
 pub(super) struct Agenda<T> {
-    /// The number keeps apart items due at the same moment, in the order they were added.
+    /// The number distinguishes items due at the same moment, in the order in which they were
+    /// added.
     items: BTreeMap<(Instant, u64), T>,
     added: u64,
 }
@@ -29,14 +30,14 @@ impl<T> Agenda<T> {
         self.items.keys().next().map(|(due, _)| *due)
     }
 
-    /// Removes the first item if it is due, with the moment it was due at.
+    /// Removes the first item if it is due, and returns it with the moment at which it was due.
     pub(super) fn take(&mut self, now: Instant) -> Option<(Instant, T)> {
         let entry = self.items.first_entry()?;
         let due = entry.key().0;
         (due <= now).then(|| (due, entry.remove()))
     }
 
-    /// Drops the items that `keep` refuses.
+    /// Drops the items for which `keep` returns false.
     pub(super) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.items.retain(|_, item| keep(item));
     }

@@ -1,5 +1,5 @@
-//! The endpoints of a run: phones, users, and the SIP client they share. They handle every message
-//! and every timer, and know nothing of the stages.
+//! The endpoints of a run: phones, users, and their shared SIP client. They handle every message
+//! and every timer, and know nothing about stages.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::wire::dialog_info::Lamp;
 use crate::wire::message;
 use crate::wire::message::Start;
 
-/// Everything that sends and receives.
+/// All senders and receivers.
 pub(super) struct Endpoints {
     client: Client,
     users: Users,
@@ -29,19 +29,19 @@ impl Endpoints {
         }
     }
 
-    /// Requests that wait for a response.
+    /// The number of requests waiting for a response.
     pub(super) fn in_flight(&self) -> usize {
         self.client.in_flight()
     }
 
-    /// Whether everything that was sent is answered, and every SUBSCRIBE has its NOTIFY.
+    /// Returns whether every request has its response, and every SUBSCRIBE has its NOTIFY.
     pub(super) fn is_idle(&self) -> bool {
         self.phones.is_idle() && self.client.is_idle() && self.users.is_idle()
     }
 
     // ---- Messages and timers
 
-    /// Takes one SIP message, or one HTTP response.
+    /// Handles one SIP message, or one HTTP response.
     pub(super) fn handle(&mut self, port: u32, bytes: &[u8], turn: &mut Turn<'_>) {
         let scenario = turn.plan.scenario();
         if port >= scenario.ports() {
@@ -70,7 +70,7 @@ impl Endpoints {
         }
     }
 
-    /// A connection was closed, and perhaps opened again.
+    /// A connection was closed, and possibly reopened.
     pub(super) fn handle_closed(&mut self, port: u32, is_open_again: bool, turn: &mut Turn<'_>) {
         match is_open_again {
             true => turn.tally().reopened += 1,
@@ -82,7 +82,8 @@ impl Endpoints {
         }
     }
 
-    /// Retransmits, gives up requests that timed out, and sends deferred requests that are due.
+    /// Sends due retransmissions, abandons requests that timed out, and sends deferred requests
+    /// that are due.
     pub(super) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
         while let Some(purpose) = self.client.next_timed_out(turn) {
             match purpose.owner() {
@@ -99,14 +100,14 @@ impl Endpoints {
         }
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// The next time at which [`Self::handle_timeout`] must be called.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         self.client.poll_timeout()
     }
 
-    // ---- What the load does
+    // ---- The actions of the load
 
-    /// Whether a subscription is active and waits for nothing.
+    /// Returns whether a subscription is active and waits for nothing.
     pub(super) fn may_refresh(&self, key: SubscriptionKey) -> bool {
         self.phones.may_refresh(key)
     }
@@ -141,7 +142,7 @@ impl Endpoints {
         }
     }
 
-    /// A phone has lost a subscription without ending it: it subscribes as if for the first time.
+    /// A phone has lost a subscription without ending it: it subscribes again with a new dialog.
     pub(super) fn start_anew(
         &mut self,
         key: SubscriptionKey,
@@ -153,17 +154,17 @@ impl Endpoints {
         self.subscribe(key, scheduled, turn);
     }
 
-    /// How many sights show a user.
+    /// The number of sights that show a user.
     pub(super) fn watchers(&self, user: UserKey) -> u32 {
         self.users.watchers(user)
     }
 
-    /// The user's lamp after all changes that wait.
+    /// The user's lamp after all queued changes.
     pub(super) fn lamp_wanted(&self, user: UserKey) -> Lamp {
         self.users.lamp_wanted(user)
     }
 
-    /// Reports that a user's lamp changes.
+    /// Reports a change of the user's lamp.
     pub(super) fn change(
         &mut self,
         user: UserKey,
@@ -186,25 +187,25 @@ impl Endpoints {
         self.users.withdraw(user, scheduled, client, turn);
     }
 
-    // ---- What a stage's end needs
+    // ---- Conditions for the end of a stage
 
-    /// Drops all waiting changes but each user's newest.
+    /// Drops all queued changes except the newest of each user.
     pub(super) fn keep_newest(&mut self, turn: &mut Turn<'_>) {
         turn.tally().held_back += self.users.keep_newest();
     }
 
-    /// Subscriptions with sights that do not show what they must come to show: each as often as it
-    /// has such sights.
+    /// Subscriptions with sights that do not show the newest state yet: each is returned once per
+    /// such sight.
     pub(super) fn behind(&self, turn: &Turn<'_>) -> Vec<SubscriptionKey> {
         let is_first_or_last = matches!(turn.stage, Stage::Subscribe | Stage::Leave);
         if is_first_or_last && !turn.plan.is_of_lists() {
-            // These stages wait for one NOTIFY each, not for lamps.
+            // These stages wait for one NOTIFY per subscription, not for lamps.
             return Vec::new();
         }
         self.phones.behind(&self.users, turn.plan)
     }
 
-    /// Stops waiting: what has not come by now is lost.
+    /// Stops waiting: whatever has not arrived by now is lost.
     pub(super) fn give_up(&mut self, turn: &mut Turn<'_>) {
         let mut lost = self.phones.abandon();
         for key in self.behind(turn) {

@@ -1,21 +1,22 @@
-//! Keys of subscriptions, users and transactions, and tables that only their own kind of key opens.
+//! Keys of subscriptions, users and transactions, and tables that accept only their own kind of
+//! key.
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Index, IndexMut};
 
-/// A number that names a row of a [`Table`].
+/// A number that identifies a row of a [`Table`].
 pub(super) trait Key: Copy {
     fn from_number(number: u32) -> Self;
 
     fn number(self) -> u32;
 }
 
-/// One key of one phone: a subscription, to a user or to a list.
+/// One BLF key of one phone: a subscription, to a user or to a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct SubscriptionKey(u32);
 
-/// A user: watched, and owner of a phone.
+/// A user, who is watched and owns a phone.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UserKey(u32);
 
@@ -44,7 +45,7 @@ impl<K: Key, T> Table<K, T> {
         K::from_number(self.rows.len() as u32 - 1)
     }
 
-    /// The row of a number that a message names, if there is such a row.
+    /// The row with a number received in a message, if there is such a row.
     pub(super) fn get(&self, key: K) -> Option<&T> {
         self.rows.get(key.number() as usize)
     }

@@ -1,5 +1,5 @@
-//! The load: an open loop of calls, changes, refreshes, reboots and lost subscriptions, each kind at
-//! its own rate.
+//! The load: an open loop of calls, changes, refreshes, reboots and lost subscriptions, each kind
+//! at its own rate.
 
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -12,12 +12,12 @@ use crate::swarm::pace::{Pacer, Random};
 use crate::swarm::turn::Turn;
 use crate::wire::dialog_info::Lamp;
 
-/// Events of one kind started in one turn, so that receiving does not have to wait long.
+/// Maximum events of one kind started in one turn, so that receiving is not delayed for long.
 const EVENTS_PER_TURN: usize = 32;
-/// Subscriptions or users tried to find one that is free.
+/// Maximum subscriptions or users tried to find one that is free.
 const TRIES_MAX: u32 = 64;
 
-/// What happens in the load.
+/// The load.
 #[derive(Debug)]
 pub(super) struct Load {
     calls: Option<Pacer>,
@@ -29,13 +29,13 @@ pub(super) struct Load {
     steps: Agenda<Step>,
     /// Users in a running call.
     engaged: BTreeSet<UserKey>,
-    /// Number of the user that changes next, and of the subscription that is refreshed next.
+    /// The user that changes next, and the subscription that is refreshed next.
     next_change: u32,
     next_refresh: u32,
     offered: Offered,
 }
 
-/// Changes that were due, and the lamps they lead to.
+/// Changes that were due, and the resulting lamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offered {
     pub(super) changes: u64,
@@ -49,7 +49,7 @@ struct Step {
     lamp: Lamp,
 }
 
-/// The events of each kind that are due, one at most.
+/// The next event of each kind.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Due {
     call: Option<Instant>,
@@ -79,8 +79,8 @@ impl Load {
         }
     }
 
-    /// The scenario's rates from now on. If a search found the best rate of changes, changes come at
-    /// the scenario's percentage of it, and refreshes are multiplied alike.
+    /// Applies the scenario's rates. If a search found the best rate of changes, changes come at
+    /// the scenario's percentage of it, and refreshes are multiplied by the same factor.
     pub(super) fn new(scenario: &Scenario, best: Option<f64>, now: Instant) -> Self {
         let pacer = |rate| Some(Pacer::new(rate, scenario.arrival, now));
         let share = scenario.overload / 100.0;
@@ -98,12 +98,12 @@ impl Load {
         }
     }
 
-    /// Changes alone come at this rate from now on: a step of the search.
+    /// From now on only changes come, at this rate: a step of the search.
     pub(super) fn start_changes(&mut self, rate: f64, now: Instant) {
         self.changes = Some(Pacer::new(rate, Arrival::Even, now));
     }
 
-    /// Nothing more happens; running calls stay as they are.
+    /// Stops the load; running calls stay as they are.
     pub(super) fn stop(&mut self) {
         *self = Self {
             next_change: self.next_change,
@@ -119,7 +119,7 @@ impl Load {
         timers.into_iter().flatten().min()
     }
 
-    /// Whether no event is due until `end`.
+    /// Returns whether no event is due until `end`.
     pub(super) fn is_over(&self, end: Instant) -> bool {
         self.next_event().is_none_or(|next| next > end)
     }
@@ -129,7 +129,7 @@ impl Load {
         std::mem::take(&mut self.offered)
     }
 
-    /// Does the steps of calls that are due.
+    /// Executes the steps of calls that are due.
     pub(super) fn continue_calls(&mut self, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
         while let Some((scheduled, Step { user, lamp })) = self.steps.take(turn.now) {
             endpoints.change(user, lamp, scheduled, turn);
@@ -146,7 +146,7 @@ impl Load {
         }
     }
 
-    /// Does what is due by now. Nothing is due after `end`.
+    /// Executes all events that are due. Nothing is due after `end`.
     pub(super) fn start_events(
         &mut self,
         end: Instant,
@@ -198,7 +198,7 @@ impl Load {
         }
     }
 
-    /// Begins a call at a user without one.
+    /// Begins a call for a user that has none.
     fn call(&mut self, scheduled: Instant, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
         let scenario = turn.plan.scenario();
         let all = scenario.presentities;

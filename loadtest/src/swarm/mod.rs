@@ -1,17 +1,18 @@
 //! The swarm: many phones on one thread that subscribe, watch lamps change under load, check every
-//! NOTIFY, and leave.
+//! NOTIFY, and unsubscribe.
 //!
 //! ```text
 //! subscribe ─► (search) ─► load ─► drain ─► withdraw ─► leave
 //! ```
 //!
-//! The load is an open loop: every event has its moment, whether or not responses come. The other
-//! stages wait until everything is answered and every watcher shows the newest state, and then a
-//! little longer for messages that should not come. If nothing new arrives for as long as the
-//! scenario's patience, what is missing counts as lost.
+//! The load is an open loop: every event has its scheduled time, whether or not responses arrive.
+//! The other stages wait until every request has its response and every watcher shows the newest
+//! state, and then a little longer for unexpected messages. If nothing new arrives for the
+//! scenario's `patience`, whatever is missing counts as lost.
 //!
-//! [`Swarm`] has no socket and no clock: messages and time in, messages out. Its components own what
-//! they change, and each uses only those below it; what all share comes in one [`turn::Turn`].
+//! [`Swarm`] has no socket and no clock: messages and time are its input, messages its output. Each
+//! component owns its state and uses only components below it; shared context is passed in a
+//! [`turn::Turn`].
 //!
 //! ```text
 //! schedule            which stage runs, and when it is over
@@ -67,7 +68,7 @@ pub(crate) struct Target {
     pub(crate) server: SocketAddr,
     pub(crate) domain: String,
     pub(crate) user_prefix: String,
-    /// The account that answers challenges; without it every user has one.
+    /// The account used for authentication; without it every user has its own.
     pub(crate) username: Option<String>,
     pub(crate) password: Option<String>,
     pub(crate) http: Option<SocketAddr>,
@@ -84,7 +85,7 @@ pub(crate) struct LocalPorts {
 /// The engine of a run.
 pub(crate) struct Swarm {
     plan: Plan,
-    /// Where call states are reported.
+    /// The HTTP server to which call states are reported.
     http: Option<SocketAddr>,
     schedule: Schedule,
     endpoints: Endpoints,
@@ -92,7 +93,7 @@ pub(crate) struct Swarm {
     results: Results,
 }
 
-/// What one turn changes, beside its context.
+/// The state that a turn changes, apart from its context.
 struct Parts<'a> {
     schedule: &'a mut Schedule,
     endpoints: &'a mut Endpoints,
@@ -143,19 +144,19 @@ impl Swarm {
 
     // ---- Input
 
-    /// Takes one message.
+    /// Handles one message.
     pub(crate) fn handle(&mut self, port: u32, bytes: &[u8], now: Instant, outbox: &mut Outbox) {
         let (parts, mut turn) = self.turn(now, outbox);
         parts.endpoints.handle(port, bytes, &mut turn);
     }
 
-    /// The server of a closed connection that is to be opened again. Only call_state.htm
-    /// connections are reopened, because servers may close idle ones.
+    /// The server of a closed connection if the connection must be reopened. That applies to
+    /// connections for call states, because a server may close an idle one.
     pub(crate) fn server_of(&self, port: u32) -> Option<SocketAddr> {
         self.http.filter(|_| port >= self.plan.scenario().ports())
     }
 
-    /// A connection was closed, and perhaps opened again.
+    /// A connection was closed, and possibly reopened.
     pub(crate) fn handle_closed(
         &mut self,
         port: u32,
@@ -169,14 +170,15 @@ impl Swarm {
             .handle_closed(port, is_open_again, &mut turn);
     }
 
-    /// Does what is due: retransmissions, deferred requests, new requests, the next stage.
+    /// Executes everything that is due: retransmissions, deferred requests, new requests, the next
+    /// stage.
     pub(crate) fn handle_timeout(&mut self, now: Instant, outbox: &mut Outbox) {
         let (parts, mut turn) = self.turn(now, outbox);
         parts.endpoints.handle_timeout(&mut turn);
         parts.schedule.handle_timeout(parts.endpoints, &mut turn);
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// The next time at which [`Self::handle_timeout`] must be called.
     pub(crate) fn poll_timeout(&self) -> Instant {
         let last_news = self.results.last_news;
         let stages = self
@@ -186,7 +188,7 @@ impl Swarm {
         timer.map_or(stages, |timer| timer.min(stages))
     }
 
-    /// Datagrams that the kernel did not take are part of the result.
+    /// Counts datagrams that the kernel did not accept.
     pub(crate) fn count_unsent(&mut self, datagrams: u64) {
         self.results.tally.unsent = datagrams;
     }
@@ -231,18 +233,18 @@ impl Swarm {
         Some(last.saturating_duration_since(ended))
     }
 
-    /// Requests that wait for a response.
+    /// The number of requests waiting for a response.
     pub(crate) fn in_flight(&self) -> usize {
         self.endpoints.in_flight()
     }
 
-    /// How much of the running stage is done, from 0 to 1.
+    /// The progress of the current stage, from 0 to 1.
     pub(crate) fn share_done(&self, now: Instant) -> f64 {
         let established = self.results.tally.established;
         self.schedule.share_done(&self.plan, established, now)
     }
 
-    /// Parts and context of a turn.
+    /// The components and the context of a turn.
     fn turn<'a>(&'a mut self, now: Instant, outbox: &'a mut Outbox) -> (Parts<'a>, Turn<'a>) {
         let turn = Turn {
             now,

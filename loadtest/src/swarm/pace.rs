@@ -1,10 +1,10 @@
-//! When events are due: open-loop pacing and its random numbers, without a clock.
+//! Open-loop pacing: computes when events are due, with its random numbers and without a clock.
 
 use std::time::{Duration, Instant};
 
 use crate::scenario::Arrival;
 
-/// A xorshift generator: the same seed gives the same run. Quality matters little here.
+/// A xorshift generator: equal seeds give equal runs. Its quality hardly matters here.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
@@ -30,22 +30,23 @@ impl Random {
         (self.fraction() * f64::from(end)) as u32
     }
 
-    /// True with that probability.
+    /// Returns true with that probability.
     pub(super) fn percent(&mut self, percent: f64) -> bool {
         percent > 0.0 && self.fraction() * 100.0 < percent
     }
 }
 
-/// The moments of one kind of event. They do not wait for the caller: a late caller gets them all, one
-/// after the other, each with the time at which it was due.
+/// The due times of one kind of event. They do not depend on the caller: a late caller gets all of
+/// them, one after another, each with the time at which it was due.
 #[derive(Clone, Debug)]
 pub(super) struct Pacer {
     rate: f64,
     arrival: Arrival,
-    /// None when there is nothing to do.
+    /// None if there are no events.
     next: Option<Instant>,
     start: Instant,
-    /// Seconds from the start to the next moment: kept apart so that rounding does not add up.
+    /// Seconds from the start to the next event; stored separately so that rounding errors do not
+    /// accumulate.
     offset: f64,
 }
 
@@ -61,12 +62,12 @@ impl Pacer {
         }
     }
 
-    /// The next moment.
+    /// The due time of the next event.
     pub(super) fn next(&self) -> Option<Instant> {
         self.next
     }
 
-    /// The next moment if it has come; then draws the one after it.
+    /// Returns the next event's due time if it is due, and computes the one after it.
     pub(super) fn take(&mut self, now: Instant, random: &mut Random) -> Option<Instant> {
         let moment = self.next.filter(|&next| next <= now)?;
         self.offset += match self.arrival {
@@ -86,7 +87,7 @@ mod tests {
         let start = Instant::now();
         let mut random = Random::new(7);
         let mut pacer = Pacer::new(rate, arrival, start);
-        // A caller that looks once, very late.
+        // A caller that asks only once, very late.
         let now = start + Duration::from_secs(seconds);
         let mut moments = Vec::new();
         while let Some(moment) = pacer.take(now, &mut random) {

@@ -1,5 +1,5 @@
-//! The fixed part of a run: its scenario, its names, which phone has which key, and which port each
-//! phone is behind.
+//! The fixed part of a run: its scenario, its names, the BLF keys of each phone, and the port of
+//! each phone.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::scenario::{ListBy, Scenario};
 use crate::swarm::key::{Key, SubscriptionKey, UserKey};
 use crate::wire::names::Names;
 
-/// What every component may read and none may change.
+/// Data that every component can read and none can change.
 #[derive(Debug)]
 pub(super) struct Plan {
     scenario: Scenario,
@@ -44,7 +44,7 @@ impl Plan {
         (phone * keys..(phone + 1) * keys).map(SubscriptionKey::from_number)
     }
 
-    /// The phone that has a subscription.
+    /// The phone of a subscription.
     pub(super) fn phone(&self, key: SubscriptionKey) -> u32 {
         key.number() / self.scenario.keys
     }
@@ -54,21 +54,22 @@ impl Plan {
         UserKey::from_number(self.phone(key) % self.scenario.presentities)
     }
 
-    /// The port that phone is behind.
+    /// The port of a phone.
     pub(super) fn port(&self, key: SubscriptionKey) -> u32 {
         self.phone(key) % self.scenario.ports()
     }
 
-    /// The port that a user's PUBLISHes leave from.
+    /// The port from which a user's PUBLISHes are sent.
     pub(super) fn port_of_user(&self, user: UserKey) -> u32 {
         user.number() % self.scenario.ports()
     }
 
-    /// The user that a subscription sees at an index of its list; place 0 without lists.
+    /// The user at an index of a subscription's list; index 0 without lists.
     pub(super) fn watched(&self, key: SubscriptionKey, place: u32) -> UserKey {
         let (phone, number) = (self.phone(key), key.number());
         let from = match self.scenario.list_size {
-            // With fewer phones than users, phones skip users evenly, so that none is unwatched.
+            // If there are fewer phones than users, phones skip users evenly, so that none is
+            // unwatched.
             0 => {
                 let apart = (self.scenario.presentities / self.scenario.phones.max(1)).max(1);
                 let key_of_phone = number % self.scenario.keys;
@@ -80,8 +81,8 @@ impl Plan {
         UserKey::from_number(user as u32)
     }
 
-    /// The place of a user in the list of a subscription; None if the list does not contain the user,
-    /// or there is no such user.
+    /// The index of a user in the list of a subscription; None if the list does not contain the
+    /// user, or there is no such user.
     pub(super) fn place_in_list(&self, key: SubscriptionKey, user: UserKey) -> Option<u32> {
         let all = self.scenario.presentities;
         if user.number() >= all {
@@ -91,14 +92,14 @@ impl Plan {
         (place < self.scenario.list_size).then_some(place)
     }
 
-    /// Where the sights of a subscription are in the table of all sights.
+    /// The range of a subscription's sights in the table of all sights.
     pub(super) fn sights(&self, key: SubscriptionKey) -> Range<usize> {
         let size = self.scenario.sights_per_subscription() as usize;
         let start = key.number() as usize * size;
         start..start + size
     }
 
-    /// The user part of the URI that a subscription asks for: a user, or a list.
+    /// The user part of the URI of a subscription: a user, or a list.
     pub(super) fn asked_user(&self, key: SubscriptionKey) -> String {
         match (self.scenario.list_size, self.scenario.list_by) {
             (0, _) => self.user_name(self.watched(key, 0)),
@@ -107,7 +108,7 @@ impl Plan {
         }
     }
 
-    /// The URI that a subscription asks for.
+    /// The URI of a subscription.
     pub(super) fn asked_uri(&self, key: SubscriptionKey) -> String {
         self.names.uri(&self.asked_user(key))
     }
@@ -122,7 +123,7 @@ impl Plan {
         self.names.uri(&self.user_name(user))
     }
 
-    /// Seconds that SUBSCRIBE and PUBLISH ask for.
+    /// The Expires of SUBSCRIBE and PUBLISH, in seconds.
     pub(super) fn expires(&self) -> u32 {
         self.scenario.expires.as_secs().min(u64::from(u32::MAX)) as u32
     }

@@ -1,5 +1,5 @@
-//! The schedule of a run: which stage runs, when it ends, what comes next, and what counts as lost
-//! when patience ends.
+//! The schedule of a run: which stage runs, when it ends, which comes next, and what counts as lost
+//! when `patience` is exceeded.
 
 use std::time::{Duration, Instant};
 
@@ -14,13 +14,13 @@ use crate::swarm::search::{Phase, Search, Seen};
 use crate::swarm::stage::{Stage, StageRecord};
 use crate::swarm::turn::{Results, Turn};
 
-/// Requests started in one turn, so that receiving does not have to wait long.
+/// Maximum requests started in one turn, so that receiving is not delayed for long.
 const STARTS_PER_TURN: usize = 64;
-/// SUBSCRIBEs and PUBLISHes a second at the end, if the scenario has no rate for the beginning.
+/// SUBSCRIBEs and PUBLISHes per second at the end, if the scenario has no rate for the beginning.
 const LEAVE_RATE: f64 = 5000.0;
-/// How often watchers are compared with what they should show, while nothing moves.
+/// How often watchers are compared with the newest state, while nothing arrives.
 const COMPARE_EVERY: Duration = Duration::from_millis(20);
-/// The silence between two steps of the search: longer than the first retransmission interval.
+/// The pause between two steps of the search: longer than the first retransmission interval.
 const SEARCH_REST: Duration = Duration::from_millis(600);
 
 /// The stages of a run.
@@ -31,14 +31,14 @@ pub(super) struct Schedule {
     tally_before: Tally,
     /// The finished stages.
     records: Vec<StageRecord>,
-    /// The pace of the stages that go through all subscriptions or users, and how many it has
+    /// The pace of the stages that process all subscriptions or users, and how many have been
     /// started.
     starts: Pacer,
     started: u32,
     load: Load,
     search: Option<Search>,
     load_ended: Option<Instant>,
-    /// When watchers were last compared with what they should show.
+    /// When watchers were last compared with the newest state.
     compared: Instant,
 }
 
@@ -58,7 +58,7 @@ impl Schedule {
         }
     }
 
-    /// The running stage.
+    /// The current stage.
     pub(super) const fn stage(&self) -> Stage {
         self.stage
     }
@@ -77,7 +77,7 @@ impl Schedule {
         self.load_ended
     }
 
-    /// How much of the running stage is done, from 0 to 1.
+    /// The progress of the current stage, from 0 to 1.
     pub(super) fn share_done(&self, plan: &Plan, established: u64, now: Instant) -> f64 {
         let all = f64::from(self.starts_max(plan).max(1));
         match self.stage {
@@ -92,7 +92,7 @@ impl Schedule {
         }
     }
 
-    /// Starts what is due, and enters the next stage if this one is over.
+    /// Starts everything that is due, and enters the next stage if this one is over.
     pub(super) fn handle_timeout(&mut self, endpoints: &mut Endpoints, turn: &mut Turn<'_>) {
         self.load.continue_calls(endpoints, turn);
         self.start_due(endpoints, turn);
@@ -106,7 +106,7 @@ impl Schedule {
         }
     }
 
-    /// When [`Self::handle_timeout`] has something to do.
+    /// The next time at which [`Self::handle_timeout`] must be called.
     pub(super) fn poll_timeout(
         &self,
         endpoints: &Endpoints,
@@ -122,7 +122,7 @@ impl Schedule {
         timers.into_iter().flatten().fold(stage, Instant::min)
     }
 
-    // ---- Stages that go through all subscriptions or users
+    // ---- Stages that process all subscriptions or users
 
     fn starts_max(&self, plan: &Plan) -> u32 {
         match self.stage {
@@ -172,7 +172,7 @@ impl Schedule {
         self.load.stop();
         self.load_ended = Some(turn.now);
         if turn.plan.scenario().overload > 0.0 {
-            // Lamps that are stale from now on must be the server's doing, not that of our queues.
+            // Lamps that are stale from now on are caused by the server, not by our queues.
             endpoints.keep_newest(turn);
         }
         turn.note_news();
@@ -197,7 +197,7 @@ impl Schedule {
             Phase::Awaiting => {
                 if search.is_step_over(seen, turn.now) {
                     search.end_step(seen, turn.now);
-                    // Changes that still wait are superseded by each user's newest.
+                    // Queued changes are superseded by the newest of each user.
                     endpoints.keep_newest(turn);
                     turn.note_news();
                 }
@@ -225,7 +225,7 @@ impl Schedule {
 
     // ---- The end of a stage
 
-    /// When the running stage may be over.
+    /// The earliest time at which the current stage can be over.
     fn stage_timeout(&self, endpoints: &Endpoints, plan: &Plan, last_news: Instant) -> Instant {
         if self.stage == Stage::Search
             && let Some(timeout) = self.search.as_ref().and_then(Search::timeout)
@@ -243,13 +243,13 @@ impl Schedule {
         }
     }
 
-    /// Whether everything was started and answered.
+    /// Returns whether everything was started and has its response.
     fn is_answered(&self, endpoints: &Endpoints, plan: &Plan) -> bool {
         self.started == self.starts_max(plan) && endpoints.is_idle()
     }
 
-    /// True if all is answered and shown and nothing arrived for `settle`, or if `patience` expired
-    /// and the missing messages were counted as lost.
+    /// Returns whether all responses and lamps have arrived and nothing new has arrived for
+    /// `settle`; or `patience` was exceeded, and what is missing was given up.
     fn is_quiet(
         &mut self,
         settle: Duration,
@@ -313,8 +313,8 @@ impl Schedule {
         }
     }
 
-    /// The record of the running stage, which is over. A stage that waited for silence ended with
-    /// the last news.
+    /// The record of the current stage, which is over. A stage that waited for silence ended with
+    /// the last awaited message.
     fn record(&self, turn: &Turn<'_>) -> StageRecord {
         let (tally, before) = (&turn.results.tally, &self.tally_before);
         let end = match self.stage {
@@ -335,13 +335,13 @@ impl Schedule {
     }
 }
 
-/// The pace of a stage that goes through all subscriptions or users.
+/// The pace of a stage that processes all subscriptions or users.
 fn starts(scenario: &Scenario, stage: Stage, now: Instant) -> Pacer {
     let rate = match (stage, scenario.subscribe_rate > 0.0) {
         (Stage::Subscribe, false) => f64::INFINITY,
         (_, false) => LEAVE_RATE,
-        // Withdrawals are changes. Where one SUBSCRIBE asks for a list of a thousand users, the rate
-        // of SUBSCRIBEs would be too low for them.
+        // To remove a publication, a user first reports a change. If one SUBSCRIBE subscribes to a
+        // list of a thousand users, the rate of SUBSCRIBEs would be too low for these changes.
         (Stage::Withdraw, true) => scenario.subscribe_rate.max(scenario.change_rate),
         (_, true) => scenario.subscribe_rate,
     };

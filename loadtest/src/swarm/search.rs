@@ -1,12 +1,12 @@
 //! The search for the highest rate of changes without loss.
 //!
-//! A step offers changes at one rate for a while. It is good if shortly after its end every watcher
-//! has shown every change, and hardly any message had to be retransmitted. Before the next step the
-//! run waits for silence, so that no step pays for the one before.
+//! A step offers changes at one rate for a while. It is good if every watcher has shown every
+//! change shortly after its end, and if hardly any message was retransmitted. Before the next step
+//! the run waits for silence, so that no step is affected by the one before.
 //!
-//! The rate is doubled, or halved if the first is too high, until a good rate and a rate too high are
-//! known; then rates between them are tried until the two are near each other. So the search works
-//! for a server that takes fifty changes a second and for one that takes fifty thousand.
+//! The rate is doubled, or halved if the first is too high, until a good rate and a rate too high
+//! are known; then rates between them are tried until the two are close. So the search works for a
+//! server that handles fifty changes a second and for one that handles fifty thousand.
 
 use std::time::{Duration, Instant};
 
@@ -14,24 +14,24 @@ use crate::measure::tally::Tally;
 use crate::scenario::Scenario;
 use crate::swarm::load::Offered;
 
-/// How late the last lamps of a step may be. A server that falls behind gains nothing by it: the time
+/// How late the last lamps of a step may be. A server that is late gains nothing, because the time
 /// counts in its rate.
 const GRACE: Duration = Duration::from_millis(300);
-/// Minimum share of lamps shown and of messages not retransmitted.
+/// The share of a step's lamps that must arrive, and of messages that must not be retransmitted.
 const ENOUGH: f64 = 0.999;
-/// The search ends when lowest failing / highest passing rate is at most this.
+/// The search ends when the lowest rate too high is at most this many times the highest good rate.
 const NEAR: f64 = 1.1;
 /// The maximum number of steps. Most are needed if the first rate is far off.
 const STEPS_MAX: usize = 60;
 
-/// Where a step is.
+/// The phase of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Changes are offered.
     Offering,
     /// The last lamps are awaited.
     Awaiting,
-    /// The step is over; wait for late messages.
+    /// The step is over; late messages are awaited before the next.
     Resting,
 }
 
@@ -85,15 +85,15 @@ pub(crate) struct Search {
     began: Instant,
     rate: f64,
     before: Seen,
-    /// Changes offered in this step, and the lamps they must lead to.
+    /// Changes offered in this step, and the resulting lamps.
     offered: u64,
     expected: u64,
-    /// The step is tried for the second time, because the first may have been disturbed.
+    /// The step is tried for the second time, because the first try may have been disturbed.
     again: bool,
     /// The highest good rate, and the lowest that was too high.
     good: Option<f64>,
     bad: Option<f64>,
-    /// The finished steps; while the search rests, the last one is not judged yet.
+    /// The finished steps; during the pause, the last one is not judged yet.
     steps: Vec<SearchStep>,
 }
 
@@ -129,12 +129,12 @@ impl Search {
         self.phase
     }
 
-    /// The rate of the running step.
+    /// The rate of the current step.
     pub(super) const fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// How many times a step has begun or ended: when this changes, CPU times are recorded.
+    /// The number of times a step has begun or ended: when it changes, CPU times are recorded.
     pub(crate) fn marks(&self) -> usize {
         self.steps.len() * 2 + usize::from(self.phase != Phase::Resting)
     }
@@ -153,7 +153,7 @@ impl Search {
         self.step_end() + GRACE
     }
 
-    /// When the phase ends at the latest; None while the search rests.
+    /// The latest end of the phase; None during the pause.
     pub(super) fn timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Offering => Some(self.step_end()),
@@ -162,18 +162,18 @@ impl Search {
         }
     }
 
-    /// Changes were offered.
+    /// Counts offered changes.
     pub(super) fn add(&mut self, offered: Offered) {
         self.offered += offered.changes;
         self.expected += offered.lamps;
     }
 
-    /// All changes of the step are offered.
+    /// All changes of the step have been offered.
     pub(super) fn await_last(&mut self) {
         self.phase = Phase::Awaiting;
     }
 
-    /// Whether everything has come, or the deadline has passed.
+    /// Returns whether all lamps have arrived, or the deadline has passed.
     pub(super) fn is_step_over(&self, seen: Seen, now: Instant) -> bool {
         self.is_complete(seen) || now >= self.deadline()
     }
@@ -183,7 +183,8 @@ impl Search {
         seen.changes - self.before.changes >= self.offered && lamps >= self.expected as f64 * ENOUGH
     }
 
-    /// Ends the step: what came until now counts. [`Self::judge`] decides whether it is good.
+    /// Ends the step: only what has arrived by now counts. [`Self::judge`] decides whether it is
+    /// good.
     pub(super) fn end_step(&mut self, seen: Seen, now: Instant) {
         let spent = now.saturating_duration_since(self.began);
         self.steps.push(SearchStep {
@@ -198,7 +199,8 @@ impl Search {
         self.phase = Phase::Resting;
     }
 
-    /// Judges the last step when it is quiet; returns the next rate, or None at the end of the search.
+    /// Judges the last step after the pause. Returns the next rate, or None at the end of the
+    /// search.
     pub(super) fn judge(&mut self, seen: Seen) -> Option<f64> {
         let resent = seen.resent - self.before.resent;
         let Some(step) = self.steps.last_mut() else {
@@ -255,8 +257,8 @@ mod tests {
         lamps: 200 * 20,
     };
 
-    /// Lets a server that can do `most` changes a second be searched for; each change has twenty
-    /// watchers. What was found, and in how many steps.
+    /// Searches for a server that can do `most` changes a second; each change has twenty watchers.
+    /// Returns the result and the number of steps.
     fn search(most: f64, change_rate: f64) -> (Option<f64>, usize) {
         let scenario = Scenario {
             change_rate,
@@ -320,7 +322,7 @@ mod tests {
             notifies: search.before.notifies + lamps,
             resent: search.before.resent + resent,
         };
-        // What is lost, and what had to be sent again: each fails; then all is well.
+        // A loss, then a retransmission: each fails the step; then a good step.
         for (lamps, resent, next) in [(3_900, 0, 100.0), (4_000, 0, 200.0)] {
             search.add(OFFERED);
             let seen = done(&search, lamps, resent);

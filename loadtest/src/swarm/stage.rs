@@ -1,4 +1,4 @@
-//! The stages of a run, and the record that each leaves.
+//! The stages of a run, and the record of each.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(crate) enum Stage {
     Load,
     /// Waits until every watcher shows the newest state.
     Drain,
-    /// Publications are withdrawn.
+    /// All publications are removed.
     Withdraw,
     /// All subscriptions end.
     Leave,
@@ -33,7 +33,7 @@ impl Stage {
     }
 }
 
-/// How long a finished stage took, and what was counted in it.
+/// The duration and the counts of a finished stage.
 #[derive(Clone, Debug)]
 pub(crate) struct StageRecord {
     pub(crate) stage: Stage,

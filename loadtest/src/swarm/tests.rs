@@ -1,4 +1,4 @@
-//! A swarm without a network: canned messages in, messages out.
+//! A swarm without a network: prepared messages in, messages out.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -6,7 +6,7 @@ use crate::swarm::key::{Key, UserKey};
 use crate::wire::dialog_info::{Lamp, PublishedCall};
 use crate::wire::{dialog_info, message};
 
-/// What a 200 has more than its request.
+/// The headers of a 200 besides those copied from its request.
 const ANSWERED: &str = "Contact: <sip:s@127.0.0.1:5060>\r\nExpires: 3600\r\nContent-Length";
 
 /// One phone that watches a list of three users.
@@ -101,7 +101,7 @@ fn notify(sequence: u32, version: u32, full: bool, users: &[(u32, u32, Lamp)]) -
     )
 }
 
-/// The swarm after its SUBSCRIBE was answered.
+/// The swarm after the response to its SUBSCRIBE.
 fn subscribed(now: Instant) -> (Swarm, Outbox) {
     let mut swarm = list_swarm(now);
     let mut outbox = Outbox::default();
@@ -131,7 +131,7 @@ fn a_list_is_checked_in_full_and_in_part() {
     assert!(swarm.tally().is_clean(), "{:?}", swarm.tally());
     assert_eq!(swarm.tally().notifies, 1);
     assert!(swarm.endpoints.is_idle());
-    // One user rings: a partial list with that user alone.
+    // One user rings: a partial list with only that user.
     let (parts, mut turn) = swarm.turn(now, &mut outbox);
     let user = UserKey::from_number(2);
     parts.endpoints.change(user, Lamp::Ringing, now, &mut turn);

@@ -11,7 +11,7 @@ use crate::swarm::plan::Plan;
 use crate::swarm::stage::Stage;
 use crate::wire::message::Incoming;
 
-/// What a component needs from outside while it handles one input or timeout.
+/// What a component needs from outside to handle one input or timeout.
 pub(super) struct Turn<'a> {
     pub(super) now: Instant,
     pub(super) stage: Stage,
@@ -21,29 +21,29 @@ pub(super) struct Turn<'a> {
     pub(super) results: &'a mut Results,
 }
 
-/// What a run measures.
+/// The measurements of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Results {
     pub(super) tally: Tally,
     pub(super) latencies: Latencies,
-    /// SIP messages received: every n-th is read by the second parser.
+    /// Number of SIP messages received: every n-th is parsed by the second parser.
     pub(super) messages: u64,
-    /// When the last awaited message came. A stage ends when this is long ago.
+    /// When the last awaited message arrived. A stage ends once none has arrived for `settle`.
     pub(super) last_news: Instant,
     /// When the last stale lamp came to show the newest state after the load.
     pub(super) caught_up: Option<Instant>,
 }
 
-/// A SIP message as it was received.
+/// A received SIP message.
 pub(super) struct Received<'a> {
     pub(super) port: u32,
     pub(super) message: Incoming<'a>,
-    /// The whole message, for the second parser.
+    /// The complete message, for the second parser.
     pub(super) bytes: &'a [u8],
 }
 
 impl Turn<'_> {
-    /// An awaited message came.
+    /// An awaited message has arrived.
     pub(super) fn note_news(&mut self) {
         self.results.last_news = self.now;
     }
@@ -52,7 +52,7 @@ impl Turn<'_> {
         self.now.saturating_duration_since(moment)
     }
 
-    /// Records the latency of what was due at `scheduled`.
+    /// Records the latency of an event that was due at `scheduled`.
     pub(super) fn record(&mut self, measure: Measure, scheduled: Instant) {
         let latency = self.since(scheduled);
         self.results.latencies.record(measure, latency);
@@ -62,7 +62,7 @@ impl Turn<'_> {
         &mut self.results.tally
     }
 
-    /// Whether a 2xx grants a duration from 1 second to what was asked for.
+    /// Returns whether a 2xx grants a duration between 1 second and the requested one.
     pub(super) fn is_fair_expires(&self, response: &Incoming<'_>) -> bool {
         let asked = self.plan.expires();
         let granted = response.expires;
@@ -75,7 +75,7 @@ impl Turn<'_> {
             .example(|| format!("{request:?} was answered {status}"));
     }
 
-    /// Counts a 2xx that does not say what it must.
+    /// Counts a 2xx without its mandatory contents.
     pub(super) fn note_wrong_answer(&mut self, request: &dyn Debug, response: &Incoming<'_>) {
         let tag = String::from_utf8_lossy(response.to_tag);
         let expires = response.expires;
@@ -84,13 +84,13 @@ impl Turn<'_> {
             .example(|| format!("2xx to {request:?}: tag {tag:?}, Expires {expires:?}"));
     }
 
-    /// Whether the second parser reads this message too.
+    /// Returns whether the second parser reads this message too.
     pub(super) fn is_sampled(&self) -> bool {
         let every = u64::from(self.plan.scenario().sample);
         self.results.messages.is_multiple_of(every)
     }
 
-    /// Counts a verdict of the second parser.
+    /// Counts a result of the second parser.
     pub(super) fn take_second_opinion(&mut self, opinion: Result<(), String>) {
         self.tally().sampled += 1;
         if let Err(fault) = opinion {

@@ -6,15 +6,15 @@ pub(super) struct Versions {
     highest: Option<u32>,
 }
 
-/// What a document's version means after those before it.
+/// The relation of a document's version to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Next,
-    /// So many were skipped.
+    /// This many versions were skipped.
     Gap(u32),
     Again,
     Older,
-    /// The first one, and not 0.
+    /// The first version, which is not 0.
     BadStart,
 }
 

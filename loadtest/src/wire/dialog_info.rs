@@ -1,8 +1,8 @@
-//! `application/dialog-info+xml` (RFC 4235), as far as a lamp needs it: scanned from a NOTIFY,
+//! `application/dialog-info+xml` (RFC 4235), as far as needed for a lamp: scanned from a NOTIFY,
 //! written for a PUBLISH.
 //!
-//! The scan wants what a simple phone wants: no namespace prefix, the state as text. Of several
-//! dialogs the one counts that a key would show: ringing before busy before anything else.
+//! The scan expects what a simple phone expects: no namespace prefix, the state as text. Of several
+//! dialogs, the one counts that a BLF key would show: ringing before busy before any other.
 
 use memchr::memchr;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub(crate) enum Lamp {
     #[default]
     #[serde(rename = "free")]
     Off,
-    /// `trying` or `proceeding`: seen, never published.
+    /// `trying` or `proceeding`: received, never published.
     #[serde(skip)]
     Setup,
     /// `early`.
@@ -27,7 +27,7 @@ pub(crate) enum Lamp {
 }
 
 impl Lamp {
-    /// How far a call is: it never goes back.
+    /// How far a call has progressed: it never goes back.
     pub(crate) const fn step(self) -> u8 {
         match self {
             Self::Off => 0,
@@ -37,7 +37,7 @@ impl Lamp {
         }
     }
 
-    /// Which of several dialogs a key shows.
+    /// The precedence of a dialog for a BLF key.
     const fn rank(self) -> u8 {
         match self {
             Self::Off => 0,
@@ -55,7 +55,7 @@ impl Lamp {
         }
     }
 
-    /// The state that a PUBLISH states to get this lamp.
+    /// The state that a PUBLISH reports for this lamp.
     pub(crate) const fn state(self) -> &'static str {
         match self {
             Self::Off => "terminated",
@@ -72,15 +72,14 @@ pub(crate) struct DialogInfo<'a> {
     pub(crate) version: u32,
     /// Whether `state="full"`.
     pub(crate) full: bool,
-    /// Undecoded; the users this tool makes up need no escapes.
+    /// Undecoded; the user names of this tool need no escapes.
     pub(crate) entity: &'a [u8],
     pub(crate) lamp: Lamp,
-    /// The call-id of the dialog that the lamp is about, if present.
+    /// The call-id of the dialog that the lamp shows; None if it is hidden.
     pub(crate) call_id: &'a [u8],
 }
 
-/// Reads a document; None if it is not dialog-info, a dialog without an id, or a state that does
-/// not exist.
+/// Reads a document; None if it is not one, or if a dialog has no id or an invalid state.
 pub(crate) fn scan(body: &[u8]) -> Option<DialogInfo<'_>> {
     let start = find(body, b"<dialog-info")? + b"<dialog-info".len();
     let rest = &body[start..];
@@ -147,8 +146,8 @@ pub(crate) fn attribute<'a>(tag: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
 }
 
-/// Where `needle` starts. Documents are short and what is looked for begins with a rare octet, so
-/// that a prepared search would cost more than it saves.
+/// The position of `needle`. Documents are short and the needles begin with a rare octet, so that a
+/// prepared search would cost more than it saves.
 pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     let first = *needle.first()?;
     let mut from = 0;
@@ -166,8 +165,8 @@ pub(crate) fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 pub(crate) struct PublishedCall<'a> {
     /// `user@domain` of the presentity.
     pub(crate) address: &'a str,
-    /// Which call of this presentity, and of which run: a server remembers for a while that a call
-    /// is over, so that each needs ids of its own.
+    /// Identifies the call among all calls of this presentity and all runs: a server remembers for
+    /// a while that a call is over, so each call needs new ids.
     pub(crate) number: u32,
     pub(crate) run: &'a str,
     /// The version of the publisher's documents.

@@ -1,7 +1,7 @@
-//! Digest access authentication as a phone does it (RFC 7616 with MD5, `qop=auth` or none).
+//! Digest access authentication as done by a phone (RFC 7616 with MD5, `qop=auth` or none).
 //!
-//! It keeps nothing itself: [`crate::swarm`] keeps the last challenge of every account and counts
-//! its uses, as phones do.
+//! It has no state: [`crate::swarm`] keeps the last challenge of every account and counts its uses,
+//! as phones do.
 
 use std::fmt::Write;
 
@@ -9,26 +9,26 @@ use md5::{Digest, Md5};
 
 use crate::wire::dialog_info::find;
 
-/// Credentials.
+/// The user name and password.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Credentials<'a> {
     pub(crate) username: &'a str,
     pub(crate) password: &'a str,
 }
 
-/// One WWW-Authenticate that can be answered.
+/// One supported WWW-Authenticate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Challenge {
     realm: String,
     nonce: String,
     opaque: Option<String>,
     qop_auth: bool,
-    /// The password was right, but the nonce was too old.
+    /// The password was correct, but the nonce was too old.
     pub(crate) stale: bool,
 }
 
 impl Challenge {
-    /// The first of several that is a Digest with MD5.
+    /// The first Digest challenge with MD5.
     pub(crate) fn choose<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
         values.find_map(Self::parse)
     }
@@ -92,8 +92,8 @@ impl Challenge {
     }
 }
 
-/// The value of `name=value` or `name="value"`. Quoted pairs are not resolved: realm and nonce go
-/// back as they came.
+/// The value of `name=value` or `name="value"`. Quoted pairs are not resolved: realm and nonce are
+/// sent back unchanged.
 fn directive<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     let mut rest = parameters.trim_start_matches([' ', ',', '\t']);
     while !rest.is_empty() {

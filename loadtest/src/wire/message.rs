@@ -1,18 +1,18 @@
-//! Plain scans of what a server sends: the few fields the checks need, as slices of the received
-//! bytes.
+//! Scans the messages of a server for the few fields that the checks need, as slices of the
+//! received octets.
 //!
-//! Guarantees: linear time, no allocation, never a panic. It is not a SIP parser: `rsip` reads a
-//! sample of the same bytes in full (see [`crate::wire::second_opinion`]), and this scan carries the
-//! rest.
+//! Guarantees: linear time, no allocation, never a panic. It is not a SIP parser: `rsip` parses a
+//! sample of the same messages in full (see [`crate::wire::second_opinion`]); all others are only
+//! scanned.
 
 use memchr::memchr;
 
-/// Lines a response must repeat: every Via, then From, To, Call-ID and CSeq.
+/// Lines that a response must copy: every Via, then From, To, Call-ID and CSeq.
 const ECHO_LINES_MAX: usize = 16;
-/// WWW-Authenticate headers looked at in one response.
+/// Maximum WWW-Authenticate headers examined in one response.
 const CHALLENGES_MAX: usize = 4;
 
-/// What the first line says.
+/// The first line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start<'a> {
     /// A request: the method and the Request-URI.
@@ -21,11 +21,11 @@ pub(crate) enum Start<'a> {
     Response(u16),
 }
 
-/// One message of the server.
+/// One message from the server.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Incoming<'a> {
     pub(crate) start: Start<'a>,
-    /// The branch of the topmost Via; empty when there is none.
+    /// The branch of the topmost Via; empty if there is none.
     pub(crate) branch: &'a [u8],
     pub(crate) from_tag: &'a [u8],
     pub(crate) to_tag: &'a [u8],
@@ -48,22 +48,22 @@ pub(crate) struct Incoming<'a> {
     echo_count: usize,
 }
 
-/// Why a message could not be read.
+/// Why a message cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
-    /// The first line is no SIP start line.
+    /// The first line is not a SIP start line.
     StartLine,
     /// A header line has no colon, or the head never ends.
     Head,
-    /// CSeq is missing or no number.
+    /// CSeq is missing or not a number.
     Sequence,
     /// Via branch, From tag or Call-ID is missing.
     Identifiers,
-    /// Content-Length does not say how long the body is.
+    /// Content-Length does not give the length of the body.
     Length,
 }
 
-/// Reads one whole message.
+/// Reads one complete message.
 pub(crate) fn scan(bytes: &[u8]) -> Result<Incoming<'_>, Unreadable> {
     let (first, mut rest) = take_line(bytes).ok_or(Unreadable::StartLine)?;
     let mut message = Incoming::empty(start_line(first).ok_or(Unreadable::StartLine)?);
@@ -101,9 +101,8 @@ pub(crate) fn scan(bytes: &[u8]) -> Result<Incoming<'_>, Unreadable> {
     Ok(message)
 }
 
-/// The length of the message at the front of a stream's buffer: `Ok(None)` asks for more bytes,
-/// `Err` means that the stream cannot be followed any further. Leading line ends are for the caller
-/// to skip.
+/// The length of the message at the front of a stream's buffer: `Ok(None)` if more octets are
+/// needed, `Err` if the stream is out of sync. The caller must skip leading line ends.
 pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
     let mut rest = buffer;
     let mut content_length = None;
@@ -127,7 +126,7 @@ pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
 }
 
 impl<'a> Incoming<'a> {
-    /// Appends the response to this request: `status_line` without its line end, the echoed lines,
+    /// Appends the response to this request: `status_line` without its line end, the copied lines,
     /// no body.
     pub(crate) fn answer(&self, status_line: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(status_line.as_bytes());
@@ -222,7 +221,7 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// The headers looked at.
+/// The headers that are examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
     Via,
@@ -289,14 +288,14 @@ fn start_line(line: &[u8]) -> Option<Start<'_>> {
     Some(Start::Request { method, uri })
 }
 
-/// One line without its end, and what follows it.
+/// One line without its end, and the rest.
 fn take_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr(b'\n', bytes)?;
     let line = &bytes[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
 }
 
-/// One header line with the lines folded into it, and what follows it.
+/// One header line including its folded lines, and the rest.
 fn take_header(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (line, mut rest) = take_line(bytes)?;
     if line.is_empty() || !matches!(rest.first(), Some(b' ' | b'\t')) {
@@ -320,7 +319,7 @@ fn address(value: &[u8]) -> &[u8] {
     }
 }
 
-/// What follows the address of a From, To or Contact: the header's own parameters.
+/// The text after the address of a From, To or Contact: the header's own parameters.
 fn after_address(value: &[u8]) -> &[u8] {
     match split_at_byte(value, b'>') {
         Some((_, rest)) => rest,
@@ -328,7 +327,7 @@ fn after_address(value: &[u8]) -> &[u8] {
     }
 }
 
-/// A parameter's value up to the next `;`, `,` or white space; empty when it is absent.
+/// A parameter's value up to the next `;`, `,` or white space; empty if it is absent.
 pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> &'a [u8] {
     let mut rest = value;
     while let Some((_, after)) = split_at_byte(rest, b';') {
@@ -347,7 +346,7 @@ pub(crate) fn parameter<'a>(value: &'a [u8], name: &[u8]) -> &'a [u8] {
     b""
 }
 
-/// A decimal number that is the whole value.
+/// A value that consists of one decimal number.
 pub(crate) fn number(value: &[u8]) -> Option<u32> {
     if value.is_empty() {
         return None;
@@ -366,13 +365,13 @@ fn leading_number(value: &[u8]) -> Option<u32> {
     number(&value[..end])
 }
 
-/// What stands before and after the first `byte`.
+/// The text before and after the first `byte`.
 pub(crate) fn split_at_byte(value: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let at = value.iter().position(|&found| found == byte)?;
     Some((&value[..at], &value[at + 1..]))
 }
 
-/// What stands before the first `byte`, or everything.
+/// The text before the first `byte`, or all of it.
 pub(crate) fn before_byte(value: &[u8], byte: u8) -> &[u8] {
     split_at_byte(value, byte).map_or(value, |(before, _)| before)
 }

@@ -1,5 +1,6 @@
-//! Bytes: what a phone writes and reads. `rsip` makes the requests' templates and reads a sample of
-//! what comes back; plain scans carry the rest. No socket, no clock, nothing of the server's code.
+//! The wire format: the messages that a phone writes and reads. `rsip` builds the templates of
+//! requests and parses a sample of the received messages; all others are only scanned. No socket,
+//! no clock, no code of the server.
 
 pub(crate) mod dialog_info;
 pub(crate) mod digest;

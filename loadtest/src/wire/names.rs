@@ -1,7 +1,6 @@
-//! The names of a run: users, tags, Call-IDs and calls, made so that the numbers behind them can be
-//! read back out of them.
+//! The names of a run: users, tags, Call-IDs and calls. The numbers in them can be parsed back.
 
-/// The end of every Call-ID of this tool.
+/// The suffix of every Call-ID of this tool.
 const HOST: &str = "@load";
 
 /// The names of users, dialogs and calls.
@@ -22,7 +21,7 @@ pub(crate) struct Life {
 }
 
 impl Names {
-    /// Users are numbered with as many digits as the last of `presentities` needs, three at least.
+    /// User numbers have as many digits as the highest of `presentities` needs, but at least three.
     pub(crate) fn new(domain: &str, user_prefix: &str, presentities: u32, run: u32) -> Self {
         let last = presentities.saturating_sub(1).to_string();
         Self {
@@ -52,7 +51,7 @@ impl Names {
         format!("sip:{user}@{}", self.domain)
     }
 
-    /// The presentity whose address of record that is.
+    /// The presentity with that address of record.
     pub(crate) fn presentity_of_uri(&self, uri: &[u8]) -> Option<u32> {
         let user = uri
             .strip_prefix(b"sip:")?
@@ -89,12 +88,12 @@ impl Names {
         format!("p{presentity:x}-{}{HOST}", self.run)
     }
 
-    /// The subscription whose Call-ID that is.
+    /// The subscription with that Call-ID.
     pub(crate) fn life_of_call_id(&self, call_id: &[u8]) -> Option<Life> {
         self.life_of_tag(call_id.strip_suffix(HOST.as_bytes())?)
     }
 
-    /// The subscription whose From-tag that is.
+    /// The subscription with that From-tag.
     pub(crate) fn life_of_tag(&self, tag: &[u8]) -> Option<Life> {
         let numbers = tag.strip_suffix(self.run.as_bytes())?.strip_suffix(b"-")?;
         let dot = memchr::memchr(b'.', numbers)?;
@@ -104,7 +103,7 @@ impl Names {
         })
     }
 
-    /// Which of a presentity's calls a document's call-id names, if it is one of this run.
+    /// The call of a presentity that a document's call-id names, if it is one of this run.
     pub(crate) fn call_of_call_id(&self, call_id: &[u8]) -> Option<u32> {
         let rest = call_id.strip_prefix(b"call")?;
         let dash = memchr::memchr(b'-', rest)?;

@@ -1,8 +1,8 @@
-//! Resource lists (RFC 4662) as a phone sees them: a `multipart/related` body with its RLMI root and
-//! one document per resource; and the list that a SUBSCRIBE brings along (RFC 5367).
+//! Resource lists (RFC 4662) as seen by a phone: a `multipart/related` body with its RLMI root and
+//! one document per resource; and the list in the body of a SUBSCRIBE (RFC 5367).
 //!
-//! Errors detected here: a boundary or root that is missing, a `cid` without its part, a part that
-//! no resource names or that two name, a resource twice. What the documents say is for the caller.
+//! These faults are detected here: a missing boundary or root, a `cid` without its part, a part
+//! that no resource names or that two name, a repeated resource. The caller checks the documents.
 
 use std::fmt::Write;
 
@@ -13,10 +13,10 @@ use crate::wire::message::{number, parameter};
 
 /// The content type of a list's root part.
 const RLMI: &[u8] = b"application/rlmi+xml";
-/// Parts of one body.
+/// Maximum parts of one body.
 const PARTS_MAX: usize = 20_000;
 
-/// A whole list notification.
+/// A complete list notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct List<'a> {
     pub(crate) uri: &'a [u8],
@@ -29,24 +29,24 @@ pub(crate) struct List<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Resource<'a> {
     pub(crate) uri: &'a [u8],
-    /// `active`, `pending`, `terminated`; empty when there is no instance (yet).
+    /// `active`, `pending`, `terminated`; empty if there is no instance (yet).
     pub(crate) state: &'a [u8],
-    /// Its document, when the notification carries one.
+    /// Its document, if the notification contains one.
     pub(crate) document: Option<&'a [u8]>,
 }
 
-/// Why a body is no list notification.
+/// Why a body is not a list notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoList {
     /// Not `multipart/related` with a boundary and a type of RLMI.
     ContentType,
-    /// The body is not cut by its boundary, or a part has no end of its head.
+    /// The body is not separated by its boundary, or the head of a part is incomplete.
     Parts,
     /// No root part.
     Root,
-    /// A `list` or `resource` without what it must have.
+    /// A `list` or `resource` without its mandatory attributes.
     Rlmi,
-    /// A `cid` that no part has.
+    /// A `cid` without a part.
     MissingPart,
     /// A part that no resource names, or more than one.
     UnclaimedPart,
@@ -201,7 +201,7 @@ fn bare_id(value: &[u8]) -> &[u8] {
     inside.unwrap_or(value)
 }
 
-/// Writes the list that a SUBSCRIBE brings along.
+/// Writes the list for the body of a SUBSCRIBE.
 pub(crate) fn write_list<'a>(uris: impl Iterator<Item = String> + 'a) -> Vec<u8> {
     let mut text = String::from(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -222,7 +222,7 @@ mod tests {
     const TYPE: &[u8] =
         b"multipart/related;type=\"application/rlmi+xml\";start=\"<r@h>\";boundary=\"b1\"";
 
-    /// As RFC 4662 §6 has it, shortened.
+    /// The example of RFC 4662 §6, shortened.
     fn body(root: &str, documents: &[(&str, &str)]) -> Vec<u8> {
         let mut text = format!(
             "--b1\r\nContent-ID: <r@h>\r\nContent-Type: application/rlmi+xml\r\n\r\n{root}"

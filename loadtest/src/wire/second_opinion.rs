@@ -1,22 +1,22 @@
-//! A full reading of a sample of what the server sends, by `rsip`: the plain scans of
-//! [`crate::wire::message`] carry the rest.
+//! Parses a sample of the server's messages in full, with `rsip`; all other messages are only
+//! scanned by [`crate::wire::message`].
 
 use rsip::headers::ToTypedHeader;
 use rsip::message::{HasHeaders, HeadersExt};
 use rsip::{Header, SipMessage};
 
-/// What the message must say, as this tool already knows it.
+/// The expected contents of the message, as known to this tool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected<'a> {
     pub(crate) call_id: &'a str,
     pub(crate) from_tag: &'a str,
-    /// None when it is not known yet.
+    /// None if it is not known yet.
     pub(crate) to_tag: Option<&'a str>,
     pub(crate) sequence: u32,
     pub(crate) method: rsip::Method,
 }
 
-/// Reads a message and compares; the error is one line for the report.
+/// Parses a message and compares it with `expected`; the error is one line for the report.
 pub(crate) fn check(bytes: &[u8], expected: &Expected<'_>) -> Result<(), String> {
     let message = SipMessage::try_from(bytes).map_err(|error| format!("unreadable: {error}"))?;
     check_headers(&message, expected).map_err(|error| format!("a header: {error}"))??;
@@ -79,7 +79,7 @@ fn check_headers(
     Ok(Ok(()))
 }
 
-/// What a NOTIFY must have beyond any request (RFC 6665 §8.2.1).
+/// Headers that a NOTIFY must have in addition to those of any request (RFC 6665 §8.2.1).
 fn check_notify(request: &rsip::Request) -> Result<(), String> {
     if request.max_forwards_header().is_err() {
         return Err("NOTIFY has no Max-Forwards".to_owned());

@@ -1,13 +1,14 @@
-//! Requests made once with `rsip`, then filled: the text is cut at marks, and a request is its
-//! pieces with values between.
+//! Templates of requests, built once with `rsip`: the text is split at marks, and a request is
+//! written as its pieces with values between them.
 
 use rsip::param::OtherParam;
 use rsip::{Header, Headers, Method, Param, Uri};
 
-/// Delimiter of placeholders; never occurs in our header values.
+/// Opens and closes the name of a field in the text that `rsip` writes; none of our header values
+/// contains it.
 const MARK: char = '\u{1}';
 
-/// What goes into a request.
+/// The values of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Values<'a> {
     /// The Request-URI.
@@ -27,12 +28,12 @@ pub(crate) struct Values<'a> {
     /// The user part of Contact.
     pub(crate) contact_user: &'a str,
     pub(crate) expires: u32,
-    /// Whole header lines, each with its line end.
+    /// Complete header lines, each with its line end.
     pub(crate) lines: &'a str,
     pub(crate) body: &'a [u8],
 }
 
-/// A place in a template.
+/// A field in a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hole {
     RequestUri,
@@ -50,13 +51,13 @@ enum Hole {
     Length,
 }
 
-/// A request with holes.
+/// A request with fields to be filled in.
 #[derive(Clone, Debug)]
 pub(crate) struct Template {
     pieces: Vec<(String, Option<Hole>)>,
 }
 
-/// What all requests of a run have in common.
+/// The common values of all requests of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Style {
     pub(crate) domain: String,
@@ -64,7 +65,7 @@ pub(crate) struct Style {
 }
 
 impl Template {
-    /// A SUBSCRIBE for the dialog package, initial or in a dialog; for a list it takes RLMI.
+    /// A SUBSCRIBE for the dialog package, initial or in a dialog; for a list it accepts RLMI.
     pub(crate) fn subscribe(style: &Style, list: bool) -> Self {
         let mut headers = style.head(Method::Subscribe);
         headers.push(
@@ -100,7 +101,7 @@ impl Template {
         style.finish(Method::Publish, headers)
     }
 
-    /// A PUBLISH for the dialog package without a document: it withdraws what was published.
+    /// A PUBLISH for the dialog package without a document, which removes the publication.
     pub(crate) fn withdraw(style: &Style) -> Self {
         let mut headers = style.head(Method::Publish);
         headers.push(rsip::headers::Event::from("dialog").into());
@@ -131,7 +132,7 @@ impl Template {
         out.extend_from_slice(values.body);
     }
 
-    /// Cuts the text at its marks. The optional lines go before Content-Length, which is the last
+    /// Splits the text at its marks. The optional lines go before Content-Length, which is the last
     /// header.
     fn cut(text: &str) -> Self {
         let lines = format!("{}Content-Length", hole(Hole::Lines));

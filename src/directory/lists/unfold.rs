@@ -24,7 +24,7 @@ impl Directory {
                 ..Resolved::default()
             },
             Definition::Stored(stored) => {
-                // Its faults were reported when it was stored.
+                // Faults were reported when the list was stored.
                 let unfolded = Unfolding::new(self, &Aor::new(user, domain)).unfold(user);
                 Resolved {
                     name: stored.name.clone().unwrap_or_default(),
@@ -52,7 +52,7 @@ impl Directory {
         members
     }
 
-    /// An address of record of ours as a member, under the domain's own name.
+    /// A local address of record as a member, with the canonical name of its domain.
     fn local_member(&self, aor: Aor) -> Member {
         Member {
             uri: sip_uri(aor.user(), aor.domain()).into(),
@@ -62,13 +62,13 @@ impl Directory {
     }
 }
 
-/// An expansion in progress: depth first, in order.
+/// An expansion in progress. Lists are expanded depth first, in order.
 pub(super) struct Unfolding<'d> {
     directory: &'d Directory,
     list: &'d Aor,
     seen: HashSet<Aor>,
     unfolded: Resolved,
-    /// The lists being expanded, the outermost first.
+    /// The lists being expanded, starting with the outermost.
     chain: Vec<&'d str>,
 }
 
@@ -83,7 +83,7 @@ impl<'d> Unfolding<'d> {
         }
     }
 
-    /// Expands the list of that user into members and rosters.
+    /// Adds the members and rosters of the list of that user.
     pub(super) fn unfold(mut self, user: &'d str) -> Result<Resolved, ListFault> {
         self.descend(user)?;
         Ok(self.unfolded)
@@ -92,7 +92,7 @@ impl<'d> Unfolding<'d> {
     fn descend(&mut self, user: &'d str) -> Result<(), ListFault> {
         let directory = self.directory;
         let lists = directory.lists_of(self.list);
-        // A list that is checked before it is added, or the removed list of an edit, may be absent.
+        // The list is absent if it is checked before it is added, or if the edit removes it.
         let Some(list) = lists.and_then(|lists| lists.by_user.get(user)) else {
             return Ok(());
         };
@@ -148,7 +148,7 @@ impl<'d> Unfolding<'d> {
         Ok(())
     }
 
-    /// The path of lists to the current one, for the fault.
+    /// The path of lists to the current one, to be reported with the fault.
     fn way(&self) -> Vec<Box<str>> {
         self.chain.iter().map(|user| (*user).into()).collect()
     }
@@ -175,7 +175,7 @@ impl<'d> Unfolding<'d> {
         }
     }
 
-    /// Adds a member unless the list has it already.
+    /// Adds a member unless it is already in the list.
     fn add(&mut self, member: Member) -> Result<(), ListFault> {
         if !self.seen.insert(member.address()) {
             return Ok(());
@@ -206,5 +206,5 @@ fn natural_key(text: &str) -> String {
     key
 }
 
-/// Digits compared as one number.
+/// Digits are compared as one number.
 const NUMBER_WIDTH: usize = 20;

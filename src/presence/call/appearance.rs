@@ -11,7 +11,7 @@ pub enum AppearanceState {
     /// Not in use.
     #[default]
     Idle,
-    /// A phone has seized it and is dialling.
+    /// A phone has seized it and is dialing.
     Seized,
     /// Calling.
     Progressing,
@@ -43,7 +43,7 @@ impl AppearanceState {
         Self::BridgeHeld,
     ];
 
-    /// What an appearance does, by those of its line that do something.
+    /// The state of an appearance, given by the sources of its line that report one.
     #[must_use]
     pub fn of(appearances: &[Appearance], index: u8) -> Self {
         appearances
@@ -76,6 +76,6 @@ pub struct Appearance {
     pub index: u8,
     /// Its state.
     pub state: AppearanceState,
-    /// The other party: a name-addr as it goes into `appearance-uri`; None when unknown.
+    /// The other party: a name-addr as written into `appearance-uri`; None if unknown.
     pub party: Option<Box<str>>,
 }

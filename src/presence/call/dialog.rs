@@ -33,7 +33,7 @@ impl CallState {
         }
     }
 
-    /// How long this state is believed unless it is stated again (W:B1.17). None: as long as its
+    /// How long this state is trusted unless it is reported again (W:B1.17). None: as long as its
     /// source says.
     #[must_use]
     pub const fn time_to_live_max(self) -> Option<Duration> {
@@ -57,7 +57,7 @@ impl CallState {
         }
     }
 
-    /// Whether the call is neither answered nor ended.
+    /// Returns whether the call is neither answered nor ended.
     #[must_use]
     pub const fn is_unanswered(self) -> bool {
         self.progress() < Self::Confirmed.progress()
@@ -78,9 +78,9 @@ pub enum Direction {
 pub struct Party {
     /// The identity URI; empty if unknown.
     pub identity: Box<str>,
-    /// The display name; empty when unknown.
+    /// The display name; empty if unknown.
     pub display: Box<str>,
-    /// The target URI; empty when unknown.
+    /// The target URI; empty if unknown.
     pub target: Box<str>,
     /// `+sip.rendering`: Some(false) is hold (RFC 4235 §4.1.6).
     pub rendering: Option<bool>,
@@ -90,10 +90,10 @@ pub struct Party {
 /// reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CallDialog {
-    /// The `id` attribute, as the source wrote it when it first named the leg. Watchers see only a
-    /// digest of it.
+    /// The `id` attribute, as written by the source when it first reported the leg. Watchers see
+    /// only a digest of it.
     pub id: Box<str>,
-    /// Call-ID, local tag and remote tag as seen from the presentity; empty when unknown.
+    /// Call-ID, local tag and remote tag as seen from the presentity; empty if unknown.
     pub call_id: Box<str>,
     /// See `call_id`.
     pub local_tag: Box<str>,
@@ -107,13 +107,13 @@ pub struct CallDialog {
     pub local: Party,
     /// The other end.
     pub remote: Party,
-    /// The other end is shown to no watcher: CLIR (RFC 3323, RFC 3325 §9.3), or a number that its
-    /// domain does not reveal (W:D1.4).
+    /// The other party is hidden from every watcher: CLIR (RFC 3323, RFC 3325 §9.3), or a number
+    /// that its domain does not reveal (W:D1.4).
     pub remote_is_private: bool,
 }
 
 impl CallDialog {
-    /// Whether it equals `other` in everything but the `id`.
+    /// Returns whether it equals `other` apart from the `id`.
     #[must_use]
     pub fn equals_but_for_id(&self, other: &Self) -> bool {
         let Self {
@@ -137,8 +137,8 @@ impl CallDialog {
             && *remote_is_private == other.remote_is_private
     }
 
-    /// Whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it (W:C8.1). A
-    /// call that a user put on hold is not parked.
+    /// Returns whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it
+    /// (W:C8.1). A call that a user put on hold is not parked.
     #[must_use]
     pub fn is_parked_at(&self, aor: &Aor) -> bool {
         let target = &*self.remote.target;
@@ -152,8 +152,8 @@ impl CallDialog {
     }
 
     /// The state that a lamp shows for this leg. An outgoing call lights the lamp steadily from its
-    /// first INVITE, because many phones blink for every `early`, in either direction (W:C0.4, F3). A
-    /// call without a direction counts as incoming (W:C2.4).
+    /// first INVITE, because many phones blink for every `early`, in either direction (W:C0.4, F3).
+    /// A call without a direction counts as incoming (W:C2.4).
     #[must_use]
     pub const fn lamp_state(&self) -> CallState {
         match (self.direction, self.state) {

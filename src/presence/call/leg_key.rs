@@ -18,7 +18,7 @@ pub(crate) struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    /// The key of a leg that its source calls `id`.
+    /// The key of a leg for which its source uses `id`.
     pub(crate) fn new(publisher: u64, id: &'a str, call: &'a CallDialog) -> Self {
         Self {
             publisher,
@@ -29,21 +29,21 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// The key of a dialog as its source wrote it.
+    /// The key of a dialog as written by its source.
     pub(crate) fn of(publisher: u64, dialog: &'a CallDialog) -> Self {
         Self::new(publisher, &dialog.id, dialog)
     }
 
-    /// A digest of the Call-ID. Keys whose digests rule each other out are [`Likeness::Different`],
-    /// which is known without reading their texts.
+    /// A digest of the Call-ID. If two digests show that the keys are [`Likeness::Different`],
+    /// their texts need not be read.
     pub(crate) fn digest(self) -> CallIdDigest {
         let is_known = !self.call_id.is_empty();
         CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
     }
 
-    /// Whether a `new` report names the dialog of this leg: it has the same `id` and Call-ID (RFC 4235
-    /// §4.1.1). A missing tag matches any tag, and a PBX means all branches of its call
-    /// (`all_branches`), whatever their tags.
+    /// Returns whether a `new` report names the dialog of this leg: it has the same `id` and
+    /// Call-ID (RFC 4235 §4.1.1). A missing tag matches any tag, and a PBX means all branches of
+    /// its call (`all_branches`), whatever their tags.
     pub(crate) fn is_named_by(self, new: Self, all_branches: bool) -> bool {
         let is_named = !new.call_id.is_empty() && self.call_id == new.call_id && self.id == new.id;
         is_named && (all_branches || self.likeness(new) != Likeness::Different)
@@ -82,7 +82,7 @@ impl<'a> Key<'a> {
 pub(crate) struct CallIdDigest(Option<u64>);
 
 impl CallIdDigest {
-    /// Whether the keys of these digests are certainly of different legs.
+    /// Returns whether keys with these digests certainly belong to different legs.
     pub(crate) fn rules_out(self, other: Self) -> bool {
         matches!((self.0, other.0), (Some(one), Some(other)) if one != other)
     }
@@ -91,7 +91,7 @@ impl CallIdDigest {
 /// How the keys of two reports compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Likeness {
-    /// The keys are equal: it is one leg.
+    /// The keys are equal: both reports are about the same leg.
     Equal,
     /// The keys are equal if missing tags count as wild cards. `gains`: the new key has every tag
     /// that the old key has.

@@ -1,11 +1,11 @@
 //! The call legs that publications report about one presentity, and the tombstones of ended legs.
 //!
-//! A leg belongs to the publication that reports it. Its key is (Call-ID, local tag, remote tag) or,
-//! if its source gives no Call-ID, (publisher, `id`). Call state is this set of legs, never a whole
-//! document: a report changes one leg.
+//! A leg belongs to the publication that reports it. Its key is (Call-ID, local tag, remote tag)
+//! or, if its source gives no Call-ID, (publisher, `id`). Call state is this set of legs and never
+//! a whole document: a report changes one leg.
 //!
 //! Guarantees, for legs of equal key:
-//! - The state only goes forward (RFC 4235 §3.7.1); a report of an earlier state is ignored.
+//! - The state only moves forward (RFC 4235 §3.7.1); a report of an earlier state is ignored.
 //! - `id` and Call-ID name a dialog (RFC 4235 §4.1.1). When a PBX reports a dialog as `terminated`,
 //!   all branches that it reported end, whatever their tags; a phone's report ends only the branches
 //!   that match its tags. An answered branch outlives the end of an unanswered one.
@@ -16,8 +16,9 @@
 //!   missing tag is a wild card only towards legs of the same publication. A leg of another
 //!   publication counts as the reported leg if it is unanswered and the report merely knows more
 //!   tags (`trying` has none yet).
-//! - `trying`, `proceeding` and `early` are believed for [`CallState::time_to_live_max`] after a body
-//!   last stated them. A refresh without a body states nothing, so it does not prolong them.
+//! - `trying`, `proceeding` and `early` are trusted for [`CallState::time_to_live_max`] after a
+//!   body last reported them. A refresh without a body reports nothing, so it does not prolong
+//!   them.
 //! - Legs and tombstones are bounded.
 
 use std::sync::Arc;
@@ -52,12 +53,12 @@ pub(crate) struct CallSet {
 }
 
 impl CallSet {
-    /// The live legs, in no particular but stable order.
+    /// The live legs, in an arbitrary but stable order.
     pub(crate) fn legs(&self) -> &[Leg] {
         &self.legs
     }
 
-    /// Applies a document of `owner`. `full`: legs of `owner` that the document does not name end.
+    /// Applies a document of `owner`. `full`: legs of `owner` that the document does not list end.
     pub(crate) fn apply(
         &mut self,
         owner: Owner,
@@ -83,8 +84,9 @@ impl CallSet {
         }
     }
 
-    /// Whether a live dialog of a new document of `owner` is a leg of `publication`, so that the new
-    /// publication takes over the legs of that one. A `terminated` dialog is about its own leg alone.
+    /// Returns whether a live dialog in a new document of `owner` is a leg of `publication`, so
+    /// that the new publication takes over that publication's legs. A `terminated` dialog concerns
+    /// only its own leg.
     pub(crate) fn overlaps(&self, publication: u64, owner: Owner, dialogs: &[CallDialog]) -> bool {
         let legs = || {
             self.legs
@@ -100,23 +102,23 @@ impl CallSet {
             })
     }
 
-    /// The publisher of `owner` started anew and reports no call: the legs of its other publications
-    /// end. They may be named again, because none was reported as terminated.
-    pub(crate) fn omit_others(&mut self, owner: Owner, now: Instant) {
+    /// The publisher of `owner` restarted and reports no call: the legs of its other publications
+    /// end. They may be reported again, because none was reported as `terminated`.
+    pub(crate) fn end_calls_of_others(&mut self, owner: Owner, now: Instant) {
         self.bury_where(Ending::Omitted, now, |leg| {
             leg.owner.publisher == owner.publisher && leg.owner.publication != owner.publication
         });
     }
 
-    /// Whether a publication has live legs.
+    /// Returns whether a publication has live legs.
     pub(crate) fn has_legs(&self, publication: u64) -> bool {
         self.legs
             .iter()
             .any(|leg| leg.owner.publication == publication)
     }
 
-    /// Gives the legs of a publication to its heir. Of two reports of one leg, the one with the further
-    /// state stays.
+    /// Moves the legs of a publication to its successor. If both report the same leg, the further
+    /// state is kept.
     pub(crate) fn hand_over(&mut self, publication: u64, heir: Owner) {
         let mut index = 0;
         while index < self.legs.len() {
@@ -161,13 +163,13 @@ impl CallSet {
         self.tombstones.expire(now);
     }
 
-    /// When [`Self::expire`] has something to do next.
+    /// The next time at which [`Self::expire`] must be called.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let legs = self.legs.iter().filter_map(|leg| leg.until);
         legs.chain(self.tombstones.next_expiry()).min()
     }
 
-    /// Whether neither legs nor tombstones are left.
+    /// Returns whether there are no legs and no tombstones.
     pub(crate) fn is_empty(&self) -> bool {
         self.legs.is_empty() && self.tombstones.is_empty()
     }
@@ -179,7 +181,7 @@ impl CallSet {
             Some(index) => merge(&self.legs.remove(index).call, dialog.clone()),
             None => dialog.clone(),
         };
-        // It ends by both keys: the one it was known by, and the one of this report.
+        // It ends under both keys: the known one, and the one in this report.
         let known = Key::new(owner.publisher, &source_id, &call);
         let stated = Key::of(owner.publisher, &dialog);
         self.legs
@@ -193,9 +195,9 @@ impl CallSet {
             .add(owner, Arc::new(call), source_id, Ending::Terminated, now);
     }
 
-    /// Ends the other legs of a dialog that was reported as `terminated`. If the leg of equal key is
-    /// unanswered, it is the loser of a fork, and the answered legs go on. They also go on if a phone
-    /// names a dialog without tags and some legs of that dialog are unanswered.
+    /// Ends the other legs of a dialog that was reported as `terminated`. If the leg with the equal
+    /// key is unanswered, it lost a fork, and answered legs continue. Answered legs also continue
+    /// if a phone reports a dialog without tags and some legs of that dialog are unanswered.
     fn end_branches(&mut self, owner: Owner, dialog: &CallDialog, now: Instant) {
         let key = Key::of(owner.publisher, dialog);
         let is_equal = |leg: &Leg| leg.key().likeness(key) == Likeness::Equal;
@@ -212,7 +214,7 @@ impl CallSet {
         }
     }
 
-    /// Takes a live dialog.
+    /// Applies a live dialog.
     fn report(&mut self, owner: Owner, dialog: CallDialog, calls_max: usize, now: Instant) {
         let key = Key::of(owner.publisher, &dialog);
         let state = dialog.state;
@@ -233,19 +235,19 @@ impl CallSet {
         if !has_ended {
             self.legs[index].evolve(merged, now);
         } else if likeness == (Likeness::Compatible { gains: true }) {
-            // The leg turns out to have ended.
+            // The leg is found to have ended.
             self.legs.remove(index);
         }
     }
 
-    /// The leg of `owner` that `dialog` is about: the leg of equal key, else one of equal `id`, else one
-    /// that its missing tags allow. Of several, the least advanced: a branch of a fork that is
-    /// reported as ended without its tag is a loser.
+    /// The leg of `owner` that `dialog` is about: the leg with an equal key; otherwise one with an
+    /// equal `id`; otherwise one that matches because tags are missing. Of several, the least
+    /// advanced: a branch of a fork that is reported as ended without its tag lost the fork.
     fn own_leg(&self, owner: Owner, dialog: &CallDialog) -> Option<usize> {
         let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
             Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
-            // The document names this leg with another element.
+            // Another element of the document reports this leg.
             Likeness::Compatible { .. } if leg.named => None,
             Likeness::Compatible { .. } => Some(2),
             Likeness::Different => None,
@@ -295,8 +297,8 @@ impl CallSet {
         });
     }
 
-    /// Removes the least significant leg, the oldest of equals, unless `dialog` is less significant
-    /// still. Returns whether there is room now.
+    /// Removes the least significant leg, the oldest of equals, unless `dialog` is even less
+    /// significant. Returns whether there is room now.
     fn make_room_for(&mut self, dialog: &CallDialog) -> bool {
         let significance = |(_, leg): &(usize, &Leg)| (leg.call.lamp_state(), leg.since);
         let Some((index, least)) = self.legs.iter().enumerate().min_by_key(significance) else {
@@ -328,7 +330,7 @@ impl Leg {
         Key::new(self.owner.publisher, &self.source_id, &self.call)
     }
 
-    /// Whether a report of another publication is about this leg.
+    /// Returns whether a report of another publication is about this leg.
     fn is_restated_by(&self, key: Key<'_>) -> bool {
         match self.key().likeness(key) {
             Likeness::Equal => true,
@@ -337,15 +339,16 @@ impl Leg {
         }
     }
 
-    /// Whether `key`, in a report of `owner`, names the dialog of this leg. A leg of another publisher
-    /// counts only while it is unanswered: `owner` may not know of an answered one.
+    /// Returns whether `key`, in a report of `owner`, identifies the dialog of this leg. A leg of
+    /// another publisher counts only while it is unanswered: `owner` might not know of an answered
+    /// one.
     fn is_named_by(&self, owner: Owner, key: Key<'_>) -> bool {
         let is_own = self.owner.publisher == owner.publisher;
         (is_own || self.call.state.is_unanswered())
             && self.key().is_named_by(key, is_own && owner.is_feeder)
     }
 
-    /// Becomes `merged`, which is what is known now, unless its state is an earlier one.
+    /// Updates the leg to `merged`, unless the state of `merged` is an earlier one.
     fn evolve(&mut self, merged: CallDialog, now: Instant) {
         self.named = true;
         if merged.state.progress() < self.call.state.progress() {
@@ -365,9 +368,9 @@ fn end_of(state: CallState, now: Instant) -> Option<Instant> {
     state.time_to_live_max().map(|life| now + life)
 }
 
-/// What is known after `new`: sources say some things only once (Asterisk names the caller only
-/// while it rings). The rendering is not among them, for an end of hold is said by not saying `no`.
-/// Once private, a party stays private.
+/// Merges `new` into what is known: sources report some things only once (Asterisk names the caller
+/// only while it rings). The rendering is not kept, because the end of hold is reported by omitting
+/// `no`. Once private, a party stays private.
 fn merge(old: &CallDialog, new: CallDialog) -> CallDialog {
     let either = |new: Box<str>, old: &str| if new.is_empty() { Box::from(old) } else { new };
     let party = |new: Party, old: &Party| {

@@ -1,5 +1,5 @@
-//! Calls: one leg as a source reports it, the set of legs of a presentity with the memory of those
-//! that are over, and the appearances of a shared line.
+//! Calls: one leg as reported by a source, the set of legs of a presentity with its tombstones of
+//! ended legs, and the appearances of a shared line.
 
 mod dialog;
 mod leg_key;

@@ -2,8 +2,8 @@
 
 use crate::presence::call::CallDialog;
 
-/// The dialog that an Event header names. Identifiers that the header does not give are empty and
-/// match any dialog.
+/// The dialog that an Event header identifies. Identifiers that the header does not give are empty
+/// and match any dialog.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpecificDialog {
     /// `call-id`
@@ -15,7 +15,8 @@ pub struct SpecificDialog {
 }
 
 impl SpecificDialog {
-    /// Whether `call` is that dialog. A tag that the source of the call does not know matches any.
+    /// Returns whether `call` is that dialog. A tag that the source of the call does not know
+    /// matches any tag.
     pub(crate) fn matches(&self, call: &CallDialog) -> bool {
         let is_compatible =
             |named: &str, known: &str| named.is_empty() || known.is_empty() || named == known;

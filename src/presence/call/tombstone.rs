@@ -1,6 +1,6 @@
-//! Tombstones: record ended legs so that late reports about them are ignored.
+//! Tombstones: a record of ended legs, so that a late report of an ended leg is ignored.
 //!
-//! Bounded in time and in number.
+//! They are bounded in time and in number.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,42 +9,43 @@ use std::time::{Duration, Instant};
 use crate::presence::call::leg_key::{CallIdDigest, Key, Likeness};
 use crate::presence::call::{CallDialog, CallState};
 
-/// The life of a tombstone: as long as a delayed or retransmitted report can be in transit, 64 × T1
-/// (RFC 3261 §17.1.2.2).
+/// The lifetime of a tombstone: the longest time that a delayed or retransmitted report can be in
+/// transit, 64 × T1 (RFC 3261 §17.1.2.2).
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
 
-/// The life of a tombstone of a leg without a Call-ID. Its source uses one `id` for call after call
-/// (the extension number, say), so the next call must not be mistaken for an echo of the last.
+/// The lifetime of the tombstone of a leg without a Call-ID. Its source reuses one `id` for every
+/// call (the extension number, for example), so the next call must not be mistaken for a late
+/// report of the last.
 pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(4);
 
-/// Tombstones of one presentity; one more replaces the oldest.
+/// Maximum tombstones of one presentity; one more replaces the oldest.
 const TOMBSTONES_MAX: usize = 64;
 
 /// The publication a leg belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
-    /// The publication, by the number the presentity gave it.
+    /// The number that the presentity assigned to the publication.
     pub(crate) publication: u64,
-    /// Who publishes.
+    /// The publisher.
     pub(crate) publisher: u64,
-    /// Whether it is a PBX (reports whole calls) rather than a phone (reports its own legs).
+    /// Whether the publisher is a PBX. A PBX reports calls; a phone reports its own legs.
     pub(crate) is_feeder: bool,
 }
 
 /// How a leg ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Its source reported the end, or withdrew its publication: final.
+    /// Its source reported the end, or removed its publication: final.
     Terminated,
-    /// A full document no longer named it. Its own publication may name it again: it did not report
-    /// `terminated`, and a source with one `dialog` element for all branches of a fork names them in
-    /// turn.
+    /// A full document no longer listed it. Its own publication may report it again: it did not
+    /// report `terminated`, and a source with one `dialog` element for all branches of a fork
+    /// reports them in turn.
     Omitted,
-    /// Another branch of its dialog was reported as ended, and the dialog with it. If this branch was
-    /// answered meanwhile, it comes back.
+    /// Another branch of its dialog was reported as ended, which ended the dialog. If this branch
+    /// was answered meanwhile, it comes back.
     Dialog,
-    /// Its publication expired. That says nothing about the call: a late publisher publishes its
-    /// answered calls anew.
+    /// Its publication expired. This says nothing about the call: a publisher that was late
+    /// publishes its answered calls again.
     Expired,
 }
 
@@ -64,7 +65,7 @@ struct Tombstone {
 pub(crate) struct Tombstones(VecDeque<Tombstone>);
 
 impl Tombstones {
-    /// Adds a leg that ended and that its source calls `source_id`.
+    /// Adds a leg that ended and for which its source uses `source_id`.
     pub(crate) fn add(
         &mut self,
         owner: Owner,
@@ -95,7 +96,7 @@ impl Tombstones {
         self.0.push_back(tombstone);
     }
 
-    /// Whether a live report of `owner` is a late one about an ended leg.
+    /// Returns whether a live report of `owner` is a late report about an ended leg.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
         let digest = key.digest();
         self.0.iter().any(|tombstone| {
@@ -105,12 +106,12 @@ impl Tombstones {
         })
     }
 
-    /// Forgets tombstones that expired.
+    /// Removes tombstones that expired.
     pub(crate) fn expire(&mut self, now: Instant) {
         self.0.retain(|tombstone| now < tombstone.until);
     }
 
-    /// When [`Self::expire`] has something to do next.
+    /// The next time at which [`Self::expire`] must be called.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.0.iter().map(|tombstone| tombstone.until).min()
     }
@@ -125,7 +126,7 @@ impl Tombstone {
         Key::new(self.owner.publisher, &self.source_id, &self.call)
     }
 
-    /// Whether a live report of `owner` is about this leg and so to be ignored.
+    /// Returns whether a live report of `owner` is about this leg and must therefore be ignored.
     fn covers(&self, owner: Owner, key: Key<'_>, state: CallState) -> bool {
         let is_own = self.owner.publication == owner.publication;
         match self.key().likeness(key) {
@@ -134,10 +135,9 @@ impl Tombstone {
                 Ending::Omitted => !is_own,
                 Ending::Dialog | Ending::Expired => state.is_unanswered(),
             },
-            // A late report of a call that its source reported as ended.
+            // A late report of a call that its source has reported as ended.
             _ if state.is_unanswered() && self.ended_dialog_of(owner, key) => true,
-            // If a tag is missing, a report of an answered call is not ignored: the call may be the
-            // winner of the fork.
+            // A missing tag never invalidates an answered call: it may be the winner of the fork.
             Likeness::Compatible { .. } if !state.is_unanswered() => false,
             Likeness::Compatible { .. } if is_own => self.ending == Ending::Terminated,
             // The report was sent before the first tag was known, so it is late.
@@ -148,19 +148,20 @@ impl Tombstone {
         }
     }
 
-    /// Whether a report of `owner` names the dialog that was terminated here, whatever its tags.
+    /// Returns whether a report of `owner` names the dialog that was terminated here, whatever its
+    /// tags.
     fn ended_dialog_of(&self, owner: Owner, key: Key<'_>) -> bool {
         self.ending == Ending::Terminated
             && self.owner.publisher == owner.publisher
             && self.key().is_named_by(key, owner.is_feeder)
     }
 
-    /// Whether this tombstone makes `old` redundant.
+    /// Returns whether this tombstone makes `old` redundant.
     fn supersedes(&self, old: &Self) -> bool {
         let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
         let is_own =
             self.owner.publication == old.owner.publication || self.call.call_id.is_empty();
-        // Without tags, another `id` means another dialog.
+        // Without tags, a different `id` means a different dialog.
         let is_same = old.source_id == self.source_id;
         is_final && is_own && is_same && old.key().likeness(self.key()) == Likeness::Equal
     }

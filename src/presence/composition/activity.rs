@@ -1,12 +1,12 @@
 //! RPID activities (RFC 4480 §3.2; W:D2.14), and what each implies for availability.
 //!
-//! A set of them is one word, so that composing neither sorts strings nor allocates. Activities are
+//! A set of them is one u32, so that composing neither sorts strings nor allocates. Activities are
 //! written in the order of the table. Names outside the table are not written, because the RPID
 //! namespace has no element for them.
 
 use crate::presence::composition::Availability;
 
-/// One activity: an element name of RPID, and the availability it stands for.
+/// One activity: an element name of RPID, and the availability that it implies.
 struct Activity {
     name: &'static str,
     means: Option<Availability>,
@@ -19,9 +19,9 @@ const fn activity(name: &'static str, means: Option<Availability>) -> Activity {
 const AWAY: Option<Availability> = Some(Availability::Away);
 const BUSY: Option<Availability> = Some(Availability::Busy);
 
-/// `busy` and its kin make a presentity busy without a call: a presence watcher sees that, while the
-/// lamp of a dialog watcher shows only calls. Only [`ON_THE_PHONE`] claims a call, so only it lights
-/// both.
+/// `busy` and similar activities make a presentity busy without a call: a presence watcher sees
+/// that, while the lamp of a dialog watcher shows only calls. Only [`ON_THE_PHONE`] claims a call,
+/// so only it affects both.
 const ACTIVITIES: [Activity; 27] = [
     activity("appointment", BUSY),
     activity("away", AWAY),
@@ -55,8 +55,8 @@ const ACTIVITIES: [Activity; 27] = [
 /// The activity that claims a call.
 pub(crate) const ON_THE_PHONE: &str = "on-the-phone";
 
-/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note does
-/// not mean it.
+/// How vendors spell do-not-disturb, for which RPID has no element (W:B2.10). `busy` with a note
+/// does not mean it.
 const DO_NOT_DISTURB: [&str; 3] = ["dnd", "do-not-disturb", "donotdisturb"];
 
 /// The bit after those of the table.
@@ -67,7 +67,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ACTIVITIES.iter().map(|activity| activity.name)
 }
 
-/// Whether a name outside the RPID namespace means do-not-disturb.
+/// Returns whether a name outside the RPID namespace means do-not-disturb.
 pub(crate) fn is_do_not_disturb(name: &str) -> bool {
     DO_NOT_DISTURB.contains(&name)
 }
@@ -77,7 +77,7 @@ pub(crate) fn is_do_not_disturb(name: &str) -> bool {
 pub(crate) struct ActivitySet(u32);
 
 impl ActivitySet {
-    /// The set of those `names` that are known.
+    /// The set of the known activities among `names`.
     pub(crate) fn from_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
         Self(names.into_iter().map(bit).fold(0, |set, bit| set | bit))
     }
@@ -87,28 +87,28 @@ impl ActivitySet {
         Self(self.0 | other.0)
     }
 
-    /// Whether `name` is in it.
+    /// Returns whether the set contains `name`.
     pub(crate) fn contains(self, name: &str) -> bool {
         self.0 & bit(name) != 0
     }
 
-    /// Without `name`.
+    /// The set without `name`.
     pub(crate) fn without(self, name: &str) -> Self {
         Self(self.0 & !bit(name))
     }
 
-    /// Whether do-not-disturb is declared.
+    /// Returns whether do-not-disturb is declared.
     pub(crate) const fn declares_do_not_disturb(self) -> bool {
         self.0 & DO_NOT_DISTURB_BIT != 0
     }
 
-    /// Whether an activity of the set implies `availability`.
+    /// Returns whether an activity of the set implies `availability`.
     pub(crate) fn means(self, availability: Availability) -> bool {
         self.known()
             .any(|activity| activity.means == Some(availability))
     }
 
-    /// The activities that RPID has an element for, in the order of the table.
+    /// The activities for which RPID has an element, in the order of the table.
     pub(crate) fn names(self) -> impl Iterator<Item = &'static str> {
         self.known().map(|activity| activity.name)
     }
@@ -122,7 +122,7 @@ impl ActivitySet {
     }
 }
 
-/// The bit of a name; 0 when it is unknown.
+/// The bit of a name; 0 if it is unknown.
 fn bit(name: &str) -> u32 {
     if is_do_not_disturb(name) {
         return DO_NOT_DISTURB_BIT;

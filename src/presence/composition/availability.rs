@@ -1,4 +1,5 @@
-//! Availability: the state of a presentity in one word, and which word takes precedence.
+//! Availability: the state of a presentity as one value, and the order of precedence of these
+//! values.
 
 use std::fmt;
 
@@ -35,8 +36,8 @@ pub enum ForwardedTo {
 }
 
 impl Availability {
-    /// Which one decides if several apply, the strongest first (W:D2.13, D3.17). The one place to
-    /// change the order.
+    /// Which value decides if several apply, the strongest first (W:D2.13, D3.17). This is the only
+    /// definition of the order.
     pub(super) const PRECEDENCE: [Self; 9] = [
         Self::DoNotDisturb,
         Self::Forwarded(ForwardedTo::VoiceMail),
@@ -49,7 +50,7 @@ impl Availability {
         Self::Offline,
     ];
 
-    /// The place in [`Self::PRECEDENCE`].
+    /// The index in [`Self::PRECEDENCE`]: the lower, the stronger.
     pub(super) fn rank(self) -> usize {
         Self::PRECEDENCE
             .iter()

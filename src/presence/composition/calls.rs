@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use crate::presence::call::{CallDialog, CallState, Calls, Direction, Party};
 use crate::presence::composition::activity::ON_THE_PHONE;
 
-/// Placeholder call for the activity `on-the-phone`.
+/// The call that `on-the-phone` stands for. Nothing else is known about it.
 static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
     Arc::new(CallDialog {
         id: ON_THE_PHONE.into(),
@@ -21,9 +21,9 @@ static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
     })
 });
 
-/// Replaces the content of `shown` by the legs of `calls` that watchers see: every leg once, first the
-/// one that a lamp should show. If a client claims to be on the phone and no call is answered, an
-/// unknown call is added.
+/// Replaces the content of `shown` by the legs of `calls` that watchers see: each leg once,
+/// starting with the one that a lamp should show. If a client claims to be on the phone and no call
+/// is answered, an unknown call is added.
 pub(super) fn show<'a>(
     calls: impl Iterator<Item = &'a Arc<CallDialog>>,
     is_on_the_phone: bool,
@@ -37,9 +37,9 @@ pub(super) fn show<'a>(
     shown.sort_unstable_by(|one, other| lamp_order(one, other));
 }
 
-/// Puts every leg once into `kept`: of two reports of one leg, the one with the further state; of the
-/// branches of a call, only the answered ones if there are any. A presentity has few legs, and their
-/// number is bounded.
+/// Adds each leg once to `kept`: of two reports of one leg, the one with the further state; of the
+/// branches of a call, only the answered ones if there are any. A presentity has few legs, and
+/// their number is bounded.
 fn gather<'a>(calls: impl Iterator<Item = &'a Arc<CallDialog>>, kept: &mut Calls) {
     kept.clear();
     for call in calls {
@@ -71,8 +71,8 @@ fn is_same_leg(one: &CallDialog, other: &CallDialog) -> bool {
         && one.remote_tag == other.remote_tag
 }
 
-/// The leg that a lamp should show comes first (W:B3.15, C0.3); among equals an incoming call. The rest
-/// of the order is arbitrary but stable.
+/// The leg that a lamp should show comes first (W:B3.15, C0.3); among equals, an incoming call. The
+/// rest of the order is arbitrary but stable.
 fn lamp_order(one: &CallDialog, other: &CallDialog) -> Ordering {
     let key = |call: &CallDialog| {
         (

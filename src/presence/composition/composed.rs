@@ -1,4 +1,4 @@
-//! The composed state of a presentity: what every document about it is made of.
+//! The composed state of a presentity, from which every document about it is written.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::presence::profile::DoNotDisturbLamp;
 use crate::presence::registration::{EndedContact, RegisteredContact};
 use crate::presence::source::{Features, Messages};
 
-/// The one state that every document about a presentity is made of. Watchers are notified if it
+/// The state from which every document about a presentity is written. Watchers are notified if it
 /// changes (W:A3.14).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Composed {
@@ -26,7 +26,8 @@ pub struct Composed {
     pub activities: Arc<[Box<str>]>,
     /// The note.
     pub note: Option<Arc<str>>,
-    /// State of other packages; shared with the previous state if unchanged.
+    /// State that is not about calls or presence; shared with the previous composed state while it
+    /// is equal.
     pub extras: Arc<Extras>,
 }
 
@@ -35,7 +36,7 @@ impl Composed {
     #[must_use]
     pub fn of_unknown(style: Style) -> Self {
         let availability = match style {
-            // A user who is not known to be reachable is unreachable (W:D2.12).
+            // A user that is not known to be reachable is unreachable (W:D2.12).
             Style::Alceo => Availability::Unreachable,
             Style::Standard | Style::Imagicle => Availability::Offline,
         };
@@ -55,8 +56,8 @@ impl Composed {
         }
     }
 
-    /// The state without any call but `dialog`, for a document about dialogs. Do-not-disturb, which
-    /// such a document may show as a dialog, is no part of it.
+    /// The state with no call except `dialog`, for a document about specific dialogs. It does not
+    /// include do-not-disturb, which such a document could show as a dialog.
     #[must_use]
     pub fn narrowed_to(&self, dialog: &SpecificDialog) -> Self {
         let mut narrowed = self.clone();
@@ -68,25 +69,26 @@ impl Composed {
     }
 }
 
-/// The parts of a state that change seldom: those of the packages besides `dialog` and `presence`.
+/// The parts of a state that rarely change: those of the packages other than `dialog` and
+/// `presence`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// Do-not-disturb and call forwarding, as switched on.
+    /// Do-not-disturb and call forwarding, as set.
     pub features: Features,
     /// The mailbox; None if no source says anything about one.
     pub messages: Option<Messages>,
     /// The registered contacts, in the order of their `id`.
     pub contacts: Vec<RegisteredContact>,
-    /// Contacts that ended lately, for watchers that were shown them.
+    /// Contacts that ended recently, for watchers that were sent them.
     pub ended_contacts: Vec<EndedContact>,
     /// The appearances that are not idle, in the order of their index.
     pub appearances: Vec<Appearance>,
     /// The number or URI that reaches the user while no contact is registered: the contact of a PIDF
     /// (W:D2.6). None if there is none, or a contact is registered.
     pub alternative: Option<Box<str>>,
-    /// The user's name.
+    /// The user's display name.
     pub display: Option<Box<str>>,
-    /// What lamps show of do-not-disturb, unless a phone's profile says otherwise.
+    /// How lamps show do-not-disturb, unless a phone's profile overrides it.
     pub do_not_disturb_lamp: DoNotDisturbLamp,
 }
 

@@ -7,12 +7,12 @@ use crate::presence::composition::Availability;
 use crate::presence::composition::activity::{ActivitySet, ON_THE_PHONE};
 use crate::presence::source::RichPresence;
 
-/// A [`RichPresence`], made ready for composing.
+/// A [`RichPresence`], prepared for composition.
 #[derive(Clone, Debug)]
 pub(crate) struct Declaration {
     /// See [`RichPresence::open`].
     pub(crate) open: Option<bool>,
-    /// The activities that are known here.
+    /// The known activities.
     pub(crate) activities: ActivitySet,
     /// The note; never empty.
     pub(crate) note: Option<Arc<str>>,
@@ -25,12 +25,12 @@ pub(crate) struct Declaration {
 /// The rule by which `on-the-phone` makes a user busy.
 pub(super) const ON_THE_PHONE_RULE: &str = "a client says on-the-phone";
 
-/// How declarations are understood.
+/// How declarations are interpreted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Understanding {
     /// `closed` declares do-not-disturb (W:D2.11).
     pub(super) closed_is_do_not_disturb: bool,
-    /// `on-the-phone` counts as a declaration. Otherwise it belongs to telephony.
+    /// `on-the-phone` counts as a declaration. Otherwise it belongs to the telephony track.
     pub(super) on_the_phone_counts: bool,
 }
 
@@ -50,17 +50,17 @@ impl Declaration {
         }
     }
 
-    /// Whether it says anything about availability.
+    /// Returns whether it says anything about availability.
     pub(super) fn says_something(&self) -> bool {
         self.open.is_some() || self.activities != ActivitySet::default()
     }
 
-    /// Whether it claims a call.
+    /// Returns whether it claims a call.
     pub(super) fn is_on_the_phone(&self) -> bool {
         self.activities.contains(ON_THE_PHONE)
     }
 
-    /// The availability by this declaration alone, and why.
+    /// The availability given by this declaration alone, and the reason.
     pub(super) fn verdict(&self, understood: Understanding) -> (Availability, &'static str) {
         let rest = self.activities.without(ON_THE_PHONE);
         if self.activities.declares_do_not_disturb() {

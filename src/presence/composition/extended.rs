@@ -1,10 +1,10 @@
-//! Extended status values of styles D2 and D3.
+//! The values with which the styles of W:D2 and W:D3 express more than `open` and `closed`.
 //!
 //! A document carries them in an element that other clients ignore (W:D2.7).
 
 use crate::presence::composition::{Availability, ForwardedTo};
 
-/// The state of a presentity in the words of its domain's style.
+/// The state of a presentity in the values of its domain's style.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Extended {
     /// W:D2
@@ -14,7 +14,7 @@ pub enum Extended {
 }
 
 impl Extended {
-    /// The word for the whole state.
+    /// The value for the whole state.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ pub enum AlceoStatus {
 }
 
 impl AlceoStatus {
-    /// The literal word (W:D2.13).
+    /// The value as written (W:D2.13).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,8 +54,8 @@ impl AlceoStatus {
 }
 
 impl From<Availability> for AlceoStatus {
-    /// In this style away is available, because it tells callers whether to call. It has no word for
-    /// forwarded: a user whose calls are forwarded is reachable, hence available.
+    /// In this style away counts as available, because it tells callers whether to call. It has no
+    /// value for forwarded: a user whose calls are forwarded is reachable, and therefore available.
     fn from(availability: Availability) -> Self {
         match availability {
             Availability::DoNotDisturb => Self::DoNotDisturb,
@@ -69,13 +69,13 @@ impl From<Availability> for AlceoStatus {
     }
 }
 
-/// The two tracks of W:D3.2, and both combined (W:D3.17). A track about which no source says anything
-/// is None. The rich track's message is [`super::Composed::note`].
+/// The two tracks of W:D3.2, and both combined (W:D3.17). A track is None if no source reports on
+/// it. The rich track's message is [`super::Composed::note`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tracks {
     /// Both tracks combined.
     pub combined: ImagicleStatus,
-    /// What the phone does: calls, registrations, features switched on at the PBX.
+    /// What the phone does: calls, registrations, features set at the PBX.
     pub telephony: Option<ImagicleStatus>,
     /// What the user declares.
     pub rich: Option<ImagicleStatus>,
@@ -90,7 +90,7 @@ pub enum ImagicleStatus {
     Away,
     /// In a call, ringing, or declared busy.
     Busy,
-    /// Declared, or switched on at the PBX.
+    /// Declared, or set at the PBX.
     DoNotDisturb,
     /// Not registered, declared closed, or unknown.
     Offline,
@@ -101,7 +101,7 @@ pub enum ImagicleStatus {
 }
 
 impl ImagicleStatus {
-    /// The literal words (W:D3.14).
+    /// The values as written (W:D3.14).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,10 +1,10 @@
-//! Composition: one state made of all contributions to a presentity, with the explanation of what
-//! decided (W:D2, D3).
+//! Composition: merges all contributions to a presentity into one state, and explains what decided
+//! (W:D2, D3).
 //!
 //! One pure function decides for every package: a phone on `presence` and a phone on `dialog`
-//! always agree. Availability follows the lamp of a dialog watcher ([`lamp`]), with exceptions that
-//! are intended: a client may be `busy`, `away` or `do-not-disturb` without a call, calls may be
-//! forwarded while the user is in a call (W:D3.17), and a lamp shows only calls.
+//! always agree. Availability follows the lamp of a dialog watcher ([`lamp`]), with intended
+//! exceptions: a client may be `busy`, `away` or `do-not-disturb` without a call, calls may be
+//! forwarded while one is up (W:D3.17), and a lamp shows only calls.
 //!
 //! - A call is ringing as long as it is incoming (or its direction is unknown) and unanswered,
 //!   `trying` and `proceeding` included; an outgoing call is busy from its first INVITE (W:C0.4).
@@ -14,12 +14,12 @@
 //!   reported or, in the style of W:D2, every user but a park orbit. A contact, an alternative number,
 //!   calls forwarded to a number, a call, or a client that declares open makes a user reachable.
 //! - A user whose calls are reported is available while there is none, unless a registrar reports
-//!   no contact: otherwise the user would appear online only during calls.
+//!   no contact: the user must not appear with each call and disappear with its end.
 //! - `basic` is open if a client declares open; if no client declares either, if the user is
 //!   reachable. Do-not-disturb is closed. In the other styles `basic` follows the verdict: closed
 //!   for do-not-disturb, unreachable and offline (W:D2.7-D2.12).
-//! - The operator's note takes precedence over every other (W:D3.4). The operator's statement on
-//!   availability replaces what the clients declare, except `open` if the statement has none.
+//! - The operator's note takes precedence over all other notes (W:D3.4). The operator's statement
+//!   on availability replaces what the clients declare, except `open` if the statement has none.
 
 mod availability;
 mod calls;
@@ -45,8 +45,9 @@ pub(crate) use verdict::{Circumstances, Contributor, Verdict};
 use crate::presence::call::{CallDialog, CallState};
 use crate::presence::composition::activity::{ActivitySet, ON_THE_PHONE};
 
-/// Composes what the sources state into `composed`, its old content is overwritten, its memory
-/// reused. Parts that equal the state before, `previous`, are shared, not built anew.
+/// Composes the sources' statements into `composed`. Its old content is overwritten and its memory
+/// is reused. Parts that equal the previous state, `previous`, are shared instead of being built
+/// again.
 pub(crate) fn compose<'a>(
     calls: impl Iterator<Item = (Contributor, &'a Arc<CallDialog>)> + Clone,
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)> + Clone,
@@ -99,7 +100,7 @@ pub(crate) fn compose<'a>(
             .min_by_key(|said| (said.verdict(understood).0.rank(), Reverse(said.since)))
             .and_then(|said| said.note.clone())
     };
-    // The note of the strongest declaration that has one, of the newest among equals.
+    // The note of the strongest declaration that has one; the newest among equals.
     composed.note = circumstances.note.cloned().or_else(declared_note);
     composed.extras = Arc::clone(circumstances.extras);
     composed.is_unregistered = circumstances.has_registrar && composed.extras.contacts.is_empty();
@@ -113,8 +114,8 @@ pub(crate) fn compose<'a>(
     verdict
 }
 
-/// What the lamp of a dialog watcher shows, unless its profile differs. Both the writer of documents
-/// and the explanation of a state use it.
+/// What the lamp of a dialog watcher shows, unless its profile overrides it. Used to write
+/// documents and to explain a state.
 #[must_use]
 pub fn lamp(composed: &Composed) -> CallState {
     match composed.calls.first() {
@@ -145,8 +146,8 @@ pub(crate) fn implied_activity(composed: &Composed) -> Option<&'static str> {
     }
 }
 
-/// Shares the list of `previous` if it is equal: so that a lamp change does not allocate a new
-/// activity list.
+/// Shares the list of `previous` if it is equal: a change of a busy lamp must not allocate a new
+/// list for a client that is at lunch.
 fn share_activities(rest: ActivitySet, previous: &Composed, composed: &mut Composed) {
     if previous
         .activities

@@ -3,7 +3,7 @@
 
 use crate::presence::profile::DoNotDisturbLamp;
 
-/// Which rules make the composed state.
+/// The rules that produce the composed state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Style {
     /// The standard: do-not-disturb > forwarded > unreachable > ringing > busy > away > available.
@@ -11,7 +11,7 @@ pub enum Style {
     Standard,
     /// W:D2: reachability from registrations and alternative numbers, an extended status.
     Alceo,
-    /// W:D3: a telephony track and a rich one, forwarding before busy.
+    /// W:D3: a telephony track and a rich track, with forwarding before busy.
     Imagicle,
 }
 
@@ -20,22 +20,22 @@ pub enum Style {
 pub struct Rules {
     /// The domain's style.
     pub style: Style,
-    /// Numbers of voice mail, for a forwarding to one of them: the domain's pilots, then the user's own
-    /// number (W:D3.19).
+    /// Voice mail numbers, to recognise forwarding to voice mail: those of the domain, then the
+    /// user's own (W:D3.19).
     pub voicemail: Vec<Box<str>>,
     /// A number at which the user is reachable without being registered (W:D2.6).
     pub alternative: Option<Box<str>>,
-    /// The user's name.
+    /// The user's display name.
     pub display: Option<Box<str>>,
-    /// What lamps show of do-not-disturb, unless a phone's profile differs.
+    /// How lamps show do-not-disturb, unless a phone's profile overrides it.
     pub do_not_disturb: DoNotDisturbLamp,
     /// A park orbit: present only while a call is parked in it.
     pub is_orbit: bool,
 }
 
 impl Rules {
-    /// Whether `target`, a number or a URI, is a voice mail (W:D3.19). Only the called number counts,
-    /// without display name, scheme, host, parameters, escapes and separators: `*97`,
+    /// Returns whether `target`, a number or a URI, is voice mail (W:D3.19). Only the called number
+    /// is compared, without display name, scheme, host, parameters, escapes and separators: `*97`,
     /// `sip:*97@abc.com` and `<sip:%2A97@10.0.0.1;user=phone>` are equal.
     #[must_use]
     pub fn is_voicemail(&self, target: &str) -> bool {
@@ -47,7 +47,7 @@ impl Rules {
     }
 }
 
-/// The number or user that a number or a URI calls, in lower case.
+/// The number or user of a number or URI, in lower case.
 fn called(target: &str) -> impl Iterator<Item = u8> {
     let uri = match target.split_once('<') {
         Some((_, uri)) => uri.split('>').next().unwrap_or_default(),

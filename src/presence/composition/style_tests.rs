@@ -1,5 +1,5 @@
-//! What each style makes of what is known, as tables: facts by name, the verdict, `basic`, the word
-//! of the style.
+//! The composed state in each style, as tables: inputs by name, the verdict, `basic`, the value of
+//! the style.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +15,7 @@ use crate::presence::source::{CallSource, Forward, ForwardKind, RichPresence};
 const FEED: Contributor = Contributor::Publication(0);
 const CLIENT: Contributor = Contributor::Publication(1);
 
-/// Composes what a line of facts says.
+/// Composes the inputs of a line.
 fn composed(style: Style, facts: &str) -> (Composed, Verdict) {
     let mut extras = Extras::default();
     let mut calls = Vec::new();
@@ -187,7 +187,7 @@ fn standard_precedence_pair_by_pair() {
             ("registered", "available"),
         ],
     );
-    // Who cannot be reached is in no call and not open.
+    // A user who is unreachable is neither in a call nor open.
     check_precedence(
         Style::Standard,
         &[
@@ -219,7 +219,7 @@ fn standard() {
         ("unregistered on-the-phone", "busy open"),
         ("unregistered away", "unreachable closed"),
         ("registered away", "away open"),
-        // What is switched on at the exchange, W:C9.3.
+        // Features set at the PBX, W:C9.3.
         ("dnd", "do-not-disturb closed"),
         ("dnd registered open talking", "do-not-disturb closed"),
         ("voicemail", "forwarded to voice mail closed"),
@@ -228,14 +228,15 @@ fn standard() {
         ("number closed", "forwarded to a number closed"),
         ("number unregistered", "forwarded to a number open"),
         ("when-busy talking", "busy open"),
-        // The operator's word.
+        // The operator's statement.
         ("operator-away", "away closed"),
         ("operator-away open", "away open"),
         ("operator-closed open", "offline closed"),
         ("operator-away donotdisturb", "away closed"),
         ("operator-away on-the-phone", "busy open"),
         ("operator-away ringing", "ringing open"),
-        // A user known by calls is there while idle too, unless a registrar or he says otherwise.
+        // A user whose calls are reported is present also while idle, unless a registrar or the
+        // user's own declaration says otherwise.
         ("feed", "available open"),
         ("called-before", "available open"),
         ("called-before away", "away open"),
@@ -280,7 +281,8 @@ fn alceo_precedence_pair_by_pair() {
 #[test]
 fn alceo() {
     let table = [
-        // Reachable is who is registered, has another number, a call, or a client that is open.
+        // A user is reachable if there is a registration, an alternative number, a call, or a
+        // client that is open.
         ("", "unreachable closed", "unreachable"),
         ("feed", "unreachable closed", "unreachable"),
         ("unregistered", "unreachable closed", "unreachable"),
@@ -303,7 +305,7 @@ fn alceo() {
         ("registered on-the-phone", "busy open", "busy"),
         ("registered ringing", "ringing open", "ringing"),
         ("registered talking ringing", "ringing open", "ringing"),
-        // Diverted calls are no word of this style.
+        // This style has no value for forwarded calls.
         ("registered voicemail talking", "busy open", "busy"),
         // Declared unavailable: reachable or not.
         ("registered dnd", "do-not-disturb closed", "donotdisturb"),
@@ -379,12 +381,13 @@ fn imagicle_precedence_pair_by_pair() {
     );
 }
 
-/// W:D3.2, D3.3, D3.14, D3.17-D3.19: the word for all, for the telephony track, for the rich one.
+/// W:D3.2, D3.3, D3.14, D3.17-D3.19: the value for the whole state, for the telephony track, for
+/// the rich track.
 #[test]
 fn imagicle() {
     let table = [
         ("", "offline closed", "Offline / - / -"),
-        // Telephony alone.
+        // Only telephony.
         ("feed", "available open", "Available / Available / -"),
         ("registered", "available open", "Available / Available / -"),
         (
@@ -415,7 +418,7 @@ fn imagicle() {
             "Do not disturb / Do not disturb / -",
         ),
         ("when-busy talking", "busy open", "Busy / Busy / -"),
-        // Rich alone.
+        // Only rich presence.
         ("open", "available open", "Available / - / Available"),
         ("away", "away open", "Away / - / Away"),
         ("meeting", "busy open", "Busy / - / Busy"),
@@ -438,14 +441,15 @@ fn imagicle() {
             "do-not-disturb closed",
             "Do not disturb / Forwarded to phone number / Do not disturb",
         ),
-        // A client's on-the-phone is telephony, and not heard beside a better source.
+        // A client's on-the-phone belongs to the telephony track, and is ignored if a better source
+        // reports calls.
         ("on-the-phone", "busy open", "Busy / Busy / Offline"),
         (
             "feed on-the-phone",
             "available open",
             "Available / Available / Offline",
         ),
-        // The operator's word stands for the clients'.
+        // The operator's statement replaces those of the clients.
         ("operator-away meeting", "away open", "Away / - / Away"),
         ("operator-away donotdisturb", "away open", "Away / - / Away"),
         ("operator-away talking", "busy open", "Busy / Busy / Away"),
@@ -468,7 +472,7 @@ fn imagicle() {
     }
 }
 
-/// W:D3.17: the call's details stay.
+/// W:D3.17: the details of the call are kept.
 #[test]
 fn calls_that_are_sent_on_do_not_hide_the_one_that_is_up() {
     for style in [Style::Standard, Style::Imagicle] {
@@ -483,7 +487,7 @@ fn calls_that_are_sent_on_do_not_hide_the_one_that_is_up() {
     }
 }
 
-/// W:D3.18: where a better source reports no call, the lamp does not light for a client's claim.
+/// W:D3.18: if a better source reports no call, a client's claim does not light the lamp.
 #[test]
 fn a_claim_beside_a_better_source_lights_no_lamp() {
     for (style, facts, shown) in [
@@ -498,7 +502,7 @@ fn a_claim_beside_a_better_source_lights_no_lamp() {
     assert!(disbelieved.activities.is_empty() && implied_activity(&disbelieved).is_none());
 }
 
-/// Who decides, and why.
+/// Which source decides, and why.
 #[test]
 fn the_decider_is_named_in_every_style() {
     use Style::{Alceo, Imagicle, Standard};

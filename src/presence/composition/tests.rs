@@ -1,4 +1,4 @@
-//! What contributions add up to, as a table.
+//! The state composed of contributions, as a table.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,7 +39,7 @@ fn declaration(open: Option<bool>, activities: &[&str], note: &str, since: Insta
 
 const CALL_STATE: Contributor = Contributor::Call(CallSource::CallState);
 
-/// Composes by our own rules, nothing being known beside.
+/// Composes in the standard style, without any other input.
 fn composed(calls: &[Arc<CallDialog>], declarations: &[Declaration]) -> (Composed, Verdict) {
     let mut composed = Composed::default();
     let calls = calls.iter().map(|call| (CALL_STATE, call));
@@ -76,7 +76,7 @@ fn nothing_beside<'a>(rules: &'a Rules, extras: &'a Arc<Extras>) -> Circumstance
 const IN: Option<Direction> = Some(Direction::Recipient);
 const OUT: Option<Direction> = Some(Direction::Initiator);
 
-/// Calls alone: both packages agree in every case.
+/// Only calls: both packages agree in every case.
 #[test]
 fn what_calls_add_up_to() {
     use Availability::{Busy, Offline, Ringing};
@@ -98,7 +98,7 @@ fn what_calls_add_up_to() {
         (&[(OUT, Confirmed), (IN, Early)], Ringing, Early),
         (&[(IN, Early), (IN, Confirmed)], Ringing, Early),
         (&[(OUT, Early), (IN, Early)], Ringing, Early),
-        // Before it rings it does not.
+        // A call that is not ringing yet does not.
         (&[(IN, Confirmed), (IN, Proceeding)], Busy, Confirmed),
         (&[(IN, Trying), (OUT, Trying)], Busy, Confirmed),
     ];
@@ -119,7 +119,7 @@ fn what_calls_add_up_to() {
     }
 }
 
-/// Clients alone and beside a call.
+/// Only clients, and clients during a call.
 #[test]
 fn what_clients_add_up_to() {
     use Availability::{Available, Away, Busy, DoNotDisturb, Offline, Ringing};
@@ -127,7 +127,7 @@ fn what_clients_add_up_to() {
     let now = Instant::now();
     type StateUpdate<'a> = &'a [(Option<bool>, &'a [&'a str])];
     type Outcome = (Availability, bool);
-    // What is said; availability and basic without a call; the same while a call rings.
+    // The declaration; availability and basic without a call; the same during a ringing call.
     let table: [(StateUpdate<'_>, Outcome, Outcome); 15] = [
         (&[], (Offline, false), (Ringing, true)),
         (&[(None, &[])], (Offline, false), (Ringing, true)),
@@ -214,7 +214,7 @@ fn on_the_phone_lights_the_lamp_and_busy_does_not() {
         first,
         "the same call each time"
     );
-    // A known call speaks for itself.
+    // A known call is shown instead.
     let (both, _) = composed(&[call("x", IN, CallState::Confirmed)], &on_the_phone);
     assert_eq!(both.calls.len(), 1);
     let (both, _) = composed(&[call("x", IN, CallState::Early)], &on_the_phone);

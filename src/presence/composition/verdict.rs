@@ -1,9 +1,9 @@
 //! The verdict: all reasons for an availability, and which of them is the strongest.
 //!
 //! There are two tracks (W:D3.2): what the phone does, and what the user declares. Each has its
-//! strongest reason, and the stronger of the two is the verdict. If they are equal, the phone's is,
-//! because a call is a fact and `busy` is a claim. The styles differ in which reasons they have, not
-//! in how these rank.
+//! strongest reason, and the stronger of the two is the verdict. If they are equally strong, the
+//! phone's wins, because a call is a fact and `busy` is a claim. The styles differ in which reasons
+//! they have, not in their order.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use crate::presence::source::CallSource;
 /// The source of a contribution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Contributor {
-    /// No source says anything.
+    /// No source has reported anything.
     #[default]
     Nobody,
     /// A source that reports a call outside of publications.
     Call(CallSource),
-    /// A publication, by the number the presentity gave it.
+    /// A publication, by the number that the presentity assigned to it.
     Publication(u64),
-    /// Do-not-disturb, switched on at the PBX.
+    /// Do-not-disturb, set at the PBX.
     DoNotDisturb,
-    /// A call forwarding, switched on at the PBX.
+    /// Call forwarding, set at the PBX.
     Forward,
     /// The operator's statement on availability.
     OperatorPresence,
@@ -33,7 +33,7 @@ pub(crate) enum Contributor {
     Contact(u64),
     /// A registrar that reports no contact.
     Registrar,
-    /// The alternative number in the account.
+    /// The alternative number of the account.
     Account,
 }
 
@@ -42,7 +42,7 @@ pub(crate) enum Contributor {
 pub(crate) struct Verdict {
     /// The availability.
     pub(crate) availability: Availability,
-    /// Why, in words.
+    /// The reason, in words.
     pub(crate) rule: &'static str,
     /// The source of the contribution that decided.
     pub(crate) decider: Contributor,
@@ -69,7 +69,8 @@ impl Contributor {
         self == Self::OperatorPresence
     }
 
-    /// The rule by which a declaration of this source counts: `rule`, unless it is the operator's.
+    /// The rule that gives a declaration of this source its weight: `rule`, unless it is the
+    /// operator's.
     fn rule(self, rule: &'static str) -> &'static str {
         if self.is_operator() {
             "the operator says so"
@@ -80,7 +81,7 @@ impl Contributor {
 }
 
 impl Verdict {
-    /// The stronger of two verdicts; of equals, this one.
+    /// Returns the stronger of two verdicts; this one if they are equally strong.
     fn or_stronger(self, other: Self) -> Self {
         if other.availability.rank() < self.availability.rank() {
             other
@@ -90,7 +91,7 @@ impl Verdict {
     }
 }
 
-/// What else composition depends on besides calls and declarations.
+/// The inputs of composition apart from calls and declarations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances<'a> {
     /// The rules of the presentity.
@@ -103,17 +104,17 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) note: Option<&'a Arc<str>>,
     /// Whether a registrar has ever reported on the presentity.
     pub(crate) has_registrar: bool,
-    /// The source that reports its calls, even if it reports none; it counts more than the activities
-    /// of a client.
+    /// The source that reports its calls, even if there are none; it overrides the activities of a
+    /// client.
     pub(crate) call_source: Option<Contributor>,
-    /// Whether a source has ever reported its calls, even if it reported none.
+    /// Whether a source has ever reported its calls, even if there were none.
     pub(crate) is_known_by_calls: bool,
     /// Whether `call_state.htm` set do-not-disturb.
     pub(crate) has_call_state_dnd: bool,
 }
 
 impl Circumstances<'_> {
-    /// How declarations are understood. `declared_open` is `basic` as all of them declare it.
+    /// How declarations are interpreted. `declared_open` is `basic` as declared by all of them.
     pub(super) fn understanding(&self, declared_open: Option<bool>) -> Understanding {
         Understanding {
             closed_is_do_not_disturb: self.rules.style == Style::Alceo
@@ -122,7 +123,7 @@ impl Circumstances<'_> {
         }
     }
 
-    /// Whether a client that claims a call is believed (W:D3.18).
+    /// Returns whether a client's claim of a call counts (W:D3.18).
     pub(super) fn believes_claims(&self) -> bool {
         self.rules.style != Style::Imagicle || self.call_source.is_none()
     }
@@ -140,7 +141,7 @@ impl Circumstances<'_> {
             .or_else(|| diverted.then_some((Contributor::Forward, "every call is forwarded")))
     }
 
-    /// Where every call is forwarded to, if calls are forwarded (W:D3.19).
+    /// Where every call is forwarded to; None if calls are not forwarded (W:D3.19).
     fn forwarded_to(&self) -> Option<ForwardedTo> {
         let diversion = self.extras.features.diversion()?;
         Some(if self.rules.is_voicemail(&diversion.target) {
@@ -167,14 +168,14 @@ impl Circumstances<'_> {
             "it is switched on at the PBX",
             Contributor::DoNotDisturb,
         ));
-        let told = self.has_call_state_dnd.then_some(because(
+        let by_call_state = self.has_call_state_dnd.then_some(because(
             Availability::DoNotDisturb,
             "call_state.htm says so",
             Contributor::Call(CallSource::CallState),
         ));
-        let do_not_disturb = do_not_disturb.or(told);
-        let has_word = self.rules.style != Style::Alceo;
-        let forwarded = self.forwarded_to().filter(|_| has_word).map(|to| {
+        let do_not_disturb = do_not_disturb.or(by_call_state);
+        let has_forwarded = self.rules.style != Style::Alceo;
+        let forwarded = self.forwarded_to().filter(|_| has_forwarded).map(|to| {
             because(
                 Availability::Forwarded(to),
                 "every call is forwarded",
@@ -186,7 +187,7 @@ impl Circumstances<'_> {
         reasons.into_iter().flatten().reduce(Verdict::or_stronger)
     }
 
-    /// The verdict by reachability alone.
+    /// The verdict based on reachability alone.
     fn reachability(&self, has_call: bool, declared_open: Option<bool>) -> Option<Verdict> {
         let available = |(decider, rule)| Verdict {
             availability: Availability::Available,
@@ -194,8 +195,8 @@ impl Circumstances<'_> {
             decider,
         };
         if let Some(reach) = self.reach() {
-            // A user who declares closed is not available, whatever the phone does. In the other
-            // styles the telephony track stands by itself.
+            // A user that declares closed is not available, whatever the phone does. In the other
+            // styles the telephony track does not depend on declarations.
             let is_overruled = self.rules.style == Style::Standard && declared_open == Some(false);
             return (!is_overruled).then(|| available(reach));
         }
@@ -216,8 +217,8 @@ impl Circumstances<'_> {
         self.idle(declared_open).map(available)
     }
 
-    /// The source by which the user has no call. A user whose calls are reported has a phone, hence
-    /// is available.
+    /// The source that shows that the user has no call. A user whose calls are reported has a phone
+    /// and is therefore available.
     fn idle(&self, declared_open: Option<bool>) -> Option<(Contributor, &'static str)> {
         if self.rules.style == Style::Standard && declared_open == Some(false) {
             return None;
@@ -246,7 +247,7 @@ impl Circumstances<'_> {
     }
 }
 
-/// The stronger verdict of both tracks; of equals, the telephony track.
+/// Returns the stronger verdict of both tracks; the telephony track's if they are equally strong.
 pub(super) fn of_tracks(telephony: Option<Verdict>, rich: Option<Verdict>) -> Verdict {
     let tracks = telephony.into_iter().chain(rich);
     tracks.reduce(Verdict::or_stronger).unwrap_or_default()
@@ -262,7 +263,7 @@ pub(super) fn heard<'a>(
     declarations.filter(move |(by, _)| !operator_alone || by.is_operator())
 }
 
-/// `basic` as it is declared: open if any declaration says open, None if no declaration says either.
+/// `basic` as declared: open if any declaration says open, None if no declaration says either.
 pub(super) fn declared_open<'a>(
     declarations: impl Iterator<Item = (Contributor, &'a Declaration)>,
 ) -> Option<bool> {

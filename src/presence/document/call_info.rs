@@ -13,7 +13,7 @@ use crate::presence::{Aor, Composed};
 /// The media type of the parked call.
 pub const CONTENT_TYPE: &str = "application/x-broadworks-callpark-info+xml";
 
-/// Appends the value of the Call-Info header: each appearance that is not idle, then `*` for all the
+/// Appends the value of the Call-Info header: each appearance that is not idle, then `*` for all
 /// idle ones (W:C10.1).
 pub fn write_appearances(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
     for appearance in &composed.extras.appearances {
@@ -65,7 +65,7 @@ fn write_quoted(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends the document: the party of the parked call, if there is one (W:C10.4), as far as the
-/// watcher's privacy level allows.
+/// watcher is allowed to see it.
 pub fn write_call_park(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: Privacy) {
     out.extend_from_slice(xml::DECLARATION);
     out.extend_from_slice(

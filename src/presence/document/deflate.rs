@@ -1,23 +1,24 @@
 //! `Content-Encoding: deflate` (RFC 9110 §8.4.1.2; W:E2.16).
 //!
-//! Read with or without the zlib header, because clients do both, and never beyond a bound, which is
-//! all that a decompression bomb can cost. Written with the header, as the RFC says.
+//! Bodies are read with or without the zlib header, because clients send both, and never beyond a
+//! limit, which bounds the damage of a decompression bomb. They are written with the header, as the
+//! RFC requires.
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use crate::presence::document::DocumentFault;
 
-/// The shortest body, in octets, that is deflated (RFC 9110 §8.4.1.2).
+/// The minimum length in octets of a body that is deflated (RFC 9110 §8.4.1.2).
 pub const WORTHWHILE_OCTETS: usize = 1200;
 
-/// Bounds on an inflated body.
+/// Limits of an inflated body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InflateLimits {
-    /// Octets.
+    /// Maximum octets.
     pub octets_max: usize,
-    /// Maximum expansion ratio.
+    /// Maximum octets per octet of the deflated body.
     pub ratio_max: usize,
-    /// Octets up to which the ratio does not count, because a short repetitive text is harmless.
+    /// Octets up to which the ratio is not checked, because a short repetitive text is harmless.
     pub ratio_free_octets: usize,
 }
 
@@ -34,7 +35,8 @@ impl Default for InflateLimits {
 /// Inflates a body.
 ///
 /// # Errors
-/// `TooLarge` over a limit, `Malformed` for anything that is neither zlib nor raw deflate, or is truncated.
+/// `TooLarge` over a limit, `Malformed` for anything that is neither zlib nor raw deflate, or is
+/// truncated.
 pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFault> {
     let by_ratio = body.len().saturating_mul(limits.ratio_max);
     let octets_max = by_ratio
@@ -49,8 +51,8 @@ pub fn inflate(body: &[u8], limits: InflateLimits) -> Result<Vec<u8>, DocumentFa
     inflate_as(false, body, octets_max)
 }
 
-/// Whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate may begin with the same
-/// octets.
+/// Returns whether the body begins with a zlib header (RFC 1950 §2.2). Raw deflate can begin with
+/// the same octets.
 fn has_zlib_header(body: &[u8]) -> bool {
     body.first_chunk().is_some_and(|&[method, flags]| {
         method & 0xf == 8 && u16::from_be_bytes([method, flags]) % 31 == 0
@@ -80,7 +82,7 @@ fn inflate_as(zlib: bool, body: &[u8], octets_max: usize) -> Result<Vec<u8>, Doc
     }
 }
 
-/// Deflates bodies, one after the other. Its memory is allocated once.
+/// Deflates bodies one after another. Its memory is allocated once.
 #[derive(Debug)]
 pub struct Deflater {
     state: Compress,
@@ -97,8 +99,8 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// Replaces `out[start..]` by its deflated form, unless that is not shorter. Returns whether it was
-    /// replaced.
+    /// Replaces `out[start..]` by its deflated form, unless that is not shorter. Returns whether it
+    /// was replaced.
     pub fn deflate(&mut self, out: &mut Vec<u8>, start: usize) -> bool {
         let body = &out[start..];
         self.state.reset();
@@ -107,7 +109,8 @@ impl Deflater {
         let status = self
             .state
             .compress_vec(body, &mut self.deflated, FlushCompress::Finish);
-        // The output buffer is as long as the body; if it does not fit, deflating does not pay.
+        // The output has room for exactly as many octets as the body has: a deflated form that does
+        // not fit is not shorter.
         let is_shorter =
             matches!(status, Ok(Status::StreamEnd)) && self.deflated.len() < body.len();
         if is_shorter {
@@ -149,7 +152,7 @@ mod tests {
         assert_eq!(zlib[..2], [0x78, 0x9c], "RFC 1950");
         assert_eq!(inflate(&zlib, limits).as_deref(), Ok(&*body));
         assert_eq!(inflate(&raw(&body), limits).as_deref(), Ok(&*body));
-        // As another implementation writes it: a stored block.
+        // As written by another implementation: a stored block.
         let stored = b"\x78\x01\x01\x02\x00\xfd\xffhi\x01\x3b\x00\xd2";
         assert_eq!(inflate(stored, limits).as_deref(), Ok(&b"hi"[..]));
     }
@@ -165,12 +168,12 @@ mod tests {
             inflate(&raw(&vec![b' '; 1_000_000]), limits),
             Err(DocumentFault::TooLarge)
         );
-        // The floor: a short list of similar names is no bomb.
+        // Below this length the ratio is not checked: a short list of similar names is not a bomb.
         let short = deflated(&vec![b' '; limits.ratio_free_octets]);
         assert!(inflate(&short, limits).is_ok());
         let over = deflated(&vec![b' '; limits.ratio_free_octets + 1]);
         assert_eq!(inflate(&over, limits), Err(DocumentFault::TooLarge));
-        // Whatever the ratio, not more than so much.
+        // Whatever the ratio, the length stays below the maximum.
         let wide = InflateLimits {
             ratio_max: usize::MAX,
             ..limits
@@ -206,7 +209,7 @@ mod tests {
         let mut out = b"abc".to_vec();
         assert!(!deflater.deflate(&mut out, 0));
         assert_eq!(out, b"abc");
-        // The same one again and again.
+        // The same body again and again.
         for _ in 0..3 {
             let mut out = vec![b'a'; 5000];
             assert!(deflater.deflate(&mut out, 0) && out.len() < 100);

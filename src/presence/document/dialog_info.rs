@@ -1,12 +1,12 @@
 //! `application/dialog-info+xml` (RFC 4235).
 //!
-//! A body is written in two pieces: the prolog differs per subscription (version, entity as the
-//! phone wrote it), the rest is equal for all watchers with equal views, so it is written
-//! once per change.
+//! A body is written in two pieces: the prolog differs per subscription (version, entity as written
+//! by the phone); the rest is equal for all watchers with equal views, so it is written once per
+//! change.
 //!
-//! Unless a family of User-Agents takes more, exactly one `dialog` is written, the one that a lamp
-//! should show, because many phones read only the first (W:B3.15, C0.3). Its `id` is a digest that
-//! does not change while the call lives and reveals nothing.
+//! Unless the profile allows more, exactly one `dialog` is written, the one that a lamp should
+//! show, because many phones read only the first (W:B3.15, C0.3). Its `id` is a digest that is
+//! constant for the duration of the call and reveals nothing.
 
 use std::cmp::Reverse;
 use std::sync::LazyLock;
@@ -32,7 +32,7 @@ pub use reading::parse;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/dialog-info+xml";
 
-/// The party that is shown in place of one that may not be shown (W:B3.12).
+/// The party that is shown instead of one that is hidden from the watcher (W:B3.12).
 pub(super) const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
 pub(super) const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
@@ -58,8 +58,8 @@ fn write_prolog_of(state: &str, out: &mut Vec<u8>, version: u32, entity: &[u8]) 
     out.extend_from_slice(b"\">\n");
 }
 
-/// Appends the rest: the `dialog` elements of the view, or the one that means idle if there is none
-/// (W:C0.2), and the closing tag.
+/// Appends the rest: the `dialog` elements of the view, or the idle one if there is none (W:C0.2),
+/// and the closing tag.
 pub fn write_dialogs(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: View) {
     let mut calls = shown_calls(aor, composed, view.rendering).peekable();
     if calls.peek().is_none() && shows_idle(composed, view.rendering) {
@@ -71,8 +71,8 @@ pub fn write_dialogs(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: Vi
     out.extend_from_slice(b"</dialog-info>\n");
 }
 
-/// The calls that a watcher is shown, first the one that its lamp should show. Calls of equal rank
-/// keep the order of the composed state.
+/// The calls that a watcher is shown, starting with the one that its lamp should show. Calls of
+/// equal rank keep the order of the composed state.
 fn shown_calls<'a>(
     aor: &Aor,
     composed: &'a Composed,
@@ -87,7 +87,8 @@ fn shown_calls<'a>(
     first.into_iter().chain(others)
 }
 
-/// Placeholder call that shows DND on a lamp. It has no party, so that it cannot be picked up.
+/// The call that represents do-not-disturb, one for each state it can have. It has no party, so
+/// that it cannot be picked up.
 static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
     [CallState::Confirmed, CallState::Early].map(|state| CallDialog {
         id: "do-not-disturb".into(),
@@ -102,7 +103,7 @@ static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
     })
 });
 
-/// What is shown of do-not-disturb while there is no call.
+/// How do-not-disturb is shown while there is no call.
 fn do_not_disturb(composed: &Composed, rendering: Rendering) -> Option<&'static CallDialog> {
     if composed.availability != Availability::DoNotDisturb || !composed.calls.is_empty() {
         return None;
@@ -112,13 +113,13 @@ fn do_not_disturb(composed: &Composed, rendering: Rendering) -> Option<&'static 
     DO_NOT_DISTURB.iter().find(|call| call.state == state)
 }
 
-/// The rank of a call: the lamp shows the call with the lowest rank (W:B3.15, C0.3).
+/// The rank of a call: the call that a lamp should show has the lowest (W:B3.15, C0.3).
 fn rank(state: CallState, rendering: Rendering) -> (bool, Reverse<CallState>) {
     let is_first = !rendering.ringing_over_in_use && state == CallState::Confirmed;
     (!is_first, Reverse(state))
 }
 
-/// The state in which a call is shown (W:C0.4, C8.1).
+/// The state shown for a call (W:C0.4, C8.1).
 fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState {
     if rendering.parked_is_early && call.is_parked_at(aor) {
         CallState::Early
@@ -129,10 +130,10 @@ fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState 
     }
 }
 
-/// Whether a terminated dialog is written for a user without a call.
+/// Returns whether a terminated dialog is written for a user without a call.
 fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
-    // Only a user on whom a registrar reports counts as unregistered, or every lamp would be dark
-    // (W:C0.2, C0.12). A user with an alternative number does not.
+    // Only a user on whom a registrar reports counts as unregistered; otherwise every lamp would be
+    // dark (W:C0.2, C0.12). A user with an alternative number does not count as unregistered.
     let is_missed = composed.is_unregistered && composed.availability == Availability::Unreachable;
     let is_dark = rendering.unregistered == Unregistered::Empty && is_missed;
     rendering.idle == Idle::Terminated && !is_dark
@@ -229,8 +230,8 @@ fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
     out.extend_from_slice(b"</remote>\n");
 }
 
-/// The `id` that watchers see: 16 hexadecimal digits of a digest of what does not change while the
-/// call lives.
+/// The `id` that watchers see: 16 hexadecimal digits of a digest of data that is constant for the
+/// duration of the call.
 fn shown_id(aor: &Aor, call: &CallDialog) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digest = Sha256::new();

@@ -1,9 +1,9 @@
-//! `application/x-as-feature-event+xml` (W:C9): do-not-disturb and call forwarding, between a
-//! phone and the PBX.
+//! `application/x-as-feature-event+xml` (W:C9): do-not-disturb and call forwarding, exchanged
+//! between a phone and the PBX.
 //!
-//! The command of a phone comes in the body of a SUBSCRIBE. The features go out as a `multipart/mixed`
-//! with one event for do-not-disturb and one for each kind of forwarding, whether on or off, so that
-//! a phone never keeps outdated state.
+//! A phone sends its command in the body of a SUBSCRIBE. The features are sent as `multipart/mixed`
+//! with one event for do-not-disturb and one for each kind of forwarding, whether on or off, so
+//! that a phone never keeps outdated state.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::presence::source::{Forward, ForwardKind};
 /// The media type of a command, and of each event.
 pub const CONTENT_TYPE: &str = "application/x-as-feature-event+xml";
 
-/// The namespace that is written. Parsed by local name only, because some deployed phones use a
-/// variant namespace (W:C9.1).
+/// The namespace that is written. Elements are read by local name only, because phones in the field
+/// use a variant of this namespace (W:C9.1).
 const NAMESPACE: &str = "http://www.ecma-international.org/standards/ecma-323/csta/ed3";
 
-/// Octets of a target.
+/// Maximum octets of a target.
 const TARGET_OCTETS_MAX: usize = 1024;
-/// The most rings before a call is forwarded; a larger number is ignored.
+/// Maximum rings before a call is forwarded; a larger number is ignored.
 const RING_COUNT_MAX: u32 = 100;
 
 /// The kinds of forwarding, in the order of [`ForwardKind`].
@@ -76,7 +76,7 @@ fn write_forwarding(out: &mut Vec<u8>, kind: &str, forward: Option<&Forward>) {
     out.extend_from_slice(b"</ForwardingEvent>\n");
 }
 
-/// A command of a phone.
+/// A command from a phone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeatureCommand {
     /// `SetDoNotDisturb`
@@ -85,11 +85,11 @@ pub enum FeatureCommand {
     Forward(Forward),
 }
 
-/// Reads a command of a phone.
+/// Reads a command from a phone.
 ///
 /// # Errors
-/// `Malformed` for anything not well-formed, another root, and a command that does not say what to
-/// switch on or off; `TooLarge` over a limit.
+/// `Malformed` for anything not well-formed, another root, and a command that does not say whether
+/// to switch the feature on or off; `TooLarge` over a limit.
 pub fn parse(body: &[u8]) -> Result<FeatureCommand, DocumentFault> {
     let mut reading = Reading::default();
     xml::read(body, &mut reading)?;

@@ -11,9 +11,9 @@ use crate::presence::{Aor, Composed};
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/simple-message-summary";
 
-/// Octets of a document.
+/// Maximum octets of a document.
 const DOCUMENT_OCTETS_MAX: usize = 8 * 1024;
-/// Octets of a Message-Account.
+/// Maximum octets of a Message-Account.
 const ACCOUNT_OCTETS_MAX: usize = 1024;
 
 /// The classes and the headers that carry them (RFC 3842 §5.2), in the order of [`MessageClass`].
@@ -26,8 +26,8 @@ const CLASSES: [(MessageClass, &str); 6] = [
     (MessageClass::None, "None"),
 ];
 
-/// Appends the document. A mailbox about which no source says anything counts as empty. There is
-/// always a line of counts, because some phones read nothing else.
+/// Appends the document. A mailbox without a statement counts as empty. There is always a line of
+/// counts, because some phones read nothing else.
 pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering: Rendering) {
     static EMPTY: Messages = Messages {
         are_waiting: false,
@@ -76,12 +76,12 @@ fn write_line(out: &mut Vec<u8>, text: &str) {
     out.extend(text.bytes().filter(|octet| !octet.is_ascii_control()));
 }
 
-/// Reads a published document. Header names match in any case, lines may end with LF alone, unknown
+/// Reads a published document. Header names match in any case, lines may end with LF only, unknown
 /// headers are ignored, and of two lines of one class the last counts.
 ///
 /// # Errors
-/// `Malformed` without Messages-Waiting, for a value of it that is neither yes nor no, for invalid
-/// counts, and for text that is not UTF-8; `TooLarge` over a limit.
+/// `Malformed` without Messages-Waiting, with a value of it that is neither yes nor no, with
+/// invalid counts, and for text that is not UTF-8; `TooLarge` over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
     if body.len() > DOCUMENT_OCTETS_MAX {
         return Err(DocumentFault::TooLarge);
@@ -205,7 +205,7 @@ mod tests {
             "Messages-Waiting: yes\r\nMessage-Account: sip:alice@vmail.example.com\r\n\
             Voice-Message: 2/8 (0/2)\r\nFax-Message: 1/0\r\n"
         );
-        // Never empty (W:A3.11), and plain text: nothing of XML in it.
+        // Never empty (W:A3.11), and plain text without any XML.
         assert_eq!(
             written(None, Rendering::GENERIC),
             "Messages-Waiting: no\r\nMessage-Account: sip:1&0@abc.com\r\nVoice-Message: 0/0 (0/0)\r\n"
@@ -229,12 +229,12 @@ mod tests {
 
     #[test]
     fn real_feeders() {
-        // RFC 3842 §5.2, with headers of single messages behind it.
+        // RFC 3842 §5.2, followed by the headers of single messages.
         let example = "Messages-Waiting: yes\r\nMessage-Account: sip:alice@vmail.example.com\r\n\
             Voice-Message: 4/8 (1/2)\r\n\r\nTo: <alice@atlanta.example.com>\r\nSubject: carpool tomorrow?\r\n";
         let messages = parsed(example).unwrap();
         assert_eq!(messages.counts[0].1.urgent_new, 1);
-        // Asterisk, as it comes.
+        // As sent by Asterisk.
         let asterisk = "Messages-Waiting: no\nMessage-Account: sip:asterisk@10.0.0.1\nvoice-message: 0/0 (0/0)\n";
         assert_eq!(parsed(asterisk).unwrap().counts.len(), 1);
         assert!(!parsed("MESSAGES-WAITING:NO").unwrap().are_waiting);

@@ -1,9 +1,9 @@
-//! Documents: composed state written for a watcher, and parsed source documents. The only home of
-//! XML.
+//! Documents: writes composed state for watchers, and reads documents from sources. XML is handled
+//! only here.
 //!
-//! Reading is lenient where real clients are (W:G3) and strict where it protects: no DOCTYPE,
-//! bounded size, depth and attribute count, linear time (W:E4). Writing is strict, canonical (equal
-//! states give equal octets) and allocates nothing.
+//! Reading is lenient where real clients need it (W:G3) and strict where it protects the server: no
+//! DOCTYPE, limits on size, depth and attributes, linear time (W:E4). Writing is strict, canonical
+//! (equal states give equal octets) and allocates nothing.
 
 pub mod call_info;
 pub mod deflate;
@@ -38,7 +38,7 @@ pub enum Document {
         /// The URI of the presentity that the document is about; None if it names none. The caller
         /// compares it (RFC 3863 §4).
         entity: Option<Box<str>>,
-        /// `state="full"`: legs that it does not name have ended.
+        /// `state="full"`: legs that it does not list have ended.
         full: bool,
         /// Its legs, terminated ones included.
         dialogs: Vec<CallDialog>,
@@ -48,7 +48,7 @@ pub enum Document {
         /// The URI of the presentity that the document is about; None if it names none. The caller
         /// compares it (RFC 3863 §4).
         entity: Option<Box<str>>,
-        /// Its statement.
+        /// The declaration of the client.
         statement: RichPresence,
     },
     /// `application/simple-message-summary`
@@ -60,10 +60,10 @@ pub enum Document {
     Registrations {
         /// The URI of the user whose contacts they are; None if the document names none.
         entity: Option<Box<str>>,
-        /// `state="full"`: contacts that it does not name have ended.
+        /// `state="full"`: contacts that it does not list have ended.
         full: bool,
-        /// The URI of each contact, how it ended if it did, and for how many seconds it is
-        /// registered if the document says so.
+        /// For each contact its URI, the reason of its end if it ended, and for how many seconds it
+        /// is registered if the document says so.
         contacts: Vec<(Box<str>, Option<ContactEnd>, Option<u32>)>,
     },
 }
@@ -80,8 +80,7 @@ impl Document {
         }
     }
 
-    /// Makes the other party of every call private, as the source asked for (RFC 3323; RFC 3325
-    /// §9.3).
+    /// Hides the other party of every call, as requested by the source (RFC 3323; RFC 3325 §9.3).
     pub fn hide_remote_parties(&mut self) {
         if let Self::DialogInfo { dialogs, .. } = self {
             for dialog in dialogs {
@@ -121,8 +120,8 @@ pub fn write_prolog(out: &mut Vec<u8>, view: View, version: u32, entity: &[u8]) 
     }
 }
 
-/// Appends the rest, which all watchers with that view share. Nothing for [`Format::WatcherInfo`],
-/// because watchers are not part of the state; see [`watcherinfo::write`].
+/// Appends the rest, which is shared by all watchers with that view. Appends nothing for
+/// [`Format::WatcherInfo`], because watchers are not part of the state; see [`watcherinfo::write`].
 pub fn write_state(out: &mut Vec<u8>, view: View, aor: &Aor, composed: &Composed) {
     let rendering = view.rendering;
     match view.format {
@@ -147,11 +146,11 @@ pub enum DocumentFault {
     UnsupportedType,
     /// Over a limit (W:E4.3): 413.
     TooLarge,
-    /// About another presentity (RFC 3863 §4): 403.
+    /// Its entity is another presentity (RFC 3863 §4): 403.
     WrongEntity,
 }
 
-/// The media types a PUBLISH of the package may carry: the Accept of a 415 (W:B1.14). Empty for a
+/// The media types accepted in a PUBLISH of the package: the Accept of a 415 (W:B1.14). Empty for a
 /// package that cannot be published.
 #[must_use]
 pub const fn accepted(package: Package) -> &'static str {
@@ -170,9 +169,9 @@ pub const fn accepted(package: Package) -> &'static str {
     }
 }
 
-/// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type with its
-/// parameters. Of a `multipart/related` the root part is read (RFC 2387; W:B1.14). A UTF-8 byte order
-/// mark is skipped at the start of a body of any type.
+/// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type with
+/// its parameters. Of a `multipart/related`, the root part is read (RFC 2387; W:B1.14). A UTF-8
+/// byte order mark at the start of a body of any type is skipped.
 ///
 /// # Errors
 /// `UnsupportedType` for a type that [`accepted`] does not list; see the `parse` of each document

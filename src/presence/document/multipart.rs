@@ -1,11 +1,11 @@
 //! `multipart/related` and `multipart/mixed` (RFC 2046, 2387): the bodies of lists, and a PIDF
-//! within a multipart (RFC 4662 §4.3-4.5; W:B1.14).
+//! inside a multipart (RFC 4662 §4.3-4.5; W:B1.14).
 //!
-//! Written as a stream: the boundary is a constant, so no line of a part may begin with `--` and the
-//! boundary. Our XML lines begin with `<`, our other lines with a letter, and no part is a multipart
-//! itself.
+//! Written as a stream: the boundary is a constant, so no line of a part may begin with `--`
+//! followed by the boundary. Our XML lines begin with `<`, our other lines with a letter, and no
+//! part is itself a multipart.
 //!
-//! Read leniently (W:E4.9): lines may end with LF alone, text before the first and after the last
+//! Read leniently (W:E4.9): lines may end with LF only, text before the first and after the last
 //! delimiter is ignored, and the last delimiter may be missing.
 
 use std::fmt;
@@ -13,9 +13,9 @@ use std::io::Write;
 
 use crate::presence::document::DocumentFault;
 
-/// Octets of a boundary (RFC 2046 §5.1.1).
+/// Maximum octets of a boundary (RFC 2046 §5.1.1).
 const BOUNDARY_OCTETS_MAX: usize = 70;
-/// Octets of a part's header.
+/// Maximum octets of a part's header.
 const PART_HEADER_OCTETS_MAX: usize = 2048;
 
 /// The boundary that is written: a token that needs no quotes, at most 10 characters (W:B5.8, G1).
@@ -37,7 +37,7 @@ impl fmt::Display for ContentId {
     }
 }
 
-/// Appends the value of the Content-Type of a `multipart/related` whose root part is `root` of type
+/// Appends the Content-Type value of a `multipart/related` whose root part is `root` of type
 /// `root_type`.
 pub fn write_related(out: &mut Vec<u8>, root: ContentId, root_type: &str) {
     // Writing to a Vec cannot fail.
@@ -47,12 +47,13 @@ pub fn write_related(out: &mut Vec<u8>, root: ContentId, root_type: &str) {
     );
 }
 
-/// Appends the value of the Content-Type of a `multipart/mixed`.
+/// Appends the Content-Type value of a `multipart/mixed`.
 pub fn write_mixed(out: &mut Vec<u8>) {
     let _ = write!(out, "multipart/mixed;boundary={BOUNDARY}");
 }
 
-/// Begins a part: delimiter, header, empty line. The part's octets follow, then [`end_part`].
+/// Begins a part: delimiter, header, empty line. Append the part's octets next, then call
+/// [`end_part`].
 pub fn begin_part(out: &mut Vec<u8>, content_id: Option<ContentId>, content_type: &str) {
     let _ = write!(out, "--{BOUNDARY}\r\n");
     if let Some(content_id) = content_id {
@@ -61,8 +62,8 @@ pub fn begin_part(out: &mut Vec<u8>, content_id: Option<ContentId>, content_type
     let _ = write!(out, "Content-Type: {content_type}\r\n\r\n");
 }
 
-/// Like [`begin_part`], for a client that looks for a header of exactly this name, with the value of
-/// the RLMI's `cid` (W:G1).
+/// Like [`begin_part`], for a client that looks for a header with exactly this name and with the
+/// value of the RLMI's `cid` (W:G1).
 pub fn begin_bare_part(out: &mut Vec<u8>, content_id: ContentId, content_type: &str) {
     let _ = write!(
         out,
@@ -80,7 +81,7 @@ pub fn end(out: &mut Vec<u8>) {
     let _ = write!(out, "--{BOUNDARY}--\r\n");
 }
 
-/// One part of a body that is read.
+/// One part of a body that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part<'a> {
     /// The value of its Content-Type; empty if it has none.
@@ -91,8 +92,8 @@ pub struct Part<'a> {
     pub body: &'a [u8],
 }
 
-/// The root part of a `multipart/related`: the one that `start` names, else the first (RFC 2387
-/// §3.2). `content_type` is the header's value.
+/// The root part of a `multipart/related`: the one that `start` names, otherwise the first (RFC
+/// 2387 §3.2). `content_type` is the header's value.
 ///
 /// # Errors
 /// `Malformed` without a boundary, with one that is too long, or without a part.
@@ -109,7 +110,7 @@ pub fn root<'a>(content_type: &'a str, body: &'a [u8]) -> Result<Part<'a>, Docum
         .ok_or(DocumentFault::Malformed)
 }
 
-/// The parts of a body in their order. A part whose header is too long or not UTF-8 is ignored.
+/// The parts of a body, in order. A part whose header is too long or not UTF-8 is ignored.
 pub fn parts<'a>(boundary: &'a str, body: &'a [u8]) -> impl Iterator<Item = Part<'a>> {
     let mut delimiters = delimiters(boundary, body).peekable();
     std::iter::from_fn(move || {
@@ -189,7 +190,7 @@ pub fn media_type(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
-/// The value of a parameter of a Content-Type without its quotes. Backslashes stay.
+/// The value of a parameter of a Content-Type, without its quotes. Backslashes are kept.
 fn parameter<'a>(content_type: &'a str, name: &str) -> Option<&'a str> {
     let mut is_quoted = false;
     let mut fields = content_type.split(|character| {

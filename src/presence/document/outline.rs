@@ -1,4 +1,4 @@
-//! For tests: independent parser used to check generated XML.
+//! For tests: checks the structure of written documents with an independent XML reader.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -6,8 +6,8 @@ use quick_xml::events::Event;
 /// One element: its qualified name, its attributes' names, its children's names.
 pub(super) type Outline = (String, Vec<String>, Vec<String>);
 
-/// The elements of a document, in the order they begin. Also asserts the canonical form: one tag or
-/// text element a line (W:C0.9).
+/// The elements of a document, in the order in which they begin. Also asserts the canonical form:
+/// one tag or text element per line (W:C0.9).
 pub(super) fn elements(document: &[u8]) -> Vec<Outline> {
     let document = std::str::from_utf8(document).unwrap();
     assert!(
@@ -47,7 +47,7 @@ pub(super) fn elements(document: &[u8]) -> Vec<Outline> {
     }
 }
 
-/// Asserts that an element has attributes of `known` only, and children in the order of `order`,
+/// Asserts that an element has only attributes of `known`, and children in the order of `order`,
 /// each at most once.
 pub(super) fn assert_fits(
     element: &str,

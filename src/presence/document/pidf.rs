@@ -1,12 +1,12 @@
 //! `application/pidf+xml` with the data model and RPID (RFC 3863, 4479, 4480).
 //!
-//! Written in two pieces like [`super::dialog_info`]: the prolog carries the entity, the rest is
-//! shared. Tuples come before the person and no timestamps are written, so that equal states give
+//! Written in two pieces like [`super::dialog_info`]: the prolog contains the entity, the rest is
+//! shared. Tuples come before the person, and there are no timestamps, so that equal states give
 //! equal octets (W:G3, A3.14).
 //!
-//! What the style of a domain says beyond open and closed is in an element of our own namespace,
-//! which other clients ignore (W:D2.7): `extended` in `status`, with the tracks of W:D3.2 as its
-//! attributes.
+//! What the style of a domain expresses beyond open and closed is in an element of our own
+//! namespace, which other clients ignore (W:D2.7): `extended` in `status`, with the tracks of
+//! W:D3.2 as its attributes.
 
 use crate::presence::call::CallState;
 use crate::presence::composition::{Availability, Extended, activity, implied_activity, lamp};
@@ -19,13 +19,13 @@ use crate::presence::{Aor, Composed};
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/pidf+xml";
 
-/// Characters of a note; a longer one is too large (RFC 3863 §4).
+/// Maximum characters of a note; a longer one is `TooLarge` (RFC 3863 §4).
 const NOTE_CHARS_MAX: usize = 1024;
-/// Activities that are read; further ones are ignored.
+/// Maximum activities read; further ones are ignored.
 const ACTIVITIES_MAX: usize = 32;
-/// Octets of a contact's URI.
+/// Maximum octets of a contact's URI.
 const URI_OCTETS_MAX: usize = 1024;
-/// Tuples that are read; further ones are ignored.
+/// Maximum tuples read; further ones are ignored.
 const TUPLES_MAX: usize = 64;
 
 /// The namespace of the extended status.
@@ -72,7 +72,7 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, rendering:
 /// nothing if the state has no such element.
 pub(super) type Piece = (&'static str, fn(&mut Vec<u8>, &Aor, &Composed));
 
-/// The pieces of a document, in their order.
+/// The pieces of a document, in order.
 pub(super) fn pieces(rendering: Rendering) -> impl Iterator<Item = Piece> {
     const PIECES: [Piece; 3] = [
         ("*/tuple", write_tuple),
@@ -129,7 +129,7 @@ fn write_extended(out: &mut Vec<u8>, extended: Extended) {
     out.extend_from_slice(b"</x:extended>\n");
 }
 
-/// The presentity's own note, else its state in words, because soft phones show only the note.
+/// The presentity's own note; otherwise its state in words, because softphones show only the note.
 fn note(composed: &Composed) -> Option<&str> {
     if let Some(note) = &composed.note {
         return Some(&**note);
@@ -142,9 +142,9 @@ fn note(composed: &Composed) -> Option<&str> {
     }
 }
 
-/// The activities in the order in which they are written: first the one that the availability implies.
-/// The schema of RFC 4480 lacks `lunch`, which is written as `meal`, and takes `unknown` only by
-/// itself.
+/// The activities in the order in which they are written: first the one that the availability
+/// implies. The schema of RFC 4480 lacks `lunch`, which is written as `meal`, and allows `unknown`
+/// only as the sole activity.
 fn activities(composed: &Composed) -> impl Iterator<Item = &str> {
     let implied = implied_activity(composed);
     let others = composed.activities.iter().map(|name| &**name);
@@ -202,8 +202,8 @@ fn write_note(out: &mut Vec<u8>, element: &str, note: Option<&str>) {
     }
 }
 
-/// Reads a published document. Lenient about element order and namespace spelling (W:G3, B2.9);
-/// activities count wherever they are; of two tuples with one `id` the last counts (RFC 3863 §4).
+/// Reads a published document. Element order and namespace spelling are not checked (W:G3, B2.9);
+/// activities count wherever they occur; of two tuples with one `id` the last counts (RFC 3863 §4).
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a `basic` that is neither open nor
@@ -324,8 +324,8 @@ impl Reading {
         }
     }
 
-    /// Real clients publish `unknown` before their user has declared anything (W:G3): any other word
-    /// counts as absent.
+    /// Real clients publish `unknown` before their user has declared anything (W:G3): any other
+    /// value counts as absent.
     fn basic(&mut self, text: &str) -> Result<(), DocumentFault> {
         let text = text.trim();
         if std::mem::replace(&mut self.tuple.has_basic, true) {
@@ -339,8 +339,8 @@ impl Reading {
         Ok(())
     }
 
-    /// A telephone number reaches the user without a registrar (W:D2.5). One that is too long counts
-    /// as unknown.
+    /// A telephone number reaches the user without a registrar (W:D2.5). A number that is too long
+    /// counts as unknown.
     fn contact(&mut self, uri: &str) {
         let is_number = uri
             .get(..4)

@@ -49,8 +49,8 @@ fn write_prolog_of(
     out.extend_from_slice(b"\">\n");
 }
 
-/// Appends the changes from the document of `previous`, which the watcher has, to that of `composed`,
-/// and the closing tag.
+/// Appends the changes from the document of `previous`, which the watcher has, to that of
+/// `composed`, and the closing tag.
 pub fn write_changes(
     out: &mut Vec<u8>,
     aor: &Aor,
@@ -73,7 +73,7 @@ pub fn write_changes(
         let (operation, selector) = match (was_there, is_there) {
             (true, true) => ("replace", selector),
             (true, false) => ("remove", selector),
-            // Appended as the last child of the root: the pieces are written in order.
+            // Added as the last element below the root: the pieces are written in order.
             (false, _) => ("add", "*"),
         };
         let _ = write!(out, "<p:{operation} sel=\"{selector}\"");
@@ -83,7 +83,7 @@ pub fn write_changes(
         }
         out.push(b'>');
         write(out, aor, composed);
-        // Without a line end, which would be a text node of its own (RFC 5261 §4.4).
+        // Without a line end, which would be a separate text node (RFC 5261 §4.4).
         out.pop_if(|octet| *octet == b'\n');
         let _ = writeln!(out, "</p:{operation}>");
     }

@@ -1,7 +1,7 @@
-//! `application/auth-policy+xml` (RFC 4745, 5025): a presentity's own rules on who may subscribe.
+//! `application/auth-policy+xml` (RFC 4745, 5025): a presentity's own rules about its watchers.
 //!
-//! Unsupported parts of a rule never make it more generous: a rule with an unknown condition matches no
-//! watcher (RFC 4745 §6.1) and is dropped. The only transformation that counts is
+//! Unsupported parts of a rule never make it more permissive: a rule with an unknown condition
+//! matches no watcher (RFC 4745 §6.1) and is dropped. The only transformation that counts is
 //! `provide-all-attributes`, which shows everything; the others select elements that our documents
 //! do not have.
 
@@ -17,13 +17,13 @@ use time::unix_secs;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/auth-policy+xml";
 
-/// Rules of a document; each interval of a rule counts.
+/// Maximum rules of a document; each interval of a rule counts.
 const RULES_MAX: usize = 256;
-/// Identities of a rule, exceptions included.
+/// Maximum identities of a rule, including exceptions.
 const IDENTITIES_MAX: usize = 256;
 
-/// Reads the rules, in the order of the document. A rule without `sub-handling` blocks, which is the
-/// weakest handling.
+/// Reads the rules, in the order of the document. A rule without `sub-handling` blocks, which is
+/// the weakest handling.
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, an identity that is not an address,
@@ -100,7 +100,7 @@ impl Visitor for Reading {
             ([ROOT, RULE, CONDITIONS, IDENTITY], ONE) => rule.one(element)?,
             ([ROOT, RULE, CONDITIONS, IDENTITY], MANY) => rule.many(element)?,
             ([ROOT, RULE, CONDITIONS, IDENTITY, MANY], EXCEPT) => rule.except(element)?,
-            // A further condition on an identity.
+            // Another condition on an identity.
             ([ROOT, RULE, CONDITIONS, IDENTITY, ..], _) => rule.matches_nobody = true,
             ([ROOT, RULE, TRANSFORMATIONS], ALL_ATTRIBUTES) => rule.privacy = Some(Privacy::Pickup),
             _ => {}
@@ -119,7 +119,7 @@ impl Visitor for Reading {
                 rule.intervals.push((rule.from.take(), Some(until)));
             }
             ([ROOT, RULE, ACTIONS], HANDLING) => {
-                // The more permissive of two values, as when two rules match.
+                // Of two values the more permissive counts, as with two rules.
                 rule.handling = rule.handling.max(Some(handling(text.trim())?));
             }
             ([ROOT], RULE) => self.end_rule()?,

@@ -1,7 +1,7 @@
-//! `application/reginfo+xml` (RFC 3680): where a user is registered.
+//! `application/reginfo+xml` (RFC 3680): the registered contacts of a user.
 //!
 //! Contacts reveal where devices are, so only watchers with full privacy rights see them (W:B9.4);
-//! others see whether there is one.
+//! all other watchers see whether there is one.
 
 use std::io::Write;
 
@@ -18,7 +18,7 @@ use crate::presence::{Aor, Composed};
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/reginfo+xml";
 
-/// Contacts of a document that are read; further ones are ignored.
+/// Maximum contacts read from a document; further ones are ignored.
 const CONTACTS_MAX: usize = 64;
 
 /// Appends everything up to and including the opening `reginfo` tag.
@@ -31,7 +31,7 @@ pub fn write_prolog(out: &mut Vec<u8>, version: u32) {
     );
 }
 
-/// The contacts that a subscription was shown as registered, by `id`.
+/// The contacts that a subscription was last sent as registered, by `id`.
 #[derive(Debug, Default)]
 pub struct ShownContacts(SmallVec<[u64; 2]>);
 
@@ -46,9 +46,9 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privacy: P
     );
 }
 
-/// Like [`write_state`], for a watcher that was shown contacts before: those that ended since are
-/// written once, as terminated, with the event that ended them (RFC 3680 §5.1). `shown` becomes what
-/// is shown now.
+/// Like [`write_state`], for a watcher that was sent contacts before: those that have ended since
+/// are written once, as terminated, with the event that ended them (RFC 3680 §5.1). `shown` is
+/// updated to the current contacts.
 pub fn write_since(
     out: &mut Vec<u8>,
     aor: &Aor,
@@ -120,8 +120,8 @@ const fn end_event(end: ContactEnd) -> &'static str {
     }
 }
 
-/// How a contact ended, by the event of a registrar. After `probation` the phone is to register again
-/// later; that time is not passed on.
+/// The reason why a contact ended, for an event reported by a registrar. After `probation` the
+/// phone is expected to register again later; the time of that is not passed on.
 fn end_of(event: &str) -> ContactEnd {
     match event {
         "expired" => ContactEnd::Expired,
@@ -131,8 +131,9 @@ fn end_of(event: &str) -> ContactEnd {
     }
 }
 
-/// Reads a published document: the contacts of its first registration. A missing `state` of the
-/// document counts as full, of a contact as active; contacts of a terminated registration have ended.
+/// Reads a published document: the contacts of its first registration. The missing `state` of a
+/// document is read as full, that of a contact as active; contacts of a terminated registration
+/// have ended.
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a contact without a URI; `TooLarge`
@@ -152,7 +153,7 @@ struct Reading {
     entity: Option<Box<str>>,
     is_partial: bool,
     contacts: Vec<ReadContact>,
-    /// The number of registrations that have begun.
+    /// The number of registrations begun so far.
     registrations: usize,
     /// Whether the registration being read is terminated.
     is_over: bool,
@@ -160,7 +161,8 @@ struct Reading {
     contact: ReadContact,
 }
 
-/// The URI of a contact, how it ended if it did, and for how many seconds it is registered.
+/// The URI of a contact, the reason of its end if it ended, and for how many seconds it is
+/// registered.
 type ReadContact = (Box<str>, Option<ContactEnd>, Option<u32>);
 
 const ROOT: Name = (Space::RegInfo, "reginfo");

@@ -1,8 +1,8 @@
 //! `application/resource-lists+xml` (RFC 4826, 5367): the list in the body of a SUBSCRIBE.
 //!
 //! Entries of nested lists count as entries of the outer list. References to other documents
-//! (`entry-ref`, `external`) are ignored: nothing is ever fetched. `copyControl` has no meaning for a
-//! subscription (RFC 5367 §4).
+//! (`entry-ref`, `external`) are ignored: nothing is ever fetched. `copyControl` has no meaning for
+//! a subscription (RFC 5367 §4).
 
 use crate::presence::document::xml::{Element, Name, Space, Visitor};
 use crate::presence::document::{DocumentFault, xml};
@@ -10,13 +10,13 @@ use crate::presence::document::{DocumentFault, xml};
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/resource-lists+xml";
 
-/// The most entries of a document (RFC 4662 §4.4).
+/// Maximum entries of a document (RFC 4662 §4.4).
 pub const ENTRIES_MAX: usize = 1000;
-/// The deepest nesting of lists (RFC 4662 §4.4).
+/// Maximum nesting depth of lists (RFC 4662 §4.4).
 const LIST_DEPTH_MAX: usize = 4;
-/// Octets of a URI.
+/// Maximum octets of a URI.
 const URI_OCTETS_MAX: usize = 1024;
-/// Characters of a display name; a longer one is cut.
+/// Maximum characters of a display name; a longer one is truncated.
 const DISPLAY_CHARS_MAX: usize = 256;
 
 /// One entry.
@@ -28,8 +28,8 @@ pub struct Entry {
     pub display: Option<Box<str>>,
 }
 
-/// Reads the entries, in the order of the document. Duplicates stay, because only the caller knows
-/// which URIs are equal.
+/// Reads the entries, in the order of the document. Duplicates are kept, because only the caller
+/// knows which URIs are equal.
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or an entry without a URI; `TooLarge`
@@ -119,7 +119,7 @@ mod tests {
         (uri.to_owned(), display.map(str::to_owned))
     }
 
-    /// As a softphone sends it (RFC 5367).
+    /// As sent by a softphone (RFC 5367).
     #[test]
     fn b5_14_a_list_in_a_body() {
         let linphone = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\

@@ -1,7 +1,7 @@
 //! `application/rlmi+xml` (RFC 4662 §5): the root of a list's body.
 //!
 //! Written as a stream, so that a list of any length needs no memory: [`begin`], [`write_name`], a
-//! [`write_resource`] for each, [`end`].
+//! [`write_resource`] for each resource, [`end`].
 
 use std::io::Write;
 
@@ -20,14 +20,14 @@ pub enum InstanceState {
     Active,
     /// No policy has decided yet.
     Pending,
-    /// It ended, and why.
+    /// It ended, for this reason.
     Terminated(Termination),
 }
 
-/// The one instance of a resource.
+/// The only instance of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// Names it within the resource for as long as it lives. At most 8 characters (W:B5.8).
+    /// Identifies it within the resource for as long as it exists. At most 8 characters (W:B5.8).
     pub id: u32,
     /// Its state.
     pub state: InstanceState,
@@ -49,8 +49,8 @@ pub fn write_name(out: &mut Vec<u8>, name: &str) {
     xml::write_text_element(out, "name", name);
 }
 
-/// Appends a resource, with its name unless the client cannot take one (W:B5.7, G1). Without an
-/// instance nothing is known about its state yet. `uri` is not yet XML-escaped.
+/// Appends a resource, with its name unless the client cannot parse one (W:B5.7, G1). Without an
+/// instance, nothing is known about its state yet. `uri` is not yet XML-escaped.
 pub fn write_resource(
     out: &mut Vec<u8>,
     uri: &[u8],

@@ -1,23 +1,24 @@
-//! A view: the watcher-dependent inputs of rendering. Watchers with equal views share a body.
+//! A view: everything besides the state that determines how a state is written. Watchers with equal
+//! views share a body.
 
 use crate::presence::document::multipart;
 use crate::presence::event::Package;
 use crate::presence::policy::Privacy;
 use crate::presence::profile::Rendering;
 
-/// The format in which a subscription is notified of state.
+/// The format in which a subscription is notified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
     /// `application/dialog-info+xml` (RFC 4235)
     DialogInfo,
     /// `application/pidf+xml` (RFC 3863)
     Pidf,
-    /// `application/cpim-pidf+xml`: the octets of [`Self::Pidf`] under the name of its drafts
+    /// `application/cpim-pidf+xml`: the octets of [`Self::Pidf`] under the media type of its drafts
     /// (W:B2.10).
     CpimPidf,
     /// `application/xpidf+xml` (W:B2.11)
     Xpidf,
-    /// `application/pidf-diff+xml` (RFC 5262): only if Accept names it (RFC 5262, RFC 5263).
+    /// `application/pidf-diff+xml` (RFC 5262, 5263): only if Accept names it.
     PidfDiff,
     /// `application/simple-message-summary` (RFC 3842)
     MessageSummary,
@@ -67,13 +68,13 @@ impl Format {
         }
     }
 
-    /// Whether the state, or some of it, goes into a Call-Info header (W:C10.1).
+    /// Returns whether the state, or part of it, is written into a Call-Info header (W:C10.1).
     #[must_use]
     pub const fn has_call_info(self) -> bool {
         matches!(self, Self::Nothing | Self::CallPark)
     }
 
-    /// Appends the value of the Content-Type it is sent with.
+    /// Appends the Content-Type value with which it is sent.
     pub fn write_content_type(self, out: &mut Vec<u8>) {
         if self == Self::FeatureEvent {
             multipart::write_mixed(out);
@@ -90,6 +91,6 @@ pub struct View {
     pub format: Format,
     /// How much of the calls is shown.
     pub privacy: Privacy,
-    /// What the watcher's family of User-Agents needs.
+    /// The requirements of the watcher's device profile.
     pub rendering: Rendering,
 }

@@ -1,6 +1,6 @@
 //! `application/watcherinfo+xml` (RFC 3858): the watchers of a presentity.
 //!
-//! It is not made of composed state: the caller has the watchers.
+//! It is not written from composed state: the caller provides the watchers.
 
 use std::io::Write;
 
@@ -12,8 +12,8 @@ use crate::presence::fixed_hash::SipHash13;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/watcherinfo+xml";
 
-/// Appends the document. `package` is the token of the package that is watched, `resource` the URI
-/// of the presentity, not yet XML-escaped. It is always full.
+/// Appends the document. `package` is the token of the watched package, `resource` the URI of the
+/// presentity, not yet XML-escaped. The document is always full.
 pub fn write(
     out: &mut Vec<u8>,
     version: u32,
@@ -36,8 +36,8 @@ pub fn write(
     out.extend_from_slice(b"</watcher-list>\n</watcherinfo>\n");
 }
 
-/// A hash of what [`write()`] says of `watchers`, whatever its version and entity. It becomes an entity
-/// tag, so it is a fixed one.
+/// A hash of what [`write()`] writes about `watchers`, whatever its version and entity. It is used
+/// as an entity tag, so it must be a fixed hash.
 pub fn hash_of(watchers: &[WatcherInfo]) -> u64 {
     let mut hash = SipHash13::new();
     hash.number(watchers.len() as u64);
@@ -54,7 +54,7 @@ pub fn hash_of(watchers: &[WatcherInfo]) -> u64 {
     hash.finish()
 }
 
-/// Adds a text and an octet that no text has.
+/// Adds a text and an octet that no text contains.
 fn text(hash: &mut SipHash13, text: &str) {
     hash.raw(text.as_bytes());
     hash.raw(&[0xff]);

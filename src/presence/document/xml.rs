@@ -1,11 +1,11 @@
-//! What the XML documents share: guarded reading with quick-xml, and escaping on output (W:C0.10,
-//! E4).
+//! The common part of all XML documents: hardened reading with quick-xml, and escaping on output
+//! (W:C0.10, E4).
 //!
-//! A document is read once, in linear time, with bounds on its size, depth, attributes and namespaces.
-//! A document that is not well-formed is refused, and so is any DOCTYPE, except that of one type of
-//! document, which must define nothing: no entity is ever defined, no external one ever fetched.
-//! Elements are matched by (namespace, local name), with the namespaces of older clients as aliases
-//! (W:B2.9).
+//! A document is read once, in linear time, with limits on its size, depth, attributes and
+//! namespaces. A document that is not well-formed is refused, and so is any DOCTYPE, except a
+//! DOCTYPE of xpidf without an internal subset: no entity is ever defined, no external one ever
+//! fetched. Elements are matched by (namespace, local name); the namespaces of older clients are
+//! aliases (W:B2.9).
 
 use std::borrow::Cow;
 
@@ -26,19 +26,19 @@ pub use characters::write_escaped;
 
 use characters::{decode, is_name, is_plain_value, qualified_name, resolve, unescape};
 
-/// How every document begins (W:C0.9).
+/// The start of every document (W:C0.9).
 pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
 
-/// Octets of a document, unless its type has another limit.
+/// Maximum octets of a document, unless its type has another limit.
 pub const DOCUMENT_OCTETS_MAX: usize = 64 * 1024;
-/// Elements within elements.
+/// Maximum nesting depth of elements.
 const DEPTH_MAX: usize = 32;
-/// Attributes of one element, namespace declarations included.
+/// Maximum attributes of one element, including namespace declarations.
 const ATTRIBUTES_MAX: usize = 64;
-/// Namespace declarations in scope.
+/// Maximum namespace declarations in scope.
 const BINDINGS_MAX: usize = 64;
 
-/// A known namespace, under any of its names.
+/// A known namespace, under any of its URIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Space {
     /// RFC 4235
@@ -61,7 +61,7 @@ pub(super) enum Space {
     Other,
 }
 
-/// The names of the namespaces. The first of each is the current one, the others are those of older
+/// The URIs of the namespaces. The first of each is the current one, the others are those of older
 /// clients (W:B2.9, B2.10).
 const SPACES: [(&str, Space); 14] = [
     ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
@@ -87,8 +87,8 @@ const SPACES: [(&str, Space); 14] = [
 ];
 
 impl Space {
-    /// The namespace of that name. Spaces do not count: one client in the field has a space within the
-    /// name (W:G3).
+    /// The namespace with that URI. Blanks are ignored: one client in the field writes a blank
+    /// inside the URI (W:G3).
     fn named(uri: &str) -> Self {
         let without_blanks = |name: &str| {
             uri.chars()
@@ -102,13 +102,13 @@ impl Space {
     }
 }
 
-/// The name of an element: its namespace and its local name, which is empty if the visitor does not
-/// know it.
+/// The name of an element: its namespace and its local name, which is empty if it is not in
+/// [`Visitor::NAMES`].
 pub(super) type Name = (Space, &'static str);
 
 /// The start tag of an element.
 pub(super) struct Element<'a> {
-    /// Its name, as far as the visitor knows it.
+    /// Its name; the local name is empty if it is not in [`Visitor::NAMES`].
     pub(super) name: Name,
     /// Its local name, known or not.
     pub(super) local: &'a str,
@@ -120,7 +120,7 @@ type Attribute<'a> = (&'a str, Cow<'a, str>);
 type Attributes<'a> = SmallVec<[Attribute<'a>; 8]>;
 
 impl Element<'_> {
-    /// The value of an attribute without a prefix.
+    /// The value of an unprefixed attribute.
     pub(super) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes
             .iter()
@@ -129,17 +129,17 @@ impl Element<'_> {
     }
 }
 
-/// Receives the elements of a document in their order.
+/// Receives the elements of a document in order.
 pub(super) trait Visitor {
     /// The local names that it knows.
     const NAMES: &'static [&'static str];
-    /// The most octets of a document of this type.
+    /// Maximum octets of a document of this type.
     const OCTETS_MAX: usize = DOCUMENT_OCTETS_MAX;
-    /// Whether a DOCTYPE is ignored if it only names an external definition. What it names is never
-    /// fetched (W:E4.1).
-    const PASSES_OVER_DOCTYPE: bool = false;
+    /// Whether a DOCTYPE is ignored if it only references an external definition. The definition is
+    /// never fetched (W:E4.1).
+    const ALLOWS_EXTERNAL_DOCTYPE: bool = false;
 
-    /// An element begins. `parents` are the elements around it, the root first.
+    /// An element begins. `parents` are the enclosing elements, the root first.
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault>;
 
     /// An element ends. `text` is the text between its last inner tag and its end, without white
@@ -147,11 +147,11 @@ pub(super) trait Visitor {
     fn end(&mut self, name: Name, parents: &[Name], text: &str) -> Result<(), DocumentFault>;
 }
 
-/// Reads a document and gives its elements to a visitor.
+/// Reads a document and passes its elements to a visitor.
 ///
 /// # Errors
 /// `TooLarge` over a limit, `UnsupportedType` for an encoding other than UTF-8, US-ASCII and
-/// ISO-8859-1, `Malformed` for what is not well-formed or carries a DOCTYPE, and the faults
+/// ISO-8859-1, `Malformed` for a document that is not well-formed or has a DOCTYPE, and the faults
 /// that the visitor returns.
 pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
     let document = decode(body, V::OCTETS_MAX)?;
@@ -165,7 +165,7 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
         has_root: false,
     };
     let mut is_first = true;
-    let mut may_have_doctype = V::PASSES_OVER_DOCTYPE;
+    let mut may_have_doctype = V::ALLOWS_EXTERNAL_DOCTYPE;
     loop {
         let event = reader.read_event().map_err(|_| DocumentFault::Malformed)?;
         // White space between tags is skipped at once: no visitor looks at it.
@@ -201,7 +201,8 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
     }
 }
 
-/// Whether what follows the event follows a tag or the XML declaration, rather than a piece of text.
+/// Returns whether what follows the event follows a tag or the XML declaration, rather than a piece
+/// of text.
 const fn follows_markup(event: &Event<'_>) -> bool {
     matches!(
         event,
@@ -209,12 +210,12 @@ const fn follows_markup(event: &Event<'_>) -> bool {
     )
 }
 
-/// Whether a processing instruction may have that target (XML 1.0 §2.6).
+/// Returns whether a processing instruction may have that target (XML 1.0 §2.6).
 fn may_be_target(target: &str) -> bool {
     is_name(target) && !target.eq_ignore_ascii_case("xml")
 }
 
-/// Text as a display name: trimmed, cut between characters, None if nothing is left.
+/// Text as a display name: trimmed, truncated at a character boundary, None if nothing is left.
 pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
     let text = text.trim();
     let end = text.char_indices().nth(chars_max).map(|(end, _)| end);
@@ -222,7 +223,7 @@ pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
     (!text.is_empty()).then(|| text.into())
 }
 
-/// Whether a DOCTYPE is `name PUBLIC "id" "uri"` or `name SYSTEM "uri"` and nothing more. Without an
+/// Returns whether a DOCTYPE is just `name PUBLIC "id" "uri"` or `name SYSTEM "uri"`. Without an
 /// internal subset it defines nothing.
 fn names_external_definition(doctype: &str) -> bool {
     fn literal(text: &str) -> Option<&str> {
@@ -344,7 +345,7 @@ impl<V: Visitor> Walk<'_, V> {
     }
 }
 
-/// Reads the attributes of an element, each with another name (XML 1.0 §3.1).
+/// Reads the attributes of an element; their names must differ (XML 1.0 §3.1).
 fn read_attributes<'a>(
     start: &'a BytesStart<'_>,
     attributes: &mut Attributes<'a>,
@@ -381,7 +382,7 @@ struct Bindings(SmallVec<[Binding; 4]>);
 struct Binding {
     prefix: Box<str>,
     space: Space,
-    /// The number of elements around the one that declares it.
+    /// The number of enclosing elements of the one that declares it.
     depth: usize,
 }
 

@@ -1,8 +1,8 @@
-//! `application/xpidf+xml` (W:B1.14, B2.11, C2.2, C2.6): the format before PIDF, for old Polycom
-//! phones and for clients in the style of MSN.
+//! `application/xpidf+xml` (W:B1.14, B2.11, C2.2, C2.6): the predecessor of PIDF, for old Polycom
+//! phones and MSN-style clients.
 //!
-//! It has no namespace, and a DOCTYPE that is written because those phones expect it, and ignored when
-//! read. It can express a status of three words and a second status of seven.
+//! It has no namespace. It has a DOCTYPE, which is written because those phones expect it, and
+//! ignored when read. It can express a status with three values and a second status with seven.
 
 use crate::presence::composition::Availability;
 use crate::presence::composition::activity::ON_THE_PHONE;
@@ -14,9 +14,9 @@ use crate::presence::{Aor, Composed};
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/xpidf+xml";
 
-/// Addresses that are read; further ones are ignored.
+/// Maximum addresses read; further ones are ignored.
 const ADDRESSES_MAX: usize = 64;
-/// Characters of a note; a longer one is cut.
+/// Maximum characters of a note; a longer one is truncated.
 const NOTE_CHARS_MAX: usize = 1024;
 
 /// Appends everything up to and including the presentity. `entity` is a URI, not yet XML-escaped.
@@ -42,8 +42,7 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
     out.extend_from_slice(b"\"/>\n</address>\n</atom>\n</presence>\n");
 }
 
-/// `status` and `msnsubstatus`. A call on hold is `closed`, which makes the lamp blink
-/// (W:C2.6).
+/// `status` and `msnsubstatus`. A call on hold is `closed`, which makes the lamp blink (W:C2.6).
 fn status(composed: &Composed) -> (&'static str, &'static str) {
     let call = composed.calls.first();
     let is_held = call.is_some_and(|call| call.local.rendering == Some(false));
@@ -75,7 +74,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
 struct Reading {
     entity: Option<Box<str>>,
     addresses: usize,
-    /// Takes the `msnsubstatus` of the address that is being read.
+    /// Applies the `msnsubstatus` of the address that is being read.
     has_substatus: bool,
     is_in_use: bool,
     statement: RichPresence,
@@ -99,7 +98,7 @@ impl Visitor for Reading {
         "msnsubstatus",
         "note",
     ];
-    const PASSES_OVER_DOCTYPE: bool = true;
+    const ALLOWS_EXTERNAL_DOCTYPE: bool = true;
 
     fn start(&mut self, element: &Element<'_>, parents: &[Name]) -> Result<(), DocumentFault> {
         match (parents, element.name) {

@@ -7,17 +7,17 @@ use std::time::Duration;
 pub struct ExpiryLimits {
     /// A shorter one, unless 0, is refused with 423.
     pub min: Duration,
-    /// A longer one is shortened silently.
+    /// A longer one is shortened without an error.
     pub max: Duration,
 }
 
-/// 423, with the shortest expiry that is accepted.
+/// 423, with the minimum expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooBrief(pub Duration);
 
 impl ExpiryLimits {
     /// The expiry granted for `requested` seconds (None without an Expires header): never more than
-    /// requested, and never 423 for 0 or for an hour and more (W:A1.12-A1.14).
+    /// requested, and never 423 for 0 or for an hour or more (W:A1.12-A1.14).
     pub fn grant(&self, requested: Option<u32>, default: Duration) -> Result<Duration, TooBrief> {
         /// A subscription for this long is never too brief (RFC 6665 §4.2.1.1).
         const NEVER_TOO_BRIEF: Duration = Duration::from_secs(3600);

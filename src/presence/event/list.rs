@@ -1,16 +1,16 @@
-//! Resolved resource lists (RFC 4662): one flat, ordered set of members, however many lists the
-//! operator nested in it.
+//! Resolved resource lists (RFC 4662): one flat, ordered set of members, however many lists were
+//! nested in it.
 //!
-//! The directory resolves them; a list in the body of a SUBSCRIBE (RFC 5367) is resolved as well. No
-//! member occurs twice, and the order changes only by an edit: phones arrange their keys by it
-//! (W:C1.3).
+//! The directory resolves them; a list in the body of a SUBSCRIBE (RFC 5367) is resolved as well.
+//! No member occurs twice, and the order changes only by an edit: phones assign their keys in this
+//! order (W:C1.3).
 
 use crate::presence::Aor;
 
 /// How the NOTIFYs of a list are written (W:B5.19).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ListStyle {
-    /// As RFC 4662 says: the full state first, then changes.
+    /// As in RFC 4662: first the full state, then changes.
     #[default]
     Rfc,
     /// Always the full state, one document per member.
@@ -20,18 +20,18 @@ pub enum ListStyle {
 /// A list with its members.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
-    /// Its display name; empty if it has none besides its URI.
+    /// Its display name; empty if it has none.
     pub name: Box<str>,
     /// How its NOTIFYs are written.
     pub style: ListStyle,
-    /// Its members in order; at most [`MEMBERS_MAX`], but for `any-dn`.
+    /// Its members in order; at most [`MEMBERS_MAX`], except in `any-dn`.
     pub members: Vec<Member>,
-    /// Dynamic members, listed after the static ones.
+    /// Members that join and leave as their state changes; they follow the other members.
     pub rosters: Vec<Roster>,
 }
 
 impl Resolved {
-    /// Whether it lists every user of a domain, which needs a permission (W:D4.9).
+    /// Returns whether it lists every user of a domain, which needs a permission (W:D4.9).
     #[must_use]
     pub fn has_whole_domain(&self) -> bool {
         self.rosters
@@ -40,22 +40,23 @@ impl Resolved {
     }
 }
 
-/// Members of one list in the configuration, those of nested lists included (RFC 4662 §4.4).
+/// Maximum members of one list in the configuration, including those of nested lists (RFC 4662
+/// §4.4).
 pub const MEMBERS_MAX: usize = 10_000;
 
 /// One member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// `sip:user@host`: the host as it was written, in lower case; no port, no parameter.
+    /// `sip:user@host`: the host as written, in lower case; no port, no parameter.
     pub uri: Box<str>,
     /// The presentity it names; None for a user of a foreign domain (RFC 5367).
     pub aor: Option<Aor>,
-    /// The label of a key (W:B5.7): the name of its account, else its user part.
+    /// The label of a key (W:B5.7): the name of its account, otherwise its user part.
     pub name: Box<str>,
 }
 
 impl Member {
-    /// Whether it names `other`.
+    /// Returns whether it names `other`.
     #[must_use]
     pub fn is(&self, other: &Aor) -> bool {
         match &self.aor {

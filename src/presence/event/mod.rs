@@ -1,5 +1,5 @@
-//! The event framework (RFC 6665), as the domain sees it: event packages, how long a subscription is
-//! granted for, why it ends, who watches (RFC 3857), and resource lists (RFC 4662).
+//! The event framework (RFC 6665), as the domain sees it: event packages, granted expiry,
+//! termination reasons, watchers (RFC 3857), and resource lists (RFC 4662).
 
 mod expiry;
 mod package;

@@ -1,4 +1,4 @@
-//! The event packages that we serve, and what each prescribes (RFC 6665 §5).
+//! The event packages that are served, and what each prescribes (RFC 6665 §5).
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ pub enum Package {
     PresenceWinfo,
     /// RFC 3857, about `dialog`
     DialogWinfo,
-    /// Do-not-disturb and forwarding from the phone (W:C9)
+    /// Do-not-disturb and forwarding, set at the phone (W:C9)
     AsFeatureEvent,
     /// The appearances of a shared line (W:C10.1)
     CallInfo,
-    /// Taking an appearance of a shared line (W:C10.2)
+    /// Seizing an appearance of a shared line (W:C10.2)
     LineSeize,
 }
 
@@ -39,7 +39,7 @@ impl Package {
         Self::LineSeize,
     ];
 
-    /// The package that a token names, whatever its case (W:A1.8).
+    /// The package with that name, in any case (W:A1.8).
     #[must_use]
     pub fn from_token(token: &[u8]) -> Option<Self> {
         Self::ALL
@@ -80,7 +80,7 @@ impl Package {
         })
     }
 
-    /// The longest expiry that is granted, whatever the domain allows (W:C10.1, C10.2).
+    /// The maximum expiry, whatever the domain allows (W:C10.1, C10.2).
     #[must_use]
     pub const fn expires_max(self) -> Option<Duration> {
         match self {
@@ -96,9 +96,10 @@ impl Package {
         }
     }
 
-    /// Whether a list can be subscribed to with it (RFC 4662 §3): its state is a document about one
-    /// presentity. Features and a seized line belong to one phone, are carried in a header, which a
-    /// body part cannot have, and watchers are reported to their presentity alone.
+    /// Returns whether a list can be subscribed to with it (RFC 4662 §3): its state must be a
+    /// document about one presentity. Features and a seized line belong to one phone, the
+    /// appearances of a line are written in a header that a body part cannot have, and watchers are
+    /// reported only to their presentity.
     #[must_use]
     pub const fn is_for_lists(self) -> bool {
         match self {
@@ -112,7 +113,8 @@ impl Package {
         }
     }
 
-    /// The package whose watchers this one reports (RFC 3857); None for all but `winfo`.
+    /// The package whose watchers this one reports (RFC 3857); None for all packages except
+    /// `winfo`.
     #[must_use]
     pub const fn of_watchers(self) -> Option<Self> {
         match self {
@@ -128,7 +130,7 @@ impl Package {
         }
     }
 
-    /// The shortest time between two NOTIFYs of changes, whatever rate the watcher asked for (RFC
+    /// The minimum time between two NOTIFYs of changes, whatever rate the watcher asked for (RFC
     /// 3842 §3.9, RFC 3680 §4.9, RFC 3857 §4.7).
     #[must_use]
     pub const fn notify_gap(self) -> Option<Duration> {

@@ -1,4 +1,4 @@
-//! Why a subscription ended, as its last NOTIFY says.
+//! Why a subscription ended, as stated in its last NOTIFY.
 
 /// Why a subscription ended (RFC 6665 §4.1.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The watchers of a presentity, as its `winfo` packages report them (RFC 3857, 3858).
 
-/// How a watcher's subscription stands (RFC 3857 §4.7.1). The numbers go into entity tags.
+/// The status of a watcher's subscription (RFC 3857 §4.7.1). The numbers are part of entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherStatus {
     /// No policy has decided yet.
@@ -13,7 +13,7 @@ pub enum WatcherStatus {
     Terminated = 3,
 }
 
-/// What caused that status (RFC 3857 §4.7.1). The numbers go into entity tags.
+/// The cause of that status (RFC 3857 §4.7.1). The numbers are part of entity tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WatcherEvent {
     /// A SUBSCRIBE.
@@ -35,7 +35,7 @@ pub enum WatcherEvent {
 /// One watcher: the `watcher` element of RFC 3858.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WatcherInfo {
-    /// Names the subscription for as long as it lives.
+    /// Identifies the subscription for as long as it exists.
     pub id: u64,
     /// Its status.
     pub status: WatcherStatus,

@@ -1,19 +1,19 @@
-//! The rule that decided about a watcher, as the operator is shown it.
+//! The rule that decided about a watcher, as shown to the operator.
 
 use std::fmt;
 
-/// Which rule it was. [`fmt::Display`] puts it into words: `policy 3: a rule`.
+/// The kind of rule. [`fmt::Display`] puts it into words: `policy 3: a rule`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DecidingRule {
-    /// None matched: the default.
+    /// None matched: the default applies.
     Default,
     /// One of the presentity's own.
     Document,
     /// One of the operator's policies.
     Policy {
-        /// Its place in the configuration, from 1.
+        /// Its position in the configuration, from 1.
         number: u16,
-        /// What it says; None when the configuration no longer has it.
+        /// Its text; None if it is no longer in the configuration.
         text: Option<Box<str>>,
     },
 }

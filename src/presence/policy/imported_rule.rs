@@ -3,11 +3,11 @@
 use crate::presence::aor::Aor;
 use crate::presence::policy::{Handling, Privacy};
 
-/// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), the parts we support. Every
-/// condition must hold; of all the rules that match, the most generous value counts.
+/// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), as far as it is supported here.
+/// Every condition must hold; of all the rules that match, the most permissive value counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedRule {
-    /// The watchers it is about: one of these must match. An empty list matches no watcher.
+    /// Conditions on the watcher: at least one must match. An empty list matches no watcher.
     pub identities: Vec<IdentityCondition>,
     /// How the subscription is handled.
     pub handling: Handling,
@@ -27,7 +27,7 @@ pub enum IdentityCondition {
     One(Aor),
     /// Every authenticated watcher.
     Many {
-        /// Only of this domain, in lower case; None for every domain.
+        /// Only those of this domain, in lower case; None for every domain.
         domain: Option<Box<str>>,
         /// Except these.
         except: Vec<Exception>,
@@ -46,7 +46,8 @@ pub enum Exception {
 }
 
 impl ImportedRule {
-    /// Whether the rule matches a watcher (None if unknown) at a time (seconds since 1970 UTC).
+    /// Returns whether the rule matches a watcher (None if unknown) at a time (seconds since 1970
+    /// UTC).
     #[must_use]
     pub fn matches(&self, watcher: Option<&Aor>, is_authenticated: bool, at: u64) -> bool {
         let is_valid = self.valid_from.is_none_or(|from| from <= at)
@@ -61,7 +62,8 @@ impl ImportedRule {
 }
 
 impl IdentityCondition {
-    /// Whether it matches an authenticated watcher; None for one that is not authenticated.
+    /// Returns whether it matches an authenticated watcher; None stands for a watcher that is not
+    /// authenticated.
     fn matches(&self, watcher: Option<&Aor>) -> bool {
         match (self, watcher) {
             (Self::Anybody, _) => true,

@@ -1,7 +1,7 @@
-//! Who may see what (RFC 5025): the rules, and their outcome for one watcher of one presentity.
+//! Authorisation (RFC 5025): the rules, and their outcome for one watcher of one presentity.
 //!
-//! A rule here is a value that can be asked whether it matches a watcher. The directory knows which
-//! rules there are and which of them goes first.
+//! A rule here is a value that can tell whether it matches a watcher. The directory holds the rules
+//! and their order.
 
 mod deciding_rule;
 mod imported_rule;
@@ -36,8 +36,8 @@ pub struct Decision {
     pub handling: Handling,
     /// How much of the calls the watcher is shown.
     pub privacy: Privacy,
-    /// Which rule decided, for `watchers`: its place in the configuration, counted from 1;
-    /// [`Decision::BY_DEFAULT`] or [`Decision::BY_DOCUMENT`].
+    /// The rule that decided, for the command `watchers`: its position in the configuration, from
+    /// 1; [`Decision::BY_DEFAULT`] or [`Decision::BY_DOCUMENT`].
     pub rule: u16,
 }
 
@@ -47,13 +47,14 @@ impl Decision {
     /// A rule of the presentity's own document matched ([`ImportedRule`]).
     pub const BY_DOCUMENT: u16 = u16::MAX;
 
-    /// Everything is shown, without a rule: for a list, where the rules of each resource decide.
+    /// Everything is shown, without a rule: for a list, because the rules of each resource decide.
     pub const ALLOW: Self = Self {
         handling: Handling::Allow,
         privacy: Privacy::Pickup,
         rule: Self::BY_DEFAULT,
     };
-    /// Allowed, but state only, without a rule: for a resource that has no rules of its own.
+    /// Allowed, but only the state is shown, without a rule: for a resource that has no rules of
+    /// its own.
     pub const STATE_ONLY: Self = Self {
         handling: Handling::Allow,
         privacy: Privacy::StateOnly,
@@ -61,8 +62,8 @@ impl Decision {
     };
 }
 
-/// Whether a package is private to its presentity (RFC 3857 §4.6, §4.10; W:C9): unless a rule names
-/// the package, only the presentity itself and trusted peers may subscribe to it.
+/// Returns whether a package is private to its presentity (RFC 3857 §4.6, §4.10; W:C9): unless a
+/// rule names the package, only the presentity itself and trusted peers can subscribe to it.
 #[must_use]
 pub const fn is_private(package: Package) -> bool {
     match package {

@@ -1,16 +1,16 @@
 //! How much of a presentity's calls a watcher is shown.
 
-/// How much of a presentity's calls a watcher is shown (W:B3.12). Each level adds to the one
+/// How much of a presentity's calls a watcher is shown (W:B3.12). Each level includes the one
 /// before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Privacy {
     /// State, id and direction only.
     #[default]
     StateOnly,
-    /// In addition, that there is another party: `sip:anonymous@anonymous.invalid`.
+    /// In addition, that there is another party, as `sip:anonymous@anonymous.invalid`.
     AnonymousParty,
-    /// In addition, who the other party is.
+    /// In addition, the other party.
     Party,
-    /// In addition, the call's identifiers and targets: pickup is possible.
+    /// In addition, the call's identifiers and targets, which allows pickup.
     Pickup,
 }

@@ -7,11 +7,11 @@ use crate::presence::policy::{Handling, Privacy};
 /// One rule of the operator (`[[policy]]`). The first that matches decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Its place in the configuration, from 1.
+    /// Its position in the configuration, from 1.
     pub number: u16,
-    /// The watchers that the rule is about.
+    /// The watchers to which the rule applies.
     pub watcher: WatcherCondition,
-    /// The presentities that the rule is about.
+    /// The presentities to which the rule applies.
     pub presentity: People,
     /// The package; None for every package that is not private, see
     /// [`crate::presence::policy::is_private`].
@@ -33,8 +33,8 @@ pub enum WatcherCondition {
     SameGroup,
     /// Watcher and presentity share a domain.
     SameDomain,
-    /// The watcher is in a list that the presentity owns, or an imported rule of the presentity
-    /// allows the watcher by name.
+    /// The watcher is in a list that the presentity owns, or one of the presentity's imported rules
+    /// allows it by name.
     Listed,
     /// A peer whose address is trusted.
     Trusted,
@@ -49,24 +49,24 @@ pub enum People {
     Everybody,
     /// The members of a group of the rule's domain.
     Group(Box<str>),
-    /// One user, or all whose names begin alike.
+    /// One user, or all whose names have the same prefix.
     Named(Pattern),
 }
 
-/// `100@abc.com`, `7*@abc.com`, `*@abc.com`: a star at the end of the user matches any rest. Any other
-/// star is an ordinary character, as in `*71`.
+/// `100@abc.com`, `7*@abc.com`, `*@abc.com`: a star at the end of the user matches any rest. Any
+/// other star is an ordinary character, as in `*71`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The user, or how it begins.
+    /// The user, or its prefix.
     user: Box<str>,
-    /// Whether anything may follow.
+    /// Whether it is a prefix.
     is_prefix: bool,
-    /// The domain, canonical.
+    /// The canonical domain.
     domain: Box<str>,
 }
 
 impl Pattern {
-    /// From a user that may end with a star, and a canonical domain.
+    /// Makes a pattern from a user that may end with a star, and a canonical domain.
     #[must_use]
     pub fn new(user: &str, domain: &str) -> Self {
         let prefix = user.strip_suffix('*');
@@ -77,7 +77,7 @@ impl Pattern {
         }
     }
 
-    /// Whether it matches `aor`.
+    /// Returns whether it matches `aor`.
     #[must_use]
     pub fn matches(&self, aor: &Aor) -> bool {
         let user = aor.user();
@@ -89,7 +89,7 @@ impl Pattern {
         is_user && aor.domain() == &*self.domain
     }
 
-    /// Whether it matches `aor` alone.
+    /// Returns whether it matches `aor` and no other address.
     #[must_use]
     pub fn is_only(&self, aor: &Aor) -> bool {
         !self.is_prefix && self.matches(aor)
@@ -105,7 +105,7 @@ mod tests {
         Aor::new(user, domain)
     }
 
-    /// A star is a wildcard at the end alone: `*71` is a number that phones dial.
+    /// A star is a wildcard only at the end: `*71` is a number that phones dial.
     #[test]
     fn who_a_pattern_names() {
         let table = [

@@ -11,7 +11,7 @@ use crate::presence::source::{Forward, ForwardKind, Messages};
 /// The assertion of one contribution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Assertion {
-    /// Its calls; none is an assertion too.
+    /// Its calls; no call is an assertion too.
     Calls(Vec<Call>),
     /// Do-not-disturb.
     DoNotDisturb,
@@ -23,9 +23,9 @@ pub enum Assertion {
     Presence(Presence),
     /// The state of a mailbox.
     Messages(Messages),
-    /// The contact that the source is named after is registered.
+    /// The contact after which the source is named is registered.
     Registered,
-    /// These contacts are registered; none is an assertion too.
+    /// These contacts are registered; no contact is an assertion too.
     Contacts(Vec<Box<str>>),
     /// An appearance of a shared line.
     Appearance(Appearance),
@@ -38,11 +38,11 @@ pub enum Assertion {
 pub struct Call {
     /// Its state.
     pub state: CallState,
-    /// Which side began it; None when that is unknown.
+    /// Which side started it; None if unknown.
     pub direction: Option<Direction>,
     /// The other party.
     pub party: CallParty,
-    /// Whether this side has put it on hold.
+    /// Whether this side put it on hold.
     pub is_on_hold: bool,
 }
 
@@ -57,10 +57,10 @@ pub enum CallParty {
     Unknown,
 }
 
-/// What a client, or the operator, declares.
+/// What a client or the operator declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Presence {
-    /// `basic`; None when it is not declared.
+    /// `basic`; None if not declared.
     pub is_open: Option<bool>,
     /// Do-not-disturb, in any vendor's spelling.
     pub do_not_disturb: bool,

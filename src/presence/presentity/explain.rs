@@ -1,11 +1,11 @@
-//! What each source asserts of a presentity, for `lamplighter why`.
+//! What each source asserts about a presentity, for `lamplighter why`.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::composition::{Contributor, Verdict};
 use crate::presence::event::Package;
-use crate::presence::presentity::publishing::{Entity, Holding};
+use crate::presence::presentity::publishing::{Holding, StoredPublication};
 use crate::presence::presentity::statements::{CallStatement, Statements};
 use crate::presence::presentity::{Assertion, Presentity};
 use crate::presence::registration::{Registration, Reporter};
@@ -20,14 +20,14 @@ pub struct Explained {
     pub asserts: Assertion,
     /// When it first asserted this.
     pub since: Instant,
-    /// When the contribution expires; None if it stands until its source replaces it.
+    /// When the contribution expires; None if it lasts until its source replaces it.
     pub until: Option<Instant>,
     /// Whether it decides the composed state.
     pub decides: bool,
 }
 
 impl Presentity {
-    /// The alternative number in the account: no source states it, but it counts.
+    /// The alternative number of the account: no source states it, but it counts.
     pub(super) fn explain_account(&self) -> Option<Explained> {
         let number = self.rules.alternative.as_ref()?;
         Some(Explained {
@@ -40,7 +40,7 @@ impl Presentity {
     }
 }
 
-impl Entity {
+impl StoredPublication {
     pub(super) fn explain(&self, presentity: &Presentity) -> Explained {
         let source = match self.package {
             Package::Presence => Source::Client(self.entity_tag),
@@ -97,7 +97,7 @@ impl Statements {
         explained.into_iter()
     }
 
-    /// Calls, and do-not-disturb that came with them.
+    /// Calls, and do-not-disturb that was reported with them.
     fn explain_calls(&self, verdict: &Verdict) -> Vec<Explained> {
         let mut explained = Vec::new();
         for (source, name, slot) in [
@@ -134,7 +134,7 @@ impl Statements {
         do_not_disturb.chain(forwards)
     }
 
-    /// The note, the presence and the waiting messages that the operator's side stated.
+    /// The note, the presence and the waiting messages set by the operator.
     fn explain_announcements(&self, verdict: &Verdict) -> impl Iterator<Item = Explained> {
         let decider = verdict.decider;
         let note = self.note.iter().map(|note| {
@@ -166,7 +166,7 @@ impl CallStatement {
     }
 }
 
-/// A statement that stands until its source replaces it.
+/// A statement that lasts until its source replaces it.
 fn stated(source: Source, asserts: Assertion, since: Instant, decides: bool) -> Explained {
     Explained {
         source,

@@ -1,12 +1,13 @@
-//! A presentity: every contribution to it, in one order, and the state composed of them.
+//! A presentity: all contributions to it, in one order, and the state composed of them.
 //!
-//! Invariants: a terminated leg is never overtaken by an older `early` (tombstones, 32 s); the loser of
-//! a fork never clears the winner; an expired contribution does not count; a full document ends only
+//! Invariants: an older `early` never replaces a terminated leg (tombstones, 32 s); the loser of a
+//! fork never clears the winner; an expired contribution does not count; a full document ends only
 //! the legs of its own publication (W:B3.14).
 //!
 //! The state is changed by the `apply*` calls, [`Presentity::set_rules`] and
-//! [`Presentity::expire`]; each first drops expired contributions, and returns whether the composed
-//! state changed. Nothing here depends on the order of a hash map: equal calls give equal states.
+//! [`Presentity::expire`]. Each of them first drops expired contributions, and returns whether the
+//! composed state changed. Nothing here depends on the order of a hash map: equal calls give equal
+//! states.
 
 mod assertion;
 mod explain;
@@ -27,20 +28,20 @@ use crate::presence::composition::{
     Circumstances, Composed, Contributor, Declaration, Extras, Rules, Style, Verdict,
 };
 use crate::presence::event::Package;
-use crate::presence::presentity::publishing::Entity;
+use crate::presence::presentity::publishing::StoredPublication;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
 use crate::presence::source::{Messages, StateUpdate};
 
-/// How long a publication or registration outlives its expiry, because a refresh may be under way
-/// (RFC 3903 §4.2, §6).
+/// How long a publication or registration is kept after its expiry, because a refresh may be in
+/// transit (RFC 3903 §4.2, §6).
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Reason shown when all contributions are irrelevant to availability.
 const SILENT_RULE: &str = "no source speaks of calls or availability";
 
-/// The state of a user about whom nothing is known, as most are when a server starts. It is shared
-/// until the first change.
+/// The state of a user about whom nothing is known, which is most users when a server starts. It is
+/// shared until the first change.
 static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
 
 /// One presentity. Owned by one shard.
@@ -48,13 +49,14 @@ static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
 pub struct Presentity {
     /// The state that watchers are notified of.
     composed: Arc<Composed>,
-    /// The state before, kept for its memory: once no shard holds it any more, the next state is
-    /// composed in it. So a lamp that goes on and off allocates nothing.
+    /// The previous state, kept for its memory: once no shard holds it any more, the next state is
+    /// composed in it, so that a lamp turning on and off allocates nothing.
     spare: Arc<Composed>,
     verdict: Verdict,
-    /// Since when the composed state lags behind: something expired and was not composed yet.
+    /// Since when the composed state is out of date because something expired and it was not
+    /// composed again.
     stale_since: Option<Instant>,
-    /// The part of the state that seldom changes, and whether it may have changed.
+    /// The part of the state that rarely changes, and whether it may have changed.
     extras: Arc<Extras>,
     extras_are_stale: bool,
 
@@ -63,14 +65,14 @@ pub struct Presentity {
     rules_since: Option<Instant>,
 
     // Contributions.
-    publications: Vec<Entity>,
+    publications: Vec<StoredPublication>,
     calls: CallSet,
     statements: Statements,
-    /// Whether a source has ever reported its calls, even if it reported none. Most sources report only
-    /// while there is a call; a user must not seem to leave whenever a call ends.
+    /// Whether a source has ever reported its calls, even if there were none. Most sources report
+    /// only during a call; a user must not seem to leave whenever a call ends.
     is_known_by_calls: bool,
-    /// The number of the next publication. A publication keeps its number for life, while its entity
-    /// tag changes with every PUBLISH.
+    /// The number of the next publication. A publication keeps its number for as long as it exists,
+    /// while its entity tag changes with every PUBLISH.
     publication_next: u64,
 }
 
@@ -101,7 +103,7 @@ impl Presentity {
         &self.composed
     }
 
-    /// Sets the rules of composition from now on. Returns whether the composed state changed.
+    /// Replaces the rules of composition. Returns whether the composed state changed.
     pub fn set_rules(&mut self, rules: Arc<Rules>, now: Instant) -> bool {
         self.drop_expired(now);
         if self.rules != rules {
@@ -112,11 +114,11 @@ impl Presentity {
         (self.extras_are_stale || self.stale_since.is_some()) && self.recompose()
     }
 
-    /// Applies an update of a source; it replaces the earlier update of that source. Returns whether
-    /// the composed state changed.
+    /// Applies an update of a source; it replaces the earlier update of that source. Returns
+    /// whether the composed state changed.
     ///
-    /// Watchers see a digest of the `id` of a call. If the number is private, the `id` must not be made
-    /// of it (W:D1.4).
+    /// Watchers see a digest of the `id` of a call. If the number is private, the `id` must not be
+    /// derived from it (W:D1.4).
     pub fn apply(&mut self, said: StateUpdate, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, StateUpdate::Call { .. } | StateUpdate::Note(_));
@@ -128,11 +130,11 @@ impl Presentity {
         self.recompose()
     }
 
-    /// Applies a REGISTER where we are the registrar; at most `room` contacts may be added. Returns
-    /// whether the composed state changed.
+    /// Applies a REGISTER for which we are the registrar; at most `room` contacts may be added.
+    /// Returns whether the composed state changed.
     ///
     /// # Errors
-    /// Why the REGISTER changed nothing.
+    /// The reason why the REGISTER changed nothing.
     pub fn bind(
         &mut self,
         change: BindingChange,
@@ -147,13 +149,13 @@ impl Presentity {
         Ok(self.recompose())
     }
 
-    /// The contacts that the user's phones have bound, each with the time it has left.
+    /// The contacts that the user's phones have bound, each with its remaining time.
     #[must_use]
     pub fn bindings(&self, now: Instant) -> Vec<Binding> {
         self.statements.registrations.bindings(now)
     }
 
-    /// How many contacts are registered.
+    /// The number of registered contacts.
     #[must_use]
     pub fn contacts(&self) -> usize {
         self.statements.registrations.len()
@@ -165,10 +167,11 @@ impl Presentity {
         self.stale_since.is_some() && self.recompose()
     }
 
-    /// When [`Self::expire`] has something to do next. Tombstones count, because they expire as well.
+    /// The next time at which [`Self::expire`] must be called. Tombstones count, because they
+    /// expire as well.
     #[must_use]
     pub fn next_expiry(&self) -> Option<Instant> {
-        let publications = self.publications.iter().map(Entity::end);
+        let publications = self.publications.iter().map(StoredPublication::end);
         publications
             .chain(self.statements.next_expiry())
             .chain(self.calls.next_expiry())
@@ -176,22 +179,22 @@ impl Presentity {
             .min()
     }
 
-    /// Whether nothing is known, so that the presentity can be forgotten while it has no watcher. A
-    /// tombstone counts as knowledge. If a registrar has ever reported on the user, it is known for
-    /// good that the user is expected to register.
+    /// Returns whether nothing is known, so that the presentity can be removed while it has no
+    /// watcher. A tombstone counts as known. Once a registrar has reported on the user, the user
+    /// stays known as one that is expected to register.
     #[must_use]
     pub fn is_blank(&self) -> bool {
         !self.has_contribution() && self.calls.is_empty()
     }
 
-    /// Whether its calls were ever reported. This is remembered until the presentity is evicted.
+    /// Returns whether its calls were ever reported. This is remembered while there is memory.
     #[must_use]
     pub fn is_known_by_calls(&self) -> bool {
         self.is_known_by_calls
     }
 
-    /// Whether it belongs in the roster of a whole domain (W:D4.3): a park orbit while a call is
-    /// parked in it (W:D4.5), any other user while there is a contribution.
+    /// Returns whether it belongs in the roster of a whole domain (W:D4.3): a park orbit while a
+    /// call is parked in it (W:D4.5), any other user while there is a contribution.
     #[must_use]
     pub fn is_present(&self) -> bool {
         if self.rules.is_orbit {
@@ -201,7 +204,7 @@ impl Presentity {
         }
     }
 
-    /// Every contribution, the deciding one marked, for `lamplighter why`.
+    /// All contributions, with the deciding one marked, for `lamplighter why`.
     #[must_use]
     pub fn explain(&self, now: Instant) -> Vec<Explained> {
         let is_alive =
@@ -292,7 +295,7 @@ impl Presentity {
         changed
     }
 
-    /// The source that reports calls, even if it reports none.
+    /// The source that reports calls, even if there are none.
     fn call_source(&self) -> Option<Contributor> {
         let by_publication = || {
             let mut publications = self.publications.iter();
@@ -304,7 +307,7 @@ impl Presentity {
     }
 
     /// The alternative number of the user, and its source: a client takes precedence over the
-    /// account, because it is more current.
+    /// account, because its value is more recent.
     fn alternative(&self) -> Option<(Contributor, &str)> {
         let mut declared = declarations(&self.statements, &self.publications)
             .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));
@@ -314,7 +317,7 @@ impl Presentity {
         })
     }
 
-    /// The mailbox: the newest statement, the operator's among equals.
+    /// The mailbox: the newest statement; the operator's among equals.
     fn messages(&self) -> Option<&Messages> {
         let published = self
             .publications
@@ -347,15 +350,16 @@ impl Presentity {
 
 /// The publications in which a PBX reports calls. In the style of W:D3 they replace the reports of
 /// phones (W:D3.18).
-fn feeders(publications: &[Entity]) -> impl Iterator<Item = &Entity> + Clone {
-    let is_feed = |entity: &&Entity| entity.is_feeder && entity.package == Package::Dialog;
+fn feeders(publications: &[StoredPublication]) -> impl Iterator<Item = &StoredPublication> + Clone {
+    let is_feed =
+        |entity: &&StoredPublication| entity.is_feeder && entity.package == Package::Dialog;
     publications.iter().filter(is_feed)
 }
 
 /// The declarations of the operator and the clients.
 fn declarations<'a>(
     statements: &'a Statements,
-    publications: &'a [Entity],
+    publications: &'a [StoredPublication],
 ) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
     let operator = statements.presence.iter();
     let operator = operator.map(|said| (Contributor::OperatorPresence, said));

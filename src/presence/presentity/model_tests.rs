@@ -1,9 +1,10 @@
-//! A presentity against a naive model: lists that are searched, nothing kept that can be worked
-//! out.
+//! A presentity compared with a naive model: lists that are searched linearly, and no stored value
+//! that can be computed.
 //!
-//! The model takes legs whose tags are all known, for wild cards are stories of their own (see the
-//! tests beside this one), and knows each rule once: keys, tombstones, life times, what a full
-//! document ends, what an initial PUBLISH replaces, who is reachable, what is stronger than what.
+//! The model handles only legs whose tags are all known, because wild cards have their own tests
+//! (in the neighbouring file). It implements each rule once: keys, tombstones, lifetimes, the legs
+//! that a full document ends, the publications that an initial PUBLISH supersedes, reachability,
+//! precedence.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,7 +33,7 @@ enum Step {
         full: bool,
         dialogs: Dialogs,
     },
-    /// `which` counts all publications there ever were.
+    /// `which` counts all publications so far.
     Modify {
         which: usize,
         full: bool,
@@ -49,7 +50,7 @@ enum Step {
     },
     DoNotDisturb(bool),
     Forward(bool),
-    /// A contact, and for how long.
+    /// A contact, and its duration.
     Register(u8, u64),
     Unregister,
     Pass {
@@ -62,21 +63,21 @@ struct Held {
     tag: u128,
     publisher: u64,
     end: u64,
-    /// State, and when it was last stated.
+    /// State, and when it was last reported.
     legs: BTreeMap<Key, (CallState, u64)>,
 }
 
-/// What ended a leg: who may name it again, and as what.
+/// How a leg ended: who may report it again, and in which state.
 #[derive(Debug)]
 struct Tombstone {
     key: Key,
     end: u64,
-    /// Not for everybody: the publication (by its first tag) that merely left it out.
+    /// Reportable only by the publication (by its first tag) that omitted it.
     omitted_by: Option<u64>,
     expired: bool,
 }
 
-/// Seconds since the start, and everything that is known.
+/// Seconds since the start, and all state.
 #[derive(Debug, Default)]
 struct Model {
     now: u64,
@@ -84,11 +85,11 @@ struct Model {
     publications: Vec<(u64, Held)>,
     tombstones: Vec<Tombstone>,
     call_state: Option<u64>,
-    /// Whether a source ever spoke of its calls.
+    /// Whether a source has ever reported its calls.
     is_known_by_calls: bool,
     do_not_disturb: bool,
     is_forwarded: bool,
-    /// Whether a registrar ever spoke; the contacts, and when each ends.
+    /// Whether a registrar has ever reported; the contacts, and when each ends.
     has_registrar: bool,
     contacts: BTreeMap<u8, u64>,
 }
@@ -227,7 +228,7 @@ impl Model {
         self.say(number, is_full, dialogs);
     }
 
-    /// The legs a watcher is told of.
+    /// The legs that a watcher is shown.
     fn shown(&self) -> Vec<(String, CallState)> {
         let mut furthest: BTreeMap<Key, CallState> = BTreeMap::new();
         for (key, (state, _)) in self.publications.iter().flat_map(|(_, held)| &held.legs) {
@@ -256,7 +257,7 @@ impl Model {
 }
 
 impl Model {
-    /// The order of the style `standard`, read from above.
+    /// The order of the style `standard`, from the strongest.
     fn availability(&self) -> Availability {
         let shown = self.shown();
         let is = |wanted| shown.iter().any(|(_, state)| *state == wanted);
@@ -279,7 +280,7 @@ impl Model {
         }
     }
 
-    /// Whether some state never expires.
+    /// Returns whether there is state that does not expire.
     fn has_lasting(&self) -> bool {
         self.do_not_disturb || self.is_forwarded || self.has_registrar
     }
@@ -344,7 +345,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Both of them, and the clock.
+/// Presentity, model, and the time.
 struct Pair {
     start: Instant,
     model: Model,
@@ -357,7 +358,7 @@ impl Pair {
         self.start + Duration::from_secs(self.model.now)
     }
 
-    /// Gives the PUBLISH to the presentity; whether the state changed.
+    /// Applies the PUBLISH to the presentity. Returns whether the state changed.
     fn publish(
         &mut self,
         publisher: u64,
@@ -394,7 +395,7 @@ impl Pair {
         self.presentity.apply(said, now)
     }
 
-    /// Takes a step; whether the presentity says that its state changed.
+    /// Executes a step. Returns whether the presentity reported a change of its state.
     fn step(&mut self, step: Step) -> bool {
         let held = |model: &Model, which: usize| {
             let at = which.checked_rem(model.publications.len())?;
@@ -548,7 +549,8 @@ proptest! {
             let is_blank = pair.presentity.next_expiry().is_none() && !pair.model.has_lasting();
             prop_assert_eq!(pair.presentity.is_blank(), is_blank);
         }
-        // Left alone, everything passes but what is switched on, and that a registrar spoke.
+        // Without further input everything expires, except features and the fact that a registrar
+        // has reported.
         pair.step(Step::DoNotDisturb(false));
         pair.step(Step::Forward(false));
         for _ in 0..3 {
@@ -570,7 +572,7 @@ fn any_tag() -> impl Strategy<Value = &'static str> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
-    /// With wild cards, ids that are used again and little room: what must hold whatever is said.
+    /// With wild cards, reused ids and low limits: invariants that hold for any input.
     #[test]
     fn a_terminated_leg_never_comes_back(
         statements in proptest::collection::vec(

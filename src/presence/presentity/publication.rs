@@ -12,13 +12,13 @@ use crate::presence::source::EntityTag;
 pub enum Condition {
     /// No SIP-If-Match: an initial publication.
     None,
-    /// A tag in the form of ours.
+    /// A tag of the form that we issue.
     Matches(EntityTag),
-    /// A tag that cannot be one of ours: 412 (RFC 3903 §6).
+    /// A tag that we cannot have issued: 412 (RFC 3903 §6).
     Foreign,
 }
 
-/// A PUBLISH whose body is already read.
+/// A PUBLISH whose body has been read.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// A package that can be published: `presence`, `dialog`, `message-summary` or `reg`.
@@ -37,8 +37,8 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// Whether it only ends calls: every dialog of its document is terminated, or there is none. Such
-    /// a publication is never too brief (W:B1.5).
+    /// Returns whether it only ends calls: every dialog of its document is terminated, or there is
+    /// none. The expiry of such a publication is never too brief (W:B1.5).
     #[must_use]
     pub fn ends_calls(&self) -> bool {
         match &self.document {
@@ -53,16 +53,16 @@ impl Publication {
 /// Bounds on publications.
 #[derive(Clone, Copy, Debug)]
 pub struct PublicationLimits {
-    /// A shorter expiry, unless 0, is refused with 423, unless it only ends calls; see
+    /// A shorter expiry, unless 0, is refused with 423, unless the PUBLISH only ends calls; see
     /// [`Publication::ends_calls`].
     pub expires_min: Duration,
-    /// A longer expiry is shortened silently.
+    /// A longer expiry is shortened without an error.
     pub expires_max: Duration,
-    /// Granted if the request names none (3600 s).
+    /// The expiry granted if the request has none (3600 s).
     pub expires_default: Duration,
-    /// Publications of one presentity; one more is refused with 503.
+    /// Maximum publications of one presentity; one more is refused with 503.
     pub publications_max: usize,
-    /// Call legs of one presentity (RFC 4235 §4).
+    /// Maximum call legs of one presentity (RFC 4235 §4).
     pub calls_max: usize,
 }
 

@@ -14,7 +14,7 @@ use crate::presence::source::{EntityTag, Messages};
 
 /// A stored publication: the event state of RFC 3903 §3.
 #[derive(Debug)]
-pub(super) struct Entity {
+pub(super) struct StoredPublication {
     pub(super) number: u64,
     pub(super) package: Package,
     pub(super) entity_tag: EntityTag,
@@ -23,12 +23,12 @@ pub(super) struct Entity {
     pub(super) is_feeder: bool,
     /// When its last body was received.
     pub(super) since: Instant,
-    /// When the granted expiry ends, without the grace.
+    /// When the granted expiry ends, not counting the grace period.
     pub(super) until: Instant,
     pub(super) holding: Holding,
 }
 
-/// The content of a publication, as far as it is stored with it.
+/// The content of a publication, or where it is stored.
 #[derive(Debug)]
 pub(super) enum Holding {
     /// Legs, which are stored in the call set.
@@ -41,7 +41,7 @@ pub(super) enum Holding {
     Contacts,
 }
 
-impl Entity {
+impl StoredPublication {
     pub(super) fn owner(&self) -> Owner {
         Owner {
             publication: self.number,
@@ -72,18 +72,18 @@ impl Entity {
     }
 }
 
-/// What a PUBLISH does (RFC 3903 §4.1).
+/// The effect of a PUBLISH (RFC 3903 §4.1).
 enum Operation {
-    /// Nothing is stored: an initial publication that expires at once (RFC 3903 §4.1). It may still
+    /// Nothing is stored: an initial publication that expires at once (RFC 3903 §4.1). It can still
     /// end calls.
-    Pass(Document),
+    ApplyOnce(Document),
     /// A new publication.
     Initial(Document),
     /// Publication `index` gets a new body.
     Modify(usize, Document),
     /// Publication `index` gets a new expiry.
     Refresh(usize),
-    /// Publication `index` is withdrawn.
+    /// Publication `index` is removed.
     Remove(usize),
 }
 
@@ -91,11 +91,12 @@ impl Presentity {
     /// Applies a PUBLISH (RFC 3903 §6). `fresh` becomes the entity tag on success. Returns the
     /// content of the 200, and whether the composed state changed.
     ///
-    /// A refused PUBLISH changes nothing. (Contributions that had expired are dropped; their change is
-    /// reported by [`Self::expire`], which is due then.)
+    /// A refused PUBLISH stores nothing. (Expired contributions are dropped all the same; their
+    /// change is reported by [`Self::expire`], which is due then. A PUBLISH of calls that finds no
+    /// room still counts as a report of calls.)
     ///
     /// # Errors
-    /// See [`PublishRefused`]; checked in its order.
+    /// See [`PublishRefused`]; its variants are checked in order.
     pub fn apply_publication(
         &mut self,
         publication: Publication,
@@ -112,7 +113,7 @@ impl Presentity {
             entity_tag: fresh,
             expires,
         };
-        let renewed = Entity {
+        let renewed = StoredPublication {
             number: 0,
             package: publication.package,
             entity_tag: fresh,
@@ -126,7 +127,7 @@ impl Presentity {
         self.extras_are_stale |= publication.package != Package::Dialog;
         self.is_known_by_calls |= publication.package == Package::Dialog;
         match operation {
-            Operation::Pass(document) => self.pass(renewed, document, limits, now),
+            Operation::ApplyOnce(document) => self.apply_once(renewed, document, limits, now),
             Operation::Initial(document) => self.store(renewed, document, limits, now)?,
             Operation::Modify(index, document) => {
                 self.modify(index, renewed, document, limits, now)
@@ -144,7 +145,7 @@ impl Presentity {
 
     /// The publication that the condition of a PUBLISH names (RFC 3903 §6).
     fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
-        let is_named = |entity: &Entity, entity_tag| {
+        let is_named = |entity: &StoredPublication, entity_tag| {
             entity.entity_tag == entity_tag && entity.package == publication.package
         };
         match publication.condition {
@@ -161,79 +162,90 @@ impl Presentity {
         }
     }
 
-    /// Stores a new publication, which takes over the content of those that its publisher left behind.
-    /// Of these, the publications of calls stay, with their entity tags: an initial PUBLISH creates a
-    /// state of its own (RFC 3903 §4), and if PUBLISHes crossed, their publisher still refreshes them.
-    /// They are removed first if there is no room.
+    /// Stores a new publication, which takes over the content of those that it supersedes. Of the
+    /// superseded ones, dialog publications are kept, with their entity tags: an initial PUBLISH
+    /// creates event state of its own (RFC 3903 §4), and if PUBLISHes crossed, the publisher still
+    /// refreshes them. They are removed first if there is no room.
     fn store(
         &mut self,
-        mut entity: Entity,
+        mut entity: StoredPublication,
         document: Document,
         limits: &PublicationLimits,
         now: Instant,
     ) -> Result<(), PublishRefused> {
         let is_full = self.publications.len() >= limits.publications_max;
-        let left_behind: Vec<u64> = self
+        let superseded: Vec<u64> = self
             .publications
             .iter()
-            .filter(|old| self.is_left_behind(old, &entity, &document))
+            .filter(|old| self.is_superseded(old, &entity, &document))
             .map(|old| old.number)
             .collect();
-        let goes = |old: &Entity| {
-            left_behind.contains(&old.number) && (is_full || old.package != Package::Dialog)
+        let goes = |old: &StoredPublication| {
+            superseded.contains(&old.number) && (is_full || old.package != Package::Dialog)
         };
         let kept = self.publications.iter().filter(|old| !goes(old)).count();
-        if kept >= limits.publications_max && !self.forget_idle(&left_behind) {
+        if kept >= limits.publications_max && !self.forget_idle(&superseded) {
             return Err(PublishRefused::TooMany);
         }
         self.number(&mut entity);
-        for &number in &left_behind {
+        for &number in &superseded {
             self.calls.hand_over(number, entity.owner());
             let registrations = &mut self.statements.registrations;
             registrations.hand_over(number, entity.number);
         }
         self.publications.retain(|old| !goes(old));
-        self.omit_others(&entity, &document, now);
+        self.end_calls_of_others(&entity, &document, now);
         self.apply_document(&mut entity, document, limits, now);
         self.publications.push(entity);
         Ok(())
     }
 
-    /// Applies an initial publication that is not stored: it may only end calls.
-    fn pass(
+    /// Applies an initial publication that is not stored: it can only end calls.
+    fn apply_once(
         &mut self,
-        mut entity: Entity,
+        mut entity: StoredPublication,
         mut document: Document,
         limits: &PublicationLimits,
         now: Instant,
     ) {
         self.number(&mut entity);
-        self.omit_others(&entity, &document, now);
+        self.end_calls_of_others(&entity, &document, now);
         if let Document::DialogInfo { dialogs, .. } = &mut document {
             dialogs.retain(|dialog| dialog.state == CallState::Terminated);
             self.apply_document(&mut entity, document, limits, now);
         }
     }
 
-    fn number(&mut self, entity: &mut Entity) {
+    fn number(&mut self, entity: &mut StoredPublication) {
         entity.number = self.publication_next;
         self.publication_next += 1;
     }
 
     /// A full document without a dialog, in an initial PUBLISH, says that its publisher knows of no
-    /// call: its other publications are about none either.
-    fn omit_others(&mut self, entity: &Entity, document: &Document, now: Instant) {
+    /// call, so the calls of its other publications are over too.
+    fn end_calls_of_others(
+        &mut self,
+        entity: &StoredPublication,
+        document: &Document,
+        now: Instant,
+    ) {
         if let Document::DialogInfo { full, dialogs, .. } = document
             && *full
             && dialogs.is_empty()
         {
-            self.calls.omit_others(entity.owner(), now);
+            self.calls.end_calls_of_others(entity.owner(), now);
         }
     }
 
-    /// Whether the publisher of a new publication left `old` behind when it lost the entity tag of
-    /// `old` (W:B1.12). A feeder that publishes each call of a presentity by itself keeps them apart.
-    fn is_left_behind(&self, old: &Entity, new: &Entity, document: &Document) -> bool {
+    /// Returns whether a new publication supersedes `old`, because its publisher lost the entity
+    /// tag of `old` (W:B1.12). A feeder that sends one publication per call is not affected: those
+    /// stay separate.
+    fn is_superseded(
+        &self,
+        old: &StoredPublication,
+        new: &StoredPublication,
+        document: &Document,
+    ) -> bool {
         let is_same_source = old.publisher == new.publisher && old.package == new.package;
         is_same_source
             && match document {
@@ -246,11 +258,11 @@ impl Presentity {
             }
     }
 
-    /// Makes room by removing the oldest dialog publication without a call, except those in `but`; its
-    /// next refresh gets 412 and its publisher publishes anew. A feeder that ends every call with an
-    /// initial PUBLISH must not shut itself out. Returns whether there is room now.
+    /// Makes room by removing the oldest dialog publication without a call, except those in `but`;
+    /// its next refresh gets 412 and its publisher publishes again. A feeder that ends every call
+    /// with an initial PUBLISH must not lock itself out. Returns whether there is room now.
     fn forget_idle(&mut self, but: &[u64]) -> bool {
-        let is_idle = |entity: &Entity| {
+        let is_idle = |entity: &StoredPublication| {
             entity.package == Package::Dialog
                 && !but.contains(&entity.number)
                 && !self.calls.has_legs(entity.number)
@@ -265,13 +277,13 @@ impl Presentity {
     fn modify(
         &mut self,
         index: usize,
-        renewed: Entity,
+        renewed: StoredPublication,
         document: Document,
         limits: &PublicationLimits,
         now: Instant,
     ) {
         let old = &self.publications[index];
-        let mut entity = Entity {
+        let mut entity = StoredPublication {
             number: old.number,
             publisher: old.publisher,
             ..renewed
@@ -280,7 +292,7 @@ impl Presentity {
         self.publications[index] = entity;
     }
 
-    fn refresh(&mut self, index: usize, renewed: &Entity) {
+    fn refresh(&mut self, index: usize, renewed: &StoredPublication) {
         let entity = &mut self.publications[index];
         entity.entity_tag = renewed.entity_tag;
         entity.until = renewed.until;
@@ -289,7 +301,7 @@ impl Presentity {
     /// Applies the body of a publication.
     fn apply_document(
         &mut self,
-        entity: &mut Entity,
+        entity: &mut StoredPublication,
         document: Document,
         limits: &PublicationLimits,
         now: Instant,
@@ -312,8 +324,8 @@ impl Presentity {
     }
 }
 
-/// The expiry granted (W:B1.5); `until` is the end of the publication so far. A PUBLISH that ends calls
-/// or shortens a publication is never too brief: refusing it would leave a lamp on.
+/// The expiry granted (W:B1.5); `until` is the current end of the publication. A PUBLISH that ends
+/// calls or shortens a publication is never too brief: refusing it would leave a lamp on.
 fn grant(
     publication: &Publication,
     until: Option<Instant>,
@@ -332,7 +344,7 @@ fn grant(
     Ok(requested.min(limits.expires_max))
 }
 
-/// What a PUBLISH does to publication `index`, if it names one (RFC 3903 §4.1).
+/// The effect of a PUBLISH on publication `index`, if it names one (RFC 3903 §4.1).
 fn operation(
     index: Option<usize>,
     document: Option<Result<Document, DocumentFault>>,
@@ -354,7 +366,7 @@ fn operation(
     match (index, document) {
         (Some(index), Some(document)) => Ok(Operation::Modify(index, document)),
         (Some(index), None) => Ok(Operation::Refresh(index)),
-        (None, Some(document)) if expires.is_zero() => Ok(Operation::Pass(document)),
+        (None, Some(document)) if expires.is_zero() => Ok(Operation::ApplyOnce(document)),
         (None, Some(document)) => Ok(Operation::Initial(document)),
         (None, None) => Err(PublishRefused::NoBody),
     }

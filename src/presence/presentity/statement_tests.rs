@@ -1,4 +1,5 @@
-//! What is said otherwise than by a publication of calls or presence: how it comes, shows, goes.
+//! Statements that are not publications of calls or presence: how they are applied, shown and
+//! removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +70,7 @@ fn mailbox(new: u32) -> Messages {
     }
 }
 
-/// Source, words, whether it has an end, whether it decides.
+/// Source, assertion in words, whether it expires, whether it decides.
 fn explained(stage: &Stage) -> Vec<(String, String, bool, bool)> {
     let explained = stage.presentity.explain(stage.now);
     explained
@@ -120,7 +121,7 @@ fn a_contact_is_registered_refreshed_shortened_and_runs_out() {
     assert_eq!(contacts(&stage), []);
     assert_eq!(stage.availability(), Availability::Unreachable);
     assert!(!stage.presentity.composed().open);
-    // Who comes back is another contact.
+    // A contact that returns is a new contact.
     stage.say(registered(&[("sip:a", 100)]));
     assert_eq!(contacts(&stage), [("sip:a", 2, Registered)]);
 }
@@ -169,7 +170,7 @@ fn contacts_that_ended_are_remembered_for_their_watchers() {
         ended(&stage),
         [("sip:a".into(), Expired), ("sip:b".into(), Unregistered)]
     );
-    // Their watchers must have heard of them.
+    // The watchers of ended contacts must have been notified.
     stage.pass(60.0);
     assert_eq!(ended(&stage), []);
     let contacts = [("sip:c", true, None), ("sip:d", true, None)];
@@ -237,7 +238,7 @@ fn a_reg_publication_speaks_of_its_own_contacts() {
         registrations(true, &[("sip:e", true, Some(4000))]),
     );
     assert_eq!(uris(&stage), "owne");
-    // An initial one by the same publisher stands for what it left behind (W:B1.12).
+    // An initial PUBLISH by the same publisher replaces the ones that it supersedes (W:B1.12).
     let id = extras(&stage).contacts[1].id;
     let tag = stage.initial(1, registrations(true, &[("sip:e", true, None)]));
     assert_eq!(
@@ -314,7 +315,7 @@ fn d3_18_an_exchange_goes_before_a_phone() {
     let phone = full([leg("own", "l", "r", Confirmed)]);
     stage.initial(1, phone);
     assert_eq!(stage.availability(), Availability::Busy);
-    // It knows of no call, so there is none.
+    // The PBX reports no call, so there is none.
     let tag = stage.initial(EXCHANGE, full([]));
     assert_eq!(stage.availability(), Availability::Available);
     assert!(stage.presentity.composed().calls.is_empty());
@@ -324,20 +325,21 @@ fn d3_18_an_exchange_goes_before_a_phone() {
     let modified = stage.publish(EXCHANGE, package, matching, Some(3600), Some(Ok(early)));
     let tag = modified.unwrap().0.entity_tag;
     assert_eq!(stage.presentity.composed().calls.len(), 1);
-    // Every other style believes both.
+    // Every other style accepts both.
     stage
         .presentity
         .set_rules(Arc::new(Rules::default()), stage.now);
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     stage.presentity.set_rules(Arc::new(imagicle), stage.now);
     assert_eq!(stage.presentity.composed().calls.len(), 1);
-    // Where it falls silent, the phone is heard again.
+    // When the PBX's publication ends, the phone's counts again.
     let removed = stage.publish(EXCHANGE, package, Condition::Matches(tag), Some(0), None);
     assert!(removed.is_ok());
     assert_eq!(stage.availability(), Availability::Busy);
 }
 
-/// W:D3.19: pilots change, and those who are diverted change with them.
+/// W:D3.19: voice mail numbers change, and with them the state of users whose calls are forwarded
+/// there.
 #[test]
 fn rules_count_from_the_moment_they_are_set() {
     let mut stage = Stage::new();
@@ -397,7 +399,7 @@ fn an_alternative_number_is_shown_as_long_as_no_contact_is_registered() {
     assert_eq!(shown(&stage), (true, None));
     stage.pass(200.0);
     assert_eq!(shown(&stage), (true, Some("+39061234".into())));
-    // A client knows better than the account.
+    // A client takes precedence over the account.
     let statement = RichPresence {
         alternative: Some("tel:+39335".into()),
         ..RichPresence::default()
@@ -476,7 +478,7 @@ fn the_operators_word_stands_for_the_clients() {
     assert_eq!(contacts(&stage).len(), 1, "no end is beyond the clock's");
 }
 
-/// W:C8.2: a night key shines until it is put out, a queue blinks as long as it is told to.
+/// W:C8.2: a night key is lit until it is turned off, a queue blinks until it is told to stop.
 #[test]
 fn the_operators_lamp_has_its_own_voice() {
     let mut stage = Stage::new();
@@ -497,7 +499,7 @@ fn the_operators_lamp_has_its_own_voice() {
             true
         )]
     );
-    // Beside the other voice.
+    // In addition to the other source.
     stage.say(call_state(Some(number("123")), 100));
     stage.say(lamp(None, None));
     assert_eq!(stage.lamp(), Confirmed);
@@ -508,7 +510,7 @@ fn the_operators_lamp_has_its_own_voice() {
     assert!(stage.presentity.is_blank());
 }
 
-/// W:B1.17: what the hook says is bounded by its state.
+/// W:B1.17: a call reported by `call_state.htm` is trusted only for the time limit of its state.
 #[test]
 fn a_call_that_rings_by_the_hook_ends_after_three_minutes() {
     let mut stage = Stage::new();
@@ -574,7 +576,7 @@ fn the_newest_word_on_a_mailbox_counts() {
     );
     assert_eq!(explained(&stage)[2].0, "operator:messages");
     assert_eq!(stage.availability(), Availability::Offline, "no presence");
-    // By the publisher that lost its tag.
+    // By the publisher that lost its entity tag.
     stage.pass(1.0);
     stage.initial(
         1,
@@ -631,7 +633,7 @@ fn appearances_are_kept_in_order_and_bounded() {
     assert!(stage.presentity.is_blank());
 }
 
-/// A lamp must not cost new extras.
+/// A change of a lamp must not allocate new extras.
 #[test]
 fn what_seldom_changes_is_shared() {
     let mut stage = Stage::new();
@@ -644,8 +646,8 @@ fn what_seldom_changes_is_shared() {
     assert!(Arc::ptr_eq(&before, &stage.presentity.composed().extras));
 }
 
-/// `call_state.htm` has one voice: a call takes its do-not-disturb back, and the other way round;
-/// that of the phone stays.
+/// `call_state.htm` is one source: a call clears its do-not-disturb, and vice versa; the phone's
+/// do-not-disturb is kept.
 #[test]
 fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
     let call = |state| StateUpdate::Call {
@@ -681,7 +683,7 @@ fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
     assert_eq!(stage.availability(), Availability::Available);
 }
 
-/// The lamp of `why` is that of the phones.
+/// The lamp shown by `why` is that of the phones.
 #[test]
 fn do_not_disturb_lights_the_lamp_where_the_domain_says_so() {
     for (shows, expected) in [
@@ -697,7 +699,7 @@ fn do_not_disturb_lights_the_lamp_where_the_domain_says_so() {
         stage.presentity.set_rules(Arc::new(rules), stage.now);
         stage.say(StateUpdate::DoNotDisturb(true));
         assert_eq!(stage.lamp(), expected);
-        // A call before it, whatever it is.
+        // Any call takes precedence over it.
         stage.say(call_state(Some(number("123")), 100));
         assert_eq!(stage.lamp(), Confirmed);
         stage.say(call_state(None, 100));

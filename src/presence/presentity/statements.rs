@@ -1,4 +1,4 @@
-//! The statements about a presentity that do not come from PUBLISH: the last update of each source.
+//! The statements about a presentity that are not publications: the last update of each source.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,7 +13,7 @@ use crate::presence::source::{CallSource, Features, Forward, Messages, StateUpda
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     pub(super) call_state: Option<CallStatement>,
-    /// Do-not-disturb, which `call_state.htm` set in place of a call, and when it ends.
+    /// Do-not-disturb, which `call_state.htm` set instead of a call, and when it ends.
     pub(super) call_state_dnd: Option<(Stated<()>, Instant)>,
     pub(super) lamp: Option<CallStatement>,
     pub(super) do_not_disturb: Option<Stated<()>>,
@@ -34,7 +34,7 @@ pub(super) struct Stated<T> {
     pub(super) since: Instant,
 }
 
-/// The call that a source reported last.
+/// The call that a source last reported.
 #[derive(Debug)]
 pub(super) struct CallStatement {
     pub(super) call: Arc<CallDialog>,
@@ -102,7 +102,7 @@ impl Statements {
         self.registrations.expire(GRACE, now)
     }
 
-    /// When [`Self::expire`] has something to do next.
+    /// The next time at which [`Self::expire`] must be called.
     pub(super) fn next_expiry(&self) -> Option<Instant> {
         let calls = [&self.call_state, &self.lamp].into_iter().flatten();
         calls
@@ -112,7 +112,7 @@ impl Statements {
             .min()
     }
 
-    /// Whether there is no statement, and no registrar ever reported on the user.
+    /// Returns whether there is no statement, and no registrar has ever reported on the user.
     pub(super) fn are_blank(&self) -> bool {
         let Self {
             call_state,
@@ -150,7 +150,7 @@ impl Statements {
         })
     }
 
-    /// The features that are switched on.
+    /// The features that are set.
     pub(super) fn features(&self) -> Features {
         let forwards = self.forwards.iter().map(|stated| stated.what.clone());
         Features {
@@ -159,7 +159,8 @@ impl Statements {
         }
     }
 
-    /// A call of `call_state.htm` that rang and is answered now keeps its `id` and direction.
+    /// A call of `call_state.htm` that was ringing and is now answered keeps its `id` and
+    /// direction.
     fn answered(&self, call: Arc<CallDialog>) -> Arc<CallDialog> {
         let before = self.call_state.as_ref().map(|statement| &statement.call);
         let rang = before
@@ -196,7 +197,7 @@ impl Statements {
     }
 }
 
-/// Puts `what` at its place in an ordered list, or clears that place.
+/// Inserts `what` at its position in an ordered list, or removes the entry at that position.
 fn put<T: PartialEq>(
     list: &mut Vec<Stated<T>>,
     place: Result<usize, usize>,

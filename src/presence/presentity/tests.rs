@@ -1,5 +1,4 @@
-//! What happens to a presentity, as a story each: the races that other servers lost, the rules of
-//! W:B1.
+//! The life of a presentity, one story per test: races that other servers lose, the rules of W:B1.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,7 +21,7 @@ pub(super) const LIMITS: PublicationLimits = PublicationLimits {
     calls_max: 4,
 };
 
-/// A leg under its own Call-ID as `id`. A tag is `-` when it is not known.
+/// A leg with its Call-ID as `id`. A tag is `-` if unknown.
 pub(super) fn leg(
     call_id: &str,
     local_tag: &str,
@@ -43,7 +42,7 @@ pub(super) fn leg(
     }
 }
 
-/// A leg of a source that gives nothing but an `id`.
+/// A leg of a source that reports only an `id`.
 fn leg_by_id(id: &str, state: CallState) -> CallDialog {
     CallDialog {
         id: id.into(),
@@ -87,10 +86,10 @@ pub(super) fn client(open: Option<bool>, activities: &[&str], note: Option<&str>
     }
 }
 
-/// The publisher that speaks for everybody.
+/// A feeder.
 pub(super) const EXCHANGE: u64 = u64::MAX;
 
-/// A presentity and its clock.
+/// A presentity and the time.
 pub(super) struct Stage {
     pub(super) presentity: Presentity,
     pub(super) now: Instant,
@@ -127,7 +126,7 @@ impl Stage {
             .apply_publication(publication, EntityTag(self.tags), &LIMITS, self.now)
     }
 
-    /// An initial PUBLISH; its entity tag.
+    /// Sends an initial PUBLISH. Returns its entity tag.
     pub(super) fn initial(&mut self, publisher: u64, document: Document) -> EntityTag {
         let package = document.package();
         self.publish(
@@ -142,7 +141,7 @@ impl Stage {
         .entity_tag
     }
 
-    /// Modifies the publication and keeps its new tag.
+    /// Modifies the publication and stores its new tag.
     pub(super) fn modify(&mut self, entity_tag: &mut EntityTag, document: Document) -> bool {
         let condition = Condition::Matches(*entity_tag);
         let (published, changed) = self
@@ -181,7 +180,7 @@ impl Stage {
         self.presentity.apply(said, self.now)
     }
 
-    /// Lets time pass, as the shard's timers do.
+    /// Advances the time, and calls `expire` as the shard's timers do.
     pub(super) fn pass(&mut self, seconds: f64) {
         self.now += Duration::from_secs_f64(seconds);
         while self
@@ -207,7 +206,7 @@ impl Stage {
     }
 }
 
-// Races that other servers lost, numbered like the dialogues `history/2.1-01` and so on.
+// Races that other servers lose, numbered like the dialogues `history/2.1-01` and so on.
 
 #[test]
 fn race_1_early_after_terminated_from_another_publication() {
@@ -220,7 +219,7 @@ fn race_1_early_after_terminated_from_another_publication() {
         stage.initial(3, full([leg("x", "l", "r", state)]));
         assert_eq!(stage.lamp(), Terminated, "a late {state:?}");
     }
-    // And before its first tag came.
+    // And before its first tag was known.
     stage.initial(4, full([leg("x", "l", "-", Trying)]));
     assert_eq!(stage.lamp(), Terminated);
 }
@@ -231,7 +230,7 @@ fn race_1_terminated_overtakes_early_altogether() {
     stage.initial(1, full([leg("x", "l", "r", Terminated)]));
     stage.initial(2, full([leg("x", "l", "r", Early)]));
     assert_eq!(stage.lamp(), Terminated);
-    // Another call is another call.
+    // Another call is not affected.
     stage.initial(2, full([leg("y", "l", "r", Early)]));
     assert_eq!(stage.lamp(), Early);
 }
@@ -269,13 +268,13 @@ fn race_4_early_without_a_final_ends_after_three_minutes() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Early)]));
     stage.pass(100.0);
-    // A refresh without a body states nothing.
+    // A refresh without a body reports nothing.
     assert!(!stage.refresh(&mut feeder, Package::Dialog, 7200));
     stage.pass(79.0);
     assert_eq!(stage.lamp(), Early);
     stage.pass(2.0);
     assert_eq!(stage.lamp(), Terminated);
-    // One with a body does.
+    // A refresh with a body does.
     stage.modify(&mut feeder, full([leg("y", "l", "r", Early)]));
     stage.pass(170.0);
     assert!(!stage.modify(&mut feeder, full([leg("y", "l", "r", Early)])));
@@ -293,8 +292,8 @@ fn race_5_attended_transfer_ends_one_call_of_two() {
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     stage.modify(&mut feeder, partial([leg("x", "l", "r", Terminated)]));
     assert_eq!(stage.lamp(), Confirmed);
-    // The same by an initial PUBLISH of the same publisher, full as it may be: it is another
-    // publication.
+    // The same in an initial PUBLISH of the same publisher, even with a full document: it is
+    // another publication.
     stage.initial(1, full([leg("z", "l", "r", Terminated)]));
     assert_eq!(stage.lamp(), Confirmed);
     stage.modify(&mut feeder, partial([leg("y", "l", "r", Terminated)]));
@@ -328,7 +327,7 @@ fn race_6_a_loser_of_the_fork_never_clears_the_winner() {
             Confirmed,
             "the other branch is no second call"
         );
-        // By the same feeder, and by another one.
+        // From the same feeder, and from another one.
         for publisher in [1, 2] {
             stage.initial(publisher, full([loser.clone()]));
             assert_eq!(stage.lamp(), Confirmed, "{loser:?}");
@@ -380,7 +379,7 @@ fn race_7_crossing_calls_leave_nothing_behind() {
     stage.modify(&mut one, full([leg("x", "l", "r", Terminated)]));
     assert_eq!(stage.lamp(), Early);
     stage.modify(&mut other, full([leg("y", "l", "r", Terminated)]));
-    // The hang-up resends what it knew.
+    // The termination report repeats what was known.
     stage.initial(
         3,
         full([
@@ -444,7 +443,8 @@ fn race_11_a_publisher_that_dies_takes_its_calls_along() {
     assert_eq!(stage.lamp(), Confirmed, "the grace");
     stage.pass(0.2);
     assert_eq!(stage.lamp(), Terminated);
-    // It was only late: what it publishes anew is believed, an echo of the ringing is not.
+    // It was only late: calls that it publishes again are accepted, a late report of ringing is
+    // not.
     stage.initial(1, full([leg("x", "l", "r", Early)]));
     assert_eq!(stage.lamp(), Terminated);
     stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
@@ -459,18 +459,18 @@ fn b1_4_conditions_that_do_not_hold() {
     let mut dialog = stage.initial(1, full([leg("x", "l", "r", Early)]));
     let bad = || Some(Err(DocumentFault::Malformed));
     for condition in [Condition::Foreign, Condition::Matches(EntityTag(999))] {
-        // The condition comes before everything else.
+        // The condition is checked first.
         let refused = stage.publish(1, Package::Dialog, condition, Some(1), bad());
         assert_eq!(refused, Err(PublishRefused::ConditionFailed));
     }
     let other_package = stage.publish(1, Package::Presence, Condition::Matches(dialog), None, None);
     assert_eq!(other_package, Err(PublishRefused::ConditionFailed));
-    // A tag is good once (RFC 3903 §6).
+    // A tag can be used once (RFC 3903 §6).
     let old = dialog;
     stage.refresh(&mut dialog, Package::Dialog, 60);
     let again = stage.publish(1, Package::Dialog, Condition::Matches(old), None, None);
     assert_eq!(again, Err(PublishRefused::ConditionFailed));
-    // And no longer than it lives.
+    // And only until it expires.
     stage.now += Duration::from_secs(62);
     let late = stage.publish(1, Package::Dialog, Condition::Matches(dialog), None, None);
     assert_eq!(late, Err(PublishRefused::ConditionFailed));
@@ -553,7 +553,7 @@ fn b1_7_modify_refresh_remove_and_nothing() {
     assert_eq!(stage.availability(), Availability::Away);
     assert!(!stage.refresh(&mut tag, Package::Presence, 60));
 
-    // A body on removal does not matter, whatever it is.
+    // A body in a PUBLISH that removes the publication is ignored.
     let bad = Some(Err(DocumentFault::Malformed));
     let (published, changed) = stage
         .publish(1, Package::Presence, Condition::Matches(tag), Some(0), bad)
@@ -603,7 +603,7 @@ fn b1_12_a_publisher_without_its_tag_replaces_what_it_left() {
     assert_eq!(stage.availability(), Availability::Available);
     let gone = stage.publish(1, Package::Presence, Condition::Matches(lost), None, None);
     assert_eq!(gone, Err(PublishRefused::ConditionFailed));
-    // Another publisher adds.
+    // Another publisher adds to it.
     stage.initial(2, client(Some(false), &["dnd"], None));
     assert_eq!(stage.availability(), Availability::DoNotDisturb);
     assert_eq!(stage.presentity.explain(stage.now).len(), 2);
@@ -618,13 +618,14 @@ fn b1_12_a_feeder_keeps_its_calls_apart_but_not_its_leftovers() {
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert_eq!(stage.presentity.composed().calls.len(), 2);
-    // What was left behind says nothing any more, but is a publication still (RFC 3903 §4).
+    // A superseded publication has no content, but still exists (RFC 3903 §4).
     let explained = stage.presentity.explain(stage.now);
     assert_eq!(explained.len(), 3);
     assert_eq!(explained[0].asserts.to_string(), "no call");
     let alive = stage.publish(1, Package::Dialog, Condition::Matches(one), None, None);
     assert!(alive.is_ok());
-    // An heir does not set a call back, and ends what it does not name.
+    // The successor does not move a call back to an earlier state, and ends the calls that it does
+    // not list.
     stage.initial(
         1,
         full([leg("x", "l", "r", Confirmed), leg("z", "l", "r", Early)]),
@@ -694,10 +695,10 @@ fn b3_14_a_full_document_ends_only_its_own_legs() {
             .collect::<Vec<_>>()
     };
     assert_eq!(calls(&stage), ["y".into()]);
-    // What is no longer named is over for the others as well.
+    // A leg that is no longer listed is over for the other publications as well.
     stage.initial(3, full([leg("x", "l", "r", Early)]));
     assert_eq!(calls(&stage), ["y".into()]);
-    // A partial one ends nothing.
+    // A partial document ends nothing.
     stage.modify(&mut one, partial([]));
     assert_eq!(calls(&stage), ["y".into()]);
 }
@@ -728,7 +729,7 @@ fn the_id_stays_while_the_tags_come() {
         assert_eq!(stage.presentity.composed().calls.len(), 1);
         assert_eq!(id(&stage), "a".into());
     }
-    // A statement that knows less about the same leg takes nothing away.
+    // A report with fewer details about the same leg removes none.
     stage.modify(&mut feeder, partial([leg("x", "-", "-", Confirmed)]));
     assert_eq!(&*stage.presentity.composed().calls[0].remote_tag, "r");
 }
@@ -845,7 +846,7 @@ fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
         Confirmed,
         "a branch that another feeder knows of"
     );
-    // The other way round: a leg that learns its tag turns out to be one that is over.
+    // The other way round: a leg whose tag becomes known is found to have ended.
     let mut feeder = stage.initial(5, partial([leg("w", "l", "-", Early)]));
     stage.modify(&mut feeder, partial([leg("y", "l", "-", Terminated)]));
     assert_eq!(stage.lamp(), Early);
@@ -855,7 +856,8 @@ fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
     stage.modify(&mut feeder, partial([leg("w", "l", "-", Terminated)]));
     assert_eq!(stage.lamp(), Terminated);
     stage.pass(40.0);
-    // A winner that comes after the loser's end is no echo of it.
+    // A winner that is reported after the loser's end is not mistaken for a late report of the
+    // loser.
     stage.initial(3, full([leg("z", "-", "-", Terminated)]));
     stage.initial(4, full([leg("z", "l", "r", Early)]));
     assert_eq!(stage.lamp(), Early);
@@ -876,7 +878,7 @@ pub(super) fn number(digits: &str) -> Arc<CallDialog> {
     })
 }
 
-/// `call_state.htm`, believed for that many seconds.
+/// A call of `call_state.htm`, valid for that many seconds.
 pub(super) fn call_state(call: Option<Arc<CallDialog>>, seconds: u64) -> StateUpdate {
     StateUpdate::Call {
         source: CallSource::CallState,
@@ -893,7 +895,7 @@ fn d1_call_state() {
         (stage.lamp(), stage.availability()),
         (Confirmed, Availability::Busy)
     );
-    // The same number again only restarts the timer (D1.7).
+    // The same number again only restarts the timer (W:D1.7).
     stage.pass(60.0);
     let since = stage.presentity.explain(stage.now)[0].since;
     assert!(!stage.say(call_state(Some(number("123")), 100)));
@@ -902,10 +904,10 @@ fn d1_call_state() {
     assert_eq!(stage.presentity.next_expiry(), Some(end));
     stage.pass(60.0);
     assert_eq!(stage.lamp(), Confirmed);
-    // Another replaces it.
+    // Another number replaces it.
     assert!(stage.say(call_state(Some(number("456")), 100)));
     assert_eq!(stage.presentity.composed().calls.len(), 1);
-    // It combines with what a PBX says (D1.12).
+    // It is combined with the reports of a PBX (W:D1.12).
     let mut pbx = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert_eq!(stage.presentity.composed().calls.len(), 2);
     assert!(stage.say(call_state(None, 100)));
@@ -913,7 +915,7 @@ fn d1_call_state() {
     stage.say(call_state(Some(number("456")), 100));
     stage.modify(&mut pbx, full([]));
     assert_eq!(stage.lamp(), Confirmed);
-    // It ends by itself (D1.6), and at once when its time is past.
+    // It ends by itself (W:D1.6), and at once when it has expired.
     stage.pass(100.0);
     assert_eq!(stage.lamp(), Terminated);
     assert!(!stage.say(call_state(Some(number("456")), 0)));
@@ -929,7 +931,7 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
     for _ in 0..4 {
         for call in [Some(Arc::clone(&call)), None] {
             assert!(stage.say(call_state(call, 100)));
-            // A watcher's shard holds each state until the next.
+            // A watcher's shard keeps each state until the next.
             seen.push(Arc::as_ptr(stage.presentity.composed()));
         }
     }
@@ -1034,16 +1036,16 @@ fn a_user_known_by_calls_is_there_between_them() {
     stage.pass(86_400.0);
     assert!(is_open(&stage));
     assert!(stage.presentity.is_blank() && stage.presentity.is_known_by_calls());
-    // A registrar knows better.
+    // A registrar takes precedence.
     stage.say(StateUpdate::Unregistered);
     assert_eq!(stage.availability(), Availability::Unreachable);
     assert!(!is_open(&stage));
 }
 
-// How the end of a call is told.
+// Ways to report the end of a call.
 
-/// Reports by initial PUBLISHes of one publisher, in order, each with the tags it gives, and what
-/// the lamp shows in the end.
+/// Reports by initial PUBLISHes of one publisher, in order, each with its tags, and what the lamp
+/// shows in the end.
 #[test]
 fn ends_told_by_initial_publishes() {
     type Reports<'a> = &'a [(CallState, &'a str, &'a str)];
@@ -1084,7 +1086,7 @@ fn ends_told_by_initial_publishes() {
             Terminated,
             Terminated,
         ),
-        // By other tags: an exchange means the call, a phone another leg.
+        // With other tags: a PBX means the call, a phone another leg.
         (
             "ended with another tag",
             &[(Confirmed, "l", "a"), (Terminated, "l", "b")],
@@ -1105,10 +1107,10 @@ fn ends_told_by_initial_publishes() {
                 (Terminated, "l", "b"),
             ],
             Terminated,
-            // An exchange's word ends the early branch as well; a phone's does not.
+            // A report of the PBX ends the early branch as well; a phone's report does not.
             Early,
         ),
-        // A loser never clears the winner, told before or after it.
+        // A loser never clears the winner, whether reported before or after it.
         (
             "a loser's end",
             &[
@@ -1131,7 +1133,7 @@ fn ends_told_by_initial_publishes() {
             Confirmed,
             Confirmed,
         ),
-        // News that come late.
+        // Reports that arrive late.
         (
             "early after the answer",
             &[(Confirmed, "l", "r"), (Early, "l", "r")],
@@ -1178,7 +1180,7 @@ fn no_call_said_anew_ends_what_the_publisher_said_before_and_nobody_elses() {
         stage.initial(publisher, full([]));
         let calls = &stage.presentity.composed().calls;
         assert_eq!((calls.len(), &*calls[0].call_id), (1, "z"));
-        // The publication is there still, and may name its call again.
+        // The publication still exists, and may report its call again.
         stage.modify(&mut first, full([leg("x", "l", "r", Confirmed)]));
         assert_eq!(stage.presentity.composed().calls.len(), 2);
     }

@@ -1,4 +1,5 @@
-//! What a family of User-Agents needs (W:C0-C6): how its bodies are written, and how it is notified.
+//! Device profiles (W:C0-C6): how bodies for a family of User-Agents are written, and how it is
+//! notified.
 
 mod rendering;
 
@@ -21,16 +22,16 @@ pub struct Profile {
     pub empty_accept_is_absent: bool,
     /// Lists are served even without `Supported: eventlist` (RFC 4662 §4.1).
     pub assumes_eventlist: bool,
-    /// Octets of one NOTIFY of a list on UDP, header included; None for as many as a fragmented
-    /// datagram carries (W:B5.10).
+    /// Maximum octets of one NOTIFY of a list over UDP, headers included; None for as many as a
+    /// fragmented datagram carries (W:B5.10).
     pub list_octets: Option<u32>,
-    /// Resources in one NOTIFY's list body (W:C4.3).
+    /// Maximum resources in one NOTIFY's list body (W:C4.3).
     pub list_resources: Option<u16>,
     /// Lists are always written in full, one document per member (W:B5.19); None for the list's own
     /// style.
     pub list_is_broadworks: Option<bool>,
     /// Lists of presence in the form that only linphone reads: `Event: Presence`, parts with a
-    /// `Content-Id` without angle brackets, and no names in a list that came in the SUBSCRIBE
+    /// `Content-Id` without angle brackets, and no names in a list that was in the SUBSCRIBE
     /// (W:C6.9, G1).
     pub linphone_lists: bool,
     /// NOTIFYs per second on average; None for the server's default.
@@ -39,12 +40,12 @@ pub struct Profile {
     pub notify_burst: Option<u32>,
     /// Consecutive NOTIFYs that may time out before the subscription ends (W:A3.7).
     pub strikes: Option<u8>,
-    /// Shortest expiry that is taken; None for the domain's.
+    /// Minimum expiry; None for the domain's.
     pub min_expires: Option<Duration>,
     /// A new subscription replaces an older one with the same Contact, presentity and package: these
     /// phones restart without ending their subscriptions (W:A2.19).
     pub replaces_same_contact: bool,
-    /// SIP-ETag in NOTIFYs (RFC 5839).
+    /// Whether NOTIFYs have SIP-ETag (RFC 5839).
     pub entity_tags: bool,
 }
 

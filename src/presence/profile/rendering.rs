@@ -28,11 +28,11 @@ pub enum Unregistered {
     /// Idle, like any user without a call.
     #[default]
     Idle,
-    /// A document without a dialog: lamps that show idle as green go off.
+    /// A document without a dialog: a lamp that shows idle in green turns off.
     Empty,
 }
 
-/// What a lamp shows of do-not-disturb while the user has no call. RFC 4235 does not provide for it,
+/// How a lamp shows do-not-disturb while the user has no call. RFC 4235 does not provide for it,
 /// but a receptionist who transfers calls sees only lamps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DoNotDisturbLamp {

@@ -1,4 +1,4 @@
-//! What a phone asks its registrar for (RFC 3261 §10).
+//! What a phone requests of its registrar (RFC 3261 §10).
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ pub struct Binding {
     pub uri: Box<str>,
     /// How long; zero removes it.
     pub expires: Duration,
-    /// The parameters that the 200 repeats, `q` and `+sip.instance`, each after a semicolon.
+    /// The parameters that the 200 repeats, `q` and `+sip.instance`, each with a leading semicolon.
     pub parameters: Box<str>,
 }
 
-/// Call-ID and CSeq order of a REGISTER (RFC 3261 §10.2.4).
+/// The position of a REGISTER among those of its phone (RFC 3261 §10.2.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sequence {
     /// A hash of its Call-ID.
@@ -22,10 +22,10 @@ pub struct Sequence {
     pub number: u32,
 }
 
-/// What a REGISTER does to a user's bindings.
+/// The effect of a REGISTER on a user's bindings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BindingChange {
-    /// Query.
+    /// None: the REGISTER queries the bindings.
     Query,
     /// Each of these is bound.
     Bind(Vec<Binding>),
@@ -36,7 +36,7 @@ pub enum BindingChange {
 /// Why a REGISTER changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BindingRefused {
-    /// A later REGISTER with this Call-ID was taken already.
+    /// A later REGISTER with this Call-ID has already been applied.
     OutOfOrder,
     /// The user would have more than [`crate::presence::registration::CONTACTS_MAX`].
     TooManyContacts,

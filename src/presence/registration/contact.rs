@@ -1,6 +1,6 @@
-//! One contact, as watchers of `reg` are told of it (RFC 3680 §5.2).
+//! One contact, as reported to watchers of `reg` (RFC 3680 §5.2).
 
-/// What last happened to a registered contact (RFC 3680 §5.2).
+/// The last event of a registered contact (RFC 3680 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactEvent {
     /// It is new.
@@ -9,12 +9,12 @@ pub enum ContactEvent {
     Refreshed,
     /// Its registration was shortened.
     Shortened {
-        /// Seconds that it had left then.
+        /// The remaining seconds at that time.
         expires: u64,
     },
 }
 
-/// Why a contact is not registered any more (RFC 3680 §5.2).
+/// Why a contact is no longer registered (RFC 3680 §5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContactEnd {
     /// It expired.
@@ -27,25 +27,25 @@ pub enum ContactEnd {
     Rejected,
 }
 
-/// A contact that is not registered any more.
+/// A contact that is no longer registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedContact {
     /// Its URI.
     pub uri: Box<str>,
-    /// The `id` its documents gave it.
+    /// Its `id` in the documents.
     pub id: u64,
-    /// Why.
+    /// The reason.
     pub end: ContactEnd,
 }
 
-/// One contact that is registered.
+/// One registered contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredContact {
     /// Its URI.
     pub uri: Box<str>,
-    /// The `id` its documents give it: stable for the life of the contact.
+    /// Its `id` in the documents: stable for as long as the contact is registered.
     pub id: u64,
-    /// The last thing that happened to it. Its expiry is part of the event only when it was
-    /// shortened: a refresh must not notify watchers.
+    /// Its last event. Its expiry is part of the event only if it was shortened: a refresh must not
+    /// notify watchers.
     pub event: ContactEvent,
 }

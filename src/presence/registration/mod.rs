@@ -1,5 +1,5 @@
-//! Where a user is registered (RFC 3680): contacts that the user's phones bind where we are the
-//! registrar, and contacts learned from a registrar's REGISTER requests and `reg` documents.
+//! Registrations (RFC 3680): contacts that the user's phones bind if we are the registrar, and
+//! contacts learned from a registrar's REGISTER requests and `reg` documents.
 
 mod binding;
 mod contact;
@@ -10,7 +10,8 @@ pub use contact::{ContactEnd, ContactEvent, EndedContact, RegisteredContact};
 
 pub(crate) use registrations::{Registration, Registrations, Reporter};
 
-/// Contacts of one presentity; one more is ignored.
+/// Maximum contacts of one presentity; one more is ignored.
 pub const CONTACTS_MAX: usize = 16;
-/// Octets of a contact's URI. Every reader of a URI from outside refuses a longer one.
+/// Maximum length of a contact's URI. Every parser of a URI received from outside refuses a longer
+/// one.
 pub const URI_OCTETS_MAX: usize = 1024;

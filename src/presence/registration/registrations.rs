@@ -1,4 +1,4 @@
-//! All the contacts of a presentity, and who reported it.
+//! All the contacts of a presentity, and the source of each.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,39 +8,39 @@ use crate::presence::registration::{
     RegisteredContact, Sequence,
 };
 
-/// Ended contacts of one presentity that are remembered; the latest are kept.
+/// Maximum ended contacts of one presentity that are remembered; the latest are kept.
 const ENDED_MAX: usize = 16;
 /// How long an ended contact is remembered: until the slowest watcher has been notified of it.
 const ENDED_LIFE: Duration = Duration::from_secs(60);
 
-/// Who reported a contact last.
+/// The source that last reported a contact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reporter {
     /// A REGISTER.
     Register,
-    /// A publication, by the number the presentity gave it.
+    /// A publication, by the number that the presentity assigned to it.
     Publication(u64),
 }
 
 /// A contact and what is known about it.
 #[derive(Debug)]
 pub(crate) struct Registration {
-    /// What watchers are told.
+    /// The contact as reported to watchers.
     pub(crate) contact: RegisteredContact,
-    /// Who reported it last.
+    /// The source that last reported it.
     pub(crate) reporter: Reporter,
     /// Since when it is registered.
     pub(crate) since: Instant,
-    /// When it ends unless refreshed; None when only its publication ends it.
+    /// When it ends unless it is reported again; None if only its publication ends it.
     pub(crate) until: Option<Instant>,
-    /// Which REGISTER bound it; None when we are not the registrar.
+    /// The REGISTER that bound it; None if we are not the registrar.
     sequence: Option<Sequence>,
     /// See [`Binding::parameters`].
     parameters: Box<str>,
 }
 
 impl Registration {
-    /// Whether the REGISTER at `sequence`, or a later one of its phone, bound this contact.
+    /// Returns whether the REGISTER at `sequence`, or a later one of its phone, bound this contact.
     fn is_later(&self, sequence: Sequence) -> bool {
         self.sequence.is_some_and(|known| {
             known.call_id == sequence.call_id && known.number >= sequence.number
@@ -52,12 +52,12 @@ impl Registration {
 #[derive(Debug, Default)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
-    /// Contacts that ended lately and when, the oldest first.
+    /// Contacts that ended recently, each with the time of its end, the oldest first.
     ended: VecDeque<(Instant, EndedContact)>,
     /// The `id` of the next contact.
     id_next: u64,
-    /// When the last contact ended. Before the first contact: when a registrar first reported on the
-    /// user. None if no registrar ever did.
+    /// When the last contact ended. Before the first contact: when a registrar first reported on
+    /// the user. None if no registrar ever did.
     empty_since: Option<Instant>,
 }
 
@@ -67,17 +67,18 @@ impl Registrations {
         self.registrations.iter()
     }
 
-    /// Contacts that ended lately, for watchers that were shown them.
+    /// Contacts that ended recently, for watchers that were sent them.
     pub(crate) fn ended(&self) -> impl Iterator<Item = &EndedContact> {
         self.ended.iter().map(|(_, contact)| contact)
     }
 
-    /// Whether a registrar has ever reported on the user.
+    /// Returns whether a registrar has ever reported on the user.
     pub(crate) fn are_known(&self) -> bool {
         self.empty_since.is_some()
     }
 
-    /// Since when a registrar reports no contact; None while it reports one, or if none ever reported.
+    /// Since when a registrar reports no contact; None while it reports one, or if none ever
+    /// reported.
     pub(crate) fn empty_since(&self) -> Option<Instant> {
         self.empty_since.filter(|_| self.registrations.is_empty())
     }
@@ -94,8 +95,8 @@ impl Registrations {
         }
     }
 
-    /// Does what a REGISTER of one of the user's phones asks for, all of it or nothing
-    /// (RFC 3261 §10.3). At most `room` contacts may be added.
+    /// Applies a REGISTER of one of the user's phones, either completely or not at all (RFC 3261
+    /// §10.3). At most `room` contacts may be added.
     pub(crate) fn bind(
         &mut self,
         change: BindingChange,
@@ -121,7 +122,7 @@ impl Registrations {
             BindingChange::Query => {}
             BindingChange::Clear => self.unregister(now),
             BindingChange::Bind(bindings) => {
-                // Expired contacts do not count.
+                // Expired contacts take up no room.
                 self.expire(Duration::ZERO, now);
                 self.check_room(&bindings, room)?;
                 self.empty_since.get_or_insert(now);
@@ -133,7 +134,7 @@ impl Registrations {
         Ok(())
     }
 
-    /// The contacts that phones have bound, each with the time it has left.
+    /// The contacts that phones have bound, each with its remaining time.
     pub(crate) fn bindings(&self, now: Instant) -> Vec<Binding> {
         let bound = self.iter().filter_map(|one| {
             let until = one.until.filter(|until| *until > now)?;
@@ -146,7 +147,7 @@ impl Registrations {
         bound.collect()
     }
 
-    /// How many contacts are registered.
+    /// The number of registered contacts.
     pub(crate) fn len(&self) -> usize {
         self.registrations.len()
     }
@@ -181,8 +182,8 @@ impl Registrations {
             return;
         }
         let until = now.checked_add(expires);
-        // The room was checked for all bindings together: one that is removed later makes room for
-        // this one.
+        // The room was checked for all bindings together: a binding removed later in this REGISTER
+        // makes room for this one.
         let place = self
             .restate(Reporter::Register, &uri, until, now)
             .unwrap_or_else(|| self.insert(Reporter::Register, uri, until, now));
@@ -197,9 +198,9 @@ impl Registrations {
         self.end_where(now, |_| true);
     }
 
-    /// Applies a `reg` document of a publication: each contact, how it ended if it did, and for how
-    /// many seconds it is registered. `full`: contacts that the publication reported before and does
-    /// not name now are removed.
+    /// Applies a `reg` document of a publication: for each contact the reason of its end, if it
+    /// ended, and for how many seconds it is registered. `full`: contacts that the publication
+    /// reported before and does not list now are removed.
     pub(crate) fn publish(
         &mut self,
         publication: u64,
@@ -237,7 +238,7 @@ impl Registrations {
         }
     }
 
-    /// A publication ended: the contacts that it reported last end with it.
+    /// A publication ended, and with it the contacts that it reported last.
     pub(crate) fn abandon(&mut self, publication: u64, end: ContactEnd, now: Instant) {
         self.end_by(end, now, |registration| {
             registration.reporter == Reporter::Publication(publication)
@@ -257,14 +258,14 @@ impl Registrations {
         is_due
     }
 
-    /// When [`Self::expire`] has something to do next.
+    /// The next time at which [`Self::expire`] must be called.
     pub(crate) fn next_expiry(&self, grace: Duration) -> Option<Instant> {
         let ends = self.registrations.iter().filter_map(|one| one.until);
         let forgotten = self.ended.front().map(|(since, _)| *since + ENDED_LIFE);
         ends.map(|until| until + grace).chain(forgotten).min()
     }
 
-    /// Registers a contact, unless there are as many as there may be.
+    /// Registers a contact, unless there are already [`super::CONTACTS_MAX`].
     fn add(&mut self, reporter: Reporter, uri: Box<str>, until: Option<Instant>, now: Instant) {
         let is_known = self.restate(reporter, &uri, until, now).is_some();
         if !is_known && self.registrations.len() < CONTACTS_MAX {
@@ -272,7 +273,7 @@ impl Registrations {
         }
     }
 
-    /// Prolongs or shortens a contact. Returns its place; None if it is not registered.
+    /// Prolongs or shortens a contact. Returns its index; None if it is not registered.
     fn restate(
         &mut self,
         reporter: Reporter,
@@ -295,7 +296,7 @@ impl Registrations {
         Some(place)
     }
 
-    /// Registers a new contact. Returns its place.
+    /// Registers a new contact. Returns its index.
     fn insert(
         &mut self,
         reporter: Reporter,
@@ -391,7 +392,7 @@ mod tests {
         assert_eq!(registrations.len(), 16);
     }
 
-    /// RFC 3261 §10.3: a REGISTER is done as a whole, whatever the order of its contacts.
+    /// RFC 3261 §10.3: a REGISTER is applied as a whole, whatever the order of its contacts.
     #[test]
     fn a_contact_that_is_removed_makes_room_for_one_before_it() {
         let now = Instant::now();

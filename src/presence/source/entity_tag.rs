@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-/// A SIP-ETag of ours (RFC 3903 §6): unguessable, never reused.
+/// A SIP-ETag that we issue (RFC 3903 §6): unguessable, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntityTag(pub u128);
 
 impl EntityTag {
-    /// Its form on the wire: 32 lower-case hexadecimal digits.
+    /// Its format: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_token(self) -> [u8; 32] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -19,7 +19,7 @@ impl EntityTag {
         })
     }
 
-    /// The tag in a SIP-If-Match; None if it cannot be one of ours.
+    /// The tag in a SIP-If-Match; None if we cannot have issued it.
     #[must_use]
     pub fn from_token(token: &[u8]) -> Option<Self> {
         let (digits, []) = token.as_chunks::<16>() else {

@@ -1,7 +1,6 @@
-//! The features that a user has switched on at the PBX: do-not-disturb and call forwarding (W:C9,
-//! D3.17).
+//! The features that a user has set at the PBX: do-not-disturb and call forwarding (W:C9, D3.17).
 //!
-//! Set by the phone (`as-feature-event`) or by the operator; they do not expire.
+//! They are set by the phone (`as-feature-event`) or by the operator, and do not expire.
 
 use std::sync::Arc;
 
@@ -21,9 +20,9 @@ pub enum ForwardKind {
 pub struct Forward {
     /// When calls are forwarded.
     pub kind: ForwardKind,
-    /// Whether it is on. A phone may set a target without switching it on.
+    /// Whether it is on. A phone may set a target without activating forwarding.
     pub is_active: bool,
-    /// The target: a number or a URI, as it was set; empty if none was ever set.
+    /// The target: a number or a URI, as set; empty if none was ever set.
     pub target: Arc<str>,
     /// After how many rings, for [`ForwardKind::NoAnswer`].
     pub ring_count: Option<u32>,

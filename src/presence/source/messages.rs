@@ -48,7 +48,7 @@ pub struct MessageCounts {
 /// A mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Messages {
-    /// `Messages-Waiting`: what the lamp shows. The source sets it, whatever the counts are.
+    /// `Messages-Waiting`: what the lamp shows. The source sets it independently of the counts.
     pub are_waiting: bool,
     /// `Message-Account`, a URI; None for the presentity itself.
     pub account: Option<Box<str>>,

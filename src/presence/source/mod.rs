@@ -1,7 +1,7 @@
-//! Sources: who states something about a presentity, and what each can state.
+//! Sources of contributions, and what each can report.
 //!
-//! A contribution is one source's named statement; it stands until it expires or the source replaces
-//! it. `presentity` keeps contributions, `composition` makes one state of them.
+//! A contribution is one source's named statement; it lasts until it expires or the source replaces
+//! it. `presentity` keeps contributions, `composition` merges them into one state.
 
 mod entity_tag;
 mod features;
@@ -17,7 +17,7 @@ pub use messages::{MessageClass, MessageCounts, Messages};
 pub use rich_presence::RichPresence;
 pub use state_update::{CallSource, StateUpdate};
 
-/// Who makes a statement. The name is what `lamplighter why` prints.
+/// The source of a statement. The name is what `lamplighter why` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A PUBLISH of any other package, by its current entity tag: `publish:<etag>`.
@@ -29,7 +29,7 @@ pub enum Source {
     /// A virtual resource that the operator lights, or an orbit that the operator fills:
     /// `operator:lamp`.
     Lamp,
-    /// Do-not-disturb, switched on at the PBX: `feature:dnd`.
+    /// Do-not-disturb, set at the PBX: `feature:dnd`.
     DoNotDisturb,
     /// A call forwarding: `feature:forward`.
     Forward,
@@ -37,11 +37,11 @@ pub enum Source {
     Note,
     /// The operator's statement on availability: `operator:presence`.
     Presence,
-    /// A mailbox, as the operator set it: `operator:messages`.
+    /// A mailbox, as set by the operator: `operator:messages`.
     Messages,
     /// A contact learned from a REGISTER: `register:<uri>`.
     Register(Box<str>),
-    /// A registrar without a contact: `register`.
+    /// A registrar that reports no contact: `register`.
     Registrar,
     /// An appearance of a shared line: `operator:appearance`.
     Appearance,

@@ -1,4 +1,4 @@
-//! Rich presence: what a PIDF document with RPID elements says (RFC 3863, RFC 4480).
+//! Rich presence: the content of a PIDF document with RPID elements (RFC 3863, RFC 4480).
 
 /// The statement of one rich-presence source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

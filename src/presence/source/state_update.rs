@@ -1,7 +1,7 @@
 //! State updates from sources other than PUBLISH: the operator's commands, a phone's feature event, a
 //! registrar's REGISTER, the HTTP hook. Each becomes a contribution with a name of its own.
 //!
-//! Repeating an update changes nothing. Texts may have any length here: their readers bound them.
+//! Repeating an update changes nothing. Texts may have any length here: their parsers limit them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::presence::call::{Appearance, CallDialog};
 use crate::presence::source::{Forward, Messages, RichPresence};
 
-/// Who reports a call outside of publications. A source has one call: a later update replaces its
-/// earlier one.
+/// The source that reports a call outside of publications. A source has one call: a later update
+/// replaces its earlier one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallSource {
     /// `call_state.htm`: `http:call_state`.
@@ -19,39 +19,40 @@ pub enum CallSource {
     Operator,
 }
 
-/// What a source states about a presentity.
+/// A source's statement about a presentity.
 #[derive(Clone, Debug)]
 pub enum StateUpdate {
-    /// The call it is in, or that it is in none.
+    /// Its call, or that it has none.
     Call {
         /// The source.
         source: CallSource,
-        /// The call; None clears.
+        /// The call; None for no call.
         call: Option<Arc<CallDialog>>,
-        /// How long the call is believed; None until the next update. A call of
+        /// How long the call is trusted; None until the next update. A call of
         /// [`CallSource::CallState`] is also bounded by
         /// [`crate::presence::call::CallState::time_to_live_max`]; a lamp that the operator set to
         /// blink keeps blinking.
         expires: Option<Duration>,
     },
-    /// Do-not-disturb in place of a call, by [`CallSource::CallState`], for this long; its next
-    /// update ends it.
+    /// Do-not-disturb instead of a call, from [`CallSource::CallState`], for this long; the next
+    /// update of that source ends it.
     CallStateDoNotDisturb(Duration),
-    /// Do-not-disturb goes on or off: `feature:dnd`.
+    /// Do-not-disturb is set or cleared: `feature:dnd`.
     DoNotDisturb(bool),
     /// A call forwarding is set: `feature:forward`. One that is off and has no target is removed.
     Forward(Forward),
-    /// The operator's note, which takes precedence over every other; None removes it: `operator:note`.
+    /// The operator's note, which takes precedence over all other notes; None removes it:
+    /// `operator:note`.
     Note(Option<Arc<str>>),
-    /// The operator's statement on availability, by RPID activity names and `open`. It overrides what
-    /// the clients declare, until None removes it: `operator:presence`.
+    /// The operator's statement on availability, as RPID activity names and `open`. It overrides
+    /// what the clients declare, until None removes it: `operator:presence`.
     Presence(Option<RichPresence>),
     /// The messages in the mailbox; None removes the statement: `operator:messages`.
     Messages(Option<Messages>),
     /// Contacts that are registered from now on, each with its duration (zero ends it):
     /// `register:<uri>`. Those beyond [`crate::presence::registration::CONTACTS_MAX`] are ignored.
     Registered(Vec<(Box<str>, Duration)>),
-    /// No contact is registered any more.
+    /// No contact is registered any longer.
     Unregistered,
     /// The state of an appearance of a shared line: `operator:appearance`. An index outside
     /// [`crate::presence::call::appearance::INDEXES`] is ignored.

@@ -1,5 +1,5 @@
-//! Reads what a dialog keeps of a message: its Contact (exactly one), the addresses, the route set.
-//! Each is appended to the dialog's text; later uses find their part of it by spans.
+//! Reads the parts of a message that a dialog keeps: its only Contact, the addresses, the route
+//! set. Each is appended to the dialog's text; later uses find it by its span.
 
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::header::{NameAddr, list_items};
@@ -7,11 +7,11 @@ use crate::sip::message::RECORD_ROUTES_MAX;
 use crate::sip::uri::Scheme;
 use crate::sip::{Fault, HeaderName, Message, Uri, emit};
 
-/// Octets of a Call-ID; a longer one is 400.
+/// Maximum octets of a Call-ID; a longer one gets 400.
 const CALL_ID_OCTETS_MAX: usize = 512;
-/// Octets of a From or To, with its tag; a longer one is 400.
+/// Maximum octets of a From or To, with its tag; a longer one gets 400.
 const ADDRESS_OCTETS_MAX: usize = 1024;
-/// Octets of a route set; a longer one is 400.
+/// Maximum octets of a route set; a longer one gets 400.
 const ROUTES_OCTETS_MAX: usize = 2048;
 
 /// A piece of the text.
@@ -41,7 +41,7 @@ impl Span {
     }
 }
 
-/// The URI of the only Contact, without the headers that a request line must not have (RFC 3261
+/// The URI of the only Contact, without headers, which a request line must not have (RFC 3261
 /// §19.1.1). None without a Contact.
 pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fault> {
     let mut items = message.headers(HeaderName::Contact).flat_map(list_items);
@@ -56,8 +56,8 @@ pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fau
     uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
 }
 
-/// The part of a sip or sips URI that can stand in a request line. A parsed URI never contains CR,
-/// LF or angle brackets.
+/// The part of a sip or sips URI that is allowed in a request line. No URI that can be parsed
+/// contains an octet that could end the line, or the angle brackets around it.
 fn request_uri(text: &[u8]) -> Option<&[u8]> {
     let uri = Uri::parse(text).ok()?;
     if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
@@ -67,7 +67,7 @@ fn request_uri(text: &[u8]) -> Option<&[u8]> {
     Some(text.strip_suffix(b"?").unwrap_or(text))
 }
 
-/// Appends the Call-ID. A Call-ID with a fold is not legal, and could not be echoed unchanged.
+/// Appends the Call-ID. A Call-ID with a fold is malformed, and could not be echoed unchanged.
 pub(super) fn push_call_id(text: &mut Vec<u8>, request: &Message<'_>) -> Result<(), Fault> {
     let call_id = request.call_id();
     if call_id.is_empty() {
@@ -86,7 +86,7 @@ pub(super) struct AddressSpans {
     pub(super) tag: Span,
 }
 
-/// Appends a From or To as it came.
+/// Appends a From or To as received.
 pub(super) fn push_address(
     text: &mut Vec<u8>,
     request: &Message<'_>,
@@ -128,7 +128,7 @@ pub(super) struct RouteSpans {
     pub(super) first_is_strict: bool,
 }
 
-/// Appends the Record-Routes in their order, which is the route set of a UAS (RFC 3261 §12.1.1).
+/// Appends the Record-Routes in order, which is the route set of a UAS (RFC 3261 §12.1.1).
 pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<RouteSpans, Fault> {
     let start = end_of(text)?;
     let mut routes = RouteSpans {
@@ -158,8 +158,8 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
         let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
         match position {
             0 => {
-                // `Record-Route: sip:p;lr` without brackets is not legal, but clear: lr belongs to
-                // the URI.
+                // `Record-Route: sip:p;lr` without brackets is malformed, but unambiguous: lr
+                // belongs to the URI.
                 let is_loose = Uri::parse(uri).is_ok_and(|uri| uri.parameter("lr").is_some())
                     || route.parameters.get("lr").is_some();
                 let first = Span::of(uri, text);
@@ -176,7 +176,7 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
     Ok(routes)
 }
 
-/// Octets of the dialog's text, or a few more.
+/// The octets needed for the dialog's text, or a few more.
 pub(super) fn text_octets(request: &Message<'_>, local_tag: &[u8], target: &[u8]) -> usize {
     let address = |name| request.header(name).map_or(0, <[u8]>::len);
     let routes: usize = request

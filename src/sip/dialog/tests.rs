@@ -239,7 +239,7 @@ fn contacts_that_make_no_dialog() {
         "<http://a@b>",
     ] {
         let request = subscribe(&format!("Contact: {contact}\r\n"));
-        // The message may know of the fault already; the dialog finds it by itself.
+        // The message may have the fault already; the dialog detects it independently.
         let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
         let result = Dialog::accept(&message, b"5f00d1e", 1000);
         assert!(
@@ -389,7 +389,7 @@ fn what_a_dialog_holds_is_bounded() {
     assert_eq!(accept(&all).unwrap_err(), Fault::TooLarge);
 }
 
-/// Whatever the peer writes, our request has the lines we wrote and no other.
+/// Whatever the peer sends, our request has exactly the lines that we wrote.
 #[test]
 fn mutated_requests_never_add_a_line() {
     let original = subscribe(

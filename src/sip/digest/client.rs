@@ -1,20 +1,20 @@
-//! Digest access authentication as a client (RFC 7616 §3.4, RFC 3261 §22.2-22.3): reads the challenge
-//! of a 401 or 407 and writes the credentials that answer it.
+//! Digest access authentication as a client (RFC 7616 §3.4, RFC 3261 §22.2-22.3): reads the
+//! challenge of a 401 or 407 and writes the credentials for it.
 //!
 //! MD5 and SHA-256 with their `-sess` variants, qop `auth` and `auth-int`, and the form without qop
-//! of RFC 2069. Of several challenges the first that can be answered is taken, because the server
-//! lists them in its order of preference (RFC 8760 §2.4).
+//! of RFC 2069. Of several challenges, the first supported one is used, because the server lists
+//! them in its order of preference (RFC 8760 §2.4).
 
 use super::credentials::{Credentials, Quality, Unreadable, each_parameter, unescape};
 use super::{Algorithm, Secret, write_quotable};
 use crate::sip::{HeaderName, Message};
 
-/// Octets of a realm, nonce or opaque value. A longer challenge is not answered.
+/// Maximum octets of a realm, nonce or opaque value. A longer challenge is ignored.
 const VALUE_OCTETS_MAX: usize = 512;
 /// Digits of our cnonce.
 pub const CNONCE_DIGITS: usize = 16;
 
-/// Our credentials at a server.
+/// Our user name and password at a server.
 #[derive(Clone)]
 pub struct Login {
     /// The user name.
@@ -29,12 +29,12 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// A challenge that we received and can answer.
+/// A received challenge that is supported.
 #[derive(Clone, Debug)]
 pub struct ReceivedChallenge {
-    /// Authorization answers a 401, Proxy-Authorization a 407.
+    /// Authorization for a 401, Proxy-Authorization for a 407.
     header: &'static str,
-    /// Within its quotes, escapes included.
+    /// The text between its quotes, including escapes.
     realm: Box<[u8]>,
     nonce: Box<[u8]>,
     opaque: Option<Box<[u8]>>,
@@ -43,9 +43,9 @@ pub struct ReceivedChallenge {
     names_algorithm: bool,
     /// None for RFC 2069.
     quality: Option<&'static str>,
-    /// Only the nonce was at fault (RFC 7616 §3.3).
+    /// Only the nonce was invalid (RFC 7616 §3.3).
     pub is_stale: bool,
-    /// Requests that used the nonce.
+    /// The number of requests that used the nonce.
     count: u32,
 }
 
@@ -60,7 +60,7 @@ pub struct Challenged<'a> {
     pub body: &'a [u8],
 }
 
-/// The parameters of one challenge as they came.
+/// The parameters of one challenge as received.
 #[derive(Default)]
 struct Received<'a> {
     realm: Option<&'a [u8]>,
@@ -72,7 +72,7 @@ struct Received<'a> {
 }
 
 impl ReceivedChallenge {
-    /// The challenge of a 401 or 407; None if it has none that we can answer.
+    /// The first supported challenge of a 401 or 407; None if there is none.
     #[must_use]
     pub fn of(response: &Message<'_>, code: u16) -> Option<Self> {
         let read = |header| move |value| Self::read(header, value);
@@ -84,13 +84,15 @@ impl ReceivedChallenge {
         values.find_map(read("Authorization"))
     }
 
-    /// Whether one is for 401 and the other for 407, so that both headers are needed.
+    /// Returns whether it belongs to another kind of response than `other`, so that a request needs
+    /// credentials for both.
     #[must_use]
     pub fn is_beside(&self, other: &Self) -> bool {
         self.header != other.header
     }
 
-    /// Whether it has the same nonce: the credentials with it were refused.
+    /// Returns whether it has the same nonce, which means that the credentials with it were
+    /// refused.
     #[must_use]
     pub fn repeats(&self, other: &Self) -> bool {
         self.nonce == other.nonce
@@ -214,7 +216,7 @@ impl<'a> Received<'a> {
     }
 }
 
-/// The best of the qop values offered; None if we know none of them.
+/// The best of the qop values offered; None if all are unknown.
 fn quality_of(offered: &[u8]) -> Option<&'static str> {
     let offers = |quality: &str| {
         let mut items = offered.split(|octet| *octet == b',');
@@ -225,7 +227,7 @@ fn quality_of(offered: &[u8]) -> Option<&'static str> {
         .find(|quality| offers(quality))
 }
 
-/// Ends the value before, and begins the next one: `", name="value`.
+/// Ends the previous value, and begins the next one: `", name="value`.
 fn write_quoted(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\", ");
     out.extend_from_slice(name.as_bytes());
@@ -323,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_rfc() {
-        // RFC 2617 §3.5, with the cnonce of the example in front of what ours would be.
+        // RFC 2617 §3.5, with the cnonce of the example instead of ours.
         let mut known = challenge(
             "WWW-Authenticate: Digest realm=\"testrealm@host.com\", qop=\"auth,auth-int\", \
              nonce=\"dcd98b7102dd2f0e8b11d0f600bfb0c093\", opaque=\"5ccc069c403ebaf9f0171e9517f40e41\"\r\n",

@@ -1,31 +1,30 @@
 //! The Authorization header (RFC 3261 §20.7, RFC 7616 §3.4), read and checked for completeness.
 //!
 //! Tolerant where phones differ: parameters in any order, unknown ones ignored, quoted or not,
-//! white space and folds around separators, empty list items. Strict where input is ambiguous:
-//! repeated parameters, unterminated quotes. Values stay as they came, because the response was
-//! computed over them.
+//! white space and folds around separators, empty list items. Strict where a value would be
+//! ambiguous: a repeated parameter, an open quote. Values are kept as received, because the
+//! response was computed over them.
 
 use super::Algorithm;
 use super::hash::{HexHash, hash};
 use super::secret::Secret;
 use crate::sip::message::REQUEST_URI_OCTETS_MAX;
 
-/// Octets of a user name; a longer one is malformed (E3.10).
+/// Maximum octets of a user name; a longer one is malformed (W:E3.10).
 const USERNAME_OCTETS_MAX: usize = 256;
-/// Octets of any other parameter we use, but for the URI.
+/// Maximum octets of any other parameter that is used, except the URI.
 const VALUE_OCTETS_MAX: usize = 1024;
 
-/// Why an Authorization gives no credentials.
+/// Why an Authorization contains no usable credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unreadable {
     /// A scheme other than Digest.
     OtherScheme,
-    /// Not the grammar.
+    /// It does not follow the grammar.
     Syntax,
 }
 
-/// The parameters of one Authorization: what stands between the quotes, escapes kept. None when
-/// absent.
+/// The parameters of one Authorization: the text between the quotes, with escapes. None if absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Parameters<'a> {
     pub(super) username: Option<&'a [u8]>,
@@ -50,9 +49,9 @@ pub(super) struct Credentials<'a> {
     pub(super) nonce: &'a [u8],
     pub(super) uri: &'a [u8],
     pub(super) response: &'a [u8],
-    /// nc as a number, at least 1; 1 without qop, so that such a nonce is valid once.
+    /// nc as a number, at least 1; 1 without qop, so that such a nonce can be used once.
     pub(super) count: u32,
-    /// nc and qop as they came; None in the form of RFC 2069.
+    /// nc and qop as received; None in the form of RFC 2069.
     pub(super) quality: Option<Quality<'a>>,
 }
 
@@ -72,26 +71,27 @@ impl<'a> Parameters<'a> {
         Ok(parameters)
     }
 
-    /// The algorithm with its `-sess`; MD5 when none is named. None when we do not know it.
+    /// The algorithm and whether it is the `-sess` variant; MD5 if none is named. None if it is
+    /// unknown.
     pub(super) fn algorithm(&self) -> Option<(Algorithm, bool)> {
         self.algorithm
             .map_or(Some((Algorithm::Md5, false)), Algorithm::from_token)
     }
 
-    /// The user name without its escapes. None when there is none, or it is too long or not UTF-8.
+    /// The user name without its escapes. None if there is none, or if it is too long or not UTF-8.
     pub(super) fn user(&self) -> Option<String> {
         let name = String::from_utf8(unescape(self.username?).collect()).ok()?;
         (name.len() <= USERNAME_OCTETS_MAX).then_some(name)
     }
 
-    /// Whether the credentials are for that realm.
+    /// Returns whether the credentials are for that realm.
     pub(super) fn is_for(&self, realm: &str) -> bool {
         self.realm
             .is_some_and(|value| unescape(value).eq(realm.bytes()))
     }
 
     /// The credentials, if they are complete and follow the grammar. The caller decides whether qop
-    /// may be absent.
+    /// is required.
     pub(super) fn credentials(&self) -> Option<Credentials<'a>> {
         let (algorithm, session) = self.algorithm()?;
         self.username?;
@@ -149,9 +149,9 @@ impl Quality<'_> {
 }
 
 impl Credentials<'_> {
-    /// The response that the secret gives (RFC 7616 §3.4.1). No session is kept: it is bound to the
-    /// nonce and cnonce of this request; a client that changes its cnonce within a session is
-    /// challenged once more.
+    /// The expected response, computed with the secret (RFC 7616 §3.4.1). No session is kept: it is
+    /// bound to the nonce and cnonce of this request; a client that changes its cnonce within a
+    /// session is challenged again.
     pub(super) fn expected_response(&self, secret: &Secret, method: &[u8], body: &[u8]) -> HexHash {
         let hash = |parts: &[&[u8]]| hash(self.algorithm, parts);
         let request = if self.integrity {
@@ -175,8 +175,9 @@ impl Credentials<'_> {
     }
 }
 
-/// Calls `take` with the name and the value, without quotes, of each parameter of a Digest challenge
-/// or of credentials. `take` returns None for a parameter that makes the whole unreadable.
+/// Calls `take` with the name and the value, without quotes, of each parameter of a Digest
+/// challenge or of credentials. `take` returns None for a parameter that makes the whole value
+/// malformed.
 pub(super) fn each_parameter<'a>(
     value: &'a [u8],
     mut take: impl FnMut(&'a [u8], &'a [u8]) -> Option<()>,
@@ -197,7 +198,7 @@ pub(super) fn each_parameter<'a>(
     }
 }
 
-/// `name = value` at the front: the name, the value without quotes, and what is behind.
+/// Parses `name = value` at the front. Returns the name, the value without quotes, and the rest.
 fn split_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = split_while(text, |octet| {
         !is_space(octet) && octet != b'=' && octet != b','
@@ -212,7 +213,7 @@ fn split_parameter(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     (!name.is_empty() && ends).then_some((name, value, rest))
 }
 
-/// What stands before the closing quote, and what behind it.
+/// Splits text after an opening quote into the quoted text and the rest after the closing quote.
 fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut escaped = false;
     let end = text.iter().position(|&octet| {
@@ -223,7 +224,7 @@ fn split_quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
-/// The octets that a quoted string stands for (RFC 3261 §25.1).
+/// The octets that a quoted string represents (RFC 3261 §25.1).
 pub(super) fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
     let mut escaped = false;
     quoted.iter().copied().filter(move |&octet| {
@@ -232,7 +233,7 @@ pub(super) fn unescape(quoted: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// The grammar asks for eight hexadecimal digits; some phones write fewer.
+/// The grammar requires eight hexadecimal digits; some phones write fewer.
 fn nonce_count(text: &[u8]) -> Option<u32> {
     if text.is_empty() || text.len() > 8 {
         return None;
@@ -417,7 +418,7 @@ mod tests {
             assert_ne!(value, complete);
             assert!(read(&value).credentials().is_none(), "{instead}");
         }
-        // Without qop it is RFC 2069's form, which has no sessions.
+        // Without qop it is the form of RFC 2069, which has no sessions.
         let value = complete.replace("qop=auth", "pop=auth");
         assert!(
             read(&value)

@@ -1,5 +1,5 @@
-//! The hashes of digest authentication (RFC 7616 §3.4), always as lower-case hexadecimal digits, as
-//! the RFC chains them.
+//! The hashes of digest authentication (RFC 7616 §3.4), always as lower-case hexadecimal digits,
+//! which is how the RFC chains them.
 
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -32,7 +32,7 @@ impl HexHash {
     }
 }
 
-/// H(parts joined with colons).
+/// H of the parts, joined with colons.
 pub(super) fn hash(algorithm: Algorithm, parts: &[&[u8]]) -> HexHash {
     match algorithm {
         Algorithm::Md5 => HexHash::new(&digest::<Md5>(parts)),
@@ -51,7 +51,7 @@ fn digest<D: Digest>(parts: &[&[u8]]) -> md5::digest::Output<D> {
     hasher.finalize()
 }
 
-/// Writes lower-case digits, two an octet, as far as `digits` reaches.
+/// Writes two lower-case digits per octet, until `digits` is full.
 pub(super) fn write_hex(octets: &[u8], digits: &mut [u8]) {
     for (octet, pair) in octets.iter().zip(digits.chunks_exact_mut(2)) {
         for (digit, nibble) in pair.iter_mut().zip([octet >> 4, octet & 15]) {

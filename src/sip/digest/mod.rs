@@ -1,13 +1,13 @@
-//! Digest access authentication (RFC 7616, 8760, RFC 3261 §22): here as a server, in [`client`] as a
-//! client. Nonces are stateless: a time, a MAC. The nonce counts already seen are kept by
+//! Digest access authentication (RFC 7616, 8760, RFC 3261 §22): here as a server, in [`client`] as
+//! a client. Nonces are stateless: a time and a MAC. The nonce counts already used are kept by
 //! [`ReplayWindows`].
 //!
-//! MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. Responses without qop (RFC
-//! 2069) are rejected unless allowed; then each nonce is valid once, because there is no nonce
-//! count. `userhash` is not supported.
+//! Supported: MD5 and SHA-256, their `-sess` variants, qop `auth` and `auth-int`. The form without
+//! qop of RFC 2069 counts as no credentials unless it is allowed: it has no count, so each nonce
+//! can be used once. Not supported: `userhash`.
 //!
-//! An unknown user takes the path of a known one with a wrong password, and every comparison of a
-//! secret takes the same time, so that response times do not tell which users exist.
+//! An unknown user is handled like a known one with a wrong password, and every comparison of a
+//! secret takes constant time, so that response times do not reveal which users exist.
 
 pub mod client;
 mod credentials;
@@ -28,14 +28,14 @@ use credentials::{Parameters, Unreadable};
 use hash::HexHash;
 use nonce::{NonceId, NonceKey};
 
-/// The most that the clocks of two shards may differ: a nonce issued this far in the future is
-/// accepted.
+/// The maximum difference between the clocks of two shards: a nonce issued this far in the future
+/// is accepted.
 const SKEW_MAX: Duration = Duration::from_secs(1);
 
 /// A hash algorithm of RFC 7616.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
-    /// `MD5`, what every phone knows.
+    /// `MD5`, which every phone supports.
     Md5,
     /// `SHA-256`.
     Sha256,
@@ -51,8 +51,8 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm that a token names, and whether it is the `-sess` variant. None for one that we
-    /// do not know.
+    /// The algorithm that a token names, and whether it is the `-sess` variant. None if it is
+    /// unknown.
     pub(crate) fn from_token(token: &[u8]) -> Option<(Self, bool)> {
         let names: [(&[u8], _); 4] = [
             (b"MD5", (Self::Md5, false)),
@@ -65,35 +65,35 @@ impl Algorithm {
     }
 }
 
-/// What a 401 asks for.
+/// The content of the challenges in a 401.
 #[derive(Clone, Copy, Debug)]
 pub struct Challenge<'a> {
     /// The protection space; without control characters.
     pub realm: &'a str,
     /// The algorithms offered, most preferred first.
     pub algorithms: &'a [Algorithm],
-    /// Whether only the nonce was at fault: the phone may repeat with a new one without asking for
-    /// the password again.
+    /// Whether only the nonce was invalid: the phone can repeat the request with a new one without
+    /// asking for the password again.
     pub is_stale: bool,
     /// Time since the server's epoch.
     pub uptime: Duration,
-    /// Distinguishes nonces issued at the same instant.
+    /// Makes two nonces issued at the same time differ.
     pub salt: u32,
 }
 
 /// Why a request is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Denied {
-    /// No Authorization for this realm, or of a scheme or algorithm we do not know, or without qop:
-    /// challenge.
+    /// There are no credentials for this realm with a scheme, an algorithm and a qop that are
+    /// supported: challenge.
     NoCredentials,
-    /// The response is right, but the nonce is too old or not ours (E3.9: of another realm, node or
-    /// time before a restart), or its count was used before: challenge with stale=true, which says
-    /// "your password is right" (RFC 7616 §3.3).
+    /// The response is correct, but the nonce is too old or not ours (W:E3.9: of another realm,
+    /// node or time before a restart), or its count was used before: challenge with stale=true,
+    /// which means "your password is correct" (RFC 7616 §3.3).
     Stale,
     /// Wrong response or unknown user: challenge.
     Wrong,
-    /// The credentials cannot be read, or their uri is not the request's (RFC 3261 §22.4).
+    /// The credentials are malformed, or their uri is not the request's (RFC 3261 §22.4).
     Malformed,
 }
 
@@ -103,18 +103,18 @@ pub trait Realm {
     fn name(&self) -> &str;
     /// The secret of the user with that `username`, which is unescaped.
     fn secret_of(&self, username: &str) -> Option<&Secret>;
-    /// Whether a host names the realm's domain, as the `uri` of credentials may.
+    /// Returns whether a host names the realm's domain, as the `uri` of credentials may.
     fn is_named(&self, host: &str) -> bool;
 }
 
-/// The keys and limits of a server's challenges. All shards have equal ones, so that any of them
+/// The keys and limits of a server's challenges. They are equal on all shards, so that any shard
 /// can verify.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     nonce_key: NonceKey,
     nonce_life: Duration,
     allows_rfc2069: bool,
-    /// The secret that an unknown user is verified against.
+    /// The secret against which an unknown user is verified.
     nobody: Secret,
 }
 
@@ -131,7 +131,7 @@ impl Authenticator {
         }
     }
 
-    /// Whether responses without qop are taken (RFC 2069).
+    /// Returns whether responses without qop are accepted (RFC 2069).
     #[must_use]
     pub fn allow_rfc2069(self, allows_rfc2069: bool) -> Self {
         Self {
@@ -184,20 +184,20 @@ impl Authenticator {
         self.nonce_key.write(id, challenge.realm)
     }
 
-    /// The user name in the credentials for a realm, unescaped and not yet proved.
+    /// The user name in the credentials for a realm, unescaped and not verified.
     #[must_use]
     pub fn claimed_user(request: &Message<'_>, realm: &str) -> Option<String> {
         select(request, realm).ok()?.user()
     }
 
-    /// Whether the request has credentials for `realm` that [`Self::verify`] looks at.
+    /// Returns whether the request has credentials for `realm` that [`Self::verify`] looks at.
     #[must_use]
     pub fn has_credentials(&self, request: &Message<'_>, realm: &str) -> bool {
         select(request, realm).is_ok_and(|it| it.qop.is_some() || self.allows_rfc2069)
     }
 
-    /// Verifies the request's Authorization for `realm`. An unknown user takes the same path and
-    /// time as a known one. Returns the authenticated user name (unescaped).
+    /// Verifies the request's Authorization for `realm`. An unknown user takes the same code path
+    /// and time as a known one. Returns the authenticated user name (unescaped).
     pub fn verify(
         &self,
         request: &Message<'_>,
@@ -233,15 +233,15 @@ impl Authenticator {
         Ok(user)
     }
 
-    /// The salt of the nonce in the request's Authorization, when that nonce is one of ours for
-    /// `realm` and within its life; the response is not checked.
+    /// The salt of the nonce in the request's Authorization, if we issued that nonce for `realm`
+    /// and it has not expired; the response is not checked.
     #[must_use]
     pub fn salt_of(&self, request: &Message<'_>, realm: &str, uptime: Duration) -> Option<u32> {
         let nonce = select(request, realm).ok()?.nonce?;
         self.fresh_nonce(nonce, realm, uptime).map(|id| id.salt)
     }
 
-    /// The nonce, if it is one of ours for that realm and within its life.
+    /// The nonce, if we issued it for that realm and it has not expired.
     fn fresh_nonce(&self, nonce: &[u8], realm: &str, uptime: Duration) -> Option<NonceId> {
         let (nonce, is_ours) = self.nonce_key.read(nonce, realm)?;
         let issued = Duration::from_micros(nonce.issued_micros);
@@ -251,7 +251,7 @@ impl Authenticator {
     }
 }
 
-/// The user name in the request's first credentials, of any realm, proved or not.
+/// The user name in the request's first credentials, of any realm, not verified.
 #[must_use]
 pub fn named_user(request: &Message<'_>) -> Option<String> {
     let values = request.headers(HeaderName::Authorization);
@@ -259,7 +259,7 @@ pub fn named_user(request: &Message<'_>) -> Option<String> {
     read.next()?.user()
 }
 
-/// The first Authorization for our realm whose algorithm we know.
+/// The first Authorization for our realm with a known algorithm.
 fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Denied> {
     let mut denied = Denied::NoCredentials;
     for value in request.headers(HeaderName::Authorization) {
@@ -274,10 +274,11 @@ fn select<'a>(request: &Message<'a>, realm: &str) -> Result<Parameters<'a>, Deni
     Err(denied)
 }
 
-/// Whether the credentials' uri means the Request-URI: equal octets; or the user of the Request-URI
-/// or To, or no user, at the Request-URI's host or a name of the realm's domain. Port and
-/// parameters may differ, because proxies and phones add and drop them; in a dialog the Request-URI
-/// is our Contact, and phones go on to write the address of record (RFC 3261 §22.4).
+/// Returns whether the credentials' uri matches the Request-URI: the octets are equal, or it names
+/// the user of the Request-URI or To, or no user, at the Request-URI's host or a name of the
+/// realm's domain. Port and parameters may differ, because proxies and phones add and drop them; in
+/// a dialog the Request-URI is our Contact, while phones still write the address of record (RFC
+/// 3261 §22.4).
 fn is_aimed_at(uri: &[u8], request: &Message<'_>, realm: &impl Realm) -> bool {
     let StartLine::Request {
         uri: request_uri, ..
@@ -299,7 +300,7 @@ fn is_aimed_at(uri: &[u8], request: &Message<'_>, realm: &impl Realm) -> bool {
     }
 }
 
-/// User and host of a URI, in the form they compare in.
+/// User and host of a URI, normalised for comparison.
 fn address(uri: &[u8]) -> Option<(String, String)> {
     let uri = Uri::parse(uri).ok()?;
     let (mut user, mut host) = (String::new(), String::new());
@@ -309,7 +310,7 @@ fn address(uri: &[u8]) -> Option<(String, String)> {
         .then_some((user, host))
 }
 
-/// Compares in constant time, hexadecimal digits without case.
+/// Compares hexadecimal digits in constant time, ignoring case.
 fn is_response(expected: &HexHash, response: &[u8]) -> Choice {
     let mut digits = [0; 64];
     let Some(lower) = digits.get_mut(..response.len()) else {
@@ -320,7 +321,7 @@ fn is_response(expected: &HexHash, response: &[u8]) -> Choice {
     expected.as_bytes().ct_eq(lower)
 }
 
-/// Appends what stands between quotes.
+/// Appends text as the content of a quoted string.
 fn write_quotable(out: &mut Vec<u8>, text: &str) {
     for octet in text.bytes() {
         if matches!(octet, b'"' | b'\\') {

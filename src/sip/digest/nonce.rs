@@ -1,6 +1,6 @@
 //! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds
-//! both to the realm. Any shard that has the key can check them. They are short, so that a challenge
-//! is no amplifier (W:E3.8): the letters are those of base64url (RFC 4648 §5).
+//! both to the realm. Any shard that has the key can check them. They are short, so that a
+//! challenge does not amplify (W:E3.8): the letters are those of base64url (RFC 4648 §5).
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-/// Octets of the time of issue: microseconds, for almost nine years.
+/// Octets of the time of issue: microseconds, which lasts almost nine years.
 const ISSUED_OCTETS: usize = 6;
 const SALT_OCTETS: usize = 4;
 const MAC_OCTETS: usize = 8;
 const NONCE_OCTETS: usize = ISSUED_OCTETS + SALT_OCTETS + MAC_OCTETS;
 
-/// Base64url length.
+/// Letters of a nonce: four per three octets.
 pub(super) const NONCE_LETTERS: usize = NONCE_OCTETS / 3 * 4;
 const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 const _: () = assert!(NONCE_OCTETS.is_multiple_of(3));
 
-/// The part of a nonce that makes it unique. Ordered by the time of issue.
+/// The unique part of a nonce. Ordered by the time of issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NonceId {
     /// Microseconds since the server's epoch.
@@ -28,12 +28,12 @@ pub(super) struct NonceId {
     pub(super) salt: u32,
 }
 
-/// Makes nonces and recognises our own.
+/// Issues nonces and recognises its own.
 #[derive(Clone, Debug)]
 pub(super) struct NonceKey(Hmac<Sha256>);
 
 impl NonceId {
-    /// The nonce of that salt at that time.
+    /// Issues the nonce with that salt at that time.
     pub(super) fn new(uptime: Duration, salt: u32) -> Self {
         let micros_max = (1 << (8 * ISSUED_OCTETS)) - 1;
         Self {
@@ -61,7 +61,7 @@ impl NonceKey {
         Self(Hmac::new(&block.into()))
     }
 
-    /// The nonce as it goes over the wire.
+    /// The nonce as written on the wire.
     pub(super) fn write(&self, id: NonceId, realm: &str) -> [u8; NONCE_LETTERS] {
         let mut octets = [0; NONCE_OCTETS];
         let (clear, mac) = octets.split_at_mut(ISSUED_OCTETS + SALT_OCTETS);
@@ -70,8 +70,8 @@ impl NonceKey {
         to_letters(&octets)
     }
 
-    /// Reads a nonce, and says whether it is one of ours for that realm. None if it does not have a
-    /// nonce's form.
+    /// Parses a nonce. Returns its unique part and whether we issued it for that realm; None if it
+    /// does not have the form of our nonces.
     pub(super) fn read(&self, nonce: &[u8], realm: &str) -> Option<(NonceId, Choice)> {
         let octets = from_letters(nonce)?;
         let (clear, mac) = octets.split_at_checked(ISSUED_OCTETS + SALT_OCTETS)?;

@@ -1,19 +1,19 @@
-//! The nonce counts already seen (RFC 7616 §3.3, §3.4).
+//! The nonce counts already used (RFC 7616 §3.3, §3.4).
 //!
 //! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every
-//! forgotten one is accepted at its first use. If an entry was evicted, the client gets a
-//! stale=true challenge, and the shard still accepts no replay. Each shard keeps its own counts: a
-//! count is valid once per shard, and a phone stays with one shard.
+//! forgotten one is accepted at its first use. The cost of the bound is an extra challenge with
+//! stale=true, never a wrong result. Each shard keeps its own counts: a count can be used once per
+//! shard, and a phone stays on one shard.
 
 use std::collections::BTreeMap;
 
 use super::nonce::NonceId;
 
-/// Counts below the highest that are remembered one by one, because datagrams overtake each other.
+/// Counts below the highest that are tracked individually, because datagrams can be reordered.
 const WINDOW_COUNTS: u32 = 64;
 
-/// The nonce counts seen, a window of 64 per nonce (RFC 7616 §3.4); bounded, the oldest nonce is
-/// forgotten first, and a forgotten nonce counts as stale.
+/// The nonce counts used, as a window of 64 per nonce (RFC 7616 §3.4). When it is full, the oldest
+/// nonce is forgotten, and a forgotten nonce counts as stale.
 #[derive(Debug)]
 pub struct ReplayWindows {
     nonces_max: usize,
@@ -23,11 +23,11 @@ pub struct ReplayWindows {
     floor: Option<NonceId>,
 }
 
-/// The counts seen of one nonce.
+/// The used counts of one nonce.
 #[derive(Clone, Copy, Debug)]
 struct Window {
     highest: u32,
-    /// Bit i: `highest - i` was seen.
+    /// Bit i: `highest - i` was used.
     seen: u64,
 }
 
@@ -42,8 +42,9 @@ impl ReplayWindows {
         }
     }
 
-    /// Takes a nonce's count; true if it was not used before, as far as is remembered. The nonce
-    /// must be one of ours and the response right: otherwise any peer could fill the table.
+    /// Records a nonce's count. Returns whether it was not used before, as far as is known. We must
+    /// have issued the nonce and the response must be correct: otherwise any peer could fill the
+    /// table.
     pub(super) fn take(&mut self, nonce: NonceId, count: u32) -> bool {
         if let Some(window) = self.windows_by_nonce.get_mut(&nonce) {
             return window.take(count);
@@ -147,7 +148,7 @@ mod tests {
             windows.take(nonce(25), 1),
             "issued after every forgotten one"
         );
-        assert!(!windows.take(nonce(20), 3), "made place");
+        assert!(!windows.take(nonce(20), 3), "evicted");
         assert!(windows.take(nonce(30), 2));
     }
 
@@ -187,8 +188,8 @@ mod tests {
         assert!(!windows.take(nonce(2), 1));
     }
 
-    /// Whatever happens, no pair is accepted twice, the table stays within its limit, and a nonce
-    /// younger than all others is accepted.
+    /// No pair is ever accepted twice, the table stays within its limit, and a nonce newer than all
+    /// others is accepted.
     #[test]
     fn random_use_against_a_set_of_all_pairs() {
         let mut random = Random::new([7; 32]);

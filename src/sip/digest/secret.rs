@@ -1,4 +1,4 @@
-//! The secret that is kept instead of a password.
+//! The secret that is stored instead of a password.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::Algorithm;
 use super::hash::hash;
 
 /// H(user:realm:password) for each algorithm, so that no password stays in memory. Within its realm
-/// it is worth as much as the password, so it is never printed.
+/// it is equivalent to the password, so it is never printed.
 #[derive(Clone)]
 pub struct Secret {
     md5: [u8; 32],
@@ -28,7 +28,7 @@ impl Secret {
         Self::of_realm(user, realm.as_bytes(), password)
     }
 
-    /// Hashes a password once, may not be UTF-8.
+    /// Hashes a password once, for a realm that is not necessarily UTF-8.
     pub(super) fn of_realm(user: &str, realm: &[u8], password: &str) -> Self {
         let parts = [user.as_bytes(), realm, password.as_bytes()];
         let mut secret = Self {
@@ -44,7 +44,7 @@ impl Secret {
         secret
     }
 
-    /// Whether `password` is the user's, in constant time (for HTTP; W:D1.8).
+    /// Returns whether `password` is the user's, compared in constant time (for HTTP; W:D1.8).
     #[must_use]
     pub fn matches(&self, user: &str, realm: &str, password: &str) -> bool {
         let other = Self::new(user, realm, password);

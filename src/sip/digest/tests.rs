@@ -7,14 +7,14 @@ const REALM: &str = "abc.com";
 const LIFE: Duration = Duration::from_secs(3600);
 const START: Duration = Duration::from_secs(1_000_000);
 
-/// A server with one account, and what a phone that knows its password would send.
+/// A server with one account, and a phone that knows its password.
 struct World {
     authenticator: Authenticator,
     secret: Secret,
     replay: ReplayWindows,
 }
 
-/// What varies in a request.
+/// The variable parts of a request.
 #[derive(Clone)]
 struct Attempt {
     algorithm: &'static str,
@@ -54,7 +54,7 @@ impl World {
         }
     }
 
-    /// The first request after a challenge at [`START`].
+    /// The first request after a challenge issued at [`START`].
     fn attempt(&self) -> Attempt {
         Attempt {
             algorithm: "MD5",
@@ -136,8 +136,7 @@ fn challenge_nonce(
         .to_owned()
 }
 
-/// What a client answers: computed anew here, so that the server's own arithmetic is not its only
-/// witness.
+/// The credentials of a client, computed independently of the server's code.
 fn authorization(attempt: &Attempt) -> String {
     let Attempt {
         algorithm,
@@ -454,7 +453,7 @@ fn nobody_is_wrong_whatever_the_password() {
         };
         assert_eq!(world.verify(&attempt), Err(Denied::Wrong), "{user}");
     }
-    // The secret that stands for everybody who is not there does not open the door.
+    // The secret used for unknown users authenticates no request.
     let attempt = Attempt {
         user: String::new(),
         realm: REALM,
@@ -514,7 +513,7 @@ fn the_uri_may_name_the_domain_otherwise() {
     }
 }
 
-/// RFC 2069 §2.1.2: no qop, no count, no cnonce. Each nonce is good once.
+/// RFC 2069 §2.1.2: no qop, no count, no cnonce. Each nonce can be used once.
 #[test]
 fn without_qop_when_that_is_allowed() {
     let mut world = World::new();
@@ -694,7 +693,7 @@ fn folded_credentials_are_read() {
     );
 }
 
-/// No change of one octet opens the door to anybody else, whatever it breaks.
+/// No change of a single octet authenticates another user, whatever else it breaks.
 #[test]
 fn mutated_credentials_name_nobody_else() {
     let mut world = World::new();

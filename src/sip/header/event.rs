@@ -7,16 +7,16 @@ use crate::sip::header::{Parameters, list_items, octets};
 /// `Event: dialog;id=7;sla`
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
-    /// The package as it came; compare without case (W:A1.8).
+    /// The package as received; compare it ignoring case (W:A1.8).
     pub package: &'a [u8],
-    /// `id` without quotes, empty when absent.
+    /// `id` without quotes, empty if absent.
     pub id: &'a [u8],
-    /// All parameters after the package.
+    /// Everything after the package, including `id`.
     pub parameters: Parameters<'a>,
 }
 
 impl<'a> Event<'a> {
-    /// Reads an Event value; None when empty or a list (RFC 6665 §8.2.1).
+    /// Reads an Event value; None if it is empty or a list (RFC 6665 §8.2.1).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(octets::trim(value));
@@ -47,7 +47,7 @@ pub struct CSeq<'a> {
 }
 
 impl<'a> CSeq<'a> {
-    /// Reads a CSeq value; None for a number above 2^31-1 too.
+    /// Reads a CSeq value; None also for a number above 2^31-1.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         let mut cursor = Cursor::new(value);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::sip::header::octets;
 
-/// The longest Retry-After that we honour.
+/// Maximum Retry-After that is respected.
 const RETRY_AFTER_SECS_MAX: u64 = 3600;
 
 /// The items of a comma-separated value: commas inside quotes and angle brackets do not split.
@@ -34,8 +34,8 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Where the first item ends: a comma or the end. An unterminated quote or bracket extends to the
-/// end.
+/// The end of the first item: a comma or the end of the value. An unclosed quote or bracket runs to
+/// the end.
 fn item_end(text: &[u8]) -> usize {
     let mut at = 0;
     while let Some(&octet) = text.get(at) {
@@ -52,8 +52,8 @@ fn item_end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Expires, Min-Expires: `3600`, `3600;foo` (RFC 3261 §20.19). Too large clamps to `u32::MAX` (RFC
-/// 3261 §20.19); anything else is None.
+/// Parses Expires and Min-Expires: `3600`, `3600;foo`. A number that is too large becomes
+/// `u32::MAX`; None for anything else (RFC 3261 §20.19).
 #[must_use]
 pub fn delta_seconds(value: &[u8]) -> Option<u32> {
     let digits = memchr::memchr(b';', value).map_or(value, |end| &value[..end]);
@@ -61,8 +61,8 @@ pub fn delta_seconds(value: &[u8]) -> Option<u32> {
     Some(u32::try_from(seconds).unwrap_or(u32::MAX))
 }
 
-/// Retry-After: `18000;duration=3600`, `5 (busy)`; clamped to 3600 s; None when malformed (RFC 3261
-/// §20.33).
+/// Parses Retry-After: `18000;duration=3600`, `5 (busy)`. At most 3600 s; None if malformed (RFC
+/// 3261 §20.33).
 #[must_use]
 pub fn retry_after(value: &[u8]) -> Option<Duration> {
     let value = octets::trim(value);
@@ -81,7 +81,7 @@ pub fn retry_after(value: &[u8]) -> Option<Duration> {
         .then(|| Duration::from_secs(seconds.min(RETRY_AFTER_SECS_MAX)))
 }
 
-/// The position behind a comment that opens at 0; comments nest, a backslash escapes one octet.
+/// The position after a comment that starts at 0; comments nest, and a backslash escapes one octet.
 fn comment_end(text: &[u8]) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = 0;

@@ -10,7 +10,7 @@ pub struct MediaRange<'a> {
     pub kind: &'a [u8],
     /// `pidf+xml` or `*`.
     pub subtype: &'a [u8],
-    /// Parameters, `q` among them.
+    /// Parameters, including `q`.
     pub parameters: Parameters<'a>,
 }
 
@@ -36,8 +36,8 @@ impl<'a> MediaRange<'a> {
         })
     }
 
-    /// How closely it names `kind/subtype` (without case): 3 by name, 2 as `kind/*`, 1 as `*/*`;
-    /// None when not at all.
+    /// How specifically it matches `kind/subtype` (ignoring case): 3 by name, 2 as `kind/*`, 1 as
+    /// `*/*`; None if it does not match.
     #[must_use]
     pub fn precision(&self, kind: &str, subtype: &str) -> Option<u8> {
         let is_kind = self.kind.eq_ignore_ascii_case(kind.as_bytes());
@@ -52,15 +52,15 @@ impl<'a> MediaRange<'a> {
         }
     }
 
-    /// Whether it says that its types are not acceptable: a q of 0.
+    /// Returns whether it marks its types as not acceptable: a q of 0.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.parameters.get("q").is_some_and(is_zero)
     }
 }
 
-/// Whether a list of ranges accepts `kind/subtype`: the range that names it most closely decides
-/// (RFC 9110 §12.5.1).
+/// Returns whether a list of ranges accepts `kind/subtype`: the most specific matching range
+/// decides (RFC 9110 §12.5.1).
 #[must_use]
 pub fn accepts<'a>(
     ranges: impl Iterator<Item = MediaRange<'a>>,
@@ -72,7 +72,7 @@ pub fn accepts<'a>(
     ranked.max().is_some_and(|(_, is_accepted)| is_accepted)
 }
 
-/// `0`, `0.`, `0.000`: not acceptable. An invalid q counts as 1, like no q at all.
+/// `0`, `0.`, `0.000`: not acceptable. A value that is not a number counts as 1, like a missing q.
 fn is_zero(q: &[u8]) -> bool {
     match q {
         [b'0'] => true,

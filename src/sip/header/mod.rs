@@ -1,7 +1,7 @@
 //! The grammar of single headers, decoded on demand from a field's value (RFC 3261 §20, §25).
 //!
-//! Every decoder takes folded values, tolerates white space around separators, and returns `None`
-//! for what it cannot read. None of them allocates or panics, and each looks at every octet a
+//! Every decoder accepts folded values, tolerates white space around separators, and returns `None`
+//! for a value that it cannot parse. None of them allocates or panics, and each reads every octet a
 //! bounded number of times.
 
 mod event;

@@ -8,23 +8,23 @@ use crate::sip::uri::host_ip;
 /// A name-addr or addr-spec with the header's parameters: From, To, Contact, Route.
 #[derive(Clone, Copy, Debug)]
 pub struct NameAddr<'a> {
-    /// The display name as it came, quotes kept; empty when absent.
+    /// The display name as received, including quotes; empty if absent.
     pub display: &'a [u8],
     /// The URI, without angle brackets.
     pub uri: &'a [u8],
     /// Parameters of the header, not of the URI.
     pub parameters: Parameters<'a>,
-    /// Whether the parameters are one plain tag and nothing else, as in nearly all messages.
+    /// Whether the parameters are exactly one plain tag, as in nearly all messages.
     has_lone_tag: bool,
 }
 
-/// The text in front of a lone tag.
+/// The text before a lone tag.
 const TAG: &[u8] = b";tag=";
 
 impl<'a> NameAddr<'a> {
-    /// One address (the whole value, or one item of a list). The URI is known to have a scheme and
-    /// no blanks, no more. An unquoted display name may hold what is no token (RFC 4475 §3.1.2.15):
-    /// many phones send it.
+    /// One address (the whole value, or one item of a list). The URI is only known to have a scheme
+    /// and no blanks. An unquoted display name may contain characters outside tokens (RFC 4475
+    /// §3.1.2.15): many phones send such names.
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::parse_trimmed(octets::trim(value))
@@ -64,8 +64,8 @@ impl<'a> NameAddr<'a> {
         })
     }
 
-    /// `uri;parameters`: without brackets every semicolon is the header's, and commas and question
-    /// marks are not allowed (RFC 3261 §20; RFC 4475 §3.1.2.13).
+    /// `uri;parameters`: without brackets every semicolon belongs to the header, and commas and
+    /// question marks are not allowed (RFC 3261 §20; RFC 4475 §3.1.2.13).
     fn bare(value: &'a [u8]) -> Option<Self> {
         let end = value
             .iter()
@@ -94,7 +94,7 @@ impl<'a> NameAddr<'a> {
         self.parameters.get("tag")
     }
 
-    /// Whether the host, if it is an IPv6 reference, is an address (RFC 5118 §4.10).
+    /// Returns whether the host, if it is an IPv6 reference, is an address (RFC 5118 §4.10).
     #[inline]
     pub(crate) fn has_sound_reference(&self) -> bool {
         let Some(open) = memchr(b'[', self.uri) else {
@@ -108,8 +108,8 @@ impl<'a> NameAddr<'a> {
         close.is_some_and(|close| host_ip(&reference[..=close]).is_some())
     }
 
-    /// Whether there is at most one tag, which is one word, every quote is closed (RFC 3261
-    /// §7.3.1), and an IPv6 reference is one.
+    /// Returns whether there is at most one tag, which is one word, every quote is closed (RFC 3261
+    /// §7.3.1), and an IPv6 reference is valid.
     #[inline]
     pub(crate) fn is_sound(&self) -> bool {
         self.has_sound_reference() && self.has_sound_parameters()
@@ -128,13 +128,13 @@ impl<'a> NameAddr<'a> {
     }
 }
 
-/// Whether the value from `at` on is one tag of plain octets and nothing else.
+/// Returns whether the value from `at` on is exactly one tag of plain octets.
 #[inline]
 fn is_lone_tag(value: &[u8], at: usize) -> bool {
     value[at..].starts_with(TAG) && octets::is_plain_value(value, at + TAG.len())
 }
 
-/// A scheme, a colon, and something behind it.
+/// Returns whether the text is a scheme and a colon with text after it.
 #[inline]
 fn has_scheme(text: &[u8]) -> bool {
     if let Some(rest) = text.strip_prefix(b"sip:") {

@@ -1,13 +1,14 @@
-//! Character classes and scanning helpers. White space is LWS: CR and LF of a fold count as blanks.
+//! Character classes and scanning functions shared by all decoders. White space is LWS: CR and LF
+//! of a fold count as blanks.
 
 use memchr::{memchr, memchr3};
 
 use crate::sip::simd::{Block, find};
 
-/// Membership of the 256 octets in one class of the grammar.
+/// The octets of one class of the grammar.
 pub(crate) type Class = [bool; 256];
 
-/// The class and some octets more.
+/// The class with additional octets.
 const fn with(mut class: Class, members: &[u8]) -> Class {
     let mut index = 0;
     while index < members.len() {
@@ -39,18 +40,19 @@ pub(crate) static TOKEN: Class = with(ALPHANUMERIC, b"-.!%*_+`'~");
 /// Decimal digits.
 pub(crate) static DIGIT: Class = with([false; 256], b"0123456789");
 
-/// What an IPv6 address is written in, the last four octets perhaps as IPv4.
+/// The characters of an IPv6 address; its last four octets may be written as IPv4.
 pub(crate) static IPV6: Class = with([false; 256], b"0123456789abcdefABCDEF:.");
 
-/// What may stand unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261
+/// Characters allowed unescaped in the user part of a URI: unreserved and user-unreserved (RFC 3261
 /// §25.1).
 pub(crate) static USER: Class = with(ALPHANUMERIC, b"-_.!~*'()&=+$,;?/");
 
-/// Host names and IPv4 addresses (RFC 3261 §25.1), and the underscore that DNS allows.
+/// Host names and IPv4 addresses (RFC 3261 §25.1), and the underscore, which DNS allows.
 pub(crate) static HOST: Class = with(ALPHANUMERIC, b".-_");
 
 /// Characters accepted anywhere in a URI. Wider than the grammar, because phones send `#` and raw
-/// UTF-8; what delimits URIs (blanks, controls, quotes, angle brackets) is never in it.
+/// UTF-8; characters that delimit URIs (blanks, controls, quotes, angle brackets) are never
+/// included.
 pub(crate) static URI: Class = URI_CLASS;
 
 const URI_CLASS: Class = {
@@ -67,39 +69,40 @@ const URI_CLASS: Class = {
     class
 };
 
-/// The value of a parameter up to what ends it, unless it is quoted.
+/// The unquoted value of a parameter, up to the octet that ends it.
 pub(crate) static PARAMETER: Class = without([true; 256], b";,\" \t\r\n\0");
 
-/// The front of a URI up to what may end its user or host.
+/// The front of a URI, up to an octet that may end its user or host.
 pub(crate) static URI_FRONT: Class = without(URI_CLASS, b"@:;?");
 
-/// Whether every octet is in the class; true for none.
+/// Returns whether every octet is in the class; true for an empty text.
 #[inline]
 pub(crate) fn all_in(class: &Class, text: &[u8]) -> bool {
     skip_class(class, text, 0) == text.len()
 }
 
-/// Whether the text is a token: at least one octet, all of the class.
+/// Returns whether the text is a token: at least one octet, all in the class.
 #[inline]
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && all_in(&TOKEN, text)
 }
 
-/// Linear white space, folds included.
+/// Linear white space, including folds.
 #[inline]
 pub(crate) const fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Whether the text can be one word: no space, no tab (every fold has one of them), no NUL. A NUL
-/// behind a backslash gets this far (RFC 4475 §3.1.1.2) and could not be echoed in a response.
+/// Returns whether the text can be one word: no space, no tab (every fold contains one of them), no
+/// NUL. A NUL after a backslash is accepted earlier (RFC 4475 §3.1.1.2) and could not be echoed in
+/// a response.
 #[inline]
 pub(crate) fn is_one_word(text: &[u8]) -> bool {
     let is_suspect = find(text, 0, |octets| octets.up_to(b' ')) < text.len();
     !is_suspect || memchr3(b' ', b'\t', 0, text).is_none()
 }
 
-/// The text without white space in front.
+/// The text without leading white space.
 #[inline]
 pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [first, rest @ ..] = text
@@ -110,7 +113,7 @@ pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The text without white space behind.
+/// The text without trailing white space.
 #[inline]
 pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     while let [rest @ .., last] = text
@@ -121,13 +124,13 @@ pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The text without white space around it.
+/// The text without surrounding white space.
 #[inline]
 pub(crate) fn trim(text: &[u8]) -> &[u8] {
     trim_end(trim_start(text))
 }
 
-/// The first position at or behind `at` that is not white space.
+/// The first position at or after `at` that is not white space.
 #[inline]
 pub(crate) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     while text.get(at).is_some_and(|&octet| is_blank(octet)) {
@@ -136,8 +139,8 @@ pub(crate) fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The first position at or behind `at` whose octet is not in the class; `at` is not behind the
-/// end. Four octets a round, because most of a message's octets pass through here.
+/// The first position at or after `at` whose octet is not in the class; `at` must not be past the
+/// end. Reads four octets per iteration, because most of a message's octets are scanned here.
 #[inline]
 pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
     let mut rest = &text[at..];
@@ -164,8 +167,8 @@ pub(crate) fn skip_class(class: &Class, text: &[u8], at: usize) -> usize {
     text.len() - rest.len() + inside
 }
 
-/// Whether the text from `at` to its end is a lone parameter's value without quotes, blanks and
-/// controls.
+/// Returns whether the text from `at` to its end is the value of a single parameter without quotes,
+/// blanks and controls.
 #[inline]
 pub(crate) fn is_plain_value(text: &[u8], at: usize) -> bool {
     let is_ended = |octets: Block| {
@@ -175,7 +178,7 @@ pub(crate) fn is_plain_value(text: &[u8], at: usize) -> bool {
     at < text.len() && find(text, at, is_ended) == text.len()
 }
 
-/// [`skip_class`] for [`PARAMETER`], which has controls that are no blanks in it.
+/// [`skip_class`] for [`PARAMETER`], which includes controls other than blanks.
 #[inline]
 pub(crate) fn skip_parameter(text: &[u8], at: usize) -> usize {
     let at = find(text, at, |octets| {
@@ -195,7 +198,7 @@ pub(crate) fn skip_uri(text: &[u8], at: usize) -> usize {
     })
 }
 
-/// [`skip_class`] for the octets that stand for themselves in a quoted string.
+/// [`skip_class`] for the octets of a quoted string that need no escape.
 #[inline]
 fn skip_plain_quoted(text: &[u8], at: usize) -> usize {
     find(text, at, |octets| {
@@ -203,7 +206,7 @@ fn skip_plain_quoted(text: &[u8], at: usize) -> usize {
     })
 }
 
-/// The position behind the quoted string that opens at `at`; None when it never closes. A backslash
+/// The position after the quoted string that opens at `at`; None if it is not closed. A backslash
 /// escapes one octet.
 #[inline]
 pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
@@ -217,7 +220,7 @@ pub(crate) fn skip_quoted(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Whether every quoted string ends.
+/// Returns whether every quoted string is closed.
 pub(crate) fn are_quotes_closed(text: &[u8]) -> bool {
     let mut at = 0;
     while let Some(open) = memchr(b'"', &text[at..]) {
@@ -229,7 +232,7 @@ pub(crate) fn are_quotes_closed(text: &[u8]) -> bool {
     true
 }
 
-/// A place in a value that moves on as it is read.
+/// A position in a value, which advances as the value is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
     text: &'a [u8],
@@ -242,25 +245,25 @@ impl<'a> Cursor<'a> {
         Self { text, rest: text }
     }
 
-    /// Octets read.
+    /// The number of octets read.
     #[inline]
     pub(crate) const fn position(&self) -> usize {
         self.text.len() - self.rest.len()
     }
 
-    /// Everything not read yet.
+    /// The octets not read yet.
     #[inline]
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next octet, without taking it.
+    /// The next octet, without consuming it.
     #[inline]
     pub(crate) fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
-    /// Takes the next octet if it is this one.
+    /// Consumes the next octet if it is this one. Returns whether it was.
     #[inline]
     pub(crate) fn eat(&mut self, octet: u8) -> bool {
         match self.rest {
@@ -272,7 +275,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Takes exactly this text if it is next.
+    /// Consumes this text if it is next. Returns whether it was.
     #[inline]
     pub(crate) fn take_known(&mut self, text: &[u8]) -> Option<&'a [u8]> {
         let (found, rest) = self.rest.split_at_checked(text.len())?;
@@ -282,7 +285,7 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Takes octets of the class as long as there are any.
+    /// Consumes octets as long as they are in the class, and returns them.
     #[inline]
     pub(crate) fn take(&mut self, class: &Class) -> &'a [u8] {
         let (taken, rest) = self.rest.split_at(skip_class(class, self.rest, 0));
@@ -290,7 +293,7 @@ impl<'a> Cursor<'a> {
         taken
     }
 
-    /// Takes the value of a parameter that is not quoted.
+    /// Consumes an unquoted parameter value, and returns it.
     #[inline]
     pub(crate) fn take_parameter(&mut self) -> &'a [u8] {
         let length = skip_parameter(self.text, self.position()) - self.position();
@@ -299,7 +302,7 @@ impl<'a> Cursor<'a> {
         taken
     }
 
-    /// Takes a quoted string, quotes included; None when it does not end.
+    /// Consumes a quoted string, and returns it with its quotes; None if it is not closed.
     #[inline]
     pub(crate) fn take_quoted(&mut self) -> Option<&'a [u8]> {
         let (taken, rest) = self.rest.split_at(skip_quoted(self.rest, 0)?);
@@ -307,7 +310,7 @@ impl<'a> Cursor<'a> {
         Some(taken)
     }
 
-    /// Takes white space; true if there was any.
+    /// Consumes white space. Returns whether there was any.
     #[inline]
     pub(crate) fn skip_blanks(&mut self) -> bool {
         let before = self.rest.len();
@@ -322,7 +325,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// What a quoted string holds, escapes as they came; any other text as it is.
+/// The content of a quoted string, with its escapes; any other text unchanged.
 #[inline]
 pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
     match text {
@@ -331,10 +334,11 @@ pub(crate) fn without_quotes(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Parses decimal digits; saturates instead of overflowing.
+/// Parses a number that consists only of decimal digits, at least one. Saturates, so that the
+/// caller's limit refuses numbers that are too large.
 #[inline]
 pub(crate) fn number(text: &[u8]) -> Option<u64> {
-    /// So many digits never overflow.
+    /// This many digits never overflow.
     const SAFE_DIGITS: usize = 19;
     let (front, rest) = text.split_at(text.len().min(SAFE_DIGITS));
     let mut value = 0;

@@ -1,21 +1,21 @@
-//! `;name=value;flag` behind a header value or a URI.
+//! `;name=value;flag` after a header value or a URI.
 
 use crate::sip::header::octets;
 
-/// `;name=value;flag` behind a header value or URI: an unparsed tail, read on demand. The first
-/// semicolon may be missing, as it is in [`crate::sip::Uri::parameters`].
+/// `;name=value;flag` after a header value or URI, parsed on demand. The first semicolon may be
+/// missing, as it is in [`crate::sip::Uri::parameters`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Parameters<'a>(pub &'a [u8]);
 
 impl<'a> Parameters<'a> {
-    /// A parameter's value, quotes kept: None when absent, empty for a flag. Names compare without
-    /// case.
+    /// A parameter's value, including quotes: None if absent, empty for a flag. Names are compared
+    /// ignoring case.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&'a [u8]> {
         self.named(name).next()
     }
 
-    /// How often the name occurs (a repeated tag is malformed; RFC 3261 §7.3.1).
+    /// The number of occurrences of the name (a repeated tag is malformed; RFC 3261 §7.3.1).
     #[must_use]
     pub fn count(&self, name: &str) -> usize {
         self.named(name).count()

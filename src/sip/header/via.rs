@@ -7,44 +7,44 @@ use crate::sip::uri::host_ip;
 /// The topmost Via (RFC 3261 §20.42).
 #[derive(Clone, Copy, Debug)]
 pub struct Via<'a> {
-    /// `UDP`, `TCP`, ... as it came.
+    /// `UDP`, `TCP`, ... as received.
     pub transport: &'a [u8],
-    /// sent-by host, brackets of IPv6 kept.
+    /// sent-by host, including the brackets of IPv6.
     pub host: &'a [u8],
     /// sent-by port.
     pub port: Option<u16>,
-    /// `branch`, when there is one.
+    /// `branch`, if there is one.
     pub branch: Option<&'a [u8]>,
     /// `;rport` is present without a value: the response goes to the source port (RFC 3581).
     pub wants_rport: bool,
     /// All parameters.
     pub parameters: Parameters<'a>,
-    /// Octets of the value that this entry takes, without the comma behind it.
+    /// Length of this entry in the value, without the comma after it.
     pub(crate) octets: usize,
-    /// Where in the parameters the name `rport` ends.
+    /// The position in the parameters where the name `rport` ends.
     pub(crate) rport_end: Option<usize>,
-    /// The parameters are as short as they can be written, each of them once, without quotes and
+    /// The parameters are written in their shortest form, each of them once, without quotes and
     /// without `received`.
     pub(crate) is_tight: bool,
 }
 
 impl<'a> Via<'a> {
     /// The first entry of a Via value. Stricter than the other decoders, because responses are
-    /// routed by it: an empty entry or parameter makes it unreadable (RFC 4475 §3.1.2.1).
+    /// routed by it: an empty entry or parameter makes it malformed (RFC 4475 §3.1.2.1).
     #[must_use]
     pub fn parse(value: &'a [u8]) -> Option<Self> {
         Self::read_entry(value, true)
     }
 
-    /// Whether `rport` is present at all. A request must not give it a value, but a phone that does
-    /// so expects responses at the port it sends from.
+    /// Returns whether `rport` is present, with or without a value. A request must not give it a
+    /// value, but a phone that does expects responses at its source port.
     #[must_use]
     pub fn has_rport(&self) -> bool {
         self.wants_rport || self.parameters.get("rport").is_some()
     }
 
-    /// Reads the Via of a response, which is our own with parameters that other elements added:
-    /// empty parameters are skipped.
+    /// Reads the Via of a response, which is our own with parameters added by other elements: empty
+    /// parameters are skipped.
     pub(crate) fn parse_returned(value: &'a [u8]) -> Option<Self> {
         Self::read_entry(value, false)
     }
@@ -77,7 +77,7 @@ impl<'a> Via<'a> {
         matches!(cursor.peek(), None | Some(b',')).then_some(via)
     }
 
-    /// Reads `name=value` of the parameters that begin at `start`; returns where it ends.
+    /// Reads `name=value` of the parameters that start at `start`; returns its end.
     #[inline]
     fn take_parameter(
         &mut self,
@@ -118,13 +118,13 @@ impl<'a> Via<'a> {
     }
 }
 
-/// Whether it is that name, in any case. Nearly all peers write lower case.
+/// Returns whether it is that name, ignoring case. Nearly all peers write lower case.
 #[inline]
 fn is_named(text: &[u8], name: &[u8]) -> bool {
     text == name || text.eq_ignore_ascii_case(name)
 }
 
-/// `SIP / 2.0 / UDP` and the white space behind it; returns the transport.
+/// Consumes `SIP / 2.0 / UDP` and the white space after it; returns the transport.
 #[inline]
 fn sent_protocol<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     // The usual spelling.
@@ -160,7 +160,7 @@ fn host<'a>(cursor: &mut Cursor<'a>) -> Option<&'a [u8]> {
     host_ip(address).map(|_| address)
 }
 
-/// `: 5060` if it is there, and the white space around it.
+/// Consumes `: 5060` if present, with surrounding white space; returns the port.
 #[inline]
 fn port(cursor: &mut Cursor<'_>) -> Option<Option<u16>> {
     cursor.skip_blanks();

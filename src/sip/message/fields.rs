@@ -6,7 +6,7 @@ use crate::sip::HeaderName;
 use crate::sip::header::octets;
 use crate::sip::message::HEADERS_MAX;
 
-/// Fields that need no allocation.
+/// Maximum fields that need no allocation.
 const FIELDS_INLINE: usize = 40;
 
 /// One field: the positions of its value in the message's buffer.
@@ -16,18 +16,17 @@ pub(super) struct Field {
     span: Span,
 }
 
-/// Start (inclusive) and end (exclusive).
+/// The first octet, and the one after the last.
 type Span = (u32, u32);
 
 impl Field {
-    /// The value without white space around it.
+    /// The value without surrounding white space.
     #[inline]
     pub(super) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.span.0 as usize..self.span.1 as usize]
     }
 
-    /// The name as it came: what stands between the line's start and the colon in front of the
-    /// value.
+    /// The name as received: the text between the line's start and the colon before the value.
     pub(super) fn spelling<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let text = octets::trim_end(&bytes[..self.span.0 as usize]);
         let text = octets::trim_end(text.strip_suffix(b":").unwrap_or(text));
@@ -36,15 +35,15 @@ impl Field {
     }
 }
 
-/// All fields in order. Names and spans are stored in separate arrays so that the empty state is
-/// all zeros.
+/// All fields in order. Names and spans of the inline fields are in separate arrays, so that an
+/// empty table is all zeros.
 #[derive(Debug)]
 pub(super) struct Fields {
     names: [HeaderName; FIELDS_INLINE],
     spans: [Span; FIELDS_INLINE],
-    /// How many of the places are taken.
+    /// The number of inline entries in use.
     count: usize,
-    /// Fields beyond the inline places.
+    /// Fields beyond the inline entries.
     spilled: Vec<Field>,
     //
     // By name.
@@ -55,10 +54,10 @@ pub(super) struct Fields {
     repeated: u64,
 }
 
-/// No field's number.
+/// The number of no field.
 const ABSENT: u16 = u16::MAX;
 
-// A bit per name, and sixteen per number of a field.
+// One bit per name, and sixteen bits per field number.
 const _: () = assert!(HeaderName::COUNT <= u64::BITS as usize);
 const _: () = assert!(HEADERS_MAX <= ABSENT as usize);
 
@@ -75,7 +74,7 @@ impl Fields {
         }
     }
 
-    /// Adds a field whose value is `start..end`. False when there is no room for it.
+    /// Adds a field whose value is `start..end`. Returns false if there is no room for it.
     #[inline]
     pub(super) fn push(&mut self, name: HeaderName, start: usize, end: usize) -> bool {
         // A message is never longer than a buffer of ours; `read` refuses one past 4 GiB.
@@ -122,7 +121,7 @@ impl Fields {
         self.repeated & (1 << name as u8) != 0
     }
 
-    /// The first header that is repeated though it must not be (RFC 3261 §7.3.1).
+    /// The first header that is repeated although it must not be (RFC 3261 §7.3.1).
     #[inline]
     pub(super) fn repeated_single(&self) -> Option<HeaderName> {
         if self.repeated & HeaderName::SINGLE == 0 {
@@ -148,7 +147,7 @@ impl Fields {
     /// Every field of that name, in order.
     pub(super) fn named(&self, name: HeaderName) -> impl Iterator<Item = Field> {
         let behind_first = usize::from(self.first[name as usize]).wrapping_add(1);
-        // Few names are there twice.
+        // Few names occur twice.
         let others = self.is_repeated(name).then(|| {
             let behind = self.iter().skip(behind_first);
             behind.filter(move |field| field.name == name)

@@ -1,5 +1,6 @@
-//! Splits a head into header lines: the one place that knows line ends and folds, for messages and
-//! for framing, so that both always agree on where a header ends (RFC 3261 §7.3.1, §18.3, §25.1).
+//! Splits a head into header lines: the only code that handles line ends and folds, for messages
+//! and for framing, so that both always agree on where a header ends (RFC 3261 §7.3.1, §18.3,
+//! §25.1).
 
 use memchr::memchr;
 
@@ -7,7 +8,7 @@ use crate::sip::HeaderName;
 use crate::sip::header::octets;
 use crate::sip::simd::{Block, Mask, find};
 
-/// Walks over the header lines up to and with the blank line.
+/// Iterates over the header lines up to and including the blank line.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
     bytes: &'a [u8],
@@ -21,12 +22,12 @@ pub(crate) struct Lines<'a> {
 pub(crate) struct Line {
     /// Its first octet.
     pub(crate) start: usize,
-    /// Behind its last octet, the line end excluded.
+    /// The position after its last octet, excluding the line end.
     pub(crate) end: usize,
 }
 
 impl<'a> Lines<'a> {
-    /// Starts at `at`, where a line starts.
+    /// Starts at `at`, which must be the start of a line.
     #[inline]
     pub(crate) const fn new(bytes: &'a [u8], at: usize) -> Self {
         Self {
@@ -37,7 +38,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The next line by itself, as the start line is; None when it does not end.
+    /// The next line without folds, for the start line; None if it is incomplete.
     #[inline]
     pub(crate) fn start_line(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
@@ -46,35 +47,35 @@ impl<'a> Lines<'a> {
         Some(&self.bytes[start..end])
     }
 
-    /// Where the next line starts; behind the blank line, once that has been seen.
+    /// The start of the next line; after the blank line, the position that follows it.
     #[inline]
     pub(crate) const fn position(&self) -> usize {
         self.at
     }
 
-    /// Continues at `at`, where a line starts.
+    /// Continues at `at`, which must be the start of a line.
     pub(crate) fn skip_to(&mut self, at: usize) {
         self.at = at;
     }
 
-    /// Whether the blank line has been seen.
+    /// Returns whether the blank line has been seen.
     #[inline]
     pub(crate) const fn is_complete(&self) -> bool {
         self.is_complete
     }
 
-    /// Whether no line so far had a CR that ends no line, or a NUL (RFC 3261 §25.1). A NUL behind a
-    /// backslash passes: as a quoted pair it is legal in a quoted string (RFC 4475 §3.1.1.2).
+    /// Returns whether no line so far contained a NUL or a CR that ends no line (RFC 3261 §25.1). A
+    /// NUL after a backslash is accepted: as a quoted pair it is legal in a quoted string (RFC 4475
+    /// §3.1.1.2).
     #[inline]
     pub(crate) const fn is_clean(&self) -> bool {
         self.is_clean
     }
 
-    /// The next header field line; None at the blank line, and where the buffer ends in the middle
-    /// of a line.
+    /// The next header field line; None at the blank line, and if the buffer ends within a line.
     pub(crate) fn next(&mut self) -> Option<Line> {
         let start = self.at;
-        // Nearly all heads end so; comparing is cheaper than a search.
+        // Nearly all heads end like this; comparing is cheaper than a search.
         if self.bytes.get(start..)?.starts_with(b"\r\n") {
             self.at += 2;
             self.is_complete = true;
@@ -93,8 +94,8 @@ impl<'a> Lines<'a> {
         Some(Line { start, end })
     }
 
-    /// Advances past the next line end; `control` is the next candidate octet; returns where the
-    /// line's text ends.
+    /// Moves past the next line end, which is at or after `control`, the next octet that may be
+    /// one; returns where the line's text ends.
     fn cut(&mut self, control: usize) -> Option<usize> {
         let mut at = control;
         loop {
@@ -116,7 +117,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// The first octet at or behind `from` that may end a line.
+/// The first octet at or after `from` that may end a line.
 #[inline]
 pub(super) fn next_control(bytes: &[u8], from: usize) -> Option<usize> {
     if from > bytes.len() {
@@ -133,8 +134,8 @@ fn may_end_a_line(octets: Block) -> Mask {
 }
 
 impl Line {
-    /// The header it names and where its value starts; None without a colon or a token in front of
-    /// it.
+    /// The header that the line names and the start of its value; None without a colon or without a
+    /// token before it.
     pub(crate) fn name(self, bytes: &[u8]) -> Option<(HeaderName, usize)> {
         let text = &bytes[self.start..self.end];
         let colon = memchr(b':', text)?;
@@ -143,22 +144,22 @@ impl Line {
     }
 }
 
-/// A line as nearly all lines are: a name we know, a colon, perhaps a space, a value, CRLF, no
+/// A line of the most common form: a known name, a colon, an optional space, a value, CRLF, no
 /// fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainLine<'a> {
     pub(crate) name: HeaderName,
     pub(crate) value: &'a [u8],
-    /// What is behind the line.
+    /// The octets after the line.
     pub(crate) behind: &'a [u8],
 }
 
 impl<'a> PlainLine<'a> {
-    /// Reads the line at the front; None when it is not plain. [`Lines`] reads the same out of a
-    /// plain line, later.
+    /// Reads the line at the front; None if it is not plain. For a plain line, [`Lines`] gives the
+    /// same result, but more slowly.
     #[inline(always)]
     pub(crate) fn read(text: &'a [u8]) -> Option<Self> {
-        // The end first, so that finding the next line does not wait for this line's name.
+        // Find the end first, so that finding the next line does not wait for this line's name.
         let (line, rest) = text.split_at(find(text, 0, may_end_a_line));
         let behind = rest.strip_prefix(b"\r\n")?;
         let (front, _) = Block::split_first(text)?;
@@ -221,7 +222,7 @@ mod tests {
             check(" :x", None);
             check("Ev ent:x", None);
         }
-        // The colon of the next line is none of this one.
+        // A colon in the next line must not be taken for a colon of this one.
         assert_eq!(name("Event\r\nTo: a line of its own, long enough"), None);
     }
 
@@ -292,7 +293,7 @@ mod tests {
 
     #[test]
     fn lines_end_where_a_plain_search_says() {
-        // Every control, at every place of a word, with high octets around it.
+        // Every control, at every position of a word, next to octets above 127.
         for octet in 0..=0x20_u8 {
             for at in 0..40 {
                 let mut text = [0xff; 48];
@@ -324,7 +325,7 @@ mod tests {
         assert!(!is_clean("a\r\r\n\r\n"));
         assert!(!is_clean("a\0\r\n\r\n"));
         assert!(!is_clean("\0\r\n\r\n"));
-        // The body may hold anything.
+        // The body may contain any octets.
         assert!(is_clean("a\r\n\r\n\0\r"));
     }
 }

@@ -1,13 +1,14 @@
-//! A zero-copy view of one SIP message: spans into the buffer, the headers routing needs decoded
-//! once, the rest on demand.
+//! A zero-copy view of one SIP message: spans into the buffer; headers needed for routing are
+//! decoded once, the rest on demand.
 //!
 //! Guarantees: linear time, at most [`HEADERS_MAX`] headers, no allocation for messages of up to 40
-//! headers, never a panic. A message whose start line and header lines can be told apart always
-//! gives a view; what is wrong inside is its [`Message::fault`], so that the receiver can respond
-//! 400 with the headers that are intact (RFC 3261 §8.2, §18.3).
+//! headers, never a panic. If the start line and the header lines can be separated, there is always
+//! a view; a fault in them is reported by [`Message::fault`], which the caller must check, so that
+//! the receiver can respond 400 with the headers that are intact (RFC 3261 §8.2, §18.3).
 //!
-//! Parsing is strict for fields that route responses (start line, Via, CSeq, lengths) and for
-//! addresses (From, To, Contact); other fields are decoded on demand.
+//! Parsing is strict where a response is routed (start line, Via, CSeq, lengths) and where
+//! addresses would have to be guessed (From, To, Contact); every other header is left to its
+//! decoder.
 
 mod fields;
 pub(crate) mod lines;
@@ -22,20 +23,21 @@ use crate::sip::header::{CSeq, NameAddr, Via};
 use crate::sip::message::fields::Fields;
 use crate::sip::{Fault, HeaderName, Method};
 
-/// Header fields in one message (W:E2.2); one more is [`Fault::TooManyHeaders`].
+/// Maximum header fields in one message (W:E2.2); more are [`Fault::TooManyHeaders`].
 pub const HEADERS_MAX: usize = 256;
-/// Via entries in one message (W:E2.3).
+/// Maximum Via entries in one message (W:E2.3).
 pub const VIAS_MAX: usize = 70;
-/// Record-Route entries in one message (W:E2.3).
+/// Maximum Record-Route entries in one message (W:E2.3).
 pub const RECORD_ROUTES_MAX: usize = 32;
-/// Octets of a Request-URI (RFC 3261 §21.4.11, §21.4.12, §21.5.7).
+/// Maximum octets of a Request-URI (RFC 3261 §21.4.11, §21.4.12, §21.5.7).
 pub const REQUEST_URI_OCTETS_MAX: usize = 8 * 1024;
 
-/// How the end of a message was found; decides what a missing or short Content-Length means (RFC
-/// 3261 §18.3, §20.14).
+/// How the end of a message was found; determines the meaning of a missing or short Content-Length
+/// (RFC 3261 §18.3, §20.14).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
-    /// The datagram is the message: surplus octets are ignored, no Content-Length means "the rest".
+    /// The datagram is the message: surplus octets are ignored; without Content-Length, the rest is
+    /// the body.
     Datagram,
     /// A frame cut by [`crate::sip::framing`]: Content-Length is mandatory and exact.
     Stream,
@@ -50,7 +52,7 @@ pub struct Message<'a> {
     body_at: usize,
     fault: Option<Fault>,
     //
-    // What routing needs.
+    // The fields needed for routing.
     //
     via: Option<Via<'a>>,
     from: Option<NameAddr<'a>>,
@@ -60,21 +62,21 @@ pub struct Message<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message. `Err` means it is not SIP at all, or not even the header lines can be told
-    /// apart: drop it (datagram) or close (stream): no response can be written. Line ends in front
-    /// of the message are skipped.
+    /// Parses a message. `Err` means that it is not SIP, or that its header lines cannot be
+    /// separated: drop it (datagram) or close the connection (stream), because no response can be
+    /// written. Line ends before the message are skipped.
     pub fn parse(bytes: &'a [u8], framing: Framing) -> Result<Self, Fault> {
         read::message(bytes, framing)
     }
 
-    /// The first thing wrong with it, if anything is.
+    /// The first fault of the message; None if it has none.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         self.fault
     }
 
-    /// Whether a response to it can be written: Via, From, To, Call-ID and CSeq are there. If one
-    /// is repeated, the first counts.
+    /// Returns whether a response to it can be written: Via, From, To, Call-ID and CSeq are
+    /// present. If one is repeated, the first counts.
     #[must_use]
     pub fn is_answerable(&self) -> bool {
         const NEEDED: [HeaderName; 5] = [
@@ -93,7 +95,7 @@ impl<'a> Message<'a> {
         self.start_line
     }
 
-    /// The method of a request; for a response the method of its request, from CSeq.
+    /// The method of a request; for a response, the method in CSeq.
     #[must_use]
     pub fn method(&self) -> Method<'a> {
         match (self.start_line, self.cseq) {
@@ -103,32 +105,32 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The whole message, without trailing surplus.
+    /// All octets, including the body, without surplus octets.
     #[must_use]
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// The body; empty when there is none.
+    /// The body; empty if there is none.
     #[must_use]
     pub fn body(&self) -> &'a [u8] {
         &self.bytes[self.body_at..]
     }
 
-    /// The first field of that name: its value without surrounding white space, possibly folded
-    /// (CRLF + white space inside counts as a space; every decoder of [`crate::sip::header`] takes
-    /// it so).
+    /// The first field with that name: its value without surrounding white space, possibly folded
+    /// (CRLF + white space inside counts as a space; every decoder of [`crate::sip::header`]
+    /// accepts it).
     #[must_use]
     pub fn header(&self, name: HeaderName) -> Option<&'a [u8]> {
         Some(self.fields.first(name)?.value(self.bytes))
     }
 
-    /// Every field of that name, in order.
+    /// Every field with that name, in order.
     pub fn headers(&self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + '_ {
         self.fields.named(name).map(|field| field.value(self.bytes))
     }
 
-    /// Every field of a name outside [`HeaderName`], compared without case.
+    /// Every field with a name outside [`HeaderName`], compared ignoring case.
     pub fn other_headers<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'a [u8]> + 's {
         self.all_headers()
             .filter(move |(known, spelling, _)| {
@@ -137,7 +139,7 @@ impl<'a> Message<'a> {
             .map(|(_, _, value)| value)
     }
 
-    /// Every field in order: what it is, its name as spelled, its value.
+    /// Every field in order: its header, its name as written, its value.
     pub fn all_headers(&self) -> impl Iterator<Item = (HeaderName, &'a [u8], &'a [u8])> + '_ {
         self.fields.iter().map(|field| {
             (
@@ -148,13 +150,13 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// The topmost Via, decoded. None only when the message has a fault.
+    /// The topmost Via, decoded. None only if the message has a fault.
     #[must_use]
     pub fn via(&self) -> Option<&Via<'a>> {
         self.via.as_ref()
     }
 
-    /// The topmost Via when there is no other: no proxy has passed the message on.
+    /// The topmost Via if it is the only one: no proxy has forwarded the message.
     pub(crate) fn lone_via(&self) -> Option<&Via<'a>> {
         let is_lone = |via: &&Via<'_>| {
             let value = self.header(HeaderName::Via).unwrap_or_default();
@@ -163,25 +165,25 @@ impl<'a> Message<'a> {
         self.via.as_ref().filter(is_lone)
     }
 
-    /// From. None only when the message has a fault.
+    /// From. None only if the message has a fault.
     #[must_use]
     pub fn from(&self) -> Option<&NameAddr<'a>> {
         self.from.as_ref()
     }
 
-    /// To. None only when the message has a fault.
+    /// To. None only if the message has a fault.
     #[must_use]
     pub fn to(&self) -> Option<&NameAddr<'a>> {
         self.to.as_ref()
     }
 
-    /// Call-ID; empty only when the message has a fault. Opaque octets, case-sensitive.
+    /// Call-ID; empty only if the message has a fault. Opaque octets, case-sensitive.
     #[must_use]
     pub fn call_id(&self) -> &'a [u8] {
         self.call_id
     }
 
-    /// CSeq. None only when the message has a fault.
+    /// CSeq. None only if the message has a fault.
     #[must_use]
     pub fn cseq(&self) -> Option<CSeq<'a>> {
         self.cseq

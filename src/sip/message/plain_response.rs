@@ -1,20 +1,20 @@
-//! A plain 200 to a NOTIFY, of which only the headers that name its transaction are read. Nearly
-//! all responses to a fan-out have this shape, and nothing else in them matters.
+//! A fast reader of plain 200s to NOTIFYs, which reads only the headers that identify the
+//! transaction. Nearly all responses to a fan-out have this form, and nothing else in them matters.
 //!
-//! Not a parser: whatever is not exactly the common shape (folds, compact names, several Vias, a
-//! Contact, a body, another status or method) is left to
-//! [`Message::parse`](super::Message::parse), which reads and checks everything, and reads a plain
-//! 200 as this does (`tests/parse/answers.rs`).
+//! It is not a parser: any response that does not have exactly this form (folds, compact names,
+//! several Vias, a Contact, a body, another status or method) is left to
+//! [`Message::parse`](super::Message::parse), which reads and checks everything. For a plain 200
+//! both give the same result (`tests/parse/answers.rs`).
 
 use crate::sip::header::octets;
 use crate::sip::message::lines::next_control;
 
-/// The NOTIFY that a plain 200 responds to.
+/// Identifies the NOTIFY to which a plain 200 responds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlainResponse<'a> {
-    /// The branch of its one Via.
+    /// The branch of its only Via.
     pub branch: &'a [u8],
-    /// The host of that Via, and its port if there is one, as they are written.
+    /// The host of that Via, and its port if there is one, as written.
     pub sent_by: &'a [u8],
     /// The number of its CSeq.
     pub sequence: u32,
@@ -22,26 +22,26 @@ pub struct PlainResponse<'a> {
 
 const STATUS: &[u8] = b"SIP/2.0 200 ";
 
-// Headers that are there once, as bits.
+// Headers that must occur exactly once, as bits.
 const VIA: u8 = 1;
 const FROM: u8 = 2;
 const TO: u8 = 4;
 const CALL_ID: u8 = 8;
 const CSEQ: u8 = 16;
 const LENGTH: u8 = 32;
-/// Headers without meaning in a response; there may be any number.
+/// Headers without meaning in a response; any number of them is accepted.
 const HARMLESS: u8 = 0;
 
 impl<'a> PlainResponse<'a> {
-    /// Reads a datagram, or a message that was cut from a stream; None when it is anything but a
-    /// plain 200 to a NOTIFY.
+    /// Reads a datagram, or a message from a stream; None if it is anything other than a plain 200
+    /// to a NOTIFY.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         Some(Self::read_front(bytes)?.answer)
     }
 
-    /// Reads the plain 200 at the front of a stream, and how many octets it has; None if there is
-    /// anything else, or only a part of one. On a stream it must have a Content-Length (RFC 3261
+    /// Reads the plain 200 at the front of a stream. Returns it with its length; None if there is
+    /// anything else, or only part of one. On a stream it must have a Content-Length (RFC 3261
     /// §18.3).
     #[must_use]
     pub fn cut(stream: &'a [u8]) -> Option<(Self, usize)> {
@@ -101,16 +101,17 @@ impl<'a> PlainResponse<'a> {
     }
 }
 
-/// A plain 200 at the front of some octets.
+/// A plain 200 at the front of a buffer.
 struct Front<'a> {
     answer: PlainResponse<'a>,
-    /// How long it is.
+    /// Its length.
     octets: usize,
     /// Whether it has a Content-Length, of 0.
     has_length: bool,
 }
 
-/// The next line, without its end; None when there is none, or it holds what may end a line.
+/// The next line, without its end; None if there is none, or if it contains an octet that may end a
+/// line.
 #[inline]
 fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (line, behind) = rest.split_at_checked(next_control(rest, 0)?)?;
@@ -118,7 +119,8 @@ fn take_line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(line)
 }
 
-/// Whether a header's name of two letters or more, so no compact one, stands in front of a colon.
+/// Returns whether a header name of at least two letters, and therefore not a compact one, precedes
+/// a colon.
 #[inline]
 fn is_named(line: &[u8]) -> bool {
     let length = find(line, b':');
@@ -152,9 +154,9 @@ fn read_via(via: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((sent_by, branch?))
 }
 
-/// Whether a text has no octet that separates several Vias, and no blank, quote or IPv6 bracket: no
-/// bracket, and no octet below `-`. Compares sixteen octets at a time; the last block may overlap
-/// the one before.
+/// Returns whether a text contains no octet that separates several Vias, and no blank, quote or
+/// IPv6 bracket: no bracket, and no ASCII octet below the dash. Reads sixteen octets at once, and
+/// the last ones twice.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
     let are_plain = |octets: &[u8; 16]| {
@@ -166,14 +168,14 @@ fn is_plain(text: &[u8]) -> bool {
     text.last_chunk().is_some_and(are_plain) && chunks.iter().all(are_plain)
 }
 
-/// The text before the first semicolon, and the text behind it.
+/// The text before the first semicolon, and the text after it.
 #[inline]
 fn split_at_semicolon(text: &[u8]) -> (&[u8], &[u8]) {
     let at = find(text, b';');
     (&text[..at], text.get(at + 1..).unwrap_or_default())
 }
 
-/// The first place of an octet that is expected to be near; the text's length if there is none.
+/// The first position of an octet that is expected to be near; the text's length if there is none.
 /// Compares eight octets at once.
 #[inline]
 fn find(text: &[u8], octet: u8) -> usize {

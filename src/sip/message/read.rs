@@ -1,4 +1,4 @@
-//! Reads a message: one pass over its lines, then the headers that route every message and its
+//! Parses a message: one pass over its lines, then the headers needed to route any message and its
 //! response.
 
 use memchr::memchr;
@@ -12,8 +12,8 @@ use crate::sip::{Fault, HeaderName};
 /// Highest value of Max-Forwards (RFC 3261 §20.22).
 const MAX_FORWARDS_MAX: u64 = 255;
 
-/// Reads a message. The message is filled in at its final place: moving it would copy the better
-/// part of a kilobyte.
+/// Parses a message in place: moving a message would copy the better part of a kilobyte. The
+/// message is complete even if it has a fault; see [`Message::fault`].
 pub(super) fn message(bytes: &[u8], framing: Framing) -> Result<Message<'_>, Fault> {
     let mut parsed = begin(bytes);
     if let Ok(message) = &mut parsed {
@@ -57,18 +57,18 @@ impl<'a> Message<'a> {
         self.to = self.read_address(HeaderName::To);
         self.read_call_id();
         self.read_cseq();
-        self.read_limits();
+        self.read_max_forwards();
         self.read_contacts();
         self.cut_body(framing);
     }
 
-    /// Keeps the first fault.
+    /// Records the fault if it is the first.
     #[inline]
-    fn blame(&mut self, fault: Fault) {
+    fn record_fault(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// Collects the fields, and finds where the body starts.
+    /// Collects the fields, and finds the start of the body.
     #[inline]
     fn read_lines(&mut self) {
         let bytes = self.bytes;
@@ -77,35 +77,35 @@ impl<'a> Message<'a> {
             lines.skip_to(take_plain_lines(bytes, lines.position(), &mut self.fields));
             let Some(line) = lines.next() else { break };
             let Some((name, value)) = line.name(bytes) else {
-                self.blame(Fault::HeaderLine);
+                self.record_fault(Fault::HeaderLine);
                 continue;
             };
             let start = octets::skip_blanks(&bytes[..line.end], value);
             let end = start + octets::trim_end(&bytes[start..line.end]).len();
             if !self.fields.push(name, start, end) {
-                self.blame(Fault::TooManyHeaders);
-                // The rest of the lines still has to be walked over, to find the body.
+                self.record_fault(Fault::TooManyHeaders);
+                // The remaining lines must still be read to find the body.
             }
         }
         self.body_at = lines.position();
         if !lines.is_complete() || !lines.is_clean() {
-            self.blame(Fault::HeaderLine);
+            self.record_fault(Fault::HeaderLine);
         }
         if let Some(name) = self.fields.repeated_single() {
-            self.blame(Fault::Repeated(name));
+            self.record_fault(Fault::Repeated(name));
         }
     }
 
     fn read_via(&mut self) {
         let Some(value) = self.header(HeaderName::Via) else {
-            return self.blame(Fault::Missing(HeaderName::Via));
+            return self.record_fault(Fault::Missing(HeaderName::Via));
         };
         let via = match self.start_line {
             StartLine::Request { .. } => Via::parse(value),
             StartLine::Response { .. } => Via::parse_returned(value),
         };
         let Some(via) = via else {
-            return self.blame(Fault::Invalid(HeaderName::Via));
+            return self.record_fault(Fault::Invalid(HeaderName::Via));
         };
         self.via = Some(via);
         if via.octets < value.len() || self.fields.is_repeated(HeaderName::Via) {
@@ -123,20 +123,20 @@ impl<'a> Message<'a> {
             .take(limit + 1)
             .count();
         if entries > limit {
-            self.blame(Fault::TooManyHeaders);
+            self.record_fault(Fault::TooManyHeaders);
         }
     }
 
-    /// From or To. There is at most one tag, and it is not empty (RFC 3261 §7.3.1).
+    /// Checks From or To: at most one tag, which is not empty (RFC 3261 §7.3.1).
     #[inline]
     fn read_address(&mut self, name: HeaderName) -> Option<NameAddr<'a>> {
         let Some(value) = self.header(name) else {
-            self.blame(Fault::Missing(name));
+            self.record_fault(Fault::Missing(name));
             return None;
         };
         let address = NameAddr::parse_trimmed(value).filter(NameAddr::is_sound);
         if address.is_none() {
-            self.blame(Fault::Invalid(name));
+            self.record_fault(Fault::Invalid(name));
         }
         address
     }
@@ -144,10 +144,10 @@ impl<'a> Message<'a> {
     #[inline]
     fn read_call_id(&mut self) {
         let Some(value) = self.header(HeaderName::CallId) else {
-            return self.blame(Fault::Missing(HeaderName::CallId));
+            return self.record_fault(Fault::Missing(HeaderName::CallId));
         };
         if value.is_empty() || !octets::is_one_word(value) {
-            return self.blame(Fault::Invalid(HeaderName::CallId));
+            return self.record_fault(Fault::Invalid(HeaderName::CallId));
         }
         self.call_id = value;
     }
@@ -155,29 +155,30 @@ impl<'a> Message<'a> {
     #[inline]
     fn read_cseq(&mut self) {
         let Some(value) = self.header(HeaderName::CSeq) else {
-            return self.blame(Fault::Missing(HeaderName::CSeq));
+            return self.record_fault(Fault::Missing(HeaderName::CSeq));
         };
         let Some(cseq) = CSeq::parse(value) else {
-            return self.blame(Fault::Invalid(HeaderName::CSeq));
+            return self.record_fault(Fault::Invalid(HeaderName::CSeq));
         };
         self.cseq = Some(cseq);
         if let StartLine::Request { method, .. } = self.start_line
             && method != cseq.method
         {
-            self.blame(Fault::MethodMismatch);
+            self.record_fault(Fault::MethodMismatch);
         }
     }
 
     #[inline]
-    fn read_limits(&mut self) {
+    fn read_max_forwards(&mut self) {
         if let Some(value) = self.header(HeaderName::MaxForwards)
             && octets::number(value).is_none_or(|hops| hops > MAX_FORWARDS_MAX)
         {
-            self.blame(Fault::Invalid(HeaderName::MaxForwards));
+            self.record_fault(Fault::Invalid(HeaderName::MaxForwards));
         }
     }
 
-    /// Contact: every address can be read, or it is the `*` of REGISTER (RFC 4475 §3.1.2.13).
+    /// Checks Contact: every address can be parsed, or it is the `*` of REGISTER (RFC 4475
+    /// §3.1.2.13).
     #[inline]
     fn read_contacts(&mut self) {
         let Some(first) = self.header(HeaderName::Contact) else {
@@ -187,22 +188,22 @@ impl<'a> Message<'a> {
             && (!self.fields.is_repeated(HeaderName::Contact)
                 || self.headers(HeaderName::Contact).all(is_sound_contact));
         if !is_sound {
-            self.blame(Fault::Invalid(HeaderName::Contact));
+            self.record_fault(Fault::Invalid(HeaderName::Contact));
         }
     }
 
-    /// Cuts off surplus octets behind the body (RFC 3261 §18.3, §20.14, RFC 4475 §3.1.1.8).
+    /// Cuts off surplus octets after the body (RFC 3261 §18.3, §20.14, RFC 4475 §3.1.1.8).
     #[inline]
     fn cut_body(&mut self, framing: Framing) {
         let available = self.bytes.len() - self.body_at;
         let announced = match self.header(HeaderName::ContentLength).map(octets::number) {
             Some(Some(announced)) => usize::try_from(announced).unwrap_or(usize::MAX),
-            Some(None) => return self.blame(Fault::Invalid(HeaderName::ContentLength)),
+            Some(None) => return self.record_fault(Fault::Invalid(HeaderName::ContentLength)),
             None if framing == Framing::Datagram => available,
-            None => return self.blame(Fault::ContentLength),
+            None => return self.record_fault(Fault::ContentLength),
         };
         if announced > available || (announced < available && framing == Framing::Stream) {
-            self.blame(Fault::ContentLength);
+            self.record_fault(Fault::ContentLength);
         }
         self.bytes = &self.bytes[..self.body_at + announced.min(available)];
     }
@@ -216,7 +217,7 @@ fn is_sound_contact(value: &[u8]) -> bool {
     is_lone || value == b"*" || list_items(value).all(|item| address(item).is_some())
 }
 
-/// Takes plain lines from `at` on as long as there are any and room for them; returns where the
+/// Reads plain lines from `at` on, as long as there are any and room for them; returns where the
 /// first other line starts. Nearly all lines of nearly all messages are plain.
 fn take_plain_lines(bytes: &[u8], at: usize, fields: &mut Fields) -> usize {
     let mut rest = &bytes[at..];

@@ -26,9 +26,8 @@ pub enum StartLine<'a> {
 }
 
 impl<'a> StartLine<'a> {
-    /// Reads a first line without its line end. `Err` when it is no SIP at all; a line that is
-    /// meant as a request but breaks the grammar comes with its fault, so that a response can be
-    /// sent.
+    /// Parses a first line without its line end. `Err` if it is not SIP; an ill-formed request line
+    /// is returned with its fault, so that a response can be sent.
     #[inline]
     pub(crate) fn parse(line: &'a [u8]) -> Result<(Self, Option<Fault>), Fault> {
         if line
@@ -62,8 +61,8 @@ fn request_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
     ))
 }
 
-/// A request line that does not end in ` SIP/2.0`: another version, another case, white space
-/// behind it, or no SIP.
+/// A request line that does not end in ` SIP/2.0`: another version, another case, white space after
+/// it, or not SIP.
 fn odd_request_line<'a>(
     method: Method<'a>,
     rest: &'a [u8],
@@ -87,14 +86,14 @@ fn odd_request_line<'a>(
     ))
 }
 
-/// What is wrong with a Request-URI. Extra white space around the URI is a start-line error, inside
-/// it a Request-URI error (RFC 4475 §3.1.2.8, §3.1.2.9).
+/// The fault of a Request-URI. Surplus blanks around it are a fault of the line; blanks inside it
+/// are a fault of the URI (RFC 4475 §3.1.2.8, §3.1.2.9).
 fn request_uri_fault(uri: &[u8]) -> Option<Fault> {
     if uri.len() > REQUEST_URI_OCTETS_MAX {
         return Some(Fault::UriTooLong);
     }
     match Uri::parse(uri) {
-        // A Request-URI carries no headers (RFC 3261 §19.1.1; RFC 4475 §3.1.2.11).
+        // A Request-URI must not contain headers (RFC 3261 §19.1.1; RFC 4475 §3.1.2.11).
         Ok(parsed) => (!parsed.headers.is_empty()).then_some(Fault::RequestUri),
         Err(_) if octets::trim(uri).len() < uri.len() || uri.is_empty() => Some(Fault::StartLine),
         Err(fault) => Some(fault),
@@ -124,8 +123,8 @@ fn status_line(line: &[u8]) -> Result<(StartLine<'_>, Option<Fault>), Fault> {
     ))
 }
 
-/// None for `SIP/2.0` in any case (RFC 3261 §7.1), 505 for another SIP version, `Err` for what is
-/// no SIP version.
+/// None for `SIP/2.0` in any case (RFC 3261 §7.1), 505 for another SIP version, `Err` if it is not
+/// a SIP version.
 fn version_fault(text: &[u8]) -> Result<Option<Fault>, Fault> {
     if text.eq_ignore_ascii_case(b"SIP/2.0") {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What a message gives, and what is wrong with broken ones.
+//! The content of valid messages, and the faults of malformed ones.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -116,12 +116,12 @@ fn line_ends_and_folds() {
     faults("Event: dialog", "Ev\"ent: dialog", Fault::HeaderLine);
     faults("Via:", " folded\r\nVia:", Fault::HeaderLine);
     passes("\"Alice\"", "\"A\\\0lice\"");
-    // Only here: elsewhere a NUL could not be echoed in the response.
+    // Nowhere else: it could not be echoed in a response.
     let invalid = Fault::Invalid;
     faults("call-1", "call\\\0-1", invalid(HeaderName::CallId));
     faults("from-1", "from\\\0-1", invalid(HeaderName::From));
     faults("z9hG4bK1", "z9hG4bK\\\x001", invalid(HeaderName::Via));
-    // Without the blank line nobody knows whether that was all.
+    // Without the blank line it is unknown whether the head is complete.
     assert_eq!(
         message_of(PLAIN.trim_end_matches("\r\nbody")),
         Some(Fault::HeaderLine)
@@ -289,7 +289,7 @@ fn limits() {
     let repeated =
         |line: &str, count: usize| changed("Event:", &format!("{}Event:", line.repeat(count)));
     let fault = |text: &str| datagram(text).fault();
-    // 13 fields are there already.
+    // There are already 13 fields.
     assert_eq!(fault(&repeated("X: y\r\n", HEADERS_MAX - 13)), None);
     assert_eq!(
         fault(&repeated("X: y\r\n", HEADERS_MAX - 12)),

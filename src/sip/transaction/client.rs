@@ -1,20 +1,20 @@
-//! The client side: when to retransmit a request and when to give up (RFC 3261 §17.1.2.2). A state
-//! machine without a clock or a buffer.
+//! Client transactions: when to retransmit a request and when to give up (RFC 3261 §17.1.2.2). A
+//! state machine without a clock or a buffer.
 //!
-//! The schedule is anchored to the first transmission, so a late call does not push the later ones
-//! back; a call so late that the next one is already due as well sends once, not twice. Matching a
-//! response to its request is the caller's.
+//! The schedule is relative to the first transmission, so a late call does not delay later
+//! retransmissions; a call so late that the next retransmission is also due sends once, not twice.
+//! Matching a response to its request is left to the caller.
 
 use std::time::{Duration, Instant};
 
 use super::{T1, T2, TIMER_F};
 
-/// What is due.
+/// The action that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// Send the request again.
     Retransmit,
-    /// Timer F fired without a final response: 408 locally.
+    /// Timer F fired without a final response: treated as a 408 (RFC 3261 §8.1.3.1).
     TimedOut,
 }
 
@@ -22,9 +22,9 @@ pub enum Due {
 #[derive(Clone, Copy, Debug)]
 pub struct ClientTransaction {
     started: Instant,
-    /// When Timer E fires, in milliseconds since the start; never, if at or past Timer F.
+    /// When Timer E fires, in milliseconds since the start; it does not fire at or after Timer F.
     retransmit_at_ms: u16,
-    /// Milliseconds that Timer E is set to when it fires.
+    /// The interval in milliseconds for which Timer E is set when it fires.
     interval_ms: u16,
     retransmissions: u8,
 }
@@ -33,7 +33,7 @@ const T1_MS: u16 = T1.as_millis() as u16;
 const T2_MS: u16 = T2.as_millis() as u16;
 const TIMER_F_MS: u16 = TIMER_F.as_millis() as u16;
 
-/// Timer E on reliable transports: never fires.
+/// Timer E of a transport that retransmits by itself: later than Timer F.
 const NEVER_MS: u16 = u16::MAX;
 
 const _: () = assert!(TIMER_F.as_millis() + T2.as_millis() < NEVER_MS as u128);
@@ -52,26 +52,26 @@ impl ClientTransaction {
         }
     }
 
-    /// A 1xx came: from now on retransmit every T2 (RFC 3261 §17.1.2.2). The Timer E that is
-    /// running is not touched (RFC 3261 §17.1.2.2: it is reset to T2 when it fires).
+    /// A 1xx arrived: from now on retransmit every T2. The running Timer E is left unchanged; it is
+    /// reset to T2 when it fires (RFC 3261 §17.1.2.2).
     pub fn handle_provisional(&mut self) {
         self.interval_ms = T2_MS;
     }
 
-    /// How often [`Due::Retransmit`] was due.
+    /// The number of retransmissions.
     #[must_use]
     pub fn retransmissions(&self) -> u8 {
         self.retransmissions
     }
 
-    /// When [`Self::handle_timeout`] wants to be called next. After [`Due::TimedOut`] it stays in
-    /// the past: the transaction is over.
+    /// The next time at which [`Self::handle_timeout`] must be called. After [`Due::TimedOut`] it
+    /// stays in the past: the transaction is over.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.started + milliseconds(self.retransmit_at_ms.min(TIMER_F_MS))
     }
 
-    /// The action due at `now`; None if it is too early. Timer F goes before Timer E.
+    /// The action due at `now`; None if it is too early. Timer F takes precedence over Timer E.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Due> {
         let elapsed = now.saturating_duration_since(self.started);
         if elapsed >= TIMER_F {
@@ -85,7 +85,7 @@ impl ClientTransaction {
         Some(Due::Retransmit)
     }
 
-    /// Sets Timer E anew after it fired, `elapsed` (less than Timer F) since the start.
+    /// Sets Timer E again after it fired at `elapsed` (less than Timer F) since the start.
     fn reset_timer_e(&mut self, elapsed: Duration) {
         let scheduled_ms = self.retransmit_at_ms + self.interval_ms;
         let elapsed_ms = elapsed.as_millis() as u16;
@@ -106,7 +106,7 @@ fn milliseconds(count: u16) -> Duration {
 mod tests {
     use super::*;
 
-    /// Calls the transaction at each of its deadlines, `late` after it, and returns the times of
+    /// Calls the transaction at each of its deadlines, delayed by `late`, and returns the times of
     /// all transmissions and of the timeout, in milliseconds.
     fn run(
         mut transaction: ClientTransaction,

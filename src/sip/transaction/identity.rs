@@ -1,16 +1,17 @@
 //! The identity of a server transaction, as octets that can be hashed, stored and compared (RFC
 //! 3261 §17.2.3, §8.2.2.2).
 //!
-//! Each field is written with its length in front, so no two different requests write equal octets.
-//! Fields that compare without case are written in lower case.
+//! Each field is preceded by its length, so no two different requests write equal octets. Fields
+//! that are compared ignoring case are written in lower case.
 
 use crate::sip::header::{Via, list_items};
 use crate::sip::{HeaderName, Message, Method, StartLine, Transport};
 
-/// The magic cookie of a branch made after RFC 3261 §8.1.1.7.
+/// The magic cookie of a branch as required by RFC 3261 §8.1.1.7.
 const BRANCH_COOKIE: &[u8] = b"z9hG4bK";
 
-/// Tag of the matching rule, so that octets of one rule never match those of another.
+/// The matching rule with which the octets were written, so that octets of different rules never
+/// match.
 #[derive(Clone, Copy)]
 enum Rule {
     Branch = 1,
@@ -19,8 +20,8 @@ enum Rule {
 }
 
 /// Appends the identity of the request's transaction as if its method were `method` (its own, or
-/// that of the request a CANCEL names). False, with nothing appended, when the message has no Via
-/// or CSeq.
+/// that of the request that a CANCEL cancels). Returns false, and appends nothing, if the message
+/// has no Via or CSeq.
 pub(super) fn write_transaction(
     out: &mut Vec<u8>,
     request: &Message<'_>,
@@ -36,9 +37,9 @@ pub(super) fn write_transaction(
     true
 }
 
-/// Appends the fields that are equal in all copies of a request that took different paths. False,
-/// with nothing appended, when the request is within a dialog (or has no From or CSeq): it cannot
-/// be merged.
+/// Appends the fields that are equal in all copies of a request that took different paths. Returns
+/// false, and appends nothing, if the request is within a dialog (or has no From or CSeq): it
+/// cannot be merged.
 pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Method<'_>) -> bool {
     let (Some(from), Some(to), Some(cseq)) = (request.from(), request.to(), request.cseq()) else {
         return false;
@@ -54,7 +55,7 @@ pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Meth
     true
 }
 
-/// A branch of just the cookie is not unique (E1.33).
+/// A cookie with nothing after it is not a unique branch (W:E1.33).
 fn has_cookie(branch: &[u8]) -> bool {
     match branch.split_at_checked(BRANCH_COOKIE.len()) {
         Some((cookie, rest)) => cookie.eq_ignore_ascii_case(BRANCH_COOKIE) && !rest.is_empty(),
@@ -74,8 +75,8 @@ fn write_branch_match(out: &mut Vec<u8>, via: &Via<'_>, branch: &[u8], method: M
     );
 }
 
-/// The To-tag of an ACK is that of our response and not that of its INVITE, so it does not count
-/// for these two.
+/// The To-tag of an ACK is that of our response and not that of its INVITE, so it is ignored for
+/// these two methods.
 fn write_rfc2543_match(out: &mut Vec<u8>, request: &Message<'_>, method: Method<'_>) -> bool {
     let (Some(from), Some(to), Some(cseq)) = (request.from(), request.to(), request.cseq()) else {
         return false;
@@ -111,7 +112,7 @@ fn acknowledged(method: Method<'_>) -> Method<'_> {
     }
 }
 
-/// The port of a sent-by that names none. A transport that we do not know counts as UDP.
+/// The default port for a sent-by without one. An unknown transport counts as UDP.
 fn default_port(via_transport: &[u8]) -> u16 {
     Transport::from_via_token(via_transport)
         .unwrap_or(Transport::Udp)

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 /// RTT estimate.
 pub const T1: Duration = Duration::from_millis(500);
-/// Longest interval between retransmissions of a non-INVITE request.
+/// Maximum interval between retransmissions of a non-INVITE request.
 pub const T2: Duration = Duration::from_secs(4);
-/// Longest time a message stays in the network.
+/// Maximum time a message stays in the network.
 pub const T4: Duration = Duration::from_secs(5);
-/// Timers F and J: the life of a non-INVITE transaction.
+/// Timers F and J: the lifetime of a non-INVITE transaction.
 pub const TIMER_F: Duration = Duration::from_secs(32);

@@ -1,17 +1,17 @@
 //! The store of the server transactions: a ring of octets of fixed size, and a queue of records
-//! that say where each transaction's octets are. The oldest is evicted first; no allocation after
+//! that refer to each transaction's octets. The oldest is removed first; nothing is allocated after
 //! [`Ring::new`].
 //!
-//! Invariants: records lie in the ring in the order of the queue, each in one piece; the octets a
-//! record spans belong to it alone. Knows neither SIP nor time beyond what a record carries.
+//! Invariants: records lie in the ring in the order of the queue, each in one piece; no two records
+//! overlap. It knows nothing about SIP, and about time only what a record contains.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::Range;
 use std::time::Instant;
 
-/// One record per this many octets. A response to a SUBSCRIBE with its identity is about 700
-/// octets; a ring full of smaller ones runs out of records before it runs out of octets.
+/// Octets of the ring per record. A response to a SUBSCRIBE with its identity is about 700 octets;
+/// a ring full of smaller responses runs out of records before it runs out of octets.
 const OCTETS_PER_RECORD: usize = 384;
 
 /// The state of a transaction.
@@ -21,33 +21,33 @@ pub(super) enum State {
     UnderWay,
     /// The final response is stored.
     Answered,
-    /// Dead; its space is reclaimed in order.
+    /// Removed; its octets are freed when it becomes the oldest.
     Dead,
 }
 
-/// One transaction: its identities, then its response, in one piece of the ring.
+/// One transaction: its identities, followed by its response, in one piece of the ring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
     /// Hash of the transaction's identity.
     pub(super) hash: u64,
     /// Hash of the merge identity; meaningless if `merge_octets` is 0.
     pub(super) merge_hash: u64,
-    /// Tells this transaction from any other of this process.
+    /// Distinguishes this transaction from all others of this process.
     pub(super) ticket: u64,
-    /// When the request arrived, or, once answered, when the response was stored.
+    /// When it began; once the final response is stored, the time of that.
     pub(super) since: Instant,
     pub(super) state: State,
     pub(super) identity_octets: u32,
     pub(super) merge_octets: u32,
     pub(super) response_octets: u32,
-    /// Where its octets begin; set by the ring.
+    /// The start of its octets; set by the ring.
     pub(super) offset: u32,
 }
 
 const _: () = assert!(size_of::<Record>() <= 64);
 
 impl Record {
-    /// Octets in the ring.
+    /// Its length in the ring.
     pub(super) fn octets(&self) -> usize {
         self.identity_octets as usize + self.merge_octets as usize + self.response_octets as usize
     }
@@ -57,13 +57,13 @@ impl Record {
     }
 }
 
-/// See the module.
+/// See the module documentation.
 pub(super) struct Ring {
     octets: Box<[u8]>,
     records: VecDeque<Record>,
     records_max: usize,
-    /// The number of the oldest record; numbers count up by one and are never reused, but for a
-    /// record that was the newest when it was taken back.
+    /// The number of the oldest record. Numbers increase by one and are never reused, except that
+    /// of a newest record that was removed.
     first: u64,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// A ring of so many octets (at most 4 GiB).
+    /// Creates a ring of that many octets (at most 4 GiB).
     pub(super) fn new(octets: usize) -> Self {
         let octets = octets.min(u32::MAX as usize);
         let records_max = (octets / OCTETS_PER_RECORD).max(1);
@@ -91,27 +91,27 @@ impl Ring {
         }
     }
 
-    /// Records there can be.
+    /// Maximum number of records.
     pub(super) fn records_max(&self) -> usize {
         self.records_max
     }
 
-    /// Records there are, dead ones included.
+    /// The number of records, including dead ones.
     pub(super) fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether a record of so many octets could ever have a place.
+    /// Returns whether a record of that length can fit into the ring at all.
     pub(super) fn could_hold(&self, octets: usize) -> bool {
         octets <= self.octets.len()
     }
 
-    /// Whether there is a place for one more record of so many octets.
+    /// Returns whether there is room for one more record of that length.
     pub(super) fn has_room(&self, octets: usize) -> bool {
         self.records.len() < self.records_max && self.place(octets).is_some()
     }
 
-    /// The record of that number.
+    /// The record with that number.
     pub(super) fn get(&self, number: u64) -> Option<&Record> {
         self.records
             .get(usize::try_from(number.checked_sub(self.first)?).ok()?)
@@ -133,20 +133,20 @@ impl Ring {
         self.slice(start..start + record.identity_octets as usize)
     }
 
-    /// The merge identity of a record; empty when it has none.
+    /// The merge identity of a record; empty if it has none.
     pub(super) fn merge_identity(&self, record: &Record) -> &[u8] {
         let start = record.offset as usize + record.identity_octets as usize;
         self.slice(start..start + record.merge_octets as usize)
     }
 
-    /// The response of a record; empty while it is under way.
+    /// The response of a record; empty while there is none.
     pub(super) fn response(&self, record: &Record) -> &[u8] {
         let end = record.span().end;
         self.slice(end - record.response_octets as usize..end)
     }
 
-    /// Appends a record whose octets are `identities` (both), then `response`. Gives its number;
-    /// None when there is no room.
+    /// Appends a record whose octets are `identities` (both), then `response`. Returns its number;
+    /// None if there is no room.
     pub(super) fn push(
         &mut self,
         mut record: Record,
@@ -170,8 +170,8 @@ impl Ring {
         Some(self.append(record))
     }
 
-    /// Appends a response to the newest record in place. False, with nothing changed, if the record
-    /// has another ticket, is not under way, or has no room behind it.
+    /// Appends a response to the newest record in place. Returns false, and changes nothing, if the
+    /// record has another ticket or a response, or if there is no room after it.
     pub(super) fn answer_newest(&mut self, ticket: u64, response: &[u8], now: Instant) -> bool {
         let room = self.place(response.len());
         let Some(newest) = self.records.back_mut() else {
@@ -182,7 +182,7 @@ impl Ring {
             return false;
         }
         let Some(place) = self.octets.get_mut(end..end + response.len()) else {
-            debug_assert!(false, "room that was found lies in the ring");
+            debug_assert!(false, "free space must lie within the ring");
             return false;
         };
         place.copy_from_slice(response);
@@ -192,16 +192,16 @@ impl Ring {
         true
     }
 
-    /// Takes the oldest record out, with its number. Its octets stay untouched until the next
-    /// `push` or `renew`.
+    /// Removes the oldest record and returns it with its number. Its octets stay unchanged until
+    /// the next `push` or `renew`.
     pub(super) fn pop_front(&mut self) -> Option<(u64, Record)> {
         let record = self.records.pop_front()?;
         self.first += 1;
         Some((self.first - 1, record))
     }
 
-    /// Puts a record back that [`Self::pop_front`] has just taken out, as the newest. Always has
-    /// room: its old place is free, and source and target may overlap.
+    /// Puts back, as the newest, a record that [`Self::pop_front`] has just removed. There is
+    /// always room: its old octets are free, and the move may overlap them.
     pub(super) fn renew(&mut self, mut record: Record) -> Option<u64> {
         let offset = self.place(record.octets())?;
         self.octets.copy_within(record.span(), offset);
@@ -209,8 +209,8 @@ impl Ring {
         Some(self.append(record))
     }
 
-    /// Marks a record dead. The newest gives its place back at once.
-    pub(super) fn bury(&mut self, number: u64) {
+    /// Marks a record as dead. The space of the newest is freed at once.
+    pub(super) fn mark_dead(&mut self, number: u64) {
         let Some(index) = number
             .checked_sub(self.first)
             .and_then(|index| usize::try_from(index).ok())
@@ -237,14 +237,14 @@ impl Ring {
         self.octets.get(span).unwrap_or_default()
     }
 
-    /// The offset at which so many octets have room in one piece: behind the newest record, or at
-    /// the start if the end of the ring is too near.
+    /// The offset of contiguous free space of that length: after the newest record, or at the start
+    /// if the end of the ring is too near.
     fn place(&self, octets: usize) -> Option<usize> {
         let (Some(oldest), Some(newest)) = (self.records.front(), self.records.back()) else {
             return (octets <= self.octets.len()).then_some(0);
         };
         let (read, write) = (oldest.offset as usize, newest.span().end);
-        // Records are never empty, so equal positions mean that the ring is full.
+        // No record is empty: if both positions are equal, the ring is full.
         if write <= read {
             return (octets <= read - write).then_some(write);
         }
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::sip::random::Random;
 
-    /// A record of that ticket, whose octets all follow from it.
+    /// A record with that ticket, from which all its octets are derived.
     fn record(ticket: u64, sizes: [u32; 3], since: Instant) -> (Record, Vec<u8>, Vec<u8>) {
         let [identity_octets, merge_octets, response_octets] = sizes;
         let state = State::Answered;
@@ -285,7 +285,7 @@ mod tests {
         )
     }
 
-    /// Every record still holds its own octets, and none lies on another.
+    /// Every record still has its own octets, and no two overlap.
     fn check(ring: &Ring) {
         let mut spans: Vec<_> = ring.records.iter().map(Record::span).collect();
         spans.sort_by_key(|span| span.start);
@@ -344,14 +344,14 @@ mod tests {
                 }
                 8 => {
                     if let Some((_, record)) = ring.pop_front() {
-                        let number = ring.renew(record).expect("its own place is free");
+                        let number = ring.renew(record).expect("its own space is free");
                         assert_eq!(ring.get(number).unwrap().ticket, record.ticket);
                         renewed += 1;
                     }
                 }
                 _ => {
                     let number = ring.first + u64::from(random.below(1 + ring.len() as u32));
-                    ring.bury(number);
+                    ring.mark_dead(number);
                     assert!(
                         ring.get(number)
                             .is_none_or(|record| record.state == State::Dead)
@@ -390,11 +390,11 @@ mod tests {
         let (record, identities, response) = record(1, [10, 10, 10], now);
         let number = ring.push(record, &identities, &response).unwrap();
         assert!(ring.get(number + 1).is_none());
-        ring.bury(number + 1);
+        ring.mark_dead(number + 1);
         assert!(ring.get(number).is_some());
         ring.pop_front();
         assert!(ring.get(number).is_none());
-        ring.bury(number);
+        ring.mark_dead(number);
         assert_eq!(ring.len(), 0);
     }
 }

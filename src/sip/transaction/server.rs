@@ -1,13 +1,15 @@
-//! The server side: a retransmitted request gets its final response again or, while there is none,
-//! is absorbed; a copy of a request by another path is a loop (RFC 3261 §17.2.2, §17.2.3,
-//! §8.2.2.2).
+//! Server transactions: a retransmitted request gets its final response again, or is absorbed while
+//! there is none; a merged request, that is a copy that arrived by another path, is detected (RFC
+//! 3261 §17.2.2, §17.2.3, §8.2.2.2).
 //!
-//! All transactions of a shard share one ring of octets of fixed size and one index: no timer and
-//! no allocation each. An entry lives for Timer J (32 s) or until the ring needs its place, oldest
-//! first; evictions before their time are counted.
+//! All transactions of a shard share one ring of octets of fixed size and one index: there is no
+//! timer and no allocation per transaction. An entry lives for Timer J (32 s) or, once it has a
+//! response, until the ring needs its space, oldest first; evictions before Timer J are counted.
 //!
-//! Invariants: a response goes to a request only when every octet of its identity is the stored
-//! one, whatever the hashes say; an entry under way is never evicted within its 32 s.
+//! Invariants: a response is returned only if every octet of the request's identity equals the
+//! stored one, whatever the hashes are; an entry without a response is never evicted within its 32
+//! s. If the ring is full of such entries, a new request is not stored, and its retransmission is
+//! handled as a new request.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
@@ -17,17 +19,18 @@ use super::ring::{Record, Ring, State};
 use super::{TIMER_F, identity};
 use crate::sip::{Message, Method};
 
-/// Timer J: how long a response is kept, and a request waits for one.
+/// Timer J: how long a response is kept, and how long an entry waits for one.
 const TIMER_J: Duration = TIMER_F;
 
-/// Expired entries removed per request: more than the one it adds, so that they cannot accumulate.
+/// Expired entries that one request removes: more than the one it adds, so that they do not
+/// accumulate.
 const PURGED_PER_REQUEST_MAX: usize = 4;
 
-/// Entries that one request passes over to make room. Only a ring all but full of what is under way
-/// comes near it; the next request goes on where this one stopped.
-const PASSED_PER_REQUEST_MAX: usize = 256;
+/// Entries that one request examines to make room. Only a ring nearly full of entries without a
+/// response reaches this limit; the next request continues where this one stopped.
+const EXAMINED_PER_REQUEST_MAX: usize = 256;
 
-/// Methods whose transactions a CANCEL may name.
+/// Methods whose transactions a CANCEL can match.
 const CANCELLABLE: [Method<'static>; 12] = [
     Method::Subscribe,
     Method::Notify,
@@ -43,29 +46,30 @@ const CANCELLABLE: [Method<'static>; 12] = [
     Method::Prack,
 ];
 
-/// How a request relates to those seen before.
+/// The relation of a request to earlier ones.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrival<'r> {
-    /// Never seen: handle it, then call [`ServerTransactions::complete`] with the response.
+    /// New: handle it, then call [`ServerTransactions::complete`] with the response.
     New,
-    /// Seen, without a final response yet (or the ACK of an INVITE that has one): absorb it.
+    /// A retransmission without a final response yet (or the ACK to an INVITE that has one): absorb
+    /// it.
     UnderWay,
-    /// Seen, with a final response: send these octets again.
+    /// A retransmission with a final response: send these octets again.
     Answered(&'r [u8]),
-    /// Same From-tag, Call-ID and CSeq without To-tag, other branch: 482.
+    /// Same From-tag, Call-ID and CSeq, no To-tag, different branch: 482.
     Merged,
 }
 
-/// Names a transaction from [`ServerTransactions::begin`] to [`ServerTransactions::complete`].
+/// Identifies a transaction from [`ServerTransactions::begin`] to [`ServerTransactions::complete`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TransactionKey {
     hash: u64,
-    /// 0 for a request that is not remembered.
+    /// 0 for a request that is not stored.
     ticket: u64,
 }
 
 impl TransactionKey {
-    /// The key of a request that is not remembered.
+    /// The key of a request that is not stored.
     const NONE: Self = Self { hash: 0, ticket: 0 };
 }
 
@@ -73,29 +77,29 @@ impl TransactionKey {
 #[derive(Debug)]
 pub struct ServerTransactions {
     ring: Ring,
-    /// Numbers of the ring's records by the hashes of their identities and merge identities.
+    /// Numbers of the ring's records, by the hashes of their identities and merge identities.
     numbers_by_hash: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
-    /// Holds the key; cloned for every hash.
+    /// Contains the key; cloned for every hash.
     hasher: DefaultHasher,
     last_ticket: u64,
     entries: usize,
     evicted_early: u64,
-    /// The identities of the request at hand; kept for its capacity.
+    /// The identities of the current request; kept for its capacity.
     scratch: Vec<u8>,
 }
 
-/// The identities of a request; their octets lie one behind the other in the scratch buffer.
+/// The identities of a request; their octets are concatenated in the scratch buffer.
 #[derive(Clone, Copy, Debug)]
 struct Identity {
     hash: u64,
     octets: usize,
     merge_hash: u64,
-    /// 0 when the request cannot be merged.
+    /// 0 if the request cannot be merged.
     merge_octets: usize,
 }
 
 impl Identity {
-    /// The identities of a record, whose octets the caller keeps.
+    /// The identities of a record, whose octets are kept by the caller.
     fn of(record: &Record) -> Self {
         Self {
             hash: record.hash,
@@ -107,12 +111,12 @@ impl Identity {
 }
 
 impl ServerTransactions {
-    /// A ring of `octets` for responses, and a key for hashing what peers choose.
+    /// Creates a ring of `octets` for responses, with a key for hashing values that peers choose.
     #[must_use]
     pub fn new(octets: usize, hash_key: [u64; 2]) -> Self {
         let ring = Ring::new(octets);
-        // Two hashes an entry. Twice the room a full table needs: so sparse a table neither grows
-        // nor rehashes.
+        // Two hashes per entry, and twice the capacity of a full table: such a sparse table neither
+        // grows nor rehashes.
         let numbers_by_hash = HashMap::with_capacity_and_hasher(
             4 * ring.records_max(),
             BuildHasherDefault::default(),
@@ -130,9 +134,9 @@ impl ServerTransactions {
         }
     }
 
-    /// Looks a request up and, when it is new, remembers it as under way. An ACK is never
-    /// remembered, nor is a merged request or one without Via or CSeq: completing those does
-    /// nothing.
+    /// Looks a request up and, if it is new, stores it as waiting for its response. Some requests
+    /// are never stored: an ACK, a merged request, and one without Via or CSeq; completing these
+    /// does nothing.
     pub fn begin(&mut self, request: &Message<'_>, now: Instant) -> (TransactionKey, Arrival<'_>) {
         self.purge(now);
         let Some(identity) = self.identify(request) else {
@@ -168,9 +172,9 @@ impl ServerTransactions {
         }
     }
 
-    /// Remembers the final response. Reliable transports need none (Timer J = 0): the entry is
-    /// dropped. A response that comes after 32 s, a second one, or one larger than the whole ring
-    /// is not remembered.
+    /// Stores the final response. Reliable transports need none (Timer J = 0): the entry is
+    /// removed. A response that comes after 32 s, a second one, and one larger than the whole ring
+    /// are not stored.
     pub fn complete(&mut self, key: TransactionKey, response: &[u8], reliable: bool, now: Instant) {
         if reliable {
             return self.forget(key);
@@ -187,14 +191,14 @@ impl ServerTransactions {
         }
     }
 
-    /// Drops an entry whose response is not to be repeated: a challenge that must cost no memory
+    /// Removes an entry whose response must not be repeated: a challenge, which must not use memory
     /// (W:E3.8).
     pub fn forget(&mut self, key: TransactionKey) {
         self.take_under_way(key);
     }
 
-    /// Whether a CANCEL names a request that is remembered (RFC 3261 §9.2): 200, otherwise 481 (RFC
-    /// 6665 §4.6, RFC 3261 §9.2). The CANCEL has a transaction of its own.
+    /// Returns whether a CANCEL matches a stored request (RFC 3261 §9.2): 200 if so, otherwise 481
+    /// (RFC 3261 §9.2, RFC 6665 §4.6). The CANCEL has its own transaction.
     pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
         CANCELLABLE.into_iter().any(|method| {
             self.scratch.clear();
@@ -205,19 +209,19 @@ impl ServerTransactions {
         })
     }
 
-    /// Entries that were evicted before their time, or that there was no room for.
+    /// The number of entries that were evicted before Timer J, or for which there was no room.
     #[must_use]
     pub fn evicted_early(&self) -> u64 {
         self.evicted_early
     }
 
-    /// Transactions remembered; some of them may be past their time and not yet cleared away.
+    /// The number of stored transactions; some of them may be expired and not yet removed.
     #[must_use]
     pub fn entries(&self) -> usize {
         self.entries
     }
 
-    /// Writes the request's identities into the scratch buffer. None when it has none.
+    /// Writes the request's identities into the scratch buffer. None if it has none.
     fn identify(&mut self, request: &Message<'_>) -> Option<Identity> {
         let method = request.method();
         self.scratch.clear();
@@ -242,7 +246,7 @@ impl ServerTransactions {
         hasher.finish()
     }
 
-    /// The live record of that identity.
+    /// The live record with that identity.
     fn find(&self, hash: u64, identity: Option<&[u8]>, now: Instant) -> Option<&Record> {
         let record = self.ring.get(*self.numbers_by_hash.get(&hash)?)?;
         let is_it = is_live(record, now) && Some(self.ring.identity(record)) == identity;
@@ -258,7 +262,7 @@ impl ServerTransactions {
         !octets.is_empty() && is_live(record, now) && self.ring.merge_identity(record) == octets
     }
 
-    /// How a request relates to the record of its transaction.
+    /// The relation of a request to the record of its transaction.
     fn again(&self, record: &Record, method: Method<'_>) -> Arrival<'_> {
         if method == Method::Ack || record.state == State::UnderWay {
             return Arrival::UnderWay;
@@ -266,8 +270,8 @@ impl ServerTransactions {
         Arrival::Answered(self.ring.response(record))
     }
 
-    /// Takes out the entry of a key, if it still waits for its response. Its identities go to the
-    /// scratch buffer.
+    /// Removes the entry of a key, if it still waits for its response. Its identities are moved to
+    /// the scratch buffer.
     fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
         let number = *self.numbers_by_hash.get(&key.hash)?;
         let record = *self.ring.get(number)?;
@@ -279,14 +283,14 @@ impl ServerTransactions {
         self.scratch
             .extend_from_slice(self.ring.merge_identity(&record));
         self.unindex(&record, number);
-        self.ring.bury(number);
+        self.ring.mark_dead(number);
         self.entries -= 1;
         Some(record)
     }
 
-    /// Completes the newest entry in place, without taking it out: nearly every request is the
-    /// newest when its response is ready. False if the key names another entry, or there is no room
-    /// behind it.
+    /// Completes the newest entry in place, without removing it: nearly every request is the newest
+    /// when its response is ready. Returns false if the key belongs to another entry, or if there
+    /// is no room after it.
     fn answer_newest(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
         let is_it = |newest: &&Record| newest.ticket == key.ticket && !is_past(newest, now);
         let Some(newest) = self.ring.newest().filter(is_it) else {
@@ -299,8 +303,8 @@ impl ServerTransactions {
         self.ring.answer_newest(key.ticket, response, now)
     }
 
-    /// Remembers the identities in the scratch buffer, with their response if there is one. False
-    /// when there is no room.
+    /// Stores the identities in the scratch buffer, with the response if there is one. Returns
+    /// false if there is no room.
     fn insert(
         &mut self,
         identity: &Identity,
@@ -334,32 +338,32 @@ impl ServerTransactions {
         true
     }
 
-    /// Evicts the oldest entries until there is room for so many octets, or the limit of a pass is
-    /// reached.
+    /// Evicts the oldest entries until there is room for that many octets, or the limit per request
+    /// is reached.
     fn make_room(&mut self, octets: usize, now: Instant) {
         if !self.ring.could_hold(octets) {
             return;
         }
-        for _ in 0..self.ring.len().min(PASSED_PER_REQUEST_MAX) {
+        for _ in 0..self.ring.len().min(EXAMINED_PER_REQUEST_MAX) {
             if self.ring.has_room(octets) {
                 return;
             }
-            self.pass_oldest(now);
+            self.take_oldest(now);
         }
     }
 
-    /// Removes a few entries past their time.
+    /// Removes a few expired entries.
     fn purge(&mut self, now: Instant) {
         for _ in 0..PURGED_PER_REQUEST_MAX {
             match self.ring.front() {
-                Some(record) if !is_live(record, now) => self.pass_oldest(now),
+                Some(record) if !is_live(record, now) => self.take_oldest(now),
                 _ => return,
             }
         }
     }
 
-    /// Takes the oldest entry out; one that is under way goes to the end of the queue instead.
-    fn pass_oldest(&mut self, now: Instant) {
+    /// Removes the oldest entry; one without a response is moved to the end of the queue instead.
+    fn take_oldest(&mut self, now: Instant) {
         let Some((number, record)) = self.ring.pop_front() else {
             return;
         };
@@ -385,7 +389,7 @@ impl ServerTransactions {
         }
     }
 
-    /// Removes the index entry of the record of that number, unless a later record with an equal
+    /// Removes the index entry of the record with that number, unless a later record with an equal
     /// hash replaced it.
     fn unindex(&mut self, record: &Record, number: u64) {
         for hash in [record.hash, record.merge_hash] {
@@ -404,7 +408,7 @@ fn is_live(record: &Record, now: Instant) -> bool {
     record.state != State::Dead && !is_past(record, now)
 }
 
-/// The hasher of an index whose keys are hashes.
+/// The hasher of an index whose keys are already hashes.
 #[derive(Debug, Default)]
 struct AlreadyHashed(u64);
 

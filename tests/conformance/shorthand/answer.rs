@@ -7,7 +7,7 @@ use crate::shorthand::message::Message;
 use crate::shorthand::notify::contact_of;
 use crate::shorthand::sentence::{Draft, Which};
 
-/// What a response copies from its request (RFC 3261 §8.2.6.2).
+/// The headers that a response copies from its request (RFC 3261 §8.2.6.2).
 const COPIED: [&str; 5] = ["Via", "From", "To", "Call-ID", "CSeq"];
 
 impl Conversation {
@@ -54,7 +54,7 @@ impl Conversation {
         })
     }
 
-    /// What a response of that status to that method carries as a rule.
+    /// The usual headers of a response with that status to that method.
     fn add_usual(&self, message: &mut Message, request: &Message, peer: Peer) {
         match (message.kind(), request.kind()) {
             ("200" | "202" | "204", "SUBSCRIBE") => {
@@ -80,7 +80,7 @@ impl Conversation {
         }
     }
 
-    /// `9 answers 200 OK`: to the last NOTIFY that has no answer yet.
+    /// `9 answers 200 OK`: to the last NOTIFY that has no response yet.
     pub(crate) fn answer(
         &self,
         phone: &str,
@@ -120,7 +120,7 @@ fn copied(request: &Message, status: &str) -> Message {
     message
 }
 
-/// The Via of a request with where it came from (RFC 3261 §18.2.1, RFC 3581 §4).
+/// The Via of a request with its source address (RFC 3261 §18.2.1, RFC 3581 §4).
 fn seen_via(via: &str, peer: Peer) -> String {
     let parameters: Vec<String> = via
         .split(';')

@@ -1,4 +1,4 @@
-//! Bodies in short: statements about a state, and the documents that tell it.
+//! Bodies in short: statements about a state, and the documents that express them.
 //!
 //! ```text
 //! 123 is idle                         dialog-info or PIDF, see [`lamp`] and [`presence`]
@@ -8,8 +8,8 @@
 //! messages 2/8                        message-summary, see [`messages`]
 //! ```
 //!
-//! A document is written by the templates here. Each also reads its own documents and makes the
-//! statement; [`statements`] takes that only when writing it again gives the same lines.
+//! A document is written by the templates here. Each template also parses its own documents into a
+//! statement; [`statements`] uses the result only if writing it again gives the same lines.
 
 mod features;
 mod lamp;
@@ -25,16 +25,16 @@ use crate::shorthand::conversation::{between, uri_of};
 use crate::shorthand::message::Message;
 use crate::shorthand::sentence::octets;
 
-/// How a document of ours begins.
+/// The start of our documents.
 const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>";
-/// How one of a phone or PBX begins.
+/// The start of a document from a phone or PBX.
 const DECLARATION_OF_PEERS: &str = "<?xml version=\"1.0\"?>";
 
-/// A body, and what it brings into the head.
+/// A body, and the headers that depend on it.
 pub(crate) struct Document {
     /// The media type.
     pub(crate) content_type: &'static str,
-    /// The extension that one must understand to read it.
+    /// The extension required to read it.
     pub(crate) requires: Option<&'static str>,
     /// Whether a NOTIFY with it has an entity tag (RFC 5839).
     pub(crate) has_entity_tag: bool,
@@ -53,10 +53,10 @@ impl Document {
     }
 }
 
-/// What a document leans on beyond its statement.
+/// The values that a document needs besides its statement.
 pub(crate) struct Context<'a> {
     conversation: &'a Conversation,
-    /// The address of record that the message is about.
+    /// The address of record of the message.
     target: String,
     next_versions: Option<&'a BTreeMap<String, u64>>,
     is_received: bool,
@@ -88,7 +88,7 @@ impl Conversation {
     }
 }
 
-/// What a statement is about: its subject.
+/// The subject of a statement.
 pub(crate) fn subject(statement: &str) -> &str {
     let mut words = statement.split([' ', ',']);
     match words.next() {
@@ -97,7 +97,7 @@ pub(crate) fn subject(statement: &str) -> &str {
     }
 }
 
-/// The document that makes these statements.
+/// The document for these statements.
 pub(crate) fn write(statements: &[String], context: &Context<'_>) -> Result<Document, String> {
     let (first, others) = statements.split_first().ok_or("states what?")?;
     if first.starts_with("list ") {
@@ -119,8 +119,8 @@ fn write_state(statement: &str, context: &Context<'_>) -> Result<Document, Strin
     document.ok_or_else(|| format!("not a statement: {statement}"))
 }
 
-/// The statements that stand for a body; None when there are none, or when they would not give the
-/// same lines again.
+/// The statements that stand for a body; None if there are none, or if they would not give the same
+/// lines again.
 pub(crate) fn statements(message: &Message, context: &Context<'_>) -> Option<Vec<String>> {
     let lines = &message.body;
     let guess = list::read(lines, context)
@@ -135,7 +135,7 @@ fn read_state(lines: &[String], context: &Context<'_>) -> Option<String> {
     lamp::read(lines, context).or_else(|| presence::read(lines, context))
 }
 
-/// A body in long form, of the media type that its first lines tell.
+/// A body in long form; its media type is determined by its first lines.
 pub(crate) fn literal(event: &str, lines: Vec<String>) -> Document {
     let begins = |start: &str| lines.iter().take(3).any(|line| line.starts_with(start));
     let package = event.split(';').next().unwrap_or_default();
@@ -159,8 +159,8 @@ pub(crate) fn literal(event: &str, lines: Vec<String>) -> Document {
     }
 }
 
-/// The entity tag of a NOTIFY: a hash of the state it tells, which is its Call-Info and what
-/// follows the opening tag with entity and version.
+/// The entity tag of a NOTIFY: a hash of its state, which is its Call-Info and the text after the
+/// opening tag with entity and version.
 pub(crate) fn entity_tag(message: &Message) -> String {
     let is_opening = |line: &String| {
         line.starts_with("<dialog-info ")
@@ -180,7 +180,7 @@ pub(crate) fn entity_tag(message: &Message) -> String {
     format!("{:016x}", hasher.finish() | 1)
 }
 
-/// The clauses of a statement, behind its first.
+/// The clauses of a statement after its first.
 struct Clauses<'a>(Vec<&'a str>);
 
 impl<'a> Clauses<'a> {
@@ -192,7 +192,7 @@ impl<'a> Clauses<'a> {
         Some((subject, state, Self(parts.collect())))
     }
 
-    /// Takes the clause of that name and gives what follows it.
+    /// Removes the clause with that name, and returns its value.
     fn take(&mut self, name: &str) -> Option<&'a str> {
         let rest = |clause: &&'a str| clause.strip_prefix(name)?.strip_prefix(' ');
         let place = self.0.iter().position(|clause| rest(clause).is_some())?;
@@ -200,14 +200,14 @@ impl<'a> Clauses<'a> {
         rest(&clause)
     }
 
-    /// Takes the clause that is this word.
+    /// Removes the clause that is this word, and returns whether there was one.
     fn has(&mut self, word: &str) -> bool {
         let place = self.0.iter().position(|clause| *clause == word);
         place.map(|place| self.0.remove(place)).is_some()
     }
 }
 
-/// What stands between two texts in any of the lines.
+/// The text between two texts in any of the lines.
 fn find<'a>(lines: &'a [String], before: &str, behind: &str) -> Option<&'a str> {
     lines.iter().find_map(|line| between(line, before, behind))
 }

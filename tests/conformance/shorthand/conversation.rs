@@ -1,5 +1,5 @@
-//! What was said so far, as far as a sentence may lean on it: requests and who sent them,
-//! subscriptions, NOTIFYs, the names given to what the server chose, and the time.
+//! The messages so far, as far as sentences depend on them: requests and their senders,
+//! subscriptions, NOTIFYs, the names of values chosen by the server, and the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::shorthand::phone::Phone;
 
 /// The conversation up to a step.
 pub(crate) struct Conversation {
-    /// Who takes part.
+    /// The phones.
     pub(crate) phones: Vec<Phone>,
-    /// What the case is about.
+    /// The subject of the case.
     pub(crate) about: String,
-    /// The domain of a name without one.
+    /// The default domain.
     pub(crate) domain: String,
     /// Requests of the phones, in order.
     pub(crate) requests: Vec<Said>,
@@ -24,9 +24,9 @@ pub(crate) struct Conversation {
     pub(crate) notifies: Vec<Said>,
     /// Responses of the phones, in order.
     pub(crate) answers: Vec<Said>,
-    /// What was subscribed to, in the order of the last SUBSCRIBE.
+    /// The subscriptions, in the order of the last SUBSCRIBE.
     pub(crate) subscriptions: Vec<Subscription>,
-    /// The next CSeq of a NOTIFY, by Call-ID: the name of the first and what is added.
+    /// The next CSeq of a NOTIFY, by Call-ID: the name of the first, and the number added.
     pub(crate) next_cseqs: BTreeMap<String, (String, u64)>,
     /// Branches of the phones.
     pub(crate) branches: BTreeSet<String>,
@@ -38,17 +38,17 @@ pub(crate) struct Conversation {
 
 /// One message.
 pub(crate) struct Said {
-    /// The phone that sent or got it.
+    /// The phone that sent or received it.
     pub(crate) peer: Peer,
-    /// On which shard it came.
+    /// The shard that received it.
     pub(crate) shard: usize,
     /// In long form.
     pub(crate) message: Message,
-    /// Whether a final response followed.
+    /// Whether it has a final response.
     pub(crate) is_answered: bool,
 }
 
-/// One subscription that was granted, or NOTIFYed.
+/// One subscription that was granted or notified.
 pub(crate) struct Subscription {
     /// The phone that watches.
     pub(crate) peer: Peer,
@@ -56,9 +56,9 @@ pub(crate) struct Subscription {
     pub(crate) request: Message,
     /// The To of the server's responses.
     pub(crate) to: String,
-    /// How many seconds were granted.
+    /// The granted seconds.
     pub(crate) expires: u64,
-    /// When.
+    /// The time of the grant.
     pub(crate) granted_at: Duration,
     /// Whether the 200 required the list extension.
     pub(crate) is_list: bool,
@@ -67,7 +67,7 @@ pub(crate) struct Subscription {
 }
 
 impl Subscription {
-    /// The address of record that is watched.
+    /// The watched address of record.
     pub(crate) fn target(&self) -> String {
         uri_of(&self.to).to_owned()
     }
@@ -77,7 +77,7 @@ impl Subscription {
         call_of(&self.request)
     }
 
-    /// Whether both are subscriptions of one dialog to one package.
+    /// Returns whether both are subscriptions of one dialog to one package.
     fn is_of(&self, other: &Message) -> bool {
         let same = |name: &str| self.request.get(name) == other.get(name);
         same("Call-ID") && same("From") && same("Event")
@@ -85,7 +85,7 @@ impl Subscription {
 }
 
 impl Conversation {
-    /// Nothing was said yet.
+    /// An empty conversation.
     pub(crate) fn new(dialogue: &Dialogue) -> Result<Self, String> {
         Ok(Self {
             phones: Phone::all(&dialogue.scene)?,
@@ -103,7 +103,7 @@ impl Conversation {
         })
     }
 
-    /// A phone by its name.
+    /// The phone with that name.
     pub(crate) fn phone(&self, name: &str) -> Result<&Phone, String> {
         let phone = self.phones.iter().find(|phone| phone.name == name);
         phone.ok_or_else(|| format!("there is no phone {name}"))
@@ -115,7 +115,7 @@ impl Conversation {
         format!("{{{kind}{}}}", last + 1)
     }
 
-    /// `<sip:123@abc.com>` without the brackets, of what a sentence calls `123`.
+    /// `<sip:123@abc.com>` without the brackets, for `123` in a sentence.
     pub(crate) fn uri(&self, name: &str) -> String {
         if name.starts_with("sip:") {
             name.to_owned()
@@ -126,7 +126,7 @@ impl Conversation {
         }
     }
 
-    /// What a sentence calls a URI: the reverse of [`Self::uri`].
+    /// The name of a URI in a sentence: the reverse of [`Self::uri`].
     pub(crate) fn name(&self, uri: &str) -> String {
         let bare = uri.strip_prefix("sip:").unwrap_or(uri);
         let short = bare.strip_suffix(self.domain.as_str());
@@ -244,7 +244,7 @@ impl Said {
     }
 }
 
-/// Whether it answers that request.
+/// Returns whether it is a response to that request.
 fn is_answer(response: &Message, request: &Message) -> bool {
     let same = |name: &str| response.get(name) == request.get(name);
     same("Call-ID") && same("CSeq")
@@ -260,7 +260,7 @@ fn cseq_of(notify: &Message) -> Option<(String, u64)> {
     }
 }
 
-/// The entity and version that a line of a document tells.
+/// The entity and version in a line of a document.
 fn version_in(line: &str) -> Option<(String, u64)> {
     let version = between(line, " version=\"", "\"")?.parse().ok()?;
     let is_list = line.starts_with("<list ");
@@ -283,7 +283,7 @@ pub(crate) fn uri_of(address: &str) -> &str {
     between(address, "<", ">").unwrap_or(address)
 }
 
-/// What stands between two texts.
+/// The text between two texts.
 pub(crate) fn between<'a>(text: &'a str, before: &str, behind: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(before)?;
     rest.split_once(behind).map(|(inside, _)| inside)

@@ -1,11 +1,11 @@
-//! A message in long form, taken apart: its start line, its headers and its body; and the lines by
-//! which one message says how it differs from another.
+//! A message in long form, split into its start line, its headers and its body; and the lines that
+//! describe how one message differs from another.
 //!
 //! ```text
-//! Expires: 0                     this header reads so; a header that was not there comes before
-//!                                those of the body, a second of the name behind the first
-//! without Max-Forwards           this header is not there
-//! SIP/2.0 202 Accepted           a start line of its own
+//! Expires: 0                     the value of this header; a new header is inserted before those
+//!                                of the body, a second one with a name after the first
+//! without Max-Forwards           this header is missing
+//! SIP/2.0 202 Accepted           a different start line
 //! ```
 
 /// A message as the lines of a block.
@@ -15,15 +15,15 @@ pub(crate) struct Message {
     pub(crate) start: String,
     /// `Name: value`, in order.
     pub(crate) headers: Vec<String>,
-    /// Lines; none without a body.
+    /// Lines; empty without a body.
     pub(crate) body: Vec<String>,
 }
 
-/// Headers that a new one comes before.
+/// Headers before which a new header is inserted.
 const OF_THE_BODY: [&str; 3] = ["Content-Type", "SIP-ETag", "Content-Length"];
 
 impl Message {
-    /// Takes the lines of a block apart.
+    /// Splits the lines of a block.
     pub(crate) fn read(lines: &[String]) -> Self {
         let split = lines.iter().position(String::is_empty);
         let head = &lines[..split.unwrap_or(lines.len())];
@@ -52,7 +52,7 @@ impl Message {
         Some(header.get(name.len() + 1..).unwrap_or_default().trim())
     }
 
-    /// The value of a header that a message may lack.
+    /// The value of an optional header.
     pub(crate) fn value(&self, name: &str) -> String {
         self.get(name).unwrap_or_default().to_owned()
     }
@@ -66,12 +66,12 @@ impl Message {
         }
     }
 
-    /// Whether it is a response.
+    /// Returns whether it is a response.
     pub(crate) fn is_response(&self) -> bool {
         self.start.starts_with("SIP/2.0 ")
     }
 
-    /// Gives the first header of that name another value, or adds it as the last.
+    /// Replaces the value of the first header with that name, or adds it as the last header.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         let line = format!("{name}: {value}");
         match self.headers.iter_mut().find(|line| name_of(line) == name) {
@@ -80,12 +80,12 @@ impl Message {
         }
     }
 
-    /// Takes every header of that name away.
+    /// Removes every header with that name.
     pub(crate) fn remove(&mut self, name: &str) {
         self.headers.retain(|line| name_of(line) != name);
     }
 
-    /// Changes it as the lines say.
+    /// Changes the message as described by the lines.
     pub(crate) fn change(&mut self, lines: &[String]) -> Result<(), String> {
         let mut stated: Vec<&str> = Vec::new();
         for line in lines {
@@ -106,7 +106,7 @@ impl Message {
         Ok(())
     }
 
-    /// States the `nth` header of a name; one more than there were comes behind the last.
+    /// Sets the `nth` header of a name; if there are fewer, it is added after the last.
     fn state(&mut self, name: &str, nth: usize, line: &str) {
         let places: Vec<usize> = (0..self.headers.len())
             .filter(|place| name_of(&self.headers[*place]) == name)
@@ -130,7 +130,8 @@ impl Message {
         self.headers.insert(place, line.to_owned());
     }
 
-    /// The lines that change the head of this into that of `wanted`; None when no such lines do.
+    /// The lines that change the head of this message into that of `wanted`; None if that is not
+    /// possible.
     pub(crate) fn changes(&self, wanted: &Self, stated: &[String]) -> Option<Vec<String>> {
         let mut lines = Vec::new();
         if self.start != wanted.start {
@@ -162,7 +163,8 @@ impl Message {
     }
 }
 
-/// Whether a line under a sentence changes the head, and is no statement about the body.
+/// Returns whether a line under a sentence changes the head, rather than stating something about
+/// the body.
 pub(crate) fn is_change(line: &str) -> bool {
     let word = line.split(' ').next().unwrap_or_default();
     line.starts_with("without ") || is_start(line) || (word.len() > 1 && word.ends_with(':'))

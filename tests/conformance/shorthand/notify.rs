@@ -1,4 +1,4 @@
-//! The head of a NOTIFY: all of it follows from the SUBSCRIBE, the 200 and the time.
+//! The head of a NOTIFY, which follows entirely from the SUBSCRIBE, the 200 and the time.
 
 use std::net::SocketAddr;
 
@@ -34,7 +34,7 @@ impl Conversation {
         })
     }
 
-    /// The last NOTIFY once more.
+    /// The last NOTIFY again.
     pub(crate) fn notify_again(&self, phone: &str, which: &Which<'_>) -> Result<Draft, String> {
         let peer = self.phone(phone)?.peer;
         let mut notifies = self.notifies.iter().rev();
@@ -85,7 +85,7 @@ impl Conversation {
         }
     }
 
-    /// Active for what is left, or over when nothing is.
+    /// Active for the remaining time, or terminated if none remains.
     fn state(&self, subscription: &Subscription) -> String {
         let passed = self.now.saturating_sub(subscription.granted_at);
         let left = subscription.expires.saturating_sub(passed.as_secs());
@@ -96,7 +96,7 @@ impl Conversation {
     }
 }
 
-/// Where the server is for that peer.
+/// The server's address for that peer.
 fn own_address(peer: Peer) -> String {
     let mut address = local(peer.address);
     if let SocketAddr::V6(address) = &mut address {
@@ -105,7 +105,7 @@ fn own_address(peer: Peer) -> String {
     address.to_string()
 }
 
-/// The Contact of the server for that peer.
+/// The server's Contact for that peer.
 pub(crate) fn contact_of(peer: Peer) -> String {
     let own = own_address(peer);
     match peer.transport.uri_parameter() {

@@ -1,4 +1,5 @@
-//! Who takes part: a `Phone:` line of the scene, and how that phone names what it chooses.
+//! The phones: a `Phone:` line of the scene, and the patterns of the identifiers that the phone
+//! chooses.
 //!
 //! ```text
 //! Phone: 9 at 10.0.0.7:5060 udp
@@ -7,35 +8,35 @@
 //! ```
 //!
 //! In the three patterns, `{n}` is the next number that no Call-ID of this pattern has, `{q}` the
-//! CSeq, `{r}` the next number that no branch of this pattern has. `9` and `pbx` are there without
-//! a line.
+//! CSeq, `{r}` the next number that no branch of this pattern has. `9` and `pbx` exist without a
+//! line.
 
 use std::collections::BTreeSet;
 
 use crate::dialogue::Peer;
 use crate::reading::peer;
 
-/// One that speaks with the server.
+/// A phone or PBX.
 #[derive(Clone, Debug)]
 pub(crate) struct Phone {
-    /// What the sentences call it.
+    /// Its name in sentences.
     pub(crate) name: String,
     /// Its address.
     pub(crate) peer: Peer,
-    /// `<sip:9@abc.com>`, if a line says so.
+    /// `<sip:9@abc.com>`, if given in the line.
     aor: Option<String>,
-    /// `<sip:9@10.0.0.7:5060>`, if a line says so.
+    /// `<sip:9@10.0.0.7:5060>`, if given in the line.
     contact: Option<String>,
     call: String,
     tag: String,
     branch: String,
-    /// Where it lands unless a sentence says otherwise.
+    /// The shard that receives its messages unless a sentence says otherwise.
     pub(crate) shard: usize,
 }
 
-/// How a phone names its calls unless its line says otherwise.
+/// The default patterns of a phone.
 const CALL: &str = "c{n}@phone";
-/// Those who are there without a line.
+/// The phones that exist without a line.
 const EVERYWHERE: [&str; 2] = ["9 at 10.0.0.7:5060 udp", "pbx at 10.0.0.2:5060 udp"];
 
 impl Phone {
@@ -86,7 +87,8 @@ impl Phone {
         Ok(phones)
     }
 
-    /// Who registers or publishes about `to`: itself if its line says who it is.
+    /// The From of a REGISTER or PUBLISH about `to`: the phone itself if its line gives its address
+    /// of record.
     pub(crate) fn speaker(&self, to: &str) -> String {
         let to = || format!("<{to}>");
         self.aor.clone().unwrap_or_else(to)
@@ -108,8 +110,8 @@ impl Phone {
         self.contact.clone().unwrap_or_else(own)
     }
 
-    /// How it names what it chooses for a request of that method. A PUBLISH is told from a
-    /// SUBSCRIBE by its names, as if another program sent it.
+    /// The patterns for a request of that method. A PUBLISH has other identifiers than a SUBSCRIBE,
+    /// as if another program sent it.
     pub(crate) fn names(&self, method: &str) -> Names {
         let of = |call: &str, tag: &str, branch: &str| Names {
             call: call.to_owned(),
@@ -137,12 +139,12 @@ pub(crate) struct Names {
     pub(crate) call: String,
     /// `w{n}`
     pub(crate) tag: String,
-    /// `s{r}`, behind the magic cookie.
+    /// `s{r}`, after the magic cookie.
     pub(crate) branch: String,
 }
 
 impl Names {
-    /// The number that stands for `{n}` in a Call-ID.
+    /// The number in place of `{n}` in a Call-ID.
     pub(crate) fn number_in(&self, call: &str) -> Option<u64> {
         number_in(&self.call, "{n}", call)
     }
@@ -168,7 +170,7 @@ impl Names {
     }
 }
 
-/// The number that stands where the pattern has a placeholder.
+/// The number in place of the placeholder of a pattern.
 fn number_in(pattern: &str, placeholder: &str, text: &str) -> Option<u64> {
     let (before, behind) = pattern.split_once(placeholder)?;
     let number = text.strip_prefix(before)?.strip_suffix(behind)?;

@@ -1,4 +1,4 @@
-//! What a phone asks: SUBSCRIBE, PUBLISH, REGISTER.
+//! Requests of phones: SUBSCRIBE, PUBLISH, REGISTER.
 
 use crate::shorthand::Conversation;
 use crate::shorthand::conversation::{Said, Subscription, call_of, uri_of};
@@ -6,7 +6,7 @@ use crate::shorthand::message::Message;
 use crate::shorthand::phone::Phone;
 use crate::shorthand::sentence::{Draft, Which};
 
-/// What a phone says that takes lists (RFC 4662 §4.1).
+/// The headers of a phone that supports lists (RFC 4662 §4.1).
 fn take_lists(message: &mut Message) {
     let own = match message.get("Event") {
         Some("presence") => "application/pidf+xml",
@@ -111,7 +111,8 @@ impl Conversation {
         message
     }
 
-    /// The next request of a call: all stays but the branch, the CSeq, and what is about the body.
+    /// The next request of a call: everything is unchanged except the branch, the CSeq, and the
+    /// headers about the body.
     fn again(&self, phone: &Phone, last: &Message) -> Message {
         let method = last.kind().to_owned();
         let call = last.value("Call-ID");
@@ -134,7 +135,7 @@ impl Conversation {
         message
     }
 
-    /// The last request of a phone of that method, about that target.
+    /// The last request of a phone with that method and target.
     fn last_request(
         &self,
         phone: &Phone,
@@ -155,7 +156,7 @@ impl Conversation {
         found.ok_or_else(|| format!("there was no such {method}"))
     }
 
-    /// The subscription of a phone that a sentence means: of those that fit, the one that was
+    /// The subscription of a phone that a sentence refers to: of those that match, the one that was
     /// granted last.
     pub(crate) fn subscription(
         &self,
@@ -174,7 +175,7 @@ impl Conversation {
         found.ok_or_else(|| format!("{} has no such subscription", phone.name))
     }
 
-    /// Whether the subscription is that of this phone, where two share an address.
+    /// Returns whether the subscription belongs to this phone, if two share an address.
     fn is_of(&self, phone: &Phone, subscription: &Subscription) -> bool {
         let shared = |other: &&Phone| other.peer == phone.peer;
         let from = subscription.request.value("From");
@@ -184,7 +185,7 @@ impl Conversation {
             || !self.phones.iter().filter(shared).any(is_own)
     }
 
-    /// The last message of a phone of that method or status, octet by octet.
+    /// The last message of a phone with that method or status, octet by octet.
     pub(crate) fn repeated(&self, phone: &str, kind: &str) -> Result<Draft, String> {
         let phone = self.phone(phone)?;
         let said = self.requests.iter().chain(&self.answers).rev();

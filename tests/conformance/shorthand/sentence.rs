@@ -1,4 +1,4 @@
-//! A sentence: taken apart, written out in full, and told to the conversation.
+//! A sentence: parsed, expanded, and added to the conversation.
 
 use crate::dialogue::{Action, Block, Ending, Peer};
 use crate::placeholder::Bindings;
@@ -8,25 +8,25 @@ use crate::shorthand::{Conversation, body};
 /// A sentence and the lines under it.
 #[derive(Clone)]
 pub(crate) struct Sentence {
-    /// Whether the peer says it, or the server.
+    /// Whether the peer sends it, or the server.
     pub(crate) is_received: bool,
-    /// What stands behind the sign.
+    /// The text after the sign.
     pub(crate) text: String,
     /// The lines under it.
     pub(crate) block: Block,
 }
 
-/// What a sentence stands for.
+/// The message for which a sentence stands.
 pub(crate) struct Draft {
-    /// Where the message goes to or comes from.
+    /// The destination or source of the message.
     pub(crate) peer: Peer,
-    /// On which shard it comes.
+    /// The shard that receives it.
     pub(crate) shard: usize,
     /// In long form.
     pub(crate) message: Message,
 }
 
-/// The words behind the name of a phone that pick one of several.
+/// The words after the name of a phone that select one of several subscriptions.
 #[derive(Default)]
 pub(crate) struct Which<'a> {
     /// `about 123`
@@ -42,7 +42,7 @@ pub(crate) struct Which<'a> {
 }
 
 impl<'a> Which<'a> {
-    /// Takes such words off the end of a sentence.
+    /// Removes such words from the end of a sentence.
     pub(crate) fn take(words: &mut Vec<&'a str>) -> Result<Self, String> {
         let mut which = Self::default();
         loop {
@@ -74,14 +74,14 @@ impl<'a> Which<'a> {
     }
 }
 
-/// The lines under a sentence, by what they are about.
+/// The lines under a sentence, sorted by their subject.
 struct Lines {
     changes: Vec<String>,
     statements: Vec<String>,
     body: Vec<String>,
 }
 
-/// What a phone may do.
+/// The actions of a phone.
 const VERBS: [&str; 6] = [
     "watches",
     "refreshes",
@@ -92,7 +92,7 @@ const VERBS: [&str; 6] = [
 ];
 
 impl Sentence {
-    /// Whether it has the form of one.
+    /// Returns whether it has the form of one.
     pub(crate) fn is_one(&self) -> bool {
         let mut words = self.halves().0.split_whitespace();
         match self.is_received {
@@ -101,7 +101,7 @@ impl Sentence {
         }
     }
 
-    /// What stands before the colon, and the statement behind it.
+    /// The text before the colon, and the statement after it.
     fn halves(&self) -> (&str, Option<&str>) {
         match self.text.split_once(": ") {
             Some((front, statement)) => (front.trim(), Some(statement.trim())),
@@ -125,14 +125,14 @@ impl Sentence {
         }
     }
 
-    /// The lines of the message that its author insists on; the others the harness wrote.
+    /// The lines of the message that its author wrote; the harness wrote the others.
     pub(crate) fn stated(&self) -> Vec<String> {
         let mut stated = self.sorted().changes;
         stated.retain(|line| !line.starts_with("without "));
         stated
     }
 
-    /// The lines of the body it states, of those it stands for.
+    /// The lines of the body that follow from the statements.
     pub(crate) fn body_of(&self, message: &Block) -> Vec<String> {
         let lines = self.sorted();
         let states_one = !lines.statements.is_empty() || !lines.body.is_empty();
@@ -171,7 +171,7 @@ impl Conversation {
         }))
     }
 
-    /// What a sentence stands for.
+    /// The message for which a sentence stands.
     pub(crate) fn draft(&self, sentence: &Sentence) -> Result<Draft, String> {
         let (text, _) = sentence.halves();
         let mut words: Vec<&str> = text.split_whitespace().collect();
@@ -242,7 +242,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Takes note of a step in long form.
+    /// Records a step in long form.
     pub(crate) fn note(&mut self, action: &Action) {
         match action {
             Action::Receive {
@@ -265,7 +265,7 @@ impl Conversation {
     }
 }
 
-/// Fills in what follows from the other octets: the entity tag and the length.
+/// Fills in values that follow from the other octets: the entity tag and the length.
 fn finish(message: &mut Message) {
     if message.get("SIP-ETag") == Some("{state}") {
         message.set("SIP-ETag", &body::entity_tag(message));
@@ -277,7 +277,7 @@ fn finish(message: &mut Message) {
     }
 }
 
-/// The octets of a body; None when it has placeholders.
+/// The octets of a body; None if it has placeholders.
 pub(crate) fn octets(body: &[String]) -> Option<Vec<u8>> {
     let mut octets = Vec::new();
     for (index, line) in body.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Steps in the shortest form that stands for the same octets: every sentence that could fit is
-//! written out in full, what still differs goes under it, and the shortest wins.
+//! Steps in the shortest form that stands for the same octets: every sentence that could match is
+//! expanded, the remaining differences are written under it, and the shortest is chosen.
 //!
-//! A header that the `About:` line names stays to be seen, for it is what the case is about; so does
-//! the end of a subscription.
+//! A header named in the `About:` line is always shown, because it is the subject of the case; so
+//! is the end of a subscription.
 
 use std::ops::Range;
 
@@ -11,16 +11,16 @@ use crate::shorthand::conversation::{between, call_of, uri_of};
 use crate::shorthand::message::Message;
 use crate::shorthand::{Conversation, Sentence, body};
 
-/// With more lines than these under it, a sentence hides more than it says.
+/// With more lines than this under it, a sentence hides more than it says.
 const CHANGES_MAX: usize = 5;
 
-/// A message that is to be told by a sentence.
+/// A message to be written as a sentence.
 struct Wanted {
     is_received: bool,
     peer: Peer,
     shard: usize,
     message: Message,
-    /// Lines that are to be seen under the sentence even if they say nothing new.
+    /// Lines that must be shown under the sentence even if they are the default.
     stated: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ fn each_in_long_form(
 }
 
 impl Dialogue {
-    /// The case with every sentence written out in full.
+    /// The case with every sentence expanded.
     pub(crate) fn in_long_form(mut self) -> Result<Self, String> {
         let mut conversation = Conversation::new(&self)?;
         for step in &mut self.steps {
@@ -79,7 +79,7 @@ impl Dialogue {
     }
 }
 
-/// The lines of the file that a step with a block takes, counted from 0.
+/// The lines of the file that belong to a step with a block, counted from 0.
 pub(crate) fn step_range(line: usize, action: &Action) -> Range<usize> {
     match action {
         Action::Receive { message, .. } | Action::Expect { message, .. } => {
@@ -126,7 +126,7 @@ fn indented(lines: &[String]) -> impl Iterator<Item = String> + '_ {
     })
 }
 
-/// The lines of a step in its shortest form; None when that is the long one.
+/// The lines of a step in its shortest form; None if that is the long one.
 pub(crate) fn shorten(
     conversation: &Conversation,
     action: &Action,
@@ -150,7 +150,7 @@ pub(crate) fn shorten(
     best
 }
 
-/// Words that stand for headers of another name.
+/// Words that refer to a header with a different name.
 const MEANT: [(&str, &str); 7] = [
     ("expiry", "Subscription-State"),
     ("Expires", "Subscription-State"),
@@ -161,10 +161,10 @@ const MEANT: [(&str, &str); 7] = [
     ("credentials", "Authorization"),
 ];
 
-/// The headers that the `About:` line names, and the end of a subscription.
+/// The headers named in the `About:` line, and the end of a subscription.
 fn named(about: &str, message: &Message) -> Vec<String> {
     let is_inside = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-    // The first word has its capital from the sentence.
+    // The first word has a capital letter as the start of the sentence.
     let words: Vec<&str> = about.split(|letter| !is_inside(letter)).skip(1).collect();
     let mut lines = message.headers.clone();
     lines.retain(|line| {
@@ -211,7 +211,7 @@ impl Wanted {
         }
     }
 
-    /// What could be said, the plainest first.
+    /// Possible sentences, the plainest first.
     fn sentences(&self, conversation: &Conversation) -> Vec<String> {
         let call = call_of(&self.message);
         let phones = conversation.phones.iter();
@@ -293,7 +293,7 @@ impl Wanted {
         roots.find_map(|line| between(line, " version=\"", "\""))
     }
 
-    /// What could stand under it for the body.
+    /// Possible lines under it for the body.
     fn blocks(&self, conversation: &Conversation) -> Vec<Vec<String>> {
         if self.message.body.is_empty() {
             return vec![Vec::new()];
@@ -310,12 +310,12 @@ impl Wanted {
         }
         let mut blocks: Vec<Vec<String>> = statements.into_iter().collect();
         blocks.push(literal);
-        // A message that is repeated brings its body along.
+        // A repeated message includes its body.
         blocks.push(Vec::new());
         blocks
     }
 
-    /// The step with that sentence; None when it cannot be told so.
+    /// The step with that sentence; None if it does not match.
     fn told_by(
         &self,
         conversation: &Conversation,

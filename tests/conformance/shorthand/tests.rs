@@ -1,4 +1,4 @@
-//! Sentences against the messages they stand for, written out here.
+//! Sentences compared with the messages for which they stand, written out here.
 
 use crate::dialogue::Dialogue;
 use crate::shorthand::shorten::{lengthened, long, shortened};
@@ -131,7 +131,7 @@ fn a_sentence_that_leans_on_nothing_is_refused() {
     }
 }
 
-/// What is in long form says the same as what is in shorthand, and is shortened to it again.
+/// The long form is equivalent to the shorthand, and is shortened to it again.
 #[test]
 fn every_case_says_the_same_in_long_form() {
     let in_long_form = |text: &str| {
@@ -147,7 +147,7 @@ fn every_case_says_the_same_in_long_form() {
         let longer = lengthened(&text).unwrap();
         assert_eq!(in_long_form(&longer), expected, "{}", case_name(path));
         saved += longer.lines().count().saturating_sub(text.lines().count());
-        // Looking for the shortest form takes its time.
+        // The search for the shortest form is slow.
         if index % 20 == 0 {
             let shorter = shortened(&longer).unwrap();
             assert_eq!(in_long_form(&shorter), expected, "{}", case_name(path));

@@ -1,8 +1,7 @@
-//! A second reading of a message, written to be plain: octet by octet, by the rules as they are
-//! stated, with no thought of speed. What the server reads must be what this reads, of damaged
-//! messages too.
+//! A second, simple parser: octet by octet, following the rules as they are written, without regard
+//! to speed. It must give the same result as the server's parser, also for damaged messages.
 //!
-//! The first line, lists and Request-URIs are left to the server's own reading.
+//! The first line, lists and Request-URIs are left to the server's parser.
 
 mod values;
 
@@ -12,7 +11,7 @@ use lamplighter::sip::{Fault, HeaderName, Message, StartLine};
 
 use crate::plain::values::{Address, Via, address, is_blank, is_token, number, text, trim, via};
 
-/// What a message says, however it was read.
+/// The contents of a message, from either parser.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reading {
     fault: Option<Fault>,
@@ -25,7 +24,7 @@ pub(crate) struct Reading {
     body: String,
 }
 
-/// The server's reading.
+/// The result of the server's parser.
 pub(crate) fn of(message: &Message<'_>) -> Reading {
     let address = |address: &lamplighter::sip::header::NameAddr<'_>| Address {
         display: text(address.display),
@@ -57,7 +56,8 @@ pub(crate) fn of(message: &Message<'_>) -> Reading {
     }
 }
 
-/// The plain reading of the octets that became `message`, whose first line is believed.
+/// The result of the simple parser for the octets of `message`, whose first line is taken from the
+/// server's parser.
 pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Reading {
     let start = octets
         .iter()
@@ -77,7 +77,7 @@ pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Re
     lines.is_clean = true;
     let is_complete = reader.read_fields(&mut lines);
     if !is_complete || !lines.is_clean {
-        reader.blame(Fault::HeaderLine);
+        reader.record_fault(Fault::HeaderLine);
     }
     reader.refuse_repeated();
     let is_request = matches!(message.start_line(), StartLine::Request { .. });
@@ -86,7 +86,7 @@ pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Re
     let to = reader.read_address(HeaderName::To);
     let call_id = reader.read_call_id();
     let cseq = reader.read_cseq(is_request.then_some(method));
-    reader.read_limits();
+    reader.read_max_forwards();
     reader.read_contacts();
     let body = reader.cut_body(&octets[lines.at..], framing);
     Reading {
@@ -105,7 +105,7 @@ pub(crate) fn read(octets: &[u8], framing: Framing, message: &Message<'_>) -> Re
     }
 }
 
-/// What the server finds wrong with a first line in front of headers that are sound.
+/// The fault that the server finds in a first line followed by valid headers.
 fn fault_of_first_line(line: &[u8], message: &Message<'_>) -> Option<Fault> {
     let mut sound = [line, b"\r\nVia: SIP/2.0/UDP a\r\nFrom: <sip:a@b>;tag=1\r\n"].concat();
     sound.extend_from_slice(b"To: <sip:a@b>\r\nCall-ID: 1\r\nCSeq: 1 ");
@@ -124,8 +124,8 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// The text up to the next LF, without a CR in front of it; the place does not move when there
-    /// is none.
+    /// The text up to the next LF, without a CR before it; the position does not move if there is
+    /// no LF.
     fn physical(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         let length = self.octets[start..]
@@ -143,7 +143,7 @@ impl<'a> Lines<'a> {
         Some(line)
     }
 
-    /// A line with all that is folded behind it.
+    /// A line including its folded lines.
     fn folded(&mut self) -> Option<&'a [u8]> {
         let start = self.at;
         let mut end = start + self.physical()?.len();
@@ -167,11 +167,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn blame(&mut self, fault: Fault) {
+    fn record_fault(&mut self, fault: Fault) {
         self.fault = self.fault.or(Some(fault));
     }
 
-    /// Reads up to the blank line; whether there was one.
+    /// Reads up to the blank line. Returns whether there was one.
     fn read_fields(&mut self, lines: &mut Lines<'a>) -> bool {
         while let Some(line) = lines.folded() {
             if line.is_empty() {
@@ -180,11 +180,11 @@ impl<'a> Reader<'a> {
             let colon = line.iter().position(|&octet| octet == b':');
             let spelling = trim(&line[..colon.unwrap_or(0)], false);
             if spelling.is_empty() || !spelling.iter().all(is_token) {
-                self.blame(Fault::HeaderLine);
+                self.record_fault(Fault::HeaderLine);
                 continue;
             }
             if self.fields.len() == HEADERS_MAX {
-                self.blame(Fault::TooManyHeaders);
+                self.record_fault(Fault::TooManyHeaders);
                 continue;
             }
             self.fields.push(Field {
@@ -201,11 +201,11 @@ impl<'a> Reader<'a> {
         named.map(|field| field.value).collect()
     }
 
-    /// The first of that name; blames its absence.
+    /// The first header with that name; records a fault if it is missing.
     fn needed(&mut self, name: HeaderName) -> Option<&'a [u8]> {
         let value = self.all(name).first().copied();
         if value.is_none() {
-            self.blame(Fault::Missing(name));
+            self.record_fault(Fault::Missing(name));
         }
         value
     }
@@ -214,14 +214,14 @@ impl<'a> Reader<'a> {
         let is_repeated = |name: HeaderName| name.is_single() && self.all(name).len() > 1;
         let mut names = self.fields.iter().map(|field| field.name);
         if let Some(name) = names.find(|&name| is_repeated(name)) {
-            self.blame(Fault::Repeated(name));
+            self.record_fault(Fault::Repeated(name));
         }
     }
 
     fn read_via(&mut self, is_response: bool) -> Option<Via> {
         let value = self.needed(HeaderName::Via)?;
         let Some(via) = via(value, is_response) else {
-            self.blame(Fault::Invalid(HeaderName::Via));
+            self.record_fault(Fault::Invalid(HeaderName::Via));
             return None;
         };
         let limits = [
@@ -230,7 +230,7 @@ impl<'a> Reader<'a> {
         ];
         for (name, limit) in limits {
             if self.all(name).into_iter().flat_map(list_items).count() > limit {
-                self.blame(Fault::TooManyHeaders);
+                self.record_fault(Fault::TooManyHeaders);
             }
         }
         Some(via)
@@ -240,7 +240,7 @@ impl<'a> Reader<'a> {
         let value = self.needed(name)?;
         let found = address(value).filter(|(_, is_sound)| *is_sound);
         if found.is_none() {
-            self.blame(Fault::Invalid(name));
+            self.record_fault(Fault::Invalid(name));
         }
         found.map(|(address, _)| address)
     }
@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
     fn read_call_id(&mut self) -> String {
         let value = self.needed(HeaderName::CallId).unwrap_or_default();
         if value.is_empty() || value.iter().any(|octet| b" \t\0".contains(octet)) {
-            self.blame(Fault::Invalid(HeaderName::CallId));
+            self.record_fault(Fault::Invalid(HeaderName::CallId));
             return String::new();
         }
         text(value)
@@ -267,27 +267,27 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         let Some(found) = found else {
-            self.blame(Fault::Invalid(HeaderName::CSeq));
+            self.record_fault(Fault::Invalid(HeaderName::CSeq));
             return None;
         };
         let token = text(words[1]);
         if method.is_some_and(|method| method != token) {
-            self.blame(Fault::MethodMismatch);
+            self.record_fault(Fault::MethodMismatch);
         }
         Some((found as u32, token))
     }
 
-    fn read_limits(&mut self) {
+    fn read_max_forwards(&mut self) {
         let hops = self.all(HeaderName::MaxForwards);
         if hops
             .first()
             .is_some_and(|hops| number(hops).is_none_or(|hops| hops > 255))
         {
-            self.blame(Fault::Invalid(HeaderName::MaxForwards));
+            self.record_fault(Fault::Invalid(HeaderName::MaxForwards));
         }
     }
 
-    /// One address, whose display name may hold a comma, or `*`, or a list of addresses.
+    /// One address, whose display name may contain a comma, or `*`, or a list of addresses.
     fn read_contacts(&mut self) {
         let is_one = |value: &[u8]| {
             address(value).is_some_and(|(address, _)| !address.parameters.contains(','))
@@ -295,7 +295,7 @@ impl<'a> Reader<'a> {
         let is_list = |value: &[u8]| list_items(value).all(|item| address(item).is_some());
         let is_sound = |value: &[u8]| is_one(value) || value == b"*" || is_list(value);
         if !self.all(HeaderName::Contact).into_iter().all(is_sound) {
-            self.blame(Fault::Invalid(HeaderName::Contact));
+            self.record_fault(Fault::Invalid(HeaderName::Contact));
         }
     }
 
@@ -303,20 +303,20 @@ impl<'a> Reader<'a> {
         let announced = match self.all(HeaderName::ContentLength).first() {
             Some(value) => {
                 let Some(announced) = number(value) else {
-                    self.blame(Fault::Invalid(HeaderName::ContentLength));
+                    self.record_fault(Fault::Invalid(HeaderName::ContentLength));
                     return text(rest);
                 };
                 usize::try_from(announced).unwrap_or(usize::MAX)
             }
             None if framing == Framing::Datagram => rest.len(),
             None => {
-                self.blame(Fault::ContentLength);
+                self.record_fault(Fault::ContentLength);
                 return text(rest);
             }
         };
         let is_short = announced < rest.len() && framing == Framing::Stream;
         if announced > rest.len() || is_short {
-            self.blame(Fault::ContentLength);
+            self.record_fault(Fault::ContentLength);
         }
         text(&rest[..announced.min(rest.len())])
     }

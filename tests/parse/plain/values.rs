@@ -20,7 +20,7 @@ pub(super) struct Address {
     pub(super) tag: Option<String>,
 }
 
-/// Octets as they are, to be read by people.
+/// Octets unchanged, in readable form.
 pub(super) fn text(octets: &[u8]) -> String {
     octets.escape_ascii().to_string()
 }
@@ -43,14 +43,14 @@ pub(super) fn trim(mut text: &[u8], is_both: bool) -> &[u8] {
     text
 }
 
-/// Digits alone; more than fit are the most there is.
+/// Only digits; a number that is too large becomes the maximum.
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
     let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     let text = std::str::from_utf8(digits).ok().filter(|_| is_number)?;
     Some(text.parse().unwrap_or(u64::MAX))
 }
 
-/// Where a quoted string that opens at `at` ends.
+/// The end of the quoted string that opens at `at`.
 fn quoted(text: &[u8], at: usize) -> Option<usize> {
     let mut at = at + 1;
     loop {
@@ -62,7 +62,7 @@ fn quoted(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// An address, and whether its parameters are sound.
+/// An address, and whether its parameters are valid.
 pub(super) fn address(value: &[u8]) -> Option<(Address, bool)> {
     let mut at = 0;
     while !matches!(value.get(at)?, b'<' | b':' | b';') {
@@ -127,7 +127,7 @@ fn trim_start(text: &[u8]) -> &[u8] {
     &text[start.unwrap_or(text.len())..]
 }
 
-/// The values of all parameters named tag, and whether every quoted string ends.
+/// The values of all parameters named tag, and whether every quoted string is closed.
 fn tags(tail: &[u8]) -> (Vec<&[u8]>, bool) {
     let mut tags = Vec::new();
     let mut are_closed = true;

@@ -1,15 +1,15 @@
-//! Naive composition: every style of W:D2 and W:D3 as a list of reasons, the strongest of which is
-//! the verdict.
+//! Naive composition: every style of W:D2 and W:D3 as a list of reasons; the strongest is the
+//! verdict.
 //!
 //! - The lamp: early > confirmed > proceeding > trying > terminated (W:B3.15, C0.3); the
 //!   presentity's own calls are confirmed from the start (W:C0.4); the branches of a fork that is
-//!   answered are not shown; `on-the-phone` is a call (W:D2), but in the style of W:D3 it is ignored
-//!   if a better source reports calls (D3.18).
+//!   answered are not shown; `on-the-phone` is a call (W:D2), but in the style of W:D3 it is
+//!   ignored if a better source reports calls (W:D3.18).
 //! - The verdict: do-not-disturb > forwarded > unreachable > ringing > busy > away > available >
 //!   offline (W:D2.13, D3.17).
-//! - `basic`: in our own style as clients declare, else whether the presentity is reachable; in the
-//!   other styles as the verdict implies (W:D2.7-D2.12).
-//! - The operator's status replaces that of clients; the operator's note comes first (W:D3.4,
+//! - `basic`: in the standard style as declared by clients, otherwise whether the presentity is
+//!   reachable; in the other styles as the verdict implies (W:D2.7-D2.12).
+//! - The operator's status replaces that of clients; the operator's note takes precedence (W:D3.4,
 //!   D3.18).
 
 use crate::documents::{Party, Shown, State};
@@ -54,7 +54,7 @@ impl Availability {
         }
     }
 
-    /// The word of the extended status; None in our own style.
+    /// The value of the extended status; None in the standard style.
     fn word(self, style: Style) -> Option<&'static str> {
         match style {
             Style::Standard => None,
@@ -78,7 +78,7 @@ impl Availability {
     }
 }
 
-/// The state shown to a watcher who may see everything.
+/// The state shown to a watcher that may see everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) lamp: Lamp,
@@ -172,7 +172,7 @@ pub(crate) enum Says {
         state: State,
         recipient: bool,
     },
-    /// `call_state.htm`, or the operator: in a call whose remote party is never disclosed.
+    /// `call_state.htm`, or the operator: in a call whose remote party is never revealed.
     Call,
     Declared(Word),
     OperatorDeclared(Word),
@@ -181,14 +181,14 @@ pub(crate) enum Says {
     Forward {
         to_voice_mail: bool,
     },
-    /// A forwarding that is off, but remembered.
+    /// Forwarding that is off, but remembered.
     Setting,
     Note(String),
     /// A contact is registered.
     Contact,
     /// A registrar has reported.
     Registrar,
-    /// A source has reported on calls, in a publication or otherwise.
+    /// A source has reported on calls, by PUBLISH or otherwise.
     KnownByCalls,
 }
 

@@ -1,9 +1,9 @@
-//! Statements that come otherwise than by PUBLISH: of each source only the last one counts.
+//! Statements that are not made by PUBLISH: of each source only the last one counts.
 
 use crate::model::composition::{Claim, Says, Word};
 use crate::network::Micros;
 
-/// A statement that comes otherwise than by PUBLISH.
+/// A statement that is not made by PUBLISH.
 #[derive(Clone, Debug)]
 pub(crate) enum Told {
     /// `call_state.htm`: in a call until then, or in none.
@@ -26,7 +26,7 @@ pub(crate) enum Told {
 /// Forwarding targets that mean voice mail (W:D3.19).
 pub(crate) const VOICE_MAIL: [&str; 2] = ["*97", "sip:*97@example.com"];
 
-/// The expiry of a statement that counts until it is taken back.
+/// The expiry of a statement that counts until it is withdrawn.
 const FOR_GOOD: Micros = Micros::MAX / 2;
 
 /// The last statement of each source that has one.
@@ -34,7 +34,7 @@ const FOR_GOOD: Micros = Micros::MAX / 2;
 pub(super) struct Statements {
     told: Vec<Told>,
     is_known_to_a_registrar: bool,
-    /// There is room for every presentity whose calls are ever reported in a run.
+    /// There is room for every presentity whose calls are reported in a run.
     pub(super) is_known_by_calls: bool,
 }
 

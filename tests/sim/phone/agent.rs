@@ -1,4 +1,5 @@
-//! Phone models: the longest NOTIFY of a list that each accepts, and the most resources in one.
+//! Phone models: the longest NOTIFY of a list that each accepts, and the maximum number of
+//! resources in it.
 
 use lamplighter::directory::profiles::AgentPattern;
 use lamplighter::presence::profile::Profile;
@@ -37,7 +38,7 @@ impl Agent {
         }
     }
 
-    /// Whether it accepts any list of a run in one NOTIFY.
+    /// Returns whether it accepts any list of a run in one NOTIFY.
     pub(crate) fn takes_all(self) -> bool {
         self == Self::Generic
     }

@@ -1,4 +1,4 @@
-//! A phone, or a proxy in front of it, that refuses NOTIFYs for a time with 503 and Retry-After.
+//! A phone, or a proxy in front of it, that refuses NOTIFYs for a while with 503 and Retry-After.
 
 use super::Phone;
 use crate::network::{Micros, Net, SECOND};
@@ -13,7 +13,7 @@ pub(super) struct Busy {
 }
 
 impl Busy {
-    /// Most say 0, which is no time at all.
+    /// Most have the value 0, which requests no delay.
     pub(super) fn begin(net: &mut Net) -> Self {
         Self {
             until: net.now + net.rng.between(1, 60) * SECOND,

@@ -31,12 +31,12 @@ impl Package {
     }
 }
 
-/// The rates that a key's SUBSCRIBE asks for (RFC 6446).
+/// The rates that a key's SUBSCRIBE requests (RFC 6446).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates(&'static str);
 
 impl Rates {
-    /// Most keys ask for none; a hostile one for the greatest.
+    /// Most keys request none; a hostile one requests the highest.
     pub(super) fn pick(net: &mut Net) -> Self {
         if !net.rng.chance(net.plan.rates) {
             return Self("");
@@ -59,7 +59,7 @@ impl Rates {
         self.0
     }
 
-    /// The time between two changes that its `max-rate` allows.
+    /// The time between two changes permitted by its `max-rate`.
     pub(crate) fn gap(self) -> Micros {
         match parameter(self.0, "max-rate") {
             Some("2") => SECOND / 2,
@@ -75,8 +75,7 @@ impl Rates {
 pub(crate) enum Target {
     /// A presentity.
     One(usize),
-    /// A list; a phone without support for lists is notified of one resource after the other
-    /// (W:D4.4).
+    /// A list; a phone without support for lists gets one NOTIFY per resource (W:D4.4).
     List {
         user: &'static str,
         knows_lists: bool,
@@ -91,7 +90,7 @@ impl Target {
         }
     }
 
-    /// Its URI; `shouting` gives an equal URI with another spelling.
+    /// Its URI; `shouting` gives an equal URI with a different spelling.
     pub(crate) fn uri(self, shouting: bool) -> String {
         let domain = if shouting { "EXAMPLE.com" } else { DOMAIN };
         format!("sip:{}@{domain}", self.user())
@@ -111,7 +110,7 @@ impl Target {
     }
 }
 
-/// A resource as the phone shows it.
+/// A resource as shown by the phone.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) uri: String,
@@ -164,7 +163,7 @@ impl Phone {
 }
 
 impl Dialog {
-    /// Takes a document about one presentity: the watched one, or one of all.
+    /// Applies a document about one presentity: the watched one, or one of all.
     pub(super) fn take_document(&mut self, entity: &str, shown: Shown) {
         let line = Line {
             uri: entity.to_owned(),
@@ -178,7 +177,7 @@ impl Dialog {
         self.shown = Some(shown);
     }
 
-    /// Takes a list's body; returns its version. The error says what a phone could not parse.
+    /// Applies a list's body. Returns its version; the error says what a phone could not parse.
     pub(super) fn take_list(
         &mut self,
         content_type: &str,
@@ -234,7 +233,7 @@ impl Line {
                 return Err("pending with a state");
             }
             (InstanceState::Pending, _) => LineStanding::Pending,
-            // A resource that was removed may be notified a last time.
+            // A removed resource may be notified a last time.
             (InstanceState::Terminated(reason), _) => LineStanding::Terminated(reason.to_owned()),
         };
         Ok(())

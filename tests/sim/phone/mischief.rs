@@ -36,7 +36,7 @@ impl Phone {
             6 => self.refresh_now(at, bench),
             7 => self.busy = Busy::begin(&mut bench.net),
             _ => {
-                // Refresh and unsubscribe in quick succession, for the network to reorder.
+                // A refresh and an unsubscribe in quick succession, which the network may reorder.
                 self.refresh_now(at, bench);
                 self.unsubscribe(at, bench);
                 bench.net.wake(self.id, 3 * SECOND, Wake::Subscribe(at));
@@ -81,7 +81,7 @@ impl Phone {
         }
     }
 
-    /// Whether the phone still has the subscription that it asked for.
+    /// Returns whether the phone still has the subscription that it asked for.
     pub(super) fn has_live(&self, asked: &Asked) -> bool {
         let dialog = self.keys[asked.key].dialog.as_ref();
         dialog.is_some_and(|dialog| dialog.serial == asked.serial && dialog.established)

@@ -1,4 +1,4 @@
-//! Random configurations, the operator's edits to them, and their form as the product loads it.
+//! Random configurations, the operator's edits to them, and their form in the product's types.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::plan::Plan;
 use crate::random::Rng;
 use crate::realm::{Condition, DOMAIN, ELSEWHERE, Grant, Handling, List, People, Realm, Rule};
 
-/// Rules of one configuration.
+/// Maximum rules of one configuration.
 const RULES_MAX: usize = 4;
-/// Members of one stored list, nested ones not counted in.
+/// Maximum members of one stored list, without those of nested lists.
 const MEMBERS_MAX: usize = 6;
 
 impl Realm {
-    /// The configuration a run begins with.
+    /// The initial configuration of a run.
     pub(crate) fn new(plan: &Plan, rng: &mut Rng) -> Self {
         let user = |number: usize| (100 + number).to_string();
         let extensions = plan.presentities - plan.orbits;

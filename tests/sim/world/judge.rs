@@ -10,7 +10,7 @@ use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::presence::source::Source;
 use lamplighter::shard::{CommandId, Flow, Mail, Outbox, Reply};
 
-/// Late timers of a shard that are permitted in a run because its driver is late, apart from those
+/// Number of late timers of a shard permitted in a run because its driver is late, apart from those
 /// of NOTIFYs.
 const LATE_TIMERS_MAX: u64 = 50;
 
@@ -47,9 +47,9 @@ impl World {
         }
     }
 
-    /// Finds the decision on a PUBLISH in a turn: the model must have it before the resulting
+    /// Finds the decision on a PUBLISH in a turn: the model must know it before the resulting
     /// NOTIFYs are judged. The owner decides: when the request arrives there, when a postponed
-    /// request is read, or when it comes by mail.
+    /// request is read, or when it arrives by mail.
     pub(super) fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
         if let Context::Publish(request) = context {
             let is_waiting = self.waiting.values().any(|waits| waits == request);

@@ -1,5 +1,5 @@
-//! The judges of lists: each NOTIFY of a list as it leaves, and the state that phones show after
-//! many.
+//! The judges of lists: each NOTIFY of a list when it leaves, and the state that phones show after
+//! several NOTIFYs.
 
 use super::World;
 use super::watchers::Told;
@@ -103,7 +103,7 @@ impl World {
     }
 
     /// Judges whether its phone accepts a NOTIFY of a list: the number of resources and, for a
-    /// partial one, that the path carries it without fragmentation.
+    /// partial one, whether the path carries it without fragmentation.
     pub(super) fn judge_list_size(
         &self,
         text: &Text<'_>,
@@ -199,7 +199,7 @@ impl World {
         }
     }
 
-    /// Whether a user may have had state, and may have had none, at some time since `from`.
+    /// Returns whether a user may have had state, and may have had none, at some time since `from`.
     fn may_be(&self, user: &str, is_present: bool, from: Micros) -> bool {
         let allowed = self.bench.model.allowed_of(user, from, self.bench.net.now);
         allowed
@@ -231,9 +231,9 @@ impl World {
         Ok(())
     }
 
-    /// Judges the members of a list: all members in one of the configurations of the time, in
-    /// order, followed by those that come and go. A phone that is never notified in full shows a
-    /// new member at the end of the list.
+    /// Judges the members of a list: all members in one of the configurations of that time, in
+    /// order, followed by those of rosters. A phone that never gets the full state shows a new
+    /// member at the end of the list.
     fn judge_members(
         &self,
         target: &str,
@@ -274,7 +274,7 @@ impl World {
                 && others.iter().all(|uri| {
                     let uri = Watcher::of(uri);
                     let user = uri.map_or("", |uri| uri.user);
-                    // A resource of another domain reads alike before and after its removal.
+                    // A resource of another domain looks the same before and after its removal.
                     let is_elsewhere = uri.is_some_and(|uri| uri.domain != DOMAIN);
                     comes_and_goes(&unfolded, realm, user) && self.may_be(user, true, from)
                         || is_elsewhere && !in_order
@@ -289,8 +289,8 @@ impl World {
         Err(format!("{target} has {uris:?}\n    allowed: {lists:?}"))
     }
 
-    /// Judges a document of a series. A resource that the watcher may not see reads like one
-    /// without state.
+    /// Judges the document of a list that is notified one resource at a time. A resource that the
+    /// watcher may not see looks like one without state.
     fn judge_line(
         &self,
         watcher: Watcher<'_>,
@@ -341,7 +341,7 @@ impl World {
                 LineStanding::Shown(shown) if !knows_lists => {
                     self.judge_line(watcher, target, resource.user, shown, from)?;
                 }
-                // It may have come a moment ago.
+                // It may have been added a moment ago.
                 LineStanding::Untold
                     if self.bench.realms.changed(from, now)
                         || self.may_be(resource.user, false, from) => {}
@@ -363,8 +363,9 @@ impl World {
         }
     }
 
-    /// Judges a series: no resource is ever removed, and every visible one is there, each notified
-    /// in turn once the list itself need not be confirmed.
+    /// Judges a list that is notified one resource at a time: no resource is ever removed, and
+    /// every visible one is present, each notified in turn once the list itself need not be
+    /// confirmed.
     fn judge_series(
         &self,
         watcher: Watcher<'_>,
@@ -393,13 +394,13 @@ impl World {
         Ok(())
     }
 
-    /// Whether a subscription is notified as a list, according to its 2xx.
+    /// Returns whether a subscription is notified as a list, according to its 2xx.
     fn requires_list(&self, key: &str) -> bool {
         self.required.contains(key)
     }
 }
 
-/// Whether a user is in a list whenever the user has state.
+/// Returns whether a user is in a list whenever the user has state.
 fn comes_and_goes(unfolded: &Unfolded, realm: &Realm, user: &str) -> bool {
     let is_orbit = realm.orbits.iter().any(|orbit| orbit == user);
     unfolded.everybody && !user.is_empty() || unfolded.parked && is_orbit

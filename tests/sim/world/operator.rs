@@ -1,5 +1,5 @@
-//! The operator's side: `call_state.htm`, features switched on at the PBX, notes, registrations,
-//! and edits to the configuration while phones are subscribed.
+//! The operator's side: `call_state.htm`, features set at the PBX, notes, registrations, and edits
+//! to the configuration while phones are subscribed.
 
 use super::{Asked, DOMAIN, Phase, World, aor_of};
 use crate::model;
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// Takes back every statement that would never expire.
+    /// Withdraws every statement that would never expire.
     pub(super) fn take_back(&mut self) {
         for presentity in 0..self.bench.net.plan.presentities {
             for said in [
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    /// The owner takes a statement, and so does the model.
+    /// The owner applies a statement, and so does the model.
     pub(super) fn hear(&mut self, presentity: usize, said: &StateUpdate) {
         let now = self.bench.net.now;
         let after = |duration: Duration| now + duration.as_micros() as Micros;
@@ -168,7 +168,7 @@ impl World {
         }
     }
 
-    /// A shard loads the configuration; the model takes its facts about the presentities that the
+    /// A shard loads the configuration; the model copies its facts about the presentities that the
     /// shard owns.
     pub(super) fn reread(&mut self, shard: u16) {
         let now = self.bench.net.now;
@@ -198,7 +198,7 @@ fn forward(is_active: bool, target: &str) -> Forward {
     }
 }
 
-/// A call whose remote party is never disclosed.
+/// A call whose remote party is never revealed.
 fn call_with(number: u64) -> Arc<CallDialog> {
     Arc::new(CallDialog {
         id: "call_state".into(),

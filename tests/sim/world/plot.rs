@@ -44,7 +44,7 @@ impl World {
                 self.switch_loopers_off();
             }
             Phase::Farewell => {
-                // The queries reach the shards before anything that a phone sends now.
+                // The queries reach the shards before any message that a phone sends now.
                 self.ask_about_all();
                 self.expect_reports();
                 self.take_back();
@@ -78,7 +78,7 @@ impl World {
         }
     }
 
-    /// Looping phones go on while watchers must follow, and stop early enough for their state to
+    /// Looping phones continue while watchers must follow, and stop early enough for their state to
     /// expire.
     fn switch_loopers_off(&mut self) {
         for actor in &mut self.actors {

@@ -1,5 +1,6 @@
-//! The judges of watchers: each NOTIFY as it leaves, and the state that phones show once they had
-//! time to be notified. A state is right if the models of presence state and of policies allow it.
+//! The judges of watchers: each NOTIFY when it leaves, and the state that phones show once they had
+//! time to be notified. A state is correct if the models of presence state and of policies allow
+//! it.
 
 use super::judge::{dialog_key, hash_of};
 use super::{Actor, World};
@@ -16,7 +17,7 @@ use crate::sip_text::{Text, parameter};
 use lamplighter::shard::Flow;
 use std::collections::HashMap;
 
-/// A change of policy may wait for the answer to a NOTIFY, at most Timer F, before its phone is
+/// A change of policy may wait for the response to a NOTIFY, at most Timer F, before its phone is
 /// notified.
 const VERDICT_LIFE: Micros = 100 * SECOND;
 
@@ -47,7 +48,7 @@ impl Told {
         })
     }
 
-    /// Whether policy ended it.
+    /// Returns whether policy ended it.
     fn is_rejected(&self) -> bool {
         matches!(&self.standing, Standing::Terminated { reason } if reason == "rejected")
     }
@@ -74,7 +75,7 @@ impl World {
         let Some(told) = Told::of(text) else {
             return self.fail("a NOTIFY without a readable Subscription-State", text.start);
         };
-        // Without a body it may be of a list that is otherwise notified by RLMI (W:B5.3).
+        // Without a body it may belong to a list that is otherwise notified by RLMI (W:B5.3).
         let target = text.uri("From").and_then(Watcher::of);
         let is_of_list = target.is_some_and(|target| self.is_list(target.user));
         let requires_list = text.one("Require") == Some("eventlist");
@@ -169,7 +170,7 @@ impl World {
         if told.is_pending && shown != Shown::Nothing || is_active && shown == Shown::Nothing {
             return Err(format!("{told:?} with {shown:?}"));
         }
-        // The end that was due comes although policy now hides the state.
+        // The expected end comes although policy now hides the state.
         let mut realms = self.bench.realms.during(from, now);
         if shown == Shown::Nothing && realms.any(|realm| !realm.admits(watcher, target)) {
             return Ok(());
@@ -177,7 +178,7 @@ impl World {
         self.judge_shown(watcher, None, target, &shown, from)
     }
 
-    /// Whether the target is one of the run's lists.
+    /// Returns whether the target is one of the run's lists.
     pub(super) fn is_list(&self, user: &str) -> bool {
         self.bench.realms.newest().unfold(user).is_some()
     }
@@ -247,7 +248,7 @@ impl World {
         }
     }
 
-    /// Judges that every healthy watcher shows the current state, or one of a moment ago.
+    /// Judges that every healthy watcher shows the current state, or a very recent one.
     pub(super) fn judge_watchers(&mut self) {
         let now = self.bench.net.now;
         let mut judged = 0;
@@ -295,8 +296,8 @@ impl World {
         }
     }
 
-    /// Whether a watcher is healthy: since the calm began it has refreshed from its current
-    /// address, and had time to be notified, also since it last asked for a pause or was frozen
+    /// Returns whether a watcher is healthy: since the calm began it has refreshed from its current
+    /// address, and has had time to be notified, also since it last requested a pause or was frozen
     /// until a NOTIFY timed out. The end is notified once: a phone that is busy then learns of it
     /// from the response to its next SUBSCRIBE. A dialog on a path that was not proven in time ends
     /// without a NOTIFY.
@@ -329,8 +330,8 @@ fn least_rate(standing: &str) -> LeastRate {
 }
 
 /// How long a phone may show an old state: its rate limit and its own delay, twice, because the
-/// state may change while it waits, and for each NOTIFY that goes before the one with the current
-/// state.
+/// state may change while it waits, plus the time for each NOTIFY sent before the one with the
+/// current state.
 fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
     let one = 2 * phone.slowness() + key.rates.gap() + 10 * MILLISECOND;
     // The minimum rates of its keys use up the phone's rate limit as well.
@@ -339,9 +340,9 @@ fn patience_with(phone: &Phone, key: &Key, plan: &Plan) -> Micros {
     2 * SECOND + reports * plan.pace_max() + before * one + plan.propagation_max()
 }
 
-/// NOTIFYs that may go before the one with a change: the one under way and, in a list notified in
-/// turns, those of all other resources whose state changes. `max-rate` holds between each
-/// two of them (RFC 6446 §5.2), but for those of RLMI that tell full state together.
+/// NOTIFYs that may be sent before the one with a change: the one in flight and, in a list notified
+/// one resource at a time, those of all other resources whose state changes. `max-rate` applies
+/// between any two of them (RFC 6446 §5.2), except RLMI NOTIFYs that carry the full state together.
 fn notifies_before(key: &Key, plan: &Plan) -> u64 {
     match key.target {
         Target::One(_) => 1,

@@ -1,4 +1,4 @@
-//! The accounts that answer challenges: the last challenge of each, and how often it was answered.
+//! The accounts used for authentication: the last challenge of each, and how often it was used.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::swarm::pace::Random;
 use crate::swarm::plan::Plan;
 use crate::wire::digest::{Challenge, Credentials};
 
-/// One account shared by all users, or one of each user's own.
+/// One account shared by all users, or one per user.
 #[derive(Debug)]
 pub(super) struct Accounts {
     shared: Option<String>,
@@ -17,10 +17,10 @@ pub(super) struct Accounts {
     logins: BTreeMap<Option<UserKey>, Login>,
 }
 
-/// The part of a request that a digest covers.
+/// The parts of a request that a digest covers.
 pub(super) struct Protected<'a> {
     pub(super) user: UserKey,
-    /// Name of that user's account.
+    /// The user's account name.
     pub(super) account: &'a str,
     pub(super) method: &'a str,
     pub(super) uri: &'a str,
@@ -29,7 +29,7 @@ pub(super) struct Protected<'a> {
 #[derive(Clone, Debug)]
 struct Login {
     challenge: Challenge,
-    /// The nonce count of the last answer.
+    /// The nonce count of the last credentials.
     count: u32,
 }
 
@@ -42,7 +42,7 @@ impl Accounts {
         }
     }
 
-    /// Whether challenges can be answered.
+    /// Returns whether there is a password, so that challenges can be handled.
     pub(super) const fn have_password(&self) -> bool {
         self.password.is_some()
     }
@@ -53,7 +53,7 @@ impl Accounts {
         shared.unwrap_or_else(|| plan.user_name(user))
     }
 
-    /// Keeps a challenge for later requests.
+    /// Stores a challenge for all later requests.
     pub(super) fn take_challenge(&mut self, user: UserKey, challenge: Challenge) {
         let login = Login {
             challenge,
@@ -62,7 +62,7 @@ impl Accounts {
         self.logins.insert(self.key(user), login);
     }
 
-    /// The Authorization line, or nothing before the first challenge.
+    /// The Authorization line; empty before the first challenge.
     pub(super) fn authorization(&mut self, request: &Protected<'_>, random: &mut Random) -> String {
         let key = self.key(request.user);
         let client_nonce = format!("{:x}", random.next());

@@ -1,8 +1,8 @@
-//! The SIP client that all phones and users share: completes and sends requests, retransmits them,
-//! answers challenges, keeps requests that a 503 put off, and says what a response means.
+//! The SIP client shared by all phones and users: completes and sends requests, retransmits them,
+//! authenticates, defers requests after a 503, and interprets responses.
 //!
-//! It knows nothing of subscriptions and publications: requests are built by their owner, which
-//! also rebuilds a challenged or deferred request, because its CSeq changes.
+//! It knows nothing about subscriptions and publications: a request is composed by its owner, and
+//! its owner composes it again after a challenge or a 503, because its CSeq changes.
 
 mod accounts;
 mod transactions;
@@ -23,9 +23,9 @@ use crate::wire::second_opinion::Expected;
 use crate::wire::template::{Style, Template, Values};
 use crate::wire::{message, second_opinion};
 
-/// How long to wait when a 503 has no Retry-After.
+/// How long to wait if a 503 has no Retry-After.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-/// The longest Retry-After that is obeyed.
+/// The maximum Retry-After that is respected.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 
 /// The client.
@@ -35,7 +35,7 @@ pub(super) struct Client {
     templates: Templates,
     accounts: Accounts,
     transactions: Transactions,
-    /// Requests that a 503 put off.
+    /// Requests that were deferred by a 503.
     deferred: Agenda<Planned>,
 }
 
@@ -45,14 +45,14 @@ pub(super) struct Identity {
     pub(super) addresses: Vec<String>,
     pub(super) domain: String,
     pub(super) transport: Transport,
-    /// The account that answers challenges; without it every user has one.
+    /// The account used for authentication; without it every user has its own.
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
-    /// Number of this run, in every branch.
+    /// The number of this run, part of every branch.
     pub(super) run: u32,
 }
 
-/// A request as its owner words it. The client adds Via, From, Contact and credentials.
+/// A request as composed by its owner. The client adds Via, From, Contact and credentials.
 pub(super) struct Request<'a> {
     pub(super) request_uri: &'a str,
     pub(super) from_tag: &'a str,
@@ -62,7 +62,7 @@ pub(super) struct Request<'a> {
     pub(super) to_tag: &'a str,
     pub(super) call_id: &'a str,
     pub(super) sequence: u32,
-    /// Whole header lines, each with its line end.
+    /// Complete header lines, each with its line end.
     pub(super) lines: &'a str,
     pub(super) body: &'a [u8],
 }
@@ -74,13 +74,13 @@ pub(super) struct Answer<'a> {
     pub(super) response: &'a Incoming<'a>,
 }
 
-/// What a final response means for the owner of its request.
+/// What the owner of a request must do after its final response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Accepted,
-    /// Send the request again: the client can now answer the challenge.
+    /// Send the request again: there are credentials for it now.
     Challenged,
-    /// A 503: try again after so long.
+    /// A 503: try again after this time.
     RetryAfter(Duration),
     Refused(u16),
 }
@@ -115,12 +115,12 @@ impl Client {
         }
     }
 
-    /// Requests that wait for a response.
+    /// The number of requests waiting for a response.
     pub(super) fn in_flight(&self) -> usize {
         self.transactions.in_flight()
     }
 
-    /// Whether no request waits for anything.
+    /// Returns whether no request is waiting for anything.
     pub(super) fn is_idle(&self) -> bool {
         self.transactions.in_flight() == 0 && self.deferred.is_empty()
     }
@@ -180,7 +180,8 @@ impl Client {
         ticket
     }
 
-    /// Takes a response; returns it with its request if it is a final one to a request of ours.
+    /// Handles a response. Returns it with its request if it is the final response to one of our
+    /// requests.
     pub(super) fn handle_response<'a>(
         &mut self,
         status: u16,
@@ -188,7 +189,7 @@ impl Client {
         turn: &mut Turn<'_>,
     ) -> Option<Answer<'a>> {
         let response = &received.message;
-        // The response to a retransmission may come after the transaction has ended.
+        // The response to a retransmission can arrive after the transaction has ended.
         let (ticket, request) = self.transactions.find(response.branch)?;
         sample(request, received, turn);
         if status < 200 {
@@ -205,18 +206,18 @@ impl Client {
         })
     }
 
-    /// Keeps a request that a 503 put off until then.
+    /// Stores a request that was deferred by a 503 until that time.
     pub(super) fn defer(&mut self, planned: Planned, wait: Duration, turn: &mut Turn<'_>) {
         turn.tally().deferred += 1;
         self.deferred.add(turn.now + wait, planned);
     }
 
-    /// Removes the next deferred request whose time has come; its owner sends it again.
+    /// Removes the next deferred request that is due; its owner sends it again.
     pub(super) fn next_deferred(&mut self, now: Instant) -> Option<Planned> {
         self.deferred.take(now).map(|(_, planned)| planned)
     }
 
-    /// Retransmits what is due, up to the next request that timed out.
+    /// Sends due retransmissions, until a request has timed out, which is returned.
     pub(super) fn next_timed_out(&mut self, turn: &mut Turn<'_>) -> Option<Purpose> {
         while let Some(due) = self.transactions.handle_timeout(turn.now) {
             match due {
@@ -236,14 +237,14 @@ impl Client {
         None
     }
 
-    /// When a timer fires or a deferred request is due.
+    /// When the next timer fires or deferred request is due.
     pub(super) fn poll_timeout(&self) -> Option<Instant> {
         let timers = [self.transactions.poll_timeout(), self.deferred.next()];
         timers.into_iter().flatten().min()
     }
 
-    /// Drops the requests of a subscription whose phone has lost it: the one of that ticket, if it
-    /// is still in flight, and all that begin or refresh it and were put off.
+    /// Drops the requests of a subscription that its phone has lost: the one with that ticket, if
+    /// it is still in flight, and all deferred requests that begin or refresh it.
     pub(super) fn forget(&mut self, key: SubscriptionKey, ticket: Option<Ticket>) {
         if let Some(ticket) = ticket {
             self.transactions.cancel(ticket);
@@ -253,7 +254,7 @@ impl Client {
             .retain(|planned| !lost.contains(&planned.purpose));
     }
 
-    /// Gives up on everything; returns the requests that will not be answered.
+    /// Abandons all requests. Returns those without a response.
     pub(super) fn abandon(&mut self, turn: &mut Turn<'_>) -> Vec<Purpose> {
         let running = self.transactions.abandon();
         turn.tally().timed_out += running.len() as u64;
@@ -304,7 +305,7 @@ impl Templates {
     }
 }
 
-/// The user who sends a request, and the port it leaves from.
+/// The user that sends a request, and its port.
 fn sender(purpose: Purpose, plan: &Plan) -> (UserKey, u32) {
     match purpose.owner() {
         Owner::Subscription(key) => (plan.watcher(key), plan.port(key)),
@@ -316,9 +317,9 @@ fn contact_user(account: &str, key: SubscriptionKey) -> String {
     format!("{account}-{:x}", key.number())
 }
 
-/// Has the second parser read the response, if it is sampled: it must mirror the request.
+/// Lets the second parser check the response against its request, if the response is in the sample.
 fn sample(request: &[u8], received: &Received<'_>, turn: &mut Turn<'_>) {
-    // The first responses are all read.
+    // The first responses are all parsed.
     if !turn.results.tally.answers.is_empty() && !turn.is_sampled() {
         return;
     }

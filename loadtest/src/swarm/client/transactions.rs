@@ -1,8 +1,8 @@
-//! Client transactions of SUBSCRIBE and PUBLISH (RFC 3261 §17.1.2): Timer E, Timer F, and finding a
-//! transaction by its branch.
+//! Client transactions of SUBSCRIBE and PUBLISH (RFC 3261 §17.1.2): Timer E, Timer F, and matching
+//! by branch.
 //!
-//! Every request has the same retransmission intervals, so timers are one queue per interval, each in
-//! order of time.
+//! Every request has the same retransmission intervals, so there is one queue of timers per
+//! interval, each in order of time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ const INTERVALS: [Duration; 4] = [
 ];
 /// Timer F: 64 * T1.
 const TIMER_F: Duration = Duration::from_secs(32);
-/// The queue of Timer F alone, for streams.
+/// The queue that contains only Timer F, for streams.
 const TIMER_F_QUEUE: usize = INTERVALS.len();
 
-/// Buffers kept for the next requests.
+/// Number of buffers kept for later requests.
 const BUFFERS_MAX: usize = 4096;
 
-/// Why a request is sent.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::swarm) enum Purpose {
     /// The SUBSCRIBE that begins a dialog.
@@ -35,11 +35,11 @@ pub(in crate::swarm) enum Purpose {
     Unsubscribe(SubscriptionKey),
     /// A PUBLISH with a document.
     Publish(UserKey),
-    /// The PUBLISH that withdraws the publication.
+    /// The PUBLISH that removes the publication.
     Withdraw(UserKey),
 }
 
-/// Whose request it is.
+/// The owner of the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::swarm) enum Owner {
     Subscription(SubscriptionKey),
@@ -50,7 +50,7 @@ pub(in crate::swarm) enum Owner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::swarm) struct Planned {
     pub(in crate::swarm) purpose: Purpose,
-    /// When the scenario wants it to be sent. Latencies count from here, so a late sender hides
+    /// When the scenario scheduled it. Latencies count from here, so that a late sender hides
     /// nothing.
     pub(in crate::swarm) scheduled: Instant,
 }
@@ -64,14 +64,14 @@ pub(in crate::swarm) struct Sent {
     pub(in crate::swarm) is_authorized: bool,
 }
 
-/// Names a transaction: a slot, and which of the slot's successive transactions is meant.
+/// Identifies a transaction: a slot, and the generation of that slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::swarm) struct Ticket {
     slot: Slot,
     serial: u64,
 }
 
-/// What a timer asks for.
+/// The action required by a timer.
 #[derive(Debug)]
 pub(in crate::swarm) enum Due<'a> {
     /// Send this request again from this port.
@@ -83,11 +83,11 @@ pub(in crate::swarm) enum Due<'a> {
 /// The transactions that wait for a final response.
 #[derive(Debug)]
 pub(in crate::swarm) struct Transactions {
-    /// Buffers of ended transactions, to be used again.
+    /// Buffers of ended transactions, to be reused.
     buffers: Vec<Vec<u8>>,
-    /// What every branch of this run begins with.
+    /// The prefix of every branch of this run.
     prefix: String,
-    /// Over streams there is no Timer E.
+    /// There is no Timer E on streams.
     is_reliable: bool,
     slots: Table<Slot, Option<Transaction>>,
     free: Vec<Slot>,
@@ -121,13 +121,13 @@ impl Transactions {
         }
     }
 
-    /// How many wait for a response.
+    /// The number of transactions waiting for a response.
     pub(super) fn in_flight(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Starts a transaction; `write` gets the branch and appends the request. Returns the request
-    /// too.
+    /// Starts a transaction; `write` gets the branch and appends the request. Also returns the
+    /// request.
     pub(super) fn start(
         &mut self,
         sent: Sent,
@@ -154,7 +154,7 @@ impl Transactions {
         (ticket, &transaction.request)
     }
 
-    /// The transaction that a response belongs to, and its request.
+    /// The transaction to which a response belongs, and its request.
     pub(super) fn find(&self, branch: &[u8]) -> Option<(Ticket, &[u8])> {
         let text = std::str::from_utf8(branch.strip_prefix(self.prefix.as_bytes())?).ok()?;
         let (slot, serial) = text.split_once('.')?;
@@ -167,7 +167,7 @@ impl Transactions {
         is_meant.then_some((ticket, &transaction.request))
     }
 
-    /// Ends a transaction that has not ended yet.
+    /// Ends a transaction, which must be running.
     pub(super) fn finish(&mut self, ticket: Ticket) -> Sent {
         let transaction = self.slots[ticket.slot].take();
         let Some(transaction) = transaction.filter(|one| one.serial == ticket.serial) else {
@@ -178,7 +178,7 @@ impl Transactions {
         transaction.sent
     }
 
-    /// Ends a transaction, if it has not ended yet.
+    /// Ends a transaction if it is still running.
     pub(super) fn cancel(&mut self, ticket: Ticket) {
         if self.is_running(ticket) {
             self.finish(ticket);
@@ -199,7 +199,7 @@ impl Transactions {
         first.map(|(due, _)| *due).min()
     }
 
-    /// What is due at `now`, one at a time.
+    /// The next action due at `now`.
     pub(super) fn handle_timeout(&mut self, now: Instant) -> Option<Due<'_>> {
         let ticket = self.next_due(now)?;
         let is_timed_out = |one: &Transaction| now.duration_since(one.started) >= TIMER_F;
@@ -218,7 +218,7 @@ impl Transactions {
         })
     }
 
-    /// Takes the next timer that is due and whose transaction still runs.
+    /// Removes the next timer that is due and whose transaction is still running.
     fn next_due(&mut self, now: Instant) -> Option<Ticket> {
         for queue in 0..self.queues.len() {
             while let Some(&(due, ticket)) = self.queues[queue].front() {
@@ -269,7 +269,7 @@ impl Purpose {
         }
     }
 
-    /// Whether it ends a subscription or a publication, with Expires: 0.
+    /// Returns whether it ends a subscription or a publication, with Expires: 0.
     pub(in crate::swarm) const fn is_last(self) -> bool {
         matches!(self, Self::Unsubscribe(_) | Self::Withdraw(_))
     }

@@ -1,4 +1,4 @@
-//! Judges the body of a NOTIFY: the document or the list, its version, and the lamps it shows.
+//! Checks the body of a NOTIFY: the document or the list, its version, and the lamps it shows.
 
 use std::time::Instant;
 
@@ -18,9 +18,9 @@ use crate::wire::{dialog_info, rlmi};
 /// A fault of a NOTIFY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// So many versions were skipped.
+    /// This many versions were skipped.
     Lost(u32),
-    /// It says nothing new.
+    /// It contains no change.
     Duplicate,
     /// It shows an older state.
     Stale,
@@ -30,11 +30,11 @@ pub(super) enum Fault {
     Wrong(&'static str),
 }
 
-/// A NOTIFY, and the subscription whose sights it changes.
+/// A NOTIFY, and the subscription whose sights it updates.
 pub(super) struct Judge<'a> {
     pub(super) key: SubscriptionKey,
     pub(super) subscription: &'a mut Subscription,
-    /// One for each user of the subscription's list, or one.
+    /// One per user of the subscription's list; otherwise one.
     pub(super) sights: &'a mut [Sight],
     pub(super) notify: &'a Incoming<'a>,
 }
@@ -42,13 +42,13 @@ pub(super) struct Judge<'a> {
 /// One user's document in a NOTIFY.
 struct UserDocument<'a> {
     user: UserKey,
-    /// The user's place in the list.
+    /// The user's index in the list.
     place: usize,
     document: DialogInfo<'a>,
 }
 
 impl Judge<'_> {
-    /// Judges the next NOTIFY of the dialog.
+    /// Checks the next NOTIFY of the dialog.
     pub(super) fn judge(&mut self, next: &NextNotify, users: &mut Users, turn: &mut Turn<'_>) {
         if next.is_out_of_order {
             self.fault(Fault::OutOfOrder, turn);
@@ -70,7 +70,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges the body of a subscription to one user.
+    /// Checks the body of a subscription to one user.
     fn judge_document(&mut self, users: &mut Users, turn: &mut Turn<'_>) {
         let content_type = self.notify.content_type;
         let is_type = content_type.eq_ignore_ascii_case(b"application/dialog-info+xml");
@@ -92,7 +92,7 @@ impl Judge<'_> {
         self.judge_lamp(&of_user, users, turn);
     }
 
-    /// Judges the body of a subscription to a list.
+    /// Checks the body of a subscription to a list.
     fn judge_list(&mut self, is_first: bool, users: &mut Users, turn: &mut Turn<'_>) {
         let list = match rlmi::scan(self.notify.content_type, self.notify.body) {
             Ok(list) => list,
@@ -147,8 +147,8 @@ impl Judge<'_> {
         }
     }
 
-    /// Judges the version of a document in a list; true if the document is to be ignored. The server
-    /// is free to choose where the versions of a list's documents begin and which it skips.
+    /// Checks the version of a document in a list. Returns whether the document must be ignored.
+    /// The server is free to choose the first version of a list's documents and to skip versions.
     fn is_old_in_list(&mut self, of_user: &UserDocument<'_>, turn: &mut Turn<'_>) -> bool {
         let sight = &mut self.sights[of_user.place];
         match sight.take_version(of_user.document.version) {
@@ -158,7 +158,7 @@ impl Judge<'_> {
         }
     }
 
-    /// Counts the fault of a version; true if the document is to be ignored.
+    /// Counts the fault of a version. Returns whether the document must be ignored.
     fn is_refused(&self, version: Version, turn: &mut Turn<'_>) -> bool {
         let (fault, is_refused) = match version {
             Version::Next => return false,
@@ -171,7 +171,7 @@ impl Judge<'_> {
         is_refused
     }
 
-    /// Judges what a user's document shows at its place.
+    /// Checks the lamp that a user's document shows.
     fn judge_lamp(&mut self, of_user: &UserDocument<'_>, users: &mut Users, turn: &mut Turn<'_>) {
         let UserDocument {
             user,
@@ -209,7 +209,7 @@ impl Judge<'_> {
         }
     }
 
-    /// A document shows the state that the sight shows already.
+    /// A document shows the state that the sight already shows.
     fn judge_repeat(&mut self, turn: &mut Turn<'_>) {
         let is_allowed = self.subscription.may_repeat();
         // A list's full state may come in several parts.

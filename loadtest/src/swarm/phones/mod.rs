@@ -1,5 +1,5 @@
-//! The phones: their subscriptions, the SUBSCRIBEs they send, the NOTIFYs they check, and what every
-//! key shows.
+//! The phones: their subscriptions, the SUBSCRIBEs they send, the NOTIFYs they check, and the state
+//! of every BLF key.
 
 mod judge;
 mod subscription;
@@ -17,19 +17,19 @@ use crate::wire::names::Life;
 use crate::wire::second_opinion::Expected;
 use crate::wire::{rlmi, second_opinion};
 
-/// The first NOTIFYs are all read by the second parser.
+/// The first NOTIFYs are all parsed by the second parser.
 const SAMPLED_AT_FIRST: u64 = 100;
 
 /// The phones.
 pub(super) struct Phones {
     subscriptions: Table<SubscriptionKey, Subscription>,
-    /// What each subscription shows: one sight for each user of its list, or one.
+    /// What each subscription shows: one sight per user of its list, or one.
     sights: Vec<Sight>,
-    /// Subscriptions that the run waits for.
+    /// Number of subscriptions for which the run waits.
     awaited: u64,
 }
 
-/// What becomes of a subscription after a response.
+/// What a phone does with a subscription after a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     GoesOn,
@@ -52,7 +52,7 @@ impl Phones {
         }
     }
 
-    /// Whether every SUBSCRIBE has its 2xx and its NOTIFY.
+    /// Returns whether every SUBSCRIBE has its 2xx and its NOTIFY.
     pub(super) const fn is_idle(&self) -> bool {
         self.awaited == 0
     }
@@ -61,14 +61,14 @@ impl Phones {
         self.subscriptions[key].is_active()
     }
 
-    /// Whether a subscription is active and waits for nothing.
+    /// Returns whether a subscription is active and waits for nothing.
     pub(super) fn may_refresh(&self, key: SubscriptionKey) -> bool {
         let subscription = &self.subscriptions[key];
         subscription.is_active() && !subscription.is_awaited()
     }
 
-    /// Active subscriptions with keys that do not show the newest state yet, one entry per such
-    /// key.
+    /// Sights of active subscriptions that do not show the newest state yet: each subscription is
+    /// returned once per such sight.
     pub(super) fn behind(&self, users: &Users, plan: &Plan) -> Vec<SubscriptionKey> {
         let mut behind = Vec::new();
         for (key, _) in self.subscriptions.iter().filter(|(_, one)| one.is_active()) {
@@ -81,7 +81,7 @@ impl Phones {
         behind
     }
 
-    /// Stops waiting; returns the subscriptions that the run waited for.
+    /// Stops waiting. Returns the subscriptions for which the run waited.
     pub(super) fn abandon(&mut self) -> Vec<SubscriptionKey> {
         self.awaited = 0;
         let awaited = |(key, subscription): (_, &mut Subscription)| {
@@ -92,7 +92,7 @@ impl Phones {
 
     // ---- SUBSCRIBE
 
-    /// Begins, refreshes or ends a subscription, as the scenario wants it.
+    /// Begins, refreshes or ends a subscription, as scheduled by the scenario.
     pub(super) fn start(
         &mut self,
         key: SubscriptionKey,
@@ -159,7 +159,7 @@ impl Phones {
         subscription.sent(ticket);
     }
 
-    /// Takes the response to a SUBSCRIBE; returns what becomes of the subscription.
+    /// Handles the response to a SUBSCRIBE. Returns what the phone does with the subscription.
     pub(super) fn handle_answer(
         &mut self,
         key: SubscriptionKey,
@@ -195,7 +195,7 @@ impl Phones {
         Fate::Failed
     }
 
-    /// A SUBSCRIBE was refused or never answered.
+    /// A SUBSCRIBE was refused or timed out.
     pub(super) fn fail(&mut self, key: SubscriptionKey, users: &mut Users, turn: &mut Turn<'_>) {
         self.subscriptions[key].failed();
         self.leave(key, users, turn.plan);
@@ -234,7 +234,7 @@ impl Phones {
 
     // ---- NOTIFY
 
-    /// Checks and answers a NOTIFY.
+    /// Checks a NOTIFY and responds to it.
     pub(super) fn handle_notify(
         &mut self,
         received: &Received<'_>,
@@ -281,7 +281,7 @@ impl Phones {
         }
     }
 
-    /// The dialog that a NOTIFY is for; None if it is no current dialog of a phone behind that port.
+    /// The dialog of a NOTIFY; None if it is not a current dialog of a phone behind that port.
     fn find(&self, received: &Received<'_>, turn: &mut Turn<'_>) -> Option<Life> {
         let (call_id, port) = (received.message.call_id, received.port);
         let life = turn.plan.names().life_of_call_id(call_id);
@@ -303,7 +303,7 @@ impl Phones {
         Some(life)
     }
 
-    /// Records how long the SUBSCRIBE took that this NOTIFY answers, and stops waiting for it.
+    /// Records the latency of the SUBSCRIBE that caused this NOTIFY, and stops waiting for it.
     fn settle(&mut self, key: SubscriptionKey, next: &NextNotify, turn: &mut Turn<'_>) {
         if let Some(asked) = self.subscriptions[key].take_asked() {
             match (next.is_first, next.ends) {
@@ -315,9 +315,9 @@ impl Phones {
         self.advance(key);
     }
 
-    // ---- What the run waits for
+    // ---- Waiting
 
-    /// Stops waiting for a subscription whose 2xx and NOTIFY have both come.
+    /// Stops waiting for a subscription once its 2xx and NOTIFY have both arrived.
     fn advance(&mut self, key: SubscriptionKey) {
         if self.subscriptions[key].has_settled() {
             self.stop_awaiting(key);
@@ -328,14 +328,14 @@ impl Phones {
         self.awaited -= u64::from(self.subscriptions[key].stop_awaiting());
     }
 
-    /// The sights of a subscription show nothing any more.
+    /// The sights of a subscription no longer show anything.
     fn leave(&mut self, key: SubscriptionKey, users: &mut Users, plan: &Plan) {
         for (place, sight) in (0..).zip(&mut self.sights[plan.sights(key)]) {
             users.leave(plan.watched(key, place), sight);
         }
     }
 
-    /// The dialog that a subscription is in.
+    /// The current dialog of a subscription.
     fn life(&self, key: SubscriptionKey) -> Life {
         Life {
             subscription: key.number(),
@@ -344,7 +344,7 @@ impl Phones {
     }
 }
 
-/// Headers of a SUBSCRIBE that brings its list along (RFC 5367).
+/// Headers of a SUBSCRIBE that contains its list (RFC 5367).
 const LIST_IN_BODY: &str = "Require: recipient-list-subscribe\r\n\
                             Content-Type: application/resource-lists+xml\r\n\
                             Content-Disposition: recipient-list\r\n";
@@ -353,13 +353,14 @@ fn has_list_in_body(plan: &Plan) -> bool {
     plan.is_of_lists() && plan.scenario().list_by == ListBy::Body
 }
 
-/// The document with the users that a subscription asks for.
+/// The document with the users to which a subscription subscribes.
 fn list_of(key: SubscriptionKey, plan: &Plan) -> Vec<u8> {
     let places = 0..plan.scenario().list_size;
     rlmi::write_list(places.map(|place| plan.user_uri(plan.watched(key, place))))
 }
 
-/// Answers a NOTIFY with 200, or, as often as the scenario says, only when it comes again.
+/// Responds to a NOTIFY with 200; for the percentage of NOTIFYs set in the scenario, only when it
+/// is retransmitted.
 fn answer_or_withhold(received: &Received<'_>, turn: &mut Turn<'_>) {
     if turn.random.percent(turn.plan.scenario().withhold) {
         turn.tally().withheld += 1;
@@ -382,7 +383,7 @@ fn answer(received: &Received<'_>, status_line: &str, turn: &mut Turn<'_>) {
     turn.outbox.push(received.port, write);
 }
 
-/// Has the second parser read a NOTIFY.
+/// Lets the second parser read a NOTIFY.
 fn sample(life: Life, subscription: &Subscription, received: &Received<'_>, turn: &mut Turn<'_>) {
     let names = turn.plan.names();
     let expected = Expected {

@@ -1,9 +1,9 @@
-//! One subscription as its phone sees it, and the checks on every NOTIFY before its body is read: the
-//! dialog's tags, a CSeq one higher than the last, the package, a permitted Subscription-State.
+//! One subscription as seen by its phone, and the checks on every NOTIFY before its body is read:
+//! the dialog's tags, a CSeq one higher than the last, the package, a permitted Subscription-State.
 //!
-//! A NOTIFY with the CSeq and the branch of an earlier one is a retransmission: it is answered again
-//! and not judged. A server may send several NOTIFYs before the first is answered, so several are
-//! remembered.
+//! A NOTIFY with the CSeq and the branch of an earlier one is a retransmission: the response is
+//! sent again, and it is not checked. A server may send several NOTIFYs before the response to the
+//! first, so several are remembered.
 
 use std::time::Instant;
 
@@ -11,24 +11,24 @@ use crate::swarm::client::Ticket;
 use crate::swarm::versions::{Version, Versions};
 use crate::wire::message::{Incoming, before_byte};
 
-/// NOTIFYs remembered, to recognize their retransmissions.
+/// Number of NOTIFYs remembered, to recognise their retransmissions.
 const KNOWN: usize = 32;
-/// How often a 503 is obeyed before it counts as a refusal.
+/// How often a 503 is respected before it counts as a refusal.
 const DEFERRALS_MAX: u8 = 10;
 
-/// How far a subscription has come.
+/// The state of a subscription.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Phase {
     /// No SUBSCRIBE was sent yet.
     #[default]
     New,
-    /// SUBSCRIBE sent, or answered.
+    /// SUBSCRIBE sent, with or without a response.
     Active,
     /// SUBSCRIBE with Expires: 0 sent.
     Ending,
-    /// The last NOTIFY came.
+    /// The last NOTIFY arrived.
     Ended,
-    /// A SUBSCRIBE was refused or never answered.
+    /// A SUBSCRIBE was refused or timed out.
     Failed,
 }
 
@@ -36,47 +36,47 @@ pub(super) enum Phase {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Subscription {
     phase: Phase,
-    /// Number of its dialog: a phone that has lost a subscription begins another dialog.
+    /// The number of its dialog: a phone that has lost a subscription begins another dialog.
     generation: u32,
     /// CSeq of our last SUBSCRIBE.
     sequence: u32,
-    /// The SUBSCRIBE that was sent last.
+    /// The ticket of the last SUBSCRIBE.
     ticket: Option<Ticket>,
-    /// The run waits for a response or a NOTIFY.
+    /// Whether the run waits for a response or a NOTIFY.
     is_awaited: bool,
-    /// Our last SUBSCRIBE has its 2xx.
+    /// Whether our last SUBSCRIBE has its 2xx.
     is_answered: bool,
-    /// How often a 503 put its SUBSCRIBE off.
+    /// How often a 503 deferred its SUBSCRIBE.
     deferrals: u8,
     remote_tag: Box<str>,
     remote_target: Box<str>,
     /// The highest CSeq of a NOTIFY.
     seen: Option<u32>,
-    /// CSeqs and branch hashes of the last NOTIFYs, each at the place that its CSeq names.
+    /// CSeqs and branch hashes of the last NOTIFYs, each at an index given by its CSeq.
     known: [(u32, u32); KNOWN],
     /// Due time of the SUBSCRIBE whose NOTIFY is outstanding.
     asked: Option<Instant>,
-    /// A SUBSCRIBE asks for the full state, so one NOTIFY after it may say nothing new.
+    /// A SUBSCRIBE requests the full state, so one NOTIFY after it may contain no change.
     may_repeat: bool,
-    /// Versions of its lists. Each sight counts the versions of its documents.
+    /// Versions of its lists. Each sight has the versions of its own documents.
     list_version: Versions,
 }
 
-/// Where a request in the dialog goes.
+/// The target and tags of a request in the dialog.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remote<'a> {
     pub(super) tag: &'a str,
     pub(super) target: &'a str,
 }
 
-/// What a NOTIFY is before its body is read.
+/// The kind of a NOTIFY, determined before its body is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
     /// Its tags are not those of the dialog.
     WrongTag,
-    /// The retransmission of an earlier one.
+    /// The retransmission of an earlier NOTIFY.
     Retransmission,
-    /// It came after the one that ended the subscription.
+    /// It arrived after the one that ended the subscription.
     AfterTheEnd,
     Next(NextNotify),
 }
@@ -87,12 +87,12 @@ pub(super) struct NextNotify {
     pub(super) is_first: bool,
     /// CSeq is not one higher than the last.
     pub(super) is_out_of_order: bool,
-    /// It ends the subscription, as our SUBSCRIBE asked.
+    /// It ends the subscription, as requested by our SUBSCRIBE.
     pub(super) ends: bool,
     pub(super) wrong: Option<Wrong>,
 }
 
-/// What is plainly wrong with a NOTIFY.
+/// Faults of a NOTIFY's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
     /// Not `Event: dialog`.
@@ -104,7 +104,7 @@ pub(super) enum Wrong {
 impl Subscription {
     // ---- SUBSCRIBE
 
-    /// A SUBSCRIBE is about to be sent that was due at `scheduled`.
+    /// A SUBSCRIBE that was due at `scheduled` is about to be sent.
     pub(super) fn begin_subscribe(&mut self, phase: Phase, scheduled: Instant) {
         self.sequence += 1;
         self.is_answered = false;
@@ -118,7 +118,8 @@ impl Subscription {
         self.ticket = Some(ticket);
     }
 
-    /// The SUBSCRIBE got a 2xx with this To-tag and this Contact; false if the tag is wrong.
+    /// The SUBSCRIBE got a 2xx with this To-tag and this Contact. Returns false if the tag is
+    /// wrong.
     pub(super) fn accepted(&mut self, tag: &[u8], contact: &[u8]) -> bool {
         self.is_answered = true;
         self.ticket = None;
@@ -129,19 +130,19 @@ impl Subscription {
         self.learn_tag(tag)
     }
 
-    /// Whether a 503 is obeyed once more.
+    /// Returns whether a 503 is respected once more.
     pub(super) fn may_defer(&mut self) -> bool {
         self.deferrals = self.deferrals.saturating_add(1);
         self.deferrals <= DEFERRALS_MAX
     }
 
-    /// A SUBSCRIBE was refused or never answered.
+    /// A SUBSCRIBE was refused or timed out.
     pub(super) fn failed(&mut self) {
         self.phase = Phase::Failed;
     }
 
     /// The phone has lost the subscription: the next SUBSCRIBE begins another dialog. Returns the
-    /// SUBSCRIBE that was sent last.
+    /// ticket of the last SUBSCRIBE.
     pub(super) fn lose(&mut self) -> Option<Ticket> {
         let ticket = self.ticket;
         *self = Self {
@@ -164,7 +165,7 @@ impl Subscription {
         self.sequence
     }
 
-    /// The other end of the dialog.
+    /// The remote end of the dialog.
     pub(super) fn remote(&self) -> Remote<'_> {
         Remote {
             tag: &self.remote_tag,
@@ -172,23 +173,23 @@ impl Subscription {
         }
     }
 
-    // ---- What the run waits for
+    // ---- Waiting
 
     pub(super) const fn is_awaited(&self) -> bool {
         self.is_awaited
     }
 
-    /// Starts to wait for it; false if the run did so already.
+    /// Starts to wait for it. Returns false if the run already waited for it.
     pub(super) fn await_it(&mut self) -> bool {
         !std::mem::replace(&mut self.is_awaited, true)
     }
 
-    /// Stops waiting for it; false if the run did not wait.
+    /// Stops waiting for it. Returns false if the run did not wait for it.
     pub(super) fn stop_awaiting(&mut self) -> bool {
         std::mem::take(&mut self.is_awaited)
     }
 
-    /// Whether the 2xx and the NOTIFY of the last SUBSCRIBE have come.
+    /// Returns whether the 2xx and the NOTIFY of the last SUBSCRIBE have arrived.
     pub(super) fn has_settled(&self) -> bool {
         let is_notified = self.seen.is_some() && self.asked.is_none();
         self.is_answered
@@ -201,27 +202,27 @@ impl Subscription {
 
     // ---- NOTIFY
 
-    /// When the SUBSCRIBE was due that this NOTIFY answers; None for a NOTIFY of a change.
+    /// When the SUBSCRIBE that caused this NOTIFY was due; None for a NOTIFY of a change.
     pub(super) fn take_asked(&mut self) -> Option<Instant> {
         self.asked.take()
     }
 
-    /// Takes the version of the next list.
+    /// Checks the version of the next list.
     pub(super) fn take_list_version(&mut self, version: u32) -> Version {
         self.list_version.take(version)
     }
 
-    /// Whether a NOTIFY may repeat known state.
+    /// Returns whether a NOTIFY may contain no change.
     pub(super) const fn may_repeat(&self) -> bool {
         self.may_repeat
     }
 
-    /// The full state has come: from now on every NOTIFY must say something new.
+    /// The full state has arrived: from now on every NOTIFY must contain a change.
     pub(super) fn end_repeats(&mut self) {
         self.may_repeat = false;
     }
 
-    /// Judges a NOTIFY without its body. `is_our_tag` says whether its To-tag is this phone's.
+    /// Checks a NOTIFY without its body. `is_our_tag`: its To-tag is this phone's.
     pub(super) fn hear(&mut self, notify: &Incoming<'_>, is_our_tag: bool) -> Heard {
         if !is_our_tag || !self.learn_tag(notify.from_tag) {
             return Heard::WrongTag;
@@ -261,8 +262,8 @@ impl Subscription {
         })
     }
 
-    /// Takes the notifier's tag from the 2xx or the first NOTIFY, whichever comes first; false for
-    /// another tag later.
+    /// Stores the notifier's tag from the 2xx or the first NOTIFY, whichever arrives first. Returns
+    /// false if a later tag differs.
     fn learn_tag(&mut self, tag: &[u8]) -> bool {
         if self.remote_tag.is_empty()
             && let Ok(tag) = std::str::from_utf8(tag)
@@ -353,7 +354,7 @@ mod tests {
         let nonsense = next(false, false, false, Some(Wrong::SubscriptionState));
         assert_eq!(hear(&mut phone, 8, 2, "blue"), nonsense);
         phone.begin_subscribe(Phase::Ending, Instant::now());
-        // A change that was on its way, then the end.
+        // A change that was in transit, then the end.
         assert_eq!(
             hear(&mut phone, 9, 3, "active"),
             next(false, false, false, None)

@@ -1,5 +1,5 @@
-//! Call states by HTTP: `GET /call_state.htm` over a few kept connections, one request at a time on
-//! each.
+//! Call states by HTTP: `GET /call_state.htm` over a few persistent connections, one request at a
+//! time on each.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -8,12 +8,12 @@ use crate::net::ports::Outbox;
 use crate::swarm::key::UserKey;
 use crate::wire::message::number;
 
-/// One change: a user is in a call, or no longer.
+/// One change: a user is in a call, or no longer in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::swarm) struct Change {
     pub(in crate::swarm) user: UserKey,
     pub(in crate::swarm) busy: bool,
-    /// When the scenario wanted it reported.
+    /// When the scenario scheduled it.
     pub(in crate::swarm) scheduled: Instant,
 }
 
@@ -38,7 +38,7 @@ struct Link {
 }
 
 impl Feeder {
-    /// A feeder over those connections. Without any it must not be used.
+    /// A feeder over those connections. Without any connection it must not be used.
     pub(in crate::swarm) fn new(host: &str, domain: &str, password: &str, links: &[u32]) -> Self {
         Self {
             host: host.to_owned(),
@@ -49,18 +49,18 @@ impl Feeder {
         }
     }
 
-    /// Whether no change waits for a connection or a response.
+    /// Returns whether no change waits for a connection or a response.
     pub(in crate::swarm) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.links.iter().all(|link| link.under_way.is_none())
     }
 
-    /// Sends a change, as soon as a connection is free.
+    /// Sends a change as soon as a connection is free.
     pub(in crate::swarm) fn send(&mut self, change: Change, user: &str, outbox: &mut Outbox) {
         self.waiting.push_back((change, escape(user)));
         self.fill(outbox);
     }
 
-    /// Takes a response; returns the change it belongs to and the status.
+    /// Handles a response. Returns the change to which it belongs, and the status.
     pub(in crate::swarm) fn handle(
         &mut self,
         port: u32,
@@ -76,8 +76,8 @@ impl Feeder {
         Some((change, status.unwrap_or(0) as u16))
     }
 
-    /// A connection was closed, and opened again or not. The request under way on it is sent once
-    /// more. Returns the change that is lost.
+    /// A connection was closed, and reopened or not. The request in flight on it is sent once more.
+    /// Returns the change that is lost.
     pub(in crate::swarm) fn closed(
         &mut self,
         port: u32,
@@ -99,7 +99,7 @@ impl Feeder {
         None
     }
 
-    /// Gives up on all changes that wait; returns how many.
+    /// Gives up on all waiting changes. Returns their number.
     pub(in crate::swarm) fn abandon(&mut self) -> u64 {
         let waiting = self.waiting.drain(..).count();
         let sent = self
@@ -156,7 +156,7 @@ impl Link {
     }
 }
 
-/// Percent-encodes everything that is not unreserved.
+/// Percent-encodes all characters that are not unreserved.
 fn escape(text: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let one = |byte: u8| {
@@ -212,7 +212,7 @@ mod tests {
     fn a_change_survives_one_closed_connection_but_not_two() {
         let mut feeder = Feeder::new("127.0.0.1:80", "abc.com", "x", &[7, 8]);
         let mut outbox = Outbox::default();
-        // An idle connection loses nothing.
+        // If an idle connection is closed, nothing is lost.
         assert_eq!(feeder.closed(7, true, &mut outbox), None);
         let change = Change {
             user: UserKey::from_number(1),
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(outbox.messages().count(), 2);
         assert_eq!(feeder.closed(7, true, &mut outbox), Some(change));
         assert!(feeder.is_idle());
-        // A connection that cannot be opened again is no longer used.
+        // A connection that cannot be reopened is no longer used.
         feeder.send(change, "1001", &mut outbox);
         assert_eq!(feeder.closed(7, false, &mut outbox), Some(change));
         feeder.send(change, "1001", &mut outbox);

@@ -1,5 +1,5 @@
-//! The watched users: each one's changes are reported to the server one at a time, by PUBLISH or by
-//! call_state.htm, and its watchers' documents are judged by what was reported.
+//! The watched users: the changes of each are reported to the server one at a time, by PUBLISH or
+//! by call_state.htm, and its watchers' documents are checked against them.
 
 mod call_state;
 mod presentity;
@@ -58,17 +58,18 @@ impl Users {
         self.presentities[user].entity()
     }
 
-    /// How many sights show a user.
+    /// The number of sights that show a user.
     pub(super) fn watchers(&self, user: UserKey) -> u32 {
         self.presentities[user].watchers()
     }
 
-    /// The user's lamp after all changes that wait.
+    /// The user's lamp after all queued changes.
     pub(super) fn lamp_wanted(&self, user: UserKey) -> Lamp {
         self.presentities[user].lamp_wanted()
     }
 
-    /// A watcher's document of a user: changes its sight, and says what that means.
+    /// A watcher received a document of a user: updates its sight, and returns what the document
+    /// means for it.
     pub(super) fn see(
         &mut self,
         user: UserKey,
@@ -80,19 +81,19 @@ impl Users {
         self.presentities[user].see(sight, document.lamp, call)
     }
 
-    /// Whether a sight shows what it must come to show.
+    /// Returns whether a sight shows the newest state.
     pub(super) fn is_shown_by(&self, user: UserKey, sight: &Sight) -> bool {
         self.presentities[user].is_shown_by(sight)
     }
 
-    /// A watcher has left; its sight is empty again.
+    /// A watcher has unsubscribed; its sight is empty again.
     pub(super) fn leave(&mut self, user: UserKey, sight: &mut Sight) {
         self.presentities[user].leave(sight);
     }
 
     // ---- Changes
 
-    /// Reports a change as soon as the one before is answered.
+    /// Reports a change once there is a response to the one before.
     pub(super) fn change(
         &mut self,
         user: UserKey,
@@ -130,18 +131,18 @@ impl Users {
         }
     }
 
-    /// Drops all waiting changes but each user's newest; returns how many.
+    /// Drops all queued changes except the newest of each user. Returns their number.
     pub(super) fn keep_newest(&mut self) -> u64 {
         let all = self.presentities.iter_mut();
         all.map(|(_, presentity)| presentity.keep_newest()).sum()
     }
 
-    /// Whether no change waits for an HTTP response.
+    /// Returns whether no change waits for an HTTP response.
     pub(super) fn is_idle(&self) -> bool {
         self.feeder.is_idle()
     }
 
-    /// Gives up on all changes that wait; returns how many had no HTTP response.
+    /// Gives up on all queued changes. Returns the number of those without an HTTP response.
     pub(super) fn abandon(&mut self) -> u64 {
         for (_, presentity) in self.presentities.iter_mut() {
             presentity.abandon();
@@ -187,7 +188,7 @@ impl Users {
         client.send(planned, &request, turn);
     }
 
-    /// Takes the response to a user's PUBLISH.
+    /// Handles the response to a user's PUBLISH.
     pub(super) fn handle_answer(
         &mut self,
         user: UserKey,
@@ -210,7 +211,7 @@ impl Users {
         }
     }
 
-    /// A PUBLISH was refused or timed out: the next change is reported all the same.
+    /// A PUBLISH was refused or timed out: the next change is reported anyway.
     pub(super) fn handle_failure(
         &mut self,
         user: UserKey,
@@ -251,7 +252,7 @@ impl Users {
         presentity.accepted((!has_ended).then_some(entity_tag));
     }
 
-    /// Reports the user's next change, if the one before is answered.
+    /// Reports the user's next change, if there is a response to the one before.
     fn report_next(&mut self, user: UserKey, client: &mut Client, turn: &mut Turn<'_>) {
         let Some(wanted) = self.presentities[user].begin() else {
             return;
@@ -279,7 +280,7 @@ impl Users {
 
     // ---- call_state.htm
 
-    /// Takes an HTTP response.
+    /// Handles an HTTP response.
     pub(super) fn handle_call_state(
         &mut self,
         port: u32,
@@ -310,7 +311,7 @@ impl Users {
         self.report_next(change.user, client, turn);
     }
 
-    /// An HTTP connection was closed, and perhaps opened again.
+    /// An HTTP connection was closed, and possibly reopened.
     pub(super) fn handle_closed(
         &mut self,
         port: u32,
@@ -324,7 +325,7 @@ impl Users {
     }
 }
 
-/// Whether latencies of responses to changes are recorded.
+/// Returns whether latencies of responses to changes are recorded.
 const fn is_load(stage: Stage) -> bool {
     matches!(stage, Stage::Load | Stage::Drain)
 }

@@ -1,8 +1,8 @@
-//! A watched user: the changes reported to the server, and which of them a lamp shows.
+//! A watched user: the changes reported to the server, and the change that each lamp shows.
 //!
-//! Changes are numbered from 1; number 0 is the free lamp before the first. Each change counts the
-//! watchers that joined before it, so its first and its last watcher are known. The newest state is
-//! what counts: a watcher need not see a change that a newer one superseded.
+//! Changes are numbered from 1; number 0 is the free lamp before the first. Each change records the
+//! number of watchers that joined before it, so that its first and its last watcher are known. Only
+//! the newest state counts: a watcher need not see a change that a newer one superseded.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,11 +10,12 @@ use std::time::Instant;
 use crate::swarm::versions::{Version, Versions};
 use crate::wire::dialog_info::Lamp;
 
-/// Changes that wait for the response to the one before; a further change replaces the newest.
+/// Maximum changes that wait for the response to the one before; a further change replaces the
+/// newest.
 const WAITING_MAX: usize = 16;
-/// Changes remembered at least: a whole call, so that a stale state is recognized.
+/// Minimum number of changes remembered: a whole call, so that a stale state is recognised.
 const REMEMBERED_MIN: usize = 4;
-/// Changes remembered at most, even if a watcher has not seen them.
+/// Maximum number of changes remembered, even if a watcher has not seen them.
 const REMEMBERED_MAX: usize = 4096;
 
 /// A change that was reported to the server.
@@ -22,9 +23,9 @@ const REMEMBERED_MAX: usize = 4096;
 struct Change {
     lamp: Lamp,
     call: u32,
-    /// When the scenario wanted it reported.
+    /// When the scenario scheduled it.
     scheduled: Instant,
-    /// Watchers that have shown neither it nor a newer change.
+    /// Number of watchers that have shown neither it nor a newer change.
     remaining: u32,
     /// At least one watcher has shown it.
     shown: bool,
@@ -38,15 +39,15 @@ pub(in crate::swarm) struct Wanted {
     pub(in crate::swarm) lamp: Lamp,
     pub(in crate::swarm) scheduled: Instant,
     pub(in crate::swarm) measured: bool,
-    /// The publication is withdrawn instead of changed.
+    /// The publication is removed instead of modified.
     pub(in crate::swarm) withdraws: bool,
 }
 
-/// What one watcher's key shows of one user.
+/// What one watcher's BLF key shows of one user.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::swarm) struct Sight {
     lamp: Lamp,
-    /// It has shown a document. Only then is it counted as a watcher.
+    /// Whether it has shown a document. Only then is it counted as a watcher.
     joined: bool,
     /// The change that it shows, and the newest change at the time it joined.
     shown: u32,
@@ -55,23 +56,23 @@ pub(in crate::swarm) struct Sight {
     version: Versions,
 }
 
-/// What a document means for a sight.
+/// The relation of a document to what a sight shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::swarm) enum Shown {
-    /// A newer state than before.
+    /// A newer state.
     Newer {
-        /// Changes in between that this watcher never saw.
+        /// Number of changes in between that this watcher never saw.
         superseded: u32,
         /// When the change was scheduled, if its latency is recorded.
         since: Option<Instant>,
         /// No watcher has shown the change before.
         first: bool,
-        /// This was the last watcher to show it.
+        /// It was the last watcher that had not shown it.
         last: bool,
     },
-    /// The first document: the current state, or one of shortly before.
+    /// The first document: the current state, or a very recent one.
     First,
-    /// The state shown already.
+    /// The state already shown.
     Same,
     /// An older state than the one shown.
     Older,
@@ -81,7 +82,7 @@ pub(in crate::swarm) enum Shown {
     Uncertain,
 }
 
-/// A user who is watched.
+/// A watched user.
 #[derive(Clone, Debug)]
 pub(in crate::swarm) struct Presentity {
     /// The URI that documents must name.
@@ -89,12 +90,12 @@ pub(in crate::swarm) struct Presentity {
     changes: VecDeque<Change>,
     /// Number of the first remembered change.
     first: u32,
-    /// Sights that joined.
+    /// Number of sights that joined.
     watchers: u32,
     waiting: VecDeque<Wanted>,
-    /// A change was sent and not answered yet.
+    /// Whether a change was sent and has no response yet.
     reporting: bool,
-    /// A change was refused or never answered, so the server's state is unknown.
+    /// Whether a change was refused or timed out, so that the server's state is unknown.
     uncertain: bool,
     entity_tag: Option<String>,
     /// CSeq of the last PUBLISH.
@@ -109,7 +110,7 @@ pub(in crate::swarm) struct Presentity {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::swarm) struct Publication<'a> {
     pub(in crate::swarm) entity: &'a str,
-    /// The publication that it changes.
+    /// The publication that it modifies.
     pub(in crate::swarm) entity_tag: Option<&'a str>,
     pub(in crate::swarm) sequence: u32,
     pub(in crate::swarm) version: u32,
@@ -158,24 +159,24 @@ impl Presentity {
         self.entity_tag.is_some()
     }
 
-    /// How many sights show it.
+    /// The number of sights that show it.
     pub(in crate::swarm) const fn watchers(&self) -> u32 {
         self.watchers
     }
 
-    /// The lamp that all watchers must come to show.
+    /// The lamp that all watchers must finally show.
     pub(in crate::swarm) fn lamp(&self) -> Lamp {
         self.changes.back().map_or(Lamp::Off, |change| change.lamp)
     }
 
-    /// The lamp after all changes that wait.
+    /// The lamp after all queued changes.
     pub(in crate::swarm) fn lamp_wanted(&self) -> Lamp {
         self.waiting
             .back()
             .map_or_else(|| self.lamp(), |wanted| wanted.lamp)
     }
 
-    /// Queues a change; false if the queue was full and the change replaced the newest.
+    /// Queues a change. Returns false if the queue was full and the change replaced the newest.
     pub(in crate::swarm) fn want(&mut self, wanted: Wanted) -> bool {
         if self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(wanted);
@@ -186,14 +187,15 @@ impl Presentity {
         false
     }
 
-    /// The next change to report, once the one before is answered. From now on watchers may show it.
+    /// The next change to report, once there is a response to the one before. From now on watchers
+    /// may show it.
     pub(in crate::swarm) fn begin(&mut self) -> Option<Wanted> {
         if self.reporting {
             return None;
         }
         let wanted = self.waiting.pop_front()?;
         self.reporting = true;
-        // A call only moves forward. If the end of the last call was left out, this is a new call.
+        // A call only moves forward. If the end of the last call was skipped, this is a new call.
         let before = self.lamp();
         let goes_on = before != Lamp::Off && wanted.lamp.step() > before.step();
         self.call += u32::from(wanted.lamp != Lamp::Off && !goes_on);
@@ -209,14 +211,14 @@ impl Presentity {
         Some(wanted)
     }
 
-    /// Drops all waiting changes but the newest; returns how many.
+    /// Drops all queued changes except the newest. Returns their number.
     pub(in crate::swarm) fn keep_newest(&mut self) -> u64 {
         let dropped = self.waiting.len().saturating_sub(1);
         self.waiting.drain(..dropped);
         dropped as u64
     }
 
-    /// Drops all waiting changes, and stops waiting for a response.
+    /// Drops all queued changes, and stops waiting for a response.
     pub(in crate::swarm) fn abandon(&mut self) {
         self.waiting.clear();
         self.reporting = false;
@@ -236,27 +238,27 @@ impl Presentity {
         }
     }
 
-    /// The server took the change; the publication has this entity tag, or has ended.
+    /// The server accepted the change; the publication has this entity tag, or has ended.
     pub(in crate::swarm) fn accepted(&mut self, entity_tag: Option<String>) {
         self.reporting = false;
         self.uncertain = false;
         self.entity_tag = entity_tag;
     }
 
-    /// The server refused the change, or never answered.
+    /// The server refused the change, or did not respond.
     pub(in crate::swarm) fn failed(&mut self) {
         self.reporting = false;
         self.uncertain = true;
         self.entity_tag = None;
     }
 
-    /// Whether a sight shows what it must come to show. A presentity whose state at the server is
+    /// Returns whether a sight shows the newest state. A presentity whose state at the server is
     /// unknown is not waited for.
     pub(in crate::swarm) fn is_shown_by(&self, sight: &Sight) -> bool {
         self.uncertain || sight.joined && sight.lamp == self.lamp()
     }
 
-    /// Judges a document that shows a lamp and, unless the server hides it, names the call.
+    /// Checks a document that shows a lamp and, unless the server hides it, names the call.
     pub(in crate::swarm) fn see(
         &mut self,
         sight: &mut Sight,
@@ -299,8 +301,8 @@ impl Presentity {
         self.release(from, found);
         let change = &mut self.changes[(found - self.first) as usize];
         // A lamp that was off and is off again never showed the calls in between. The server did
-        // not have to send a NOTIFY, and a refresh or the last NOTIFY only repeats the state: there
-        // is no latency.
+        // not have to send a NOTIFY for them, and a refresh or the last NOTIFY only repeats the
+        // state: there is no latency.
         let was_right = was == Lamp::Off && lamp == Lamp::Off;
         let first = !was_right && !std::mem::replace(&mut change.shown, true);
         let since = (change.measured && !was_right).then_some(change.scheduled);
@@ -314,7 +316,7 @@ impl Presentity {
         }
     }
 
-    /// A watcher has left.
+    /// A watcher has unsubscribed.
     pub(in crate::swarm) fn leave(&mut self, sight: &mut Sight) {
         let was = std::mem::take(sight);
         if was.joined {
@@ -328,9 +330,9 @@ impl Presentity {
         self.first + self.changes.len() as u32 - 1
     }
 
-    /// The number of the change that a document shows. With a call named, it is that call's change;
-    /// else the oldest change with this lamp that the watcher has not seen, so that no latency looks
-    /// shorter than it was.
+    /// The number of the change that a document shows. If a call is named, it is that call's
+    /// change; otherwise the oldest change with this lamp that the watcher has not seen, so that no
+    /// latency appears shorter than it was.
     fn find(&self, lamp: Lamp, call: Option<u32>, shown: Option<u32>) -> Option<u32> {
         let of_call = |change: &Change| change.lamp == lamp && Some(change.call) == call;
         let looks_like = |change: &Change| change.lamp == lamp;
@@ -346,7 +348,7 @@ impl Presentity {
         Some(self.first + index as u32)
     }
 
-    /// One watcher fewer has yet to show these changes.
+    /// These changes have one watcher fewer that has not shown them.
     fn release(&mut self, from: u32, to: u32) {
         for number in from.max(self.first)..=to {
             let change = &mut self.changes[(number - self.first) as usize];
@@ -388,7 +390,7 @@ mod tests {
 
     const TWO_CALLS: [Lamp; 4] = [Lamp::Ringing, Lamp::Busy, Lamp::Off, Lamp::Ringing];
 
-    /// A user who was called twice, and a watcher who has seen nothing of it.
+    /// A user who was called twice, and a watcher that has seen nothing of it.
     fn called_twice(now: Instant) -> (Presentity, Sight) {
         let mut user = presentity(now);
         let mut sight = Sight::default();
@@ -448,7 +450,7 @@ mod tests {
     fn without_a_call_the_oldest_unseen_change_is_meant() {
         let now = Instant::now();
         let (mut user, mut sight) = called_twice(now);
-        // All of them arrive, late: none is taken for a newer one.
+        // All of them arrive, but late: none is mistaken for a newer one.
         for lamp in TWO_CALLS {
             assert_eq!(user.see(&mut sight, lamp, None), newer(0, now, true, true));
         }
@@ -483,7 +485,7 @@ mod tests {
         user.see(&mut one, Lamp::Off, None);
         user.see(&mut two, Lamp::Off, None);
         tell(&mut user, Lamp::Ringing, now);
-        // Joins with the state before, which is shortly before.
+        // It joins with the state before the newest, which is recent enough.
         assert_eq!(user.see(&mut late, Lamp::Off, None), Shown::First);
         user.leave(&mut two);
         assert!(!two.joined);

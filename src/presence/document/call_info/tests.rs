@@ -107,7 +107,7 @@ fn c10_4_the_parked_call() {
     assert_eq!(parked(here, false, Privacy::Party), bob);
     assert_eq!(parked(here, true, Privacy::Pickup), anonymous);
     assert_eq!(parked(here, false, Privacy::StateOnly), anonymous);
-    // Held, but not for everybody to take.
+    // On private hold: only its own phone may retrieve it.
     let none = document("<callpark/>\n");
     assert_eq!(parked("sip:bob@10.0.0.9", false, Privacy::Pickup), none);
 }

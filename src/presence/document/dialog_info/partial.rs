@@ -1,6 +1,6 @@
-//! Partial documents, which have only changes (RFC 4235 §4.3), for watchers that take them.
+//! Partial documents, which contain only changes (RFC 4235 §4.3), for watchers that accept them.
 //!
-//! Each subscription remembers what it was last shown. A dialog is written again if its element
+//! Each subscription remembers what it was last sent. A dialog is written again if its element
 //! changed, and written once as terminated when it is no longer shown.
 
 use smallvec::SmallVec;
@@ -13,13 +13,12 @@ use crate::presence::{Aor, Composed};
 /// The `id` of a dialog as watchers see it.
 type ShownId = [u8; 16];
 
-/// The dialogs a subscription was last shown: each with its id and a hash of its element.
+/// The dialogs that a subscription was last sent: each with its id and a hash of its element.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownDialogs(SmallVec<[(ShownId, u64); 2]>);
 
 impl ShownDialogs {
-    /// Notes what a full document for that view shows. Uses the end of `scratch` and leaves it as it
-    /// was.
+    /// Records what a full document for that view shows. Uses the end of `scratch` and restores it.
     pub fn note_full(&mut self, scratch: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: View) {
         let start = scratch.len();
         self.0.clear();
@@ -32,8 +31,8 @@ impl ShownDialogs {
     }
 }
 
-/// Appends what changed since `shown`, and the closing tag; `shown` becomes what is shown now. Follows
-/// [`super::write_partial_prolog`].
+/// Appends the changes since `shown`, and the closing tag; `shown` is updated to the current state.
+/// Call it after [`super::write_partial_prolog`].
 ///
 /// Meant for views with `all_dialogs`: in a view with one dialog, a dialog that is replaced by
 /// another would be written as terminated.

@@ -1,4 +1,4 @@
-//! A document as a source publishes it: one call and its state, nothing of the other party.
+//! A document as a source publishes it: one call and its state, without the other party.
 
 use crate::presence::call::CallState;
 use crate::presence::document::dialog_info::write_prolog;

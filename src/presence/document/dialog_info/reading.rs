@@ -4,15 +4,15 @@ use crate::presence::call::{CallDialog, CallState, Direction, Party};
 use crate::presence::document::xml::{Element, Name, Space, Visitor};
 use crate::presence::document::{Document, DocumentFault, xml};
 
-/// Dialogs of a document that are read; further ones are ignored (RFC 4235 §4).
+/// Maximum dialogs read from a document; further ones are ignored (RFC 4235 §4).
 pub(super) const DIALOGS_MAX: usize = 50;
-/// Octets of an `id`, Call-ID, tag or URI.
+/// Maximum octets of an `id`, Call-ID, tag or URI.
 pub(super) const NAME_OCTETS_MAX: usize = 1024;
-/// Characters of a display name; a longer one is cut.
+/// Maximum characters of a display name; a longer one is truncated.
 pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 
-/// Reads a published document. A missing `version`, `state` (taken as full) or `entity` is
-/// tolerated, `receiver` is taken as `recipient`, a dialog without a known state is ignored, and of
+/// Reads a published document. A missing `version`, `state` (read as full) or `entity` is
+/// tolerated, `receiver` is read as `recipient`, a dialog without a known state is ignored, and of
 /// two with one `id` the last counts (RFC 4235 §4).
 ///
 /// # Errors
@@ -27,8 +27,8 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
         has_unknown: false,
     };
     xml::read(body, &mut reading)?;
-    // A full document without a dialog says that there is no call. One whose dialogs all have
-    // unknown states does not.
+    // A full document without a dialog says that there is no call. A document whose dialogs all
+    // have unknown states does not.
     let says_nothing = reading.has_unknown && reading.dialogs.is_empty();
     Ok(Document::DialogInfo {
         entity: reading.entity,
@@ -47,7 +47,7 @@ struct Reading {
     has_unknown: bool,
 }
 
-/// A dialog whose state may not be read yet.
+/// A dialog whose state may not have been read yet.
 struct Draft {
     dialog: CallDialog,
     state: Option<CallState>,
@@ -188,7 +188,7 @@ impl Reading {
         }
     }
 
-    /// The schema has `pval`, Asterisk and FreeSWITCH write `pvalue` (RFC 4235 §4.1.6).
+    /// The schema has `pval`; Asterisk and FreeSWITCH write `pvalue` (RFC 4235 §4.1.6).
     fn param(&mut self, side: Name, element: &Element<'_>) {
         let is_rendering = element
             .attribute("pname")

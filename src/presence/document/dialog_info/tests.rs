@@ -1,4 +1,5 @@
-//! dialog-info: what phones are sent (W:C0, B3.12) and what is taken from sources (RFC 4235 §4).
+//! dialog-info: documents sent to phones (W:C0, B3.12) and documents accepted from sources (RFC
+//! 4235 §4).
 
 use std::sync::Arc;
 
@@ -58,7 +59,7 @@ fn dialogs(call: CallDialog, privacy: Privacy) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// The state and direction of each dialog written for that rendering, `idle` for the dummy.
+/// The state and direction of each dialog written for that rendering, `idle` for the idle dialog.
 fn shown(composed: &Composed, rendering: Rendering) -> Vec<String> {
     let mut out = Vec::new();
     write_prolog(&mut out, 0, b"sip:123@abc.com");
@@ -92,7 +93,7 @@ fn parsed(body: &str) -> (bool, Vec<CallDialog>) {
     }
 }
 
-/// The digest stands for itself; nothing else of a document depends on it.
+/// The digest is independent of the rest; nothing else in a document depends on it.
 fn without_id(document: &str) -> String {
     let id = std::str::from_utf8(&shown_id(&aor(), &call()))
         .unwrap()
@@ -285,7 +286,7 @@ fn b3_5_the_id_is_stable_unique_and_says_nothing() {
         first
     );
     assert_ne!(id(&call(), &Aor::new("124", "abc.com")), first);
-    // The parts do not run into each other.
+    // Fields with the same concatenation have different digests.
     let ab_c = CallDialog {
         id: "ab".into(),
         call_id: "c".into(),
@@ -361,7 +362,7 @@ fn hostile_values_do_not_break_out() {
     assert_eq!(&*dialogs[0].remote.display, "a\"><b>&']]>");
 }
 
-/// The order of children and the attributes that the schema of RFC 4235 allows.
+/// The order of children and the attributes allowed by the schema of RFC 4235.
 #[test]
 fn b3_11_what_is_written_fits_the_schema() {
     let held = Party {
@@ -445,7 +446,7 @@ fn c0_2_the_idle_forms() {
     assert_eq!(shown(&offline, Rendering::GENERIC), ["idle"]);
     assert_eq!(shown(&offline, empty), [""; 0]);
     assert_eq!(shown(&available, empty), [""; 0]);
-    // No source says anything, a registrar least of all.
+    // No source reports anything, and no registrar in particular.
     assert_eq!(shown(&offline, dark), ["idle"]);
     assert_eq!(shown(&available, dark), ["idle"]);
     let unreachable = Composed {
@@ -501,7 +502,7 @@ fn c0_3_which_calls_are_shown() {
     assert_eq!(shown(&calling, as_it_is), ["early out"]);
 }
 
-/// W:C8.1: only what can be taken by calling the orbit blinks.
+/// W:C8.1: only a call that can be retrieved by calling the orbit blinks.
 #[test]
 fn c8_1_a_parked_call_may_blink() {
     let held = |target: &str| {
@@ -843,7 +844,7 @@ prop_compose! {
 }
 
 proptest! {
-    /// What is written reads back as what a watcher may know.
+    /// Reading a written document gives the state that the watcher is allowed to see.
     #[test]
     fn round_trip(call in any_call()) {
         let document = document(&composed([call.clone()]), Privacy::Pickup);

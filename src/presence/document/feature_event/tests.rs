@@ -1,4 +1,4 @@
-//! as-feature-event: what phones command and what they are told (W:C9).
+//! as-feature-event: commands from phones and the events sent to them (W:C9).
 
 use super::*;
 use crate::presence::composition::Extras;
@@ -57,7 +57,7 @@ fn c9_2_the_events() {
     assert!(!String::from_utf8(blank).unwrap().contains(">true<"));
 }
 
-/// W:C9.1: with its typing error in the namespace, and another encoding.
+/// W:C9.1: with the typing error in its namespace, and another encoding.
 #[test]
 fn c9_1_commands() {
     let set = |root: &str, namespace: &str, content: &str| {

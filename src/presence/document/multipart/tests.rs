@@ -1,4 +1,4 @@
-//! multipart: what list subscribers are sent (RFC 4662 §4.3-4.5; W:B5.8, G1) and what is taken
+//! multipart: bodies sent to list subscribers (RFC 4662 §4.3-4.5; W:B5.8, G1) and bodies accepted
 //! (W:E4.9).
 
 use proptest::prelude::*;
@@ -86,7 +86,8 @@ fn e4_9_what_is_read() {
             "--b\n\nx\n--b--",
             Some("x"),
         ),
-        // `start` names the root, with or without brackets; a wrong one is the first.
+        // `start` names the root, with or without brackets; if it names no part, the first part is
+        // the root.
         (
             "m;boundary=b;start=\"<2@h>\"",
             "--b\n\n1\n--b\nContent-ID: <2@h>\n\n2\n--b--",
@@ -102,7 +103,7 @@ fn e4_9_what_is_read() {
             "--b\n\n1\n--b\nContent-ID: <2@h>\n\n2\n--b--",
             Some("1"),
         ),
-        // Preamble, no end, white space behind a delimiter, another's delimiter.
+        // A preamble, a missing end, white space after a delimiter, a foreign delimiter.
         ("m;boundary=b", "preamble\n--b \t\r\n\r\nx", Some("x")),
         (
             "m;boundary=b",

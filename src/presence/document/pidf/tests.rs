@@ -1,4 +1,5 @@
-//! PIDF: what watchers are sent (W:B2, D2) and what is taken from clients (RFC 3863 §4; W:G3).
+//! PIDF: documents sent to watchers (W:B2, D2) and documents accepted from clients (RFC 3863 §4;
+//! W:G3).
 
 use std::sync::Arc;
 
@@ -242,7 +243,7 @@ fn d2_5_a_telephone_number_is_an_alternative() {
     assert_eq!(alternative(&[&long]), None);
 }
 
-/// W:B2.9: what eyeBeam reads stands beside what is in force.
+/// W:B2.9: the elements that eyeBeam reads are written next to the current ones.
 #[test]
 fn b2_9_legacy_namespaces() {
     let legacy = Rendering {
@@ -268,7 +269,7 @@ fn b2_9_legacy_namespaces() {
     assert_eq!(parsed(&text), said(Some(true), &["busy", "meeting"], None));
 }
 
-/// As ten real stacks publish it (W:G3).
+/// As published by ten real stacks (W:G3).
 #[test]
 fn real_clients() {
     let baresip = "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\"?>\n<presence xmlns=\"urn:ietf:params:xml:ns:pidf\"\n    \
@@ -327,12 +328,12 @@ fn e4_8_basic() {
         open_of(&(tuple("1", &basic("open")) + &tuple("1", &basic("closed")))),
         Ok(Some(false))
     );
-    // A basic that is somebody else's.
+    // A `basic` outside a known element.
     assert_eq!(
         open_of(&tuple("1", "<basic xmlns='u'>maybe</basic>")),
         Ok(None)
     );
-    // baresip says `unknown` (W:G3).
+    // baresip publishes `unknown` (W:G3).
     for bad in ["", "unknown", "openclosed"] {
         assert_eq!(open_of(&tuple("1", &basic(bad))), Ok(None), "{bad}");
     }
@@ -341,7 +342,7 @@ fn e4_8_basic() {
         Err(DocumentFault::Malformed)
     );
     assert_eq!(open_of("<timestamp>in the future</timestamp>"), Ok(None));
-    // More tuples than anybody has.
+    // More tuples than the maximum.
     let many: String = (0..1000).map(|at| tuple(&at.to_string(), "")).collect();
     assert_eq!(
         open_of(&(tuple("x", &basic("open")) + &many)),
@@ -368,7 +369,7 @@ fn e4_8_notes() {
         Some("second")
     );
     assert_eq!(note("<x:note xmlns:x='u'>somebody else's</x:note>"), None);
-    // By characters, not octets (W:E4.11).
+    // Counted in characters, not octets (W:E4.11).
     let long = "\u{1f600}".repeat(NOTE_CHARS_MAX);
     assert_eq!(
         note(&format!("<note>{long}</note>")).as_deref(),

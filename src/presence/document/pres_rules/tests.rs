@@ -1,4 +1,4 @@
-//! pres-rules: what a presentity's own document says (RFC 4745, RFC 5025).
+//! pres-rules: a presentity's own rules (RFC 4745, RFC 5025).
 
 use super::*;
 
@@ -26,7 +26,7 @@ fn aor(key: &str) -> Aor {
     Aor::from_key(key).unwrap()
 }
 
-/// RFC 5025 §6, as it stands there.
+/// The example of RFC 5025 §6, unchanged.
 #[test]
 fn b8_1_the_example_of_the_rfc() {
     let example = "<cr:rule id=\"a\">\n<cr:conditions>\n<cr:identity>\n<cr:one id=\"sip:user@example.com\"/>\n\
@@ -133,7 +133,7 @@ fn b8_1_handling_validity_and_what_is_shown() {
     assert_eq!(parsed(all).unwrap()[0].privacy, Some(Privacy::Pickup));
 }
 
-/// A rule is never more generous for what we do not understand of it.
+/// Parts of a rule that are not understood never make it more permissive.
 #[test]
 fn what_is_not_known_matches_nobody() {
     for condition in [

@@ -63,7 +63,7 @@ const fn days_of(year: i64, month: i64) -> i64 {
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let before = year - 1;
     let leap_days = before / 4 - before / 100 + before / 400;
-    // 719 162 days lie between the first of January of the years 1 and 1970.
+    // There are 719 162 days between January 1 of the years 1 and 1970.
     let of_years = before * 365 + leap_days - 719_162;
     let of_months: i64 = (1..month).map(|month| days_of(year, month)).sum();
     of_years + of_months + day - 1

@@ -1,4 +1,4 @@
-//! reginfo: what watchers are told and what registrars tell (RFC 3680).
+//! reginfo: documents sent to watchers and documents from registrars (RFC 3680).
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ fn b7_4_the_document() {
     assert!(nobody.contains("id=\"r1\" state=\"init\">\n</registration>"));
 }
 
-/// [`ReadContact`], easy to write down.
+/// [`ReadContact`], in a short notation.
 type Told = (String, Option<ContactEnd>, Option<u32>);
 
 fn read(content: &str) -> Result<Vec<Told>, DocumentFault> {
@@ -81,7 +81,7 @@ fn read(content: &str) -> Result<Vec<Told>, DocumentFault> {
     })
 }
 
-/// As Kamailio's registrar tells it.
+/// As sent by Kamailio's registrar.
 #[test]
 fn real_registrars() {
     let kamailio = "\n<registration aor=\"sip:joe@abc.com\" id=\"0x7f3e8b10\" state=\"active\">\n\
@@ -164,7 +164,7 @@ fn a_contact_that_ended_is_told_once() {
         id,
         end,
     };
-    // One that ended before this watcher came is none of its own.
+    // A contact that ended before this subscription began is not reported.
     let ends = [
         ended(2, ContactEnd::Unregistered),
         ended(3, ContactEnd::Expired),

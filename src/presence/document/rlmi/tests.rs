@@ -1,4 +1,4 @@
-//! rlmi: what list subscribers are sent (W:B5.4-B5.8).
+//! rlmi: bodies sent to list subscribers (W:B5.4-B5.8).
 
 use super::*;
 use crate::presence::document::outline;

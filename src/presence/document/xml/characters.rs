@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 
-/// The document as text: UTF-16 if it has that byte order mark (XML 1.0 §4.3.3), ISO-8859-1 if it says
-/// so, else UTF-8, whose byte order mark is skipped.
+/// The document as text: UTF-16 if it has that byte order mark (XML 1.0 §4.3.3), ISO-8859-1 if it
+/// declares it, otherwise UTF-8, whose byte order mark is skipped.
 pub(super) fn decode(body: &[u8], octets_max: usize) -> Result<Cow<'_, str>, DocumentFault> {
     if body.len() > octets_max {
         return Err(DocumentFault::TooLarge);
@@ -44,7 +44,7 @@ fn decode_utf16<'a>(
     text.map(Cow::Owned).map_err(|_| DocumentFault::Malformed)
 }
 
-/// A UTF-8 text without the byte order mark that some editors and libraries put before it.
+/// A UTF-8 text without the byte order mark that some editors and libraries add.
 pub(in crate::presence::document) fn without_byte_order_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }
@@ -57,7 +57,7 @@ enum Encoding {
 
 /// The encoding that the XML declaration names; UTF-8 if it names none.
 fn declared_encoding(body: &[u8]) -> Encoding {
-    /// The longest declaration that is read. An honest one is shorter.
+    /// Maximum length of an XML declaration. Real ones are shorter.
     const DECLARATION_OCTETS_MAX: usize = 256;
     let head = &body[..body.len().min(DECLARATION_OCTETS_MAX)];
     let declaration = head
@@ -89,8 +89,8 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     }
 }
 
-/// What is before and behind the first place of `octets` in a text so short that no faster search
-/// pays.
+/// The text before and after the first occurrence of `octets`, in a text too short for a faster
+/// search.
 fn split_at_octets<'a>(text: &'a [u8], octets: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let at = text
         .windows(octets.len())
@@ -98,8 +98,8 @@ fn split_at_octets<'a>(text: &'a [u8], octets: &[u8]) -> Option<(&'a [u8], &'a [
     Some((&text[..at], &text[at + octets.len()..]))
 }
 
-/// Whether the text is ASCII that XML allows. Reads all octets without a branch for each, because
-/// nearly every document is plain ASCII.
+/// Returns whether the text consists of ASCII characters that XML allows. Reads all octets without
+/// a branch per octet, because nearly every document is plain ASCII.
 fn is_plain_ascii(octets: &[u8]) -> bool {
     let odd = octets.iter().fold(false, |odd, &octet| {
         let is_control = (octet < 0x20) & !matches!(octet, b'\t' | b'\n' | b'\r');
@@ -108,7 +108,7 @@ fn is_plain_ascii(octets: &[u8]) -> bool {
     !odd
 }
 
-/// Whether XML 1.0 allows the character (§2.2).
+/// Returns whether XML 1.0 allows the character (§2.2).
 pub(super) const fn is_xml_char(character: char) -> bool {
     match character {
         '\t' | '\n' | '\r' => true,
@@ -126,7 +126,7 @@ pub(super) fn qualified_name(name: &str) -> Option<(&str, &str)> {
     (is_name_without_colon(prefix) && is_name_without_colon(local)).then_some((prefix, local))
 }
 
-/// Whether XML 1.0 allows the name (§2.3).
+/// Returns whether XML 1.0 allows the name (§2.3).
 pub(super) fn is_name(name: &str) -> bool {
     let mut characters = name.chars();
     let is_initial = |first: char| first == ':' || is_name_start(first);
@@ -134,7 +134,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && characters.all(|character| character == ':' || is_name_character(character))
 }
 
-/// Whether a name without a colon is one. Nearly every name has only what ASCII allows.
+/// Returns whether a name without a colon is valid. Nearly all names are ASCII.
 fn is_name_without_colon(name: &str) -> bool {
     let Some(first) = name.chars().next() else {
         return false;
@@ -143,7 +143,7 @@ fn is_name_without_colon(name: &str) -> bool {
     is_name_start(first) && (is_ascii_name || name.chars().all(is_name_character))
 }
 
-/// The ASCII characters of a name.
+/// The ASCII characters that may occur in a name.
 const NAME_OCTETS: [bool; 256] = {
     let mut names = [false; 256];
     let mut octet = 0;
@@ -154,7 +154,8 @@ const NAME_OCTETS: [bool; 256] = {
     names
 };
 
-/// Whether a name may begin with the character; the colon has a meaning of its own.
+/// Returns whether a name may begin with the character, the colon excepted, which separates the
+/// prefix.
 const fn is_name_start(character: char) -> bool {
     matches!(character, 'a'..='z' | 'A'..='Z' | '_'
         | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}'
@@ -169,10 +170,11 @@ const fn is_name_character(character: char) -> bool {
             | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }
 
-/// Whether the value of an attribute, or all of a tag behind its name, has nothing that
-/// [`unescape`] replaces or refuses. Reads all octets without a branch for each.
+/// Returns whether the value of an attribute, or the rest of a tag after its name, contains nothing
+/// that [`unescape`] replaces or refuses. Reads all octets without a branch per octet.
 pub(super) fn is_plain_value(raw: &str) -> bool {
-    // A document has no controls but tab, line feed and carriage return: see `is_plain_ascii`.
+    // A document has no control characters except tab, line feed and carriage return: see
+    // `is_plain_ascii`.
     let is_special = |octet: u8| (octet < 0x20) | (octet == b'<') | (octet == b'&');
     !raw.bytes()
         .fold(false, |special, octet| special | is_special(octet))
@@ -204,7 +206,8 @@ pub(super) fn unescape(raw: Cow<'_, str>) -> Result<Cow<'_, str>, DocumentFault>
     Ok(Cow::Owned(value))
 }
 
-/// The character that `&name;` stands for: one of the five entities, or a character by its number.
+/// The character that `&name;` stands for: one of the five predefined entities, or a character
+/// reference.
 pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
     let character = match name {
         "amp" => Some('&'),
@@ -226,8 +229,9 @@ pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
     character.ok_or(DocumentFault::Malformed)
 }
 
-/// Appends text or an attribute value, escaped and without characters that XML cannot carry. White
-/// space becomes spaces, so that a value stays on its line; octets that are not UTF-8 become U+FFFD.
+/// Appends text or an attribute value, escaped and without characters that XML cannot contain.
+/// White space becomes spaces, so that a value stays on its line; octets that are not UTF-8 become
+/// U+FFFD.
 pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
     // Nearly every text is plain ASCII and copied unchanged.
     if raw.iter().all(|octet| PLAIN[usize::from(*octet)]) {
@@ -294,7 +298,7 @@ pub(in crate::presence::document) fn write_sip_uri(out: &mut Vec<u8>, user: &str
     write_escaped(out, domain.as_bytes());
 }
 
-/// Appends the SIP URI of an address of record, escaped for SIP alone.
+/// Appends the SIP URI of an address of record, escaped only for SIP.
 pub(in crate::presence::document) fn write_plain_sip_uri(
     out: &mut Vec<u8>,
     user: &str,
@@ -323,8 +327,8 @@ fn write_user(out: &mut Vec<u8>, user: &str, [ampersand, apostrophe]: [&[u8]; 2]
     out.push(b'@');
 }
 
-/// Appends the URI of a party, completed if necessary: a bare number or a URI without a host breaks
-/// phones (W:C0.5). The domain is that of `aor`.
+/// Appends the URI of a party, completed if necessary: a bare number or a URI without a host
+/// confuses phones (W:C0.5). The domain is that of `aor`.
 pub(in crate::presence::document) fn write_full_uri(out: &mut Vec<u8>, aor: &Aor, uri: &str) {
     const SCHEMES: [&str; 5] = ["sip", "sips", "tel", "pres", "im"];
     let scheme = uri.split_once(':').map(|(scheme, _)| scheme);

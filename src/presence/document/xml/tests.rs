@@ -1,4 +1,4 @@
-//! The guards of the reader (W:E4) and what is written in place of what XML cannot carry.
+//! The limits of the reader (W:E4), and the replacement of characters that XML cannot contain.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::characters::is_xml_char;
 use super::*;
 
-/// Notes what it sees.
+/// Records the elements.
 #[derive(Default)]
 struct Notes(String);
 
@@ -117,7 +117,7 @@ fn e4_what_is_not_well_formed() {
         b"<r/><?xml version='1.0'?>",
         b"<p:q:r/>",
         b"<p:/>",
-        // What is no name.
+        // Invalid names.
         b"<r&/>",
         b"<r a\"='1'/>",
         b"<1r/>",
@@ -202,13 +202,13 @@ fn e4_3_limits() {
         seen(padded(DOCUMENT_OCTETS_MAX + 1)),
         Err(DocumentFault::TooLarge)
     );
-    // Declarations of elements that are closed are out of scope.
+    // Declarations of closed elements are out of scope.
     let many = "<a xmlns:x='u'/>".repeat(2000);
     assert!(seen(format!("<r>{many}</r>")).is_ok());
 }
 
-/// The worst we know of: as many elements as fit, each looked up behind as many declarations as are
-/// allowed.
+/// The worst known case: the maximum number of elements, each looked up among the maximum number of
+/// declarations.
 #[test]
 fn e4_3_the_worst_case_takes_no_time_to_speak_of() {
     let declarations: String = (0..63).map(|at| format!(" xmlns:n{at}='u'")).collect();
@@ -248,7 +248,7 @@ fn e4_4_namespaces() {
             format!("<a xmlns='{PIDF}'><p:b xmlns:p='urn:ietf:params:xml:ns:pidf:person'/></a>"),
             "<0:Pidf><1:DataModel></></>",
         ),
-        // An attribute with a prefix is another attribute.
+        // An attribute with a prefix is a different attribute.
         (
             format!("<a xmlns='{PIDF}' xmlns:p='u' p:a='1' b='2'/>"),
             "<0:Pidf b=2></>",
@@ -284,7 +284,7 @@ fn encodings() {
     assert_eq!(declared("UTF-16", b"u"), unsupported);
     assert_eq!(declared("koi8-r", b"u"), unsupported);
     assert_eq!(seen(b"<\0r\0/\0>\0"), Err(DocumentFault::Malformed));
-    // Not a declaration, so not one of an encoding.
+    // Not an XML declaration, and therefore not a declaration of an encoding.
     assert_eq!(
         seen("<r a='encoding=\"koi8-r\"?>'/>").as_deref(),
         Ok("<0:Other a=encoding=\"koi8-r\"?>></>")
@@ -385,13 +385,13 @@ proptest! {
     }
 }
 
-/// Takes xpidf's DOCTYPE.
+/// Accepts xpidf's DOCTYPE.
 #[derive(Default)]
 struct Tolerant;
 
 impl Visitor for Tolerant {
     const NAMES: &'static [&'static str] = &[];
-    const PASSES_OVER_DOCTYPE: bool = true;
+    const ALLOWS_EXTERNAL_DOCTYPE: bool = true;
 
     fn start(&mut self, _: &Element<'_>, _: &[Name]) -> Result<(), DocumentFault> {
         Ok(())
@@ -402,7 +402,7 @@ impl Visitor for Tolerant {
     }
 }
 
-/// W:E4.1: a DOCTYPE that defines nothing, once and before the root, is passed over.
+/// W:E4.1: a DOCTYPE that defines nothing is ignored, if it occurs once and before the root.
 #[test]
 fn e4_1_the_doctype_that_is_tolerated() {
     let table = [

@@ -1,4 +1,4 @@
-//! xpidf: what old phones are sent (W:B2.11, C2.6) and what they publish (W:B1.14).
+//! xpidf: documents sent to old phones (W:B2.11, C2.6) and documents published by them (W:B1.14).
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ fn address(status: &str, substatus: &str) -> String {
     )
 }
 
-/// As a Polycom VVX publishes it (W:B1.14).
+/// As published by a Polycom VVX (W:B1.14).
 #[test]
 fn b1_14_what_phones_publish() {
     let table: [(String, Option<bool>, &[&str]); 10] = [

@@ -28,7 +28,7 @@ fn subscribe(branch: &str) -> String {
     )
 }
 
-/// Another request altogether, by its number.
+/// A different request for each number.
 fn numbered(number: u32) -> String {
     subscribe(&format!("z9hG4bK{number:06}")).replace("Call-ID: c1", &format!("Call-ID: c{number}"))
 }
@@ -39,7 +39,7 @@ fn parse(text: &str) -> Message<'_> {
     message
 }
 
-/// What `begin` says, by value.
+/// The result of `begin`, by value.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     New,
@@ -334,7 +334,7 @@ fn rfc_2543_requests_match_by_everything() {
     assert_eq!(seen(&mut transactions, &ack, now), Seen::UnderWay);
 }
 
-/// Nobody can make two identities collide on purpose, so the index is bent by hand.
+/// Identities cannot be made to collide on purpose, so the index is manipulated directly.
 #[test]
 fn a_collision_of_hashes_never_answers_for_another() {
     let (mut transactions, now) = (transactions(), Instant::now());
@@ -459,16 +459,16 @@ fn a_ring_full_of_what_is_under_way_refuses_the_next() {
     }
 }
 
-/// What the naive model knows of a request.
+/// What the naive model stores of a request.
 struct Known {
     key: TransactionKey,
     since: Instant,
     response: Option<Vec<u8>>,
 }
 
-/// Random load against a map that never forgets. Sound at any size: no answer but the right one,
-/// nothing under way is lost while it lives, nothing past its time is found. Complete when the ring
-/// is large enough: nothing is forgotten at all.
+/// Random load compared with a map that never forgets. Sound at any size: no response but the right
+/// one is returned, no entry without a response is lost during its lifetime, no expired entry is
+/// found. Complete if the ring is large enough: no entry is evicted.
 fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
     let mut random = Random::new([seed; 32]);
     let mut transactions = ServerTransactions::new(octets, KEY);
@@ -510,7 +510,7 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
             }
             (seen, entry) => panic!("step {step}: {seen:?}, known: {}", entry.is_some()),
         }
-        // Most are answered at once, some later, and some never.
+        // Most get a response at once, some later, and some never.
         let answered = if random.below(4) < 3 {
             number
         } else {

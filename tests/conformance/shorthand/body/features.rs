@@ -1,4 +1,4 @@
-//! All features of a line (as-feature-event): do-not-disturb and the three forwards.
+//! All features of a line (as-feature-event): do-not-disturb and the three kinds of forwarding.
 //!
 //! ```text
 //! do not disturb is off, forward immediate to 9, forward busy to 8, forward no answer to 7
@@ -16,7 +16,7 @@ const FORWARDS: [(&str, &str); 3] = [
     ("forwardNoAns", "no answer"),
 ];
 
-/// The document of a statement; None when it is not about features.
+/// The document of a statement; None if it is not about features.
 pub(crate) fn write(statement: &str) -> Option<Document> {
     let rest = statement.strip_prefix("do not disturb is ")?;
     let mut clauses = rest.split(", ");

@@ -1,17 +1,17 @@
 //! dialog-info (RFC 4235) about one address of record.
 //!
 //! ```text
-//! 123 is idle                         the dialog that stands for having none
-//! 123 has no dialog                   not even that
+//! 123 is idle                         the idle dialog
+//! 123 has no dialog                   a document without a dialog
 //! 123 is early, id 9be5ed13d4a3ff31, recipient, call k1@pbx l1 r1, with "Bob" bob
 //! ```
 //!
 //! Clauses: `id`, `version` (default: the next), `call` with Call-ID, local and remote tag,
-//! `recipient` or `initiator`, `named` for the display name of the own side, `with` a display name
-//! and a URI or `anonymous`, `no target` or `target` where the remote target is not that URI,
-//! `state only` without either side.
+//! `recipient` or `initiator`, `named` for the local display name, `with` a display name and a URI
+//! or `anonymous`, `no target` or `target` if the remote target is not that URI, `state only` for a
+//! dialog without local and remote elements.
 //!
-//! A phone or PBX writes the same otherwise: dialog `1`, and of the remote side one line.
+//! A phone or PBX writes it differently: dialog `1`, and one line for the remote side.
 
 use crate::shorthand::body::{
     Clauses, Context, DECLARATION, DECLARATION_OF_PEERS, Document, find, owned,
@@ -31,7 +31,7 @@ const STATES: [&str; 6] = [
 ];
 const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 
-/// The document of a statement; None when it is not about a dialog.
+/// The document of a statement; None if it is not about a dialog.
 pub(crate) fn write(statement: &str, context: &Context<'_>) -> Option<Document> {
     if let Some(subject) = statement.strip_suffix(" has no dialog") {
         let lines = enclosed(subject, context, None, Vec::new());

@@ -29,7 +29,7 @@ pub(crate) fn of(lines: Vec<String>) -> Document {
     }
 }
 
-/// The body that the statements make.
+/// The body for the statements.
 pub(crate) fn write(
     first: &str,
     resources: &[String],

@@ -5,7 +5,7 @@ use crate::shorthand::body::{Context, Document, find};
 /// The media type.
 pub(crate) const CONTENT_TYPE: &str = "application/simple-message-summary";
 
-/// The document of a statement; None when it is not about messages.
+/// The document of a statement; None if it is not about messages.
 pub(crate) fn write(statement: &str, context: &Context<'_>) -> Option<Document> {
     let counts = statement.strip_prefix("messages ")?;
     let new = counts.split('/').next()?;

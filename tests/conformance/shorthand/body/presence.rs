@@ -5,8 +5,8 @@
 //! 123 is closed, extended unreachable
 //! ```
 //!
-//! A clause without a name is an activity; `note` stands for tuple and person, `extended` and
-//! `telephony` for what some PBXes say beyond open and closed.
+//! A clause without a name is an activity; `note` is the note of tuple and person, `extended` and
+//! `telephony` are the states that some PBXes report beyond open and closed.
 
 use crate::shorthand::body::{
     Clauses, Context, DECLARATION, DECLARATION_OF_PEERS, Document, find, owned,
@@ -20,7 +20,7 @@ const NAMESPACES: &str = "xmlns=\"urn:ietf:params:xml:ns:pidf\" xmlns:dm=\"urn:i
      xmlns:rpid=\"urn:ietf:params:xml:ns:pidf:rpid\"";
 const EXTENDED: &str = "<x:extended xmlns:x=\"urn:x-lamplighter:extended-status\"";
 
-/// The document of a statement; None when it is not about presence.
+/// The document of a statement; None if it is not about presence.
 pub(crate) fn write(statement: &str, context: &Context<'_>) -> Option<Document> {
     let (subject, basic, mut clauses) = Clauses::split(statement)?;
     if !["open", "closed"].contains(&basic) {
