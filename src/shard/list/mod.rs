@@ -1,5 +1,14 @@
 //! Resource lists (RFC 4662): what a subscription to a list knows of its resources. Knows no table
 //! of subscriptions; `lifecycle` joins both.
+//!
+//! Other rooms use it by these types and functions:
+//! - `request`, for a SUBSCRIBE: `requires_list`, `read_list` and `plan_enclosed_list` for the list
+//!   in its body, `plan_list` for a configured one;
+//! - `plan`: `ListPlan`, what a new list subscription begins with;
+//! - `state`: `ListState`, the resources of one subscription. `lifecycle` adds, watches and removes
+//!   them, `subscription` reports their changes, `notify` asks what is due and says what it told;
+//! - `roster`: `Rosters`, who is present in the domains that lists follow: `attend`, `abandon`,
+//!   `take_announcement`, `are_complete`.
 
 pub(crate) mod plan;
 pub(crate) mod request;
