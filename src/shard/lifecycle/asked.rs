@@ -1,4 +1,4 @@
-//! What a SUBSCRIBE asks for, checked.
+//! A parsed and validated SUBSCRIBE.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(crate) struct Asked<'m> {
     pub(crate) profile: Arc<Profile>,
 }
 
-/// What a subscription begins with.
+/// Everything needed to create a subscription.
 pub(crate) struct Beginning<'a> {
     pub(crate) aor: &'a Aor,
     pub(crate) plan: Option<ListPlan>,

@@ -1,4 +1,4 @@
-//! A subscription begins, is renewed, or gets a sibling in its dialog.
+//! Creates and refreshes subscriptions, including further usages of a dialog.
 
 use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
@@ -39,7 +39,7 @@ impl Subscriptions {
         self.table.arm_subscription(id, turn);
     }
 
-    /// The subscription itself, with its watchers.
+    /// Creates the subscription and its watcher slots.
     pub(crate) fn begin(
         &mut self,
         dialog: DialogId,
@@ -54,7 +54,7 @@ impl Subscriptions {
             entity,
             message,
         } = beginning;
-        // Each resource of a list is told whole.
+        // List resources always get full documents, never pidf-diff.
         let format = match asked.format {
             Format::PidfDiff if plan.is_some() => Format::Pidf,
             format => format,

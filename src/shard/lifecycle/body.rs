@@ -1,4 +1,4 @@
-//! What the body of a SUBSCRIBE brings along. Each package reads its own, in its own file.
+//! The body of a SUBSCRIBE. Each package parses its own format in its own file.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::sip::Message;
 /// What a body brings along.
 #[derive(Debug)]
 pub(crate) enum Enclosed {
-    /// There is none, or one that may be passed over.
+    /// No body, or an optional one that is ignored (Content-Disposition handling=optional).
     Nothing,
     /// The resources to watch (RFC 5367).
     List(Arc<Resolved>),
-    /// A feature of the presentity to switch (W:C9).
+    /// A feature to turn on or off (W:C9).
     Switch(StateUpdate),
 }
 

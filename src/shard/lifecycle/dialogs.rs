@@ -1,4 +1,4 @@
-//! New dialogs, within the limits.
+//! Creates dialogs and enforces the limits.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl Subscriptions {
         self.table.check_path(request, dialog, turn)
     }
 
-    /// Whether a phone may have another subscription, which takes so many places.
+    /// Checks the limits for one more subscription with `places` resources.
     pub(super) fn check_room<'d>(
         &self,
         phone: Option<PhoneId>,
@@ -46,7 +46,7 @@ impl Subscriptions {
             return Err(Refusal::OverLimit);
         }
         let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
-        let is_full = self.table.places_taken() + places > turn.options.subscriptions_max
+        let is_full = self.table.capacity_used() + places > turn.options.subscriptions_max
             || of_phone >= turn.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)

@@ -1,4 +1,4 @@
-//! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
+//! Limits for NOTIFYs on an unvalidated path: one at a time, short, few retransmissions.
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
@@ -27,11 +27,12 @@ impl Notifier {
         if subscriptions.table().is_path_proven(path) {
             return self.write_body(id, content, subscriptions, turn);
         }
-        // Writing a list takes note of what is told, so a long one is not even begun.
+        // Writing a list marks its resources as sent, so an oversized list must not be written at
+        // all.
         let is_long_list =
             matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
         if !is_long_list {
-            // None if there is nothing to write.
+            // None if the NOTIFY has no body.
             let body = self.write_body(id, content, subscriptions, turn)?;
             if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
@@ -67,7 +68,7 @@ impl Notifier {
         false
     }
 
-    /// A NOTIFY is answered, which proves its path.
+    /// Ends a NOTIFY that got a final response, and validates its path.
     pub(crate) fn end_answered(
         &mut self,
         id: InFlightId,
@@ -81,7 +82,7 @@ impl Notifier {
         self.end_notify(id, subscriptions)
     }
 
-    /// A NOTIFY is over, answered or not: it is not sent again.
+    /// Ends a NOTIFY transaction and its probe of the path.
     pub(crate) fn end_notify(
         &mut self,
         id: InFlightId,

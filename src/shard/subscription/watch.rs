@@ -4,8 +4,8 @@ use crate::presence::Aor;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 
-/// The first watcher of a presentity here: its owner tells us its state, now and at every
-/// change.
+/// Called for the first watcher of a presentity on this shard: asks the owner for the current and
+/// all future states.
 pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
     let (watcher, watched) = (turn.here(), aor.clone());
     turn.send_to_owner(
