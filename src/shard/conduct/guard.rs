@@ -86,18 +86,12 @@ impl Engine {
         let source = network_of(request.flow.peer.ip());
         let source = overload.key(OverloadLimit::Source, |hasher| source.hash(hasher));
         let phone = (!offers_proof(request, method)).then(|| overload.phone_key(request, None));
-        let rates = overload.rates;
         let held = [
-            phone.map(|phone| (OverloadLimit::Phone, phone, rates.phone)),
-            Some((
-                OverloadLimit::Source,
-                source,
-                rates.source.for_known(is_known),
-            )),
+            phone.map(|phone| (OverloadLimit::Phone, phone)),
+            Some((OverloadLimit::Source, source)),
         ];
-        let at = overload.nanos(turn.now);
-        for (limit, key, rate) in held.into_iter().flatten() {
-            if !overload.buckets.take(key, rate, at)
+        for (limit, key) in held.into_iter().flatten() {
+            if !overload.take_token(limit, key, is_known, turn.now)
                 && !overload.is_exempt(limit, request, method, uri, turn.directory)
             {
                 return Err(limit);
@@ -118,7 +112,6 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         let is_known = user.is_some() || self.subscriptions.is_known_phone(request);
         let overload = self.uas.overload_mut();
-        let (at, rates) = (overload.nanos(turn.now), overload.rates);
         let phone = offers_proof(request, request.message.method());
         let phone = phone.then(|| overload.phone_key(request, user));
         // A request about the domain itself has no presentity.
@@ -129,13 +122,12 @@ impl Engine {
         });
         let of_domain = overload.key(OverloadLimit::Domain, |hasher| domain.name.hash(hasher));
         let held = [
-            phone.map(|phone| (OverloadLimit::Phone, phone, rates.phone)),
-            presentity.map(|presentity| (OverloadLimit::Presentity, presentity, rates.presentity)),
-            Some((OverloadLimit::Domain, of_domain, rates.domain)),
+            phone.map(|phone| (OverloadLimit::Phone, phone)),
+            presentity.map(|presentity| (OverloadLimit::Presentity, presentity)),
+            Some((OverloadLimit::Domain, of_domain)),
         ];
-        for (limit, key, rate) in held.into_iter().flatten() {
-            let rate = rate.for_known(is_known || limit == OverloadLimit::Phone);
-            if !overload.buckets.take(key, rate, at)
+        for (limit, key) in held.into_iter().flatten() {
+            if !overload.take_token(limit, key, is_known, turn.now)
                 && !overload.may_exceed_share(limit, request, domain, user, turn)
             {
                 return Err(Refusal::Shed(limit));

@@ -193,10 +193,10 @@ fn authorise<'d>(
     let uri = sender.unwrap_or_else(|| dialog.remote_uri());
     let watcher = Watcher::new(uri, peer, &domain.name, directory);
     let decision = match plan {
-        Some(plan) if plan.is_of_body => Decision::ALLOW,
+        Some(plan) if plan.is_of_body() => Decision::ALLOW,
         _ => decide(&watcher, aor, asked.package, turn),
     };
-    let has_whole_domain = plan.is_some_and(|plan| plan.resolved.has_whole_domain());
+    let has_whole_domain = plan.is_some_and(|plan| plan.resolved().has_whole_domain());
     let is_forbidden = decision.handling == Handling::Block
         || asked.package == Package::LineSeize && decision.handling != Handling::Allow
         || has_whole_domain && !watcher.may_any_dn(&domain.name, directory);

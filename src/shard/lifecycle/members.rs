@@ -43,17 +43,15 @@ impl Subscriptions {
         new: NewSubscription<'_>,
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
-        let style = self
-            .table
-            .dialog(dialog)
-            .map_or(plan.resolved.style, |entry| {
-                style(&plan.resolved, entry.profile())
-            });
+        let style = self.table.dialog(dialog).map_or_else(
+            || plan.resolved().style,
+            |entry| style(plan.resolved(), entry.profile()),
+        );
         let list = ListState::new(aor.clone(), plan, style);
         let package = new.package;
         let id = self.table.insert_subscription(dialog, list.into(), new);
         self.table.render_anew(id);
-        self.fill(id, &plan.resolved, package, turn);
+        self.fill(id, plan.resolved(), package, turn);
         id
     }
 

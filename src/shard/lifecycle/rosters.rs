@@ -1,14 +1,12 @@
 //! Lists of all present users of a domain, as reported by the owning shards.
 
-use std::collections::BTreeSet;
-
 use crate::presence::Aor;
 use crate::presence::event::list::Roster;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::mail::{Announcement, Mail, WatchNumber};
+use crate::shard::contract::mail::{Announcement, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::list::roster::WatchedRoster;
+use crate::shard::list::roster::Attended;
 use crate::shard::subscription::Wants;
 
 impl Subscriptions {
@@ -20,21 +18,10 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) -> Vec<Aor> {
         let domain = &roster.domain;
-        if let Some(known) = self.rosters.watched.get_mut(domain) {
-            if !known.subscriptions.contains(&(id, roster.kind)) {
-                known.subscriptions.push((id, roster.kind));
-            }
-            return known.present.iter().cloned().collect();
-        }
-        self.rosters.watches += 1;
-        let watch = WatchNumber(self.rosters.watches);
-        let watched = WatchedRoster {
-            watch,
-            present: BTreeSet::new(),
-            subscriptions: vec![(id, roster.kind)],
-            awaited: turn.options.shards,
+        let watch = match self.rosters.attend(roster, id, turn.options.shards) {
+            Attended::Known(present) => return present,
+            Attended::New(watch) => watch,
         };
-        self.rosters.watched.insert(domain.clone(), watched);
         let watcher = turn.here();
         turn.send_to_all(|| Mail::WatchDomain {
             domain: domain.clone(),
@@ -52,12 +39,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) {
         for roster in rosters {
-            let Some(watched) = self.rosters.watched.get_mut(&roster.domain) else {
-                continue;
-            };
-            watched.subscriptions.retain(|it| *it != (id, roster.kind));
-            if watched.subscriptions.is_empty() {
-                self.rosters.watched.remove(&roster.domain);
+            if self.rosters.abandon(roster, id) {
                 unwatch_domain(&roster.domain, turn);
             }
         }
@@ -71,25 +53,10 @@ impl Subscriptions {
         announcement: Announcement,
         turn: &mut Turn<'_>,
     ) {
-        let Some(watched) = self.rosters.watched.get_mut(domain) else {
-            return;
-        };
-        if watched.watch != announcement.watch {
-            return;
-        }
         let is_present = announcement.is_present;
-        watched.awaited = watched
-            .awaited
-            .saturating_sub(u16::from(announcement.is_first));
-        for aor in &aors {
-            if is_present {
-                watched.present.insert(aor.clone());
-            } else {
-                watched.present.remove(aor);
-            }
-        }
-        let subscriptions = watched.subscriptions.clone();
-        for (id, kind) in subscriptions {
+        let is_first = announcement.is_first;
+        let followers = self.rosters.take_announcement(domain, &aors, announcement);
+        for (id, kind) in followers {
             let roster = Roster {
                 domain: domain.into(),
                 kind,
@@ -101,7 +68,7 @@ impl Subscriptions {
                     self.vanish(id, aor);
                 }
             }
-            if announcement.is_first {
+            if is_first {
                 // This may have been the last missing report.
                 self.table.want(id, Wants::Change);
             }

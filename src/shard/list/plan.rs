@@ -8,16 +8,26 @@ use crate::shard::list::state::Encoding;
 /// A list subscription to be.
 #[derive(Debug)]
 pub(crate) struct ListPlan {
-    pub(crate) encoding: Encoding,
-    pub(crate) resolved: Arc<Resolved>,
+    pub(super) encoding: Encoding,
+    pub(super) resolved: Arc<Resolved>,
     /// The list came in the body of the SUBSCRIBE (RFC 5367).
-    pub(crate) is_of_body: bool,
+    pub(super) is_of_body: bool,
 }
 
 impl ListPlan {
     /// Places that its resources take in the table; at least one, as any subscription.
     pub(crate) fn places(&self) -> usize {
         self.resolved.members.len().max(1)
+    }
+
+    /// The list, as the directory or the body of the SUBSCRIBE gave it.
+    pub(crate) fn resolved(&self) -> &Resolved {
+        &self.resolved
+    }
+
+    /// Whether the list came in the body of the SUBSCRIBE (RFC 5367).
+    pub(crate) fn is_of_body(&self) -> bool {
+        self.is_of_body
     }
 }
 

@@ -1,4 +1,15 @@
 //! The notifier (RFC 6665 §4.2): outstanding NOTIFYs and the buffers used to write them.
+//!
+//! Other rooms use [`Notifier`] by these functions:
+//! - the NOTIFYs that are due: `send_queued`, which sends them in order until the turn is full;
+//! - a response to a NOTIFY: `handle_response`; `handle_plain_response` for one whose Via does not
+//!   name the transaction;
+//! - no response: `handle_notify_timer` for a retransmission or Timer F, `handle_closed` for a
+//!   connection that broke, `release_phone` for a phone whose rate limit allows a NOTIFY again;
+//! - a SUBSCRIBE: `contact_of` for the Contact of its 200, `take_target` for a changed Contact,
+//!   `is_suppressed` for Suppress-If-Match, `replace_older` for a phone that subscribes anew,
+//!   `remove_subscription`;
+//! - the operator: `outstanding`.
 
 pub(crate) mod body_cache;
 pub(crate) mod content;
@@ -33,17 +44,17 @@ use crate::sip::transaction::client::ClientTransaction;
 /// A NOTIFY without a final response.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    pub(crate) token: RoutingToken,
-    pub(crate) sequence: u32,
+    token: RoutingToken,
+    sequence: u32,
     /// None when the subscription is gone: this was its last NOTIFY.
-    pub(crate) subscription: Option<SubscriptionId>,
-    pub(crate) flow: Flow,
-    pub(crate) transaction: ClientTransaction,
-    pub(crate) timer: TimerHandle,
+    subscription: Option<SubscriptionId>,
+    flow: Flow,
+    transaction: ClientTransaction,
+    timer: TimerHandle,
     /// The copy for retransmission.
-    pub(crate) kept: Kept,
+    kept: Kept,
     /// The way it went, when nothing proved yet that what goes there arrives.
-    pub(crate) probed: Option<PathId>,
+    probed: Option<PathId>,
 }
 
 /// NOTIFYs on their way, and what they are written with.

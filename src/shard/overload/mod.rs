@@ -50,20 +50,20 @@ const HOST_OCTETS: usize = 255;
 #[derive(Debug)]
 pub(crate) struct OverloadControl {
     options: OverloadOptions,
-    pub(crate) rates: RateLimits,
+    rates: RateLimits,
     epoch: Instant,
     /// Initialised with the secret; cloned for every key.
     hasher: DefaultHasher,
     /// Incremented by a reload. It is part of the keys of remembered refusals, so older ones are
     /// not found.
     generation: u64,
-    pub(crate) buckets: Buckets,
+    buckets: Buckets,
     refusals: KeptRefusals,
     loops: LoopingPhones,
     refused: RefusalList,
     /// Time at which the token bucket of logged authentication failures is full again.
     failures_full_at: u64,
-    pub(crate) lockouts: Lockouts,
+    lockouts: Lockouts,
     /// Time at which the shard's token bucket of initial SUBSCRIBEs is full again.
     crowd_full_at: u64,
     /// Buffer for the host of a Request-URI; kept for its capacity.
@@ -72,11 +72,11 @@ pub(crate) struct OverloadControl {
 
 /// The rate limits in the form the token buckets need.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RateLimits {
-    pub(crate) phone: RateLimit,
-    pub(crate) presentity: RateLimit,
-    pub(crate) source: RateLimit,
-    pub(crate) domain: RateLimit,
+struct RateLimits {
+    phone: RateLimit,
+    presentity: RateLimit,
+    source: RateLimit,
+    domain: RateLimit,
     stale: RateLimit,
     crowd: RateLimit,
     repeats: RateLimit,

@@ -3,6 +3,7 @@
 
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::time::Instant;
 
 use crate::directory::{AuthMode, Directory, Domain};
 use crate::presence::Aor;
@@ -41,6 +42,30 @@ impl OverloadControl {
 }
 
 impl OverloadControl {
+    /// Takes a token from one bucket of that limit. `is_known` allows more to those that have proved
+    /// who they are; a phone's own bucket is the same for all. False if the bucket is empty.
+    pub(crate) fn take_token(
+        &mut self,
+        limit: OverloadLimit,
+        key: u64,
+        is_known: bool,
+        now: Instant,
+    ) -> bool {
+        let rates = &self.rates;
+        let rate = match limit {
+            OverloadLimit::Phone => rates.phone,
+            OverloadLimit::Source => rates.source.for_known(is_known),
+            OverloadLimit::Presentity => rates.presentity.for_known(is_known),
+            OverloadLimit::Domain => rates.domain.for_known(is_known),
+            OverloadLimit::Path | OverloadLimit::Backlog => {
+                debug_assert!(false, "this limit has no token buckets");
+                return true;
+            }
+        };
+        let at = self.nanos(now);
+        self.buckets.take(key, rate, at)
+    }
+
     /// The key of a phone's own bucket: its IP address, and the authenticated user or else the URI
     /// in From.
     pub(crate) fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {

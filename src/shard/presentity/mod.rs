@@ -1,5 +1,18 @@
 //! The event state compositor (RFC 3903 §2): the presentities that this shard owns, the state from
 //! all their sources, and the shards that are notified of it.
+//!
+//! Other rooms use [`Compositor`] by these functions:
+//! - a state update: `say` from a source on this shard, whichever shard owns the presentity;
+//!   `take_statement` where this shard owns it;
+//! - a PUBLISH: `apply_publication`, `handle_publish_mail` from another shard;
+//! - a REGISTER: `apply_registration`, `handle_register_mail` from another shard;
+//! - shards that watch: `handle_watch` and `handle_unwatch` for one presentity,
+//!   `handle_watch_domain` and `handle_unwatch_domain` for all present users of a domain;
+//! - an appearance of a shared line: `handle_seize`, `handle_release`;
+//! - a feature that a phone sets by SUBSCRIBE: `handle_switch`;
+//! - time and reload: `handle_presentity_timer` for what expires, `reevaluate_presentity` for each
+//!   id below `places`;
+//! - the operator: `why` explains a state; `len` counts presentities.
 
 pub(crate) mod bindings;
 pub(crate) mod claims;

@@ -5,6 +5,18 @@
 //! - `suspended`: requests that wait for the owner of their presentity.
 //! - `refusals`, `refusal_counters`: what is counted, listed and logged.
 //!
+//! Other rooms use [`Uas`] by these functions:
+//! - a request arrives: `begin_transaction` finds a retransmission, `authenticate` the user;
+//! - its response: `refuse` for any refusal, `respond_ok`, `respond_options`, `respond_to_publish`,
+//!   `respond_to_register`; for a 200 with headers of its own `response::begin_response` and
+//!   `end_response`; `forget` drops the transaction of a request whose response is not stored;
+//! - what needs no service: `serve_cancel`, `serve_stray_notify`;
+//! - a request that waits for the owner of its presentity: `suspend`, then `resume`,
+//!   `handle_publish_outcome` or `handle_register_outcome`, or `handle_suspended_timer`;
+//! - the proof of a path: `salt_of`, `salt::is_salt_for`;
+//! - overload control: `overload`, `overload_mut`, a room of its own;
+//! - the operator: `refusals_counted`, `responses_evicted_early`.
+//!
 //! It decides neither what a SUBSCRIBE or PUBLISH does nor where a request is routed: see
 //! `conduct`.
 
