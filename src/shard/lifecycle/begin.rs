@@ -1,19 +1,29 @@
-//! A subscription begins, is renewed, or gets a sibling in its dialog.
+//! A subscription begins, with its dialog and within the limits; is renewed; or gets a sibling in
+//! its dialog.
+
+use std::sync::Arc;
 
 use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::presence::profile::Profile;
+use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
+use crate::shard::peer::next_hop::{next_hop, phone_key};
+use crate::shard::peer::path::Path;
+use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::watch::begin_watch;
+use crate::shard::subscription::watched::begin_watch;
 use crate::shard::subscription::watcher::decide;
-use crate::sip::{Message, Status};
+use crate::sip::dialog::Dialog;
+use crate::sip::header::NameAddr;
+use crate::sip::{HeaderName, Message, Status};
 
 impl Subscriptions {
     pub(crate) fn renew(
@@ -138,5 +148,75 @@ impl Subscriptions {
             message,
         };
         Ok(self.begin(id, beginning, turn))
+    }
+}
+
+impl Subscriptions {
+    /// Refuses a subscription to so many resources for which a table is full, or whose path has too
+    /// many dialogs that no response has proved yet.
+    pub(crate) fn check_capacity<'d>(
+        &self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+        resources: usize,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let key = phone_key(&request.flow, dialog.remote_target());
+        self.check_room(self.phones.find(key), resources, turn)?;
+        self.table.check_path(request, dialog, turn)
+    }
+
+    /// Whether a phone may have another subscription, which takes so many places.
+    pub(super) fn check_room<'d>(
+        &self,
+        phone: Option<PhoneId>,
+        places: usize,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        if self.table.octets_taken() >= turn.options.subscription_octets_max {
+            turn.counters.subscriptions_over_octets += 1;
+            return Err(Refusal::OverLimit);
+        }
+        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let is_full = self.table.places_taken() + places > turn.options.subscriptions_max
+            || of_phone >= turn.options.subscriptions_per_phone_max;
+        if is_full {
+            Err(Refusal::OverLimit)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn add_dialog(
+        &mut self,
+        request: &Request<'_>,
+        dialog: Dialog,
+        token: RoutingToken,
+        profile: Arc<Profile>,
+        turn: &Turn<'_>,
+    ) -> DialogId {
+        let flow = request.flow;
+        let phone = self
+            .phones
+            .join(phone_key(&flow, dialog.remote_target()), &profile, turn.now);
+        let destination = next_hop(request, &dialog);
+        let path = Path { flow, destination };
+        let id = self.table.add_dialog(dialog, path, phone, profile);
+        debug_assert_eq!(id.0, token.index, "the To-tag names the dialog's place");
+        id
+    }
+
+    /// Whether the phone a request comes from, by its address, port and Contact, has a live
+    /// subscription.
+    pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
+        let contact = request.message.header(HeaderName::Contact);
+        let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
+        target.is_some_and(|target| {
+            let key = phone_key(&request.flow, target);
+            self.phones.find(key).is_some()
+        })
     }
 }

@@ -6,7 +6,7 @@
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::principal::Principal;
+use crate::shard::request::sender::Principal;
 use crate::shard::request::target::sender;
 
 /// The mailbox that `named` means: that of the asking user if `named` is the voice mail number of

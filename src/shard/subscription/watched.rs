@@ -7,6 +7,8 @@ use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
 
 /// A watcher of a presentity: a subscription to it, or one resource of a subscription to a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,4 +143,29 @@ impl WatchedPresentities {
         watched.revision = self.revisions;
         &watched.watchers
     }
+}
+
+/// The first watcher of a presentity here: its owner tells us its state, now and at every
+/// change.
+pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.options.id, aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Watch {
+            aor: watched,
+            watcher,
+        },
+    );
+}
+
+/// The last watcher of a presentity here is gone.
+pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.options.id, aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Unwatch {
+            aor: watched,
+            watcher,
+        },
+    );
 }
