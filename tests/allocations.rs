@@ -22,7 +22,7 @@ use lamplighter::presence::event::Package;
 use lamplighter::presence::{Aor, CallDialog, document};
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId,
+    Command, CommandId, ConnectionId, Flow, Input, NodeId, Options, Outbox, Shard, ShardId,
 };
 use lamplighter::sip::Transport;
 
@@ -111,6 +111,7 @@ struct Bench {
 fn options(epoch: Instant) -> Options {
     Options {
         epoch_unix: 0,
+        node: NodeId(0),
         id: ShardId(0),
         shards: 1,
         epoch,

@@ -73,7 +73,7 @@ pub mod overload;
 
 pub use contract::command::{Command, CommandId, Reply};
 pub use contract::counters::Counters;
-pub use contract::flow::{ConnectionId, Flow, ShardId};
+pub use contract::flow::{Address, ConnectionId, Flow, NodeId, ShardId};
 pub use contract::input::Input;
 pub use contract::mail::Mail;
 pub use contract::options::Options;

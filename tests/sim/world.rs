@@ -411,7 +411,7 @@ impl World {
             Mail::Transmit { bytes, .. } => Context::Relay(bytes.clone()),
             Mail::Publish(publish) => match self
                 .waiting
-                .get(&(publish.reply_to.0.0, publish.reply_to.1))
+                .get(&(publish.reply_to.0.shard.0, publish.reply_to.1))
             {
                 Some(request) => Context::PublishMail(request.clone(), publish.reply_to.1),
                 None => Context::Other,

@@ -271,12 +271,15 @@ impl<V: Visitor> Walk<'_, V> {
         read_attributes(start, &mut attributes)?;
         self.declare(&attributes)?;
         let name = start.name().into_inner();
-        let (prefix, local) = qualified_name(name).ok_or(DocumentFault::Malformed)?;
-        let known = V::NAMES
-            .iter()
-            .find(|known| **known == local)
-            .copied()
-            .unwrap_or_default();
+        let known = |local: &str| V::NAMES.iter().find(|known| **known == local).copied();
+        // What the visitor knows is a name, so most names need no further look.
+        let (prefix, local, known) = match known(name) {
+            Some(known) => ("", name, known),
+            None => {
+                let (prefix, local) = qualified_name(name).ok_or(DocumentFault::Malformed)?;
+                (prefix, local, known(local).unwrap_or_default())
+            }
+        };
         let element = Element {
             name: (self.bindings.space(prefix), known),
             local,

@@ -92,7 +92,7 @@ impl Engine {
             }
             return;
         }
-        let is_to_client = method == Method::Notify && self.client_of(message).is_some();
+        let is_to_client = method == Method::Notify && self.client_of(message, turn).is_some();
         if is_to_client
             || matches!(
                 method,
@@ -179,7 +179,7 @@ impl Engine {
         request: &Request<'_>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let Some(client) = self.client_of(request.message) else {
+        let Some(client) = self.client_of(request.message, turn) else {
             return self.uas.serve_stray_notify(request, turn);
         };
         self.uac.handle_notify(client, request, turn)?;
@@ -188,9 +188,9 @@ impl Engine {
     }
 
     /// The subscription of ours that a NOTIFY is for.
-    fn client_of(&self, notify: &Message<'_>) -> Option<ClientId> {
+    fn client_of(&self, notify: &Message<'_>, turn: &Turn<'_>) -> Option<ClientId> {
         let tag = notify.to()?.tag()?;
-        self.uac.find(notify, tag)
+        self.uac.find(notify, tag, turn)
     }
 
     /// The checks of every request about a presentity: target, Require, authentication, rate limits

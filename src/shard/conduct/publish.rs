@@ -36,14 +36,14 @@ impl Engine {
         let fresh = mint_entity_tag(turn);
         let limits = publication_limits(package, domain, turn);
         let owner = turn.owner_of(&aor);
-        if owner == turn.options.id {
+        if owner == turn.here() {
             let outcome =
                 self.compositor
                     .apply_publication(&aor, publication, fresh, &limits, turn);
             return self.uas.respond_to_publish(request, package, outcome, turn);
         }
         let suspended = self.uas.suspend(request, None, package, turn)?;
-        let reply_to = (turn.options.id, suspended);
+        let reply_to = (turn.here(), suspended);
         let publish = ForwardedPublish {
             aor,
             publication,

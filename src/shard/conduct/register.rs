@@ -36,7 +36,7 @@ impl Engine {
         let change = change_of(request.message, domain)?;
         let sequence = sequence_of(request.message)?;
         let owner = turn.owner_of(&aor);
-        if owner == turn.options.id {
+        if owner == turn.here() {
             let outcome = self
                 .compositor
                 .apply_registration(&aor, change, sequence, turn);
@@ -47,7 +47,7 @@ impl Engine {
             aor,
             change,
             sequence,
-            reply_to: (turn.options.id, suspended),
+            reply_to: (turn.here(), suspended),
         };
         turn.send(owner, Mail::Register(Box::new(register)));
         Ok(())

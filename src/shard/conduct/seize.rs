@@ -36,7 +36,7 @@ impl Engine {
         let mail = Mail::Seize {
             aor: aor.clone(),
             index,
-            reply_to: (turn.options.id, suspended),
+            reply_to: (turn.here(), suspended),
         };
         turn.send_to_owner(aor, mail);
         Ok(())

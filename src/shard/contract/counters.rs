@@ -25,6 +25,8 @@ counters! {
     messages_unreadable,
     /// Messages forwarded to the shard that holds their dialog or transaction.
     messages_misdirected,
+    /// Mail dropped because it was addressed to another node. Any but 0 shows a defect.
+    mail_undeliverable,
     /// Retransmitted requests, answered with the stored response or absorbed.
     requests_retransmitted,
     /// Requests refused with any status.

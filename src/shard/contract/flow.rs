@@ -1,4 +1,5 @@
-//! A transport flow (RFC 5626 §3): the 4-tuple or the stream that a message arrived on.
+//! Where things are: the shard that owns or holds something, and the transport flow (RFC 5626 §3),
+//! the 4-tuple or stream that a message arrived on.
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +19,19 @@ impl ShardId {
     pub fn owner_of(aor: &Aor, shards: u16) -> Self {
         Self((fnv1a(aor.as_str().as_bytes()) % u64::from(shards.max(1))) as u16)
     }
+}
+
+/// Number of a node of the cluster; 0 for a node on its own. At most 4095, see `RoutingToken`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u16);
+
+/// The address of a shard: where mail is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Address {
+    /// The node of the shard.
+    pub node: NodeId,
+    /// The shard on that node.
+    pub shard: ShardId,
 }
 
 /// Identifies a stream of this node. Datagrams carry the default value.

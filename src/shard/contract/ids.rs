@@ -9,13 +9,13 @@ use crate::shard::container::slab::Key;
 pub(crate) struct InFlightId(pub(crate) NonZeroU32);
 
 impl InFlightId {
-    /// The key of the NOTIFY at index `place` of the table.
-    pub(crate) fn at(place: u32) -> Self {
-        Self(NonZeroU32::MIN.saturating_add(place))
+    /// The key of the NOTIFY at `index` of the table.
+    pub(crate) fn at(index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index))
     }
 
     /// The index in the table.
-    pub(crate) fn place(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0.get() as usize - 1
     }
 }

@@ -12,7 +12,7 @@ use crate::presence::presentity::{Publication, PublicationLimits, PublishRefused
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequence};
 use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
-use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
+use crate::shard::contract::flow::{Address, ConnectionId, Flow};
 
 /// One message between shards.
 #[derive(Debug)]
@@ -42,14 +42,14 @@ pub enum Mail {
         /// The presentity.
         aor: Aor,
         /// The shard that has watchers.
-        watcher: ShardId,
+        watcher: Address,
     },
     /// To the owner: `watcher` has no watchers of the presentity any more.
     Unwatch {
         /// The presentity.
         aor: Aor,
         /// The shard that had watchers.
-        watcher: ShardId,
+        watcher: Address,
     },
     /// From the owner: the presentity's composed state.
     State {
@@ -64,7 +64,7 @@ pub enum Mail {
         /// The domain.
         domain: Box<str>,
         /// The shard that has the subscription.
-        watcher: ShardId,
+        watcher: Address,
         /// Number of this watch; the announcements repeat it.
         watch: WatchNumber,
     },
@@ -73,7 +73,7 @@ pub enum Mail {
         /// The domain.
         domain: Box<str>,
         /// The shard that had the subscription.
-        watcher: ShardId,
+        watcher: Address,
     },
     /// From an owner: presentities of a domain that appeared or disappeared.
     Roster {
@@ -92,7 +92,7 @@ pub enum Mail {
         /// The package whose subscriptions are reported.
         package: Package,
         /// The shard that has a watcher-information subscription.
-        follower: ShardId,
+        follower: Address,
     },
     /// To every shard: `follower` no longer needs the watchers of the presentity.
     UnfollowWatchers {
@@ -101,7 +101,7 @@ pub enum Mail {
         /// The package.
         package: Package,
         /// The shard that had a watcher-information subscription.
-        follower: ShardId,
+        follower: Address,
     },
     /// To a follower: the watchers that the sender holds.
     WatchersHere(Box<WatchersHere>),
@@ -112,7 +112,7 @@ pub enum Mail {
         /// The appearance, from 1.
         index: u8,
         /// The sender, and its suspended request that waits for the outcome.
-        reply_to: (ShardId, u32),
+        reply_to: (Address, u32),
     },
     /// From the owner: the outcome of a seizure.
     SeizeOutcome {
@@ -137,7 +137,7 @@ pub enum Mail {
         /// The update.
         update: Box<StateUpdate>,
         /// The sender, and its subscription that waits for [`Mail::Switched`].
-        reply_to: (ShardId, u32),
+        reply_to: (Address, u32),
     },
     /// From the owner: the feature is switched, and the [`Mail::State`] with it was sent before.
     Switched {
@@ -174,7 +174,7 @@ pub struct WatchersHere {
     /// The package of the watchers' subscriptions.
     pub package: Package,
     /// The shard that holds them.
-    pub shard: ShardId,
+    pub holder: Address,
     /// All watchers, ordered by id.
     pub watchers: Vec<WatcherInfo>,
     /// Watchers of earlier reports that ended: id and reason.
@@ -211,7 +211,7 @@ pub struct ForwardedRegister {
     /// Call-ID and CSeq, which order the REGISTERs of one phone (RFC 3261 §10.3, step 7).
     pub sequence: Sequence,
     /// The sender, and its suspended request that waits for the outcome.
-    pub reply_to: (ShardId, u32),
+    pub reply_to: (Address, u32),
 }
 
 /// The contents of the 200 to a REGISTER.
@@ -235,7 +235,7 @@ pub struct ForwardedPublish {
     /// The limits of the domain.
     pub limits: PublicationLimits,
     /// The sender, and its suspended request that waits for the outcome.
-    pub reply_to: (ShardId, u32),
+    pub reply_to: (Address, u32),
 }
 
 /// Number of a shard's watch of a domain. A shard that ends a watch and begins another ignores late

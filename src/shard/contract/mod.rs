@@ -4,8 +4,9 @@
 //! - Out: [`outbox::Outbox`] (messages to send, mail, replies, log records), [`counters::Counters`].
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
 //! - Probes of other servers: [`probe`].
-//! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `timer::Timer`,
-//!   `expected` (assertions of what our own tables must hold).
+//! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `place` (their
+//!   numbers within the node), `timer::Timer`, `expected` (assertions of what our own tables must
+//!   hold).
 //!
 //! Data only, no protocol logic. Imports no other room of the shard but the timer wheel.
 
@@ -20,6 +21,7 @@ pub mod mail;
 pub mod options;
 pub mod outbox;
 pub mod overload_options;
+pub(crate) mod place;
 pub mod probe;
 pub mod report;
 pub(crate) mod timer;

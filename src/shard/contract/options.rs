@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::{Address, NodeId, ShardId};
 use crate::shard::contract::overload_options::OverloadOptions;
 
 /// The options of one shard. They are equal on all shards of a node but for `id`.
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// This node; 0 until there is a cluster.
+    pub node: NodeId,
     /// This shard.
     pub id: ShardId,
     /// Number of shards of the node.
@@ -110,6 +112,7 @@ impl Options {
     #[must_use]
     pub fn new(id: ShardId, shards: u16, epoch: Instant, key: [u8; 32]) -> Self {
         Self {
+            node: NodeId(0),
             id,
             shards,
             epoch,
@@ -144,6 +147,21 @@ impl Options {
             client_transactions_max: 256,
             probe_entries_max: 1_000,
             overload: OverloadOptions::default(),
+        }
+    }
+
+    /// The address of this shard.
+    #[must_use]
+    pub const fn address(&self) -> Address {
+        self.address_of(self.id)
+    }
+
+    /// The address of a shard of this node.
+    #[must_use]
+    pub const fn address_of(&self, shard: ShardId) -> Address {
+        Address {
+            node: self.node,
+            shard,
         }
     }
 }

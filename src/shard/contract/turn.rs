@@ -10,7 +10,7 @@ use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::shard::container::timer_wheel::Wheel;
 use crate::shard::contract::counters::Counters;
-use crate::shard::contract::flow::{Flow, ShardId};
+use crate::shard::contract::flow::{Address, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::options::Options;
 use crate::shard::contract::outbox::{Outbox, Transmit};
@@ -36,17 +36,27 @@ pub(crate) struct Turn<'a> {
 }
 
 impl Turn<'_> {
+    /// The address of this shard.
+    pub(crate) fn here(&self) -> Address {
+        self.options.address()
+    }
+
     /// The shard that owns a presentity.
-    pub(crate) fn owner_of(&self, aor: &Aor) -> ShardId {
-        ShardId::owner_of(aor, self.options.shards)
+    pub(crate) fn owner_of(&self, aor: &Aor) -> Address {
+        let shard = ShardId::owner_of(aor, self.options.shards);
+        self.options.address_of(shard)
     }
 
     /// Sends mail to a shard, which may be this one: mail to itself is looped back within the turn.
-    pub(crate) fn send(&mut self, shard: ShardId, mail: Mail) {
-        if shard == self.options.id {
+    /// Other nodes cannot be reached yet, and nothing may be addressed to them.
+    pub(crate) fn send(&mut self, to: Address, mail: Mail) {
+        if to == self.here() {
             self.loopback.push_back(mail);
+        } else if to.node == self.options.node {
+            self.out.mail.push((to.shard, mail));
         } else {
-            self.out.mail.push((shard, mail));
+            debug_assert!(false, "mail to {to:?}, which is on another node");
+            self.counters.mail_undeliverable += 1;
         }
     }
 
@@ -58,7 +68,7 @@ impl Turn<'_> {
     /// Sends mail to every shard of the node, this one included.
     pub(crate) fn send_to_all(&mut self, mail: impl Fn() -> Mail) {
         for shard in (0..self.options.shards).map(ShardId) {
-            self.send(shard, mail());
+            self.send(self.options.address_of(shard), mail());
         }
     }
 
@@ -75,7 +85,7 @@ impl Turn<'_> {
         if flow.transport.is_reliable() && flow.connection.shard != self.options.id {
             let bytes = self.out.pieces(&transmit).concat().into();
             let mail = Mail::Transmit { flow, bytes };
-            self.send(flow.connection.shard, mail);
+            self.send(self.options.address_of(flow.connection.shard), mail);
         } else {
             self.out.transmits.push(transmit);
         }
@@ -93,7 +103,7 @@ impl Turn<'_> {
             self.out.kept.push((connection, until));
         } else {
             let mail = Mail::Keep(connection, until);
-            self.send(connection.shard, mail);
+            self.send(self.options.address_of(connection.shard), mail);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
+use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
@@ -205,7 +206,11 @@ impl Subscriptions {
         let destination = next_hop(request, &dialog);
         let path = Path { flow, destination };
         let id = self.table.add_dialog(dialog, path, phone, profile);
-        debug_assert_eq!(id.0, token.index, "the To-tag names the dialog's place");
+        debug_assert_eq!(
+            Place::of(id.0, turn.options),
+            token.place,
+            "the To-tag names the dialog's place"
+        );
         id
     }
 

@@ -35,7 +35,7 @@ impl Subscriptions {
             awaited: turn.options.shards,
         };
         self.rosters.watched.insert(domain.clone(), watched);
-        let watcher = turn.options.id;
+        let watcher = turn.here();
         turn.send_to_all(|| Mail::WatchDomain {
             domain: domain.clone(),
             watcher,
@@ -110,7 +110,7 @@ impl Subscriptions {
 }
 
 fn unwatch_domain(domain: &str, turn: &mut Turn<'_>) {
-    let watcher = turn.options.id;
+    let watcher = turn.here();
     turn.send_to_all(|| Mail::UnwatchDomain {
         domain: domain.into(),
         watcher,

@@ -2,7 +2,7 @@
 
 use crate::presence::Aor;
 use crate::presence::event::Package;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::WatchersHere;
 use crate::shard::contract::report::WatcherReport;
 use crate::shard::contract::turn::Turn;
@@ -26,7 +26,7 @@ impl Subscriptions {
         &mut self,
         aor: Aor,
         package: Package,
-        follower: ShardId,
+        follower: Address,
         turn: &mut Turn<'_>,
     ) {
         let table = &self.table;
@@ -39,7 +39,7 @@ impl Subscriptions {
         &mut self,
         aor: &Aor,
         package: Package,
-        follower: ShardId,
+        follower: Address,
     ) {
         self.winfo.handle_unfollow_watchers(aor, package, follower);
     }

@@ -88,7 +88,7 @@ impl Notifier {
 
     /// The subscription is gone; its NOTIFY goes on alone.
     pub(crate) fn orphan(&mut self, id: InFlightId) {
-        let in_flight = self.in_flight.get_mut(id.place());
+        let in_flight = self.in_flight.get_mut(id.index());
         if let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") {
             in_flight.subscription = None;
         }
@@ -96,7 +96,7 @@ impl Notifier {
 
     /// A NOTIFY is answered, or never will be: it is not sent again.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
-        let in_flight = self.in_flight.try_remove(id.place());
+        let in_flight = self.in_flight.try_remove(id.index());
         let mut in_flight = in_flight.expected("a NOTIFY ends once")?;
         self.copies.forget(std::mem::take(&mut in_flight.kept));
         Some(in_flight)

@@ -16,7 +16,7 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let in_flight = self.in_flight.get(id.place());
+        let in_flight = self.in_flight.get(id.index());
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return false;
         };
@@ -37,7 +37,7 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
-        let in_flight = self.in_flight.get(id.place());
+        let in_flight = self.in_flight.get(id.index());
         let probed = in_flight.expected("the response was matched to it")?.probed;
         if let Some(path) = probed {
             subscriptions.table_mut().prove_path(path);

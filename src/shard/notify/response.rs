@@ -66,11 +66,11 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(id) = self.match_response(message, flow) else {
+        let Some(id) = self.match_response(message, flow, turn.options.shards) else {
             return false;
         };
         if code < 200 {
-            let in_flight = self.in_flight.get_mut(id.place());
+            let in_flight = self.in_flight.get_mut(id.index());
             if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.probed {
@@ -105,7 +105,12 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) -> bool {
         let found = self
-            .find_notify(response.branch, response.sequence, flow)
+            .find_notify(
+                response.branch,
+                response.sequence,
+                flow,
+                turn.options.shards,
+            )
             .filter(|(_, local)| local.sent_by() == response.sent_by);
         let Some(in_flight) = found
             .map(|(id, _)| id)
@@ -129,9 +134,11 @@ impl Notifier {
         branch: &[u8],
         sequence: u32,
         flow: &Flow,
+        shards: u16,
     ) -> Option<(InFlightId, &LocalAddress)> {
-        let id = InFlightId::at(RoutingToken::index_in(branch)?);
-        let in_flight = self.in_flight.get(id.place())?;
+        let place = RoutingToken::place_in(branch)?;
+        let id = InFlightId::at(place.index(shards));
+        let in_flight = self.in_flight.get(id.index())?;
         let is_it = in_flight.sequence == sequence
             && in_flight.token.is_in(branch)
             && in_flight.flow.peer.ip() == flow.peer.ip();
@@ -145,13 +152,18 @@ impl Notifier {
     /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
     /// nothing else of it need be readable. Between a phone and us are gateways that repeat headers or
     /// cut bodies; a response that they spoilt still says that the phone has the state.
-    fn match_response(&self, message: &Message<'_>, flow: &Flow) -> Option<InFlightId> {
+    fn match_response(
+        &self,
+        message: &Message<'_>,
+        flow: &Flow,
+        shards: u16,
+    ) -> Option<InFlightId> {
         let vias = message.headers(HeaderName::Via).flat_map(list_items);
         if vias.count() != 1 {
             return None;
         }
         let (via, cseq) = (message.via()?, message.cseq()?);
-        let (id, local) = self.find_notify(via.branch?, cseq.number, flow)?;
+        let (id, local) = self.find_notify(via.branch?, cseq.number, flow, shards)?;
         let is_ours = cseq.method == Method::Notify && local.is_sent_by(via.host, via.port);
         is_ours.then_some(id)
     }

@@ -18,7 +18,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let in_flight = self.in_flight.get_mut(id.place());
+        let in_flight = self.in_flight.get_mut(id.index());
         let Some(in_flight) = in_flight.expected("the end of a NOTIFY cancels its timer") else {
             return;
         };
@@ -41,7 +41,7 @@ impl Notifier {
     }
 
     fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
-        let in_flight = self.in_flight.get(id.place());
+        let in_flight = self.in_flight.get(id.index());
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return;
         };
@@ -61,7 +61,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         turn.counters.notifies_unanswered += 1;
-        let in_flight = self.in_flight.get(id.place());
+        let in_flight = self.in_flight.get(id.index());
         let unproven = in_flight
             .expected("its timer fired")
             .and_then(|in_flight| in_flight.probed)

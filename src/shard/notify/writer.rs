@@ -19,7 +19,7 @@ use crate::shard::notify::content::{Content, Written};
 use crate::shard::notify::retransmit::Kept;
 use crate::shard::notify::{InFlight, Notifier};
 use crate::shard::peer::routing_token;
-use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::subscription::suppress::entity_tag;
 use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::{Phase, Subscription};
@@ -57,8 +57,8 @@ impl Notifier {
         let generation = turn.out.generation();
         let is_one_of_many = !is_reliable && self.trains.join(flow.peer, generation, dialogs);
         let in_flight_id = InFlightId::at(self.in_flight.vacant_key() as u32);
-        let place = in_flight_id.place() as u32;
-        let token = RoutingToken::mint(turn.options.id, place, turn.random);
+        let (kind, index) = (Kind::ClientTransaction, in_flight_id.index() as u32);
+        let token = RoutingToken::mint(kind, index, turn.options, turn.random);
         let local = self.local_addresses.of(&flow);
         let origin = Origin {
             via: &local.via,

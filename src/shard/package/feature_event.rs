@@ -103,7 +103,7 @@ pub(crate) fn switch(
         return;
     };
     let update = Box::new(update);
-    let reply_to = (turn.options.id, id.0);
+    let reply_to = (turn.here(), id.0);
     let mail = Mail::Switch {
         aor: aor.clone(),
         update,

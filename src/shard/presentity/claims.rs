@@ -6,7 +6,7 @@ use crate::presence::Aor;
 use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
@@ -27,7 +27,7 @@ impl Compositor {
         &mut self,
         aor: Aor,
         index: u8,
-        reply_to: (ShardId, u32),
+        reply_to: (Address, u32),
         turn: &mut Turn<'_>,
     ) {
         let outcome = self.claim(&aor, index, turn);

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::{Announcement, Mail, WatchNumber};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
@@ -27,12 +27,12 @@ impl DomainWatchers {
 /// A shard that is told which users are present.
 #[derive(Clone, Copy, Debug)]
 struct Watching {
-    shard: ShardId,
+    shard: Address,
     watch: WatchNumber,
 }
 
 fn tell_roster(
-    watcher: ShardId,
+    watcher: Address,
     domain: Box<str>,
     aors: Vec<Aor>,
     announcement: Announcement,
@@ -51,7 +51,7 @@ impl Compositor {
     pub(crate) fn handle_watch_domain(
         &mut self,
         domain: Box<str>,
-        watcher: ShardId,
+        watcher: Address,
         watch: WatchNumber,
         turn: &mut Turn<'_>,
     ) {
@@ -75,7 +75,7 @@ impl Compositor {
     }
 
     /// As owner: a shard need not know any more.
-    pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: ShardId) {
+    pub(crate) fn handle_unwatch_domain(&mut self, domain: &str, watcher: Address) {
         let watching = self.domain_watchers.watching.get_mut(domain);
         if let Some(watching) = watching.expected("a shard that unwatches a domain watched it") {
             watching.retain(|watching| watching.shard != watcher);

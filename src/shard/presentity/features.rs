@@ -2,7 +2,7 @@
 
 use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
@@ -14,7 +14,7 @@ impl Compositor {
         &mut self,
         aor: Aor,
         update: StateUpdate,
-        reply_to: (ShardId, u32),
+        reply_to: (Address, u32),
         turn: &mut Turn<'_>,
     ) {
         self.take_statement(&aor, update, turn);

@@ -10,7 +10,7 @@ use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::presentity::OWNED;
 
@@ -21,7 +21,7 @@ pub(crate) struct Owned {
     pub(crate) presentity: Presentity,
     /// Whether watchers of the whole domain were told that it is present.
     pub(crate) is_present: bool,
-    pub(crate) watching: SmallVec<[ShardId; 2]>,
+    pub(crate) watching: SmallVec<[Address; 2]>,
     /// Its contacts, as counted in [`Presentities::contacts`].
     contacts: usize,
     /// The timer and when it fires.

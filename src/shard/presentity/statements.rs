@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::timer::Timer;
@@ -26,7 +26,7 @@ impl Compositor {
     /// no room for it; another owner is not waited for.
     pub(crate) fn say(&mut self, aor: Aor, update: StateUpdate, turn: &mut Turn<'_>) -> bool {
         let owner = turn.owner_of(&aor);
-        if owner == turn.options.id {
+        if owner == turn.here() {
             return self.take_statement(&aor, update, turn);
         }
         let update = Box::new(update);
@@ -55,7 +55,7 @@ impl Compositor {
     }
 
     /// As owner: a shard wants to know.
-    pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
+    pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: Address, turn: &mut Turn<'_>) {
         let (directory, now) = (turn.directory, turn.now);
         let id = self.presentities.find_or_add(aor, directory, now);
         let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
@@ -70,7 +70,7 @@ impl Compositor {
     }
 
     /// As owner: a shard need not know any more.
-    pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: ShardId, turn: &mut Turn<'_>) {
+    pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: Address, turn: &mut Turn<'_>) {
         let id = self.presentities.find(aor);
         let Some(id) = id.expected("a presentity is kept while it is watched") else {
             return;

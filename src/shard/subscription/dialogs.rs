@@ -5,7 +5,7 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::numeric_address;
-use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::request::Request;
 use crate::shard::request::headers::any_address_of_record;
 use crate::shard::request::refusal::Refusal;
@@ -24,7 +24,12 @@ impl Table {
         request: &Request<'_>,
         turn: &mut Turn<'d>,
     ) -> Result<(Dialog, RoutingToken), Refusal<'d>> {
-        let token = RoutingToken::mint(turn.options.id, self.next_dialog().0, turn.random);
+        let token = RoutingToken::mint(
+            Kind::NotifierDialog,
+            self.next_dialog().0,
+            turn.options,
+            turn.random,
+        );
         let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
         let dialog = Dialog::accept(request.message, &token.octets(), sequence)?;
         check_not_ourselves(&dialog, &request.flow, turn)?;
@@ -39,12 +44,13 @@ impl Table {
         turn: &Turn<'_>,
     ) -> Option<DialogId> {
         let token = RoutingToken::of_tag(tag)?;
-        let id = DialogId(token.index);
+        let shards = turn.options.shards;
+        let id = DialogId(token.place.index(shards));
         // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
         let remote_tag = message.from()?.tag().unwrap_or_default();
         let dialog = &self.dialog(id)?.dialog;
-        (token.shard == turn.options.id && dialog.matches(message.call_id(), tag, remote_tag))
-            .then_some(id)
+        let is_here = token.kind == Kind::NotifierDialog && token.holder(shards) == turn.here();
+        (is_here && dialog.matches(message.call_id(), tag, remote_tag)).then_some(id)
     }
 
     /// Whether two subscriptions are of one watcher: an account does not end another's.

@@ -1,7 +1,7 @@
 //! The shard that a message belongs to.
 
 use crate::presence::fixed_hash::fnv1a;
-use crate::shard::contract::flow::{Flow, ShardId};
+use crate::shard::contract::flow::{Address, Flow, ShardId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::subscription::table::Table;
@@ -15,21 +15,25 @@ impl Table {
         message: &Message<'_>,
         flow: &Flow,
         turn: &Turn<'_>,
-    ) -> Option<ShardId> {
-        if turn.options.shards < 2 {
+    ) -> Option<Address> {
+        let shards = turn.options.shards;
+        if shards < 2 {
             return None;
         }
         let home = match message.start_line() {
-            StartLine::Response { .. } => RoutingToken::of_branch(message.via()?.branch?)?.shard,
+            StartLine::Response { .. } => {
+                RoutingToken::of_branch(message.via()?.branch?)?.holder(shards)
+            }
             StartLine::Request { method, .. } => match message.to()?.tag() {
-                Some(tag) => RoutingToken::of_tag(tag)?.shard,
+                Some(tag) => RoutingToken::of_tag(tag)?.holder(shards),
                 None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
                     shard_of_call_id(message.call_id(), turn)
                 }
                 None => return None,
             },
         };
-        (home != turn.options.id && home.0 < turn.options.shards).then_some(home)
+        // No other node can be reached yet: a tag with its number is not of our making.
+        (home != turn.here() && home.node == turn.options.node).then_some(home)
     }
 
     /// One busy SBC on one source port must not pin all work to one core.
@@ -39,6 +43,7 @@ impl Table {
     }
 }
 
-fn shard_of_call_id(call_id: &[u8], turn: &Turn<'_>) -> ShardId {
-    ShardId((fnv1a(call_id) % u64::from(turn.options.shards)) as u16)
+fn shard_of_call_id(call_id: &[u8], turn: &Turn<'_>) -> Address {
+    let shard = fnv1a(call_id) % u64::from(turn.options.shards);
+    turn.options.address_of(ShardId(shard as u16))
 }

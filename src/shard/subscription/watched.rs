@@ -148,7 +148,7 @@ impl WatchedPresentities {
 /// The first watcher of a presentity here: its owner tells us its state, now and at every
 /// change.
 pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.options.id, aor.clone());
+    let (watcher, watched) = (turn.here(), aor.clone());
     turn.send_to_owner(
         aor,
         Mail::Watch {
@@ -160,7 +160,7 @@ pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
 
 /// The last watcher of a presentity here is gone.
 pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.options.id, aor.clone());
+    let (watcher, watched) = (turn.here(), aor.clone());
     turn.send_to_owner(
         aor,
         Mail::Unwatch {

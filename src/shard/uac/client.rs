@@ -12,7 +12,7 @@ use crate::shard::contract::ids::{ClientId, ClientTransactionId};
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeTask, UserStatus};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::uac::Uac;
 use crate::shard::uac::log::Log;
 use crate::shard::uac::publisher::Publisher;
@@ -100,7 +100,7 @@ impl Client {
             target: order.target,
             from: order.from,
             call_id: [b'0'; CALL_ID_DIGITS],
-            tag: RoutingToken::mint(turn.options.id, place.0, turn.random),
+            tag: mint_tag(place, turn),
             sequence: 0,
             expires: EXPIRES_MIN.max(u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX)),
             login: order.login,
@@ -156,7 +156,7 @@ impl Client {
             Role::Publisher(publisher) => publisher.ended(),
             Role::Subscriber(subscriber) => {
                 subscriber.ended();
-                self.tag = RoutingToken::mint(turn.options.id, self.tag.index, turn.random);
+                self.tag = self.tag.renewed(turn.random);
                 turn.random.fill_hex(&mut self.call_id);
             }
         }
@@ -257,4 +257,10 @@ impl Uac {
         }
         self.arm(id, turn);
     }
+}
+
+/// The From-tag of the client at that place of the table, which names it.
+fn mint_tag(place: ClientId, turn: &mut Turn<'_>) -> RoutingToken {
+    let kind = Kind::SubscriberDialog;
+    RoutingToken::mint(kind, place.0, turn.options, turn.random)
 }

@@ -110,8 +110,8 @@ impl Uac {
         flow: &Flow,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let local_addresses = &self.local_addresses;
-        let Some(id) = self.transactions.find(message, flow, local_addresses) else {
+        let (addresses, shards) = (&self.local_addresses, turn.options.shards);
+        let Some(id) = self.transactions.find(message, flow, addresses, shards) else {
             return false;
         };
         if let Some(client) = self.transactions.take_response(id, code, turn) {
@@ -132,9 +132,14 @@ impl Uac {
     }
 
     /// A request to us within a dialog of this room: its client. `tag` is the request's To-tag.
-    pub(crate) fn find(&self, message: &Message<'_>, tag: &[u8]) -> Option<ClientId> {
+    pub(crate) fn find(
+        &self,
+        message: &Message<'_>,
+        tag: &[u8],
+        turn: &Turn<'_>,
+    ) -> Option<ClientId> {
         let token = RoutingToken::of_tag(tag)?;
-        let id = ClientId(token.index);
+        let id = ClientId(token.place.index(turn.options.shards));
         let client = self.clients.get(id)?;
         client.is_addressed(token, message.call_id()).then_some(id)
     }

@@ -10,10 +10,11 @@ use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{ClientId, ClientTransactionId};
+use crate::shard::contract::place::Place;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::local_address::LocalAddresses;
-use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::sip::header::list_items;
 use crate::sip::transaction::T4;
 use crate::sip::transaction::client as schedule;
@@ -69,7 +70,8 @@ impl ClientTransactions {
             return None;
         }
         let ClientTransactionId(place) = self.0.vacant_key();
-        Some(RoutingToken::mint(turn.options.id, place, turn.random))
+        let kind = Kind::ClientTransaction;
+        Some(RoutingToken::mint(kind, place, turn.options, turn.random))
     }
 
     /// Sends a request, and begins its transaction.
@@ -77,7 +79,8 @@ impl ClientTransactions {
         let is_reliable = sent.flow.transport.is_reliable();
         let schedule = schedule::ClientTransaction::new(turn.now, is_reliable);
         let id = self.0.vacant_key();
-        debug_assert_eq!(id.0, sent.token.index, "a branch names its transaction");
+        let place = Place::of(id.0, turn.options);
+        debug_assert_eq!(place, sent.token.place, "a branch names its transaction");
         let octets = turn.out.arena.get(sent.octets.clone());
         let request = octets.filter(|_| !is_reliable).unwrap_or_default().into();
         let timer = Timer::ClientTransaction(id);
@@ -103,11 +106,12 @@ impl ClientTransactions {
         message: &Message<'_>,
         flow: &Flow,
         local_addresses: &LocalAddresses,
+        shards: u16,
     ) -> Option<ClientTransactionId> {
         let vias = message.headers(HeaderName::Via).flat_map(list_items);
         let (via, cseq) = (message.via()?, message.cseq()?);
         let branch = via.branch?;
-        let id = ClientTransactionId(RoutingToken::index_in(branch)?);
+        let id = ClientTransactionId(RoutingToken::place_in(branch)?.index(shards));
         let transaction = self.0.get(id)?;
         let local = local_addresses.known(&transaction.flow)?;
         let is_ours = transaction.token.is_in(branch)

@@ -6,13 +6,14 @@ use crate::plan::Plan;
 use crate::random::Rng;
 use lamplighter::directory::Directory;
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
-use lamplighter::shard::{Options, Shard, ShardId};
+use lamplighter::shard::{NodeId, Options, Shard, ShardId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
     let options = Options {
         epoch_unix: 0,
+        node: NodeId(0),
         id: ShardId(id),
         shards: plan.shards,
         epoch: start,

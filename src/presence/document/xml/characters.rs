@@ -62,10 +62,9 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     let head = &body[..body.len().min(DECLARATION_OCTETS_MAX)];
     let declaration = head
         .strip_prefix(b"<?xml")
-        .and_then(|rest| Some(&rest[..memchr::memmem::find(rest, b"?>")?]));
+        .and_then(|rest| Some(split_at_octets(rest, b"?>")?.0));
     let value = declaration.and_then(|declaration| {
-        let rest =
-            &declaration[memchr::memmem::find(declaration, b"encoding")? + b"encoding".len()..];
+        let (_, rest) = split_at_octets(declaration, b"encoding")?;
         let rest = rest
             .trim_ascii_start()
             .strip_prefix(b"=")?
@@ -88,6 +87,15 @@ fn declared_encoding(body: &[u8]) -> Encoding {
     } else {
         Encoding::Other
     }
+}
+
+/// What is before and behind the first place of `octets` in a text so short that no faster search
+/// pays.
+fn split_at_octets<'a>(text: &'a [u8], octets: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = text
+        .windows(octets.len())
+        .position(|window| window == octets)?;
+    Some((&text[..at], &text[at + octets.len()..]))
 }
 
 /// Whether the text is ASCII that XML allows. Reads all octets without a branch for each, because

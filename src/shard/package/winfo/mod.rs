@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::event::{Package, WatcherEvent, WatcherInfo};
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::subscription::audience::Topic;
 use crate::shard::subscription::watcher::Watcher;
@@ -28,7 +28,7 @@ const WAITING_TIME: Duration = Duration::from_secs(14 * 24 * 3600);
 pub(crate) struct WatcherInfos {
     followed: HashMap<Topic, Followed>,
     /// By presentity: who is told of the watchers here.
-    followers: HashMap<Aor, SmallVec<[(Package, ShardId); 2]>>,
+    followers: HashMap<Aor, SmallVec<[(Package, Address); 2]>>,
     /// Followed presentities whose watchers changed in this turn.
     changed: Vec<Aor>,
     /// Why watchers ended in this turn, by their id.

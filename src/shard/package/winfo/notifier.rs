@@ -5,7 +5,7 @@ use crate::presence::event::{Package, Termination, WatcherEvent, WatcherInfo, Wa
 use crate::presence::fixed_hash::fnv1a;
 use crate::presence::policy::Handling;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::{Mail, WatchersHere};
 use crate::shard::contract::turn::Turn;
@@ -20,7 +20,7 @@ impl WatcherInfos {
     pub(crate) fn handle_follow_watchers(
         &mut self,
         (aor, package): Topic,
-        follower: ShardId,
+        follower: Address,
         table: &Table,
         turn: &mut Turn<'_>,
     ) {
@@ -36,7 +36,7 @@ impl WatcherInfos {
         &mut self,
         aor: &Aor,
         package: Package,
-        follower: ShardId,
+        follower: Address,
     ) {
         let followers = self.followers.get_mut(aor);
         if let Some(followers) = followers.expected("a shard that unfollows has followed") {
@@ -122,7 +122,7 @@ impl WatcherInfos {
 
     fn tell_watchers(
         &mut self,
-        follower: ShardId,
+        follower: Address,
         topic: Topic,
         ended: Vec<(u64, WatcherEvent)>,
         table: &Table,
@@ -133,7 +133,7 @@ impl WatcherInfos {
         let told = WatchersHere {
             aor,
             package,
-            shard: turn.options.id,
+            holder: turn.here(),
             watchers,
             ended,
         };

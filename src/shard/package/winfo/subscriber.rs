@@ -42,7 +42,7 @@ impl WatcherInfos {
         };
         self.followed.insert(topic.clone(), followed);
         let (aor, package) = topic;
-        let follower = turn.options.id;
+        let follower = turn.here();
         turn.send_to_all(|| Mail::FollowWatchers {
             aor: aor.clone(),
             package,
@@ -68,7 +68,7 @@ impl WatcherInfos {
         }
         self.followed.remove(&topic);
         let (aor, package) = topic;
-        let follower = turn.options.id;
+        let follower = turn.here();
         turn.send_to_all(|| Mail::UnfollowWatchers {
             aor: aor.clone(),
             package,
@@ -81,7 +81,7 @@ impl WatcherInfos {
         let WatchersHere {
             aor,
             package,
-            shard,
+            holder,
             mut watchers,
             ended,
         } = told;
@@ -89,7 +89,7 @@ impl WatcherInfos {
             // The last subscription ended while the report was on its way.
             return;
         };
-        let known = followed.watchers.get_mut(usize::from(shard.0));
+        let known = followed.watchers.get_mut(usize::from(holder.shard.0));
         let Some(known) = known.expected("there is a place for each shard") else {
             return;
         };
