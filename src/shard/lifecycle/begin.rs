@@ -7,6 +7,7 @@ use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
 use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
@@ -35,11 +36,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) {
         let subscription = self.table.subscription_mut(id);
-        debug_assert!(
-            subscription.is_some(),
-            "a usage of the dialog is in the table"
-        );
-        let Some(subscription) = subscription else {
+        let Some(subscription) = subscription.expected("a usage of the dialog exists") else {
             return;
         };
         let terms = Terms::of(message, asked.event);
@@ -121,10 +118,14 @@ impl Subscriptions {
             ));
         }
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-        let entry = self.table.dialog(id).ok_or(GONE)?;
+        let entry = self.table.dialog(id);
+        let entry = entry.expected("the dialog was found").ok_or(GONE)?;
         let phone = entry.phone();
         self.check_room(Some(phone), 1, turn)?;
-        let sibling = self.table.subscription(first).ok_or(GONE)?;
+        let sibling = self.table.subscription(first);
+        let sibling = sibling
+            .expected("a dialog has a subscription")
+            .ok_or(GONE)?;
         if asked.enclosed.list().is_some() || sibling.subject().list().is_some() {
             return Err(Refusal::Because(
                 Status::FORBIDDEN,
@@ -132,8 +133,12 @@ impl Subscriptions {
             ));
         }
         let entity = sibling.entity().to_vec();
-        let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
-        let watcher = self.table.watcher_of(first, turn).ok_or(GONE)?;
+        let aor = self.table.aor_of(sibling).cloned();
+        let aor = aor.expected("a subscription is to an address of record");
+        let aor = aor.ok_or(GONE)?;
+        let watcher = self.table.watcher_of(first, turn);
+        let watcher = watcher.expected("a subscription has a watcher");
+        let watcher = watcher.ok_or(GONE)?;
         let decision = decide(&watcher, &aor, asked.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));

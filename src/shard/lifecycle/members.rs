@@ -8,6 +8,7 @@ use crate::presence::event::Package;
 use crate::presence::event::list::{ListStyle, Member, Resolved, Roster, RosterKind};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -144,7 +145,8 @@ impl Subscriptions {
         } else {
             Standing::Unknown
         };
-        let Some(list) = self.table.list_mut(id) else {
+        let list = self.table.list_mut(id);
+        let Some(list) = list.expected("resources are added to a list") else {
             return;
         };
         if list.resources.len() >= RESOURCES_MAX && !list.reuse_gone() {
@@ -179,7 +181,9 @@ impl Subscriptions {
 
     /// The rules may be others, or the way the phone comes: resources are decided anew.
     pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
-        let Some(package) = self.table.subscription(id).map(Subscription::package) else {
+        let subscription = self.table.subscription(id);
+        let subscription = subscription.expected("its resources are being decided about");
+        let Some(package) = subscription.map(Subscription::package) else {
             return;
         };
         let places = self
@@ -224,7 +228,9 @@ impl Subscriptions {
             RosterKind::AnyDn => true,
             RosterKind::Parked => turn.directory.is_orbit(aor),
         };
-        let Some(package) = self.table.subscription(id).map(Subscription::package) else {
+        let subscription = self.table.subscription(id);
+        let subscription = subscription.expected("its resources are being decided about");
+        let Some(package) = subscription.map(Subscription::package) else {
             return;
         };
         if !fits {

@@ -72,6 +72,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) {
         let Some(watched) = self.rosters.watched.get_mut(domain) else {
+            // The last subscription to this domain ended while the mail was on its way.
             return;
         };
         if watched.watch != announcement.watch {

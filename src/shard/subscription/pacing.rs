@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::presence::profile::Profile;
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 
 #[derive(Debug)]
@@ -68,14 +69,16 @@ impl Phones {
 
     /// Another subscription of the phone begins.
     pub(crate) fn join_again(&mut self, id: PhoneId) {
-        if let Some(phone) = self.phones.get_mut(id) {
+        let phone = self.phones.get_mut(id);
+        if let Some(phone) = phone.expected("a phone is kept while it has a subscription") {
             phone.subscriptions += 1;
         }
     }
 
     /// A subscription of the phone is gone; a phone without any is forgotten.
     pub(crate) fn leave(&mut self, id: PhoneId) {
-        let Some(phone) = self.phones.get_mut(id) else {
+        let phone = self.phones.get_mut(id);
+        let Some(phone) = phone.expected("a phone is kept while it has a subscription") else {
             return;
         };
         phone.subscriptions -= 1;

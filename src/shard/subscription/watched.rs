@@ -135,6 +135,7 @@ impl WatchedPresentities {
     #[inline]
     pub(super) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) -> &[WatcherSlot] {
         let Some(&id) = self.watched_by_aor.get(aor) else {
+            // The last watcher left while the mail was on its way.
             return &[];
         };
         let watched = &mut self.watched[id];
