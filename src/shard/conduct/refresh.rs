@@ -122,7 +122,7 @@ impl Engine {
                 .replace_list(subscription, asked.enclosed.list(), turn);
         let is_new = has_changed_list || asked.enclosed.is_switch();
         let is_known = !is_new
-            && self.notifier.is_suppressed(
+            && self.notifier.apply_suppress_if_match(
                 subscription,
                 request.message,
                 &mut self.subscriptions,

@@ -1,5 +1,5 @@
-//! What a SUBSCRIBE requests, read and checked: package, format, expiry, and its body, which each
-//! package reads in its own file.
+//! A parsed and validated SUBSCRIBE, with its body. Each package parses its own format of bodies in
+//! its own file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(crate) struct Asked<'m> {
     pub(crate) profile: Arc<Profile>,
 }
 
-/// What a subscription begins with.
+/// Everything needed to create a subscription.
 pub(crate) struct Beginning<'a> {
     pub(crate) aor: &'a Aor,
     pub(crate) plan: Option<ListPlan>,
@@ -77,11 +77,11 @@ pub(crate) fn read_subscribe<'m, 'd>(
 /// What a body brings along.
 #[derive(Debug)]
 pub(crate) enum Enclosed {
-    /// There is none, or one that may be passed over.
+    /// No body, or an optional one that is ignored (Content-Disposition handling=optional).
     Nothing,
     /// The resources to watch (RFC 5367).
     List(Arc<Resolved>),
-    /// A feature of the presentity to switch (W:C9).
+    /// A feature to turn on or off (W:C9).
     Switch(StateUpdate),
 }
 

@@ -1,5 +1,5 @@
-//! A subscription begins, with its dialog and within the limits; is renewed; or gets a sibling in
-//! its dialog.
+//! Creates dialogs and subscriptions within the limits, and refreshes subscriptions, including
+//! further usages of a dialog.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ impl Subscriptions {
         self.table.arm_subscription(id, turn);
     }
 
-    /// The subscription itself, with its watchers.
+    /// Creates the subscription and its watcher slots.
     pub(crate) fn begin(
         &mut self,
         dialog: DialogId,
@@ -62,7 +62,7 @@ impl Subscriptions {
             entity,
             message,
         } = beginning;
-        // Each resource of a list is told whole.
+        // List resources always get full documents, never pidf-diff.
         let format = match asked.format {
             Format::PidfDiff if plan.is_some() => Format::Pidf,
             format => format,
@@ -172,7 +172,7 @@ impl Subscriptions {
         self.table.check_path(request, dialog, turn)
     }
 
-    /// Whether a phone may have another subscription, which takes so many places.
+    /// Checks the limits for one more subscription with `places` resources.
     pub(super) fn check_room<'d>(
         &self,
         phone: Option<PhoneId>,
@@ -187,7 +187,7 @@ impl Subscriptions {
             return Err(Refusal::OverLimit);
         }
         let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
-        let is_full = self.table.places_taken() + places > turn.options.subscriptions_max
+        let is_full = self.table.capacity_used() + places > turn.options.subscriptions_max
             || of_phone >= turn.options.subscriptions_per_phone_max;
         if is_full {
             Err(Refusal::OverLimit)

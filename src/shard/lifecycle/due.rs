@@ -1,4 +1,4 @@
-//! What a subscription's timer brings about, and the tokens of its phone.
+//! Handles subscription timers and the rate-limit tokens of phones.
 
 use std::hint::black_box;
 
@@ -14,13 +14,12 @@ use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::pacing::{Admitted, Release};
 use crate::shard::subscription::{Phase, Wants};
 
-/// NOTIFYs whose subscriptions are fetched from memory together: more than there are fetches a core
-/// can have under way, few enough to stay in the first-level cache.
+/// How many queued subscriptions are prefetched into the cache together: more than a core can have
+/// loads in flight, few enough to stay in the first-level cache.
 pub(crate) const FETCHED_AT_ONCE: usize = 16;
 
 impl Subscriptions {
-    /// Looks at all that the next NOTIFYs will need: of many subscriptions little is in the caches,
-    /// and the memory serves one after the other slower than several at once.
+    /// Touches the data the next NOTIFYs need, so that their cache misses overlap.
     pub(crate) fn fetch_queued(&self) {
         let queued = self.table.next_queued(FETCHED_AT_ONCE);
         let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = queued
@@ -77,7 +76,7 @@ impl Subscriptions {
         }
     }
 
-    /// The subscription's timer: its end, or the end of a pause.
+    /// Handles a subscription timer: expiry, end of a pause, or min-rate.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription_mut(id);
         let Some(subscription) = subscription.expected("its removal cancels its timer") else {

@@ -1,4 +1,4 @@
-//! A subscription ends.
+//! Terminates a subscription.
 
 use crate::presence::event::Termination;
 use crate::shard::contract::ids::{InFlightId, SubscriptionId};

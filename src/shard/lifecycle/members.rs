@@ -1,4 +1,4 @@
-//! The members of the lists that subscriptions are to: added, watched, decided about, removed.
+//! Adds, watches, authorises and removes the resources of list subscriptions.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::shard::subscription::watcher::decide;
 use crate::shard::subscription::{NewSubscription, Subscription, Wants};
 use crate::sip::uri::sip_uri;
 
-/// The presentity that a member names; None if there is none of that name.
+/// The presentity of a list member; None if no such user exists.
 fn known<'a>(member: &'a Member, directory: &Directory) -> Option<&'a Aor> {
     member.aor.as_ref().filter(|aor| directory.exists(aor))
 }
 
-/// A family that needs one style gets it, whatever the list says.
+/// The list style: that of the User-Agent profile if it sets one, otherwise that of the list.
 fn style(resolved: &Resolved, profile: &Profile) -> ListStyle {
     match profile.list_is_broadworks {
         Some(true) => ListStyle::Broadworks,
@@ -74,7 +74,7 @@ impl Subscriptions {
             debug_assert!(false, "only a list is refilled");
             return;
         };
-        // A reload may have added or removed a user of that name.
+        // A reload may have added or removed a user for one of the members.
         let members = resolved.members.iter();
         let members = members.map(|member| {
             let is_known = known(member, turn.directory).is_some();
@@ -102,7 +102,7 @@ impl Subscriptions {
         self.table.want(id, Wants::Change);
     }
 
-    /// A resource watches no longer.
+    /// Stops watching the presentity of a resource.
     fn leave_resource(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) {
         if let Some(aor) = self.table.watched(slot.watched).map(|it| it.aor().clone()) {
             self.winfo.note_watchers_of(&aor);
@@ -129,7 +129,7 @@ impl Subscriptions {
         }
     }
 
-    /// One resource more, at the end.
+    /// Appends a resource.
     fn add_member(
         &mut self,
         id: SubscriptionId,
@@ -216,7 +216,7 @@ impl Subscriptions {
         }
     }
 
-    /// A user of a domain is present now (W:D4.5).
+    /// A user became present: adds or revives its resource.
     pub(crate) fn appear(
         &mut self,
         id: SubscriptionId,
@@ -285,7 +285,7 @@ impl Subscriptions {
         }
     }
 
-    /// A user of a domain is no longer present.
+    /// A user is no longer present: its resource is removed.
     pub(super) fn vanish(&mut self, id: SubscriptionId, aor: &Aor) {
         let is_shown = self
             .table

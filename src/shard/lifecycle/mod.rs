@@ -37,7 +37,7 @@ pub(crate) struct Subscriptions {
     winfo: WatcherInfos,
     /// No new subscriptions are accepted: the process is about to end.
     is_draining: bool,
-    /// The last subscription that was ended because of that.
+    /// The last subscription deactivated by the drain.
     drained: SubscriptionId,
 }
 

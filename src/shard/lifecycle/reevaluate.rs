@@ -1,4 +1,5 @@
-//! Subscriptions are decided about again: after a reload, a rule that begins or ceases, or a move.
+//! Re-evaluates the authorisation of subscriptions: after a reload, when a time-limited rule starts
+//! or ends, and when a phone changes its address.
 
 use crate::presence::event::Termination;
 use crate::presence::policy::{Decision, Handling};
@@ -46,8 +47,8 @@ impl Subscriptions {
         self.reevaluate_resources(id, turn);
     }
 
-    /// A phone comes from another address: the rules may make something else of all it has in a
-    /// dialog.
+    /// The source address of a dialog changed: re-evaluates all its subscriptions, as rules may
+    /// depend on the address.
     pub(crate) fn decide_moved(&mut self, id: DialogId, turn: &mut Turn<'_>) {
         for usage in self.table.usages(id) {
             self.decide_anew(usage, turn);
@@ -82,7 +83,7 @@ impl Subscriptions {
         self.take_decision(id, decision, turn);
     }
 
-    /// The rules make something else of a subscription than before (RFC 5025 §3).
+    /// Applies a new policy decision (RFC 5025 §3).
     fn take_decision(&mut self, id: SubscriptionId, decision: Decision, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription_mut(id);
         let Some(subscription) = subscription.expected("it is being decided about") else {
@@ -94,14 +95,16 @@ impl Subscriptions {
         }
         let is_handled_alike = before.handling == decision.handling;
         if !is_handled_alike {
-            // What it was told under another rule is told again in full.
+            // The next NOTIFY carries full state, because the previous one was written under
+            // another decision.
             subscription.forget_shown();
         }
         if decision.handling == Handling::Block && subscription.phase() == Phase::Active {
             self.end_subscription(id, Termination::Rejected, turn);
         }
         self.winfo.note_watcher(id, &self.table);
-        // A pending one that is approved is told so, even when the state says nothing.
+        // A pending subscription that becomes active gets a NOTIFY even if the state did not change
+        // (RFC 6665 §4.2.2).
         let wants = if is_handled_alike {
             Wants::Change
         } else {

@@ -1,4 +1,4 @@
-//! Lists of a whole domain: who is present, as the owners tell.
+//! Lists of all present users of a domain, as reported by the owning shards.
 
 use std::collections::BTreeSet;
 
@@ -63,7 +63,7 @@ impl Subscriptions {
         }
     }
 
-    /// From an owner: the users that are present, or became so, or are no longer.
+    /// Handles a report of users that are, became, or are no longer present.
     pub(crate) fn handle_roster(
         &mut self,
         domain: &str,
@@ -103,7 +103,7 @@ impl Subscriptions {
                 }
             }
             if announcement.is_first {
-                // It may have waited for nothing else.
+                // This may have been the last missing report.
                 self.table.want(id, Wants::Change);
             }
         }

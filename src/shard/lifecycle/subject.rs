@@ -1,6 +1,6 @@
-//! What depends on the kind of thing a subscription is to, and needs several rooms: what a NOTIFY
-//! carries, what precedes and follows it, and the end. The notifier and the conductor ask here and
-//! know no kind by name. What one room knows, `subscription::subject` answers.
+//! The parts of NOTIFY handling that differ by kind of subscription and need several modules. The
+//! notifier and the conductor ask here and know no kind by name. What one room knows,
+//! `subscription::subject` answers.
 
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
@@ -19,7 +19,7 @@ pub(crate) enum Source {
     State(WatchSlot),
     /// The resources of a list, of which some are to be selected.
     Resources,
-    /// A document, written already.
+    /// A document that is already written.
     Document(Body),
     /// Headers that carry the state without a body, written already. They are never suppressed.
     Headers(Body),
@@ -101,7 +101,7 @@ impl Subscriptions {
         }
     }
 
-    /// A subscription was removed: what only its subject needed is given up.
+    /// Releases what only the removed subscription needed.
     pub(crate) fn forget_subject(
         &mut self,
         id: SubscriptionId,

@@ -1,5 +1,5 @@
-//! Resource lists (RFC 4662): what a subscription to a list knows of its resources. Knows no table
-//! of subscriptions; `lifecycle` joins both.
+//! Resource lists (RFC 4662): the per-subscription state of a resource list. It does not depend on
+//! the subscription table; `lifecycle` combines the two.
 
 pub(crate) mod plan;
 pub(crate) mod request;

@@ -1,4 +1,4 @@
-//! What a new subscription to a list begins with.
+//! The parameters of a new list subscription.
 
 use std::sync::Arc;
 
@@ -21,6 +21,6 @@ impl ListPlan {
     }
 }
 
-/// Resources of one subscription, those of rosters included; what is more is not shown (RFC 4662
-/// §4.4; W:E3.23).
+/// Maximum number of resources of one list subscription, including rosters; further ones are
+/// omitted (RFC 4662 §4.4; W:E3.23).
 pub(crate) const RESOURCES_MAX: usize = 10_000;

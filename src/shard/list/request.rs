@@ -1,4 +1,4 @@
-//! The list that a SUBSCRIBE names or brings along (RFC 5367).
+//! The list that a SUBSCRIBE addresses or contains (RFC 5367).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use crate::shard::request::headers::{
 use crate::shard::request::refusal::Refusal;
 use crate::sip::{HeaderName, Message, Status};
 
-/// What the entries of a body come to: nobody twice, and never more than [`MEMBERS_MAX`], however
-/// often the body names one list.
+/// The expanded entries of a request-contained list, without duplicates and limited to
+/// [`MEMBERS_MAX`].
 #[derive(Default)]
 struct Gathered {
     members: Vec<Member>,
@@ -30,7 +30,7 @@ struct Gathered {
 }
 
 impl Gathered {
-    /// Adds the members of a list of ours, unless it was added before.
+    /// Adds the members of a local list, unless it was added before.
     fn add_list<'d>(&mut self, list: &Aor, nested: &Resolved) -> Result<(), Refusal<'d>> {
         if self.seen.insert(list.as_str().into()) {
             for member in &nested.members {
@@ -54,13 +54,14 @@ impl Gathered {
     }
 }
 
-/// Resources of a list that a SUBSCRIBE brings along, those of lists it names counted in: anybody
-/// may bring one (RFC 4662 §4.4).
+/// Maximum number of resources of a request-contained list, nested lists expanded. Any client may
+/// send one (RFC 4662 §4.4).
 const MEMBERS_MAX: usize = 1_000;
 
 const TOO_MANY: Refusal<'static> = Refusal::Because(Status::FORBIDDEN, "Too Many Resources");
 
-/// An entry that is no list of ours, with the name to show: its own, else that of its user.
+/// A list member for an entry that is not a local list. Display name: that of the entry, otherwise
+/// that of the user.
 fn member_of(entry: &Entry, aor: Option<Aor>, directory: &Directory) -> Member {
     let uri = entry.uri.clone();
     let anybody = any_address_of_record(uri.as_bytes(), directory);
@@ -72,13 +73,13 @@ fn member_of(entry: &Entry, aor: Option<Aor>, directory: &Directory) -> Member {
     Member { uri, aor, name }
 }
 
-/// Whether the request wants the list in its body served, or nothing (RFC 5367 §4).
+/// Whether the request requires `recipient-list-subscribe` (RFC 5367 §4).
 pub(crate) fn requires_list(message: &Message<'_>) -> bool {
     has_token(message, HeaderName::Require, b"recipient-list-subscribe")
 }
 
-/// The list in the body of a SUBSCRIBE; None when there is none. No package of these takes another
-/// body: filters are answered as a type we do not know (RFC 4660, RFC 4661).
+/// The list in the body of a SUBSCRIBE; None when there is none. These packages accept no other
+/// body; filters (RFC 4660, RFC 4661) get 415.
 pub(crate) fn read_list<'d>(
     message: &Message<'_>,
     turn: &Turn<'d>,
@@ -102,7 +103,8 @@ pub(crate) fn read_list<'d>(
     for entry in &entries {
         let aor = address_of_record(entry.uri.as_bytes(), turn.directory);
         let nested = aor.as_ref().and_then(|aor| turn.directory.list(aor));
-        // A list that fills by itself is served by its own name alone, to permitted watchers (W:D4.9).
+        // A roster list can only be subscribed to directly, by permitted watchers; it is not
+        // expanded here (W:D4.9).
         let fills_itself = nested
             .as_ref()
             .is_some_and(|nested| !nested.rosters.is_empty());
@@ -149,7 +151,7 @@ pub(crate) fn plan_list<'d>(
         return Ok(None);
     };
     if !package.is_for_lists() {
-        // The list is there, but not for this package (RFC 4826 §4).
+        // The list exists, but the package does not support lists (RFC 4826 §4).
         return Err(Refusal::BadListEvent);
     }
     let knows_lists = profile.assumes_eventlist

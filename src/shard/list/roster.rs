@@ -1,4 +1,4 @@
-//! Who is present in the domains that subscriptions here watch as a whole.
+//! The present users of domains that list subscriptions on this shard follow.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -7,11 +7,11 @@ use crate::presence::event::list::{Roster, RosterKind};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::WatchNumber;
 
-/// What a shard knows of the domains that subscriptions here watch as a whole.
+/// All followed domains of this shard.
 #[derive(Debug, Default)]
 pub(crate) struct Rosters {
     pub(crate) watched: HashMap<Box<str>, WatchedRoster>,
-    /// Names the next watch of ours.
+    /// Number of the last watch; a report for an older number is ignored.
     pub(crate) watches: u32,
 }
 
@@ -25,7 +25,7 @@ pub(crate) struct WatchedRoster {
 }
 
 impl Rosters {
-    /// Whether all shards have told who is present in the domains of these rosters.
+    /// Whether all shards have reported in the domains of these rosters.
     pub(crate) fn are_complete(&self, rosters: &[Roster]) -> bool {
         rosters.iter().all(|roster| {
             self.watched

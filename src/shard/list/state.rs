@@ -1,8 +1,9 @@
-//! The resources of one list subscription, and which of them its phone is to be told of.
+//! The resources of one list subscription, and which of them the next NOTIFYs must report.
 //!
 //! Invariants: an address of record is in it at most once; the order of resources never changes
-//! while the list does not (phones assign their keys by it; W:C1.3); a resource that comes and goes
-//! keeps its place and its number; what is marked stays marked until it was written.
+//! while the list does not (phones assign BLF keys in this order; W:C1.3); a resource that comes
+//! and goes keeps its place and its number; a resource marked for notification stays marked until
+//! it has been written.
 
 use std::collections::HashMap;
 
@@ -13,60 +14,61 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::plan::ListPlan;
 
-/// How a list subscription is told.
+/// How the state of a list is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     /// `multipart/related` with RLMI (RFC 4662).
     Rlmi,
-    /// One NOTIFY a resource, its document as if it were subscribed alone: for phones that know no
-    /// lists (W:D4.4).
+    /// One NOTIFY per resource, with its document as for a plain subscription: for phones without
+    /// `eventlist` support (W:D4.4).
     Series,
 }
 
 /// Whether a resource is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
-    /// It is, and its state is told.
+    /// Present; its state is reported.
     Live,
-    /// It went; the phone has to be told so (W:D4.5).
+    /// No longer present; this must still be notified (W:D4.5).
     Leaving,
-    /// It is not there; its place is kept.
+    /// No longer present, and notified as such; its position is kept.
     Gone,
-    /// It is on the list but no user of ours: told as `noresource`, never dropped (RFC 5367).
+    /// On the list, but no such user exists here: reported as terminated, `noresource` (RFC 5367).
     Unknown,
 }
 
 /// One resource.
 #[derive(Debug)]
 pub(crate) struct Resource {
-    /// As the list writes it.
+    /// The URI as written in the list.
     pub(crate) uri: Box<str>,
-    /// What a key is labelled with (W:B5.7).
+    /// Display name, used as key label (W:B5.7).
     pub(crate) name: Box<str>,
     pub(crate) slot: Option<WatchSlot>,
-    /// Names its instance and its parts (RFC 4662 §5.3-5.5; W:B5.8).
+    /// Basis of its RLMI instance id and Content-IDs (RFC 4662 §5.3-5.5; W:B5.8).
     pub(crate) number: u32,
     pub(crate) decision: Decision,
     pub(crate) standing: Standing,
     /// The version of its next document (W:B5.9).
     pub(crate) version: u32,
-    /// A hash of the body last sent, 0 when the phone may not have it.
+    /// What the phone was last sent: the hash of the body (odd), or an even code for an instance
+    /// without a body (`shown_as`); 0 if the phone might not have received it.
     pub(crate) shown: u64,
-    /// It is to be told.
+    /// Its state must be included in a coming NOTIFY.
     pub(crate) is_marked: bool,
-    /// The full state under way has not told it yet: it is told even if the phone was shown the
-    /// same before.
+    /// Not yet included in the full state being sent: must be included even if unchanged.
     pub(crate) is_owed: bool,
-    /// The phone shows it, or may show it.
+    /// The phone has been sent this resource, and may display it.
     pub(crate) is_listed: bool,
-    /// On the list itself, whether it is there or not.
+    /// Listed explicitly, not through a roster; stays whether or not the user is present.
     is_fixed: bool,
     /// Its owner has said what it is.
     is_known: bool,
 }
 
 /// A resource that is no longer on the list, and that the phone may still show. Full state in one
-/// NOTIFY omits it; where full state takes several NOTIFYs, one of them tells that it ended.
+/// NOTIFY simply omits it; if full state takes several NOTIFYs, one of them reports the instance as
+/// terminated.
 #[derive(Debug)]
 pub(crate) struct Leaver {
     pub(crate) uri: Box<str>,
@@ -79,41 +81,42 @@ pub(crate) struct Leaver {
 #[derive(Debug)]
 pub(crate) struct ListState {
     aor: Aor,
-    /// Its name for humans; empty for none.
+    /// Display name; empty if it has none.
     pub(crate) name: Box<str>,
     pub(crate) encoding: Encoding,
     pub(crate) style: ListStyle,
-    /// It came in the body of the SUBSCRIBE and stays as it is (RFC 5367).
+    /// A request-contained list (RFC 5367): a reload does not change it.
     pub(crate) is_of_body: bool,
-    /// What it follows of whole domains.
+    /// Domains whose present users are members of this list.
     pub(crate) rosters: Box<[Roster]>,
     pub(crate) resources: Vec<Resource>,
-    /// Full state is owed and not begun: after a SUBSCRIBE, or when a resource left the list
-    /// (RFC 4662 §5.2).
+    /// Full state must be sent and has not been started: after a SUBSCRIBE, or when a resource left
+    /// the list (RFC 4662 §5.2).
     pub(crate) owes_full: bool,
-    /// Full state is under way: it did not fit one NOTIFY, and those that follow tell the rest.
+    /// Full state is under way: it did not fit one NOTIFY, and the following ones carry the rest.
     pub(crate) is_unfinished: bool,
     /// It is told once and then over, in as many NOTIFYs as that takes.
     pub(crate) is_fetch: bool,
     pub(crate) leavers: Vec<Leaver>,
-    /// Where the next NOTIFY begins, so that a resource that keeps changing delays no other.
+    /// Where the next NOTIFY begins, so that a frequently changing resource does not starve the
+    /// others.
     pub(crate) next_place: usize,
-    /// The places of resources that may come and go; empty in a list that follows no roster.
+    /// Index by address of record; empty if the list has no roster.
     place_by_aor: HashMap<Aor, u32>,
-    /// Resources whose owner has not spoken yet.
+    /// Number of resources whose owner has not reported a state yet.
     awaited: u32,
     numbers: u32,
-    /// Numbers and versions of former resources, by URI. A resource that returns resumes them, because
-    /// the phone may not have seen that it was gone (W:B5.9).
+    /// Instance numbers and versions of former resources, by URI. A resource that returns resumes
+    /// them, because the phone may not have seen that it was gone (W:B5.9).
     departed: HashMap<Box<str>, (u32, u32)>,
 }
 
-/// Former resources of one list that are remembered. Beyond it they are forgotten, and a resource that
-/// returns is another instance.
+/// Maximum number of former resources remembered per list. Above it all are forgotten, and a
+/// returning resource gets a new instance id.
 const DEPARTED_MAX: usize = 10_000;
 
 impl ListState {
-    /// Without resources yet.
+    /// A list without resources.
     pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
         Self {
             aor,
@@ -135,7 +138,7 @@ impl ListState {
         }
     }
 
-    /// The list.
+    /// The address of record of the list.
     pub(crate) fn aor(&self) -> &Aor {
         &self.aor
     }
@@ -184,7 +187,7 @@ impl ListState {
         }
     }
 
-    /// A resource watches no longer.
+    /// Removes the watcher slot of a resource and returns it.
     pub(crate) fn take_slot(&mut self, place: u32) -> Option<WatchSlot> {
         let resource = self.resources.get_mut(place as usize)?;
         if !std::mem::replace(&mut resource.is_known, true) {
@@ -193,7 +196,7 @@ impl ListState {
         resource.slot.take()
     }
 
-    /// A resource has another place among the watchers of its presentity.
+    /// Updates the index of a resource in the watcher list of its presentity.
     pub(crate) fn move_slot(&mut self, place: u32, index: u32) {
         if let Some(slot) = self
             .resources
@@ -204,13 +207,13 @@ impl ListState {
         }
     }
 
-    /// Where its resources are watched, each with its number.
+    /// The watcher slots of all resources, each with the instance number.
     pub(crate) fn slots(&self) -> impl Iterator<Item = (WatchSlot, u32)> {
         let watched = |resource: &Resource| Some((resource.slot?, resource.number));
         self.resources.iter().filter_map(watched)
     }
 
-    /// The owner of a resource told its state, first or again.
+    /// The owner reported a state of the resource, initial or changed.
     pub(crate) fn take_state(&mut self, place: u32) {
         if let Some(resource) = self.resources.get_mut(place as usize) {
             resource.is_marked = true;
@@ -220,7 +223,7 @@ impl ListState {
         }
     }
 
-    /// The rules decide otherwise about a resource. Its owner may not have told its state yet.
+    /// Sets a changed policy decision for a resource. This does not make its state known.
     pub(crate) fn take_decision(&mut self, place: u32, decision: Decision) {
         if let Some(resource) = self.resources.get_mut(place as usize) {
             resource.decision = decision;
@@ -228,11 +231,11 @@ impl ListState {
         }
     }
 
-    /// The phone is to be told everything again: a SUBSCRIBE came, or a NOTIFY was lost.
+    /// Everything must be sent again: a SUBSCRIBE came, or a NOTIFY was lost.
     pub(crate) fn forget_shown(&mut self) {
         for resource in &mut self.resources {
             resource.shown = 0;
-            // That it went may have been lost.
+            // The NOTIFY that reported its removal may have been lost.
             if resource.standing == Standing::Gone && resource.is_listed {
                 resource.standing = Standing::Leaving;
             }
@@ -243,7 +246,7 @@ impl ListState {
         self.mark_all();
     }
 
-    /// The next NOTIFY begins to tell everything.
+    /// Full state starts with the next NOTIFY.
     pub(crate) fn mark_all(&mut self) {
         self.owes_full = true;
         self.is_unfinished = false;
@@ -262,13 +265,13 @@ impl ListState {
         (first..places).chain(0..first)
     }
 
-    /// Whether full state is owed or under way.
+    /// Whether full state is pending or in progress.
     pub(crate) const fn is_telling_all(&self) -> bool {
         self.owes_full || self.is_unfinished
     }
 
-    /// Leavers that the phone has been told of are forgotten, once it has all the rest as well, and
-    /// so are those of resources that returned.
+    /// Forgets removed resources once full state is complete; until then, those that have returned
+    /// to the list.
     pub(crate) fn forget_leavers(&mut self) {
         if self.leavers.is_empty() {
             return;
@@ -290,13 +293,12 @@ impl ListState {
         }
     }
 
-    /// The place of a presentity, in a list that follows a roster.
+    /// The index of a presentity; only for lists with a roster.
     pub(crate) fn place_of(&self, aor: &Aor) -> Option<u32> {
         self.place_by_aor.get(aor).copied()
     }
 
-    /// The URIs and the names that are on the list itself, in order, and whether they are of
-    /// somebody we know.
+    /// The URIs and the names that are on the list itself, in order, and whether the user exists.
     pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         self.resources
             .iter()
@@ -304,8 +306,7 @@ impl ListState {
             .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
     }
 
-    /// A resource returns, under the decision of this moment. True if its presentity is to be watched
-    /// again.
+    /// A resource is present again. Returns whether its presentity must be watched again.
     pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
         let resource = self.resources.get_mut(place as usize);
         let Some(resource) = resource.expected("its place was found in this list") else {
@@ -323,8 +324,8 @@ impl ListState {
         resource.standing == Standing::Live && resource.slot.is_none()
     }
 
-    /// A resource that is not on the list itself is there no longer; whether that is to be told. In
-    /// a series its document says idle, which is all there is to tell.
+    /// A resource that is not on the list itself is there no longer; whether that is to be told.
+    /// With one NOTIFY per resource nothing is removed: its document simply reports idle.
     pub(crate) fn dismiss(&mut self, place: u32) -> bool {
         let is_series = self.encoding == Encoding::Series;
         match self.resources.get_mut(place as usize) {
@@ -346,7 +347,7 @@ impl ListState {
 
     /// Whether a resource that is gone is still watched.
     pub(crate) fn has_leavers(&self) -> bool {
-        // Who is on the list itself does not go.
+        // Explicitly listed resources are never Gone.
         let has_left = |it: &Resource| it.standing == Standing::Gone && it.slot.is_some();
         !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
@@ -363,7 +364,7 @@ impl ListState {
 
     /// Makes room for one more by reusing the place of a resource that is gone. False if none is.
     pub(crate) fn reuse_gone(&mut self) -> bool {
-        // Only the last can go without moving others.
+        // Only the last resource can be removed without shifting indexes.
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.slot.is_none();
         let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
@@ -375,7 +376,7 @@ impl ListState {
         true
     }
 
-    /// Takes all resources out, to be filled anew: where they watched.
+    /// Removes all resources before the list is rebuilt. Returns their watcher slots.
     pub(crate) fn empty(&mut self) -> Vec<WatchSlot> {
         self.owes_full = true;
         self.is_unfinished = false;
@@ -405,12 +406,12 @@ impl ListState {
         self.departed.insert(resource.uri, instance);
     }
 
-    /// Whether every resource's owner has spoken.
+    /// Whether the state of every resource has been reported.
     pub(crate) const fn is_complete(&self) -> bool {
         self.awaited == 0
     }
 
-    /// Whether something is still to be told.
+    /// Whether a NOTIFY is still needed.
     pub(crate) fn is_marked(&self) -> bool {
         self.is_telling_all() || self.resources.iter().any(|resource| resource.is_marked)
     }

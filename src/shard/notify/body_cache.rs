@@ -9,23 +9,23 @@ use crate::shard::contract::outbox::Outbox;
 
 #[derive(Debug)]
 struct Rendered {
-    /// Which arena it lies in: one that was cleared since is another.
+    /// The arena generation; a body from before the last clear is invalid.
     generation: u64,
-    /// Which state of which presentity.
+    /// Identifies the presentity state.
     revision: u64,
     view: View,
     body: Body,
 }
 
-/// Bodies that are remembered: a presentity's watchers have few different views between them.
+/// Cache size: the watchers of a presentity use only a few different views.
 const REMEMBERED_MAX: usize = 16;
 
-/// What was rendered last. A presentity's watchers are told one after the other, so few places are
-/// enough; when none is free, the oldest goes.
+/// What was rendered last. The watchers of a presentity are notified consecutively, so a few
+/// entries suffice; the oldest is evicted.
 #[derive(Debug, Default)]
 pub(crate) struct Bodies {
     rendered: Vec<Rendered>,
-    /// Behind the newest; the oldest is next.
+    /// Index after the newest entry; the oldest entry is there.
     newest_end: usize,
     /// The state of an unknown presentity, by style.
     blanks: Blanks,
@@ -87,7 +87,7 @@ impl Bodies {
         body
     }
 
-    /// The body that tells of one dialog alone. Few ask for one, so it is not remembered.
+    /// The body for a subscription to a single dialog. Rare, so not cached.
     pub(crate) fn of_dialog(
         aor: &Aor,
         composed: &Composed,
@@ -120,7 +120,7 @@ fn render(aor: &Aor, composed: &Composed, view: View, out: &mut Outbox) -> Body 
     Body {
         call_info: start..middle,
         octets: middle..out.arena.len(),
-        // The header is as much a part of the state as the body.
+        // Call-Info carries state too, so it is hashed as well.
         hash: hash_of(&out.arena[start..]),
     }
 }

@@ -1,9 +1,9 @@
-//! What a NOTIFY says: chosen first, so that nothing is written for a phone that knows it already,
-//! then written as the subscription asked for it.
+//! The content of a NOTIFY. It is first determined, so that nothing is written if the phone already
+//! has it, and then written in the format the subscription asked for.
 //!
-//! A body is two pieces of the arena: a prolog of the subscription's own, and octets it may share
-//! with others. One that tells changes alone (RFC 4235 §4.3, RFC 5263), lists resources or is
-//! deflated shares nothing.
+//! A body is two pieces of the arena: a prolog specific to the subscription, and octets that may be
+//! shared with other subscriptions. One that tells changes alone (RFC 4235 §4.3, RFC 5263), lists
+//! resources or is deflated shares nothing.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,19 +42,19 @@ pub(crate) enum Content {
     Empty(u64),
     /// A document; its prolog is the subscription's own.
     Document(Body),
-    /// What is selected of a list.
+    /// The selected resources of a list.
     Resources,
     /// No body: it is too long for a path that is not proven, and follows once it is.
     Withheld,
 }
 
 impl Content {
-    /// Whether the state is yet to follow.
+    /// Whether the body is withheld for now.
     pub(crate) fn is_withheld(&self) -> bool {
         matches!(self, Self::Withheld)
     }
 
-    /// The state that is not said again because the phone has it.
+    /// The hash of the state that is suppressed because the phone has it.
     pub(crate) fn suppressed(&self) -> Option<u64> {
         match self {
             Self::Empty(hash) if *hash != SHOWN_EMPTY => Some(*hash),
@@ -67,18 +67,18 @@ impl Content {
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) octets: Range<usize>,
-    /// Where the value of a Call-Info header lies; empty for none.
+    /// The range of the Call-Info value in the arena; empty if there is none.
     call_info: Range<usize>,
     format: Format,
-    /// RLMI around it.
+    /// The body is multipart/related with an RLMI root.
     is_multipart: bool,
     is_deflated: bool,
-    /// The hash of the state, where there is one.
+    /// The hash of the state; None for a list.
     hash: Option<u64>,
 }
 
 impl Written {
-    /// Appends the headers that say what it is.
+    /// Appends Call-Info, Content-Type, Content-Encoding and SIP-ETag.
     pub(crate) fn write_headers(&self, arena: &mut Vec<u8>, has_entity_tag: bool) {
         if !self.call_info.is_empty() {
             arena.extend_from_slice(b"Call-Info: ");
@@ -98,8 +98,8 @@ impl Written {
         if self.is_deflated {
             emit::plain_header(arena, "Content-Encoding", b"deflate");
         }
-        // The hash of a state is its entity tag (RFC 5839 §3): the same state reads the same in
-        // every process.
+        // The hash of a state is its entity tag (RFC 5839 §3): the same state has the same tag in
+        // every process, also after a restart.
         if let Some(hash) = self.hash.filter(|_| has_entity_tag) {
             emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
         }
@@ -164,7 +164,7 @@ impl Notifier {
         }
     }
 
-    /// Whether the phone knows all that `content` says and is owed nothing (W:A3.14).
+    /// Whether this content was already sent and no NOTIFY is required regardless (W:A3.14).
     pub(crate) fn is_told(
         &self,
         id: SubscriptionId,
@@ -197,11 +197,12 @@ impl Notifier {
         if subscriptions.table().is_path_proven(path) {
             return self.write_body(id, content, subscriptions, turn);
         }
-        // Writing a list takes note of what is told, so a long one is not even begun.
+        // Writing a list marks its resources as sent, so an oversized list must not be written at
+        // all.
         let is_long_list =
             matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
         if !is_long_list {
-            // None if there is nothing to write.
+            // None if the NOTIFY has no body.
             let body = self.write_body(id, content, subscriptions, turn)?;
             if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
                 return Some(body);
@@ -216,7 +217,8 @@ impl Notifier {
         None
     }
 
-    /// Writes the body, its own part into the notifier's prolog; None when there is none.
+    /// Writes the body: the subscription's own part into `prolog`, the shared part into the arena.
+    /// None if the NOTIFY has no body.
     pub(crate) fn write_body(
         &mut self,
         id: SubscriptionId,
@@ -235,7 +237,7 @@ impl Notifier {
             Content::Resources => {
                 let list = self.write_resources(id, subscriptions, turn)?;
                 if list.octets.is_empty() {
-                    // The list has no resource to tell by itself.
+                    // No resource is selected.
                     return None;
                 }
                 Written {
@@ -279,8 +281,8 @@ impl Notifier {
         Some(written)
     }
 
-    /// Writes what changed since the last NOTIFY, for a subscription that is told so; None for
-    /// others, and when all must be told.
+    /// Writes what changed since the last NOTIFY, if the subscription gets partial notifications;
+    /// None if it does not, or if full state is due.
     fn write_changes(
         &mut self,
         id: SubscriptionId,
@@ -294,7 +296,7 @@ impl Notifier {
             ..
         } = recipient.expected(OF_A_SUBSCRIPTION)?;
         let (view, version) = (subscription.view(), subscription.version());
-        // Other kinds are told all state each time.
+        // All other subscriptions get full state each time.
         let slot = subscription.subject().presentity_slot()?;
         let watched = watched.get(slot.watched);
         let watched = watched.expected("a subscription watches its presentity")?;
@@ -321,7 +323,7 @@ impl Notifier {
                 dialog_info::write_partial_prolog(prolog, version, entity);
                 dialog_info::write_changes(&mut turn.out.arena, aor, composed, view, dialogs);
             }
-            // A watcher that may not see contacts is shown none.
+            // A watcher that is not allowed to see contacts gets full state without them.
             Shown::Contacts(_) if !is_allowed => {
                 return None;
             }
@@ -345,7 +347,8 @@ impl Notifier {
         Some(start..turn.out.arena.len())
     }
 
-    /// Deflates a body that is worth it, for a phone that can read it (RFC 9110 §8.4.1.2).
+    /// Deflates the body if it is long enough to gain from it and the phone accepts deflate (RFC
+    /// 9110 §8.4.1.2).
     fn deflate(
         &mut self,
         id: SubscriptionId,
@@ -376,7 +379,7 @@ impl Notifier {
     }
 }
 
-/// A document, but for a phone that has it by its own word (RFC 5839 §4).
+/// The document, or Empty if Suppress-If-Match says the phone already has this state (RFC 5839 §4).
 fn content_unless_suppressed(table: &Table, id: SubscriptionId, body: Body) -> Option<Content> {
     let subscription = table.subscription(id).expected(OF_A_SUBSCRIPTION)?;
     let is_known = subscription.wants() == Wants::Notify && subscription.suppresses(body.hash);

@@ -1,4 +1,4 @@
-//! A path is gone: a stream closed, or a phone moved.
+//! Handles a lost path: a connection closed, or the phone's address changed.
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::ConnectionId;
@@ -9,8 +9,8 @@ use crate::shard::notify::Notifier;
 use crate::shard::subscription::Phase;
 
 impl Notifier {
-    /// A stream ended: what is under way on it is lost, what is owed waits for the next SUBSCRIBE
-    /// (RFC 5626).
+    /// A connection closed: outstanding NOTIFYs on it are lost, and pending ones wait for the next
+    /// SUBSCRIBE (RFC 5626).
     pub(crate) fn handle_closed(
         &mut self,
         connection: ConnectionId,
@@ -24,9 +24,9 @@ impl Notifier {
         }
     }
 
-    /// The phone came by another way: what is under way on the old one would be repeated into the
-    /// void until Timer F, and hold up everything newer. The newest state goes by the new way
-    /// instead.
+    /// The path of a dialog changed: abandons NOTIFYs outstanding on the old path, which would be
+    /// retransmitted in vain until Timer F and block newer ones. The current state is sent on the
+    /// new path.
     pub(crate) fn abandon_notifies(
         &mut self,
         id: DialogId,
@@ -37,11 +37,11 @@ impl Notifier {
         for usage in &usages {
             self.abandon_notify(*usage, subscriptions, turn);
         }
-        // What waited for the proof of the old path waits no longer.
+        // Queues again what waited for validation of the old path.
         subscriptions.table_mut().queue_again(&usages);
     }
 
-    /// The NOTIFY under way is given up; the phone may not have it, so another is owed.
+    /// Abandons an outstanding NOTIFY. The phone might not have received it, so full state is due.
     fn abandon_notify(
         &mut self,
         id: SubscriptionId,

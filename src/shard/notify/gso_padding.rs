@@ -1,29 +1,30 @@
-//! NOTIFYs of one turn to one destination, made equally long so that they can leave together.
+//! Pads NOTIFYs to one destination within a turn to equal length, so that they can be sent as one
+//! GSO batch.
 //!
-//! Where thousands of phones are reached through one session border controller, the kernel takes
-//! up to 64 datagrams in one piece and cuts them apart on their way out (UDP segmentation offload):
-//! a third of the kernel's price for one by one, if all but the last are equally long. NOTIFYs
-//! nearly are; a few digits and a longer name make the difference. White space in a header makes up
-//! for it.
+//! Where thousands of phones are reached through one session border controller, the kernel accepts
+//! up to 64 datagrams in one call and segments them (UDP GSO), at a third of the kernel cost of
+//! sending them singly, if all but the last are equally long. NOTIFYs nearly are; a few digits and
+//! a longer name make the difference. White space in a header makes up for it.
 //!
 //! The header is User-Agent, between colon and value, where RFC 3261 §7.3.1 allows any amount of it
-//! and its own example (`Subject:            lunch`) has twelve: every parser skips it, and this is
-//! the one header of a NOTIFY whose value no phone acts on. A server that is configured not to name
-//! its product writes no such header and pads nothing; what is equally long by chance still leaves
-//! together (`net`).
+//! and its own example (`Subject: lunch`) has twelve: every parser skips it, and this is the one
+//! header of a NOTIFY whose value no phone acts on. A server that is configured not to name its
+//! product writes no such header and pads nothing; equal lengths by chance are still batched
+//! (`net`).
 //!
-//! A phone never sees any of it: only a peer with `DIALOGS_MIN` dialogs is padded for.
+//! Only NOTIFYs to peers with at least `DIALOGS_MIN` dialogs are padded: session border controllers,
+//! not phones.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::shard::contract::expected::Expected;
 
-/// Destinations that are kept apart; two that fall on the same place disturb each other, and send
-/// some of their NOTIFYs as they are.
+/// Number of hash slots for destinations; two destinations in the same slot reset each other and
+/// lose some padding.
 const PLACES: usize = 16;
 
-/// NOTIFYs of a turn to a destination that are sent as they are, whoever that is.
-const HANDFUL: u32 = 4;
+/// From this NOTIFY of a turn to one destination on, NOTIFYs are padded.
+const PAD_FROM_NOTIFY: u32 = 4;
 
 /// More than the keys of any phone.
 const DIALOGS_MIN: usize = 256;
@@ -31,10 +32,10 @@ const DIALOGS_MIN: usize = 256;
 /// A train's first NOTIFY is filled up to a multiple of this, so that most that follow fit.
 const STEP_OCTETS: usize = 32;
 
-/// A NOTIFY that is shorter by more begins a train of its own.
+/// Maximum padding; a NOTIFY that would need more starts a new batch.
 const PADDING_OCTETS_MAX: usize = 96;
 
-/// What goes where in the turn at hand.
+/// The batches of the current turn, by destination.
 #[derive(Debug, Default)]
 pub(crate) struct Trains {
     places: [Option<Train>; PLACES],
@@ -43,17 +44,17 @@ pub(crate) struct Trains {
 #[derive(Clone, Copy, Debug)]
 struct Train {
     destination: SocketAddr,
-    /// The turn, by the filling of its outbox.
+    /// The outbox generation, which identifies the turn.
     turn: u64,
     notifies: u32,
     is_to_many: bool,
-    /// How long its NOTIFYs are made; 0 before the first.
+    /// The padded length; 0 before the first padded NOTIFY.
     octets: usize,
 }
 
 impl Trains {
-    /// Counts a NOTIFY to `destination`. True when it is one of many to many phones: then
-    /// [`Self::length`] says how long it should be. `dialogs` are reached there.
+    /// Counts a NOTIFY to `destination`. Returns whether to pad it to [`Self::length`]. `dialogs`:
+    /// number of dialogs at this destination.
     pub(crate) fn join(&mut self, destination: SocketAddr, turn: u64, dialogs: usize) -> bool {
         let place = &mut self.places[place_of(destination)];
         let train = match place {
@@ -67,7 +68,7 @@ impl Trains {
             }),
         };
         train.notifies += 1;
-        if train.notifies == HANDFUL {
+        if train.notifies == PAD_FROM_NOTIFY {
             train.is_to_many = dialogs >= DIALOGS_MIN;
         }
         train.is_to_many
@@ -157,7 +158,11 @@ mod tests {
         for round in 1..=6 {
             for last in 1..=8 {
                 let is_one_of_many = trains.join(destination(last), 1, 1000);
-                assert_eq!(is_one_of_many, round >= HANDFUL, "{last} in round {round}");
+                assert_eq!(
+                    is_one_of_many,
+                    round >= PAD_FROM_NOTIFY,
+                    "{last} in round {round}"
+                );
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The notifier (RFC 6665 §4.2): NOTIFYs under way, and what they are written with.
+//! The notifier (RFC 6665 §4.2): outstanding NOTIFYs and the buffers used to write them.
 
 pub(crate) mod body_cache;
 pub(crate) mod content;
@@ -30,7 +30,7 @@ use crate::shard::peer::local_address::LocalAddresses;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::sip::transaction::client::ClientTransaction;
 
-/// A NOTIFY on its way.
+/// A NOTIFY without a final response.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     pub(crate) token: RoutingToken,
@@ -40,7 +40,7 @@ pub(crate) struct InFlight {
     pub(crate) flow: Flow,
     pub(crate) transaction: ClientTransaction,
     pub(crate) timer: TimerHandle,
-    /// For sending again.
+    /// The copy for retransmission.
     pub(crate) kept: Kept,
     /// The way it went, when nothing proved yet that what goes there arrives.
     pub(crate) probed: Option<PathId>,
@@ -57,12 +57,12 @@ pub(crate) struct Notifier {
     prolog: Vec<u8>,
     deflater: Deflater,
     trains: Trains,
-    /// What of a list the NOTIFY at hand tells.
+    /// The list resources selected for the current NOTIFY.
     selection: Selection,
 }
 
 impl Notifier {
-    /// One that has sent nothing yet.
+    /// Creates a notifier without outstanding NOTIFYs.
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             local_addresses: LocalAddresses::new(options.advertise.clone()),
@@ -76,7 +76,7 @@ impl Notifier {
         }
     }
 
-    /// NOTIFYs that are not answered yet.
+    /// Number of outstanding NOTIFYs.
     pub(crate) fn outstanding(&self) -> usize {
         self.in_flight.len()
     }
@@ -86,7 +86,7 @@ impl Notifier {
         &self.local_addresses.of(flow).contact
     }
 
-    /// The subscription is gone; its NOTIFY goes on alone.
+    /// Detaches an outstanding NOTIFY from its removed subscription.
     pub(crate) fn orphan(&mut self, id: InFlightId) {
         let in_flight = self.in_flight.get_mut(id.index());
         if let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") {
@@ -94,7 +94,7 @@ impl Notifier {
         }
     }
 
-    /// A NOTIFY is answered, or never will be: it is not sent again.
+    /// Ends a NOTIFY transaction and frees its copy.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
         let in_flight = self.in_flight.try_remove(id.index());
         let mut in_flight = in_flight.expected("a NOTIFY ends once")?;

@@ -1,4 +1,4 @@
-//! NOTIFYs on a path that is not proven yet: one, small, and few retransmissions.
+//! Limits for NOTIFYs on an unvalidated path: one at a time, short, few retransmissions.
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId};
@@ -31,7 +31,7 @@ impl Notifier {
         false
     }
 
-    /// A NOTIFY is answered, which proves its path.
+    /// Ends a NOTIFY that got a final response, and validates its path.
     pub(crate) fn end_answered(
         &mut self,
         id: InFlightId,
@@ -45,7 +45,7 @@ impl Notifier {
         self.end_notify(id, subscriptions)
     }
 
-    /// A NOTIFY is over, answered or not: it is not sent again.
+    /// Ends a NOTIFY transaction and its probe of the path.
     pub(crate) fn end_notify(
         &mut self,
         id: InFlightId,

@@ -1,5 +1,4 @@
-//! What becomes of a NOTIFY: sent again, answered, unanswered, cut off (RFC 6665 §4.2.2, RFC 5057;
-//! W:A3.7).
+//! Responses to NOTIFY (RFC 6665 §4.2.2, RFC 5057; W:A3.7).
 
 use std::time::Duration;
 
@@ -16,30 +15,31 @@ use crate::sip::header::{list_items, retry_after};
 use crate::sip::message::PlainResponse;
 use crate::sip::{HeaderName, Message, Method};
 
-/// NOTIFYs in a row that may be refused for reasons of their own before the subscription goes (RFC
-/// 6665 §4.2.2, RFC 5057).
+/// The subscription is removed at this many consecutive NOTIFYs rejected with an error that concerns
+/// only the NOTIFY (RFC 6665 §4.2.2, RFC 5057).
 const REFUSALS_MAX: u8 = 5;
 
-/// NOTIFYs in a row that may stay unanswered (W:A3.7).
+/// The subscription is removed at this many consecutive NOTIFYs that got no final response
+/// (W:A3.7).
 pub(crate) const STRIKES_MAX: u8 = 2;
 
-/// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each refusal
-/// in a row, whatever shorter time Retry-After names.
+/// The shortest pause after a NOTIFY that was refused with Retry-After. It doubles with each
+/// consecutive rejection, even if Retry-After is shorter.
 const DELAY_MIN: Duration = Duration::from_secs(1);
 
-/// How often it doubles: up to 64 s.
+/// Maximum number of doublings (64 s).
 const DELAY_DOUBLINGS_MAX: u8 = 6;
 
-/// What an answer means for the subscription (RFC 6665 §4.2.2, RFC 5057).
+/// The effect of a final response on the subscription (RFC 6665 §4.2.2, RFC 5057).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    /// The phone has it.
+    /// 2xx: delivered.
     Delivered,
-    /// The subscription is over, silently.
+    /// 481 or another fatal error: the subscription is removed without a NOTIFY.
     Gone,
-    /// Not now, but then.
+    /// Retry-After: retry after this time.
     Later(Duration),
-    /// This one failed; the subscription stays, the phone may show something old.
+    /// Only this NOTIFY failed; the subscription continues.
     Failed,
 }
 
@@ -96,7 +96,7 @@ impl Notifier {
         true
     }
 
-    /// A plain 200 to a NOTIFY of ours; false when it is to something else.
+    /// Fast path for a minimal 200 to a NOTIFY. Returns false if it matches none.
     pub(crate) fn handle_plain_response(
         &mut self,
         response: &PlainResponse<'_>,
@@ -127,8 +127,8 @@ impl Notifier {
         true
     }
 
-    /// The NOTIFY with that branch and CSeq, under way to where an answer comes from, and who we
-    /// are in its Via.
+    /// The outstanding NOTIFY with this branch and CSeq, sent to the address the response came
+    /// from, and our address in its Via.
     fn find_notify(
         &self,
         branch: &[u8],
@@ -149,9 +149,9 @@ impl Notifier {
         Some((id, self.local_addresses.known(&in_flight.flow)?))
     }
 
-    /// The NOTIFY that a response answers: its one Via and its CSeq say which (RFC 3261 §17.1.3), and
-    /// nothing else of it need be readable. Between a phone and us are gateways that repeat headers or
-    /// cut bodies; a response that they spoilt still says that the phone has the state.
+    /// The NOTIFY that a response answers: matched by its single Via and CSeq; the rest may be
+    /// malformed, because gateways duplicate headers or truncate bodies, and such a response still
+    /// confirms delivery.
     fn match_response(
         &self,
         message: &Message<'_>,

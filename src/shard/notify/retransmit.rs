@@ -1,5 +1,5 @@
-//! What NOTIFYs under way are sent again from: each its own head, and the body it shares with the
-//! others of its turn that are told the same.
+//! Copies of outstanding NOTIFYs for retransmission: one head each, and a body shared by NOTIFYs of
+//! the same turn with the same content.
 //!
 //! Invariants: a body is kept as long as a NOTIFY that shares it; the octets sent again are the
 //! octets sent; `octets` is what all copies hold; a buffer that a long list made long is not kept. Not a cache of documents, that is `bodies`: those lie in the outbox and go with it.
@@ -11,16 +11,16 @@ use slab::Slab;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::outbox::Outbox;
 
-/// Buffers kept for the next NOTIFYs.
+/// Maximum number of pooled buffers.
 const BUFFERS_KEPT_MAX: usize = 4096;
 
-/// Octets of a buffer that is kept: more than any NOTIFY has but those of lists.
+/// Maximum capacity of a pooled buffer: enough for any NOTIFY except long lists.
 const BUFFER_OCTETS_MAX: usize = 4096;
 
 /// See [`Expected`].
 const SHARED: &str = "a body is kept as long as a NOTIFY that shares it";
 
-/// What one NOTIFY is sent again from; empty on a stream, which does that itself.
+/// The copy of one NOTIFY; empty on TCP and TLS, which retransmit themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     head: Vec<u8>,
@@ -33,7 +33,7 @@ struct Body {
     sharers: u32,
 }
 
-/// The copies' bodies, and the buffers for the next.
+/// Shared bodies and the buffer pool.
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
     bodies: Slab<Body>,

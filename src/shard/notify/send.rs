@@ -1,4 +1,4 @@
-//! When a NOTIFY is sent: what is queued, what prevents it, what follows it.
+//! Sends queued NOTIFYs when nothing delays them.
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
@@ -9,9 +9,9 @@ use crate::shard::notify::Notifier;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Notifier {
-    /// Sends what is queued, as much as a turn may: the rest is for the next. Answers
-    /// that wait in the socket must be read before much more is sent, or NOTIFYs are repeated whose
-    /// answers are there.
+    /// Sends queued NOTIFYs, up to the limit of one turn. The limit lets us read pending responses
+    /// from the socket in time; otherwise NOTIFYs that have already been answered would be
+    /// retransmitted.
     pub(crate) fn send_queued(&mut self, subscriptions: &mut Subscriptions, turn: &mut Turn<'_>) {
         let octets_max = turn.out.arena.len() + turn.options.notify_octets_per_turn;
         for count in 0..turn.options.notifies_per_turn {
@@ -32,7 +32,7 @@ impl Notifier {
         }
     }
 
-    /// A phone that was paced may take more.
+    /// Handles a rate-limit timer: the phone has a token again.
     pub(crate) fn release_phone(
         &mut self,
         phone: PhoneId,
@@ -44,8 +44,9 @@ impl Notifier {
         }
     }
 
-    /// Sends a NOTIFY if one is wanted and possible now. What prevents it now brings it about
-    /// later: the answer to the one under way, the owner's word, the next SUBSCRIBE, a timer.
+    /// Sends a NOTIFY if one is pending and nothing delays it. Whatever delays it queues the
+    /// subscription again when it clears: the response to the outstanding NOTIFY, the owner's
+    /// state, the next SUBSCRIBE, or a timer.
     fn notify(
         &mut self,
         id: SubscriptionId,
@@ -76,11 +77,11 @@ impl Notifier {
             return;
         }
         let (phone, path) = (entry.phone(), entry.path());
-        // What one NOTIFY began to tell, the next goes on with as soon as it is answered: that is
-        // pace enough.
+        // Full state continues as soon as the previous part is answered; the round trip limits the
+        // rate.
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         let Some(mut content) = self.content_of(id, subscriptions, turn) else {
-            // The owner of a presentity has not sent its state yet.
+            // The state is not complete yet: a presentity's owner, or a shard, has not reported.
             return;
         };
         if self.is_told(id, &content, subscriptions) {
@@ -93,7 +94,7 @@ impl Notifier {
             return;
         }
         if !is_mid_list && subscriptions.table_mut().is_too_soon(id, turn)
-            || self.lacks_room(id, &content, subscriptions, turn)
+            || self.postpone_if_no_room(id, &content, subscriptions, turn)
         {
             return;
         }
@@ -116,7 +117,7 @@ impl Notifier {
         }
     }
 
-    /// Removes a subscription, and with it what no other one needs.
+    /// Removes a subscription and everything only it used.
     pub(crate) fn remove_subscription(
         &mut self,
         id: SubscriptionId,

@@ -1,4 +1,4 @@
-//! A NOTIFY is not answered: retransmission and timeout (RFC 3261 §17.1.2.2).
+//! NOTIFY transaction timers: retransmission (Timer E) and timeout (Timer F) (RFC 3261 §17.1.2.2).
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::InFlightId;
@@ -11,7 +11,7 @@ use crate::shard::subscription::{Phase, Wants};
 use crate::sip::transaction::client::Due;
 
 impl Notifier {
-    /// Timer E or F of a NOTIFY.
+    /// Handles Timer E or F of a NOTIFY.
     pub(crate) fn handle_notify_timer(
         &mut self,
         id: InFlightId,
@@ -52,8 +52,9 @@ impl Notifier {
         turn.transmit(in_flight.flow, head, 0..0);
     }
 
-    /// No answer within 32 s: one strike, then a pause; at the second the phone counts as
-    /// gone (W:A3.7). An address that never answered anything gets no second try.
+    /// Timer F: no final response within 32 s. After the first timeout the NOTIFY is retried
+    /// following a pause; after the second, or on an unproven path, the subscription is removed
+    /// (W:A3.7).
     fn handle_silence(
         &mut self,
         id: InFlightId,
@@ -91,7 +92,8 @@ impl Notifier {
         } else if matches!(subscription.phase(), Phase::Ending(_))
             || subscription.wants() == Wants::Notify
         {
-            // A SUBSCRIBE came meanwhile, or the end: that is owed at once.
+            // A SUBSCRIBE arrived in the meantime, or the subscription is ending: its NOTIFY is
+            // sent without a pause.
             subscriptions.table_mut().want(ended, Wants::Notify);
         } else {
             subscription.retry_at(not_before);

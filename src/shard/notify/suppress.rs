@@ -9,8 +9,9 @@ use crate::shard::subscription::suppress::Suppress;
 use crate::sip::Message;
 
 impl Notifier {
-    /// Whether the phone has the state of this moment by its own word (RFC 5839 §4.2).
-    pub(crate) fn is_suppressed(
+    /// Returns whether the phone has the current state according to Suppress-If-Match (RFC 5839
+    /// §4.2), and if so records that it was shown.
+    pub(crate) fn apply_suppress_if_match(
         &mut self,
         id: SubscriptionId,
         message: &Message<'_>,
@@ -26,12 +27,13 @@ impl Notifier {
         let Some(subscription) = subscription.expected("a subscription is refreshed") else {
             return false;
         };
-        // Who is told changes alone is told them against what was sent last.
+        // Partial notifications are relative to the last sent state, so it must be the one that
+        // matches.
         let is_known = !subscription.has_history() || hash == Some(subscription.shown());
         if let Some(hash) = hash.filter(|_| is_it && is_known) {
             subscription.showed(hash);
         }
-        // A star wants nothing, whatever there is; of a list as well, which has no tag.
+        // `*` suppresses any state, including that of a list, which has no entity tag.
         is_it && is_known || suppress == Suppress::Any
     }
 }

@@ -1,4 +1,4 @@
-//! A phone moves: the remote target and path of its dialog change (RFC 3261 §12.2).
+//! Target refresh: updates the remote target and path of a dialog (RFC 3261 §12.2).
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
@@ -54,8 +54,7 @@ impl Notifier {
     }
 
     /// The Contact in a 200 to a NOTIFY may move the target, and with it where NOTIFYs go (RFC 6665
-    /// §4.4.1, RFC 3261 §12.2); one that makes no sense moves nothing. Whether they go another way
-    /// now.
+    /// §4.4.1, RFC 3261 §12.2); an invalid Contact is ignored. Returns whether the path changed.
     pub(crate) fn take_target_of_response(
         &mut self,
         id: DialogId,
@@ -95,7 +94,8 @@ impl Notifier {
         }
     }
 
-    /// NOTIFYs of a dialog go another way, those under way included; whether it is another.
+    /// Sets the path of a dialog and re-sends outstanding NOTIFYs on it. Returns whether it
+    /// changed.
     fn take_path(
         &mut self,
         id: DialogId,
@@ -110,8 +110,8 @@ impl Notifier {
         is_moved
     }
 
-    /// A phone that restarted did not end its subscriptions, and does not know them any more: older
-    /// ones of its Contact to this presentity and package are removed without a NOTIFY (W:A2.19).
+    /// A restarted phone no longer knows its old subscriptions: removes older subscriptions of the
+    /// same phone, watcher, presentity and package without a NOTIFY (W:A2.19).
     pub(crate) fn replace_older(
         &mut self,
         id: SubscriptionId,

@@ -1,4 +1,4 @@
-//! How a NOTIFY is written (RFC 6665 §4.2.2).
+//! Writes NOTIFY requests (RFC 6665 §4.2.2).
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -28,7 +28,7 @@ use crate::sip::emit;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::client::ClientTransaction;
 
-/// Beyond it a datagram may be cut into fragments (RFC 3261 §18.1.1).
+/// Larger datagrams may be fragmented (RFC 3261 §18.1.1).
 const UDP_OCTETS_ADVISED: usize = 1300;
 
 impl Notifier {
@@ -150,7 +150,7 @@ impl Notifier {
         self.copies.keep(turn.out, head, tail)
     }
 
-    /// Octets of the next NOTIFY of a list subscription without its body: never too few.
+    /// Upper bound of the head of the next NOTIFY of a list subscription.
     pub(crate) fn head_octets(
         &mut self,
         id: SubscriptionId,
@@ -190,8 +190,8 @@ impl Notifier {
     }
 }
 
-/// Appends the headers that tell what the subscription is and how long it lasts. Returns where
-/// spaces may be inserted before the value of User-Agent.
+/// Appends Event, Subscription-State, User-Agent and Require. Returns where spaces may be inserted
+/// before the value of User-Agent.
 #[inline]
 fn write_state(
     subscription: &Subscription,
@@ -230,8 +230,8 @@ fn write_line<const N: usize>(arena: &mut Vec<u8>, name: &[u8; N], value: &[u8])
     arena.extend_from_slice(b"\r\n");
 }
 
-/// The Event header. linphone takes a NOTIFY for its list's only if the package begins with a
-/// capital (W:G1).
+/// The Event header. linphone recognises a NOTIFY as belonging to its list only if the package is
+/// capitalised (W:G1).
 fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profile) {
     let event = subscription.event();
     if !subscription.is_linphone_list(profile) {
@@ -243,7 +243,7 @@ fn write_event(arena: &mut Vec<u8>, subscription: &Subscription, profile: &Profi
     arena.extend_from_slice(b"\r\n");
 }
 
-/// A NOTIFY without the state names it (RFC 5839 §5): the phone sees that it has the right one.
+/// A NOTIFY with suppressed body carries SIP-ETag (RFC 5839 §5).
 fn write_suppressed(arena: &mut Vec<u8>, content: &Content, has_entity_tag: bool) {
     if let Some(hash) = content.suppressed().filter(|_| has_entity_tag) {
         emit::plain_header(arena, "SIP-ETag", &entity_tag(hash));
@@ -258,7 +258,8 @@ fn write_subscription_state(
 ) {
     arena.extend_from_slice(b"Subscription-State: ");
     match subscription.phase() {
-        // The state, or the rest of it, and the end follow once this NOTIFY is answered.
+        // More state and the final NOTIFY follow after the response to this one, so it is not yet
+        // `terminated`.
         Phase::Ending(_) if is_followed => {
             arena.extend_from_slice(b"active;expires=");
             emit::decimal(arena, TIMER_F.as_secs());

@@ -1,9 +1,8 @@
-//! Refusals that are repeated without serving the request again (W:G5), for a phone that sends the
-//! same request over and over.
+//! A cache of error responses (W:G5), for phones that keep sending the same failing request.
 //!
 //! Kept are refusals that depend on the request and the configuration alone, of requests without a
 //! body: 403, 404, 489, and 401 to a request without credentials (with a fresh nonce each time).
-//! They expire after seconds, and at a reload.
+//! They expire after a few seconds (`refusal_life`) and at a reload.
 
 use crate::directory::Directory;
 use crate::shard::contract::expected::Expected;
@@ -27,7 +26,7 @@ const TELLING: [HeaderName; 8] = [
     HeaderName::UserAgent,
 ];
 
-/// A refusal without borrowed data.
+/// An owned form of the cacheable refusals.
 #[derive(Clone, Copy, Debug, Default)]
 enum KeptRefusal {
     /// No refusal, or one that is not kept.
@@ -103,7 +102,7 @@ impl KeptRefusal {
 }
 
 impl OverloadControl {
-    /// The kept refusal of an equal request, if there is one.
+    /// The cached response to an identical request.
     pub(crate) fn kept_refusal<'d>(
         &self,
         request: &Request<'_>,
@@ -119,7 +118,7 @@ impl OverloadControl {
             .filter(|_| slot.until > at)
     }
 
-    /// Keeps a refusal if it is of a kind that is kept.
+    /// Caches a refusal if it is cacheable.
     pub(crate) fn keep_refusal(
         &mut self,
         request: &Request<'_>,

@@ -1,11 +1,11 @@
-//! `as-feature-event` (W:C9): do-not-disturb and forwarding, switched at the phone and shown on it.
+//! `as-feature-event` (W:C9): do-not-disturb and call forwarding, set and displayed on the phone.
 //!
 //! The body of a SUBSCRIBE, if there is one, switches something. It is said to the presentity's
 //! owner like anything else that is said of it, without an end; the NOTIFY that answers the
-//! SUBSCRIBE tells all features as they are then. What is switched elsewhere, by another phone or
-//! by the operator, is told like any change.
+//! SUBSCRIBE tells all features as they are then. Changes by another phone or the operator are
+//! notified like any change.
 //!
-//! Only its own user and trusted peers may switch something, even where a rule lets others see it.
+//! Only the user and trusted peers may set features, even if a rule lets others watch them.
 
 use std::time::Duration;
 
@@ -27,11 +27,11 @@ use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::Watcher;
 use crate::sip::{Message, Status};
 
-/// How long a NOTIFY waits for the owner's word on what was switched. It comes within a turn; one
-/// that does not come must not keep the phone from being told anything.
+/// How long the NOTIFY waits for the owner to apply the change. This normally takes one turn; a
+/// lost confirmation must not block the NOTIFY.
 const OWNER_DELAY_MAX: Duration = Duration::from_millis(500);
 
-/// What the body of a SUBSCRIBE switches; None when there is none.
+/// The feature change in the body of a SUBSCRIBE.
 pub(crate) fn read_switch<'d>(message: &Message<'_>) -> Result<Option<StateUpdate>, Refusal<'d>> {
     if message.body().is_empty() {
         return Ok(None);
@@ -90,7 +90,7 @@ pub(crate) fn check_switch_in_dialog<'d>(
     check_may_switch(&watcher, aor, turn.directory)
 }
 
-/// Does what the SUBSCRIBE of a subscription switches. Its NOTIFY waits until it is done.
+/// Sends the feature change to the owner, and delays the NOTIFY until it is confirmed.
 pub(crate) fn switch(
     table: &mut Table,
     id: SubscriptionId,
@@ -117,7 +117,7 @@ pub(crate) fn switch(
     table.arm_subscription(id, turn);
 }
 
-/// From the owner: what was switched is done, and its state has come.
+/// The owner confirmed a feature change; the new state has arrived before this.
 pub(crate) fn handle_switched(table: &mut Table, aor: &Aor, id: SubscriptionId) {
     let Some(subscription) = table.subscription(id) else {
         // It ended while the mail was on its way.

@@ -1,7 +1,7 @@
-//! Whose mailbox a SUBSCRIBE to `message-summary` means (RFC 3842).
+//! Resolves the mailbox of a `message-summary` SUBSCRIBE (RFC 3842).
 //!
-//! Some phones ask about the number they call to hear their messages, others about a mailbox that is
-//! the name of no user. Both mean their own.
+//! Some phones subscribe to the voicemail access number, others to a mailbox that is not a user.
+//! Both mean their own mailbox.
 
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
@@ -9,8 +9,8 @@ use crate::shard::request::Request;
 use crate::shard::request::sender::Principal;
 use crate::shard::request::target::sender;
 
-/// The mailbox that `named` means: that of the asking user if `named` is the voice mail number of
-/// this user, or the name of no user.
+/// `named`, or the requesting user's own mailbox if `named` is that user's voicemail number or is
+/// not a user.
 pub(crate) fn mailbox(
     named: Aor,
     request: &Request<'_>,

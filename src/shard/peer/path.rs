@@ -1,4 +1,5 @@
-//! The paths to phones. All dialogs of a phone share one path.
+//! The network paths on which NOTIFYs are sent. Dialogs with the same flow and destination share one
+//! path; behind an SBC these may be dialogs of many phones.
 //!
 //! Invariants:
 //! - a path exists while a dialog uses it, or while a NOTIFY that probes it is outstanding;

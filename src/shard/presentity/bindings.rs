@@ -1,4 +1,4 @@
-//! The contacts that a presentity registered.
+//! Registered contacts of presentities owned here.
 
 use crate::presence::Aor;
 use crate::presence::registration::{BindingChange, BindingRefused, Sequence};

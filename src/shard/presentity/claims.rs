@@ -1,4 +1,4 @@
-//! Claims to the appearances of shared lines that are owned here.
+//! Grants of shared-line appearances (line-seize) for lines this shard owns.
 
 use std::collections::HashMap;
 
@@ -11,18 +11,19 @@ use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
 
-/// The claims to appearances of lines that are owned here.
+/// The granted appearances of the lines this shard owns.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// The number of the claim, by line and appearance. An entry goes with its subscription.
+    /// Claim number by line and appearance; it tells a late release of an earlier claim from the
+    /// current one. Removed when the holding subscription ends.
     held: HashMap<(Aor, u8), u64>,
-    /// Claims made so far.
+    /// Number of claims granted so far.
     made: u64,
 }
 
 // As the line's owner.
 impl Compositor {
-    /// A phone of another shard wants an appearance.
+    /// Mail from a phone's shard: a request to seize an appearance.
     pub(crate) fn handle_seize(
         &mut self,
         aor: Aor,

@@ -1,4 +1,4 @@
-//! Shards that want to know who is present in a whole domain.
+//! Shards that follow the presence of all users of a domain.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use crate::shard::contract::mail::{Announcement, Mail, WatchNumber};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 
-/// As owner: the shards that want to know who is present in a domain.
+/// Shards that follow a domain.
 #[derive(Debug, Default)]
 pub(crate) struct DomainWatchers {
     watching: HashMap<Box<str>, SmallVec<[Watching; 2]>>,
 }
 
 impl DomainWatchers {
-    /// Whether no shard watches a whole domain: then nothing needs to be told.
+    /// Whether no shard watches a whole domain: then nothing has to be reported.
     pub(crate) fn is_empty(&self) -> bool {
         self.watching.is_empty()
     }

@@ -1,4 +1,4 @@
-//! Features that a phone switches, applied by the presentity's owner.
+//! Feature changes by phones, applied by the owner.
 
 use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
@@ -8,8 +8,8 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 
 impl Compositor {
-    /// As owner: a phone switches something by a SUBSCRIBE that arrived elsewhere. The answer
-    /// follows the state on its way.
+    /// Applies a feature change from a SUBSCRIBE. The confirmation is sent after the new
+    /// state, to the same shard, and arrives after it.
     pub(crate) fn handle_switch(
         &mut self,
         aor: Aor,

@@ -1,5 +1,5 @@
-//! The event state compositor (RFC 3903 §2): the presentities that this shard owns, what all
-//! sources say of them, and which shards are told.
+//! The event state compositor (RFC 3903 §2): the presentities that this shard owns, the state from
+//! all their sources, and the shards that are notified of it.
 
 pub(crate) mod bindings;
 pub(crate) mod claims;
@@ -17,7 +17,7 @@ use crate::shard::presentity::presentities::Presentities;
 /// See [`Expected`](crate::shard::contract::expected::Expected).
 const OWNED: &str = "a presentity is in the table while it is being changed";
 
-/// Presentities owned here, and who is told of them.
+/// Presentities owned by this shard, and their watching shards.
 #[derive(Debug, Default)]
 pub(crate) struct Compositor {
     presentities: Presentities,

@@ -28,18 +28,18 @@ pub(crate) struct Owned {
     pub(crate) timer: Option<(TimerHandle, Instant)>,
 }
 
-/// All of them.
+/// All presentities owned by this shard.
 #[derive(Debug, Default)]
 pub(crate) struct Presentities {
     pub(crate) owned: Slab<PresentityId, Owned>,
     owned_by_aor: GrowingMap<Aor, PresentityId>,
-    /// The contacts of all.
+    /// Total number of registered contacts.
     contacts: usize,
-    /// Where the search for one to be forgotten goes on.
+    /// Where the next search for an evictable presentity starts.
     forget_next: u32,
 }
 
-/// Places that one search looks at, so that a full server stays quick.
+/// Entries examined by one search, so that it stays cheap when the table is full.
 const FORGET_STEPS: u32 = 64;
 
 impl Presentities {
@@ -55,7 +55,7 @@ impl Presentities {
         self.owned.get_mut(id)
     }
 
-    /// How many contacts are registered, of all of them.
+    /// Total number of registered contacts.
     pub(crate) fn contacts(&self) -> usize {
         self.contacts
     }
@@ -68,12 +68,12 @@ impl Presentities {
         }
     }
 
-    /// How many places there are, taken or not.
+    /// Table size, including free entries.
     pub(crate) fn places(&self) -> u32 {
         self.owned.end()
     }
 
-    /// Makes room by forgetting a presentity of which only past calls are known. False if none was
+    /// Makes room by evicting a presentity that is known only from past calls. False if none was
     /// found in a bounded number of steps; the next search continues from there.
     pub(crate) fn forget_idle(&mut self) -> bool {
         for _ in 0..FORGET_STEPS.min(self.owned.end()) {
@@ -108,7 +108,7 @@ impl Presentities {
         present
     }
 
-    /// The presentity; a blank one when nothing is known of it yet.
+    /// Returns the presentity, creating an empty one if necessary.
     pub(crate) fn find_or_add(
         &mut self,
         aor: &Aor,
@@ -134,12 +134,12 @@ impl Presentities {
 }
 
 impl Owned {
-    /// Whether nothing is known that matters to anybody now.
+    /// Whether it has no state, no timer and no watching shard, so that it can be evicted.
     pub(crate) fn is_idle(&self) -> bool {
         self.watching.is_empty() && self.timer.is_none() && self.presentity.is_blank()
     }
 
-    /// Whose it is.
+    /// Its address of record.
     pub(crate) fn aor(&self) -> &Aor {
         &self.aor
     }

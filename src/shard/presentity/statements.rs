@@ -1,4 +1,4 @@
-//! What sources say about a presentity, and who is told when it changes.
+//! State updates from all sources, and their distribution to the watching shards.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
-    /// The presentity, which is made when there is room for it.
+    /// Finds or creates a presentity; None if the table is full.
     pub(crate) fn own(&mut self, aor: &Aor, turn: &Turn<'_>) -> Option<PresentityId> {
         let is_full = self.presentities.len() >= turn.options.presentities_max;
         if is_full && self.presentities.find(aor).is_none() && !self.presentities.forget_idle() {
@@ -22,8 +22,8 @@ impl Compositor {
         Some(self.presentities.find_or_add(aor, turn.directory, turn.now))
     }
 
-    /// A source reports on a presentity, whichever shard owns it. False if this shard owns it and has
-    /// no room for it; another owner is not waited for.
+    /// A source reports on a presentity, whichever shard owns it. False if this shard owns it and
+    /// has no room for it; for another owner the result is not awaited.
     pub(crate) fn say(&mut self, aor: Aor, update: StateUpdate, turn: &mut Turn<'_>) -> bool {
         let owner = turn.owner_of(&aor);
         if owner == turn.here() {
@@ -69,7 +69,7 @@ impl Compositor {
         turn.send(watcher, Mail::State { aor, composed });
     }
 
-    /// As owner: a shard need not know any more.
+    /// A shard stops watching a presentity.
     pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: Address, turn: &mut Turn<'_>) {
         let id = self.presentities.find(aor);
         let Some(id) = id.expected("a presentity is kept while it is watched") else {
@@ -100,7 +100,7 @@ impl Compositor {
         self.tend(id, turn);
     }
 
-    /// Tells watchers of the whole domain when a presentity becomes present, or is no longer.
+    /// Tells watchers of the whole domain when a user becomes present or absent.
     fn follow_presence(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
             return;
@@ -112,7 +112,7 @@ impl Compositor {
         }
     }
 
-    /// A contribution of a presentity is past its time.
+    /// The expiry timer of a presentity fired.
     pub(crate) fn handle_presentity_timer(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let owned = self.presentities.get_mut(id);
         let Some(owned) = owned.expected("a presentity is kept while its timer is set") else {
@@ -136,8 +136,8 @@ impl Compositor {
         }
     }
 
-    /// Sets the timer to the next expiry; forgets a presentity that has no state and no watcher. One
-    /// that is known by past calls is kept until its room is needed.
+    /// Sets the timer to the next expiry; forgets a presentity that has no state and no watcher.
+    /// One with past calls is kept until its memory is needed.
     fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get_mut(id).expected(OWNED) else {
             return;

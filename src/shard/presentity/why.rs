@@ -1,4 +1,4 @@
-//! Why a presentity's state is as it is, for the operator.
+//! Explains the composed state of a presentity, for the operator.
 
 use std::time::Instant;
 

@@ -7,7 +7,7 @@ use crate::presence::event::{Package, WatcherInfo};
 /// The watchers of a presentity, for one package.
 pub(crate) type Topic = (Aor, Package);
 
-/// Watchers in one document, and in one answer of a shard; more are counted and not reported (RFC
+/// Watchers in one document, and in one report of a shard; more are counted and not reported (RFC
 /// 3857 §4.7.1).
 pub(crate) const WATCHERS_MAX: usize = 1_000;
 
@@ -31,7 +31,7 @@ impl Audience {
         }
     }
 
-    /// Whose watchers, and of which package.
+    /// The presentity and package whose watchers are subscribed to.
     pub(crate) fn topic(&self) -> &Topic {
         &self.topic
     }

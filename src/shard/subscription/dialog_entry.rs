@@ -64,7 +64,7 @@ impl DialogEntry {
         &self.profile
     }
 
-    /// Octets it takes.
+    /// Approximate memory, in octets.
     pub(crate) fn octets(&self) -> usize {
         let sender = self.sender.as_ref().map_or(0, |sender| sender.len());
         size_of::<Self>() + self.dialog.octets() + sender

@@ -1,5 +1,4 @@
-//! The dialog under a subscription: accepted with a SUBSCRIBE, found again by our tag, moved with
-//! its phone (RFC 3261 §12, RFC 6665 §4.4).
+//! Dialogs: created by a SUBSCRIBE, found by our To-tag (RFC 3261 §12, RFC 6665 §4.4).
 
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
@@ -18,7 +17,7 @@ use crate::sip::{Message, Status};
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
 impl Table {
-    /// The dialog, with the To-tag that names the place it will take.
+    /// Creates a dialog whose To-tag contains its future key.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
@@ -36,7 +35,7 @@ impl Table {
         Ok((dialog, token))
     }
 
-    /// Our tag names the place; the octets decide (RFC 3261 §12.2.2).
+    /// The To-tag gives the index; tags and Call-ID must match (RFC 3261 §12.2.2).
     pub(crate) fn find_dialog(
         &self,
         message: &Message<'_>,
@@ -46,14 +45,15 @@ impl Table {
         let token = RoutingToken::of_tag(tag)?;
         let shards = turn.options.shards;
         let id = DialogId(token.place.index(shards));
-        // A phone of RFC 2543 may have none (RFC 3261 §12.1.1).
+        // An RFC 2543 client may send no From tag (RFC 3261 §12.1.1).
         let remote_tag = message.from()?.tag().unwrap_or_default();
         let dialog = &self.dialog(id)?.dialog;
         let is_here = token.kind == Kind::NotifierDialog && token.holder(shards) == turn.here();
         (is_here && dialog.matches(message.call_id(), tag, remote_tag)).then_some(id)
     }
 
-    /// Whether two subscriptions are of one watcher: an account does not end another's.
+    /// Whether two subscriptions have the same watcher, so that one account cannot end the
+    /// subscriptions of another.
     pub(crate) fn have_one_watcher(
         &self,
         one: SubscriptionId,

@@ -33,8 +33,8 @@ impl Table {
         }
     }
 
-    /// The watchers of a presentity changed, and these of them ended: the next NOTIFY of a
-    /// subscription to them reports it.
+    /// The watchers of a presentity changed, and these of them ended: reports it in the next NOTIFY
+    /// of this winfo subscription.
     pub(crate) fn report_watchers_ended(&mut self, id: SubscriptionId, ended: &[WatcherInfo]) {
         let subscription = self.subscriptions.get_mut(id);
         if let Some(subscription) = subscription.expected("a topic knows its subscriptions") {
@@ -69,8 +69,8 @@ impl Table {
         }
     }
 
-    /// No NOTIFY is outstanding any more: one that `min-rate` requires is wanted if overdue, else its
-    /// timer is set. Most subscriptions ask for no rate.
+    /// After a NOTIFY completed: requests the next one if `min-rate` makes it overdue, otherwise
+    /// sets its timer. Most subscriptions ask for no rate.
     pub(crate) fn await_report(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.subscription(id);
         match subscription.and_then(Subscription::report_due) {

@@ -1,5 +1,5 @@
-//! What a SUBSCRIBE asks for besides state: silence while nothing is new (RFC 5839), a rate (RFC
-//! 6446), one dialog alone (RFC 4235 §3.2), deflated bodies.
+//! Optional requests in a SUBSCRIBE: suppression (RFC 5839), notification rates (RFC 6446), a
+//! single dialog (RFC 4235 §3.2), deflated bodies.
 
 use std::time::{Duration, Instant};
 
@@ -10,27 +10,26 @@ use crate::shard::subscription::suppress::Suppress;
 use crate::sip::header::{Event, Parameters};
 use crate::sip::{Message, emit};
 
-/// The longest time between NOTIFYs that a `max-rate` may ask for: beyond it a lamp is no lamp.
+/// The longest time between NOTIFYs that a `max-rate` may ask for: a slower lamp would be useless.
 const GAP_MAX: Duration = Duration::from_secs(3600);
 
 /// The shortest time between NOTIFYs that a `min-rate` may ask for.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 
-/// NOTIFYs over which an `adaptive-min-rate` is reckoned.
+/// Averaging window of `adaptive-min-rate`, in NOTIFYs.
 const ADAPTIVE_NOTIFIES: f64 = 10.0;
 
-/// A least rate on the average (RFC 6446 §7.4): who is told often waits longer for what is no
-/// change.
+/// Adaptive minimum rate (RFC 6446 §7.4): who is told often waits longer for what is no change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Adaptive {
-    /// The time between two NOTIFYs at the rate.
+    /// The interval that corresponds to the requested rate.
     period: Duration,
     /// NOTIFYs of late; one counts the less the longer it is ago.
     count: f64,
 }
 
 impl Adaptive {
-    /// As if it had been told at that rate before.
+    /// Starts as if NOTIFYs had been sent at this rate so far.
     fn new(period: Duration) -> Self {
         Self {
             period,
@@ -38,7 +37,7 @@ impl Adaptive {
         }
     }
 
-    /// One more, so long after the last.
+    /// Counts a NOTIFY, `elapsed` after the previous one.
     fn count(&mut self, elapsed: Duration) {
         let periods = elapsed.div_duration_f64(self.period);
         self.count = self.count * (-periods / ADAPTIVE_NOTIFIES).exp() + 1.0;
@@ -51,18 +50,18 @@ impl Adaptive {
     }
 }
 
-/// The terms of a subscription that asked for some. Most have none.
+/// Optional parameters of a subscription; most have none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Terms {
-    /// The first NOTIFY carries no state that matches.
+    /// Suppress-If-Match: omits a matching state from the first NOTIFY.
     suppress: Option<Suppress>,
-    /// The least time between two NOTIFYs of changes (`max-rate`).
+    /// Minimum interval between change NOTIFYs (`max-rate`).
     gap: Option<Duration>,
-    /// The most time between two NOTIFYs (`min-rate`).
+    /// Maximum interval between NOTIFYs (`min-rate`).
     period: Option<Duration>,
     /// A least rate on the average (`adaptive-min-rate`).
     adaptive: Option<Adaptive>,
-    /// A `max-rate` was asked for; the gap may be the package's alone.
+    /// Whether the SUBSCRIBE had `max-rate`; otherwise the interval is the package's own.
     asks_gap: bool,
     /// The one dialog that is watched (RFC 4235 §3.2); None for all of them.
     dialog: Option<Box<SpecificDialog>>,
@@ -73,7 +72,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// What a SUBSCRIBE asks for; None when for nothing.
+    /// Parses the options of a SUBSCRIBE; None if it has none.
     pub(crate) fn of(message: &Message<'_>, event: &[u8]) -> Option<Box<Self>> {
         let event = Event::parse(event);
         let parameters = event.map_or(Parameters(b""), |event| event.parameters);
@@ -102,8 +101,8 @@ impl Terms {
         (terms != Self::default()).then(|| Box::new(terms))
     }
 
-    /// Continues from the terms before: the rates count from the last NOTIFY. `Suppress-If-Match` of
-    /// a refresh was answered with 204, or does not match; it holds for no later NOTIFY.
+    /// Continues from the terms before: the rates count from the last NOTIFY. `Suppress-If-Match`
+    /// of a refresh was answered with 204, or does not match; it does not apply to later NOTIFYs.
     pub(super) fn continue_from(&mut self, before: Option<&Self>) {
         self.suppress = None;
         self.sent_at = before.and_then(|before| before.sent_at);
@@ -146,7 +145,7 @@ impl Terms {
         Some(self.sent_at? + due)
     }
 
-    /// Appends the rates that hold, as Subscription-State must reflect those that were asked for
+    /// Appends the rates in force, as Subscription-State must reflect those that were asked for
     /// (RFC 6446 §5.2, §6.2, §7.2).
     pub(crate) fn write_rates(&self, out: &mut Vec<u8>) {
         let rates = [
@@ -163,8 +162,8 @@ impl Terms {
     }
 }
 
-/// The dialog an Event names; None when it names none, or its package knows no dialogs. The tags are
-/// those of a To and a From of the presentity's peer (RFC 4235 §3.2).
+/// The single dialog that an Event header selects; None if it selects none, or for other packages.
+/// The tags are those of a To and a From of the presentity's peer (RFC 4235 §3.2).
 fn dialog_of(event: &Event<'_>) -> Option<Box<SpecificDialog>> {
     if Package::from_token(event.package) != Some(Package::Dialog) {
         return None;
@@ -195,8 +194,8 @@ fn unquoted(value: &[u8]) -> Box<str> {
     std::iter::from_fn(next).collect()
 }
 
-/// The time between two NOTIFYs at that rate, `1*2DIGIT[.1*10DIGIT]` a second; zero and anything
-/// else is no rate (RFC 6446 §5.1).
+/// The time between two NOTIFYs at that rate, `1*2DIGIT[.1*10DIGIT]` a second; zero and malformed
+/// values are ignored (RFC 6446 §5.1).
 fn rate(value: Option<&[u8]>) -> Option<Duration> {
     let text = std::str::from_utf8(value?).ok()?.trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
@@ -243,13 +242,13 @@ mod tests {
         let period = Duration::from_secs(60);
         let mut adaptive = Adaptive::new(period);
         assert_eq!(adaptive.timeout(), period);
-        // Left alone, it is told at that rate.
+        // Without changes, NOTIFYs are sent at the requested rate.
         for _ in 0..50 {
             adaptive.count(adaptive.timeout());
         }
         let kept = adaptive.timeout().as_secs();
         assert!((55..=65).contains(&kept), "{kept}");
-        // Changes six times as often: what is no change can wait as much longer.
+        // Changes six times as often: unchanged state can wait correspondingly longer.
         for _ in 0..200 {
             adaptive.count(Duration::from_secs(10));
         }

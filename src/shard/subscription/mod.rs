@@ -2,7 +2,8 @@
 //!
 //! - `transition`: one subscription, and every change to it. `subject`: what it is to, and what
 //!   depends on that; `audience` and `seizure` hold what only one kind has, `list` is a room.
-//! - `event_rate`, `suppress`, `shown`: how the NOTIFYs of one subscription are spaced and shortened.
+//! - `event_rate`, `suppress`, `shown`: rate limits, suppression and partial state of the NOTIFYs
+//!   of one subscription.
 //! - `table`: all dialogs, subscriptions and watched presentities of a shard. Other rooms find
 //!   (`subscription`, `dialog`, `watched`), add and remove through it, and have NOTIFYs sent
 //!   (`want`, `take_state`). `dialogs`, `usages`, `due`, `path_proof`, `home` are parts of it.
@@ -51,11 +52,11 @@ pub(crate) enum Wants {
     Nothing,
     /// The state changed: a NOTIFY, unless the phone was shown this state already (W:A3.14).
     Change,
-    /// A NOTIFY in any case: one is owed after every SUBSCRIBE (RFC 6665 §4.2.1.2).
+    /// A NOTIFY regardless of changes: required after every SUBSCRIBE (RFC 6665 §4.2.1.2).
     Notify,
 }
 
-/// Whether a subscription lives.
+/// The life-cycle phase of a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// NOTIFYs report changes.
@@ -64,8 +65,8 @@ pub(crate) enum Phase {
     Ending(Termination),
 }
 
-/// The names that a watcher uses for what it watches. Watchers of one presentity mostly use equal
-/// names, and then share them.
+/// The Event value and entity URI to echo to the watcher. Watchers of the same presentity usually
+/// have the same values and share one copy.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Names {
     /// The Event header's value, to echo; one line (RFC 6665 §4.2.2).
@@ -74,7 +75,7 @@ pub(crate) struct Names {
     pub(crate) entity: Box<[u8]>,
 }
 
-/// What a subscription begins with.
+/// The initial values of a subscription.
 #[derive(Debug)]
 pub(crate) struct NewSubscription<'a> {
     pub(crate) package: Package,
@@ -87,9 +88,9 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) expires_at: Instant,
 }
 
-// Questions that several fields answer together.
+// Queries over several fields.
 impl Subscription {
-    /// Whether it is sent as RLMI with parts (RFC 4662).
+    /// Whether its NOTIFYs are multipart/related with RLMI (RFC 4662).
     #[inline]
     pub(crate) fn is_multipart(&self) -> bool {
         self.subject().is_multipart()
@@ -112,12 +113,12 @@ impl Subscription {
         self.terms()?.dialog()
     }
 
-    /// Whether the phone reads deflated bodies (RFC 9110 §8.4.1.2).
+    /// Whether the phone accepts `Content-Encoding: deflate` (RFC 9110 §8.4.1.2).
     pub(crate) fn inflates(&self) -> bool {
         self.terms().is_some_and(Terms::inflates)
     }
 
-    /// Whether the phone has the state with this hash by its own word (RFC 5839).
+    /// Whether Suppress-If-Match says that the phone has the state with this hash (RFC 5839).
     pub(crate) fn suppresses(&self, hash: u64) -> bool {
         self.terms().is_some_and(|terms| terms.suppresses(hash))
     }
@@ -134,22 +135,22 @@ impl Subscription {
         &self.names().entity
     }
 
-    /// Whether it is a list as only linphone reads it (W:G1).
+    /// Whether the list is written in linphone's variant of RLMI (W:G1).
     pub(crate) fn is_linphone_list(&self, profile: &Profile) -> bool {
         profile.linphone_lists && self.package() == Package::Presence && self.is_multipart()
     }
 
-    /// The last moment of its life if no SUBSCRIBE renews it.
+    /// When it expires unless refreshed, including the grace period.
     pub(crate) fn lives_until(&self, options: &Options) -> Instant {
         self.expires_at() + self.subject().grace(options)
     }
 
-    /// When something must happen to it without a message, if it lives until `end`. None if only a
-    /// response or another event moves it on.
+    /// When its timer must fire, if it expires at `end`. None if only a response or another event
+    /// can affect it.
     ///
-    /// The period of a `min-rate` counts only while a NOTIFY could be sent. While one is outstanding
-    /// or owed, the event that ends this (a response, Timer F, a token, a SUBSCRIBE over a new flow)
-    /// sets the timer again; a time that has passed must not be armed.
+    /// The period of a `min-rate` counts only while a NOTIFY could be sent. While one is
+    /// outstanding or pending, the event that ends this (a response, Timer F, a token, a SUBSCRIBE
+    /// over a new flow) sets the timer again; a time that has passed must not be armed.
     pub(super) fn wake_at(&self, end: Instant) -> Option<Instant> {
         if matches!(self.phase(), Phase::Ending(_)) {
             return self.not_before();

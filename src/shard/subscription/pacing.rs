@@ -1,9 +1,9 @@
 //! Pacing: how many NOTIFYs a phone can take (W:A3.13). A token bucket a phone, the first edge at
 //! once.
 //!
-//! A phone is a flow and a Contact, so that thousands of phones behind one SBC are not paced as
-//! one. A subscription whose phone has no token waits in the phone's queue; what it is sent when
-//! its turn comes is the state of that moment.
+//! A phone is identified by source address, source port and Contact, so that thousands of phones
+//! behind one SBC are not paced as one. A subscription whose phone has no token waits in the
+//! phone's queue; when it is released, it is sent the state current at that time.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -35,7 +35,8 @@ pub(crate) struct Phones {
 }
 
 impl Phones {
-    /// `rate` NOTIFYs a second in the long run, 0 for no limit; `burst` at once.
+    /// `rate`: sustained NOTIFYs per second, 0 for unlimited. `burst`: how many may be sent back to
+    /// back.
     pub(crate) fn new(rate: u32, burst: u32) -> Self {
         let interval = interval(rate);
         Self {
@@ -46,8 +47,9 @@ impl Phones {
         }
     }
 
-    /// The first subscription of a dialog of the phone named by `key` begins. What its family needs
-    /// goes before what everybody gets.
+    /// Adds a subscription of a new dialog to the phone with this key, creating the phone if
+    /// necessary. Rate and burst of the User-Agent profile override the defaults; they are fixed
+    /// when the phone is created.
     pub(crate) fn join(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
         let interval = profile.notify_rate.map_or(self.interval, interval);
         let burst = profile.notify_burst.unwrap_or(self.burst).max(1);
@@ -67,7 +69,7 @@ impl Phones {
         id
     }
 
-    /// Another subscription of the phone begins.
+    /// Adds a further subscription in an existing dialog.
     pub(crate) fn join_again(&mut self, id: PhoneId) {
         let phone = self.phones.get_mut(id);
         if let Some(phone) = phone.expected("a phone is kept while it has a subscription") {
@@ -75,7 +77,7 @@ impl Phones {
         }
     }
 
-    /// A subscription of the phone is gone; a phone without any is forgotten.
+    /// Removes a subscription; removes the phone with its last one.
     pub(crate) fn leave(&mut self, id: PhoneId) {
         let phone = self.phones.get_mut(id);
         let Some(phone) = phone.expected("a phone is kept while it has a subscription") else {
@@ -88,7 +90,7 @@ impl Phones {
         }
     }
 
-    /// The phone named by `key`; None when it has no subscription.
+    /// The phone with this key; None when it has no subscription.
     pub(crate) fn find(&self, key: u64) -> Option<PhoneId> {
         self.phones_by_key.get(&key).copied()
     }
@@ -123,7 +125,7 @@ impl Phones {
         }
     }
 
-    /// The next waiting subscription with its token, or when to ask again, or nothing more.
+    /// Takes the next waiting subscription if there is a token for it.
     pub(crate) fn release(&mut self, id: PhoneId, now: Instant) -> Release {
         let Some((phone, interval)) = self.paced(id) else {
             return Release::Empty;
@@ -144,7 +146,7 @@ impl Phones {
 }
 
 impl Phones {
-    /// The phone and the time between its NOTIFYs; None for one that takes any number.
+    /// The phone and the time between its NOTIFYs; None if the phone is not rate-limited.
     fn paced(&mut self, id: PhoneId) -> Option<(&mut Phone, Duration)> {
         let phone = self.phones.get_mut(id)?;
         let interval = phone.interval?;
@@ -157,14 +159,14 @@ fn interval(rate: u32) -> Option<Duration> {
     (rate > 0).then(|| Duration::from_secs(1) / rate)
 }
 
-/// Whether a NOTIFY may go.
+/// Whether a NOTIFY may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admitted {
     /// At once.
     Now,
-    /// Behind others.
+    /// Queued behind others.
     Wait,
-    /// First to wait: a timer is needed for that moment.
+    /// First in the queue: the caller must set a timer for this time.
     WaitFirst(Instant),
 }
 
@@ -173,7 +175,7 @@ pub(crate) enum Admitted {
 pub(crate) enum Release {
     /// This one may go now.
     Next(SubscriptionId),
-    /// A subscription waits until then.
+    /// The next token is available at this time.
     Later(Instant),
     /// No subscription waits.
     Empty,

@@ -1,4 +1,4 @@
-//! Whether what is sent to a phone is known to arrive there, by the table of dialogs.
+//! Path validation: whether the peer is known to receive at the address its SUBSCRIBE came from.
 
 use std::net::SocketAddr;
 
@@ -13,12 +13,13 @@ use crate::shard::subscription::table::Table;
 use crate::sip::dialog::Dialog;
 
 impl Table {
-    /// Whether what we send to a phone is known to arrive.
+    /// Whether the path is validated.
     pub(crate) fn is_path_proven(&self, path: PathId) -> bool {
         self.paths.probe(path).is_none()
     }
 
-    /// Whether one more dialog may begin over its path: few may wait for a proof that never comes.
+    /// Whether one more dialog may begin over its path: the number of dialogs on an unvalidated
+    /// path is limited, as its source address may be forged.
     pub(crate) fn check_path<'d>(
         &self,
         request: &Request<'_>,
@@ -40,8 +41,8 @@ impl Table {
         }
     }
 
-    /// Whether a NOTIFY of a subscription may go over its path now. If not, it waits: the answer to
-    /// the NOTIFY that is under way brings it about, or the end of that one's retransmissions.
+    /// Whether a NOTIFY of a subscription may go over its path now. If not, it waits: it is queued
+    /// again when the outstanding NOTIFY gets a response, or stops being retransmitted.
     pub(crate) fn may_use_path(
         &mut self,
         id: SubscriptionId,
@@ -64,7 +65,7 @@ impl Table {
         false
     }
 
-    /// The path is proven: whatever waited for that goes now.
+    /// The path is proven: queues everything that waited for it.
     pub(crate) fn prove_path(&mut self, path: PathId) {
         if let Some(probe) = self.paths.prove(path) {
             self.queue_again(&probe.waiting);

@@ -1,24 +1,25 @@
-//! Subscriptions that may be owed a NOTIFY, in order: changes before first NOTIFYs.
+//! The NOTIFY queue. State changes go before all other NOTIFYs (initial, after a refresh, final), but
+//! the others get one turn in four.
 
 use std::collections::VecDeque;
 
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::subscription::Wants;
 
-/// Of so many that are told, one is no change.
+/// One NOTIFY in this many is not a change, if both kinds wait.
 const SHARES: u8 = 4;
 
-/// The queue.
+/// The queue of subscriptions that may need a NOTIFY.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     changes: VecDeque<SubscriptionId>,
     others: VecDeque<SubscriptionId>,
-    /// Changes told in a row while others waited.
+    /// Changes taken in a row while `others` was not empty.
     in_a_row: u8,
 }
 
 impl Backlog {
-    /// Queues a subscription; it must not be queued already.
+    /// Queues a subscription. If it is queued already, its second turn finds nothing to send.
     pub(crate) fn push(&mut self, id: SubscriptionId, wants: Wants) {
         if wants == Wants::Change {
             self.changes.push_back(id);
@@ -27,7 +28,7 @@ impl Backlog {
         }
     }
 
-    /// The next to be told.
+    /// Takes the next subscription to be notified.
     pub(crate) fn pop(&mut self) -> Option<SubscriptionId> {
         let is_others_turn = self.in_a_row + 1 >= SHARES && !self.others.is_empty();
         if !is_others_turn && let Some(id) = self.changes.pop_front() {
@@ -46,7 +47,7 @@ impl Backlog {
         self.changes.iter().chain(&self.others).take(count).copied()
     }
 
-    /// How many wait.
+    /// Number of queued entries.
     pub(crate) fn len(&self) -> usize {
         self.changes.len() + self.others.len()
     }

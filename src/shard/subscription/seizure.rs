@@ -30,7 +30,7 @@ impl Seizure {
         }
     }
 
-    /// Takes the claim back, once.
+    /// Takes the claim, if it was not taken before.
     pub(super) fn take_claim(&mut self) -> Option<Claim> {
         self.claim.take()
     }
@@ -41,9 +41,9 @@ impl Seizure {
     }
 }
 
-// As the shard of the phone.
+// On the phone's shard.
 impl Table {
-    /// A new subscription holds the appearance that the owner granted.
+    /// Makes a new subscription hold the appearance that the line's owner granted.
     pub(crate) fn hold(&mut self, id: SubscriptionId, claim: &Claim) {
         let subscription = self.subscription_mut(id);
         debug_assert!(subscription.is_some(), "a new subscription is in the table");

@@ -11,14 +11,14 @@ use crate::presence::document::reginfo::ShownContacts;
 /// was sent.
 pub(crate) const SHOWN_EMPTY: u64 = 2;
 
-/// What a subscription that is told changes alone has been shown.
+/// The last sent state of a subscription with partial notifications.
 #[derive(Debug)]
 pub(crate) enum Shown {
     /// Dialogs of a `dialog-info` (RFC 4235 §4.3).
     Dialogs(ShownDialogs),
     /// The state behind a `pidf-full` or `pidf-diff` (RFC 5262, RFC 5263).
     State(Arc<Composed>),
-    /// Contacts of a `reginfo`, each of which is told once more when it ends.
+    /// Contacts of a `reginfo`, each is reported once more when it terminates.
     Contacts(ShownContacts),
 }
 

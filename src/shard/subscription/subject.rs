@@ -1,8 +1,8 @@
 //! What a subscription is to: one presentity, a list, the watchers of a presentity, an appearance of
 //! a line.
 //!
-//! This file alone, and `lifecycle::subject` for what needs other rooms, tells these kinds apart;
-//! all other code asks the question it has. What only one kind has is in its own file: `list`,
+//! This file alone, and `lifecycle::subject` for what needs other rooms, distinguishes these kinds;
+//! other code calls its query functions. What only one kind has is in its own file: `list`,
 //! `audience`, `seizure`.
 
 use std::time::Duration;
@@ -50,7 +50,7 @@ impl From<Audience> for Subject {
     }
 }
 
-// Changes, called by the transitions of a subscription.
+// State changes; called only from `Subscription`.
 impl Subject {
     /// A SUBSCRIBE renews the subscription.
     pub(super) fn renewed(&mut self) {
@@ -81,8 +81,8 @@ impl Subject {
         }
     }
 
-    /// A NOTIFY was sent. Returns what another one is wanted for: everything if its body was
-    /// withheld; of a list, what did not fit.
+    /// A NOTIFY was sent. Returns whether another NOTIFY is needed: for the withheld body, or for
+    /// the part of a list that did not fit.
     pub(super) fn sent(&mut self, is_withheld: bool) -> Wants {
         if let Self::Watchers(audience) = self {
             audience.sent(is_withheld);
@@ -110,7 +110,7 @@ impl Subject {
         }
     }
 
-    /// The subscription to a presentity holds an appearance of its line.
+    /// Turns a plain subscription into one that holds an appearance.
     pub(super) fn hold(&mut self, claim: Claim) {
         debug_assert!(
             self.presentity_slot().is_some(),
@@ -121,7 +121,7 @@ impl Subject {
         }
     }
 
-    /// Takes back the appearance that is held, once.
+    /// Takes the claim, if it was not taken before.
     pub(super) fn take_claim(&mut self) -> Option<Claim> {
         match self {
             Self::Seizure(seizure) => seizure.take_claim(),
@@ -149,7 +149,7 @@ impl Subject {
     }
 }
 
-// Questions.
+// Queries.
 impl Subject {
     /// The list; None for other kinds.
     #[inline]
@@ -168,8 +168,8 @@ impl Subject {
         }
     }
 
-    /// The address that was subscribed to, where the subject itself knows it; a watched presentity
-    /// knows its own.
+    /// The address of record, for lists and watcher information; for a presentity see
+    /// `Watched::aor`.
     pub(super) fn aor(&self) -> Option<&Aor> {
         match self {
             Self::List(list) => Some(list.aor()),
@@ -188,8 +188,8 @@ impl Subject {
         }
     }
 
-    /// Where the one presentity is watched whose state this is; None for a line that is held, and for
-    /// other kinds.
+    /// The watcher slot of a plain subscription to one presentity; None for line-seize and other
+    /// kinds.
     #[inline]
     pub(crate) fn presentity_slot(&self) -> Option<WatchSlot> {
         match self {
@@ -198,8 +198,7 @@ impl Subject {
         }
     }
 
-    /// Where presentities are watched, each with the number of its resource in the list; 0 for the
-    /// one of a subscription that is not to a list.
+    /// All watcher slots, each with its instance number in the list (0 without a list).
     pub(crate) fn slots(&self) -> impl Iterator<Item = (WatchSlot, u32)> {
         let resources = self.list().into_iter().flat_map(ListState::slots);
         self.slot()
@@ -208,7 +207,7 @@ impl Subject {
             .chain(resources)
     }
 
-    /// How many presentities are watched; at least one, as this is the cost of a re-evaluation.
+    /// The cost of a re-evaluation: the number of watched presentities, at least one.
     pub(crate) fn resources(&self) -> usize {
         self.list().map_or(1, |list| list.resources.len().max(1))
     }
@@ -252,7 +251,7 @@ impl Subject {
     }
 
     /// How long the subscription lives beyond what was granted, as phones refresh late (RFC 6665
-    /// §4.2.2). None holds an appearance for longer than granted (W:C10.2).
+    /// §4.2.2). A line-seize subscription gets no grace (W:C10.2).
     pub(super) fn grace(&self, options: &Options) -> Duration {
         match self {
             Self::Seizure(_) => Duration::ZERO,
@@ -260,7 +259,7 @@ impl Subject {
         }
     }
 
-    /// Whether what was subscribed to exists by this directory. A list that came in a body always
+    /// Whether the subscribed resource exists in this directory. A list that came in a body always
     /// does.
     pub(crate) fn exists(&self, aor: &Aor, directory: &Directory) -> bool {
         match self {

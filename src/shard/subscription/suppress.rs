@@ -1,4 +1,4 @@
-//! NOTIFYs that a phone does not want, because it has the state already (RFC 5839).
+//! Suppress-If-Match: conditional notification (RFC 5839).
 
 use crate::sip::{HeaderName, Message};
 
@@ -9,12 +9,12 @@ pub(crate) enum Suppress {
     Any,
     /// The state of that entity tag.
     Tag(u64),
-    /// A state that cannot be ours.
+    /// A tag that we did not issue.
     Foreign,
 }
 
 impl Suppress {
-    /// What the request says; None when it does not say.
+    /// The value of Suppress-If-Match, if present.
     pub(crate) fn of(message: &Message<'_>) -> Option<Self> {
         let value = message.header(HeaderName::SuppressIfMatch)?.trim_ascii();
         if value == b"*" {
@@ -27,7 +27,7 @@ impl Suppress {
         Some(tag.map_or(Self::Foreign, Self::Tag))
     }
 
-    /// Whether the state of that hash need not be told.
+    /// Whether the state with this hash is suppressed.
     pub(crate) fn matches(self, hash: u64) -> bool {
         self == Self::Any || self == Self::Tag(hash)
     }

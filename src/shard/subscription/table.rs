@@ -1,10 +1,10 @@
 //! The subscription table of a shard: dialogs, their subscriptions, and the presentities they watch.
 //!
-//! Invariants: a subscription has one dialog, and both know it; it watches one presentity, or those
-//! of its list, and all of them know it; a dialog lives while it has a subscription; a watched
-//! presentity lives while it has a watcher. Our To-tag names the dialog's place, so a lookup is one
-//! index and one comparison of octets: there is no map of dialogs that a peer could fill with
-//! collisions.
+//! Invariants: a subscription and its dialog refer to each other; a subscription and each
+//! presentity it watches (one, or the resources of its list) refer to each other; a dialog is
+//! removed with its last subscription; a watched presentity is removed with its last watcher. Our
+//! To-tag names the dialog's place, so a lookup is one index and one comparison of octets: there is no map of dialogs that a peer could
+//! fill with collisions.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) struct Recipient<'a> {
 }
 
 impl Table {
-    /// The place the next dialog will take; its To-tag must name it.
+    /// The key the next dialog will get; its To-tag must contain it.
     pub(crate) fn next_dialog(&self) -> DialogId {
         self.dialogs.vacant_key()
     }
@@ -137,7 +137,7 @@ impl Table {
             .map_or(0, |count| *count as usize)
     }
 
-    /// The dialogs of a stream that ended; they are marked cut.
+    /// Marks the dialogs on a closed connection as disconnected, and returns them.
     pub(crate) fn cut(&mut self, connection: ConnectionId) -> Vec<DialogId> {
         let dialogs = self
             .dialogs_by_connection
@@ -222,7 +222,7 @@ impl Table {
         self.insert_subscription(dialog, slot.into(), new)
     }
 
-    /// The place the next subscription will take.
+    /// The key the next subscription will get.
     pub(crate) fn next_subscription(&self) -> SubscriptionId {
         self.subscriptions.vacant_key()
     }
@@ -246,21 +246,21 @@ impl Table {
         id
     }
 
-    /// Octets that dialogs, subscriptions and their resources take, and what tells their watchers
-    /// apart; names that several share count for each.
+    /// Approximate octets of memory used by dialogs, subscriptions and watcher slots. Shared names
+    /// are counted once for each subscription.
     pub(crate) fn octets_taken(&self) -> usize {
         self.octets
             + self.subscriptions.len() * size_of::<Subscription>()
             + self.watched.watchers() * PLACE_OCTETS
     }
 
-    /// Who a dialog is from, where From does not say it.
+    /// Sets the URI of the watcher if it differs from From (P-Asserted-Identity, digest account).
     pub(crate) fn take_sender(&mut self, id: DialogId, sender: Option<Box<[u8]>>) {
         self.change_dialog(id, |entry| entry.sender = sender);
     }
 
-    /// Takes the Contact of a request in a dialog, or of an answer (RFC 6665 §4.4.1, RFC 3261
-    /// §12.2).
+    /// Updates the remote target from the Contact of an in-dialog request or of a response (RFC
+    /// 6665 §4.4.1, RFC 3261 §12.2).
     pub(crate) fn refresh_target(
         &mut self,
         id: DialogId,
@@ -283,9 +283,9 @@ impl Table {
         Some(outcome)
     }
 
-    /// How many places are taken: each resource of a list takes one, as a subscription of its own
-    /// would.
-    pub(crate) fn places_taken(&self) -> usize {
+    /// The load that counts against `subscriptions_max`: the number of watched resources, or of
+    /// subscriptions if that is higher.
+    pub(crate) fn capacity_used(&self) -> usize {
         self.watched.watchers().max(self.subscriptions.len())
     }
 
@@ -321,7 +321,8 @@ impl Table {
         unwatched
     }
 
-    /// Removes a subscription; with the last one of its dialog or of a presentity, those go too.
+    /// Removes a subscription; also removes the dialog, or a presentity, if this was its last
+    /// subscription.
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.remove(id)?;
         self.octets -= octets_of_names(subscription.names());
@@ -349,7 +350,7 @@ impl Table {
         self.watched.find(aor)
     }
 
-    /// The presentity or list that a subscription is to.
+    /// The presentity or list that was subscribed to.
     pub(crate) fn aor_of<'a>(&'a self, subscription: &'a Subscription) -> Option<&'a Aor> {
         let subject = subscription.subject();
         subject
@@ -357,7 +358,8 @@ impl Table {
             .or_else(|| Some(self.watched(subject.slot()?.watched)?.aor()))
     }
 
-    /// Takes a presentity's new state from its owner, and queues the subscriptions that watch it.
+    /// Stores the new state of a presentity, received from its owner, and queues the subscriptions
+    /// that watch it.
     pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
         for watcher in self.watched.take_state(aor, composed) {
             let (id, resource) = (watcher.subscription, watcher.resource);
@@ -407,17 +409,17 @@ impl Table {
     }
 }
 
-/// What went with a subscription.
+/// What was removed together with a subscription.
 #[derive(Debug)]
 pub(crate) struct Removed {
     pub(crate) subscription: Subscription,
-    /// Whose it was.
+    /// The phone it belonged to.
     pub(crate) phone: Option<PhoneId>,
-    /// The presentities whose last watcher here it was.
+    /// Presentities that have no watcher on this shard any more.
     pub(crate) unwatched: SmallVec<[Watched; 1]>,
 }
 
-/// Octets of what a subscription is called.
+/// Octets of the Event value and the entity URI.
 fn octets_of_names(names: &Names) -> usize {
     names.event.len() + names.entity.len()
 }

@@ -1,9 +1,9 @@
 //! One subscription: its fields, and every change to them.
 //!
-//! The fields are private to this file, so a subscription changes only by the functions here: it
-//! begins, is renewed, is decided about, a NOTIFY is sent and delivered or fails, it pauses, it ends.
-//! What only one kind of subscription has changes in [`Subject`], and is called from here too.
-//! A durable record of a subscription can therefore be made in this file and nowhere else.
+//! The fields are private to this file, so a subscription changes only by the functions here:
+//! creation, renewal, authorisation, NOTIFY progress, pauses, termination. What only one kind of
+//! subscription has changes in [`Subject`], and is called from here too. Persistence, if added,
+//! would hook in here only.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,7 +34,7 @@ pub(crate) struct Subscription {
     // What was asked for.
     package: Package,
     view: View,
-    /// The decision of the rules.
+    /// The policy decision.
     decision: Decision,
     /// What else the SUBSCRIBE asked for; None if nothing.
     terms: Option<Box<Terms>>,
@@ -42,7 +42,7 @@ pub(crate) struct Subscription {
     history: Option<Box<Shown>>,
     names: Arc<Names>,
 
-    // Its life.
+    // Life cycle.
     phase: Phase,
     /// When it expires, as granted to the phone.
     expires_at: Instant,
@@ -54,13 +54,13 @@ pub(crate) struct Subscription {
     in_flight: Option<InFlightId>,
     /// The version of the next document (RFC 4235 §4.1).
     version: u32,
-    /// The hash of the body last sent; 0 if the phone may not have it.
+    /// The hash of the body last sent; 0 if the phone might not have it.
     shown: u64,
     /// Consecutive NOTIFYs without a response.
     strikes: u8,
     /// Consecutive NOTIFYs that were refused.
     refusals: u8,
-    /// Consecutive NOTIFYs that were refused with Retry-After, up to the longest pause.
+    /// Consecutive rejections with Retry-After, capped where the pause no longer doubles.
     delays: u8,
     /// No NOTIFY is sent before this time.
     not_before: Option<Instant>,
@@ -123,7 +123,7 @@ impl Subscription {
         std::mem::replace(&mut self.decision, decision)
     }
 
-    /// Its documents are rendered for another family of phones; those of a list as its style asks.
+    /// Sets the rendering of the User-Agent profile, adjusted to the list style.
     pub(crate) fn render_as(&mut self, rendering: Rendering) {
         self.view.rendering = rendering;
         self.view.rendering.all_dialogs |= self.subject.shows_all_dialogs();
@@ -141,7 +141,7 @@ impl Subscription {
 
 // A NOTIFY is wanted, sent, answered, or fails.
 impl Subscription {
-    /// Wants a NOTIFY at least as much as before, and queues for it.
+    /// Raises the need for a NOTIFY to at least `wants`, and queues the subscription.
     #[inline]
     pub(super) fn want(&mut self, wants: Wants, own: SubscriptionId, queue: &mut Backlog) {
         self.wants = self.wants.max(wants);
@@ -163,7 +163,7 @@ impl Subscription {
         self.want(Wants::Change, own, queue);
     }
 
-    /// Watchers ended whose end the next NOTIFY of watcher information reports.
+    /// Records watchers whose termination the next winfo NOTIFY must report.
     pub(super) fn watchers_ended(
         &mut self,
         ended: &[WatcherInfo],
@@ -295,7 +295,7 @@ impl Subscription {
     }
 }
 
-// What only one kind of subscription has.
+// Operations for one kind of subscription.
 impl Subscription {
     /// A fetch of a list lasts until all of the list was sent.
     pub(crate) fn fetch(&mut self) {
@@ -331,20 +331,20 @@ impl Subscription {
         Some((self.subject.list_mut()?, terms.and_then(Terms::dialog)))
     }
 
-    /// What the phone was shown, to be replaced by what the next NOTIFY shows, and the names to write
-    /// it with. None unless NOTIFYs tell only what changed.
+    /// The last sent state and the echoed names, for partial notification; None for full-state
+    /// subscriptions.
     #[inline]
     pub(crate) fn history_mut(&mut self) -> Option<(&mut Shown, &Names)> {
         Some((self.history.as_deref_mut()?, &self.names))
     }
 
-    /// What it was to, once it is removed.
+    /// Consumes a removed subscription and returns its subject.
     pub(crate) fn into_subject(self) -> Subject {
         self.subject
     }
 }
 
-// Readers.
+// Accessors.
 impl Subscription {
     #[inline]
     pub(crate) fn dialog(&self) -> DialogId {
@@ -407,7 +407,7 @@ impl Subscription {
         self.timer
     }
 
-    /// Why a NOTIFY is wanted.
+    /// Whether and why a NOTIFY is pending.
     #[inline]
     pub(crate) fn wants(&self) -> Wants {
         self.wants

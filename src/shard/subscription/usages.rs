@@ -56,8 +56,7 @@ impl Table {
         self.subscription(id).is_some_and(is_over)
     }
 
-    /// The subscription of a dialog that a SUBSCRIBE means: same package, same `id` (RFC 6665
-    /// §4.4.1).
+    /// The usage of a dialog that a SUBSCRIBE refers to: same package, same `id` (RFC 6665 §4.4.1).
     pub(crate) fn usage_of(
         &self,
         id: DialogId,

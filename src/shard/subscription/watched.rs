@@ -146,8 +146,8 @@ impl WatchedPresentities {
     }
 }
 
-/// The first watcher of a presentity here: its owner tells us its state, now and at every
-/// change.
+/// Called for the first watcher of a presentity on this shard: asks the owner for the current and
+/// all future states.
 pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
     let (watcher, watched) = (turn.here(), aor.clone());
     turn.send_to_owner(

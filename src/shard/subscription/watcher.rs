@@ -1,7 +1,7 @@
 //! Who watches, as the rules see it (RFC 3325), and what they make of it.
 //!
-//! A dialog knows the URI of its watcher for as long as it lives: its From, or what stands in its
-//! place (`sender` has the table).
+//! The watcher URI of a dialog is fixed for its lifetime: From, or the identity that replaces it
+//! (`sender` has the table).
 
 use std::net::IpAddr;
 
@@ -34,14 +34,13 @@ impl Watcher {
         let is_trusted_peer = domain.is_some_and(|domain| domain.trusts(peer));
         Self {
             is_trusted_peer,
-            // A user of another domain has proved nothing to this one, whatever it believes of its
-            // own.
+            // A user authenticated in another domain is not authenticated in this one.
             is_authenticated: is_ours || is_trusted_peer,
             aor,
         }
     }
 
-    /// As the directory asks for it.
+    /// The form the directory takes.
     pub(crate) fn identity(&self) -> WatcherIdentity<'_> {
         WatcherIdentity {
             aor: self.aor.as_ref(),
@@ -50,7 +49,7 @@ impl Watcher {
         }
     }
 
-    /// The name of its account.
+    /// The display name of its account.
     pub(crate) fn display(&self, directory: &Directory) -> Option<Box<str>> {
         directory.rules_of(self.aor.as_ref()?).display.clone()
     }
@@ -60,12 +59,12 @@ impl Watcher {
         self.aor.as_ref() == Some(aor)
     }
 
-    /// Whether this one speaks for everybody of a domain: a trusted address, a feeder account.
+    /// Whether this watcher may act for any user of a domain: a trusted peer or a feeder account.
     pub(crate) fn is_feeder(&self, domain: &str, directory: &Directory) -> bool {
         self.is_trusted_peer || directory.is_feeder(self.aor.as_ref(), domain)
     }
 
-    /// Whether this one may watch everything of a domain at once (W:D4.9).
+    /// Whether this watcher may subscribe to the whole domain (W:D4.9).
     pub(crate) fn may_any_dn(&self, domain: &str, directory: &Directory) -> bool {
         self.aor
             .as_ref()
@@ -89,7 +88,7 @@ impl Table {
     }
 }
 
-/// What the rules of this moment make of a watcher.
+/// The policy decision for a watcher at this time.
 pub(crate) fn decide(watcher: &Watcher, aor: &Aor, package: Package, turn: &Turn<'_>) -> Decision {
     turn.directory
         .decide(watcher.identity(), aor, package, turn.wall_clock())

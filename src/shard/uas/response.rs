@@ -232,8 +232,9 @@ impl Uas {
     }
 
     /// Sends the 200 to OPTIONS with our capabilities (RFC 3261 §11.2); not stored in the
-    /// transaction. An unauthenticated sender gets the methods only if the full response would
-    /// amplify its datagram (W:E3.8).
+    /// transaction. If the full response is more than 1.5 times as long as the request of an
+    /// unauthenticated sender, it carries Allow alone; over UDP, if even that is too long, it is a
+    /// bare 200 (W:E3.8).
     pub(crate) fn respond_options(
         &mut self,
         request: &Request<'_>,

@@ -1,5 +1,5 @@
-//! The body of one NOTIFY of a list (W:B5.3-B5.9): the RLMI around what was selected, its parts, and
-//! what the list remembers of it.
+//! The body of one NOTIFY of a list (W:B5.3-B5.9): writes the RLMI and parts of the selected
+//! resources, and marks them as sent.
 
 use std::ops::Range;
 
@@ -18,13 +18,13 @@ use crate::shard::notify::list::selection::Selection;
 pub(crate) struct ListBody {
     pub(crate) octets: Range<usize>,
     pub(crate) format: Format,
-    /// RLMI around it.
+    /// It is multipart/related with an RLMI root.
     pub(crate) is_multipart: bool,
     pub(crate) is_deflated: bool,
 }
 
 impl Notifier {
-    /// Writes what was selected, and takes it from what the list has to tell.
+    /// Writes the selected resources and marks them as sent.
     pub(crate) fn write_resources(
         &mut self,
         id: SubscriptionId,
@@ -52,7 +52,8 @@ impl Notifier {
         })
     }
 
-    /// Appends the body of what is selected; empty in a series that has nothing to tell.
+    /// Appends the body of what is selected; empty if there is one NOTIFY per resource and none is
+    /// selected.
     pub(super) fn write_list_body(
         &self,
         id: SubscriptionId,
@@ -87,8 +88,7 @@ impl Notifier {
 }
 
 impl ListState {
-    /// A NOTIFY tells what was selected. Whether it arrives is not known yet: when it does not,
-    /// [`ListState::forget_shown`] takes this back.
+    /// Marks the selection as sent. If the NOTIFY fails, [`ListState::forget_shown`] reverts this.
     fn told(&mut self, selection: &Selection) {
         self.owes_full = false;
         for told in &selection.told {
@@ -118,7 +118,7 @@ impl ListState {
         self.is_unfinished = is_owed || !are_told;
     }
 
-    /// Full state tells that resources are gone by omitting them.
+    /// Full state reports removal by omission, so all pending removals are done.
     fn drop_leavers(&mut self) {
         for resource in &mut self.resources {
             if resource.standing == Standing::Leaving {

@@ -1,5 +1,5 @@
-//! How much one NOTIFY of a list may tell: what its transport carries, the phone takes, and the
-//! path is known to bring there (RFC 3261 §18.1.1; W:B5.10).
+//! The size limit of one NOTIFY of a list: by transport, phone profile and path MTU (RFC 3261
+//! §18.1.1; W:B5.10).
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ use crate::shard::subscription::Phase;
 /// most take fragments, and less than this no datagram has to hold (RFC 3261 §18.1.1).
 const UDP_OCTETS: usize = 60_000;
 
-/// Octets of a NOTIFY of changes on UDP: what nearly every path carries in one piece.
+/// Octets of a NOTIFY of changes on UDP: fits nearly every path MTU.
 const PATH_OCTETS: usize = 1400;
 
-/// Octets of a NOTIFY on a stream: five thousand resources, and less than may wait for a slow
-/// reader.
+/// Octets of a NOTIFY on a stream: about five thousand resources, and below the send-buffer limit
+/// of a connection.
 const STREAM_OCTETS: usize = 4 << 20;
 
-/// What one NOTIFY of a list may be.
+/// The size limit of one NOTIFY of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Budget {
     /// Octets of its body.
     pub(crate) octets: usize,
-    /// Octets of its body before it is deflated, if it is.
+    /// Octets of the body before compression.
     pub(crate) inflated_octets: usize,
     /// Resources it tells of.
     pub(crate) resources: usize,
 }
 
 impl Notifier {
-    /// The budget of the next NOTIFY of a list subscription; one resource is always told, however
-    /// long.
+    /// The budget of the next NOTIFY of a list subscription; at least one resource is always
+    /// included.
     pub(crate) fn list_budget(
         &mut self,
         id: SubscriptionId,
@@ -83,9 +83,9 @@ impl Notifier {
         })
     }
 
-    /// Whether a NOTIFY of a long list would be one too many to keep for being sent again; it is tried
-    /// anew after a pause.
-    pub(crate) fn lacks_room(
+    /// If the copies of long-list NOTIFYs kept for retransmission have reached their limit,
+    /// postpones this one and returns true.
+    pub(crate) fn postpone_if_no_room(
         &mut self,
         id: SubscriptionId,
         content: &Content,

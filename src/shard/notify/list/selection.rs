@@ -31,19 +31,19 @@ use crate::shard::subscription::watched::WatchedPresentities;
 /// What of a list the NOTIFY at hand tells.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
-    /// It has every resource, with its state.
+    /// Full state: contains every resource.
     pub(super) is_full: bool,
-    /// Elements of the RLMI, one behind the other.
+    /// The RLMI `resource` elements, concatenated.
     pub(super) elements: Vec<u8>,
-    /// The parts with the states; in a series the one document.
+    /// The MIME parts with the resource states; without RLMI, the single document.
     pub(super) parts: Vec<u8>,
-    /// Resources that are told.
+    /// The selected resources.
     pub(super) told: Vec<Told>,
     /// Of the leavers, those from here on are not told yet.
     pub(super) leavers_end: usize,
-    /// The whole body, where it had to be deflated to fit.
+    /// The complete deflated body, if it fits only deflated.
     pub(super) deflated: Option<Range<usize>>,
-    /// Octets of its body besides resources.
+    /// Length of the body without resources.
     envelope: usize,
     dialect: Dialect,
 }
@@ -52,10 +52,10 @@ pub(crate) struct Selection {
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) place: usize,
-    /// What [`Resource::shown`] becomes.
+    /// The new value of `Resource::shown` once this is sent.
     pub(super) shown: u64,
     pub(super) has_document: bool,
-    /// Where its octets begin.
+    /// Start of its element in `elements` and of its part in `parts`.
     element: usize,
     part: usize,
 }
@@ -63,9 +63,9 @@ pub(super) struct Told {
 /// How a list is written for one subscription.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Dialect {
-    /// RLMI with parts; else a document alone.
+    /// multipart/related with RLMI; otherwise a single document.
     pub(super) is_multipart: bool,
-    /// Parts as linphone finds them (W:G1).
+    /// Part headers in the form linphone can parse (W:G1).
     pub(super) is_for_linphone: bool,
     /// Linphone crashes on a name whose resource its address book does not have: then none is sent.
     is_named: bool,
@@ -83,7 +83,7 @@ impl Dialect {
 }
 
 impl Selection {
-    /// Whether there is nothing to tell.
+    /// Whether nothing is selected.
     pub(crate) fn is_empty(&self) -> bool {
         !self.is_full && self.told.is_empty() && self.leavers_end == 0
     }
@@ -104,7 +104,7 @@ impl Selection {
         self.deflated = None;
     }
 
-    /// How it is written.
+    /// The encoding of this selection.
     pub(super) fn dialect(&self) -> Dialect {
         self.dialect
     }
@@ -148,13 +148,13 @@ impl Selection {
         rlmi::write_resource(&mut self.elements, uri.as_bytes(), name, Some(instance));
     }
 
-    /// Whether it tells more than one resource, and more than the budget allows.
+    /// Whether the budget is exceeded; a single resource is always allowed.
     fn is_over(&self, budget: Budget) -> bool {
         let resources = self.told.len();
         resources > 1 && (self.octets() > budget.inflated_octets || resources > budget.resources)
     }
 
-    /// Takes the last resource back.
+    /// Removes the last selected resource.
     fn pop(&mut self) {
         if let Some(last) = self.told.pop() {
             self.elements.truncate(last.element);
@@ -162,7 +162,7 @@ impl Selection {
         }
     }
 
-    /// Takes resources back until the rest fits; one is always told.
+    /// Removes resources from the end until the rest fits, but never the first.
     fn shorten(&mut self, octets_max: usize) {
         while self.octets() > octets_max && self.told.len() > 1 {
             self.pop();
@@ -229,7 +229,7 @@ impl Viewpoint<'_> {
         out: &mut Outbox,
     ) -> Option<News> {
         if resource.standing == Standing::Gone {
-            // The phone has answered the NOTIFY that said so.
+            // The NOTIFY that reported its removal got a final response.
             resource.is_listed = false;
             return None;
         }
@@ -262,7 +262,7 @@ impl Viewpoint<'_> {
         }
     }
 
-    /// The shared part of a resource's document; None when it has no state to show.
+    /// The shared part of a resource's document; None if there is no state the watcher may see.
     fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
         // A resource that does not exist is not watched.
         let watched = self.watched.get(resource.slot?.watched);
@@ -281,7 +281,7 @@ impl Viewpoint<'_> {
                     None => self.bodies.of(aor, revision, composed, view, out),
                 })
             }
-            // A series has no other way to tell that a resource may no longer be seen.
+            // Without RLMI, a blank document is the only way to report that access was withdrawn.
             Handling::Block | Handling::Confirm if self.is_multipart => None,
             Handling::Block | Handling::Confirm | Handling::PoliteBlock => {
                 let style = self.directory.style_of(watched.aor());
@@ -292,7 +292,7 @@ impl Viewpoint<'_> {
 }
 
 impl Notifier {
-    /// Chooses what the next NOTIFY of a list subscription tells.
+    /// Selects the resources for the next NOTIFY of a list subscription.
     pub(crate) fn select_resources(
         &mut self,
         id: SubscriptionId,
@@ -377,7 +377,7 @@ impl Notifier {
         }
     }
 
-    /// How the list is written, and how many octets its body has besides resources.
+    /// Determines the encoding and the length of the body without resources.
     fn begin_envelope(
         &mut self,
         id: SubscriptionId,
@@ -427,8 +427,8 @@ impl Notifier {
     }
 }
 
-/// What [`Resource::shown`] is when that is told. The hash of a body is odd, an instance without one
-/// has an even number for each state.
+/// The value for `Resource::shown`: the hash of the body, always odd; without a body, an even code
+/// for the instance state.
 fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
     body.map_or_else(
         || match instance_state(resource.standing, resource.decision.handling) {

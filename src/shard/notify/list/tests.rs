@@ -1,5 +1,5 @@
-//! Long lists, from the SUBSCRIBE to the last state: how many NOTIFYs, octets and round trips it
-//! takes, and that nothing is missing.
+//! Long lists: counts NOTIFYs, octets and round trips until the state is complete, and checks that
+//! nothing is missing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use crate::shard::{
 };
 use crate::sip::Transport;
 
-/// From a NOTIFY to the answer.
+/// Time from a NOTIFY to its response.
 const ROUND_TRIP: Duration = Duration::from_millis(20);
 const PEER: &str = "10.0.0.7:5060";
 
-/// A phone, a node, and a list of so many.
+/// A test bed: one phone, one node, one list.
 struct Lab {
     shard: Shard,
     now: Instant,
@@ -34,9 +34,9 @@ struct Heard {
     longest: usize,
     /// `fullState` of each.
     are_full: Vec<bool>,
-    /// Resources told, with how often.
+    /// Number of times each resource was reported.
     states: BTreeMap<String, usize>,
-    /// In the order they came.
+    /// Resources in order of arrival.
     order: Vec<String>,
     is_terminated: bool,
     time: Duration,
@@ -93,7 +93,7 @@ impl Lab {
         lab
     }
 
-    /// Another subscription of the phone lives, so that its address is known to be its own.
+    /// Creates a first subscription, so that the path is validated.
     fn prove_path(&mut self) {
         let to_one = self.subscribe("10000", "first", 3600, "");
         assert_eq!(self.listen(to_one).notifies, 1);
@@ -125,7 +125,7 @@ impl Lab {
         counters.iter().find(|(known, _)| *known == name).unwrap().1
     }
 
-    /// Gives the node a message; what it sends at once, and when nothing else happens.
+    /// Delivers a message and returns everything the node sends in reaction.
     fn send(&mut self, bytes: &[u8]) -> Vec<String> {
         let flow = self.flow;
         let input = Input::Message { flow, bytes };
@@ -147,7 +147,7 @@ impl Lab {
         sent
     }
 
-    /// Answers NOTIFYs after a round trip each, until no more come.
+    /// Responds to each NOTIFY after a round trip until no more arrive.
     fn listen(&mut self, mut sent: Vec<String>) -> Heard {
         let mut heard = Heard::default();
         assert!(sent[0].starts_with("SIP/2.0 200"), "{}", sent[0]);
@@ -270,7 +270,7 @@ fn the_state_of_a_long_list_is_whole_and_soon_there() {
     }
 }
 
-/// A fetch ends when all is told, and not before.
+/// A fetch ends only after full state was sent.
 #[test]
 fn a_fetch_of_a_long_list_is_complete() {
     for (transport, budget) in [

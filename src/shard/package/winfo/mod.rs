@@ -17,27 +17,28 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::subscription::audience::Topic;
 use crate::shard::subscription::watcher::Watcher;
 
-/// Watchers that a shard remembers as waiting; beyond it the oldest is forgotten (RFC 3857 §4.7.1).
+/// Maximum number of watchers in state `waiting`; above it the oldest is dropped (RFC 3857 §4.7.1).
 const WAITING_MAX: usize = 1_000;
 
-/// For how long (RFC 3857 §4.7.1).
+/// How long a watcher stays in state `waiting` (RFC 3857 §4.7.1).
 const WAITING_TIME: Duration = Duration::from_secs(14 * 24 * 3600);
 
-/// What a shard knows of watchers elsewhere, and who wants to know of its own.
+/// Watchers collected from other shards, and the shards that collect ours.
 #[derive(Debug, Default)]
 pub(crate) struct WatcherInfos {
     followed: HashMap<Topic, Followed>,
-    /// By presentity: who is told of the watchers here.
+    /// By presentity: the shards to report its watchers to.
     followers: HashMap<Aor, SmallVec<[(Package, Address); 2]>>,
     /// Followed presentities whose watchers changed in this turn.
     changed: Vec<Aor>,
     /// Why watchers ended in this turn, by their id.
     ended: Vec<(u64, WatcherEvent)>,
-    /// The oldest first.
+    /// Waiting watchers, oldest first.
     waiting: VecDeque<WaitingWatcher>,
 }
 
-/// The watchers of one topic, as subscriptions here are told of them.
+/// The watchers of one presentity and package, as collected for the winfo subscriptions on this
+/// shard.
 #[derive(Debug)]
 struct Followed {
     subscriptions: Vec<SubscriptionId>,

@@ -1,4 +1,4 @@
-//! The watchers that this shard has, told to the shards that want to know.
+//! Reports the watchers on this shard to the shards that collect them.
 
 use crate::presence::Aor;
 use crate::presence::event::{Package, Termination, WatcherEvent, WatcherInfo, WatcherStatus};
@@ -14,9 +14,9 @@ use crate::shard::subscription::Phase;
 use crate::shard::subscription::audience::{Topic, WATCHERS_MAX};
 use crate::shard::subscription::table::Table;
 
-// As a shard that has watchers.
+// The reporting side.
 impl WatcherInfos {
-    /// A shard wants to know who watches a presentity.
+    /// A shard asks for reports of a presentity's watchers.
     pub(crate) fn handle_follow_watchers(
         &mut self,
         (aor, package): Topic,
@@ -31,7 +31,7 @@ impl WatcherInfos {
         self.tell_watchers(follower, (aor, package), Vec::new(), table, turn);
     }
 
-    /// A shard need not know any more.
+    /// A shard no longer needs these reports.
     pub(crate) fn handle_unfollow_watchers(
         &mut self,
         aor: &Aor,
@@ -54,7 +54,7 @@ impl WatcherInfos {
         }
     }
 
-    /// A subscription began, or stands otherwise.
+    /// A subscription was created, or its status changed.
     pub(crate) fn note_watcher(&mut self, id: SubscriptionId, table: &Table) {
         self.forget_waiting(id, table);
         for (aor, _) in self.followed_by(id, table) {
@@ -62,7 +62,7 @@ impl WatcherInfos {
         }
     }
 
-    /// A subscription ends: it is a watcher no longer.
+    /// A subscription ends and is no longer a watcher.
     pub(crate) fn note_watcher_end(
         &mut self,
         id: SubscriptionId,
@@ -108,7 +108,7 @@ impl WatcherInfos {
             .collect()
     }
 
-    /// At the end of a turn: tells followers which watchers changed in it.
+    /// Called at the end of a turn: reports the changed watchers.
     pub(crate) fn report_watchers(&mut self, table: &Table, turn: &mut Turn<'_>) {
         let ended = std::mem::take(&mut self.ended);
         for aor in std::mem::take(&mut self.changed) {
@@ -191,7 +191,8 @@ pub(super) fn watcher(
     let status = match standing.decision.handling {
         Handling::Block => return None,
         Handling::Confirm => WatcherStatus::Pending,
-        // Polite to the watcher, and no news to the presentity (RFC 5025 §3.2.1).
+        // Polite blocking is reported as active: the presentity knows its own rule (RFC 5025
+        // §3.2.1).
         Handling::PoliteBlock | Handling::Allow => WatcherStatus::Active,
     };
     let entry = table.dialog(subscription.dialog());
@@ -207,7 +208,8 @@ pub(super) fn watcher(
     })
 }
 
-/// Names a watcher for its life: `number` is its resource's in a list, 0 for none.
+/// A watcher id that is stable for the life of the subscription. `number`: instance number in a
+/// list, or 0.
 fn watcher_id(table: &Table, id: SubscriptionId, number: u32) -> Option<u64> {
     let subscription = table.subscription(id);
     let subscription = subscription.expected("a watcher is a subscription")?;

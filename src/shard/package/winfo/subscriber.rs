@@ -1,4 +1,4 @@
-//! Subscriptions here to the watchers of a presentity.
+//! Watcher-information subscriptions on this shard: they collect the watchers from all shards.
 
 use crate::presence::document::watcherinfo;
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
@@ -16,10 +16,10 @@ use crate::shard::subscription::table::Table;
 /// Octets of their elements in one document: less than a datagram can hold (RFC 3261 §18.1.1).
 const WATCHERS_OCTETS_MAX: usize = 60_000;
 
-/// Octets of one element besides its URI and name.
+/// Octets of a `watcher` element without URI and display name.
 const WATCHER_OCTETS: usize = 110;
 
-// As the shard that has the subscription.
+// The collecting side.
 impl WatcherInfos {
     /// Adds a subscription to the watchers of a presentity.
     pub(crate) fn add_audience(
@@ -76,7 +76,7 @@ impl WatcherInfos {
         });
     }
 
-    /// From a shard: the watchers it has.
+    /// Handles a report of the watchers on one shard.
     pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere, table: &mut Table) {
         let WatchersHere {
             aor,
@@ -118,7 +118,7 @@ impl WatcherInfos {
         }
     }
 
-    /// Writes the document of a subscription to watchers; None while a shard has not answered.
+    /// Writes the document of a subscription to watchers; None until every shard has reported.
     pub(crate) fn write_watchers(
         &mut self,
         id: SubscriptionId,
@@ -155,7 +155,7 @@ impl WatcherInfos {
     }
 }
 
-/// What brought a watcher to where it is from where it was (RFC 3857 §4.7.1).
+/// The event that explains a change of status (RFC 3857 §4.7.1).
 fn event_after(before: &WatcherInfo, now: &WatcherInfo) -> WatcherEvent {
     match (before.status, now.status) {
         (was, is) if was == is => before.event,
@@ -164,7 +164,7 @@ fn event_after(before: &WatcherInfo, now: &WatcherInfo) -> WatcherEvent {
     }
 }
 
-/// How many of the watchers, from the first, go into one document.
+/// Number of leading watchers that fit in one document.
 fn fitting(watchers: &[WatcherInfo]) -> usize {
     let mut octets = 0;
     watchers

@@ -14,7 +14,7 @@ use crate::shard::subscription::watcher::decide;
 
 // Watchers in the state `waiting`.
 impl WatcherInfos {
-    /// A subscription ended before it was decided about: its watcher waits from now on.
+    /// A pending subscription expired: its watcher enters state `waiting`.
     pub(crate) fn remember_waiting(&mut self, id: SubscriptionId, table: &Table, turn: &Turn<'_>) {
         let subscription = table.subscription(id);
         let Some(subscription) = subscription.expected("a subscription ends once") else {
@@ -24,7 +24,7 @@ impl WatcherInfos {
             return;
         }
         let Some(slot) = subscription.subject().slot() else {
-            // Watchers of a list, or of watchers, do not wait.
+            // Subscriptions to lists and to watcher information have no waiting state.
             return;
         };
         let watched = table.watched(slot.watched);
@@ -86,7 +86,7 @@ impl WatcherInfos {
         });
     }
 
-    /// The rules changed: they may have decided about waiting watchers.
+    /// The rules changed: waiting watchers may now be approved or rejected.
     pub(crate) fn reevaluate_waiting(&mut self, turn: &Turn<'_>) {
         for waiting in std::mem::take(&mut self.waiting) {
             let (aor, package) = &waiting.topic;
