@@ -20,6 +20,9 @@ use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
 use crate::sip::{Message, Method, StartLine, Status};
 
+/// The presentity that an admitted request is about, its domain, and who sent the request.
+pub(crate) type Admission<'d> = (Aor, &'d Domain, Principal);
+
 impl Engine {
     /// Handles a datagram or a message cut from a stream. `response` is the message already parsed
     /// if it is a plain 200; nearly all of those answer a NOTIFY of ours. Any other message is
@@ -145,11 +148,13 @@ impl Engine {
                     return self.serve_in_dialog(request, tag, turn);
                 }
                 let target = resolve(uri, &request.flow, turn)?;
-                self.serve_subscribe(request, target, turn)
+                let admission = self.admit(request, target, turn)?;
+                self.serve_subscribe(request, admission, turn)
             }
             Method::Publish => {
                 let target = resolve(uri, &request.flow, turn)?;
-                self.serve_publish(request, target, turn)
+                let admission = self.admit(request, target, turn)?;
+                self.serve_publish(request, admission, turn)
             }
             Method::Register => self.serve_register(request, uri, turn),
             Method::Options => {
@@ -200,7 +205,7 @@ impl Engine {
         request: &Request<'_>,
         target: Target<'d>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Aor, &'d Domain, Principal), Refusal<'d>> {
+    ) -> Result<Admission<'d>, Refusal<'d>> {
         let Target::Presentity { aor, domain } = target else {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };

@@ -3,6 +3,7 @@
 
 use crate::presence::document;
 use crate::shard::conduct::Engine;
+use crate::shard::conduct::dispatch::Admission;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::mail::{ForwardedPublish, Mail};
 use crate::shard::contract::turn::Turn;
@@ -13,7 +14,6 @@ use crate::shard::request::publication::{
 };
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::check_from;
-use crate::shard::request::target::Target;
 
 impl Engine {
     /// Serves a PUBLISH: checks it, and applies it here or forwards it to the owner of the
@@ -21,10 +21,9 @@ impl Engine {
     pub(crate) fn serve_publish<'d>(
         &mut self,
         request: &Request<'_>,
-        target: Target<'d>,
+        (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, principal) = self.admit(request, target, turn)?;
         let (package, ..) = event_of(request.message)?;
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);

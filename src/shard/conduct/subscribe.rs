@@ -9,6 +9,7 @@ use crate::presence::Aor;
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::{Decision, Handling};
 use crate::shard::conduct::Engine;
+use crate::shard::conduct::dispatch::Admission;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::mail::Claim;
@@ -23,7 +24,6 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::{check_exists, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::sender_instead_of_from;
-use crate::shard::request::target::Target;
 use crate::shard::request::uris::{entity_uri, request_uri};
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::watcher::{Watcher, decide};
@@ -51,10 +51,9 @@ impl Engine {
     pub(crate) fn serve_subscribe<'d>(
         &mut self,
         request: &Request<'_>,
-        target: Target<'d>,
+        (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, principal) = self.admit(request, target, turn)?;
         let (package, _, event) = event_of(request.message)?;
         let aor = match package {
             Package::MessageSummary => mailbox(aor, request, &principal, turn),
