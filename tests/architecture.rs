@@ -7,6 +7,8 @@
 
 #[path = "architecture/functions.rs"]
 mod functions;
+#[path = "architecture/ways.rs"]
+mod ways;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

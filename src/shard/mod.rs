@@ -19,34 +19,57 @@
 //! - `conduct`: which room an input is for. [`Shard`] gives it inputs; it alone knows all rooms.
 //!
 //! # Four ways through the engine
-//! SUBSCRIBE to its 200:
-//! 1. `conduct::Engine::handle` → `handle_octets` reads the message and finds its shard,
-//!    `handle_request` its server transaction;
-//! 2. `serve_guarded` applies the rate limits and gives a recent refusal again;
-//! 3. `serve_subscribe` → `admit` → `uas::authenticate`: who it is from;
-//! 4. `subscribe` → `lifecycle::asked::read_subscribe`: package, format, expiry, body;
-//! 5. `subscription::Table::accept_dialog`, `check_capacity`: the dialog and its limits;
-//! 6. `authorise` → `subscription::watcher::decide`: what the rules let the watcher see;
-//! 7. `Subscriptions::add_dialog`, `begin`: the table holds it, the presentity's owner is mailed;
-//! 8. `accept` → `uas::response` writes the 200 and wants a NOTIFY. A refusal anywhere on the way is
-//!    one `Err(Refusal)`, and `Uas::refuse` writes it.
+//! Each line names a file and those of its functions that the way enters, in order. A file is named
+//! if the way is directed there, or if something is decided, changed or written there. Not named are
+//! files that only answer a question about their arguments (`request`, keys, renderings), the limits
+//! of `overload`, the containers, and what `subscription/table.rs` keeps behind it (transitions,
+//! queue, watcher lists).
+//!
+//! A SUBSCRIBE to its 200. A refusal anywhere is one `Err(Refusal)`, which `refuse` writes.
+//! 1. `conduct/mod.rs`: `handle`.
+//! 2. `conduct/dispatch.rs`: `handle_octets` parses it and finds its shard, `handle_request` its
+//!    transaction; `serve_guarded` applies the limits; `serve`, `admit`.
+//! 3. `uas/authenticate.rs`: `authenticate`, who sent it.
+//! 4. `conduct/subscribe.rs`: `serve_subscribe`, `subscribe`; each line below returns here.
+//! 5. `lifecycle/asked.rs`: `read_subscribe`, package, format, expiry and body.
+//! 6. `subscription/dialogs.rs`: `accept_dialog`.
+//! 7. `lifecycle/begin.rs`: `check_capacity`.
+//! 8. `subscription/watcher.rs`: `decide`, what the rules let the watcher see.
+//! 9. `lifecycle/begin.rs`: `add_dialog`, `begin`.
+//! 10. `subscription/table.rs`: `add_dialog`, `add_subscription`.
+//! 11. `subscription/watched.rs`: `begin_watch`, the mail to the owner of the presentity.
+//! 12. `subscription/due.rs`: `arm_subscription`; `want` for the NOTIFY, once the 200 is written.
+//! 13. `uas/response.rs`: `begin_response`, `end_response`.
 //!
 //! A change to its NOTIFY:
-//! 1. `Mail::State` → `Table::take_state` keeps the state and queues every watcher;
-//! 2. `handle_timeout` → `Notifier::send_queued` takes as many as a turn may send;
-//! 3. `notify`: the rate, the path and the phone's token allow it, or a timer brings it later;
-//! 4. `content_of` → `body_cache` renders a body once for all watchers with the same view;
-//! 5. `write_notify` writes the head, arms timer E and keeps the octets for retransmission.
+//! 1. `conduct/mod.rs`: `handle_mail` for a `Mail::State`; later `handle_timeout`.
+//! 2. `subscription/table.rs`: `take_state` queues the watchers.
+//! 3. `notify/send.rs`: `send_queued`, `notify`; each line below returns here.
+//! 4. `lifecycle/subject.rs`: `source_of`, what kind of content there is.
+//! 5. `notify/content.rs`: `content_of`, and `write_body_for_path` once the NOTIFY may go.
+//! 6. `notify/body_cache.rs`: `of`, one rendering for all watchers with the same view.
+//! 7. `subscription/due.rs`: `is_too_soon`, the rate that the phone asked for.
+//! 8. `subscription/path_proof.rs`: `may_use_path`, one NOTIFY on an unproven path.
+//! 9. `lifecycle/due.rs`: `take_token`, the rate of the phone.
+//! 10. `notify/writer.rs`: `write_notify` sends it, keeps a copy and arms timer E.
 //!
-//! PUBLISH to the mail it causes:
-//! 1. as SUBSCRIBE up to `admit`, then `serve_publish` → `request::publication::read_publication`;
-//! 2. if another shard owns the presentity: `Mail::Publish`, and `uas::suspended` keeps the request;
-//! 3. `Compositor::apply_publication` → `after_contribution` → `tell_all`: one `Mail::State` for
-//!    each watching shard, this one too; `respond_to_publish` writes the 200.
+//! A PUBLISH to the mail it causes:
+//! 1. `conduct/mod.rs`: `handle`.
+//! 2. `conduct/publish.rs`: `postpone` while NOTIFYs are queued, and later `read_postponed`.
+//! 3. `conduct/dispatch.rs`: `handle_octets` to `admit`, as for SUBSCRIBE.
+//! 4. `uas/authenticate.rs`: `authenticate`.
+//! 5. `conduct/publish.rs`: `serve_publish`.
+//! 6. `request/publication.rs`: `read_publication`.
+//! 7. `uas/suspended.rs`: `suspend`, only if another shard owns the presentity; it is sent a
+//!    `Mail::Publish`.
+//! 8. `presentity/publications.rs`: `apply_publication`.
+//! 9. `presentity/statements.rs`: `after_contribution`, `tell_all`: a `Mail::State` for each
+//!    watching shard, this one too.
+//! 10. `uas/publish.rs`: `respond_to_publish`.
 //!
-//! `call_state.htm` to the mail it causes:
-//! 1. [`Command::UpdateState`] arrives at the owner's shard;
-//! 2. `handle_command` → `Compositor::take_statement` → `after_contribution` → `tell_all`.
+//! The HTTP request call_state.htm to the mail it causes:
+//! 1. `conduct/operator.rs`: `handle_command` for a `Command::UpdateState`, on the owner's shard.
+//! 2. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
 //!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;

@@ -1,5 +1,7 @@
 //! From octets to the call that serves them: parse, forward to another shard, match the
-//! transaction, dispatch by method.
+//! transaction, apply overload control, dispatch by method.
+
+use std::hash::Hash;
 
 use crate::directory::Domain;
 use crate::presence::Aor;
@@ -8,15 +10,18 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
+use crate::shard::overload::rate_limit::{network_of, offers_proof};
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
-use crate::shard::request::principal::Principal;
-use crate::shard::request::refusal::Refusal;
-use crate::shard::request::response_flow::response_flow;
+use crate::shard::request::refusal::{OverloadLimit, Refusal};
+use crate::shard::request::sender::Principal;
 use crate::shard::request::target::{Target, refuse_call, resolve};
 use crate::sip::message::PlainResponse;
 use crate::sip::transaction::server::Arrival;
 use crate::sip::{Message, Method, StartLine, Status};
+
+/// The presentity that an admitted request is about, its domain, and who sent the request.
+pub(crate) type Admission<'d> = (Aor, &'d Domain, Principal);
 
 impl Engine {
     /// Handles a datagram or a message cut from a stream. `response` is the message already parsed
@@ -109,7 +114,7 @@ impl Engine {
                     let start = turn.out.arena.len();
                     turn.out.arena.extend_from_slice(response);
                     let end = turn.out.arena.len();
-                    turn.transmit(response_flow(&request), start..end, 0..0);
+                    turn.transmit(request.response_flow(), start..end, 0..0);
                     return;
                 }
                 Arrival::Merged => {
@@ -143,11 +148,13 @@ impl Engine {
                     return self.serve_in_dialog(request, tag, turn);
                 }
                 let target = resolve(uri, &request.flow, turn)?;
-                self.serve_subscribe(request, target, turn)
+                let admission = self.admit(request, target, turn)?;
+                self.serve_subscribe(request, admission, turn)
             }
             Method::Publish => {
                 let target = resolve(uri, &request.flow, turn)?;
-                self.serve_publish(request, target, turn)
+                let admission = self.admit(request, target, turn)?;
+                self.serve_publish(request, admission, turn)
             }
             Method::Register => self.serve_register(request, uri, turn),
             Method::Options => {
@@ -198,7 +205,7 @@ impl Engine {
         request: &Request<'_>,
         target: Target<'d>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Aor, &'d Domain, Principal), Refusal<'d>> {
+    ) -> Result<Admission<'d>, Refusal<'d>> {
         let Target::Presentity { aor, domain } = target else {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };
@@ -210,5 +217,132 @@ impl Engine {
         };
         self.check_shares(request, &aor, domain, user, turn)?;
         Ok((aor, domain, principal))
+    }
+}
+
+impl Engine {
+    /// Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
+    /// once and more later, then OPTIONS. PUBLISHes are never shed here but deferred (`postponed`).
+    pub(super) fn check_backlog(
+        &self,
+        method: Method<'_>,
+        turn: &Turn<'_>,
+    ) -> Result<(), OverloadLimit> {
+        let backlog_max = turn.options.overload.backlog_max;
+        let is_behind = match method {
+            Method::Subscribe => {
+                self.is_congested || self.subscriptions.table().queued() >= backlog_max
+            }
+            Method::Options => self.subscriptions.table().queued() >= backlog_max.saturating_mul(2),
+            _ => false,
+        };
+        if is_behind {
+            Err(OverloadLimit::Backlog)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Engine {
+    /// Serves a request outside a dialog unless overload control sheds it.
+    pub(crate) fn serve_guarded(
+        &mut self,
+        request: &Request<'_>,
+        method: Method<'_>,
+        uri: &[u8],
+        turn: &mut Turn<'_>,
+    ) {
+        let passed = self.check_rates(request, method, uri, turn);
+        if let Err(limit) = passed.and_then(|()| self.check_backlog(method, turn)) {
+            return self.uas.refuse(request, &Refusal::Shed(limit), turn);
+        }
+        if let Some(refusal) = self.uas.overload_mut().kept_refusal(request, uri, turn) {
+            turn.counters.refusals_repeated += 1;
+            self.uas.forget(request);
+            let request = Request {
+                transaction: None,
+                ..*request
+            };
+            return self.uas.refuse(&request, &refusal, turn);
+        }
+        match self.serve(request, method, uri, turn) {
+            Ok(()) => self
+                .uas
+                .overload_mut()
+                .note_acceptance(request, method, turn),
+            Err(refusal) => {
+                self.uas
+                    .overload_mut()
+                    .keep_refusal(request, uri, &refusal, turn);
+                self.uas.refuse(request, &refusal, turn);
+            }
+        }
+    }
+
+    /// Takes a token from the phone's bucket, then from the bucket of its source address: a phone
+    /// that exceeds its own limit takes no token from its neighbours. A request with credentials
+    /// takes the phone's token only after authentication, so that a forged From cannot use up the
+    /// tokens of that user.
+    fn check_rates(
+        &mut self,
+        request: &Request<'_>,
+        method: Method<'_>,
+        uri: &[u8],
+        turn: &Turn<'_>,
+    ) -> Result<(), OverloadLimit> {
+        let is_known = self.subscriptions.is_known_phone(request);
+        let overload = self.uas.overload_mut();
+        let source = network_of(request.flow.peer.ip());
+        let source = overload.key(OverloadLimit::Source, |hasher| source.hash(hasher));
+        let phone = (!offers_proof(request, method)).then(|| overload.phone_key(request, None));
+        let held = [
+            phone.map(|phone| (OverloadLimit::Phone, phone)),
+            Some((OverloadLimit::Source, source)),
+        ];
+        for (limit, key) in held.into_iter().flatten() {
+            if !overload.take_token(limit, key, is_known, turn.now)
+                && !overload.is_exempt(limit, request, method, uri, turn.directory)
+            {
+                return Err(limit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a token from the buckets of presentity and domain. `user` is the authenticated user;
+    /// None for a believed peer.
+    pub(crate) fn check_shares<'d>(
+        &mut self,
+        request: &Request<'_>,
+        aor: &Aor,
+        domain: &Domain,
+        user: Option<&str>,
+        turn: &Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let is_known = user.is_some() || self.subscriptions.is_known_phone(request);
+        let overload = self.uas.overload_mut();
+        let phone = offers_proof(request, request.message.method());
+        let phone = phone.then(|| overload.phone_key(request, user));
+        // A request about the domain itself has no presentity.
+        let presentity = (!aor.user().is_empty()).then(|| {
+            overload.key(OverloadLimit::Presentity, |hasher| {
+                aor.as_str().hash(hasher)
+            })
+        });
+        let of_domain = overload.key(OverloadLimit::Domain, |hasher| domain.name.hash(hasher));
+        let held = [
+            phone.map(|phone| (OverloadLimit::Phone, phone)),
+            presentity.map(|presentity| (OverloadLimit::Presentity, presentity)),
+            Some((OverloadLimit::Domain, of_domain)),
+        ];
+        for (limit, key) in held.into_iter().flatten() {
+            if !overload.take_token(limit, key, is_known, turn.now)
+                && !overload.may_exceed_share(limit, request, domain, user, turn)
+            {
+                return Err(Refusal::Shed(limit));
+            }
+        }
+        Ok(())
     }
 }

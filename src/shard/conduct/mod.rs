@@ -1,19 +1,13 @@
 //! The conductor: passes each input, mail and timer to the room that serves it.
 //!
-//! - `dispatch`: from octets to a request; `guard`: overload control before it is served.
-//! - `subscribe`, `refresh`, `accept`, `publish`, `register`, `seize`: one request through all
-//!   rooms.
-//! - `postponed`: PUBLISHes deferred under load; `path_proof`: nonces that prove a path.
+//! - `dispatch`: from octets to a request, with the overload control before it is served.
+//! - `subscribe`, `refresh`, `publish`, `register`, `seize`: one request through all rooms.
 //! - `reevaluate`, `operator`: reload, and operator commands.
 //!
 //! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
-pub(crate) mod accept;
 pub(crate) mod dispatch;
-pub(crate) mod guard;
 pub(crate) mod operator;
-pub(crate) mod path_proof;
-pub(crate) mod postponed;
 pub(crate) mod publish;
 pub(crate) mod reevaluate;
 pub(crate) mod refresh;
@@ -21,6 +15,7 @@ pub(crate) mod register;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
+use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::{ConnectionId, ShardId};
@@ -81,7 +76,7 @@ impl Engine {
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
         match input {
             Input::Message { flow, bytes } => {
-                if !self.postpone(flow, bytes, turn) {
+                if !bytes.starts_with(PUBLISH) || !self.postpone(flow, bytes, turn) {
                     let response = PlainResponse::read(bytes);
                     self.handle_octets(flow, bytes, response, false, turn);
                 }

@@ -1,7 +1,10 @@
-//! PUBLISH (RFC 3903 §6).
+//! PUBLISH (RFC 3903 §6), and its deferral: while NOTIFYs are queued, another PUBLISH only
+//! supersedes unsent state.
 
 use crate::presence::document;
 use crate::shard::conduct::Engine;
+use crate::shard::conduct::dispatch::Admission;
+use crate::shard::contract::flow::Flow;
 use crate::shard::contract::mail::{ForwardedPublish, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -11,7 +14,6 @@ use crate::shard::request::publication::{
 };
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::check_from;
-use crate::shard::request::target::Target;
 
 impl Engine {
     /// Serves a PUBLISH: checks it, and applies it here or forwards it to the owner of the
@@ -19,10 +21,9 @@ impl Engine {
     pub(crate) fn serve_publish<'d>(
         &mut self,
         request: &Request<'_>,
-        target: Target<'d>,
+        (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, principal) = self.admit(request, target, turn)?;
         let (package, ..) = event_of(request.message)?;
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
@@ -51,5 +52,49 @@ impl Engine {
         };
         turn.send(owner, Mail::Publish(Box::new(publish)));
         Ok(())
+    }
+}
+
+/// Deferred PUBLISHes served per turn.
+const READ_PER_TURN: usize = 64;
+
+/// The beginning of every PUBLISH.
+pub(super) const PUBLISH: &[u8] = b"PUBLISH ";
+
+impl Engine {
+    /// Defers a PUBLISH if NOTIFYs are queued. False if it is to be served now.
+    pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8], turn: &mut Turn<'_>) -> bool {
+        if !self.subscriptions.is_telling(turn) && self.publish_queue.is_empty() {
+            return false;
+        }
+        while self.publish_queue.octets + octets.len() > turn.options.overload.postponed_octets_max
+        {
+            let Some((flow, oldest)) = self.publish_queue.pop() else {
+                return false;
+            };
+            turn.counters.postponements_cut_short += 1;
+            self.handle_octets(flow, &oldest, None, false, turn);
+        }
+        turn.counters.requests_postponed += 1;
+        self.publish_queue.push(flow, octets);
+        true
+    }
+
+    /// Serves deferred PUBLISHes while few NOTIFYs are queued, and at least one per turn, because
+    /// changes from other sources must not delay PUBLISHes for ever. A refused PUBLISH does not
+    /// count, so that unauthenticated senders delay nobody.
+    pub(crate) fn read_postponed(&mut self, turn: &mut Turn<'_>) {
+        let mut has_read = false;
+        for _ in 0..READ_PER_TURN {
+            if has_read && self.subscriptions.is_telling(turn) {
+                return;
+            }
+            let Some((flow, octets)) = self.publish_queue.pop() else {
+                return;
+            };
+            let refused = turn.counters.requests_refused;
+            self.handle_octets(flow, &octets, None, false, turn);
+            has_read |= turn.counters.requests_refused == refused;
+        }
     }
 }

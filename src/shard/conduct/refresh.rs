@@ -9,11 +9,11 @@ use crate::shard::conduct::Engine;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::Enclosed;
 use crate::shard::lifecycle::asked::{Asked, read_subscribe};
-use crate::shard::lifecycle::body::Enclosed;
 use crate::shard::package::feature_event::{check_switch_in_dialog, switch};
 use crate::shard::request::Request;
-use crate::shard::request::headers::check_extensions;
+use crate::shard::request::headers::{check_extensions, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::{check_from, check_owner};
 use crate::sip::Status;
@@ -35,7 +35,8 @@ impl Engine {
         let first = table.usages(id).first().copied();
         let first = first.expected("a dialog has a subscription").ok_or(GONE)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
-        let asked = read_subscribe(request.message, domain, turn)?;
+        let (package, _, event) = event_of(request.message)?;
+        let asked = read_subscribe(request.message, (package, event), domain, turn)?;
         if asked.enclosed.is_switch() {
             check_switch_in_dialog(self.subscriptions.table(), request, first, turn)?;
         }

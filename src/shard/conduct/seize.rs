@@ -7,11 +7,13 @@ use crate::shard::conduct::subscribe::Admitted;
 use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
+use crate::shard::request::headers::event_of;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::{Target, resolve};
+use crate::shard::request::uris::request_uri;
 use crate::shard::subscription::seizure::give_back;
 use crate::sip::header::{NameAddr, list_items};
-use crate::sip::{Message, StartLine, Status};
+use crate::sip::{Message, Status};
 
 // On the shard that received the SUBSCRIBE.
 impl Engine {
@@ -68,22 +70,22 @@ impl Engine {
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let target = match request.message.start_line() {
-            StartLine::Request { uri, .. } => resolve(uri, &request.flow, turn),
-            StartLine::Response { .. } => Err(Refusal::Plain(Status::NOT_FOUND)),
-        };
-        match target {
-            Ok(Target::Presentity { aor, domain }) => {
+        let target = resolve(request_uri(request.message), &request.flow, turn);
+        match (target, event_of(request.message)) {
+            (Ok(Target::Presentity { aor, domain }), Ok((package, _, event))) => {
                 let admitted = Admitted {
                     request,
                     aor: &aor,
                     sender,
                     domain,
                     directory: turn.directory,
+                    package,
+                    event,
                 };
                 self.begin_seizure(&admitted, outcome, turn)
             }
-            Ok(Target::Server) | Err(_) => {
+            // The domain was removed meanwhile.
+            _ => {
                 give_back(outcome.ok(), turn);
                 Err(Refusal::Plain(Status::NOT_FOUND))
             }

@@ -1,17 +1,21 @@
-//! SUBSCRIBE outside a dialog: new subscriptions and fetches (RFC 6665 §4.2.1).
+//! SUBSCRIBE outside a dialog: new subscriptions and fetches (RFC 6665 §4.2.1); the 2xx to every
+//! SUBSCRIBE.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::{Decision, Handling};
 use crate::shard::conduct::Engine;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::conduct::dispatch::Admission;
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::asked::Enclosed;
 use crate::shard::lifecycle::asked::{Asked, Beginning, read_subscribe};
-use crate::shard::lifecycle::body::Enclosed;
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::request::{plan_enclosed_list, plan_list, requires_list};
 use crate::shard::package::feature_event::{check_may_switch, switch};
@@ -20,11 +24,13 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::{check_exists, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::sender_instead_of_from;
-use crate::shard::request::target::Target;
 use crate::shard::request::uris::{entity_uri, request_uri};
+use crate::shard::subscription::Wants;
 use crate::shard::subscription::watcher::{Watcher, decide};
+use crate::shard::uas::authenticate::is_salt_for;
+use crate::shard::uas::response::begin_response;
 use crate::sip::dialog::{Dialog, URI_OCTETS_MAX};
-use crate::sip::{Fault, HeaderName, Status};
+use crate::sip::{Fault, HeaderName, Status, emit};
 
 /// A SUBSCRIBE that passed authentication and rate limits.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +41,9 @@ pub(crate) struct Admitted<'a, 'd> {
     pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
+    pub(crate) package: Package,
+    /// The value of Event.
+    pub(crate) event: &'a [u8],
 }
 
 impl Engine {
@@ -42,12 +51,12 @@ impl Engine {
     pub(crate) fn serve_subscribe<'d>(
         &mut self,
         request: &Request<'_>,
-        target: Target<'d>,
+        (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (aor, domain, principal) = self.admit(request, target, turn)?;
-        let aor = match event_of(request.message)? {
-            (Package::MessageSummary, ..) => mailbox(aor, request, &principal, turn),
+        let (package, _, event) = event_of(request.message)?;
+        let aor = match package {
+            Package::MessageSummary => mailbox(aor, request, &principal, turn),
             _ => aor,
         };
         let peer = request.flow.peer.ip();
@@ -65,6 +74,8 @@ impl Engine {
             sender: sender.as_deref(),
             domain,
             directory: turn.directory,
+            package,
+            event,
         };
         self.subscribe(&admitted, None, turn)
     }
@@ -83,8 +94,10 @@ impl Engine {
             sender,
             domain,
             directory,
+            package,
+            event,
         } = *admitted;
-        let mut asked = read_subscribe(request.message, domain, turn)?;
+        let mut asked = read_subscribe(request.message, (package, event), domain, turn)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
@@ -92,10 +105,9 @@ impl Engine {
             .subscriptions
             .table_mut()
             .accept_dialog(request, turn)?;
-        let (package, profile) = (asked.package, &asked.profile);
         let plan = match asked.enclosed.list() {
             Some(list) => Some(plan_enclosed_list(list, package)?),
-            None => plan_list(request.message, aor, package, profile, turn)?,
+            None => plan_list(request.message, aor, package, &asked.profile, turn)?,
         };
         if plan.is_none() {
             check_exists(aor, directory)?;
@@ -188,6 +200,7 @@ fn authorise<'d>(
         sender,
         domain,
         directory,
+        ..
     } = *admitted;
     let peer = request.flow.peer.ip();
     let uri = sender.unwrap_or_else(|| dialog.remote_uri());
@@ -207,4 +220,94 @@ fn authorise<'d>(
         check_may_switch(&watcher, aor, directory)?;
     }
     Ok(decision)
+}
+
+impl Engine {
+    /// Sends 200 with Expires and Contact, and queues the NOTIFY that must follow it (RFC 6665
+    /// §4.2.1.2; W:A1.14-A1.16).
+    pub(crate) fn accept(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        self.respond_subscribed(request, Status::OK, id, granted, turn);
+        let subscription = self.subscriptions.table_mut().subscription_mut(id);
+        if let Some(subscription) = subscription.expected("its SUBSCRIBE is accepted") {
+            subscription.forget_shown();
+        }
+        self.subscriptions.table_mut().want(id, Wants::Notify);
+    }
+
+    /// Sends 204: the watcher has the current state already, so no NOTIFY follows (RFC 5839 §4.2).
+    pub(crate) fn accept_silently(
+        &mut self,
+        request: &Request<'_>,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        turn.counters.notifies_suppressed += 1;
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, turn);
+        if granted.is_zero() {
+            self.notifier
+                .remove_subscription(id, &mut self.subscriptions, turn);
+        }
+    }
+
+    fn respond_subscribed(
+        &mut self,
+        request: &Request<'_>,
+        status: Status,
+        id: SubscriptionId,
+        granted: Duration,
+        turn: &mut Turn<'_>,
+    ) {
+        let table = self.subscriptions.table();
+        let subscription = table.subscription(id);
+        let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog()));
+        let entry = entry.expected("an accepted subscription is in the table");
+        let (Some(subscription), Some(entry)) = (subscription, entry) else {
+            return;
+        };
+        let is_list = subscription.is_multipart();
+        let head = begin_response(request, status, None, entry.dialog().local_tag(), turn);
+        for route in request.message.headers(HeaderName::RecordRoute) {
+            emit::header(&mut turn.out.arena, "Record-Route", route);
+        }
+        emit::header(
+            &mut turn.out.arena,
+            "Contact",
+            self.notifier.contact_of(&request.flow),
+        );
+        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
+        if is_list {
+            emit::header(&mut turn.out.arena, "Require", b"eventlist");
+        }
+        self.uas.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, granted);
+    }
+}
+
+impl Engine {
+    /// Marks the path of a dialog as proven if the SUBSCRIBE carries a nonce that we sent to its
+    /// source address: the nonce arrived there.
+    pub(crate) fn prove_path_by_digest(
+        &mut self,
+        request: &Request<'_>,
+        domain: &Domain,
+        id: DialogId,
+        turn: &Turn<'_>,
+    ) {
+        let peer = request.flow.peer;
+        let Some(path) = self.subscriptions.table().unproven_path_to(id, peer) else {
+            return;
+        };
+        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let salt = self.uas.salt_of(request.message, &domain.name, uptime);
+        if salt.is_some_and(|salt| is_salt_for(salt, request.flow.peer, turn)) {
+            self.subscriptions.table_mut().prove_path(path);
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! A parsed and validated SUBSCRIBE.
+//! A parsed and validated SUBSCRIBE, with its body. Each package parses its own format of bodies in
+//! its own file.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,13 +7,16 @@ use std::time::Duration;
 use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::presence::document::Format;
+use crate::presence::event::list::Resolved;
 use crate::presence::event::{ExpiryLimits, Package, TooBrief};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
+use crate::presence::source::StateUpdate;
 use crate::shard::contract::turn::Turn;
-use crate::shard::lifecycle::body::{Enclosed, read_enclosed};
 use crate::shard::list::plan::ListPlan;
-use crate::shard::request::headers::{accepted_format, event_of, expires_of};
+use crate::shard::list::request::read_list;
+use crate::shard::package::feature_event::read_switch;
+use crate::shard::request::headers::{accepted_format, expires_of};
 use crate::shard::request::refusal::Refusal;
 use crate::sip::{HeaderName, Message};
 
@@ -38,12 +42,13 @@ pub(crate) struct Beginning<'a> {
     pub(crate) message: &'a Message<'a>,
 }
 
+/// Reads a SUBSCRIBE to that package, with the value of its Event header.
 pub(crate) fn read_subscribe<'m, 'd>(
     message: &Message<'m>,
+    (package, event): (Package, &'m [u8]),
     domain: &Domain,
     turn: &Turn<'d>,
 ) -> Result<Asked<'m>, Refusal<'d>> {
-    let (package, _, event) = event_of(message)?;
     let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
     let profile = Arc::clone(turn.directory.profile(user_agent));
     let enclosed = read_enclosed(message, package, turn)?;
@@ -67,4 +72,43 @@ pub(crate) fn read_subscribe<'m, 'd>(
         enclosed,
         profile,
     })
+}
+
+/// What a body brings along.
+#[derive(Debug)]
+pub(crate) enum Enclosed {
+    /// No body, or an optional one that is ignored (Content-Disposition handling=optional).
+    Nothing,
+    /// The resources to watch (RFC 5367).
+    List(Arc<Resolved>),
+    /// A feature to turn on or off (W:C9).
+    Switch(StateUpdate),
+}
+
+impl Enclosed {
+    /// The resources to watch.
+    pub(crate) fn list(&self) -> Option<&Arc<Resolved>> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Nothing | Self::Switch(_) => None,
+        }
+    }
+
+    /// Whether something is to be switched.
+    pub(crate) fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch(_))
+    }
+}
+
+/// Reads the body of a SUBSCRIBE to a package.
+pub(crate) fn read_enclosed<'d>(
+    message: &Message<'_>,
+    package: Package,
+    turn: &Turn<'d>,
+) -> Result<Enclosed, Refusal<'d>> {
+    let enclosed = match package {
+        Package::AsFeatureEvent => read_switch(message)?.map(Enclosed::Switch),
+        _ => read_list(message, turn)?.map(Enclosed::List),
+    };
+    Ok(enclosed.unwrap_or(Enclosed::Nothing))
 }

@@ -1,19 +1,31 @@
-//! Creates and refreshes subscriptions, including further usages of a dialog.
+//! Creates dialogs and subscriptions within the limits, and refreshes subscriptions, including
+//! further usages of a dialog.
+
+use std::sync::Arc;
 
 use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
+use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
+use crate::shard::peer::next_hop::{next_hop, phone_key};
+use crate::shard::peer::path::Path;
+use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::watch::begin_watch;
+use crate::shard::subscription::watched::begin_watch;
 use crate::shard::subscription::watcher::decide;
-use crate::sip::{Message, Status};
+use crate::sip::dialog::Dialog;
+use crate::sip::header::NameAddr;
+use crate::sip::{HeaderName, Message, Status};
 
 impl Subscriptions {
     pub(crate) fn renew(
@@ -24,11 +36,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) {
         let subscription = self.table.subscription_mut(id);
-        debug_assert!(
-            subscription.is_some(),
-            "a usage of the dialog is in the table"
-        );
-        let Some(subscription) = subscription else {
+        let Some(subscription) = subscription.expected("a usage of the dialog exists") else {
             return;
         };
         let terms = Terms::of(message, asked.event);
@@ -110,10 +118,14 @@ impl Subscriptions {
             ));
         }
         const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-        let entry = self.table.dialog(id).ok_or(GONE)?;
+        let entry = self.table.dialog(id);
+        let entry = entry.expected("the dialog was found").ok_or(GONE)?;
         let phone = entry.phone();
         self.check_room(Some(phone), 1, turn)?;
-        let sibling = self.table.subscription(first).ok_or(GONE)?;
+        let sibling = self.table.subscription(first);
+        let sibling = sibling
+            .expected("a dialog has a subscription")
+            .ok_or(GONE)?;
         if asked.enclosed.list().is_some() || sibling.subject().list().is_some() {
             return Err(Refusal::Because(
                 Status::FORBIDDEN,
@@ -121,8 +133,12 @@ impl Subscriptions {
             ));
         }
         let entity = sibling.entity().to_vec();
-        let aor = self.table.aor_of(sibling).cloned().ok_or(GONE)?;
-        let watcher = self.table.watcher_of(first, turn).ok_or(GONE)?;
+        let aor = self.table.aor_of(sibling).cloned();
+        let aor = aor.expected("a subscription is to an address of record");
+        let aor = aor.ok_or(GONE)?;
+        let watcher = self.table.watcher_of(first, turn);
+        let watcher = watcher.expected("a subscription has a watcher");
+        let watcher = watcher.ok_or(GONE)?;
         let decision = decide(&watcher, &aor, asked.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));
@@ -138,5 +154,79 @@ impl Subscriptions {
             message,
         };
         Ok(self.begin(id, beginning, turn))
+    }
+}
+
+impl Subscriptions {
+    /// Refuses a subscription to so many resources for which a table is full, or whose path has too
+    /// many dialogs that no response has proved yet.
+    pub(crate) fn check_capacity<'d>(
+        &self,
+        request: &Request<'_>,
+        dialog: &Dialog,
+        resources: usize,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let key = phone_key(&request.flow, dialog.remote_target());
+        self.check_room(self.phones.find(key), resources, turn)?;
+        self.table.check_path(request, dialog, turn)
+    }
+
+    /// Checks the limits for one more subscription with `places` resources.
+    pub(super) fn check_room<'d>(
+        &self,
+        phone: Option<PhoneId>,
+        places: usize,
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        if self.is_draining {
+            return Err(Refusal::Draining);
+        }
+        if self.table.octets_taken() >= turn.options.subscription_octets_max {
+            turn.counters.subscriptions_over_octets += 1;
+            return Err(Refusal::OverLimit);
+        }
+        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let is_full = self.table.capacity_used() + places > turn.options.subscriptions_max
+            || of_phone >= turn.options.subscriptions_per_phone_max;
+        if is_full {
+            Err(Refusal::OverLimit)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn add_dialog(
+        &mut self,
+        request: &Request<'_>,
+        dialog: Dialog,
+        token: RoutingToken,
+        profile: Arc<Profile>,
+        turn: &Turn<'_>,
+    ) -> DialogId {
+        let flow = request.flow;
+        let phone = self
+            .phones
+            .join(phone_key(&flow, dialog.remote_target()), &profile, turn.now);
+        let destination = next_hop(request, &dialog);
+        let path = Path { flow, destination };
+        let id = self.table.add_dialog(dialog, path, phone, profile);
+        debug_assert_eq!(
+            Place::of(id.0, turn.options),
+            token.place,
+            "the To-tag names the dialog's place"
+        );
+        id
+    }
+
+    /// Whether the phone a request comes from, by its address, port and Contact, has a live
+    /// subscription.
+    pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
+        let contact = request.message.header(HeaderName::Contact);
+        let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
+        target.is_some_and(|target| {
+            let key = phone_key(&request.flow, target);
+            self.phones.find(key).is_some()
+        })
     }
 }

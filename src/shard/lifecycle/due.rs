@@ -5,6 +5,7 @@ use std::hint::black_box;
 use smallvec::SmallVec;
 
 use crate::presence::event::Termination;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -77,7 +78,8 @@ impl Subscriptions {
 
     /// Handles a subscription timer: expiry, end of a pause, or min-rate.
     pub(crate) fn handle_subscription_timer(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscription_mut(id) else {
+        let subscription = self.table.subscription_mut(id);
+        let Some(subscription) = subscription.expected("its removal cancels its timer") else {
             return;
         };
         subscription.timer_fired(turn.now);

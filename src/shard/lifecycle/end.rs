@@ -5,7 +5,7 @@ use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::watch::end_watch;
+use crate::shard::subscription::watched::end_watch;
 
 impl Subscriptions {
     /// Ends a subscription: one last NOTIFY is due, with the reason.

@@ -8,13 +8,14 @@ use crate::presence::event::Package;
 use crate::presence::event::list::{ListStyle, Member, Resolved, Roster, RosterKind};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::{ListPlan, RESOURCES_MAX};
 use crate::shard::list::state::{ListState, Standing};
-use crate::shard::subscription::watch::{begin_watch, end_watch};
 use crate::shard::subscription::watched::WatcherSlot;
+use crate::shard::subscription::watched::{begin_watch, end_watch};
 use crate::shard::subscription::watcher::decide;
 use crate::shard::subscription::{NewSubscription, Subscription, Wants};
 use crate::sip::uri::sip_uri;
@@ -142,7 +143,8 @@ impl Subscriptions {
         } else {
             Standing::Unknown
         };
-        let Some(list) = self.table.list_mut(id) else {
+        let list = self.table.list_mut(id);
+        let Some(list) = list.expected("resources are added to a list") else {
             return;
         };
         if list.resources.len() >= RESOURCES_MAX && !list.reuse_gone() {
@@ -177,7 +179,9 @@ impl Subscriptions {
 
     /// The rules may be others, or the way the phone comes: resources are decided anew.
     pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
-        let Some(package) = self.table.subscription(id).map(Subscription::package) else {
+        let subscription = self.table.subscription(id);
+        let subscription = subscription.expected("its resources are being decided about");
+        let Some(package) = subscription.map(Subscription::package) else {
             return;
         };
         let places = self
@@ -222,7 +226,9 @@ impl Subscriptions {
             RosterKind::AnyDn => true,
             RosterKind::Parked => turn.directory.is_orbit(aor),
         };
-        let Some(package) = self.table.subscription(id).map(Subscription::package) else {
+        let subscription = self.table.subscription(id);
+        let subscription = subscription.expected("its resources are being decided about");
+        let Some(package) = subscription.map(Subscription::package) else {
             return;
         };
         if !fits {

@@ -12,8 +12,6 @@
 
 pub(crate) mod asked;
 mod begin;
-pub(crate) mod body;
-mod dialogs;
 mod drain;
 pub(crate) mod due;
 mod end;

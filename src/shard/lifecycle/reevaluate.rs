@@ -3,6 +3,7 @@
 
 use crate::presence::event::Termination;
 use crate::presence::policy::{Decision, Handling};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -12,11 +13,14 @@ use crate::shard::subscription::{Phase, Wants};
 impl Subscriptions {
     pub(crate) fn reevaluate_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let Some(subscription) = self.table.subscription(id) else {
+            // Vacant: re-evaluation walks the places of the table.
             return;
         };
+        let aor = self.table.aor_of(subscription);
+        let entry = self.table.dialog(subscription.dialog());
         let (Some(aor), Some(entry)) = (
-            self.table.aor_of(subscription),
-            self.table.dialog(subscription.dialog()),
+            aor.expected("a subscription is to an address of record"),
+            entry.expected("a subscription has a dialog"),
         ) else {
             return;
         };
@@ -54,12 +58,15 @@ impl Subscriptions {
 
     /// What the rules of this moment make of a subscription.
     pub(crate) fn decide_anew(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscription(id) else {
+        let subscription = self.table.subscription(id);
+        let Some(subscription) = subscription.expected("it is being decided about") else {
             return;
         };
+        let watcher = self.table.watcher_of(id, turn);
+        let aor = self.table.aor_of(subscription);
         let (Some(watcher), Some(aor)) = (
-            self.table.watcher_of(id, turn),
-            self.table.aor_of(subscription),
+            watcher.expected("a subscription has a watcher"),
+            aor.expected("a subscription is to an address of record"),
         ) else {
             return;
         };
@@ -78,7 +85,8 @@ impl Subscriptions {
 
     /// Applies a new policy decision (RFC 5025 §3).
     fn take_decision(&mut self, id: SubscriptionId, decision: Decision, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscription_mut(id) else {
+        let subscription = self.table.subscription_mut(id);
+        let Some(subscription) = subscription.expected("it is being decided about") else {
             return;
         };
         let before = subscription.decide(decision);

@@ -5,6 +5,7 @@
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -32,7 +33,8 @@ impl Subscriptions {
     /// (RFC 6665 §4.2.2).
     #[inline]
     pub(crate) fn source_of(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Option<Source> {
-        let subscription = self.table.subscription(id)?;
+        let subscription = self.table.subscription(id);
+        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
         let handling = subscription.decision().handling;
         if subscription.phase() == Phase::Ending(Termination::Rejected)
             || matches!(handling, Handling::Block | Handling::Confirm)
@@ -63,7 +65,8 @@ impl Subscriptions {
     /// A NOTIFY is about to be written. A subscription to a seized appearance ends here once the
     /// appearance is no longer seized.
     pub(crate) fn before_notify(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscription(id) else {
+        let subscription = self.table.subscription(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
         let is_over = match subscription.subject() {
@@ -83,7 +86,8 @@ impl Subscriptions {
     /// The directory changed: the resources of a list are resolved and decided about again. A list
     /// that came in a body stays as it is, even if a list of this address exists (RFC 5367).
     pub(crate) fn reevaluate_resources(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        let Some(subscription) = self.table.subscription(id) else {
+        let subscription = self.table.subscription(id);
+        let Some(subscription) = subscription.expected("it is being re-evaluated") else {
             return;
         };
         match subscription.subject() {

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use crate::presence::Aor;
 use crate::presence::event::list::{ListStyle, Member, Roster};
 use crate::presence::policy::Decision;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::plan::ListPlan;
 
@@ -307,7 +308,8 @@ impl ListState {
 
     /// A resource is present again. Returns whether its presentity must be watched again.
     pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
-        let Some(resource) = self.resources.get_mut(place as usize) else {
+        let resource = self.resources.get_mut(place as usize);
+        let Some(resource) = resource.expected("its place was found in this list") else {
             return false;
         };
         if matches!(resource.standing, Standing::Leaving | Standing::Gone) {

@@ -16,7 +16,7 @@ use crate::presence::document::{
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::subject::Source;
@@ -30,6 +30,9 @@ use crate::sip::emit;
 
 /// See [`Expected`].
 const OF_A_SUBSCRIPTION: &str = "a NOTIFY is of a subscription";
+
+/// Octets of the longest body over a path that is not proven.
+const BODY_OCTETS_MAX: usize = 1400;
 
 /// What a NOTIFY carries.
 #[derive(Debug)]
@@ -179,6 +182,39 @@ impl Notifier {
             Content::Withheld => false,
         };
         knows && subscription.wants() == Wants::Change && subscription.phase() == Phase::Active
+    }
+
+    /// Writes the body of a NOTIFY, unless it is too long for a path that is not proven: then it is
+    /// withheld, and all of it follows once the path is proven.
+    pub(crate) fn write_body_for_path(
+        &mut self,
+        id: SubscriptionId,
+        content: &mut Content,
+        path: PathId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> Option<Written> {
+        if subscriptions.table().is_path_proven(path) {
+            return self.write_body(id, content, subscriptions, turn);
+        }
+        // Writing a list marks its resources as sent, so an oversized list must not be written at
+        // all.
+        let is_long_list =
+            matches!(content, Content::Resources) && self.selection.octets() > BODY_OCTETS_MAX;
+        if !is_long_list {
+            // None if the NOTIFY has no body.
+            let body = self.write_body(id, content, subscriptions, turn)?;
+            if self.prolog.len() + body.octets.len() <= BODY_OCTETS_MAX {
+                return Some(body);
+            }
+            let subscription = subscriptions.table_mut().subscription_mut(id);
+            subscription
+                .expected("a NOTIFY is of a subscription")?
+                .forget_shown();
+        }
+        self.prolog.clear();
+        *content = Content::Withheld;
+        None
     }
 
     /// Writes the body: the subscription's own part into `prolog`, the shared part into the arena.

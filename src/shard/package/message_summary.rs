@@ -6,7 +6,7 @@
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::principal::Principal;
+use crate::shard::request::sender::Principal;
 use crate::shard::request::target::sender;
 
 /// `named`, or the requesting user's own mailbox if `named` is that user's voicemail number or is

@@ -1,7 +1,7 @@
 //! How NOTIFYs reach a phone, and how the phone's messages reach the right shard and table entry.
 //!
-//! - `path`: the flow and destination of a phone, shared by all of its dialogs.
-//! - `path_probe`: the response that must prove a path before more NOTIFYs are sent on it.
+//! - `path`: a flow and a destination, shared by the dialogs that use both; the response that must
+//!   prove a path before more NOTIFYs are sent on it.
 //! - `next_hop`: the destination, from what the SUBSCRIBE says (RFC 3261 §12.2.1.1).
 //! - `local_address`: our Via and Contact on a local address.
 //! - `routing_token`: the To-tags and branches that we mint.
@@ -11,5 +11,4 @@
 pub(crate) mod local_address;
 pub(crate) mod next_hop;
 pub(crate) mod path;
-pub(crate) mod path_probe;
 pub(crate) mod routing_token;

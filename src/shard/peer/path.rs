@@ -10,8 +10,7 @@ use std::net::SocketAddr;
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::PathId;
-use crate::shard::peer::path_probe::PathProbe;
+use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 
 /// The way NOTIFYs reach a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,6 +130,26 @@ impl Paths {
     #[inline]
     pub(crate) fn of(&self, id: PathId) -> &Path {
         &self.paths[id].path
+    }
+}
+
+/// The probe of an unproven path.
+#[derive(Debug, Default)]
+pub(crate) struct PathProbe {
+    /// The outstanding NOTIFY whose response will prove the path.
+    pub(crate) asking: Option<InFlightId>,
+    /// Subscriptions whose NOTIFYs wait for the proof.
+    pub(crate) waiting: Vec<SubscriptionId>,
+}
+
+impl Paths {
+    /// Makes a NOTIFY that is about to be sent the probe of its path, and returns the path; None if
+    /// the path is proven. The NOTIFY holds the path, so that the end of its dialog does not erase
+    /// the fact that it was probed.
+    pub(crate) fn ask_for_proof(&mut self, path: PathId, id: InFlightId) -> Option<PathId> {
+        self.probe_mut(path)?.asking = Some(id);
+        self.hold(path);
+        Some(path)
     }
 }
 

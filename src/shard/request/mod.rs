@@ -3,25 +3,29 @@
 //! - `target`: the presentity or server that the Request-URI names; `uris`: the URIs to repeat.
 //! - `headers`: one function per header; `publication`, `contacts`: the whole of PUBLISH and
 //!   REGISTER.
-//! - `principal`, `sender`, `publisher`: who sent it.
-//! - `refusal`: why it is refused; `response_flow`: where its response goes.
+//! - `sender`, `publisher`: who sent it.
+//! - `refusal`: why it is refused.
+//!
+//! Where its response goes, [`Request`] itself tells.
 //!
 //! Guarantee: changes nothing and sends nothing.
 
 pub(crate) mod contacts;
 pub(crate) mod headers;
-pub(crate) mod principal;
 pub(crate) mod publication;
 pub(crate) mod publisher;
 pub(crate) mod refusal;
-pub(crate) mod response_flow;
 pub(crate) mod sender;
 pub(crate) mod target;
 pub(crate) mod uris;
 
+use std::net::IpAddr;
+
 use crate::shard::contract::flow::Flow;
 use crate::sip::Message;
+use crate::sip::header::Via;
 use crate::sip::transaction::server::TransactionKey;
+use crate::sip::uri::host_ip;
 
 /// A request that passed the message checks, with the flow it arrived on.
 #[derive(Clone, Copy, Debug)]
@@ -30,4 +34,37 @@ pub(crate) struct Request<'a> {
     pub(crate) flow: Flow,
     /// The server transaction that waits for the response; None if the response is not stored.
     pub(crate) transaction: Option<TransactionKey>,
+}
+
+impl Request<'_> {
+    /// The flow of the response (RFC 3261 §18.2.2, RFC 3581 §4). On a stream: that stream. On UDP:
+    /// the source address, with the source port if Via has `rport`, else with the port of the Via
+    /// sent-by. `maddr` is ignored, because it would direct responses to a third party.
+    pub(crate) fn response_flow(&self) -> Flow {
+        let mut flow = self.flow;
+        let is_symmetric = |via: &Via<'_>| via.has_rport() || is_hidden_by_nat(via, flow.peer.ip());
+        if let Some(via) = self.message.via()
+            && !flow.transport.is_reliable()
+            && !is_symmetric(via)
+        {
+            let port = via.port.filter(|port| *port != 0);
+            let default = flow.transport.default_port();
+            flow.peer.set_port(port.unwrap_or(default));
+        }
+        flow
+    }
+}
+
+/// Whether the sender is behind a NAT: its Via sent-by is a private or shared address other than
+/// the source. Its port has no meaning outside the NAT; only the source port leads back to the
+/// phone.
+fn is_hidden_by_nat(via: &Via<'_>, source: IpAddr) -> bool {
+    let is_internal = |address: IpAddr| match address {
+        IpAddr::V4(ip) => {
+            let is_shared = ip.octets()[0] == 100 && ip.octets()[1] & 0xc0 == 64;
+            ip.is_private() || ip.is_link_local() || ip.is_unspecified() || is_shared
+        }
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified(),
+    };
+    host_ip(via.host).is_some_and(|sent_by| sent_by != source && is_internal(sent_by))
 }

@@ -9,9 +9,9 @@ use crate::presence::{Aor, document};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::{address_of_record, decoded_body, expires_of};
-use crate::shard::request::principal::Principal;
 use crate::shard::request::publisher::publisher_of;
 use crate::shard::request::refusal::Refusal;
+use crate::shard::request::sender::Principal;
 use crate::sip::header::list_items;
 use crate::sip::{HeaderName, Message, Status};
 

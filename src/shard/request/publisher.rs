@@ -26,7 +26,7 @@
 use std::net::IpAddr;
 
 use crate::presence::fixed_hash::SipHash13;
-use crate::shard::request::principal::Principal;
+use crate::shard::request::sender::Principal;
 use crate::sip::header::{NameAddr, Via, list_items};
 use crate::sip::{HeaderName, Message};
 

@@ -22,10 +22,18 @@ use std::net::IpAddr;
 use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::shard::request::headers::{any_address_of_record, asserted_identity};
-use crate::shard::request::principal::Principal;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::uri::sip_uri;
 use crate::sip::{Message, Uri};
+
+/// Who sent a request, as far as authentication shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// A user of the domain, authenticated by digest.
+    User(String),
+    /// Not authenticated, but believed: a trusted address, or a domain with `auth = "none"`.
+    Believed,
+}
 
 /// What From names, compared with the authenticated account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

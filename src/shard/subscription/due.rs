@@ -1,6 +1,7 @@
 //! When a NOTIFY of a subscription or its end is due.
 
 use crate::presence::event::WatcherInfo;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::event_rate::Terms;
@@ -27,8 +28,7 @@ impl Table {
     /// Wants a NOTIFY, and queues for it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
         let subscription = self.subscriptions.get_mut(id);
-        debug_assert!(subscription.is_some(), "only a subscription wants a NOTIFY");
-        if let Some(subscription) = subscription {
+        if let Some(subscription) = subscription.expected("only a subscription wants a NOTIFY") {
             subscription.want(wants, id, &mut self.queue);
         }
     }
@@ -37,8 +37,7 @@ impl Table {
     /// of this winfo subscription.
     pub(crate) fn report_watchers_ended(&mut self, id: SubscriptionId, ended: &[WatcherInfo]) {
         let subscription = self.subscriptions.get_mut(id);
-        debug_assert!(subscription.is_some(), "a topic knows its subscriptions");
-        if let Some(subscription) = subscription {
+        if let Some(subscription) = subscription.expected("a topic knows its subscriptions") {
             subscription.watchers_ended(ended, id, &mut self.queue);
         }
     }
@@ -46,8 +45,8 @@ impl Table {
     /// Whether the `max-rate` of its SUBSCRIBE delays this NOTIFY (RFC 6446 §5.2); then a timer is
     /// set for it.
     pub(crate) fn is_too_soon(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
-        let Some(subscription) = self.subscriptions.get_mut(id) else {
-            debug_assert!(false, "a NOTIFY is due to a subscription in the table");
+        let subscription = self.subscriptions.get_mut(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return true;
         };
         let is_change =
@@ -65,8 +64,7 @@ impl Table {
     /// two NOTIFYs, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.subscriptions.get_mut(id);
-        debug_assert!(subscription.is_some(), "only a subscription has a timer");
-        if let Some(subscription) = subscription {
+        if let Some(subscription) = subscription.expected("only a subscription has a timer") {
             subscription.arm(id, turn);
         }
     }

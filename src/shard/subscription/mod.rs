@@ -27,7 +27,6 @@ pub(crate) mod suppress;
 pub(crate) mod table;
 mod transition;
 pub(crate) mod usages;
-pub(crate) mod watch;
 pub(crate) mod watched;
 pub(crate) mod watcher;
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::presence::profile::Profile;
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 
 #[derive(Debug)]
@@ -70,14 +71,16 @@ impl Phones {
 
     /// Adds a further subscription in an existing dialog.
     pub(crate) fn join_again(&mut self, id: PhoneId) {
-        if let Some(phone) = self.phones.get_mut(id) {
+        let phone = self.phones.get_mut(id);
+        if let Some(phone) = phone.expected("a phone is kept while it has a subscription") {
             phone.subscriptions += 1;
         }
     }
 
     /// Removes a subscription; removes the phone with its last one.
     pub(crate) fn leave(&mut self, id: PhoneId) {
-        let Some(phone) = self.phones.get_mut(id) else {
+        let phone = self.phones.get_mut(id);
+        let Some(phone) = phone.expected("a phone is kept while it has a subscription") else {
             return;
         };
         phone.subscriptions -= 1;

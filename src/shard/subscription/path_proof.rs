@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::next_hop;
@@ -49,13 +50,15 @@ impl Table {
         turn: &mut Turn<'_>,
     ) -> bool {
         let Some(probe) = self.paths.probe_mut(path) else {
+            // The path is proven.
             return true;
         };
         if probe.asking.is_none() {
             return true;
         }
         probe.waiting.push(id);
-        if let Some(subscription) = self.subscription_mut(id) {
+        let subscription = self.subscription_mut(id);
+        if let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") {
             subscription.queued();
         }
         turn.counters.notifies_unproven += 1;
@@ -110,6 +113,7 @@ impl Table {
     /// Another NOTIFY may ask for the path's proof.
     pub(crate) fn end_turn(&mut self, id: InFlightId, path: PathId) {
         let Some(probe) = self.paths.probe_mut(path) else {
+            // The path is proven.
             return;
         };
         if probe.asking == Some(id) {
@@ -123,6 +127,7 @@ impl Table {
     /// the second time.
     pub(crate) fn queue_again(&mut self, waiting: &[SubscriptionId]) {
         for id in waiting {
+            // It may have been removed while it waited.
             let subscription = self.subscription(*id);
             if let Some(subscription) = subscription.filter(|it| it.is_queued()) {
                 self.queue.push(*id, subscription.wants());

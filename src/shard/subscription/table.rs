@@ -15,6 +15,7 @@ use crate::presence::profile::Profile;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId, WatchSlot, WatchedId};
 use crate::shard::list::state::ListState;
@@ -110,7 +111,8 @@ impl Table {
     /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
     /// before.
     pub(crate) fn take_path(&mut self, id: DialogId, path: Path) -> bool {
-        let Some(entry) = self.dialogs.get_mut(id) else {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the dialog was found by a message in it") else {
             return false;
         };
         entry.is_cut = false;

@@ -7,6 +7,8 @@ use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::turn::Turn;
 
 /// A watcher of a presentity: a subscription to it, or one resource of a subscription to a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +135,7 @@ impl WatchedPresentities {
     #[inline]
     pub(super) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) -> &[WatcherSlot] {
         let Some(&id) = self.watched_by_aor.get(aor) else {
+            // The last watcher left while the mail was on its way.
             return &[];
         };
         let watched = &mut self.watched[id];
@@ -141,4 +144,29 @@ impl WatchedPresentities {
         watched.revision = self.revisions;
         &watched.watchers
     }
+}
+
+/// Called for the first watcher of a presentity on this shard: asks the owner for the current and
+/// all future states.
+pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.here(), aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Watch {
+            aor: watched,
+            watcher,
+        },
+    );
+}
+
+/// The last watcher of a presentity here is gone.
+pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
+    let (watcher, watched) = (turn.here(), aor.clone());
+    turn.send_to_owner(
+        aor,
+        Mail::Unwatch {
+            aor: watched,
+            watcher,
+        },
+    );
 }

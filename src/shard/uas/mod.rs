@@ -1,6 +1,6 @@
 //! The user agent server (RFC 3261 §8.2): server transactions, authentication, responses.
 //!
-//! - `authenticate`: who sent a request; `salt`: nonces that prove a path.
+//! - `authenticate`: who sent a request, and which nonces prove a path.
 //! - `response`: the one place where responses are written; `publish`, `register`: their 200s.
 //! - `suspended`: requests that wait for the owner of their presentity.
 //! - `refusals`, `refusal_counters`: what is counted, listed and logged.
@@ -26,7 +26,6 @@ pub(crate) mod refusal_counters;
 pub(crate) mod refusals;
 pub(crate) mod register;
 pub(crate) mod response;
-pub(crate) mod salt;
 pub(crate) mod suspended;
 
 use std::time::{Duration, Instant};

@@ -13,9 +13,8 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::unsupported_option_tags;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
-use crate::shard::request::response_flow::response_flow;
 use crate::shard::uas::Uas;
-use crate::shard::uas::salt::salt_for;
+use crate::shard::uas::authenticate::salt_for;
 use crate::sip::digest::{Algorithm, Challenge};
 use crate::sip::emit::ResponseHead;
 use crate::sip::{Message, Status, emit};
@@ -310,7 +309,7 @@ impl Uas {
                 turn.now,
             );
         }
-        turn.transmit(response_flow(request), head, 0..0);
+        turn.transmit(request.response_flow(), head, 0..0);
     }
 
     /// Drops the transaction of a request whose response is not stored.
