@@ -92,8 +92,7 @@ impl Presentity {
     /// content of the 200, and whether the composed state changed.
     ///
     /// A refused PUBLISH stores nothing. (Expired contributions are dropped all the same; their
-    /// change is reported by [`Self::expire`], which is due then. A PUBLISH of calls that finds no
-    /// room still counts as a report of calls.)
+    /// change is reported by [`Self::expire`], which is due then.)
     ///
     /// # Errors
     /// See [`PublishRefused`]; its variants are checked in order.
@@ -123,9 +122,6 @@ impl Presentity {
             until: now + expires,
             holding: Holding::Legs,
         };
-        // Legs are not among the extras and cannot change them.
-        self.extras_are_stale |= publication.package != Package::Dialog;
-        self.is_known_by_calls |= publication.package == Package::Dialog;
         match operation {
             Operation::ApplyOnce(document) => self.apply_once(renewed, document, limits, now),
             Operation::Initial(document) => self.store(renewed, document, limits, now)?,
@@ -140,6 +136,9 @@ impl Presentity {
                 registrations.abandon(removed.number, ContactEnd::Deactivated, now);
             }
         }
+        // Legs are not among the extras and cannot change them.
+        self.extras_are_stale |= publication.package != Package::Dialog;
+        self.is_known_by_calls |= publication.package == Package::Dialog;
         Ok((published, self.recompose()))
     }
 

@@ -658,6 +658,10 @@ fn a_publication_too_many_is_refused_and_changes_nothing() {
         )
     };
     assert_eq!(one_more(&mut stage, 9), Err(PublishRefused::TooMany));
+    let calls = Some(Ok(full([leg("x", "a", "b", Confirmed)])));
+    let refused = stage.publish(9, Package::Dialog, Condition::None, None, calls);
+    assert_eq!(refused, Err(PublishRefused::TooMany));
+    assert!(!stage.presentity.is_known_by_calls());
     assert_eq!(stage.availability(), Availability::Available);
     assert!(
         one_more(&mut stage, 3).is_ok(),
