@@ -26,12 +26,6 @@ impl Field {
         &bytes[self.span.0 as usize..self.span.1 as usize]
     }
 
-    /// Where the value starts in the message's buffer, and where it ends.
-    #[inline]
-    pub(super) fn place(&self) -> (usize, usize) {
-        (self.span.0 as usize, self.span.1 as usize)
-    }
-
     /// The name as received: the text between the line's start and the colon before the value.
     pub(super) fn spelling<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         let text = octets::trim_end(&bytes[..self.span.0 as usize]);

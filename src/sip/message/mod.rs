@@ -14,7 +14,6 @@ mod fields;
 pub(crate) mod lines;
 mod plain_response;
 mod read;
-mod repeated_lines;
 mod start_line;
 
 pub use plain_response::PlainResponse;
