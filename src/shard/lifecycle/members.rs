@@ -12,8 +12,9 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::list::plan::{ListPlan, RESOURCES_MAX};
-use crate::shard::list::state::{ListState, Standing};
+use crate::shard::list::plan::ListPlan;
+use crate::shard::list::resource::Standing;
+use crate::shard::list::state::ListState;
 use crate::shard::subscription::watched::WatcherSlot;
 use crate::shard::subscription::watched::{begin_watch, end_watch};
 use crate::shard::subscription::watcher::decide;
@@ -73,24 +74,11 @@ impl Subscriptions {
             return;
         };
         // A reload may have added or removed a user for one of the members.
-        let members = resolved.members.iter();
-        let members = members.map(|member| {
-            let is_known = known(member, turn.directory).is_some();
-            (&*member.uri, &*member.name, is_known)
-        });
-        let is_same = list.style == style
-            && list.name == resolved.name
-            && list.fixed().eq(members)
-            && *list.rosters == *resolved.rosters;
-        if is_same {
+        let exists = |member: &Member| known(member, turn.directory).is_some();
+        if list.is_still(resolved, style, exists) {
             return self.review_resources(id, turn);
         }
-        list.style = style;
-        list.name.clone_from(&resolved.name);
-        let rosters = resolved.rosters.as_slice().into();
-        let mut abandoned = std::mem::replace(&mut list.rosters, rosters).into_vec();
-        abandoned.retain(|roster| !resolved.rosters.contains(roster));
-        let old_slots = list.empty();
+        let (old_slots, abandoned) = list.replace(resolved, style);
         self.table.render_anew(id);
         self.abandon_rosters(id, &abandoned, turn);
         self.fill(id, resolved, package, turn);
@@ -144,10 +132,10 @@ impl Subscriptions {
             Standing::Unknown
         };
         let list = self.table.list_mut(id);
-        let Some(list) = list.expected("resources are added to a list") else {
+        let Some(list) = list.expected("only a list has members") else {
             return;
         };
-        if list.resources.len() >= RESOURCES_MAX && !list.reuse_gone() {
+        if !list.make_room() {
             turn.counters.resources_over_limit += 1;
             return;
         }
@@ -168,7 +156,8 @@ impl Subscriptions {
             .table
             .watched(watched)
             .is_some_and(|watched| watched.composed().is_some());
-        if let Some(list) = self.table.list_mut(id) {
+        let list = self.table.list_mut(id);
+        if let Some(list) = list.expected("only a list has resources") {
             list.set_slot(place, slot, is_known);
         }
         if is_new {
@@ -180,38 +169,34 @@ impl Subscriptions {
     /// The rules may be others, or the way the phone comes: resources are decided anew.
     pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
         let subscription = self.table.subscription(id);
-        let subscription = subscription.expected("its resources are being decided about");
-        let Some(package) = subscription.map(Subscription::package) else {
+        let Some(subscription) = subscription.expected("it is in the table when it is reviewed")
+        else {
             return;
         };
-        let places = self
-            .table
-            .list_mut(id)
-            .map_or(0, |list| list.resources.len());
+        let package = subscription.package();
+        let places = subscription.subject().list().map_or(0, ListState::places);
         let mut is_changed = false;
         for place in 0..places {
-            let aor = self
-                .table
-                .list_mut(id)
-                .and_then(|list| list.resources[place].slot);
-            let aor = aor
-                .and_then(|slot| self.table.watched(slot.watched))
-                .map(|watched| watched.aor().clone());
-            let decision = self.decide_resource(id, aor.as_ref(), package, turn);
-            if let Some(list) = self.table.list_mut(id)
-                && aor.is_some()
-                && list.resources[place].decision != decision
-            {
-                list.take_decision(place as u32, decision);
+            let Some(aor) = self.watched_at(id, place) else {
+                continue;
+            };
+            let decision = self.decide_resource(id, Some(&aor), package, turn);
+            let list = self.table.list_mut(id);
+            if list.is_some_and(|list| list.take_decision(place, decision)) {
                 is_changed = true;
-                if let Some(aor) = &aor {
-                    self.winfo.note_watchers_of(aor);
-                }
+                self.winfo.note_watchers_of(&aor);
             }
         }
         if is_changed {
             self.table.want(id, Wants::Change);
         }
+    }
+
+    /// The presentity that a resource watches; None for one that watches none.
+    fn watched_at(&self, id: SubscriptionId, place: u32) -> Option<Aor> {
+        let list = self.table.subscription(id)?.subject().list()?;
+        let slot = list.resource(place)?.slot()?;
+        Some(self.table.watched(slot.watched)?.aor().clone())
     }
 
     /// A user became present: adds or revives its resource.
@@ -227,7 +212,7 @@ impl Subscriptions {
             RosterKind::Parked => turn.directory.is_orbit(aor),
         };
         let subscription = self.table.subscription(id);
-        let subscription = subscription.expected("its resources are being decided about");
+        let subscription = subscription.expected("a roster knows the subscriptions that follow it");
         let Some(package) = subscription.map(Subscription::package) else {
             return;
         };
@@ -260,7 +245,7 @@ impl Subscriptions {
     /// Resources that were told to be gone watch no longer.
     pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let slots: Vec<_> = match self.table.list_mut(id) {
-            Some(list) if list.has_leavers() => list.take_gone_slots(),
+            Some(list) if list.has_watched_gone() => list.take_gone_slots(),
             _ => return,
         };
         for slot in slots {

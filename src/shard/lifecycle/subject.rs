@@ -48,7 +48,7 @@ impl Subscriptions {
             }
             Subject::Presentity(slot) => Some(Source::State(*slot)),
             Subject::List(list) => {
-                let is_known = list.is_complete() && self.rosters.are_complete(&list.rosters);
+                let is_known = list.is_complete() && self.rosters.are_complete(list.rosters());
                 is_known.then_some(Source::Resources)
             }
             Subject::Watchers(_) => {
@@ -91,7 +91,7 @@ impl Subscriptions {
             return;
         };
         match subscription.subject() {
-            Subject::List(list) if list.is_of_body => self.review_resources(id, turn),
+            Subject::List(list) if list.is_of_body() => self.review_resources(id, turn),
             Subject::List(list) => {
                 if let Some(resolved) = turn.directory.list(list.aor()) {
                     self.refill(id, &resolved, turn);
@@ -109,7 +109,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) {
         match subject {
-            Subject::List(list) => self.abandon_rosters(id, &list.rosters, turn),
+            Subject::List(list) => self.abandon_rosters(id, list.rosters(), turn),
             Subject::Watchers(audience) => {
                 let topic = audience.topic().clone();
                 self.winfo.remove_audience(id, topic, turn);

@@ -10,7 +10,9 @@
 //! - `roster`: `Rosters`, who is present in the domains that lists follow: `attend`, `abandon`,
 //!   `take_announcement`, `are_complete`.
 
+mod full_state;
 pub(crate) mod plan;
 pub(crate) mod request;
+pub(crate) mod resource;
 pub(crate) mod roster;
 pub(crate) mod state;

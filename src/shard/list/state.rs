@@ -8,11 +8,15 @@
 use std::collections::HashMap;
 
 use crate::presence::Aor;
-use crate::presence::event::list::{ListStyle, Member, Roster};
+use crate::presence::event::list::{ListStyle, Member, Resolved, Roster};
 use crate::presence::policy::Decision;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::WatchSlot;
-use crate::shard::list::plan::ListPlan;
+use crate::shard::list::plan::{ListPlan, RESOURCES_MAX};
+use crate::shard::list::resource::{Leaver, Resource, Standing};
+
+/// See [`Expected`].
+const PLACE: &str = "a place is that of a resource in its list";
 
 /// How the state of a list is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,83 +28,30 @@ pub(crate) enum Encoding {
     Series,
 }
 
-/// Whether a resource is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Present; its state is reported.
-    Live,
-    /// No longer present; this must still be notified (W:D4.5).
-    Leaving,
-    /// No longer present, and notified as such; its position is kept.
-    Gone,
-    /// On the list, but no such user exists here: reported as terminated, `noresource` (RFC 5367).
-    Unknown,
-}
-
-/// One resource.
-#[derive(Debug)]
-pub(crate) struct Resource {
-    /// The URI as written in the list.
-    pub(crate) uri: Box<str>,
-    /// Display name, used as key label (W:B5.7).
-    pub(crate) name: Box<str>,
-    pub(crate) slot: Option<WatchSlot>,
-    /// Basis of its RLMI instance id and Content-IDs (RFC 4662 §5.3-5.5; W:B5.8).
-    pub(crate) number: u32,
-    pub(crate) decision: Decision,
-    pub(crate) standing: Standing,
-    /// The version of its next document (W:B5.9).
-    pub(crate) version: u32,
-    /// What the phone was last sent: the hash of the body (odd), or an even code for an instance
-    /// without a body (`shown_as`); 0 if the phone might not have received it.
-    pub(crate) shown: u64,
-    /// Its state must be included in a coming NOTIFY.
-    pub(crate) is_marked: bool,
-    /// Not yet included in the full state being sent: must be included even if unchanged.
-    pub(crate) is_owed: bool,
-    /// The phone has been sent this resource, and may display it.
-    pub(crate) is_listed: bool,
-    /// Listed explicitly, not through a roster; stays whether or not the user is present.
-    is_fixed: bool,
-    /// Its owner has said what it is.
-    is_known: bool,
-}
-
-/// A resource that is no longer on the list, and that the phone may still show. Full state in one
-/// NOTIFY simply omits it; if full state takes several NOTIFYs, one of them reports the instance as
-/// terminated.
-#[derive(Debug)]
-pub(crate) struct Leaver {
-    pub(crate) uri: Box<str>,
-    pub(crate) name: Box<str>,
-    pub(crate) number: u32,
-    pub(crate) is_told: bool,
-}
-
 /// One list subscription.
 #[derive(Debug)]
 pub(crate) struct ListState {
     aor: Aor,
     /// Display name; empty if it has none.
-    pub(crate) name: Box<str>,
-    pub(crate) encoding: Encoding,
-    pub(crate) style: ListStyle,
+    name: Box<str>,
+    encoding: Encoding,
+    style: ListStyle,
     /// A request-contained list (RFC 5367): a reload does not change it.
-    pub(crate) is_of_body: bool,
+    is_of_body: bool,
     /// Domains whose present users are members of this list.
-    pub(crate) rosters: Box<[Roster]>,
-    pub(crate) resources: Vec<Resource>,
+    rosters: Box<[Roster]>,
+    pub(super) resources: Vec<Resource>,
     /// Full state must be sent and has not been started: after a SUBSCRIBE, or when a resource left
     /// the list (RFC 4662 §5.2).
-    pub(crate) owes_full: bool,
+    pub(super) owes_full: bool,
     /// Full state is under way: it did not fit one NOTIFY, and the following ones carry the rest.
-    pub(crate) is_unfinished: bool,
+    pub(super) is_unfinished: bool,
     /// It is told once and then over, in as many NOTIFYs as that takes.
-    pub(crate) is_fetch: bool,
-    pub(crate) leavers: Vec<Leaver>,
+    is_fetch: bool,
+    pub(super) leavers: Vec<Leaver>,
     /// Where the next NOTIFY begins, so that a frequently changing resource does not starve the
     /// others.
-    pub(crate) next_place: usize,
+    pub(super) next_place: usize,
     /// Index by address of record; empty if the list has no roster.
     place_by_aor: HashMap<Aor, u32>,
     /// Number of resources whose owner has not reported a state yet.
@@ -143,6 +94,89 @@ impl ListState {
         &self.aor
     }
 
+    /// Display name; empty if it has none.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How its state is encoded.
+    #[inline]
+    pub(crate) const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The style of its NOTIFYs.
+    #[inline]
+    pub(crate) const fn style(&self) -> ListStyle {
+        self.style
+    }
+
+    /// Whether it came in the body of the SUBSCRIBE (RFC 5367).
+    pub(crate) const fn is_of_body(&self) -> bool {
+        self.is_of_body
+    }
+
+    /// Whether it is fetched: reported once, in as many NOTIFYs as that takes.
+    pub(crate) const fn is_fetch(&self) -> bool {
+        self.is_fetch
+    }
+
+    /// Sets whether it is fetched.
+    pub(crate) fn set_fetch(&mut self, is_fetch: bool) {
+        self.is_fetch = is_fetch;
+    }
+
+    /// Domains whose present users are members of this list.
+    pub(crate) fn rosters(&self) -> &[Roster] {
+        &self.rosters
+    }
+
+    /// How many resources it has, those that are gone included.
+    pub(crate) fn places(&self) -> u32 {
+        self.resources.len() as u32
+    }
+
+    /// One resource.
+    pub(crate) fn resource(&self, place: u32) -> Option<&Resource> {
+        self.resources.get(place as usize)
+    }
+
+    /// Whether the list, without what rosters add, is still `resolved`. `exists` tells whether a
+    /// member is a user here.
+    pub(crate) fn is_still(
+        &self,
+        resolved: &Resolved,
+        style: ListStyle,
+        exists: impl Fn(&Member) -> bool,
+    ) -> bool {
+        let members = resolved.members.iter();
+        let members = members.map(|member| (&*member.uri, &*member.name, exists(member)));
+        self.style == style
+            && self.name == resolved.name
+            && self.fixed().eq(members)
+            && *self.rosters == *resolved.rosters
+    }
+
+    /// The list becomes `resolved`: removes all resources, to be added anew. Returns their watcher
+    /// slots, and the rosters that are no longer followed.
+    pub(crate) fn replace(
+        &mut self,
+        resolved: &Resolved,
+        style: ListStyle,
+    ) -> (Vec<WatchSlot>, Vec<Roster>) {
+        self.style = style;
+        self.name.clone_from(&resolved.name);
+        let rosters = resolved.rosters.as_slice().into();
+        let mut abandoned = std::mem::replace(&mut self.rosters, rosters).into_vec();
+        abandoned.retain(|roster| !resolved.rosters.contains(roster));
+        (self.remove_all(), abandoned)
+    }
+
+    /// A resource by a place that must be in the list.
+    fn expect_resource(&mut self, place: u32) -> Option<&mut Resource> {
+        self.resources.get_mut(place as usize).expected(PLACE)
+    }
+
     /// Adds a resource at the end, marked; its place.
     pub(crate) fn push(
         &mut self,
@@ -180,7 +214,7 @@ impl ListState {
 
     /// A resource watches its presentity from now on, whose owner may not have spoken yet.
     pub(crate) fn set_slot(&mut self, place: u32, slot: WatchSlot, is_known: bool) {
-        if let Some(resource) = self.resources.get_mut(place as usize) {
+        if let Some(resource) = self.expect_resource(place) {
             resource.slot = Some(slot);
             resource.is_known = is_known;
             self.awaited += u32::from(!is_known);
@@ -188,21 +222,20 @@ impl ListState {
     }
 
     /// Removes the watcher slot of a resource and returns it.
-    pub(crate) fn take_slot(&mut self, place: u32) -> Option<WatchSlot> {
-        let resource = self.resources.get_mut(place as usize)?;
-        if !std::mem::replace(&mut resource.is_known, true) {
+    fn take_slot(&mut self, place: u32) -> Option<WatchSlot> {
+        let resource = self.expect_resource(place)?;
+        let slot = resource.slot.take();
+        if resource.take_known() {
             self.awaited -= 1;
         }
-        resource.slot.take()
+        slot
     }
 
     /// Updates the index of a resource in the watcher list of its presentity.
     pub(crate) fn move_slot(&mut self, place: u32, index: u32) {
-        if let Some(slot) = self
-            .resources
-            .get_mut(place as usize)
-            .and_then(|resource| resource.slot.as_mut())
-        {
+        let resource = self.expect_resource(place);
+        let slot = resource.and_then(|resource| resource.slot.as_mut());
+        if let Some(slot) = slot.expected("a watcher of a presentity is a watched resource") {
             slot.index = index;
         }
     }
@@ -214,83 +247,25 @@ impl ListState {
     }
 
     /// The owner reported a state of the resource, initial or changed.
-    pub(crate) fn take_state(&mut self, place: u32) {
-        if let Some(resource) = self.resources.get_mut(place as usize) {
+    pub(crate) fn state_changed(&mut self, place: u32) {
+        if let Some(resource) = self.expect_resource(place) {
             resource.is_marked = true;
-            if !std::mem::replace(&mut resource.is_known, true) {
+            if resource.take_known() {
                 self.awaited -= 1;
             }
         }
     }
 
-    /// Sets a changed policy decision for a resource. This does not make its state known.
-    pub(crate) fn take_decision(&mut self, place: u32, decision: Decision) {
-        if let Some(resource) = self.resources.get_mut(place as usize) {
-            resource.decision = decision;
-            resource.is_marked = true;
-        }
-    }
-
-    /// Everything must be sent again: a SUBSCRIBE came, or a NOTIFY was lost.
-    pub(crate) fn forget_shown(&mut self) {
-        for resource in &mut self.resources {
-            resource.shown = 0;
-            // The NOTIFY that reported its removal may have been lost.
-            if resource.standing == Standing::Gone && resource.is_listed {
-                resource.standing = Standing::Leaving;
-            }
-        }
-        for leaver in &mut self.leavers {
-            leaver.is_told = false;
-        }
-        self.mark_all();
-    }
-
-    /// Full state starts with the next NOTIFY.
-    pub(crate) fn mark_all(&mut self) {
-        self.owes_full = true;
-        self.is_unfinished = false;
-        self.next_place = 0;
-        for resource in &mut self.resources {
-            let is_told = resource.standing != Standing::Gone;
-            resource.is_marked |= is_told;
-            resource.is_owed = is_told;
-        }
-    }
-
-    /// The places of all resources, in the order in which they are told.
-    pub(crate) fn turns(&self) -> impl Iterator<Item = usize> + use<> {
-        let places = self.resources.len();
-        let first = self.next_place.min(places);
-        (first..places).chain(0..first)
-    }
-
-    /// Whether full state is pending or in progress.
-    pub(crate) const fn is_telling_all(&self) -> bool {
-        self.owes_full || self.is_unfinished
-    }
-
-    /// Forgets removed resources once full state is complete; until then, those that have returned
-    /// to the list.
-    pub(crate) fn forget_leavers(&mut self) {
-        if self.leavers.is_empty() {
-            return;
-        }
-        if !self.is_telling_all() {
-            return self.leavers.clear();
-        }
-        let places = self.resources.iter().enumerate();
-        let places: HashMap<&str, usize> = places.map(|(at, it)| (&*it.uri, at)).collect();
-        let mut returned = Vec::new();
-        self.leavers.retain(|leaver| {
-            let place = places.get(&*leaver.uri).copied();
-            returned.extend(place);
-            place.is_none()
-        });
-        // The phone still lists a resource that left and returned before it was told.
-        for place in returned {
-            self.resources[place].is_listed = true;
-        }
+    /// Sets the policy decision for a resource. Returns whether it changed. This does not make its
+    /// state known.
+    pub(crate) fn take_decision(&mut self, place: u32, decision: Decision) -> bool {
+        let resource = self.expect_resource(place);
+        let Some(resource) = resource.filter(|it| it.decision != decision) else {
+            return false;
+        };
+        resource.decision = decision;
+        resource.is_marked = true;
+        true
     }
 
     /// The index of a presentity; only for lists with a roster.
@@ -299,7 +274,7 @@ impl ListState {
     }
 
     /// The URIs and the names that are on the list itself, in order, and whether the user exists.
-    pub(crate) fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
+    fn fixed(&self) -> impl Iterator<Item = (&str, &str, bool)> {
         self.resources
             .iter()
             .filter(|resource| resource.is_fixed)
@@ -308,8 +283,7 @@ impl ListState {
 
     /// A resource is present again. Returns whether its presentity must be watched again.
     pub(crate) fn revive(&mut self, place: u32, decision: Decision) -> bool {
-        let resource = self.resources.get_mut(place as usize);
-        let Some(resource) = resource.expected("its place was found in this list") else {
+        let Some(resource) = self.expect_resource(place) else {
             return false;
         };
         if matches!(resource.standing, Standing::Leaving | Standing::Gone) {
@@ -328,12 +302,10 @@ impl ListState {
     /// With one NOTIFY per resource nothing is removed: its document simply reports idle.
     pub(crate) fn dismiss(&mut self, place: u32) -> bool {
         let is_series = self.encoding == Encoding::Series;
-        match self.resources.get_mut(place as usize) {
+        match self.expect_resource(place) {
             // It came and went before the phone was told of it.
             Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
-                resource.standing = Standing::Gone;
-                resource.is_marked = false;
-                resource.is_owed = false;
+                resource.set_gone();
                 true
             }
             Some(resource) if !resource.is_fixed && !is_series => {
@@ -346,7 +318,7 @@ impl ListState {
     }
 
     /// Whether a resource that is gone is still watched.
-    pub(crate) fn has_leavers(&self) -> bool {
+    pub(crate) fn has_watched_gone(&self) -> bool {
         // Explicitly listed resources are never Gone.
         let has_left = |it: &Resource| it.standing == Standing::Gone && it.slot.is_some();
         !self.rosters.is_empty() && self.resources.iter().any(has_left)
@@ -362,8 +334,14 @@ impl ListState {
             .collect()
     }
 
-    /// Makes room for one more by reusing the place of a resource that is gone. False if none is.
-    pub(crate) fn reuse_gone(&mut self) -> bool {
+    /// Makes room for one more resource. False if the list is full.
+    pub(crate) fn make_room(&mut self) -> bool {
+        self.resources.len() < RESOURCES_MAX || self.remove_last_if_gone()
+    }
+
+    /// Removes the last resource, if it is gone and no longer watched. Its instance number and
+    /// version are remembered.
+    fn remove_last_if_gone(&mut self) -> bool {
         // Only the last resource can be removed without shifting indexes.
         let is_free =
             |resource: &Resource| resource.standing == Standing::Gone && resource.slot.is_none();
@@ -377,7 +355,7 @@ impl ListState {
     }
 
     /// Removes all resources before the list is rebuilt. Returns their watcher slots.
-    pub(crate) fn empty(&mut self) -> Vec<WatchSlot> {
+    fn remove_all(&mut self) -> Vec<WatchSlot> {
         self.owes_full = true;
         self.is_unfinished = false;
         self.next_place = 0;
@@ -410,11 +388,6 @@ impl ListState {
     pub(crate) const fn is_complete(&self) -> bool {
         self.awaited == 0
     }
-
-    /// Whether a NOTIFY is still needed.
-    pub(crate) fn is_marked(&self) -> bool {
-        self.is_telling_all() || self.resources.iter().any(|resource| resource.is_marked)
-    }
 }
 
 #[cfg(test)]
@@ -446,11 +419,11 @@ mod tests {
         let (mut list, member) = empty_list();
         let place = list.push(&member, Decision::ALLOW, Standing::Live, true);
         list.resources[place as usize].is_listed = true;
-        list.empty();
+        list.remove_all();
         list.push(&member, Decision::ALLOW, Standing::Live, true);
         list.forget_leavers();
         assert!(list.leavers.is_empty(), "it is on the list");
-        list.empty();
+        list.remove_all();
         assert_eq!(
             list.leavers.len(),
             1,
@@ -471,9 +444,9 @@ mod tests {
         assert!(!list.is_complete());
         list.take_decision(place, Decision::ALLOW);
         assert!(!list.is_complete(), "a decision is no state");
-        list.take_state(place);
+        list.state_changed(place);
         assert!(list.is_complete());
-        list.take_state(place);
+        list.state_changed(place);
         assert!(list.is_complete(), "it is counted once");
     }
 }

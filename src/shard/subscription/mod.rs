@@ -171,10 +171,10 @@ impl Subscription {
         let list = self.subject().list();
         match list.filter(|_| resource != WatcherSlot::WHOLE) {
             Some(list) => {
-                let resource = list.resources.get(resource as usize)?;
+                let resource = list.resource(resource)?;
                 Some(WatcherStanding {
-                    number: resource.number,
-                    decision: resource.decision,
+                    number: resource.number(),
+                    decision: resource.decision(),
                     list: Some(list.aor()),
                 })
             }

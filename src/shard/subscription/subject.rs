@@ -55,14 +55,14 @@ impl Subject {
     /// A SUBSCRIBE renews the subscription.
     pub(super) fn renewed(&mut self) {
         if let Self::List(list) = self {
-            list.is_fetch = false;
+            list.set_fetch(false);
         }
     }
 
     /// The subscription is a fetch.
     pub(super) fn fetch(&mut self) {
         if let Self::List(list) = self {
-            list.is_fetch = true;
+            list.set_fetch(true);
         }
     }
 
@@ -70,7 +70,7 @@ impl Subject {
     #[inline]
     pub(super) fn state_changed(&mut self, resource: u32) {
         if let Self::List(list) = self {
-            list.take_state(resource);
+            list.state_changed(resource);
         }
     }
 
@@ -209,37 +209,37 @@ impl Subject {
 
     /// The cost of a re-evaluation: the number of watched presentities, at least one.
     pub(crate) fn resources(&self) -> usize {
-        self.list().map_or(1, |list| list.resources.len().max(1))
+        self.list().map_or(1, |list| list.places().max(1) as usize)
     }
 
     /// Whether its documents show all dialogs of a presentity (W:B5.19).
     pub(super) fn shows_all_dialogs(&self) -> bool {
         self.list()
-            .is_some_and(|list| list.style == ListStyle::Broadworks)
+            .is_some_and(|list| list.style() == ListStyle::Broadworks)
     }
 
     /// Whether it is sent as RLMI with parts (RFC 4662).
     #[inline]
     pub(crate) fn is_multipart(&self) -> bool {
         self.list()
-            .is_some_and(|list| list.encoding == Encoding::Rlmi)
+            .is_some_and(|list| list.encoding() == Encoding::Rlmi)
     }
 
     /// Whether full state was begun in one NOTIFY and continues in the next.
     #[inline]
     pub(crate) fn is_unfinished(&self) -> bool {
-        self.list().is_some_and(|list| list.is_unfinished)
+        self.list().is_some_and(ListState::is_unfinished)
     }
 
     /// Whether it is a fetch whose full state continues in the next NOTIFY.
     pub(crate) fn is_unfinished_fetch(&self) -> bool {
         self.list()
-            .is_some_and(|list| list.is_fetch && list.is_unfinished)
+            .is_some_and(|list| list.is_fetch() && list.is_unfinished())
     }
 
     /// Whether it is a list that came in the body of the SUBSCRIBE (RFC 5367).
     pub(crate) fn is_of_body(&self) -> bool {
-        self.list().is_some_and(|list| list.is_of_body)
+        self.list().is_some_and(ListState::is_of_body)
     }
 
     /// Whether the appearance it held was given back; then it cannot be refreshed.
@@ -263,7 +263,7 @@ impl Subject {
     /// does.
     pub(crate) fn exists(&self, aor: &Aor, directory: &Directory) -> bool {
         match self {
-            Self::List(list) if list.is_of_body => true,
+            Self::List(list) if list.is_of_body() => true,
             Self::List(_) => directory.exists(aor) && directory.is_list(aor),
             Self::Presentity(_) | Self::Watchers(_) | Self::Seizure(_) => directory.exists(aor),
         }

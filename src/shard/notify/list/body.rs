@@ -9,9 +9,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::list::state::{ListState, Standing};
 use crate::shard::notify::Notifier;
-use crate::shard::notify::list::selection::Selection;
 
 /// A body of a list subscription, written.
 #[derive(Debug)]
@@ -42,8 +40,9 @@ impl Notifier {
         let format = subscription.view().format;
         let selection = &self.selection;
         let list = subscription.list_mut();
-        list.expected("resources are selected for a list")?
-            .told(selection);
+        let list = list.expected("resources are selected for a list")?;
+        let told = selection.chosen.iter().map(|chosen| chosen.told);
+        list.told(told, selection.leavers_end, selection.is_full);
         Some(ListBody {
             octets,
             format,
@@ -75,8 +74,8 @@ impl Notifier {
         let (uri, version) = (subscription.entity(), subscription.version());
         dialect.begin_part(arena, ContentId::ROOT, rlmi::CONTENT_TYPE);
         rlmi::begin(arena, uri, version, selection.is_full);
-        if !list.name.is_empty() {
-            rlmi::write_name(arena, &list.name);
+        if !list.name().is_empty() {
+            rlmi::write_name(arena, list.name());
         }
         arena.extend_from_slice(&selection.elements);
         rlmi::end(arena);
@@ -84,51 +83,5 @@ impl Notifier {
         arena.extend_from_slice(&selection.parts);
         multipart::end(arena);
         Some(start..arena.len())
-    }
-}
-
-impl ListState {
-    /// Marks the selection as sent. If the NOTIFY fails, [`ListState::forget_shown`] reverts this.
-    fn told(&mut self, selection: &Selection) {
-        self.owes_full = false;
-        for told in &selection.told {
-            let resource = &mut self.resources[told.place];
-            resource.version += u32::from(told.has_document);
-            resource.shown = told.shown;
-            resource.is_marked = false;
-            resource.is_owed = false;
-            resource.is_listed = true;
-            if resource.standing == Standing::Leaving {
-                resource.standing = Standing::Gone;
-            }
-        }
-        if let Some(last) = selection.told.last() {
-            self.next_place = last.place + 1;
-        }
-        for leaver in &mut self.leavers[..selection.leavers_end] {
-            leaver.is_told = true;
-        }
-        if selection.is_full {
-            self.drop_leavers();
-        }
-        let are_told = selection.is_full || self.leavers.iter().all(|leaver| leaver.is_told);
-        let mut owed = self.resources.iter().filter(|it| it.is_owed).peekable();
-        let is_owed = owed.peek().is_some();
-        debug_assert!(owed.all(|it| it.is_marked && it.standing != Standing::Gone));
-        self.is_unfinished = is_owed || !are_told;
-    }
-
-    /// Full state reports removal by omission, so all pending removals are done.
-    fn drop_leavers(&mut self) {
-        for resource in &mut self.resources {
-            if resource.standing == Standing::Leaving {
-                resource.standing = Standing::Gone;
-                resource.is_marked = false;
-                resource.is_owed = false;
-            }
-        }
-        for leaver in &mut self.leavers {
-            leaver.is_told = true;
-        }
     }
 }

@@ -50,8 +50,9 @@ impl Notifier {
         let entry = entry.expected("a subscription has a dialog")?;
         let list = subscription.subject().list();
         let list = list.expected("resources are selected for a list")?;
-        let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch;
-        let tells_all = is_last || list.is_telling_all() || list.style == ListStyle::Broadworks;
+        let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch();
+        let tells_all =
+            is_last || list.is_full_state_pending() || list.style() == ListStyle::Broadworks;
         let of_profile = entry.profile().list_octets.map(|octets| octets as usize);
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
         let flow = subscriptions.table().flow_of(entry);
@@ -61,7 +62,7 @@ impl Notifier {
             (false, true) => datagram,
             (false, false) => datagram.min(PATH_OCTETS),
         };
-        let resources = match list.encoding {
+        let resources = match list.encoding() {
             Encoding::Series => 1,
             Encoding::Rlmi if is_last => usize::MAX,
             Encoding::Rlmi => {
@@ -70,7 +71,7 @@ impl Notifier {
             }
         };
         let inflates = subscription.inflates();
-        let may_deflate_all = inflates && list.owes_full;
+        let may_deflate_all = inflates && list.needs_full_state();
         let octets = message.saturating_sub(self.head_octets(id, subscriptions, turn));
         let inflated_octets = match may_deflate_all {
             true => STREAM_OCTETS,

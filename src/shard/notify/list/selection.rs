@@ -21,7 +21,8 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::list::state::{Encoding, Leaver, Resource, Standing};
+use crate::shard::list::resource::{Leaver, Resource, Standing, Told};
+use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::list::budget::Budget;
@@ -38,7 +39,7 @@ pub(crate) struct Selection {
     /// The MIME parts with the resource states; without RLMI, the single document.
     pub(super) parts: Vec<u8>,
     /// The selected resources.
-    pub(super) told: Vec<Told>,
+    pub(super) chosen: Vec<Chosen>,
     /// Of the leavers, those from here on are not told yet.
     pub(super) leavers_end: usize,
     /// The complete deflated body, if it fits only deflated.
@@ -50,12 +51,9 @@ pub(crate) struct Selection {
 
 /// One resource that is told.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) place: usize,
-    /// The new value of `Resource::shown` once this is sent.
-    pub(super) shown: u64,
-    pub(super) has_document: bool,
-    /// Start of its element in `elements` and of its part in `parts`.
+pub(super) struct Chosen {
+    pub(super) told: Told,
+    /// Where its octets begin.
     element: usize,
     part: usize,
 }
@@ -85,7 +83,7 @@ impl Dialect {
 impl Selection {
     /// Whether nothing is selected.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.is_full && self.told.is_empty() && self.leavers_end == 0
+        !self.is_full && self.chosen.is_empty() && self.leavers_end == 0
     }
 
     /// Octets its body will have, or one more.
@@ -99,7 +97,7 @@ impl Selection {
         self.dialect = dialect;
         self.elements.clear();
         self.parts.clear();
-        self.told.clear();
+        self.chosen.clear();
         self.leavers_end = 0;
         self.deflated = None;
     }
@@ -112,21 +110,24 @@ impl Selection {
     /// Adds the resource at `place` of the list.
     fn push(&mut self, place: usize, resource: &Resource, news: &News, arena: &[u8]) {
         let document = news.document.as_ref();
-        self.told.push(Told {
+        let told = Told {
             place,
             shown: news.shown,
             has_document: document.is_some(),
+        };
+        self.chosen.push(Chosen {
+            told,
             element: self.elements.len(),
             part: self.parts.len(),
         });
-        let id = ContentId(resource.number);
+        let id = ContentId(resource.number());
         if self.dialect.is_multipart {
             let instance = Instance {
-                id: resource.number,
-                state: instance_state(resource.standing, resource.decision.handling),
+                id: resource.number(),
+                state: instance_state(resource.standing(), resource.decision().handling),
                 content_id: document.is_some().then_some(id),
             };
-            self.write_resource(&resource.uri, &resource.name, instance);
+            self.write_resource(resource.uri(), resource.name(), instance);
         }
         let Some(document) = document else { return };
         let parts = &mut self.parts;
@@ -134,7 +135,7 @@ impl Selection {
             self.dialect
                 .begin_part(parts, id, news.view.format.content_type());
         }
-        document::write_prolog(parts, news.view, news.version, resource.uri.as_bytes());
+        document::write_prolog(parts, news.view, news.version, resource.uri().as_bytes());
         let octets = arena.get(document.octets.clone());
         let octets = octets.expected("a document lies in the outbox");
         parts.extend_from_slice(octets.unwrap_or_default());
@@ -150,13 +151,13 @@ impl Selection {
 
     /// Whether the budget is exceeded; a single resource is always allowed.
     fn is_over(&self, budget: Budget) -> bool {
-        let resources = self.told.len();
+        let resources = self.chosen.len();
         resources > 1 && (self.octets() > budget.inflated_octets || resources > budget.resources)
     }
 
     /// Removes the last selected resource.
     fn pop(&mut self) {
-        if let Some(last) = self.told.pop() {
+        if let Some(last) = self.chosen.pop() {
             self.elements.truncate(last.element);
             self.parts.truncate(last.part);
         }
@@ -164,7 +165,7 @@ impl Selection {
 
     /// Removes resources from the end until the rest fits, but never the first.
     fn shorten(&mut self, octets_max: usize) {
-        while self.octets() > octets_max && self.told.len() > 1 {
+        while self.octets() > octets_max && self.chosen.len() > 1 {
             self.pop();
             self.is_full = false;
         }
@@ -172,18 +173,18 @@ impl Selection {
 
     /// Adds the ends of resources that left, as far as they fit.
     fn push_leavers(&mut self, leavers: &[Leaver], budget: Budget) {
-        let mut resources = self.told.len();
+        let mut resources = self.chosen.len();
         for (index, leaver) in leavers.iter().enumerate() {
             let end = self.elements.len();
-            if !leaver.is_told {
+            if !leaver.is_told() {
                 resources += 1;
                 let state = InstanceState::Terminated(Termination::NoResource);
                 let instance = Instance {
-                    id: leaver.number,
+                    id: leaver.number(),
                     state,
                     content_id: None,
                 };
-                self.write_resource(&leaver.uri, &leaver.name, instance);
+                self.write_resource(leaver.uri(), leaver.name(), instance);
             }
             let is_over = self.octets() > budget.octets || resources > budget.resources;
             if is_over && resources > 1 {
@@ -201,7 +202,7 @@ struct News {
     version: u32,
     /// The shared part of its state, in the arena; None if it has no state to show.
     document: Option<Body>,
-    /// What [`Resource::shown`] becomes.
+    /// What `Told::shown` becomes.
     shown: u64,
 }
 
@@ -228,26 +229,20 @@ impl Viewpoint<'_> {
         is_full: bool,
         out: &mut Outbox,
     ) -> Option<News> {
-        if resource.standing == Standing::Gone {
-            // The NOTIFY that reported its removal got a final response.
-            resource.is_listed = false;
-            return None;
-        }
-        if !resource.is_marked || is_full && resource.standing == Standing::Leaving {
+        if !resource.take_due(is_full) {
             return None;
         }
         let document = self.state_of(resource, out);
         let is_nothing = document.is_none() && !self.is_multipart;
         let shown = shown_as(resource, document.as_ref());
-        if is_nothing || resource.shown == shown && !resource.is_owed {
-            resource.is_marked = false;
-            resource.is_owed = false;
+        if is_nothing || resource.has_shown(shown) {
+            resource.unmark();
             return None;
         }
         Some(News {
             view: self.view_of(resource),
             version: match self.is_multipart {
-                true => resource.version,
+                true => resource.version(),
                 false => self.version,
             },
             document,
@@ -257,7 +252,7 @@ impl Viewpoint<'_> {
 
     fn view_of(&self, resource: &Resource) -> View {
         View {
-            privacy: resource.decision.privacy,
+            privacy: resource.decision().privacy,
             ..self.view
         }
     }
@@ -265,13 +260,13 @@ impl Viewpoint<'_> {
     /// The shared part of a resource's document; None if there is no state the watcher may see.
     fn state_of(&mut self, resource: &Resource, out: &mut Outbox) -> Option<Body> {
         // A resource that does not exist is not watched.
-        let watched = self.watched.get(resource.slot?.watched);
+        let watched = self.watched.get(resource.slot()?.watched);
         let watched = watched.expected("a list watches its resources")?;
-        if resource.standing != Standing::Live {
+        if resource.standing() != Standing::Live {
             return None;
         }
         let view = self.view_of(resource);
-        match resource.decision.handling.min(self.of_list) {
+        match resource.decision().handling.min(self.of_list) {
             Handling::Allow => {
                 // None until the owner has sent the state.
                 let composed = watched.composed()?;
@@ -301,11 +296,11 @@ impl Notifier {
     ) {
         self.selection.begin(Dialect::default(), false);
         if let Some(list) = subscriptions.table_mut().list_mut(id)
-            && list.style == ListStyle::Broadworks
+            && list.style() == ListStyle::Broadworks
             && list.is_marked()
-            && !list.is_unfinished
+            && !list.is_unfinished()
         {
-            list.mark_all();
+            list.restart_full_state();
         }
         if let Some(budget) = self.list_budget(id, subscriptions, turn) {
             self.select_within(id, budget, subscriptions, turn);
@@ -340,7 +335,7 @@ impl Notifier {
             return;
         };
         list.forget_leavers();
-        selection.begin(dialect, dialect.is_multipart && list.owes_full);
+        selection.begin(dialect, dialect.is_multipart && list.needs_full_state());
         let mut viewpoint = Viewpoint {
             watched,
             bodies: &mut self.bodies,
@@ -352,8 +347,8 @@ impl Notifier {
             version,
         };
         let mut is_cut = false;
-        for place in list.turns() {
-            let resource = &mut list.resources[place];
+        for place in list.notify_order() {
+            let resource = list.resource_mut(place);
             let Some(news) = viewpoint.news_of(resource, selection.is_full, turn.out) else {
                 continue;
             };
@@ -368,11 +363,11 @@ impl Notifier {
         if selection.is_full && selection.octets() > budget.octets {
             self.deflate_or_shorten(id, budget, subscriptions, turn);
         } else if !selection.is_full {
-            let chosen = selection.told.len();
+            let chosen = selection.chosen.len();
             selection.shorten(budget.octets);
-            is_cut |= selection.told.len() < chosen;
-            if !is_cut && list.is_telling_all() && !list.leavers.is_empty() {
-                selection.push_leavers(&list.leavers, budget);
+            is_cut |= selection.chosen.len() < chosen;
+            if !is_cut && list.is_full_state_pending() && !list.leavers().is_empty() {
+                selection.push_leavers(list.leavers(), budget);
             }
         }
     }
@@ -392,9 +387,9 @@ impl Notifier {
         let list = list.expected("resources are selected for a list")?;
         let is_for_linphone = subscription.is_linphone_list(entry.profile());
         let dialect = Dialect {
-            is_multipart: list.encoding == Encoding::Rlmi,
+            is_multipart: list.encoding() == Encoding::Rlmi,
             is_for_linphone,
-            is_named: !(is_for_linphone && list.is_of_body),
+            is_named: !(is_for_linphone && list.is_of_body()),
         };
         self.selection.dialect = dialect;
         let body = self.write_list_body(id, subscriptions, turn)?;
@@ -431,7 +426,7 @@ impl Notifier {
 /// for the instance state.
 fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
     body.map_or_else(
-        || match instance_state(resource.standing, resource.decision.handling) {
+        || match instance_state(resource.standing(), resource.decision().handling) {
             InstanceState::Active => 2,
             InstanceState::Pending => 4,
             InstanceState::Terminated(Termination::Rejected) => 6,

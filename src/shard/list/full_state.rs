@@ -1,0 +1,139 @@
+//! What of a list the next NOTIFYs must report: full state, changes, and resources that left.
+
+use std::collections::HashMap;
+
+use crate::shard::list::resource::{Leaver, Resource, Standing, Told};
+use crate::shard::list::state::ListState;
+
+// Questions.
+impl ListState {
+    /// The places of all resources, in the order in which they are told.
+    pub(crate) fn notify_order(&self) -> impl Iterator<Item = usize> + use<> {
+        let places = self.resources.len();
+        let first = self.next_place.min(places);
+        (first..places).chain(0..first)
+    }
+
+    /// Whether full state is pending or in progress.
+    pub(crate) const fn is_full_state_pending(&self) -> bool {
+        self.owes_full || self.is_unfinished
+    }
+
+    /// Whether full state must be sent and has not been started.
+    pub(crate) const fn needs_full_state(&self) -> bool {
+        self.owes_full
+    }
+
+    /// Whether full state was begun in one NOTIFY and continues in the next.
+    #[inline]
+    pub(crate) const fn is_unfinished(&self) -> bool {
+        self.is_unfinished
+    }
+
+    /// Former resources that the phone may still show.
+    pub(crate) fn leavers(&self) -> &[Leaver] {
+        &self.leavers
+    }
+
+    /// Whether a NOTIFY is still needed.
+    pub(crate) fn is_marked(&self) -> bool {
+        self.is_full_state_pending() || self.resources.iter().any(|resource| resource.is_marked)
+    }
+}
+
+// Changes.
+impl ListState {
+    /// Everything must be sent again: a SUBSCRIBE came, or a NOTIFY was lost.
+    pub(crate) fn forget_shown(&mut self) {
+        for resource in &mut self.resources {
+            resource.shown = 0;
+            // The NOTIFY that reported its removal may have been lost.
+            if resource.standing == Standing::Gone && resource.is_listed {
+                resource.standing = Standing::Leaving;
+            }
+        }
+        for leaver in &mut self.leavers {
+            leaver.is_told = false;
+        }
+        self.restart_full_state();
+    }
+
+    /// Full state starts with the next NOTIFY.
+    pub(crate) fn restart_full_state(&mut self) {
+        self.owes_full = true;
+        self.is_unfinished = false;
+        self.next_place = 0;
+        for resource in &mut self.resources {
+            let is_told = resource.standing != Standing::Gone;
+            resource.is_marked |= is_told;
+            resource.is_owed = is_told;
+        }
+    }
+
+    /// Forgets removed resources once full state is complete; until then, those that have returned
+    /// to the list.
+    pub(crate) fn forget_leavers(&mut self) {
+        if self.leavers.is_empty() {
+            return;
+        }
+        if !self.is_full_state_pending() {
+            return self.leavers.clear();
+        }
+        let places = self.resources.iter().enumerate();
+        let places: HashMap<&str, usize> = places.map(|(at, it)| (&*it.uri, at)).collect();
+        let mut returned = Vec::new();
+        self.leavers.retain(|leaver| {
+            let place = places.get(&*leaver.uri).copied();
+            returned.extend(place);
+            place.is_none()
+        });
+        // The phone still lists a resource that left and returned before it was told.
+        for place in returned {
+            self.resources[place].is_listed = true;
+        }
+    }
+
+    /// The resource at one of the places of [`ListState::notify_order`].
+    #[inline]
+    pub(crate) fn resource_mut(&mut self, place: usize) -> &mut Resource {
+        &mut self.resources[place]
+    }
+
+    /// A NOTIFY reports these resources, and the leavers before `leavers_end`. If it turns out to be
+    /// lost, [`ListState::forget_shown`] takes this back.
+    pub(crate) fn told(
+        &mut self,
+        resources: impl Iterator<Item = Told>,
+        leavers_end: usize,
+        is_full: bool,
+    ) {
+        self.owes_full = false;
+        for told in resources {
+            self.resources[told.place].told(told);
+            self.next_place = told.place + 1;
+        }
+        for leaver in &mut self.leavers[..leavers_end] {
+            leaver.is_told = true;
+        }
+        if is_full {
+            self.drop_leavers();
+        }
+        let are_told = is_full || self.leavers.iter().all(|leaver| leaver.is_told);
+        let mut owed = self.resources.iter().filter(|it| it.is_owed).peekable();
+        let is_owed = owed.peek().is_some();
+        debug_assert!(owed.all(|it| it.is_marked && it.standing != Standing::Gone));
+        self.is_unfinished = is_owed || !are_told;
+    }
+
+    /// Full state reports that resources are gone by omitting them.
+    fn drop_leavers(&mut self) {
+        for resource in &mut self.resources {
+            if resource.standing == Standing::Leaving {
+                resource.set_gone();
+            }
+        }
+        for leaver in &mut self.leavers {
+            leaver.is_told = true;
+        }
+    }
+}
