@@ -1,5 +1,4 @@
-//! SUBSCRIBE in a dialog: refresh, unsubscribe, and further subscriptions in the dialog (RFC 6665
-//! §4.2.1.1).
+//! In-dialog SUBSCRIBE: refresh, unsubscribe, and further usages of the dialog (RFC 6665 §4.2.1.1).
 
 use std::sync::Arc;
 
@@ -18,8 +17,6 @@ use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::{check_from, check_owner};
 use crate::sip::Status;
 
-const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
-
 impl Engine {
     /// Serves a SUBSCRIBE with a To-tag: a refresh, an unsubscribe, or a subscription to another
     /// package in the same dialog (W:A2.2-A2.8).
@@ -31,9 +28,13 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         check_extensions(request.message)?;
         let table = self.subscriptions.table();
-        let id = table.find_dialog(request.message, tag, turn).ok_or(GONE)?;
+        let id = table
+            .find_dialog(request.message, tag, turn)
+            .ok_or(Refusal::NO_SUBSCRIPTION)?;
         let first = table.usages(id).first().copied();
-        let first = first.expected("a dialog has a subscription").ok_or(GONE)?;
+        let first = first
+            .expected("a dialog has a subscription")
+            .ok_or(Refusal::NO_SUBSCRIPTION)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
         let (package, _, event) = event_of(request.message)?;
         let asked = read_subscribe(request.message, (package, event), domain, turn)?;
@@ -45,7 +46,7 @@ impl Engine {
             .table()
             .usage_of(id, asked.package, asked.event);
         if usage.is_some_and(|subscription| self.subscriptions.table().is_over(subscription)) {
-            return Err(GONE);
+            return Err(Refusal::NO_SUBSCRIPTION);
         }
         let is_moved = self
             .notifier
@@ -58,19 +59,19 @@ impl Engine {
         self.subscriptions.table_mut().take_profile(id, profile);
         let subscription = match usage {
             Some(subscription) => subscription,
-            None if asked.granted.is_zero() => return Err(GONE),
+            None if asked.granted.is_zero() => return Err(Refusal::NO_SUBSCRIPTION),
             None => {
                 let usage = (id, first);
                 self.subscriptions
                     .add_usage(usage, &asked, request.message, turn)?
             }
         };
-        // Decisions are made when rules are loaded or begin to hold. A rule about source addresses
-        // decided about the old address.
+        // The decision in force was made for the old source address, so rules about addresses must
+        // be evaluated again.
         if is_moved {
             self.subscriptions.decide_moved(id, turn);
             if self.subscriptions.table().is_over(subscription) {
-                return Err(GONE);
+                return Err(Refusal::NO_SUBSCRIPTION);
             }
         }
         self.refresh(request, subscription, asked, turn);
@@ -95,8 +96,8 @@ impl Engine {
             .subscription(first)
             .and_then(|subscription| self.subscriptions.table().aor_of(subscription))
             .expected("a subscription is to an address of record")
-            .ok_or(GONE)?;
-        // Removing a domain ends its subscriptions.
+            .ok_or(Refusal::NO_SUBSCRIPTION)?;
+        // None if the domain has just been removed; its subscriptions are about to end.
         let domain = turn
             .directory
             .domain(aor.domain())
@@ -104,12 +105,15 @@ impl Engine {
         let principal = self.uas.authenticate(request, domain, turn)?;
         check_from(request.message, &principal, domain, turn.directory)?;
         let entry = self.subscriptions.table().dialog(id);
-        let entry = entry.expected("the dialog was found above").ok_or(GONE)?;
+        let entry = entry
+            .expected("the dialog was found above")
+            .ok_or(Refusal::NO_SUBSCRIPTION)?;
         check_owner(&principal, entry.watcher_uri(), domain, turn.directory)?;
         Ok(domain)
     }
 
-    /// Renews or ends a subscription and sends the 2xx: 204 if the watcher has the state already.
+    /// Renews or ends a subscription and sends the 2xx: 204 if Suppress-If-Match matches (RFC 5839
+    /// §4.2).
     fn refresh(
         &mut self,
         request: &Request<'_>,

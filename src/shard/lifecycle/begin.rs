@@ -117,15 +117,16 @@ impl Subscriptions {
                 "Seize In A Dialog Of Its Own",
             ));
         }
-        const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
         let entry = self.table.dialog(id);
-        let entry = entry.expected("the dialog was found").ok_or(GONE)?;
+        let entry = entry
+            .expected("the dialog was found")
+            .ok_or(Refusal::NO_SUBSCRIPTION)?;
         let phone = entry.phone();
         self.check_room(Some(phone), 1, turn)?;
         let sibling = self.table.subscription(first);
         let sibling = sibling
             .expected("a dialog has a subscription")
-            .ok_or(GONE)?;
+            .ok_or(Refusal::NO_SUBSCRIPTION)?;
         if asked.enclosed.list().is_some() || sibling.subject().list().is_some() {
             return Err(Refusal::Because(
                 Status::FORBIDDEN,
@@ -135,10 +136,10 @@ impl Subscriptions {
         let entity = sibling.entity().to_vec();
         let aor = self.table.aor_of(sibling).cloned();
         let aor = aor.expected("a subscription is to an address of record");
-        let aor = aor.ok_or(GONE)?;
+        let aor = aor.ok_or(Refusal::NO_SUBSCRIPTION)?;
         let watcher = self.table.watcher_of(first, turn);
         let watcher = watcher.expected("a subscription has a watcher");
-        let watcher = watcher.ok_or(GONE)?;
+        let watcher = watcher.ok_or(Refusal::NO_SUBSCRIPTION)?;
         let decision = decide(&watcher, &aor, asked.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));

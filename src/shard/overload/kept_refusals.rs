@@ -1,7 +1,7 @@
 //! A cache of error responses (W:G5), for phones that keep sending the same failing request.
 //!
-//! Kept are refusals that depend on the request and the configuration alone, of requests without a
-//! body: 403, 404, 489, and 401 to a request without credentials (with a fresh nonce each time).
+//! Only refusals that depend on nothing but the request and the configuration are kept, and only of
+//! requests without a body: 403, 404, 489, and 401 to a request without credentials (with a fresh nonce each time).
 //! They expire after a few seconds (`refusal_life`) and at a reload.
 
 use crate::directory::Directory;

@@ -76,15 +76,16 @@ pub(crate) fn check_switch_in_dialog<'d>(
     id: SubscriptionId,
     turn: &Turn<'d>,
 ) -> Result<(), Refusal<'d>> {
-    const GONE: Refusal<'static> = Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
     let subscription = table.subscription(id);
     let subscription = subscription.expected("it was found in its dialog");
-    let subscription = subscription.ok_or(GONE)?;
+    let subscription = subscription.ok_or(Refusal::NO_SUBSCRIPTION)?;
     let entry = table.dialog(subscription.dialog());
-    let entry = entry.expected("a subscription has a dialog").ok_or(GONE)?;
+    let entry = entry
+        .expected("a subscription has a dialog")
+        .ok_or(Refusal::NO_SUBSCRIPTION)?;
     let aor = table.aor_of(subscription);
     let aor = aor.expected("a subscription is to an address of record");
-    let aor = aor.ok_or(GONE)?;
+    let aor = aor.ok_or(Refusal::NO_SUBSCRIPTION)?;
     let peer = request.flow.peer.ip();
     let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
     check_may_switch(&watcher, aor, turn.directory)

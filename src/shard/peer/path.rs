@@ -12,13 +12,13 @@ use crate::shard::container::slab::Slab;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 
-/// The way NOTIFYs reach a phone.
+/// The flow and destination of the NOTIFYs of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Path {
     /// The flow of the latest SUBSCRIBE.
     pub(crate) flow: Flow,
-    /// The destination of NOTIFYs on that flow: `flow.peer`, unless the phone listens on another
-    /// port than it sends from.
+    /// The destination of NOTIFYs on that flow: `flow.peer`, unless the phone listens on a
+    /// different port from the one it sends from.
     pub(crate) destination: SocketAddr,
 }
 
@@ -28,7 +28,7 @@ struct Shared {
     dialogs: u32,
     /// Outstanding NOTIFYs that probe the path.
     asking: u32,
-    /// What waits for the proof; None once the path is proven.
+    /// What waits for the path to be proven, by a response or by a correct To-tag; None once it is.
     probe: Option<Box<PathProbe>>,
 }
 
@@ -85,7 +85,7 @@ impl Paths {
         self.paths[id].asking += 1;
     }
 
-    /// Counts one less.
+    /// Counts one outstanding probe fewer.
     pub(crate) fn let_go(&mut self, id: PathId) {
         self.paths[id].asking -= 1;
         self.forget_unused(id);

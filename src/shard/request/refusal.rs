@@ -57,6 +57,9 @@ impl From<Fault> for Refusal<'_> {
 }
 
 impl Refusal<'_> {
+    /// 481: the dialog has no such subscription, or it is over (RFC 6665 §4.2.1.1).
+    pub(crate) const NO_SUBSCRIPTION: Self = Self::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST);
+
     /// The status code of the response.
     pub(crate) fn status(&self) -> Status {
         match self {

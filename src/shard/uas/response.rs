@@ -1,4 +1,4 @@
-//! Responses (W:A1). All responses but the ones that the transaction ring repeats are written here.
+//! Responses (W:A1). All responses are written here, except stored ones that the transaction layer retransmits.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
@@ -22,13 +22,13 @@ use crate::sip::{Message, Status, emit};
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
 
-/// The methods we support in a domain whose registrar we are.
+/// The methods we support in a domain for which we are the registrar.
 const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
 
 /// The content codings we accept.
 const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 
-/// Octets of the end of a response without a body.
+/// Octets after the headers of a response without a body.
 const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
 
 /// Octets of the To-tag of a bare refusal.
@@ -39,7 +39,7 @@ const BARE_TAG_OCTETS: usize = 6;
 enum Bare {
     /// With the headers its status requires.
     Whole,
-    /// Without them; a 401 with a single challenge, MD5, which every phone supports.
+    /// Without these headers; a 401 carries a single MD5 challenge, which every phone supports.
     Short,
     /// 400, because even the short form would be too long.
     TooShort,
@@ -217,7 +217,7 @@ impl Uas {
                     }
                     _ => &mut turn.counters.requests_over_limit,
                 } += 1;
-                // Random, so that requests refused together do not return together.
+                // Random, so that clients refused at the same time do not retry at the same time.
                 let seconds = 10 + u64::from(turn.random.below(51));
                 emit::header_number(arena, "Retry-After", seconds);
             }
@@ -347,7 +347,7 @@ pub(crate) fn begin_response(
     start
 }
 
-/// The To-tag of a response that is not stored: equal for each retransmission of the request (RFC
+/// The To-tag of a response that is not stored: the same for each retransmission of the request (RFC
 /// 3261 §8.2.6.2).
 fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
     let mut hasher = DefaultHasher::new();
@@ -363,7 +363,7 @@ fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
     })
 }
 
-/// Whether the refusal to a datagram, from `start` to the end of the arena, is longer than 1.5
+/// Whether the response from `start` to the end of the arena is sent over UDP and longer than 1.5
 /// times its request.
 fn is_amplified(request: &Request<'_>, start: usize, out: &Outbox) -> bool {
     let octets_max = request.message.bytes().len() * 3 / 2;
