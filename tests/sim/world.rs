@@ -93,7 +93,7 @@ enum Context {
     /// A PUBLISH, by Call-ID and CSeq.
     Publish((String, u32)),
     /// A PUBLISH as mail to its owner, with the first shard's id for the waiting request.
-    PublishMail((String, u32), u32),
+    PublishMail((String, u32), u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -122,14 +122,14 @@ mod tests {
     use crate::shard::{ConnectionId, Flow};
     use crate::sip::Transport;
 
-    fn numbered(request: u32) -> Mail {
+    fn numbered(request: u64) -> Mail {
         Mail::PublishOutcome {
             request,
             outcome: Err(PublishRefused::ConditionFailed),
         }
     }
 
-    fn number(mail: &Mail) -> u32 {
+    fn number(mail: &Mail) -> u64 {
         let Mail::PublishOutcome { request, .. } = mail else {
             panic!("not what was sent")
         };
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn mail_crosses_threads_in_order() {
         let mesh = Mesh::with_capacity(3, 16, 4);
-        let senders: Vec<_> = (0..2u32)
+        let senders: Vec<_> = (0..2u64)
             .map(|sender| {
                 let mesh = Arc::clone(&mesh);
                 std::thread::spawn(move || {

@@ -153,7 +153,7 @@ impl Engine {
                 }
                 Timer::ClientTransaction(id) => self.uac.handle_transaction_timer(id, turn),
                 Timer::Client(id) => self.uac.handle_client_timer(id, turn),
-                Timer::SuspendedRequest(place) => self.uas.handle_suspended_timer(place),
+                Timer::SuspendedRequest(number) => self.uas.handle_suspended_timer(number),
             }
         }
     }

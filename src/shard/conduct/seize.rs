@@ -45,7 +45,7 @@ impl Engine {
     /// Resumes the SUBSCRIBE with the outcome that the owner reports.
     pub(crate) fn handle_seize_outcome(
         &mut self,
-        suspended: u32,
+        suspended: u64,
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'_>,
     ) {

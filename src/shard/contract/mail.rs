@@ -111,13 +111,13 @@ pub enum Mail {
         aor: Aor,
         /// The appearance, from 1.
         index: u8,
-        /// The sender, and its suspended request that waits for the outcome.
-        reply_to: (Address, u32),
+        /// The sender, and the number of its suspended request that waits for the outcome.
+        reply_to: (Address, u64),
     },
     /// From the owner: the outcome of a seizure.
     SeizeOutcome {
-        /// The suspended request.
-        request: u32,
+        /// The number of the suspended request.
+        request: u64,
         /// The claim, or why there is none.
         outcome: Result<Claim, SeizeRefused>,
     },
@@ -150,8 +150,8 @@ pub enum Mail {
     Register(Box<ForwardedRegister>),
     /// From the owner: the outcome of a REGISTER.
     RegisterOutcome {
-        /// The suspended request.
-        request: u32,
+        /// The number of the suspended request.
+        request: u64,
         /// The contacts, or why they were not changed.
         outcome: Result<Registered, BindingRefused>,
     },
@@ -159,8 +159,8 @@ pub enum Mail {
     Publish(Box<ForwardedPublish>),
     /// From the owner: the outcome of a PUBLISH.
     PublishOutcome {
-        /// The suspended request.
-        request: u32,
+        /// The number of the suspended request.
+        request: u64,
         /// The entity tag and expiry, or why the PUBLISH was refused.
         outcome: Result<Published, PublishRefused>,
     },
@@ -210,8 +210,8 @@ pub struct ForwardedRegister {
     pub change: BindingChange,
     /// Call-ID and CSeq, which order the REGISTERs of one phone (RFC 3261 §10.3, step 7).
     pub sequence: Sequence,
-    /// The sender, and its suspended request that waits for the outcome.
-    pub reply_to: (Address, u32),
+    /// The sender, and the number of its suspended request that waits for the outcome.
+    pub reply_to: (Address, u64),
 }
 
 /// The contents of the 200 to a REGISTER.
@@ -234,8 +234,8 @@ pub struct ForwardedPublish {
     pub fresh: EntityTag,
     /// The limits of the domain.
     pub limits: PublicationLimits,
-    /// The sender, and its suspended request that waits for the outcome.
-    pub reply_to: (Address, u32),
+    /// The sender, and the number of its suspended request that waits for the outcome.
+    pub reply_to: (Address, u64),
 }
 
 /// Number of a shard's watch of a domain. A shard that ends a watch and begins another ignores late

@@ -20,7 +20,7 @@ pub(crate) enum Timer {
     /// Refreshes, repeats or ends a subscription or publication of ours.
     Client(ClientId),
     /// Drops a suspended request: the owner did not reply in time.
-    SuspendedRequest(u32),
+    SuspendedRequest(u64),
     /// Re-evaluates all subscriptions: the validity of a rule begins or ends (RFC 4745 §7.3).
     Reevaluate,
 }

@@ -28,7 +28,7 @@ impl Compositor {
         &mut self,
         aor: Aor,
         index: u8,
-        reply_to: (Address, u32),
+        reply_to: (Address, u64),
         turn: &mut Turn<'_>,
     ) {
         let outcome = self.claim(&aor, index, turn);

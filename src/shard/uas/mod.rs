@@ -51,6 +51,8 @@ pub(crate) struct Uas {
     refusal_counters: RefusalCounters,
     /// Requests that wait for the owner of their presentity.
     suspended: Slab<SuspendedRequest>,
+    /// Requests suspended so far.
+    suspensions: u64,
 }
 
 impl Uas {
@@ -70,6 +72,7 @@ impl Uas {
             overload,
             refusal_counters: RefusalCounters::default(),
             suspended: Slab::new(),
+            suspensions: 0,
         }
     }
 

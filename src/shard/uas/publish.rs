@@ -15,7 +15,7 @@ impl Uas {
     /// Resumes a PUBLISH with the outcome that the owner reports.
     pub(crate) fn handle_publish_outcome(
         &mut self,
-        suspended: u32,
+        suspended: u64,
         outcome: Result<Published, PublishRefused>,
         turn: &mut Turn<'_>,
     ) {

@@ -14,7 +14,7 @@ impl Uas {
     /// Resumes a REGISTER with the outcome that the owner reports.
     pub(crate) fn handle_register_outcome(
         &mut self,
-        suspended: u32,
+        suspended: u64,
         outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'_>,
     ) {

@@ -22,11 +22,16 @@ pub(crate) struct SuspendedRequest {
     /// The URI of its sender, if it is not the one in From.
     pub(crate) sender: Option<Box<[u8]>>,
     pub(crate) package: Package,
+    /// Its place in the table, and how many were suspended before it. A place is used again, a
+    /// number is not: the outcome of a request that timed out must not continue another one.
+    number: u64,
     timer: TimerHandle,
 }
 
 /// Requests suspended at once. Beyond it: 503.
 const SUSPENDED_MAX: usize = 65_536;
+/// Places of the table.
+const PLACES: u64 = SUSPENDED_MAX as u64;
 
 impl SuspendedRequest {
     /// Calls `serve` with the request, parsed again.
@@ -46,37 +51,44 @@ impl SuspendedRequest {
 impl Uas {
     /// Removes a suspended request to continue it. None if it timed out: the outcome may arrive
     /// later than Timer F, so this is no error.
-    pub(crate) fn resume(&mut self, place: u32, turn: &mut Turn<'_>) -> Option<SuspendedRequest> {
-        let suspended = self.suspended.try_remove(place as usize)?;
+    pub(crate) fn resume(&mut self, number: u64, turn: &mut Turn<'_>) -> Option<SuspendedRequest> {
+        let suspended = self.take_suspended(number)?;
         turn.wheel.cancel(suspended.timer);
         Some(suspended)
     }
 
+    fn take_suspended(&mut self, number: u64) -> Option<SuspendedRequest> {
+        let place = (number % PLACES) as usize;
+        let suspended = self.suspended.get(place)?;
+        (suspended.number == number).then(|| self.suspended.remove(place))
+    }
+
     /// A suspended request timed out.
-    pub(crate) fn handle_suspended_timer(&mut self, place: u32) {
-        let suspended = self.suspended.try_remove(place as usize);
+    pub(crate) fn handle_suspended_timer(&mut self, number: u64) {
+        let suspended = self.take_suspended(number);
         debug_assert!(
             suspended.is_some(),
             "its timer goes with a suspended request"
         );
     }
 
-    /// Suspends a request until the owner reports its outcome, at most for Timer F. Returns the key
-    /// for the mail to the owner.
+    /// Suspends a request until the owner reports its outcome, at most for Timer F. Returns its
+    /// number for the mail to the owner.
     pub(crate) fn suspend<'d>(
         &mut self,
         request: &Request<'_>,
         sender: Option<&[u8]>,
         package: Package,
         turn: &mut Turn<'d>,
-    ) -> Result<u32, Refusal<'d>> {
+    ) -> Result<u64, Refusal<'d>> {
         if self.suspended.len() >= SUSPENDED_MAX {
             return Err(Refusal::OverLimit);
         }
-        let place = self.suspended.vacant_key() as u32;
+        let number = self.suspensions * PLACES + self.suspended.vacant_key() as u64;
+        self.suspensions += 1;
         let timer = turn
             .wheel
-            .arm(turn.now + TIMER_F, Timer::SuspendedRequest(place));
+            .arm(turn.now + TIMER_F, Timer::SuspendedRequest(number));
         let octets = request.message.bytes().into();
         let (flow, transaction) = (request.flow, request.transaction);
         self.suspended.insert(SuspendedRequest {
@@ -85,8 +97,13 @@ impl Uas {
             transaction,
             sender: sender.map(Box::from),
             package,
+            number,
             timer,
         });
-        Ok(place)
+        Ok(number)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
