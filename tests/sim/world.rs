@@ -179,7 +179,7 @@ struct World {
     phase: Phase,
     calm_since: Micros,
     /// PUBLISHes that wait for their owner, by the shard that waits and its number for them.
-    waiting: HashMap<(u16, u32), (String, u32)>,
+    waiting: HashMap<(u16, u64), (String, u32)>,
     /// Postponed PUBLISHes, by shard, in order.
     postponed: Vec<VecDeque<(String, u32)>>,
     commands: HashMap<CommandId, Asked>,
