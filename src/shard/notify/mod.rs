@@ -33,6 +33,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::options::Options;
+use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::body_cache::Bodies;
 use crate::shard::notify::gso_padding::Trains;
 use crate::shard::notify::list::selection::Selection;
@@ -53,8 +54,9 @@ pub(crate) struct InFlight {
     timer: TimerHandle,
     /// The copy for retransmission.
     kept: Kept,
-    /// The way it went, when nothing proved yet that what goes there arrives.
-    probed: Option<PathId>,
+    /// The path that it holds: one that was not proven when the NOTIFY was sent, or that of a
+    /// removed subscription.
+    held_path: Option<PathId>,
 }
 
 /// NOTIFYs on their way, and what they are written with.
@@ -98,10 +100,24 @@ impl Notifier {
     }
 
     /// Detaches an outstanding NOTIFY from its removed subscription.
-    pub(crate) fn orphan(&mut self, id: InFlightId) {
+    /// It goes on holding its path.
+    pub(crate) fn orphan(
+        &mut self,
+        id: InFlightId,
+        path: PathId,
+        subscriptions: &mut Subscriptions,
+    ) {
         let in_flight = self.in_flight.get_mut(id.index());
-        if let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") {
-            in_flight.subscription = None;
+        let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") else {
+            return;
+        };
+        in_flight.subscription = None;
+        if let Some(probed) = in_flight.held_path.replace(path) {
+            debug_assert_eq!(
+                probed, path,
+                "a NOTIFY ends when its dialog gets another path"
+            );
+            subscriptions.table_mut().let_go_of_path(probed);
         }
     }
 

@@ -22,7 +22,7 @@ impl Notifier {
         };
         let sent_again = in_flight.transaction.retransmissions();
         let unproven = in_flight
-            .probed
+            .held_path
             .filter(|path| !subscriptions.table().is_path_proven(*path));
         let Some(path) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
             return true;
@@ -38,7 +38,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
         let in_flight = self.in_flight.get(id.index());
-        let probed = in_flight.expected("the response was matched to it")?.probed;
+        let probed = in_flight
+            .expected("the response was matched to it")?
+            .held_path;
         if let Some(path) = probed {
             subscriptions.table_mut().prove_path(path);
         }
@@ -52,7 +54,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
-        if let Some(path) = in_flight.probed {
+        if let Some(path) = in_flight.held_path {
             subscriptions.table_mut().end_probe(id, path);
         }
         Some(in_flight)

@@ -73,7 +73,7 @@ impl Notifier {
             let in_flight = self.in_flight.get_mut(id.index());
             if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
-                if let Some(path) = in_flight.probed {
+                if let Some(path) = in_flight.held_path {
                     subscriptions.table_mut().prove_path(path);
                 }
             }

@@ -124,8 +124,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(in_flight) = subscriptions.remove(id, turn) {
-            self.orphan(in_flight);
+        if let Some((in_flight, path)) = subscriptions.remove(id, turn) {
+            self.orphan(in_flight, path, subscriptions);
         }
     }
 }

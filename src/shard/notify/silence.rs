@@ -65,7 +65,7 @@ impl Notifier {
         let in_flight = self.in_flight.get(id.index());
         let unproven = in_flight
             .expected("its timer fired")
-            .and_then(|in_flight| in_flight.probed)
+            .and_then(|in_flight| in_flight.held_path)
             .filter(|path| !subscriptions.table().is_path_proven(*path));
         if let Some(path) = unproven {
             self.give_up_path(path, subscriptions, turn);

@@ -96,7 +96,7 @@ impl Notifier {
             transaction,
             timer: turn.wheel.arm(deadline, Timer::Notify(in_flight_id)),
             kept,
-            probed: paths.ask_for_proof(path, in_flight_id),
+            held_path: paths.ask_for_proof(path, in_flight_id),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;

@@ -2,7 +2,8 @@
 //! path; behind an SBC these may be dialogs of many phones.
 //!
 //! Invariants:
-//! - a path exists while a dialog uses it, or while a NOTIFY that probes it is outstanding;
+//! - a path exists while a dialog uses it, or while an outstanding NOTIFY holds it: one that probes it,
+//!   or the last one of a subscription;
 //! - no two paths are equal.
 
 use std::net::SocketAddr;
@@ -26,8 +27,8 @@ pub(crate) struct Path {
 struct Shared {
     path: Path,
     dialogs: u32,
-    /// Outstanding NOTIFYs that probe the path.
-    asking: u32,
+    /// Outstanding NOTIFYs that hold the path.
+    holders: u32,
     /// What waits for the path to be proven, by a response or by a correct To-tag; None once it is.
     probe: Option<Box<PathProbe>>,
 }
@@ -56,7 +57,7 @@ impl Shared {
         Self {
             path,
             dialogs: 0,
-            asking: 0,
+            holders: 0,
             probe: is_unproven.then(Box::default),
         }
     }
@@ -80,20 +81,20 @@ impl Paths {
         self.forget_unused(id);
     }
 
-    /// Counts one more outstanding NOTIFY that probes the path.
+    /// Counts one more outstanding NOTIFY that holds the path.
     pub(crate) fn hold(&mut self, id: PathId) {
-        self.paths[id].asking += 1;
+        self.paths[id].holders += 1;
     }
 
-    /// Counts one outstanding probe fewer.
+    /// Counts one such NOTIFY fewer.
     pub(crate) fn let_go(&mut self, id: PathId) {
-        self.paths[id].asking -= 1;
+        self.paths[id].holders -= 1;
         self.forget_unused(id);
     }
 
     fn forget_unused(&mut self, id: PathId) {
         let shared = &self.paths[id];
-        if shared.dialogs == 0 && shared.asking == 0 {
+        if shared.dialogs == 0 && shared.holders == 0 {
             self.ids_by_path.remove(&shared.path);
             self.paths.remove(id);
         }

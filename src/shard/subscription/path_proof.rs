@@ -91,9 +91,27 @@ impl Table {
         (!self.is_path_proven(entry.path)).then_some(entry.path)
     }
 
+    /// Keeps the path of the outstanding NOTIFY of a subscription, which is being removed, until
+    /// [`Self::end_probe`]. Otherwise a path that is proven would be forgotten with its last dialog,
+    /// and the next dialog on it would have to prove it again. Returns the NOTIFY and the path; None
+    /// if no NOTIFY is outstanding.
+    pub(crate) fn hold_path(&mut self, id: SubscriptionId) -> Option<(InFlightId, PathId)> {
+        let subscription = self.subscription(id).expected("it is removed once")?;
+        let in_flight = subscription.in_flight()?;
+        let dialog = self.dialog(subscription.dialog());
+        let path = dialog.expected("a subscription has a dialog")?.path;
+        self.paths.hold(path);
+        Some((in_flight, path))
+    }
+
     /// The NOTIFY that asked for a path's proof is over.
     pub(crate) fn end_probe(&mut self, id: InFlightId, path: PathId) {
         self.end_turn(id, path);
+        self.paths.let_go(path);
+    }
+
+    /// A NOTIFY that holds the path twice lets go once.
+    pub(crate) fn let_go_of_path(&mut self, path: PathId) {
         self.paths.let_go(path);
     }
 
