@@ -1,6 +1,6 @@
 //! Passwords tried at `call_state.htm` (RFC 7616 §5). After too many wrong ones an address is
 //! locked out: it gets 429 and its passwords are not checked, as in SIP
-//! (`shard::shield::auth_lockout`). Failures are counted, listed by `lamplighter refusals`, and
+//! (`shard::overload::auth_lockout`). Failures are counted, listed by `lamplighter refusals`, and
 //! logged in a line that names address and user, so that a tool that reads logs can block the
 //! address.
 
