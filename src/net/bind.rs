@@ -91,7 +91,7 @@ pub fn accept_on_executor(socket: impl Into<OwnedFd>) -> io::Result<glommio::net
     let socket = TcpListener::from(socket.into());
     socket.set_nonblocking(false)?;
     let descriptor = socket.into_raw_fd();
-    // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
+    // SAFETY: the descriptor is open, and into_raw_fd gave up its ownership.
     #[allow(
         unsafe_code,
         reason = "the executor takes over a descriptor only in its raw form"

@@ -31,7 +31,7 @@ fn set_up_and_close() -> io::Result<()> {
     if ring < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor was just made by the call above, and nobody else knows it.
+    // SAFETY: the call above has just made the descriptor, and nothing else owns it.
     unsafe { libc::close(ring as libc::c_int) };
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! call_state.htm: what is taken, what is refused, and what nobody learns by it (W:D1, E3.28).
+//! call_state.htm: which requests are accepted, which are refused, and that responses reveal nothing
+//! (W:D1, E3.28).
 
 use super::*;
 use crate::presence::call::{CallState, Direction};

@@ -6,7 +6,7 @@ use crate::presence::policy::Handling;
 use crate::presence::source::ForwardKind;
 
 impl Server {
-    /// What was said last, and about whom.
+    /// The last state update, and the address it is about.
     fn said(&self) -> (String, StateUpdate) {
         self.engine.said.lock().unwrap().pop().unwrap()
     }

@@ -58,7 +58,7 @@ struct FakeEngine {
     is_ready: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
-    /// What else was said, by whom it is about.
+    /// The other state updates, by address of record.
     said: Arc<Mutex<Vec<(String, StateUpdate)>>>,
     /// Probes that were ordered.
     probes: Arc<Mutex<Vec<ProbeOrder>>>,

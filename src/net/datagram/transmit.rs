@@ -481,7 +481,7 @@ mod tests {
         }
     }
 
-    /// Nobody can be reached at port 0, whether alone or together: that is not the kernel's fault.
+    /// No peer can be reached at port 0, by one datagram or by a batch: that is not the kernel's fault.
     #[test]
     fn a_peer_that_cannot_be_reached_does_not_part_the_others() {
         let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();

@@ -37,7 +37,7 @@ impl UdpTransport {
     )]
     pub fn new(socket: std::net::UdpSocket, bound: SocketAddr, segment_octets_max: usize) -> Self {
         let descriptor = socket.into_raw_fd();
-        // SAFETY: the descriptor is open and, by into_raw_fd, now owned by nobody else.
+        // SAFETY: the descriptor is open, and into_raw_fd gave up its ownership.
         let socket = unsafe { glommio::net::UdpSocket::from_raw_fd(descriptor) };
         Self {
             socket,

@@ -32,7 +32,7 @@ pub struct Composed {
 }
 
 impl Composed {
-    /// The state of a user about whom nothing is known.
+    /// The state of a user without contributions.
     #[must_use]
     pub fn of_unknown(style: Style) -> Self {
         let availability = match style {

@@ -99,8 +99,8 @@ impl Notifier {
         &self.local_addresses.of(flow).contact
     }
 
-    /// Detaches an outstanding NOTIFY from its removed subscription.
-    /// It goes on holding its path.
+    /// Detaches an outstanding NOTIFY from its removed subscription. Until it ends it holds `path`,
+    /// which [`Subscriptions::remove`] has held for it.
     pub(crate) fn orphan(
         &mut self,
         id: InFlightId,
