@@ -23,6 +23,7 @@ const ROOMS: &[Row] = &[
     ("sip", &[]),
     ("presence", &[]),
     ("telemetry", &[]),
+    ("store", &[]),
     ("directory", &["sip", "presence"]),
     ("shard", &["directory", "sip", "presence"]),
     ("net", &["shard", "sip", "telemetry"]),

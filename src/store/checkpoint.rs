@@ -1,0 +1,105 @@
+//! Checkpoints: committed pages go from the write-ahead log into the file, on a connection and thread
+//! of their own, so that commits need not wait for them.
+//!
+//! SQLite writes the log from its beginning again only if a checkpoint has copied all of it before
+//! the next transaction begins. Under constant load that never happens by itself. So once the log is
+//! long, the checkpointer copies until little is left, and keeps the writer out for that rest.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::store::error::StoreError;
+use crate::store::state_file::StateFile;
+
+/// Time between two checkpoints.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Pages of 4 KiB in the log from which on it is begun anew: 64 MiB.
+const LOG_PAGES: i64 = 16 * 1024;
+/// Pages for which the writer may be kept out: about a millisecond.
+const REST_PAGES: i64 = 256;
+/// Tries to come down to `REST_PAGES`.
+const ROUNDS: u32 = 8;
+
+/// The thread of the checkpoints.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Checkpointer {
+    /// Starts the thread on a file.
+    pub(super) fn start(file: Arc<StateFile>) -> Result<Self, StoreError> {
+        let (stop, stopped) = mpsc::channel();
+        let path = file.path().to_path_buf();
+        let thread = thread::Builder::new()
+            .name("checkpoint".into())
+            .spawn(move || run(&file, || stopped.recv_timeout(INTERVAL)))
+            .map_err(StoreError::io(&path))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Copies the rest of the log, and ends the thread. The writer must have ended.
+    pub(super) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread of the store's checkpoints ended by a panic");
+        }
+    }
+}
+
+fn run(file: &StateFile, mut wait: impl FnMut() -> Result<(), RecvTimeoutError>) {
+    let mut open = None;
+    while wait() == Err(RecvTimeoutError::Timeout) {
+        // A failing disk is reported by the writer.
+        let known = open.take().filter(|open| !file.is_stale(open));
+        open = known.or_else(|| file.connect().ok());
+        let connection = open.as_ref().map(|open| &open.connection);
+        if let Some(Err(error)) = connection.map(|connection| shorten(connection, file)) {
+            tracing::debug!(%error, "no checkpoint");
+            open = None;
+        }
+    }
+    let last = file.connect().ok();
+    if let Some(Err(error)) = last.map(|open| checkpoint(&open.connection, "TRUNCATE")) {
+        tracing::debug!(%error, "no last checkpoint");
+    }
+}
+
+/// Copies the log, and lets it begin anew once it is long.
+fn shorten(connection: &Connection, file: &StateFile) -> rusqlite::Result<()> {
+    for _ in 0..ROUNDS {
+        let log = checkpoint(connection, "PASSIVE")?;
+        if log.pages < LOG_PAGES {
+            return Ok(());
+        }
+        if log.pages - log.copied <= REST_PAGES {
+            break;
+        }
+    }
+    let _writer_waits = file.lock();
+    checkpoint(connection, "PASSIVE").map(drop)
+}
+
+/// The length of the log.
+#[derive(Clone, Copy, Debug)]
+struct Log {
+    /// Pages in the log.
+    pages: i64,
+    /// Pages of them that are in the file.
+    copied: i64,
+}
+
+fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Log> {
+    let mut statement = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
+    statement.query_row([], |row| {
+        Ok(Log {
+            pages: row.get(1)?,
+            copied: row.get(2)?,
+        })
+    })
+}

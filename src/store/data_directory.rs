@@ -1,0 +1,53 @@
+//! The data directory, used by one process at a time.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use crate::store::error::StoreError;
+
+/// A locked data directory; the lock ends with the value or the process.
+#[derive(Debug)]
+pub struct DataDirectory {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Creates the directory if it is missing, and locks it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(path).map_err(StoreError::io(path))?;
+        let lock_file = path.join("lock");
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).read(true).write(true);
+        let mut lock = options
+            .open(&lock_file)
+            .map_err(StoreError::io(&lock_file))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _unknown = lock.read_to_string(&mut holder);
+                return Err(StoreError::InUse {
+                    directory: path.into(),
+                    holder: format!("process {}", holder.trim()),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::io(&lock_file)(error)),
+        }
+        let process = std::process::id();
+        lock.set_len(0)
+            .and_then(|()| writeln!(lock, "{process}"))
+            .map_err(StoreError::io(&lock_file))?;
+        Ok(Self {
+            path: path.into(),
+            _lock: lock,
+        })
+    }
+
+    /// The file with the state.
+    #[must_use]
+    pub fn state_file(&self) -> PathBuf {
+        self.path.join("state.sqlite")
+    }
+}

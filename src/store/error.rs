@@ -1,0 +1,81 @@
+//! Why the store cannot be opened or written.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite's own error.
+    #[error("{}: {error}", file.display())]
+    Sqlite {
+        /// The file.
+        file: PathBuf,
+        /// What SQLite said.
+        error: rusqlite::Error,
+    },
+    /// The file was written by a newer version.
+    #[error(
+        "{}: written by a newer version of Lamplighter (format {found}; this one knows {known}): \
+         install that version again, or move the file away and start without it",
+        file.display()
+    )]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The newest version that this program knows.
+        known: i32,
+    },
+    /// The file is an SQLite database of another program.
+    #[error("{}: an SQLite file of another program: choose another directory", .0.display())]
+    Foreign(PathBuf),
+    /// Another process uses the directory.
+    #[error("{}: in use by another process ({holder}): one server per directory", directory.display())]
+    InUse {
+        /// The directory.
+        directory: PathBuf,
+        /// The process id that the lock file names.
+        holder: String,
+    },
+    /// The directory cannot be used.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Whether it says that the file is damaged, or no database at all.
+    pub(super) fn is_damage(&self) -> bool {
+        let Self::Sqlite { error, .. } = self else {
+            return false;
+        };
+        let code = error.sqlite_error_code();
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
+    }
+
+    pub(super) fn of(file: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {
+        let file = file.to_path_buf();
+        move |error| Self::Sqlite {
+            file: file.clone(),
+            error,
+        }
+    }
+
+    pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |error| Self::Io {
+            path: path.clone(),
+            error,
+        }
+    }
+}

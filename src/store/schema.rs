@@ -1,0 +1,140 @@
+//! The tables of the store and their versions.
+//!
+//! SQLite's `user_version` holds the version of a file. A new version is a new entry at the end of
+//! `MIGRATIONS`; a released entry never changes. When the server opens a file of an older version, it
+//! migrates the file in one transaction. It refuses a file of a newer version, because it cannot know
+//! what it would lose.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::store::error::StoreError;
+
+/// `LAMP`: tells the file from SQLite files of other programs (`PRAGMA application_id`).
+const APPLICATION_ID: i32 = 0x4c41_4d50;
+
+/// The steps from an empty file to the current version.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE meta (
+        name TEXT PRIMARY KEY,
+        value BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE subscription (
+        place INTEGER PRIMARY KEY,
+        record BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE presentity (
+        number INTEGER PRIMARY KEY,
+        record BLOB NOT NULL
+    ) STRICT;
+"];
+
+/// The version that this program reads and writes.
+pub const VERSION: i32 = MIGRATIONS.len() as i32;
+
+/// Octets of a page.
+pub(super) const PAGE_OCTETS: u64 = 4096;
+
+/// How a connection works. The writer alone decides when the log is copied into the file, so the
+/// automatic checkpoint is off.
+const SETTINGS: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA wal_autocheckpoint = 0;
+    PRAGMA busy_timeout = 10000;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -65536;
+";
+
+/// A table of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Table {
+    /// Subscriptions, by the place that their To-tag names.
+    Subscription,
+    /// Presentities with their contributions, by the number that their owner gave them.
+    Presentity,
+}
+
+impl Table {
+    /// All tables of records.
+    pub const ALL: [Self; 2] = [Self::Subscription, Self::Presentity];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Subscription => "subscription",
+            Self::Presentity => "presentity",
+        }
+    }
+
+    pub(super) const fn key(self) -> &'static str {
+        match self {
+            Self::Subscription => "place",
+            Self::Presentity => "number",
+        }
+    }
+
+    pub(super) const fn put(self) -> &'static str {
+        match self {
+            Self::Subscription => "INSERT OR REPLACE INTO subscription VALUES (?1, ?2)",
+            Self::Presentity => "INSERT OR REPLACE INTO presentity VALUES (?1, ?2)",
+        }
+    }
+
+    pub(super) const fn remove(self) -> &'static str {
+        match self {
+            Self::Subscription => "DELETE FROM subscription WHERE place = ?1",
+            Self::Presentity => "DELETE FROM presentity WHERE number = ?1",
+        }
+    }
+}
+
+/// Opens the file; creates or migrates its tables.
+pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
+    let mut connection = connect(file)?;
+    migrate(&mut connection, file)?;
+    Ok(connection)
+}
+
+/// Opens the file with the settings that all connections share.
+pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
+    let connection = Connection::open(file).map_err(StoreError::of(file))?;
+    connection
+        .execute_batch(SETTINGS)
+        .map_err(StoreError::of(file))?;
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
+    let number = |name| {
+        let value = connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
+        value.map_err(StoreError::of(file))
+    };
+    let (found, application) = (number("user_version")?, number("application_id")?);
+    let is_new = found == 0 && application == 0;
+    if application != APPLICATION_ID && !is_new {
+        return Err(StoreError::Foreign(file.into()));
+    }
+    if found > VERSION {
+        return Err(StoreError::Newer {
+            file: file.into(),
+            found,
+            known: VERSION,
+        });
+    }
+    if found < VERSION {
+        upgrade(connection, found).map_err(StoreError::of(file))?;
+    }
+    Ok(())
+}
+
+/// All steps from version `found` on, in one transaction.
+fn upgrade(connection: &mut Connection, found: i32) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()
+}

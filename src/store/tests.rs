@@ -1,0 +1,278 @@
+//! The store on real files.
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::store::batch::{Batch, Change};
+use crate::store::writer::Health;
+
+/// A directory that is removed with the value.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Self {
+        let process = std::process::id();
+        let path = std::env::temp_dir().join(format!("lamplighter-store-{process}-{name}"));
+        let _absent = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn directory(&self) -> DataDirectory {
+        DataDirectory::open(&self.0).unwrap()
+    }
+
+    fn open(&self) -> Store {
+        self.open_with(OnFailure::Refuse, None)
+    }
+
+    fn open_with(&self, on_failure: OnFailure, octets_max: Option<u64>) -> Store {
+        let options = StoreOptions {
+            shards: 2,
+            on_failure,
+            octets_max,
+        };
+        Store::open(self.directory(), options, |_| ()).unwrap()
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _left = fs::remove_dir_all(&self.0);
+    }
+}
+
+type Rows = BTreeMap<(&'static str, i64), Vec<u8>>;
+
+fn rows(store: &Store) -> Rows {
+    let mut rows = Rows::new();
+    let count = store
+        .recover(|table, key, record| {
+            assert_eq!(rows.insert((table.name(), key), record.to_vec()), None);
+        })
+        .unwrap();
+    assert_eq!(count, rows.len() as u64);
+    rows
+}
+
+fn batch(handle: &StoreHandle, shard: u16, through: u64) -> Batch {
+    let mut batch = handle.batch(shard);
+    assert!(batch.is_empty());
+    batch.through = through;
+    batch
+}
+
+/// Waits until a shard is durable up to a number.
+fn wait(handle: &StoreHandle, shard: u16, through: u64) {
+    wait_until("durable", || handle.durable(shard) >= through);
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "not {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn put_subscriptions(handle: &StoreHandle, keys: std::ops::Range<i64>, through: u64) {
+    let mut batch = batch(handle, 0, through);
+    for key in keys {
+        batch.put(Table::Subscription, key, &[key as u8; 300]);
+    }
+    handle.submit(batch).unwrap();
+}
+
+#[test]
+fn what_is_durable_comes_back() {
+    let place = Temporary::new("back");
+    let store = place.open();
+    let handle = store.handle();
+    let mut first = batch(&handle, 0, 3);
+    first.put(Table::Subscription, 7, b"seven");
+    first.put(Table::Subscription, 8, b"eight");
+    first.put(Table::Presentity, 7, b"");
+    let seven = Change::Put(Table::Subscription, 7, b"seven");
+    assert_eq!(first.changes().next(), Some(seven));
+    assert_eq!((first.len(), first.octets()), (3, 10));
+    handle.submit(first).unwrap();
+    let mut second = batch(&handle, 1, 9);
+    second.put(Table::Subscription, 8, b"eight again");
+    second.remove(Table::Subscription, 7);
+    second.remove(Table::Subscription, 1000);
+    wait(&handle, 0, 3);
+    handle.submit(second).unwrap();
+    wait(&handle, 1, 9);
+    assert_eq!((handle.durable(0), handle.durable(1)), (3, 9));
+    assert_eq!(handle.rows(), 6);
+    let expected = Rows::from([
+        (("subscription", 8), b"eight again".to_vec()),
+        (("presentity", 7), vec![]),
+    ]);
+    // While the store is open, as after a loss of power: the log is read too.
+    assert_eq!(rows(&store), expected);
+    drop(store.close());
+    assert_eq!(rows(&place.open()), expected);
+}
+
+#[test]
+fn a_directory_has_one_process() {
+    let place = Temporary::new("lock");
+    let store = place.open();
+    let error = DataDirectory::open(&place.0).unwrap_err().to_string();
+    let process = std::process::id();
+    assert!(
+        error.contains(&format!("in use by another process (process {process})")),
+        "{error}"
+    );
+    drop(store.close());
+    DataDirectory::open(&place.0).unwrap();
+}
+
+#[test]
+fn a_newer_file_and_one_of_another_program_are_refused() {
+    let place = Temporary::new("newer");
+    drop(place.open().close());
+    let file = place.directory().state_file();
+    let set = |name, value: i32| {
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        connection.pragma_update(None, name, value).unwrap();
+    };
+    let refused = || StateFile::open(&file, None).unwrap_err().to_string();
+    set("user_version", schema::VERSION + 1);
+    let error = refused();
+    assert!(error.contains("newer version of Lamplighter"), "{error}");
+    set("user_version", schema::VERSION);
+    StateFile::open(&file, None).unwrap();
+    set("application_id", 1);
+    let error = refused();
+    assert!(error.contains("another program"), "{error}");
+}
+
+/// Octets for some hundred rows of 300, not for 2,000.
+const SMALL: u64 = 256 * 1024;
+
+#[test]
+fn a_full_disk_is_waited_for() {
+    let place = Temporary::new("full");
+    let store = place.open_with(OnFailure::Refuse, Some(SMALL));
+    let handle = store.handle();
+    put_subscriptions(&handle, 0..100, 1);
+    wait(&handle, 0, 1);
+    put_subscriptions(&handle, 100..2100, 2);
+    wait_until("failing", || handle.is_failing());
+    let health = handle.health();
+    assert!(health.failure.unwrap().contains("full"));
+    assert_eq!(health.rows_unwritten, 2000);
+    assert_eq!(handle.durable(0), 1, "nothing is said to be durable");
+    let mut ended = batch(&handle, 0, 3);
+    for key in 150..2100 {
+        ended.remove(Table::Subscription, key);
+    }
+    handle.submit(ended).unwrap();
+    wait(&handle, 0, 3);
+    assert_eq!(
+        (handle.is_failing(), handle.health()),
+        (false, Health::default())
+    );
+    assert_eq!(rows(&store).len(), 150);
+}
+
+#[test]
+fn a_full_disk_does_not_hold_up_a_server_that_goes_on_in_memory() {
+    let place = Temporary::new("memory");
+    let store = place.open_with(OnFailure::Memory, Some(SMALL));
+    let handle = store.handle();
+    put_subscriptions(&handle, 0..2000, 5);
+    wait(&handle, 0, 5);
+    assert!(handle.is_failing());
+    assert_eq!(rows(&store).len(), 0);
+}
+
+/// Overwrites whole pages in the middle of the file.
+fn damage(file: &std::path::Path, pages: std::ops::Range<u64>) {
+    let mut octets = OpenOptions::new().write(true).open(file).unwrap();
+    octets
+        .seek(SeekFrom::Start(pages.start * schema::PAGE_OCTETS))
+        .unwrap();
+    let length = (pages.end - pages.start) * schema::PAGE_OCTETS;
+    octets.write_all(&vec![0xa5; length as usize]).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_set_aside_and_the_rest_of_it_goes_on() {
+    let place = Temporary::new("damage");
+    let store = place.open();
+    let handle = store.handle();
+    put_subscriptions(&handle, 0..5000, 1);
+    wait(&handle, 0, 1);
+    let file = place.0.join("state.sqlite");
+    drop(store.close());
+    damage(&file, 200..203);
+    let store = place.open();
+    let found = rows(&store);
+    assert!((4900..5000).contains(&found.len()), "{} rows", found.len());
+    let is_whole = |(&(_, key), record): (&(_, i64), &Vec<u8>)| *record == [key as u8; 300];
+    assert!(found.iter().all(is_whole));
+    assert!(
+        found.contains_key(&("subscription", 0)) && found.contains_key(&("subscription", 4999))
+    );
+    let names = fs::read_dir(&place.0).unwrap();
+    let aside = names.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        let name = name.to_string_lossy();
+        name.contains(".damaged-") && !name.ends_with("-wal") && !name.ends_with("-shm")
+    });
+    assert_eq!(aside.count(), 1, "the file is set aside");
+    // The writer goes on in the new file.
+    put_subscriptions(&store.handle(), 5000..5010, 2);
+    wait(&store.handle(), 0, 2);
+    assert_eq!(rows(&store).len(), found.len() + 10);
+    drop(store.close());
+    assert_eq!(rows(&place.open()).len(), found.len() + 10);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_set_aside() {
+    let place = Temporary::new("garbage");
+    fs::write(place.0.join("state.sqlite"), vec![b'x'; 10_000]).unwrap();
+    let store = place.open();
+    assert!(rows(&store).is_empty());
+    put_subscriptions(&store.handle(), 0..1, 1);
+    wait(&store.handle(), 0, 1);
+}
+
+#[test]
+fn the_log_stays_short_under_constant_load() {
+    let place = Temporary::new("log");
+    let store = place.open();
+    let handle = store.handle();
+    let log = place.0.join("state.sqlite-wal");
+    // Without a new beginning of the log: a page of 4,096 octets for most of these rows.
+    let (mut through, mut octets, mut longest) = (0, 0, 0);
+    while octets < 60_000_000 {
+        let mut batch = batch(&handle, 0, through + 1);
+        for row in 0..200 {
+            let key = (through as i64 * 7919 + row * 104_729) % 200_000;
+            batch.put(Table::Subscription, key, &[1; 300]);
+        }
+        let taken = batch.octets();
+        if handle.submit(batch).is_ok() {
+            octets += taken;
+            through += 1;
+        } else {
+            thread::sleep(Duration::from_millis(1));
+        }
+        longest = longest.max(fs::metadata(&log).map_or(0, |log| log.len()));
+    }
+    assert!(longest < 400_000_000, "{longest}");
+    wait(&handle, 0, through);
+    drop(store.close());
+    let left = fs::metadata(&log).map_or(0, |log| log.len());
+    assert_eq!(left, 0, "the log is copied at the end");
+}
