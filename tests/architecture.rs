@@ -21,8 +21,9 @@ const ROOMS: &[Row] = &[
     ("sip", &[]),
     ("presence", &[]),
     ("telemetry", &[]),
+    ("record", &["sip", "presence"]),
     ("directory", &["sip", "presence"]),
-    ("shard", &["directory", "sip", "presence"]),
+    ("shard", &["directory", "record", "sip", "presence"]),
     ("net", &["shard", "sip", "telemetry"]),
     (
         "http",
@@ -258,15 +259,16 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
         &[
             ("aor", &[]),
             ("fixed_hash", &[]),
+            ("wall_clock", &[]),
             ("event", &["aor"]),
             ("policy", &["aor", "event"]),
-            ("call", &["aor", "fixed_hash"]),
+            ("call", &["aor", "fixed_hash", "wall_clock"]),
             ("source", &["call"]),
-            ("registration", &[]),
+            ("registration", &["wall_clock"]),
             ("profile", &["call"]),
             (
                 "composition",
-                &["call", "profile", "registration", "source"],
+                &["call", "profile", "registration", "source", "wall_clock"],
             ),
             (
                 "document",
@@ -291,6 +293,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "event",
                     "registration",
                     "source",
+                    "wall_clock",
                 ],
             ),
         ],
@@ -431,8 +434,10 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("memchr", &["sip", "presence", "config"]),
     ("mimalloc", &["main"]),
     ("percent_encoding", &["presence/composition"]),
+    ("postcard", &["record"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
+    ("serde", &["presence", "record", "sip"]),
     (
         "serde_json",
         &["http/answer", "http/control/refusal", "http/tests"],
@@ -449,6 +454,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         &[
             "sip",
             "presence",
+            "record",
             "directory",
             "shard",
             "net",

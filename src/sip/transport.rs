@@ -4,10 +4,12 @@
 //! Via headers of a request that came through proxies name transports that this server does not
 //! serve itself; hence there are more here than `net` has files.
 
+use serde::{Deserialize, Serialize};
+
 use crate::sip::message::Framing;
 
 /// How a message travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Transport {
     /// One message in each datagram.
     Udp,

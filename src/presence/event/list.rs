@@ -5,6 +5,8 @@
 //! member occurs twice, and the order changes only by an edit: phones arrange their keys by it
 //! (W:C1.3).
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::Aor;
 
 /// How the NOTIFYs of a list are written (W:B5.19).
@@ -44,7 +46,7 @@ impl Resolved {
 pub const MEMBERS_MAX: usize = 10_000;
 
 /// One member.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// `sip:user@host`: the host as it was written, in lower case; no port, no parameter.
     pub uri: Box<str>,

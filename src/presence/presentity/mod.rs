@@ -9,6 +9,7 @@
 //! state changed. Nothing here depends on the order of a hash map: equal calls give equal states.
 
 mod assertion;
+mod durable;
 mod explain;
 mod publication;
 mod publishing;
@@ -18,6 +19,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 pub use assertion::{Assertion, Call, CallParty, Presence};
+pub use durable::{Contributions, RecoveredContributions};
 pub use explain::Explained;
 pub use publication::{Condition, Publication, PublicationLimits, PublishRefused, Published};
 

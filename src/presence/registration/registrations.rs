@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::registration::{
     Binding, BindingChange, BindingRefused, CONTACTS_MAX, ContactEnd, ContactEvent, EndedContact,
     RegisteredContact, Sequence,
 };
+use crate::presence::wall_clock;
 
 /// Ended contacts of one presentity that are remembered; the latest are kept.
 const ENDED_MAX: usize = 16;
@@ -14,7 +17,7 @@ const ENDED_MAX: usize = 16;
 const ENDED_LIFE: Duration = Duration::from_secs(60);
 
 /// Who reported a contact last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reporter {
     /// A REGISTER.
     Register,
@@ -23,15 +26,17 @@ pub(crate) enum Reporter {
 }
 
 /// A contact and what is known about it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Registration {
     /// What watchers are told.
     pub(crate) contact: RegisteredContact,
     /// Who reported it last.
     pub(crate) reporter: Reporter,
     /// Since when it is registered.
+    #[serde(with = "wall_clock::instant")]
     pub(crate) since: Instant,
     /// When it ends unless said again; None when only its publication ends it.
+    #[serde(with = "wall_clock::optional_instant")]
     pub(crate) until: Option<Instant>,
     /// Which REGISTER bound it; None when we are not the registrar.
     sequence: Option<Sequence>,
@@ -49,15 +54,18 @@ impl Registration {
 }
 
 /// All registrations of a presentity, each URI once, in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
-    /// Contacts that ended lately and when, the oldest first.
+    /// Contacts that ended lately and when, the oldest first. Not in a durable record: the NOTIFYs
+    /// after a restart have full state.
+    #[serde(skip)]
     ended: VecDeque<(Instant, EndedContact)>,
     /// The `id` of the next contact.
     id_next: u64,
     /// When the last contact ended. Before the first contact: when a registrar first reported on the
     /// user. None if no registrar ever did.
+    #[serde(with = "wall_clock::optional_instant")]
     empty_since: Option<Instant>,
 }
 
