@@ -10,6 +10,7 @@
 //!   no socket, no XML.
 //! - [`presence`]: the domain. Contributions, composition, publication, documents. No SIP message
 //!   type.
+//! - [`record`]: durable records of dialogs and presentities, as octets.
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
 //! - `net`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
@@ -47,6 +48,7 @@
 
 pub mod directory;
 pub mod presence;
+pub mod record;
 pub mod shard;
 pub mod sip;
 

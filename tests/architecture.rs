@@ -24,8 +24,9 @@ const ROOMS: &[Row] = &[
     ("presence", &[]),
     ("telemetry", &[]),
     ("store", &[]),
+    ("record", &["sip", "presence"]),
     ("directory", &["sip", "presence"]),
-    ("shard", &["directory", "sip", "presence"]),
+    ("shard", &["directory", "record", "sip", "presence"]),
     ("net", &["shard", "sip", "telemetry"]),
     (
         "http",
@@ -262,15 +263,16 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
         &[
             ("aor", &[]),
             ("fixed_hash", &[]),
+            ("wall_clock", &[]),
             ("event", &["aor"]),
             ("policy", &["aor", "event"]),
-            ("call", &["aor", "fixed_hash"]),
+            ("call", &["aor", "fixed_hash", "wall_clock"]),
             ("source", &["call"]),
-            ("registration", &[]),
+            ("registration", &["wall_clock"]),
             ("profile", &["call"]),
             (
                 "composition",
-                &["call", "profile", "registration", "source"],
+                &["call", "profile", "registration", "source", "wall_clock"],
             ),
             (
                 "document",
@@ -295,6 +297,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "event",
                     "registration",
                     "source",
+                    "wall_clock",
                 ],
             ),
         ],
@@ -435,8 +438,10 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("memchr", &["sip", "presence", "config"]),
     ("mimalloc", &["main"]),
     ("percent_encoding", &["presence/composition"]),
+    ("postcard", &["record"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
+    ("serde", &["presence", "record", "sip"]),
     (
         "serde_json",
         &["http/answer", "http/control/refusal", "http/tests"],
@@ -453,6 +458,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         &[
             "sip",
             "presence",
+            "record",
             "directory",
             "shard",
             "net",

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in
 /// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`. A clone
 /// shares the text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Box<str>")]
 pub struct Aor(Arc<str>);
 
 impl Aor {
@@ -41,6 +44,14 @@ impl Aor {
     #[must_use]
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+impl TryFrom<Box<str>> for Aor {
+    type Error = &'static str;
+
+    fn try_from(key: Box<str>) -> Result<Self, Self::Error> {
+        Self::from_key(&key).ok_or("an address of record is user@domain")
     }
 }
 

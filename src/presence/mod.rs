@@ -6,6 +6,7 @@
 //!
 //! # Modules, each depending only on those above it
 //! - [`aor`]: the key of a presentity. `fixed_hash`: hashes that are equal in every process.
+//! - `wall_clock`: the engine's times in records that outlive the process.
 //! - [`event`]: the packages, the granted expiry, termination reasons, watchers, lists.
 //! - [`policy`]: what a watcher is allowed to see.
 //! - [`call`]: call legs, and the appearances of a shared line.
@@ -28,6 +29,7 @@ pub mod presentity;
 pub mod profile;
 pub mod registration;
 pub mod source;
+pub mod wall_clock;
 
 pub use aor::Aor;
 pub use call::CallDialog;

@@ -11,6 +11,7 @@ mod read;
 
 use std::hint::black_box;
 
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::sip::{Fault, HeaderName, Message, emit};
@@ -25,7 +26,7 @@ pub const DIALOG_OCTETS_MAX: usize = 4096;
 pub const URI_OCTETS_MAX: usize = 1024;
 
 /// One end of a dialog. CSeq numbers increase by one (RFC 3261 §12.2.1.1).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Dialog {
     /// Call-ID, the peer's From, its To with our tag, the Record-Routes separated by commas, and
     /// the remote target, concatenated. Each extends to its `*_end`, the last to the end of the

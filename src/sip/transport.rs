@@ -3,10 +3,12 @@
 //! Via headers of a request that passed through proxies can name transports that this server does
 //! not support, so this list is longer than the one in `net`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::sip::message::Framing;
 
 /// A transport of SIP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Transport {
     /// One message per datagram.
     Udp,

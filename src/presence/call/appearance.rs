@@ -2,11 +2,13 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 /// Valid indexes of an appearance.
 pub const INDEXES: RangeInclusive<u8> = 1..=32;
 
 /// The state of an appearance (W:C10.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum AppearanceState {
     /// Not in use.
     #[default]
@@ -70,7 +72,7 @@ impl AppearanceState {
 }
 
 /// An appearance that is not idle.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Appearance {
     /// Its index, from 1.
     pub index: u8,

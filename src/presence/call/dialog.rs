@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::Aor;
 
 /// The state of a call leg (RFC 4235 §3.7.1). Ordered by what a lamp should show first (W:B3.15,
 /// C0.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CallState {
     /// Ended.
     Terminated,
@@ -65,7 +67,7 @@ impl CallState {
 }
 
 /// The direction of a call, seen from the presentity (W:C0.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// The presentity called.
     Initiator,
@@ -74,7 +76,7 @@ pub enum Direction {
 }
 
 /// One end of a call leg (RFC 4235 §4.1.6).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Party {
     /// The identity URI; empty if unknown.
     pub identity: Box<str>,
@@ -88,7 +90,7 @@ pub struct Party {
 
 /// One call leg, as one source reports it. Immutable: a change makes a new value. Shards share it by
 /// reference.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CallDialog {
     /// The `id` attribute, as written by the source when it first reported the leg. Watchers see
     /// only a digest of it.

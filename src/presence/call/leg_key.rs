@@ -3,6 +3,8 @@
 //! The key of a leg is (Call-ID, local tag, remote tag) or, if its source gives no Call-ID,
 //! (publisher, `id`), because every phone numbers its own calls. A missing tag matches any tag.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::call::CallDialog;
 use crate::presence::fixed_hash::fnv1a;
 
@@ -78,7 +80,7 @@ impl<'a> Key<'a> {
 }
 
 /// A hash of a Call-ID; None if there is no Call-ID.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct CallIdDigest(Option<u64>);
 
 impl CallIdDigest {

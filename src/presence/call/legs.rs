@@ -24,12 +24,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::call::leg_key::{Key, Likeness};
 use crate::presence::call::tombstone::{Ending, Owner, Tombstones};
 use crate::presence::call::{CallDialog, CallState, Party};
+use crate::presence::wall_clock;
 
 /// A live leg.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Leg {
     /// The publication that reports it.
     pub(crate) owner: Owner,
@@ -38,15 +41,17 @@ pub(crate) struct Leg {
     /// The `id` its source uses.
     source_id: Box<str>,
     /// When it entered this state.
+    #[serde(with = "wall_clock::instant")]
     since: Instant,
     /// When it ends unless it is reported again.
+    #[serde(with = "wall_clock::optional_instant")]
     until: Option<Instant>,
     /// Whether the document being applied names it.
     named: bool,
 }
 
 /// The legs of one presentity and their tombstones.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CallSet {
     legs: Vec<Leg>,
     tombstones: Tombstones,

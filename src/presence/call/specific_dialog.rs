@@ -1,10 +1,12 @@
 //! A subscription to one dialog instead of all dialogs of a presentity (RFC 4235 §3.2).
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::call::CallDialog;
 
 /// The dialog that an Event header identifies. Identifiers that the header does not give are empty
 /// and match any dialog.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecificDialog {
     /// `call-id`
     pub call_id: Box<str>,

@@ -6,8 +6,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::call::leg_key::{CallIdDigest, Key, Likeness};
 use crate::presence::call::{CallDialog, CallState};
+use crate::presence::wall_clock;
 
 /// The lifetime of a tombstone: the longest time that a delayed or retransmitted report can be in
 /// transit, 64 × T1 (RFC 3261 §17.1.2.2).
@@ -22,7 +25,7 @@ pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(
 const TOMBSTONES_MAX: usize = 64;
 
 /// The publication a leg belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Owner {
     /// The number that the presentity assigned to the publication.
     pub(crate) publication: u64,
@@ -33,7 +36,7 @@ pub(crate) struct Owner {
 }
 
 /// How a leg ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Ending {
     /// Its source reported the end, or removed its publication: final.
     Terminated,
@@ -49,7 +52,7 @@ pub(crate) enum Ending {
     Expired,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Tombstone {
     owner: Owner,
     call: Arc<CallDialog>,
@@ -57,11 +60,12 @@ struct Tombstone {
     /// The digest of its key. A busy user has many tombstones, whose texts are scattered in memory.
     digest: CallIdDigest,
     ending: Ending,
+    #[serde(with = "wall_clock::instant")]
     until: Instant,
 }
 
 /// The tombstones of one presentity, the oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Tombstones(VecDeque<Tombstone>);
 
 impl Tombstones {

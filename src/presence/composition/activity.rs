@@ -4,6 +4,8 @@
 //! written in the order of the table. Names outside the table are not written, because the RPID
 //! namespace has no element for them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::composition::Availability;
 
 /// One activity: an element name of RPID, and the availability that it implies.
@@ -73,8 +75,22 @@ pub(crate) fn is_do_not_disturb(name: &str) -> bool {
 }
 
 /// A set of known activities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Box<str>>", into = "Vec<&'static str>")]
 pub(crate) struct ActivitySet(u32);
+
+/// By name, because the bit of a name depends on the version of the program.
+impl From<Vec<Box<str>>> for ActivitySet {
+    fn from(names: Vec<Box<str>>) -> Self {
+        Self::from_names(names.iter().map(|name| &**name))
+    }
+}
+
+impl From<ActivitySet> for Vec<&'static str> {
+    fn from(activities: ActivitySet) -> Self {
+        activities.names().collect()
+    }
+}
 
 impl ActivitySet {
     /// The set of the known activities among `names`.

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::composition::Availability;
 use crate::presence::composition::activity::{ActivitySet, ON_THE_PHONE};
 use crate::presence::source::RichPresence;
+use crate::presence::wall_clock;
 
 /// A [`RichPresence`], prepared for composition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Declaration {
     /// See [`RichPresence::open`].
     pub(crate) open: Option<bool>,
@@ -19,6 +22,7 @@ pub(crate) struct Declaration {
     /// See [`RichPresence::alternative`]; never empty.
     pub(crate) alternative: Option<Box<str>>,
     /// When it was declared.
+    #[serde(with = "wall_clock::instant")]
     pub(crate) since: Instant,
 }
 

@@ -1,13 +1,15 @@
 //! A view: everything besides the state that determines how a state is written. Watchers with equal
 //! views share a body.
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::document::multipart;
 use crate::presence::event::Package;
 use crate::presence::policy::Privacy;
 use crate::presence::profile::Rendering;
 
 /// The format in which a subscription is notified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Format {
     /// `application/dialog-info+xml` (RFC 4235)
     DialogInfo,

@@ -5,6 +5,8 @@
 //! No member occurs twice, and the order changes only by an edit: phones assign their keys in this
 //! order (W:C1.3).
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::Aor;
 
 /// How the NOTIFYs of a list are written (W:B5.19).
@@ -45,7 +47,7 @@ impl Resolved {
 pub const MEMBERS_MAX: usize = 10_000;
 
 /// One member.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// `sip:user@host`: the host as written, in lower case; no port, no parameter.
     pub uri: Box<str>,

@@ -107,11 +107,11 @@ impl Statements {
             let decides = verdict.decider == Contributor::Call(source);
             explained.extend(slot.iter().map(|call| call.explain(&name, decides)));
         }
-        explained.extend(self.call_state_dnd.iter().map(|(stated, until)| Explained {
+        explained.extend(self.call_state_dnd.iter().map(|dnd| Explained {
             source: Source::CallState,
             asserts: Assertion::DoNotDisturb,
-            since: stated.since,
-            until: Some(*until),
+            since: dnd.stated.since,
+            until: Some(dnd.until),
             decides: verdict.decider == Contributor::Call(CallSource::CallState),
         }));
         explained

@@ -10,6 +10,7 @@
 //! states.
 
 mod assertion;
+mod durable;
 mod explain;
 mod publication;
 mod publishing;
@@ -19,6 +20,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 pub use assertion::{Assertion, Call, CallParty, Presence};
+pub use durable::{Contributions, RecoveredContributions};
 pub use explain::Explained;
 pub use publication::{Condition, Publication, PublicationLimits, PublishRefused, Published};
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::call::{CallState, Owner};
 use crate::presence::composition::Declaration;
 use crate::presence::document::{Document, DocumentFault};
@@ -11,9 +13,10 @@ use crate::presence::presentity::{
 };
 use crate::presence::registration::ContactEnd;
 use crate::presence::source::{EntityTag, Messages};
+use crate::presence::wall_clock;
 
 /// A stored publication: the event state of RFC 3903 §3.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredPublication {
     pub(super) number: u64,
     pub(super) package: Package,
@@ -22,14 +25,16 @@ pub(super) struct StoredPublication {
     /// Whether its publisher is a PBX.
     pub(super) is_feeder: bool,
     /// When its last body was received.
+    #[serde(with = "wall_clock::instant")]
     pub(super) since: Instant,
     /// When the granted expiry ends, not counting the grace period.
+    #[serde(with = "wall_clock::instant")]
     pub(super) until: Instant,
     pub(super) holding: Holding,
 }
 
 /// The content of a publication, or where it is stored.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Holding {
     /// Legs, which are stored in the call set.
     Legs,

@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::call::{Appearance, AppearanceState, CallDialog, CallState, appearance};
 use crate::presence::composition::{Contributor, Declaration};
 use crate::presence::presentity::GRACE;
 use crate::presence::registration::Registrations;
 use crate::presence::source::{CallSource, Features, Forward, Messages, StateUpdate};
+use crate::presence::wall_clock;
 
 /// All of these statements.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Statements {
     pub(super) call_state: Option<CallStatement>,
     /// Do-not-disturb, which `call_state.htm` set instead of a call, and when it ends.
-    pub(super) call_state_dnd: Option<(Stated<()>, Instant)>,
+    pub(super) call_state_dnd: Option<DoNotDisturb>,
     pub(super) lamp: Option<CallStatement>,
     pub(super) do_not_disturb: Option<Stated<()>>,
     /// At most one of each kind, in the order of the kinds.
@@ -28,17 +31,27 @@ pub(super) struct Statements {
 }
 
 /// A statement, and when it was first made.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Stated<T> {
     pub(super) what: T,
+    #[serde(with = "wall_clock::instant")]
     pub(super) since: Instant,
 }
 
 /// The call that a source last reported.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct DoNotDisturb {
+    pub(super) stated: Stated<()>,
+    #[serde(with = "wall_clock::instant")]
+    pub(super) until: Instant,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct CallStatement {
     pub(super) call: Arc<CallDialog>,
+    #[serde(with = "wall_clock::instant")]
     pub(super) since: Instant,
+    #[serde(with = "wall_clock::optional_instant")]
     pub(super) until: Option<Instant>,
 }
 
@@ -67,9 +80,11 @@ impl Statements {
             StateUpdate::CallStateDoNotDisturb(life) => {
                 self.call_state = None;
                 let before = self.call_state_dnd.take();
-                let since = before.map_or(now, |(stated, _)| stated.since);
+                let since = before.map_or(now, |before| before.stated.since);
                 let stated = Stated { what: (), since };
-                self.call_state_dnd = Some((stated, now + life)).filter(|_| !life.is_zero());
+                let until = now + life;
+                let after = DoNotDisturb { stated, until };
+                self.call_state_dnd = Some(after).filter(|_| !life.is_zero());
             }
             StateUpdate::DoNotDisturb(is_on) => {
                 restate(&mut self.do_not_disturb, is_on.then_some(()), now);
@@ -98,7 +113,7 @@ impl Statements {
             }
         }
         let dnd = self.call_state_dnd.take();
-        self.call_state_dnd = dnd.filter(|(_, until)| *until > now);
+        self.call_state_dnd = dnd.filter(|dnd| dnd.until > now);
         self.registrations.expire(GRACE, now)
     }
 
@@ -107,7 +122,7 @@ impl Statements {
         let calls = [&self.call_state, &self.lamp].into_iter().flatten();
         calls
             .filter_map(|statement| statement.until)
-            .chain(self.call_state_dnd.as_ref().map(|(_, until)| *until))
+            .chain(self.call_state_dnd.as_ref().map(|dnd| dnd.until))
             .chain(self.registrations.next_expiry(GRACE))
             .min()
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// A contact that a REGISTER binds to its user, and for how long (RFC 3261 §10.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
@@ -14,7 +16,7 @@ pub struct Binding {
 }
 
 /// The position of a REGISTER among those of its phone (RFC 3261 §10.2.4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sequence {
     /// A hash of its Call-ID.
     pub call_id: u64,

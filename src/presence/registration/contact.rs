@@ -1,7 +1,9 @@
 //! One contact, as reported to watchers of `reg` (RFC 3680 §5.2).
 
+use serde::{Deserialize, Serialize};
+
 /// The last event of a registered contact (RFC 3680 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ContactEvent {
     /// It is new.
     Registered,
@@ -15,7 +17,7 @@ pub enum ContactEvent {
 }
 
 /// Why a contact is no longer registered (RFC 3680 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ContactEnd {
     /// It expired.
     Expired,
@@ -28,7 +30,7 @@ pub enum ContactEnd {
 }
 
 /// A contact that is no longer registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedContact {
     /// Its URI.
     pub uri: Box<str>,
@@ -39,7 +41,7 @@ pub struct EndedContact {
 }
 
 /// One registered contact.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegisteredContact {
     /// Its URI.
     pub uri: Box<str>,

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::registration::{
     Binding, BindingChange, BindingRefused, CONTACTS_MAX, ContactEnd, ContactEvent, EndedContact,
     RegisteredContact, Sequence,
 };
+use crate::presence::wall_clock;
 
 /// Maximum ended contacts of one presentity that are remembered; the latest are kept.
 const ENDED_MAX: usize = 16;
@@ -14,7 +17,7 @@ const ENDED_MAX: usize = 16;
 const ENDED_LIFE: Duration = Duration::from_secs(60);
 
 /// The source that last reported a contact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Reporter {
     /// A REGISTER.
     Register,
@@ -23,15 +26,17 @@ pub(crate) enum Reporter {
 }
 
 /// A contact and what is known about it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Registration {
     /// The contact as reported to watchers.
     pub(crate) contact: RegisteredContact,
     /// The source that last reported it.
     pub(crate) reporter: Reporter,
     /// Since when it is registered.
+    #[serde(with = "wall_clock::instant")]
     pub(crate) since: Instant,
     /// When it ends unless it is reported again; None if only its publication ends it.
+    #[serde(with = "wall_clock::optional_instant")]
     pub(crate) until: Option<Instant>,
     /// The REGISTER that bound it; None if we are not the registrar.
     sequence: Option<Sequence>,
@@ -49,15 +54,17 @@ impl Registration {
 }
 
 /// All registrations of a presentity, each URI once, in the order in which they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
     /// Contacts that ended recently, each with the time of its end, the oldest first.
+    #[serde(skip)]
     ended: VecDeque<(Instant, EndedContact)>,
     /// The `id` of the next contact.
     id_next: u64,
     /// When the last contact ended. Before the first contact: when a registrar first reported on
     /// the user. None if no registrar ever did.
+    #[serde(with = "wall_clock::optional_instant")]
     empty_since: Option<Instant>,
 }
 

@@ -1,7 +1,9 @@
 //! The messages in a mailbox (RFC 3842).
 
+use serde::{Deserialize, Serialize};
+
 /// A class of messages (RFC 3458).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum MessageClass {
     /// Voice mail.
     Voice,
@@ -33,7 +35,7 @@ impl MessageClass {
 }
 
 /// `new/old (urgent-new/urgent-old)`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct MessageCounts {
     /// New messages.
     pub new: u32,
@@ -46,7 +48,7 @@ pub struct MessageCounts {
 }
 
 /// A mailbox.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Messages {
     /// `Messages-Waiting`: what the lamp shows. The source sets it independently of the counts.
     pub are_waiting: bool,

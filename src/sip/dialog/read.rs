@@ -1,6 +1,8 @@
 //! Reads the parts of a message that a dialog keeps: its only Contact, the addresses, the route
 //! set. Each is appended to the dialog's text; later uses find it by its span.
 
+use serde::{Deserialize, Serialize};
+
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::header::{NameAddr, list_items};
 use crate::sip::message::RECORD_ROUTES_MAX;
@@ -15,7 +17,7 @@ const ADDRESS_OCTETS_MAX: usize = 1024;
 const ROUTES_OCTETS_MAX: usize = 2048;
 
 /// A piece of the text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Span {
     pub(super) start: u16,
     pub(super) end: u16,

@@ -1,0 +1,79 @@
+//! Durable records: what the engine hands to a store, and gets back after a restart.
+//!
+//! - [`dialog`]: a dialog with its subscriptions.
+//! - [`presentity`]: a presentity with all contributions to it.
+//!
+//! A record is the whole of one thing, never a change of it: the newest record of a thing replaces the
+//! others, whatever their order. Times are in milliseconds since 1970 UTC.
+//!
+//! # Form
+//! One octet of version, the fields in the form of postcard (<https://postcard.jamesmunns.com>), four
+//! octets of checksum over all before. A change of the fields is a new version. Enumerations are
+//! written by index: new variants go at their end.
+//!
+//! Not here: which thing is written when (`shard`), and where to (`store`).
+
+pub mod dialog;
+pub mod presentity;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+use crate::presence::fixed_hash::SipHash13;
+use crate::presence::wall_clock::WallClock;
+
+/// The version of all records that this program writes, and the only one that it reads.
+pub const VERSION: u8 = 1;
+/// Octets of the checksum.
+const CHECKSUM_OCTETS: usize = 4;
+
+/// Why a record cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// It is of a version that this program does not know.
+    #[error("a record of version {0}; this program reads version {VERSION}")]
+    Version(u8),
+    /// Its octets were changed.
+    #[error("a record with a wrong checksum")]
+    Checksum,
+    /// Its fields make no sense.
+    #[error("a record that cannot be read")]
+    Fields,
+}
+
+/// Appends a record.
+fn encode(record: &impl Serialize, clock: WallClock, out: &mut Vec<u8>) {
+    let start = out.len();
+    let mut octets = std::mem::take(out);
+    octets.push(VERSION);
+    let written = clock.scope(|| postcard::to_extend(record, octets));
+    debug_assert!(written.is_ok(), "every record can be written: {written:?}");
+    *out = written.unwrap_or_default();
+    let checksum = checksum(out.get(start..).unwrap_or_default());
+    out.extend_from_slice(&checksum);
+}
+
+/// Reads a record.
+fn decode<'o, T: Deserialize<'o>>(octets: &'o [u8], clock: WallClock) -> Result<T, RecordError> {
+    let (record, written) = octets
+        .split_last_chunk::<CHECKSUM_OCTETS>()
+        .ok_or(RecordError::Checksum)?;
+    if checksum(record) != *written {
+        return Err(RecordError::Checksum);
+    }
+    let (&version, fields) = record.split_first().ok_or(RecordError::Fields)?;
+    if version != VERSION {
+        return Err(RecordError::Version(version));
+    }
+    match clock.scope(|| postcard::take_from_bytes(fields)) {
+        Ok((record, [])) => Ok(record),
+        Ok(_) | Err(_) => Err(RecordError::Fields),
+    }
+}
+
+fn checksum(octets: &[u8]) -> [u8; CHECKSUM_OCTETS] {
+    (SipHash13::of(octets) as u32).to_be_bytes()
+}

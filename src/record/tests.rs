@@ -1,0 +1,425 @@
+//! Records come back as they were, are never read wrongly, and keep their octets.
+
+use std::borrow::Cow;
+use std::time::{Duration, Instant};
+
+use super::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord, TermsRecord};
+use super::presentity::PresentityRecord;
+use super::*;
+use crate::presence::call::{
+    Appearance, AppearanceState, CallDialog, CallState, Direction, Party, SpecificDialog,
+};
+use crate::presence::document::{Document, Format};
+use crate::presence::event::Package;
+use crate::presence::event::list::Member;
+use crate::presence::presentity::{Condition, Publication, PublicationLimits};
+use crate::presence::registration::ContactEnd;
+use crate::presence::source::{
+    CallSource, EntityTag, Forward, ForwardKind, MessageClass, MessageCounts, Messages,
+    RichPresence, StateUpdate,
+};
+use crate::presence::{Aor, Presentity};
+use crate::sip::dialog::Dialog;
+use crate::sip::message::Framing;
+use crate::sip::{Message, Transport};
+
+/// 2026-11-29 00:00:00 UTC.
+const MIDNIGHT: i64 = 1_795_910_400_000;
+
+fn clock(at: Instant) -> WallClock {
+    WallClock {
+        at,
+        unix_milliseconds: MIDNIGHT,
+    }
+}
+
+fn call(state: CallState) -> CallDialog {
+    CallDialog {
+        id: "leg-1".into(),
+        call_id: "a84b@pbx".into(),
+        local_tag: "lt".into(),
+        remote_tag: "rt".into(),
+        direction: Some(Direction::Recipient),
+        state,
+        local: Party {
+            rendering: Some(false),
+            ..Party::default()
+        },
+        remote: Party {
+            identity: "sip:200@abc.com".into(),
+            display: "Ann".into(),
+            ..Party::default()
+        },
+        remote_is_private: false,
+    }
+}
+
+fn publish(presentity: &mut Presentity, package: Package, document: Document, now: Instant) {
+    let limits = PublicationLimits {
+        expires_min: Duration::from_secs(60),
+        expires_max: Duration::from_secs(7200),
+        expires_default: Duration::from_secs(3600),
+        publications_max: 9,
+        calls_max: 9,
+    };
+    let publication = Publication {
+        package,
+        condition: Condition::None,
+        expires: Some(600),
+        document: Some(Ok(document)),
+        publisher: package as u64 + 1,
+        is_feeder: true,
+    };
+    let tag = EntityTag(0x1122_3344 + package as u128);
+    presentity
+        .apply_publication(publication, tag, &limits, now)
+        .unwrap();
+}
+
+/// A presentity with contributions of every kind, made in the minute before `now`.
+fn busy(now: Instant) -> Presentity {
+    let mut presentity = Presentity::default();
+    let second = |second: u64| now - Duration::from_secs(60 - second);
+    let rich = || RichPresence {
+        open: Some(true),
+        activities: vec!["away".into(), "on-the-phone".into()],
+        note: Some("back at three".into()),
+        alternative: Some("tel:+4930123".into()),
+    };
+    let dialogs = |dialogs: Vec<CallDialog>| Document::DialogInfo {
+        entity: None,
+        full: true,
+        dialogs,
+    };
+    let other = CallDialog {
+        call_id: "other@pbx".into(),
+        id: "leg-2".into(),
+        ..call(CallState::Terminated)
+    };
+    let legs = dialogs(vec![call(CallState::Confirmed), other]);
+    publish(&mut presentity, Package::Dialog, legs, second(1));
+    let pidf = Document::Pidf {
+        entity: None,
+        statement: rich(),
+    };
+    publish(&mut presentity, Package::Presence, pidf, second(2));
+    let messages = Messages {
+        are_waiting: true,
+        account: Some("sip:123@abc.com".into()),
+        counts: vec![(
+            MessageClass::Voice,
+            MessageCounts {
+                new: 3,
+                ..MessageCounts::default()
+            },
+        )],
+    };
+    let forward = Forward {
+        kind: ForwardKind::NoAnswer,
+        is_active: true,
+        target: "300".into(),
+        ring_count: Some(4),
+    };
+    let appearance = Appearance {
+        index: 2,
+        state: AppearanceState::Held,
+        party: Some("<sip:7@abc.com>".into()),
+    };
+    let updates = [
+        StateUpdate::CallStateDoNotDisturb(Duration::from_secs(900)),
+        StateUpdate::Call {
+            source: CallSource::Operator,
+            call: Some(call(CallState::Early).into()),
+            expires: Some(Duration::from_secs(300)),
+        },
+        StateUpdate::DoNotDisturb(true),
+        StateUpdate::Forward(forward),
+        StateUpdate::Note(Some("in the workshop".into())),
+        StateUpdate::Presence(Some(rich())),
+        StateUpdate::Messages(Some(messages)),
+        StateUpdate::Registered(vec![("sip:123@192.0.2.7".into(), Duration::from_secs(120))]),
+        StateUpdate::Appearance(appearance),
+    ];
+    for (update, at) in updates.into_iter().zip(3..) {
+        presentity.apply(update, second(at));
+    }
+    presentity.expire(now);
+    presentity
+}
+
+fn aor() -> Aor {
+    Aor::new("123", "abc.com")
+}
+
+fn octets_of(presentity: &Presentity, now: Instant, clock: WallClock) -> Vec<u8> {
+    let mut octets = Vec::new();
+    PresentityRecord::encode(&aor(), presentity, now, clock, &mut octets);
+    octets
+}
+
+fn recovered(octets: &[u8], now: Instant, clock: WallClock) -> Presentity {
+    let record = PresentityRecord::decode(octets, clock).unwrap();
+    assert_eq!(record.aor, aor());
+    Presentity::recovered(record.contributions, now)
+}
+
+#[test]
+fn a_presentity_comes_back_as_it_was() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let clock = clock(now);
+    let before = busy(now);
+    let octets = octets_of(&before, now, clock);
+    let after = recovered(&octets, now, clock);
+    let explained = |presentity: &Presentity| format!("{:#?}", presentity.explain(now));
+    assert_eq!(explained(&after), explained(&before));
+    assert_eq!(after.composed(), before.composed());
+    assert_eq!(after.next_expiry(), before.next_expiry());
+    assert_eq!(octets_of(&after, now, clock), octets);
+}
+
+#[test]
+fn what_ran_out_meanwhile_is_gone() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let before = busy(now);
+    let octets = octets_of(&before, now, clock(now));
+    // The next process begins eight minutes later, and its clock has nothing to do with ours.
+    let later = WallClock {
+        at: now + Duration::from_secs(77),
+        unix_milliseconds: MIDNIGHT + 480_000,
+    };
+    let after = recovered(&octets, later.at, later);
+    let sources = |presentity: &Presentity| {
+        let explained = presentity.explain(now).into_iter();
+        explained
+            .map(|one| one.source.to_string())
+            .collect::<Vec<_>>()
+    };
+    let gone = |name: &str| {
+        !sources(&after)
+            .iter()
+            .any(|source| source.starts_with(name))
+    };
+    assert!(
+        sources(&before)
+            .iter()
+            .any(|source| source == "operator:lamp")
+    );
+    assert!(gone("operator:lamp") && gone("register:sip:123@192.0.2.7"));
+    assert!(!gone("publish:") && !gone("feature:dnd") && !gone("http:call_state"));
+    let left = after.next_expiry().unwrap() - later.at;
+    assert!(left <= Duration::from_secs(62), "{left:?}");
+}
+
+fn dialog() -> Dialog {
+    let request = "SUBSCRIBE sip:123@abc.com SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.0.2.7;branch=z9hG4bK1\r\nMax-Forwards: 70\r\n\
+        From: \"Ann\" <sip:200@abc.com>;tag=q1w2\r\nTo: <sip:123@abc.com>\r\n\
+        Call-ID: a84b@192.0.2.7\r\nCSeq: 4 SUBSCRIBE\r\nContact: <sip:200@192.0.2.7:5062>\r\n\
+        Record-Route: <sip:192.0.2.1;lr>\r\nEvent: dialog\r\nContent-Length: 0\r\n\r\n";
+    let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
+    Dialog::accept(&message, b"0000000000070123456789abcdef", 256).unwrap()
+}
+
+fn record(at: Instant) -> DialogRecord<'static> {
+    let member = Member {
+        uri: "sip:123@abc.com".into(),
+        aor: Some(aor()),
+        name: "Bob".into(),
+    };
+    let subscription = |subject, package, format| SubscriptionRecord {
+        aor: aor(),
+        package,
+        format,
+        subject,
+        event: Cow::Borrowed(b"dialog;id=7"),
+        entity: Cow::Borrowed(b"sip:123@abc.com"),
+        terms: TermsRecord {
+            gap: Some(Duration::from_secs(1)),
+            asks_gap: true,
+            period: Some(Duration::from_secs(60)),
+            adaptive_period: None,
+            dialog: Some(Box::new(SpecificDialog {
+                call_id: "a84b".into(),
+                ..SpecificDialog::default()
+            })),
+            inflates: true,
+        },
+        version: 256,
+        expires_at: at + Duration::from_secs(1800),
+    };
+    DialogRecord {
+        place: 7,
+        dialog: Cow::Owned(dialog()),
+        flow: FlowRecord {
+            transport: Transport::Tcp,
+            local: "192.0.2.10:5060".parse().unwrap(),
+            peer: "[2001:db8::7]:40001".parse().unwrap(),
+        },
+        destination: "192.0.2.1:5060".parse().unwrap(),
+        profile: Cow::Borrowed("yealink"),
+        sender: Some(Cow::Borrowed(b"sip:200@abc.com")),
+        subscriptions: vec![
+            subscription(
+                SubjectRecord::Presentity,
+                Package::Dialog,
+                Format::DialogInfo,
+            ),
+            subscription(
+                SubjectRecord::ListOfBody(vec![member].into()),
+                Package::Presence,
+                Format::Pidf,
+            ),
+            subscription(
+                SubjectRecord::Appearance(2, 77),
+                Package::LineSeize,
+                Format::Nothing,
+            ),
+        ],
+    }
+}
+
+#[test]
+fn a_dialog_comes_back_as_it_was() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let before = record(now);
+    let mut octets = b"others".to_vec();
+    before.encode(clock(now), &mut octets);
+    let octets = octets.strip_prefix(b"others").unwrap();
+    let after = DialogRecord::decode(octets, clock(now)).unwrap();
+    assert_eq!(format!("{after:#?}"), format!("{before:#?}"));
+}
+
+#[test]
+fn changed_octets_are_never_read() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let mut of_dialog = Vec::new();
+    record(now).encode(clock(now), &mut of_dialog);
+    let of_presentity = octets_of(&busy(now), now, clock(now));
+    let is_read = |octets: &[u8]| {
+        DialogRecord::decode(octets, clock(now)).is_ok()
+            || PresentityRecord::decode(octets, clock(now)).is_ok()
+    };
+    for whole in [of_dialog, of_presentity] {
+        assert!(is_read(&whole));
+        for end in 0..whole.len() {
+            assert!(!is_read(&whole[..end]), "{end} octets");
+        }
+        for at in 0..whole.len() {
+            for bit in 0..8 {
+                let mut octets = whole.clone();
+                octets[at] ^= 1 << bit;
+                assert!(!is_read(&octets), "bit {bit} of octet {at}");
+                // With a right checksum the fields may or may not make sense, but nothing panics.
+                let end = octets.len() - CHECKSUM_OCTETS;
+                let right = checksum(&octets[..end]);
+                octets[end..].copy_from_slice(&right);
+                let _either = is_read(&octets);
+            }
+        }
+    }
+}
+
+#[test]
+fn another_version_is_refused_by_its_number() {
+    let mut octets = vec![VERSION + 1, 1, 2, 3];
+    let right = checksum(&octets);
+    octets.extend_from_slice(&right);
+    let error = DialogRecord::decode(&octets, clock(Instant::now())).unwrap_err();
+    assert_eq!(error, RecordError::Version(VERSION + 1));
+    assert_eq!(
+        error.to_string(),
+        "a record of version 2; this program reads version 1"
+    );
+}
+
+/// The octets of these records may change only with [`VERSION`]: files of earlier releases hold them.
+#[test]
+fn records_keep_their_octets() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let mut of_dialog = Vec::new();
+    record(now).encode(clock(now), &mut of_dialog);
+    let of_presentity = octets_of(&busy(now), now, clock(now));
+    let hash = |octets: &[u8]| (octets.len(), SipHash13::of(octets));
+    assert_eq!(hash(&of_dialog), GOLDEN_DIALOG);
+    assert_eq!(hash(&of_presentity), GOLDEN_PRESENTITY);
+}
+
+const GOLDEN_DIALOG: (usize, u64) = (464, 17_538_156_970_715_814_246);
+const GOLDEN_PRESENTITY: (usize, u64) = (481, 7454341262483316395);
+
+/// The index of every variant in a record.
+#[test]
+fn variants_keep_their_numbers() {
+    fn are<T: Serialize>(variants: &[T]) {
+        for (index, variant) in (0..).zip(variants) {
+            let octets = postcard::to_extend(variant, Vec::new()).unwrap();
+            assert_eq!(octets.first(), Some(&index), "{octets:?}");
+        }
+    }
+    are(&[
+        CallState::Terminated,
+        CallState::Trying,
+        CallState::Proceeding,
+        CallState::Confirmed,
+        CallState::Early,
+    ]);
+    are(&[Direction::Initiator, Direction::Recipient]);
+    are(&AppearanceState::ALL);
+    are(&[
+        ForwardKind::Immediate,
+        ForwardKind::Busy,
+        ForwardKind::NoAnswer,
+    ]);
+    are(&[
+        MessageClass::Voice,
+        MessageClass::Fax,
+        MessageClass::Pager,
+        MessageClass::Multimedia,
+        MessageClass::Text,
+        MessageClass::None,
+    ]);
+    are(&[
+        ContactEnd::Expired,
+        ContactEnd::Deactivated,
+        ContactEnd::Unregistered,
+        ContactEnd::Rejected,
+    ]);
+    are(&[
+        Package::Dialog,
+        Package::Presence,
+        Package::MessageSummary,
+        Package::Reg,
+        Package::PresenceWinfo,
+        Package::DialogWinfo,
+        Package::AsFeatureEvent,
+        Package::CallInfo,
+        Package::LineSeize,
+    ]);
+    are(&[
+        Format::DialogInfo,
+        Format::Pidf,
+        Format::CpimPidf,
+        Format::Xpidf,
+        Format::PidfDiff,
+        Format::MessageSummary,
+        Format::RegInfo,
+        Format::WatcherInfo,
+        Format::FeatureEvent,
+        Format::CallPark,
+        Format::Nothing,
+    ]);
+    are(&[
+        Transport::Udp,
+        Transport::Tcp,
+        Transport::Tls,
+        Transport::Ws,
+        Transport::Wss,
+    ]);
+    are(&[
+        SubjectRecord::Presentity,
+        SubjectRecord::List,
+        SubjectRecord::ListOfBody(Cow::default()),
+        SubjectRecord::Watchers,
+        SubjectRecord::Appearance(1, 1),
+    ]);
+}
