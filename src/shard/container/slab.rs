@@ -40,6 +40,8 @@ enum Slot<T> {
     Taken(T),
     /// Free, with the slot that was freed before it.
     Vacant(u32),
+    /// Free, for a stored value only.
+    Withheld,
 }
 
 /// See the module. At most 2^32 - 1 values.
@@ -101,6 +103,38 @@ impl<K: Key, T> Slab<K, T> {
         key
     }
 
+    /// Withholds the slots from the present end up to `end`: [`Self::insert`] does not use them, so
+    /// that [`Self::insert_at`] can.
+    pub(crate) fn withhold(&mut self, end: u32) {
+        while self.end() < end {
+            self.push(Slot::Withheld);
+        }
+    }
+
+    /// Inserts a stored value at the key it had, and withholds the slots that this passes over. False
+    /// if the slot is in use, or was before.
+    pub(crate) fn insert_at(&mut self, key: K, value: T) -> bool {
+        self.withhold(key.index().saturating_add(1));
+        match self.slot_mut(key) {
+            Some(slot @ Slot::Withheld) => *slot = Slot::Taken(value),
+            _ => return false,
+        }
+        self.taken += 1;
+        true
+    }
+
+    /// Ends the withholding: the slots without a value become vacant, the lowest to be used first.
+    pub(crate) fn release(&mut self) {
+        for (chunk, slots) in self.chunks.iter_mut().enumerate().rev() {
+            for (at, slot) in slots.iter_mut().enumerate().rev() {
+                if matches!(slot, Slot::Withheld) {
+                    *slot = Slot::Vacant(self.vacant);
+                    self.vacant = (chunk * CHUNK_SLOTS + at) as u32;
+                }
+            }
+        }
+    }
+
     /// The value of a key; None if there is none.
     #[inline]
     pub(crate) fn get(&self, key: K) -> Option<&T> {
@@ -111,7 +145,7 @@ impl<K: Key, T> Slab<K, T> {
             .get(index % CHUNK_SLOTS)?
         {
             Slot::Taken(value) => Some(value),
-            Slot::Vacant(_) => None,
+            Slot::Vacant(_) | Slot::Withheld => None,
         }
     }
 
@@ -120,7 +154,7 @@ impl<K: Key, T> Slab<K, T> {
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
         match self.slot_mut(key)? {
             Slot::Taken(value) => Some(value),
-            Slot::Vacant(_) => None,
+            Slot::Vacant(_) | Slot::Withheld => None,
         }
     }
 
@@ -128,7 +162,7 @@ impl<K: Key, T> Slab<K, T> {
     pub(crate) fn remove(&mut self, key: K) -> Option<T> {
         let vacant = self.vacant;
         let slot = self.slot_mut(key)?;
-        if matches!(slot, Slot::Vacant(_)) {
+        if !matches!(slot, Slot::Taken(_)) {
             return None;
         }
         let removed = std::mem::replace(slot, Slot::Vacant(vacant));
@@ -136,7 +170,7 @@ impl<K: Key, T> Slab<K, T> {
         self.taken -= 1;
         match removed {
             Slot::Taken(value) => Some(value),
-            Slot::Vacant(_) => None,
+            Slot::Vacant(_) | Slot::Withheld => None,
         }
     }
 
@@ -145,7 +179,7 @@ impl<K: Key, T> Slab<K, T> {
         let slots = self.chunks.iter().flatten().enumerate();
         slots.filter_map(|(index, slot)| match slot {
             Slot::Taken(value) => Some((K::from_index(index as u32), value)),
-            Slot::Vacant(_) => None,
+            Slot::Vacant(_) | Slot::Withheld => None,
         })
     }
 
@@ -154,7 +188,7 @@ impl<K: Key, T> Slab<K, T> {
         let slots = self.chunks.iter_mut().flatten().enumerate();
         slots.filter_map(|(index, slot)| match slot {
             Slot::Taken(value) => Some((K::from_index(index as u32), value)),
-            Slot::Vacant(_) => None,
+            Slot::Vacant(_) | Slot::Withheld => None,
         })
     }
 
@@ -243,5 +277,61 @@ mod tests {
             places.insert(number);
         }
         assert_eq!(before, &raw const places[first]);
+    }
+
+    #[test]
+    fn a_stored_value_comes_back_to_its_key() {
+        let mut slots = Slab::<u32, _>::default();
+        slots.withhold(4);
+        assert_eq!(slots.insert("new"), 4, "beyond what is withheld");
+        assert!(slots.insert_at(2, "stored"));
+        assert!(!slots.insert_at(2, "again") && !slots.insert_at(4, "taken"));
+        assert!(slots.insert_at(3000, "far"));
+        assert_eq!(slots.insert("newer"), 3001);
+        assert_eq!(slots.remove(2), Some("stored"));
+        assert!(!slots.insert_at(2, "freed since"));
+        assert_eq!(slots.insert("reused"), 2, "a slot freed since is vacant");
+        assert_eq!((slots.remove(1), slots.len()), (None, 4));
+
+        slots.release();
+        let keys: Vec<u32> = (0..2996).map(|_| slots.insert("next")).collect();
+        let vacant = (0..3000).filter(|key| ![2, 4].contains(key));
+        assert!(keys.into_iter().eq(vacant.take(2996)));
+        assert_eq!(slots.len(), 3000);
+        assert!(slots.iter().map(|(key, _)| key).is_sorted());
+    }
+
+    /// Recovery in any order, with values that come and go in between, ends as if all had always been
+    /// there.
+    #[test]
+    fn recovery_meets_no_new_value() {
+        let mut random = Random::new([5; 32]);
+        let mut slots = Slab::<u32, u32>::default();
+        let end = 3 * CHUNK_SLOTS as u32;
+        slots.withhold(end);
+        let mut stored: Vec<u32> = (0..end).filter(|key| key % 3 > 0).collect();
+        let mut new = Vec::new();
+        while !stored.is_empty() {
+            let key = stored.swap_remove(random.below(stored.len() as u32) as usize);
+            assert!(slots.insert_at(key, key));
+            match random.below(3) {
+                0 => new.push(slots.insert(u32::MAX)),
+                1 if !new.is_empty() => assert!(slots.remove(new.pop().unwrap()).is_some()),
+                _ => {}
+            }
+        }
+        assert!(new.iter().all(|key| *key >= end));
+        slots.release();
+        let all = slots.end() as usize;
+        let vacant = all - slots.len();
+        let keys: std::collections::HashSet<u32> = (0..vacant).map(|_| slots.insert(0)).collect();
+        assert_eq!(keys.len(), vacant);
+        assert_eq!((slots.len(), slots.end() as usize), (all, all));
+        let recovered = |key: &u32| slots[*key] == *key;
+        assert!(
+            (0..end)
+                .filter(|key| key % 3 > 0)
+                .all(|key| recovered(&key))
+        );
     }
 }
