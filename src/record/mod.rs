@@ -58,6 +58,23 @@ fn encode(record: &impl Serialize, clock: WallClock, out: &mut Vec<u8>) {
 
 /// Reads a record.
 fn decode<'o, T: Deserialize<'o>>(octets: &'o [u8], clock: WallClock) -> Result<T, RecordError> {
+    let fields = fields_of(octets)?;
+    match clock.scope(|| postcard::take_from_bytes(fields)) {
+        Ok((record, [])) => Ok(record),
+        Ok(_) | Err(_) => Err(RecordError::Fields),
+    }
+}
+
+/// Reads the first field of a record, which holds no time.
+fn decode_first<'o, T: Deserialize<'o>>(octets: &'o [u8]) -> Result<T, RecordError> {
+    let first = postcard::take_from_bytes(fields_of(octets)?);
+    first
+        .map(|(first, _)| first)
+        .map_err(|_| RecordError::Fields)
+}
+
+/// The fields of a record with a right checksum and version.
+fn fields_of(octets: &[u8]) -> Result<&[u8], RecordError> {
     let (record, written) = octets
         .split_last_chunk::<CHECKSUM_OCTETS>()
         .ok_or(RecordError::Checksum)?;
@@ -68,10 +85,7 @@ fn decode<'o, T: Deserialize<'o>>(octets: &'o [u8], clock: WallClock) -> Result<
     if version != VERSION {
         return Err(RecordError::Version(version));
     }
-    match clock.scope(|| postcard::take_from_bytes(fields)) {
-        Ok((record, [])) => Ok(record),
-        Ok(_) | Err(_) => Err(RecordError::Fields),
-    }
+    Ok(fields)
 }
 
 fn checksum(octets: &[u8]) -> [u8; CHECKSUM_OCTETS] {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::presence::presentity::{Contributions, RecoveredContributions};
 use crate::presence::wall_clock::{self, WallClock};
 use crate::presence::{Aor, Presentity};
-use crate::record::{RecordError, decode, encode};
+use crate::record::{RecordError, decode, decode_first, encode};
 
 /// A presentity, to be written.
 #[derive(Debug, Serialize)]
@@ -56,4 +56,12 @@ impl PresentityRecord {
     pub fn decode(octets: &[u8], clock: WallClock) -> Result<Self, RecordError> {
         decode(octets, clock)
     }
+}
+
+/// The address of record that a record is of. Its other fields are not read.
+///
+/// # Errors
+/// See [`RecordError`].
+pub fn aor_of(octets: &[u8]) -> Result<Aor, RecordError> {
+    decode_first(octets)
 }

@@ -95,9 +95,10 @@ pub mod contract;
 pub mod overload;
 
 pub use contract::command::{Command, CommandId, Reply};
+pub use contract::commit::{Durability, RecordChange, RecordKey};
 pub use contract::counters::Counters;
 pub use contract::flow::{Address, ConnectionId, Flow, NodeId, ShardId};
-pub use contract::input::Input;
+pub use contract::input::{Input, Recovered};
 pub use contract::mail::Mail;
 pub use contract::options::Options;
 pub use contract::outbox::{Outbox, Transmit};
@@ -108,8 +109,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::directory::Directory;
+use crate::record;
 use crate::shard::conduct::Engine;
 use crate::shard::container::timer_wheel::Wheel;
+use crate::shard::contract::commit::Commits;
+use crate::shard::contract::place::Place;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::sip::random::Random;
@@ -132,6 +136,7 @@ pub struct Shard {
     wheel: Wheel<Timer>,
     /// Mail of this shard to itself; empty between turns.
     loopback: VecDeque<Mail>,
+    commits: Commits,
     /// The latest `now`.
     now: Instant,
 }
@@ -153,6 +158,7 @@ impl Shard {
             counters: Counters::default(),
             random,
             loopback: VecDeque::new(),
+            commits: Commits::default(),
         }
     }
 
@@ -179,6 +185,7 @@ impl Shard {
             now: self.now,
             out,
             loopback: &mut self.loopback,
+            commits: &mut self.commits,
             wheel: &mut self.wheel,
             random: &mut self.random,
             counters: &mut self.counters,
@@ -216,6 +223,18 @@ impl Shard {
     #[must_use]
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.directory.trusts(peer)
+    }
+}
+
+/// The shard that a record goes to in a node with that many shards; None if it cannot be read.
+#[must_use]
+pub fn recovering_shard(key: RecordKey, octets: &[u8], shards: u16) -> Option<ShardId> {
+    match key {
+        RecordKey::Dialog(place) => Some(Place(place).shard(shards)),
+        RecordKey::Presentity(_) => {
+            let aor = record::presentity::aor_of(octets).ok()?;
+            Some(ShardId::owner_of(&aor, shards))
+        }
     }
 }
 

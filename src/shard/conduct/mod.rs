@@ -2,10 +2,12 @@
 //!
 //! - `dispatch`: from octets to a request, with the overload control before it is served.
 //! - `subscribe`, `refresh`, `publish`, `register`, `seize`: one request through all rooms.
+//! - `commit`: the end of a turn, records and what waits for them; recovery.
 //! - `reevaluate`, `operator`: reload, and operator commands.
 //!
 //! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
+pub(crate) mod commit;
 pub(crate) mod dispatch;
 pub(crate) mod operator;
 pub(crate) mod publish;
@@ -92,6 +94,8 @@ impl Engine {
                     .handle_closed(connection, &mut self.subscriptions, turn);
             }
             Input::Mail(mail) => self.handle_mail(mail, turn),
+            Input::Durable(sequence) => turn.commits.advance(sequence),
+            Input::Recovered(recovered) => self.recover(&recovered, turn),
             Input::Command(token, command) => {
                 let reply = self.handle_command(command, turn);
                 turn.out.replies.push((token, reply));
@@ -99,6 +103,7 @@ impl Engine {
         }
         self.subscriptions.report_watchers(turn);
         self.deliver_loopback(turn);
+        self.commit(turn);
     }
 
     /// Fires due timers, continues the re-evaluation, sends queued NOTIFYs, serves deferred
@@ -112,6 +117,7 @@ impl Engine {
         self.notifier.send_queued(&mut self.subscriptions, turn);
         self.read_postponed(turn);
         self.deliver_loopback(turn);
+        self.commit(turn);
     }
 
     /// The driver is behind with its work, or no longer.

@@ -1,6 +1,7 @@
 //! Inputs of a shard: SIP messages, mail from other shards, operator commands.
 
 use crate::shard::contract::command::{Command, CommandId};
+use crate::shard::contract::commit::RecordKey;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::mail::Mail;
 use crate::sip::message::PlainResponse;
@@ -28,6 +29,29 @@ pub enum Input<'a> {
     Closed(ConnectionId),
     /// Mail from another shard.
     Mail(Mail),
+    /// The records of this shard up to this number are durable.
+    Durable(u64),
+    /// What an earlier process recorded.
+    Recovered(Recovered<'a>),
     /// An operator command: from HTTP, the command line, or a signal.
     Command(CommandId, Command),
+}
+
+/// What an earlier process recorded, in the order of the variants: `Begin` before any message, then all
+/// presentities on all shards, then the dialogs, then `End`. Other inputs may come in between.
+///
+/// A record goes to the shard that [`recovering_shard`](crate::shard::recovering_shard) names.
+#[derive(Clone, Copy, Debug)]
+pub enum Recovered<'a> {
+    /// Records will come.
+    Begin {
+        /// One beyond the highest place of a dialog.
+        dialogs_end: u32,
+        /// One beyond the highest number of a presentity.
+        presentities_end: u64,
+    },
+    /// A record, as it was written.
+    Record(RecordKey, &'a [u8]),
+    /// There are no more records.
+    End,
 }

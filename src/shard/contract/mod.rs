@@ -1,7 +1,9 @@
 //! The types that cross the engine's boundary or are shared by all of its rooms.
 //!
 //! - In: [`input::Input`] (SIP messages, mail from other shards, operator commands).
-//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, log records), [`counters::Counters`].
+//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, durable records, entries for the log),
+//!   [`counters::Counters`].
+//! - Records: [`commit`], and which acknowledgements wait until they are durable.
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
 //! - Probes of other servers: [`probe`].
 //! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `place` (their
@@ -12,6 +14,7 @@
 
 pub(crate) mod body;
 pub mod command;
+pub mod commit;
 pub mod counters;
 pub(crate) mod expected;
 pub mod flow;

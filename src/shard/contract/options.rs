@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::shard::contract::commit::Durability;
 use crate::shard::contract::flow::{Address, NodeId, ShardId};
 use crate::shard::contract::overload_options::OverloadOptions;
 
@@ -22,6 +23,10 @@ pub struct Options {
     pub epoch_unix: u64,
     /// Secret that signs nonces and stateless To-tags.
     pub key: [u8; 32],
+    /// Whether state is recorded, and whether acknowledgements wait for that.
+    pub durability: Durability,
+    /// Acknowledgements that wait for their records to be durable. Beyond it: 503 with Retry-After.
+    pub acknowledgements_held_max: usize,
     /// The addresses of our listeners. NOTIFYs never go there: we would talk to ourselves (W:E2.5).
     pub local_addresses: Vec<SocketAddr>,
     /// For each listener, the `host[:port]` for Via and Contact if it is not the local address.
@@ -118,6 +123,8 @@ impl Options {
             epoch,
             epoch_unix: 0,
             key,
+            durability: Durability::None,
+            acknowledgements_held_max: 65_536,
             local_addresses: Vec::new(),
             advertise: Vec::new(),
             product: "Lamplighter".to_owned(),

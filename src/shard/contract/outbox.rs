@@ -1,4 +1,4 @@
-//! The effects of a turn: messages to send, mail, replies, log records.
+//! The effects of a turn: messages to send, mail, replies, durable records, entries for the log.
 //!
 //! The driver applies the effects in order and clears the outbox. Its buffers are reused, so a shard
 //! in steady state allocates nothing.
@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::shard::contract::command::{CommandId, Reply};
+use crate::shard::contract::commit::RecordChange;
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
@@ -26,7 +27,7 @@ pub struct Transmit {
 /// The effects of one or more turns, each kind in the order it was produced.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The octets that `transmits` refer to.
+    /// The octets that `transmits` and `records` refer to.
     pub arena: Vec<u8>,
     /// SIP messages to send.
     pub transmits: Vec<Transmit>,
@@ -34,6 +35,12 @@ pub struct Outbox {
     pub mail: Vec<(ShardId, Mail)>,
     /// Replies to commands.
     pub replies: Vec<(CommandId, Reply)>,
+    /// Records to be made durable, in this order, and before anything of a later turn. Empty with
+    /// [`Durability::None`](crate::shard::contract::commit::Durability::None).
+    pub records: Vec<RecordChange>,
+    /// The number of the last of all records so far: to be reported by
+    /// [`Input::Durable`](crate::shard::Input::Durable) once they are durable.
+    pub recorded_through: u64,
     /// Streams of this shard that must stay open until the given time, even when idle.
     pub kept: Vec<(ConnectionId, Instant)>,
     /// Looping phones, for the log; rate limited.
@@ -51,6 +58,7 @@ impl Outbox {
         self.transmits.clear();
         self.mail.clear();
         self.replies.clear();
+        self.records.clear();
         self.kept.clear();
         self.alarms.clear();
         self.failures.clear();
@@ -69,9 +77,17 @@ impl Outbox {
         self.transmits.is_empty()
             && self.mail.is_empty()
             && self.replies.is_empty()
+            && self.records.is_empty()
             && self.kept.is_empty()
             && self.alarms.is_empty()
             && self.failures.is_empty()
+    }
+
+    /// The octets of a record; None if it is removed.
+    #[must_use]
+    pub fn octets_of(&self, change: &RecordChange) -> Option<&[u8]> {
+        let octets = change.octets.clone()?;
+        Some(self.arena.get(octets).unwrap_or_default())
     }
 
     /// The octets of a message: its head and its tail.

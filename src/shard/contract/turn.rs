@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::shard::container::timer_wheel::Wheel;
+use crate::shard::contract::commit::Commits;
 use crate::shard::contract::counters::Counters;
 use crate::shard::contract::flow::{Address, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
@@ -25,6 +26,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) out: &'a mut Outbox,
     /// Mail of this shard to itself, delivered before the turn ends.
     pub(crate) loopback: &'a mut VecDeque<Mail>,
+    /// The numbers of the records, and the acknowledgements that wait for them.
+    pub(crate) commits: &'a mut Commits,
     /// The timers of all rooms.
     pub(crate) wheel: &'a mut Wheel<Timer>,
     /// The only source of randomness; seeded, so that a turn can be repeated.

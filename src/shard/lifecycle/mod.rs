@@ -16,6 +16,7 @@ mod drain;
 pub(crate) mod due;
 mod end;
 mod members;
+mod record;
 mod reevaluate;
 mod rosters;
 pub(crate) mod subject;

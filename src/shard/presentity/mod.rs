@@ -20,6 +20,7 @@ pub(crate) mod domain_watchers;
 pub(crate) mod features;
 pub(crate) mod presentities;
 pub(crate) mod publications;
+mod record;
 pub(crate) mod statements;
 pub(crate) mod why;
 

@@ -8,6 +8,7 @@ use crate::presence::document;
 use crate::presence::document::{Format, feature_event, resource_lists};
 use crate::presence::event::Package;
 use crate::shard::contract::expected::Expected;
+use crate::shard::contract::flow::Flow;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -17,6 +18,7 @@ use crate::shard::uas::Uas;
 use crate::shard::uas::authenticate::salt_for;
 use crate::sip::digest::{Algorithm, Challenge};
 use crate::sip::emit::ResponseHead;
+use crate::sip::transaction::server::TransactionKey;
 use crate::sip::{Message, Status, emit};
 
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
@@ -310,6 +312,25 @@ impl Uas {
             );
         }
         turn.transmit(request.response_flow(), head, 0..0);
+    }
+
+    /// Sends a response that was held until its records were durable, and stores it for retransmitted
+    /// requests, which were absorbed until now.
+    pub(crate) fn send_held(
+        &mut self,
+        transaction: Option<TransactionKey>,
+        flow: Flow,
+        octets: &[u8],
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(key) = transaction {
+            let is_reliable = flow.transport.is_reliable();
+            self.transactions
+                .complete(key, octets, is_reliable, turn.now);
+        }
+        let start = turn.out.arena.len();
+        turn.out.arena.extend_from_slice(octets);
+        turn.transmit(flow, start..turn.out.arena.len(), 0..0);
     }
 
     /// Drops the transaction of a request whose response is not stored.

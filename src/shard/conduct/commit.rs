@@ -1,0 +1,63 @@
+//! The end of a turn: records of what changed, and the acknowledgements whose records are durable.
+//! Also the other direction, at the start: records that come back.
+
+use crate::shard::conduct::Engine;
+use crate::shard::contract::commit::{Acknowledgement, Durability, RecordKey};
+use crate::shard::contract::input::Recovered;
+use crate::shard::contract::turn::Turn;
+
+impl Engine {
+    /// Writes the records of what changed in this turn, and sends what waited for nothing else.
+    pub(crate) fn commit(&mut self, turn: &mut Turn<'_>) {
+        if turn.options.durability == Durability::None {
+            return;
+        }
+        self.subscriptions.write_records(turn);
+        self.compositor.write_records(turn);
+        turn.commits.end_turn();
+        self.acknowledge(turn);
+    }
+
+    /// Sends the acknowledgements whose records are durable.
+    fn acknowledge(&mut self, turn: &mut Turn<'_>) {
+        while let Some(acknowledgement) = turn.commits.release() {
+            match acknowledgement {
+                Acknowledgement::Response {
+                    transaction,
+                    flow,
+                    octets,
+                    subscription,
+                } => {
+                    self.uas.send_held(transaction, flow, &octets, turn);
+                    if let Some(subscription) = subscription {
+                        self.subscriptions.table_mut().acknowledged(subscription);
+                    }
+                }
+                Acknowledgement::Reply(id, reply) => turn.out.replies.push((id, reply)),
+                Acknowledgement::Mail(to, mail) => turn.send(to, mail),
+            }
+        }
+    }
+
+    /// Takes what an earlier process recorded.
+    pub(crate) fn recover(&mut self, recovered: &Recovered<'_>, turn: &mut Turn<'_>) {
+        match *recovered {
+            Recovered::Begin {
+                dialogs_end,
+                presentities_end,
+            } => {
+                self.subscriptions.begin_recovery(dialogs_end, turn);
+                self.compositor.begin_recovery(presentities_end, turn);
+            }
+            Recovered::Record(RecordKey::Presentity(number), octets) => {
+                self.compositor.recover(number, octets, turn);
+            }
+            Recovered::Record(RecordKey::Dialog(place), octets) => {
+                self.subscriptions.recover(place, octets, turn);
+            }
+            Recovered::End => {
+                self.subscriptions.end_recovery(turn);
+            }
+        }
+    }
+}

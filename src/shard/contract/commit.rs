@@ -1,0 +1,185 @@
+//! Records of what must outlive the process, and the acknowledgements that wait for their commit.
+//!
+//! A turn that changes a dialog or a presentity appends its record to the outbox. Records of one
+//! shard are numbered in sequence; the driver hands them to a store, and reports the number up to
+//! which they are durable ([`Input::Durable`](crate::shard::Input::Durable)).
+//!
+//! With [`Durability::Synced`] an acknowledgement (a 2xx, a reply, mail with an outcome) is held
+//! until all records that were written up to the end of its turn are durable. So what a peer was
+//! told is never lost. NOTIFYs of changes are not held.
+//!
+//! Invariant: acknowledgements are released in the order in which they were held.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::shard::contract::command::{CommandId, Reply};
+use crate::shard::contract::flow::{Address, Flow};
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::outbox::Outbox;
+use crate::sip::transaction::server::TransactionKey;
+
+/// What is recorded, and what waits for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing is recorded: all state ends with the process.
+    #[default]
+    None,
+    /// Records are written, acknowledgements do not wait for them.
+    Relaxed,
+    /// Acknowledgements wait until their records are durable.
+    Synced,
+}
+
+/// The table and the row of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RecordKey {
+    /// A presentity, by the number that its owner gave it. Numbers grow and are not used again.
+    Presentity(u64),
+    /// A dialog with its subscriptions, by the place that its To-tag names.
+    Dialog(u32),
+}
+
+/// A record to be written, or to be removed. A record replaces the one with the same key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordChange {
+    /// What it is of.
+    pub key: RecordKey,
+    /// Its octets, a range of the arena; None to remove it.
+    pub octets: Option<Range<usize>>,
+}
+
+/// An acknowledgement that waits for a commit.
+#[derive(Debug)]
+pub(crate) enum Acknowledgement {
+    /// A 2xx, and the subscription whose NOTIFY must follow it.
+    Response {
+        transaction: Option<TransactionKey>,
+        /// Where it goes.
+        flow: Flow,
+        octets: Box<[u8]>,
+        subscription: Option<SubscriptionId>,
+    },
+    /// The reply to a command.
+    Reply(CommandId, Reply),
+    /// Mail that tells another shard the outcome of a request.
+    Mail(Address, Mail),
+}
+
+/// The records of a shard, by number, and the acknowledgements that wait for them.
+#[derive(Debug, Default)]
+pub(crate) struct Commits {
+    /// The number of the last record.
+    written: u64,
+    /// The number up to which records are durable.
+    durable: u64,
+    held: VecDeque<Held>,
+}
+
+/// See [`Commits::held`].
+#[derive(Debug)]
+struct Held {
+    /// The record that it waits for; None until the turn ends, as records are written at its end.
+    sequence: Option<u64>,
+    acknowledgement: Acknowledgement,
+}
+
+impl Commits {
+    /// Adds the record with `octets` of the arena, or its removal, to the outbox. Returns its number.
+    pub(crate) fn record(
+        &mut self,
+        key: RecordKey,
+        octets: Option<Range<usize>>,
+        out: &mut Outbox,
+    ) -> u64 {
+        self.written += 1;
+        out.records.push(RecordChange { key, octets });
+        out.recorded_through = self.written;
+        self.written
+    }
+
+    /// Whether the records up to this number are durable.
+    pub(crate) const fn is_durable(&self, sequence: u64) -> bool {
+        sequence <= self.durable
+    }
+
+    /// Holds an acknowledgement until the records of this turn, and all before, are durable.
+    pub(crate) fn hold(&mut self, acknowledgement: Acknowledgement) {
+        self.held.push_back(Held {
+            sequence: None,
+            acknowledgement,
+        });
+    }
+
+    /// How many acknowledgements are held.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The records of the turn are written: what was held in it waits for the last of them.
+    pub(crate) fn end_turn(&mut self) {
+        let of_turn = self.held.iter_mut().rev();
+        for held in of_turn.take_while(|held| held.sequence.is_none()) {
+            held.sequence = Some(self.written);
+        }
+    }
+
+    /// The records up to this number are durable. Numbers may come late or again.
+    pub(crate) fn advance(&mut self, durable: u64) {
+        debug_assert!(durable <= self.written, "only what was written is durable");
+        self.durable = self.durable.max(durable);
+    }
+
+    /// The next acknowledgement whose records are durable.
+    pub(crate) fn release(&mut self) -> Option<Acknowledgement> {
+        let sequence = self.held.front()?.sequence?;
+        if !self.is_durable(sequence) {
+            return None;
+        }
+        Some(self.held.pop_front()?.acknowledgement)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn reply(id: u64) -> Acknowledgement {
+        Acknowledgement::Reply(CommandId(id), Reply::Done)
+    }
+
+    fn released(commits: &mut Commits) -> Vec<u64> {
+        std::iter::from_fn(|| commits.release())
+            .map(|acknowledgement| match acknowledgement {
+                Acknowledgement::Reply(id, _) => id.0,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_acknowledgement_waits_for_the_records_of_its_turn() {
+        let (mut commits, mut out) = (Commits::default(), Outbox::default());
+        commits.hold(reply(1));
+        assert!(released(&mut commits).is_empty(), "its turn has not ended");
+        commits.record(RecordKey::Dialog(7), None, &mut out);
+        commits.end_turn();
+        commits.hold(reply(2));
+        commits.record(RecordKey::Presentity(9), None, &mut out);
+        commits.end_turn();
+        assert_eq!((out.records.len(), out.recorded_through), (2, 2));
+        assert!(released(&mut commits).is_empty());
+        commits.advance(1);
+        assert_eq!(released(&mut commits), [1]);
+        commits.advance(0);
+        assert!(released(&mut commits).is_empty());
+        commits.advance(2);
+        assert_eq!(released(&mut commits), [2]);
+        commits.hold(reply(3));
+        commits.end_turn();
+        assert_eq!(released(&mut commits), [3], "nothing new was written");
+        assert_eq!(commits.held(), 0);
+    }
+}
