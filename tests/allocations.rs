@@ -22,7 +22,8 @@ use lamplighter::presence::event::Package;
 use lamplighter::presence::{Aor, CallDialog, document};
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Flow, Input, NodeId, Options, Outbox, Shard, ShardId,
+    Command, CommandId, ConnectionId, Durability, Flow, Input, NodeId, Options, Outbox, Shard,
+    ShardId,
 };
 use lamplighter::sip::Transport;
 
@@ -116,6 +117,8 @@ fn options(epoch: Instant) -> Options {
         shards: 1,
         epoch,
         key: [7; 32],
+        durability: Durability::None,
+        acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
         advertise: Vec::new(),
         product: "Lamplighter".into(),

@@ -222,12 +222,20 @@ impl Engine {
 
 impl Engine {
     /// Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
-    /// once and more later, then OPTIONS. PUBLISHes are never shed here but deferred (`postponed`).
+    /// once and more later, then OPTIONS. PUBLISHes are not shed for that but deferred (`postponed`).
+    /// What would have to wait for the store is shed while too much waits already.
     pub(super) fn check_backlog(
         &self,
         method: Method<'_>,
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
+        let is_recorded = matches!(
+            method,
+            Method::Subscribe | Method::Publish | Method::Register
+        );
+        if is_recorded && turn.is_store_behind() {
+            return Err(OverloadLimit::Store);
+        }
         let backlog_max = turn.options.overload.backlog_max;
         let is_behind = match method {
             Method::Subscribe => {

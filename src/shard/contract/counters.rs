@@ -47,6 +47,9 @@ counters! {
     requests_shed_by_path,
     /// 503 responses because too many NOTIFYs are queued (RFC 3261 §21.5.4).
     requests_shed_by_backlog,
+    /// 503 responses and commands refused because too many acknowledgements wait for their records to
+    /// be durable.
+    requests_shed_by_store,
     /// PUBLISHes deferred until the NOTIFY queue was short.
     requests_postponed,
     /// Deferred PUBLISHes served early because the queue of deferred PUBLISHes was full.
@@ -107,6 +110,11 @@ counters! {
     appearances_seized,
     /// Seizures refused because the appearance was in use.
     appearances_refused,
+    /// Stored records skipped and removed because they could not be read.
+    records_unreadable,
+    /// Stored records removed because their user or domain does not exist any more, or because a newer
+    /// record is of the same thing.
+    records_obsolete,
     /// Changes of composed state.
     state_changes,
     /// NOTIFYs sent, without retransmissions.

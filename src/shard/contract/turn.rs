@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use crate::directory::Directory;
 use crate::presence::Aor;
+use crate::presence::wall_clock::WallClock;
 use crate::shard::container::timer_wheel::Wheel;
-use crate::shard::contract::commit::Commits;
+use crate::shard::contract::commit::{Commits, Durability};
 use crate::shard::contract::counters::Counters;
 use crate::shard::contract::flow::{Address, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
@@ -72,6 +73,20 @@ impl Turn<'_> {
     pub(crate) fn send_to_all(&mut self, mail: impl Fn() -> Mail) {
         for shard in (0..self.options.shards).map(ShardId) {
             self.send(self.options.address_of(shard), mail());
+        }
+    }
+
+    /// Whether so many acknowledgements wait for their records that no further one may.
+    pub(crate) fn is_store_behind(&self) -> bool {
+        self.options.durability == Durability::Synced
+            && self.commits.held() >= self.options.acknowledgements_held_max
+    }
+
+    /// The clock by which times are recorded.
+    pub(crate) fn clock(&self) -> WallClock {
+        WallClock {
+            at: self.options.epoch,
+            unix_milliseconds: self.options.epoch_unix.saturating_mul(1000) as i64,
         }
     }
 

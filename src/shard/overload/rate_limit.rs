@@ -35,7 +35,10 @@ impl OverloadControl {
             OverloadLimit::Phone => feeds && is_feeder(),
             OverloadLimit::Presentity => is_open || feeds && is_feeder(),
             OverloadLimit::Domain => is_open || feeds && is_believed,
-            OverloadLimit::Source | OverloadLimit::Path | OverloadLimit::Backlog => false,
+            OverloadLimit::Source
+            | OverloadLimit::Path
+            | OverloadLimit::Backlog
+            | OverloadLimit::Store => false,
         };
         may || self.is_exempt_address(request)
     }
@@ -57,7 +60,7 @@ impl OverloadControl {
             OverloadLimit::Source => rates.source.for_known(is_known),
             OverloadLimit::Presentity => rates.presentity.for_known(is_known),
             OverloadLimit::Domain => rates.domain.for_known(is_known),
-            OverloadLimit::Path | OverloadLimit::Backlog => {
+            OverloadLimit::Path | OverloadLimit::Backlog | OverloadLimit::Store => {
                 debug_assert!(false, "this limit has no token buckets");
                 return true;
             }
@@ -111,7 +114,8 @@ impl OverloadControl {
             OverloadLimit::Presentity
             | OverloadLimit::Domain
             | OverloadLimit::Path
-            | OverloadLimit::Backlog => false,
+            | OverloadLimit::Backlog
+            | OverloadLimit::Store => false,
         }
     }
 }

@@ -105,4 +105,6 @@ pub(crate) enum OverloadLimit {
     Path,
     /// The number of queued NOTIFYs of the shard.
     Backlog,
+    /// The number of acknowledgements that wait for their records to be durable.
+    Store,
 }

@@ -25,13 +25,16 @@ impl Uas {
         };
         suspended.with_request(|request| {
             let package = suspended.package;
-            if let Err(refusal) = self.respond_to_publish(request, package, outcome, turn) {
-                self.refuse(request, &refusal, turn);
+            match write_published(request, package, outcome, turn) {
+                // The owner sent the outcome when its record was durable.
+                Ok(head) => self.end_response(request, head, turn),
+                Err(refusal) => self.refuse(request, &refusal, turn),
             }
         });
     }
 
-    /// Sends the 200 to a PUBLISH, or returns the refusal that the outcome means.
+    /// Sends the 200 to a PUBLISH of a presentity owned here once its record is durable, or returns the
+    /// refusal that the outcome means.
     pub(crate) fn respond_to_publish<'d>(
         &mut self,
         request: &Request<'_>,
@@ -39,30 +42,41 @@ impl Uas {
         outcome: Result<Published, PublishRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let published = outcome.map_err(|refused| match refused {
-            PublishRefused::ConditionFailed => {
-                turn.counters.publications_unmatched += 1;
-                Refusal::Plain(Status::CONDITIONAL_REQUEST_FAILED)
-            }
-            PublishRefused::TooBrief(min) => Refusal::TooBrief(min),
-            PublishRefused::NoBody => Refusal::Because(Status::BAD_REQUEST, "Missing Body"),
-            PublishRefused::Document(fault) => refusal_of(fault, package),
-            PublishRefused::TooMany => Refusal::OverLimit,
-        })?;
-        turn.counters.publications_accepted += 1;
-        let mut tag = [0; 16];
-        turn.random.fill_hex(&mut tag);
-        let head = begin_response(request, Status::OK, None, &tag, turn);
-        emit::header(
-            &mut turn.out.arena,
-            "SIP-ETag",
-            &published.entity_tag.to_token(),
-        );
-        emit::header_number(&mut turn.out.arena, "Expires", published.expires.as_secs());
-        self.end_response(request, head, turn);
-        turn.keep_stream(&request.flow, published.expires);
+        let head = write_published(request, package, outcome, turn)?;
+        self.end_acknowledgement(request, head, None, turn);
         Ok(())
     }
+}
+
+/// Begins the 200 to a PUBLISH, with all headers of its own.
+fn write_published<'d>(
+    request: &Request<'_>,
+    package: Package,
+    outcome: Result<Published, PublishRefused>,
+    turn: &mut Turn<'d>,
+) -> Result<usize, Refusal<'d>> {
+    let published = outcome.map_err(|refused| match refused {
+        PublishRefused::ConditionFailed => {
+            turn.counters.publications_unmatched += 1;
+            Refusal::Plain(Status::CONDITIONAL_REQUEST_FAILED)
+        }
+        PublishRefused::TooBrief(min) => Refusal::TooBrief(min),
+        PublishRefused::NoBody => Refusal::Because(Status::BAD_REQUEST, "Missing Body"),
+        PublishRefused::Document(fault) => refusal_of(fault, package),
+        PublishRefused::TooMany => Refusal::OverLimit,
+    })?;
+    turn.counters.publications_accepted += 1;
+    let mut tag = [0; 16];
+    turn.random.fill_hex(&mut tag);
+    let head = begin_response(request, Status::OK, None, &tag, turn);
+    emit::header(
+        &mut turn.out.arena,
+        "SIP-ETag",
+        &published.entity_tag.to_token(),
+    );
+    emit::header_number(&mut turn.out.arena, "Expires", published.expires.as_secs());
+    turn.keep_stream(&request.flow, published.expires);
+    Ok(head)
 }
 
 fn refusal_of<'d>(fault: DocumentFault, package: Package) -> Refusal<'d> {

@@ -22,43 +22,54 @@ impl Uas {
             // The request timed out before.
             return;
         };
-        suspended.with_request(|request| {
-            if let Err(refusal) = self.respond_to_register(request, outcome, turn) {
-                self.refuse(request, &refusal, turn);
-            }
+        suspended.with_request(|request| match write_registered(request, outcome, turn) {
+            // The owner sent the outcome when its record was durable.
+            Ok(head) => self.end_response(request, head, turn),
+            Err(refusal) => self.refuse(request, &refusal, turn),
         });
     }
 
-    /// Sends the 200 to a REGISTER, or returns the refusal that the outcome means.
+    /// Sends the 200 to a REGISTER of a presentity owned here once its record is durable, or returns
+    /// the refusal that the outcome means.
     pub(crate) fn respond_to_register<'d>(
         &mut self,
         request: &Request<'_>,
         outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let Registered { bindings, expires } = outcome.map_err(|refused| match refused {
-            BindingRefused::OutOfOrder => OUT_OF_ORDER,
-            BindingRefused::TooManyContacts => {
-                turn.counters.registrations_over_limit += 1;
-                TOO_MANY_CONTACTS
-            }
-            BindingRefused::OverLimit => {
-                turn.counters.registrations_over_limit += 1;
-                Refusal::OverLimit
-            }
-        })?;
-        turn.counters.registrations_accepted += 1;
-        let mut tag = [0; 16];
-        turn.random.fill_hex(&mut tag);
-        let head = begin_response(request, Status::OK, None, &tag, turn);
-        write_contacts(&bindings, turn.out);
-        if !expires.is_zero() {
-            emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
-        }
-        let date = date::sip_date(turn.wall_clock());
-        emit::header(&mut turn.out.arena, "Date", date.as_bytes());
-        self.end_response(request, head, turn);
-        turn.keep_stream(&request.flow, expires);
+        let head = write_registered(request, outcome, turn)?;
+        self.end_acknowledgement(request, head, None, turn);
         Ok(())
     }
+}
+
+/// Begins the 200 to a REGISTER, with all headers of its own.
+fn write_registered<'d>(
+    request: &Request<'_>,
+    outcome: Result<Registered, BindingRefused>,
+    turn: &mut Turn<'d>,
+) -> Result<usize, Refusal<'d>> {
+    let Registered { bindings, expires } = outcome.map_err(|refused| match refused {
+        BindingRefused::OutOfOrder => OUT_OF_ORDER,
+        BindingRefused::TooManyContacts => {
+            turn.counters.registrations_over_limit += 1;
+            TOO_MANY_CONTACTS
+        }
+        BindingRefused::OverLimit => {
+            turn.counters.registrations_over_limit += 1;
+            Refusal::OverLimit
+        }
+    })?;
+    turn.counters.registrations_accepted += 1;
+    let mut tag = [0; 16];
+    turn.random.fill_hex(&mut tag);
+    let head = begin_response(request, Status::OK, None, &tag, turn);
+    write_contacts(&bindings, turn.out);
+    if !expires.is_zero() {
+        emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
+    }
+    let date = date::sip_date(turn.wall_clock());
+    emit::header(&mut turn.out.arena, "Date", date.as_bytes());
+    turn.keep_stream(&request.flow, expires);
+    Ok(head)
 }

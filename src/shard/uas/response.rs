@@ -7,8 +7,10 @@ use crate::directory::Domain;
 use crate::presence::document;
 use crate::presence::document::{Format, feature_event, resource_lists};
 use crate::presence::event::Package;
+use crate::shard::contract::commit::{Acknowledgement, Durability};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -217,6 +219,9 @@ impl Uas {
                     Refusal::Shed(OverloadLimit::Backlog) => {
                         &mut turn.counters.requests_shed_by_backlog
                     }
+                    Refusal::Shed(OverloadLimit::Store) => {
+                        &mut turn.counters.requests_shed_by_store
+                    }
                     _ => &mut turn.counters.requests_over_limit,
                 } += 1;
                 // Random, so that clients refused at the same time do not retry at the same time.
@@ -296,6 +301,32 @@ impl Uas {
     ) {
         emit::body(&mut turn.out.arena, "", b"");
         self.send_response(request, start, turn);
+    }
+
+    /// Ends a 2xx without a body. It leaves once the records of this turn are durable, and the NOTIFY
+    /// of `subscription` after it; at once if nothing waits for records. Nothing else may have been
+    /// appended to the arena since it began.
+    pub(crate) fn end_acknowledgement(
+        &mut self,
+        request: &Request<'_>,
+        start: usize,
+        subscription: Option<SubscriptionId>,
+        turn: &mut Turn<'_>,
+    ) {
+        if turn.options.durability != Durability::Synced {
+            return self.end_response(request, start, turn);
+        }
+        emit::body(&mut turn.out.arena, "", b"");
+        let response = turn.out.arena.get(start..);
+        let octets = response.expected("the response lies in the outbox");
+        let octets = octets.unwrap_or_default().into();
+        turn.out.arena.truncate(start);
+        turn.commits.hold(Acknowledgement::Response {
+            transaction: request.transaction,
+            flow: request.response_flow(),
+            octets,
+            subscription,
+        });
     }
 
     /// Sends a complete response and stores it for retransmitted requests.

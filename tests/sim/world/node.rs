@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::random::Rng;
 use lamplighter::directory::Directory;
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
-use lamplighter::shard::{NodeId, Options, Shard, ShardId};
+use lamplighter::shard::{Durability, NodeId, Options, Shard, ShardId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,8 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         shards: plan.shards,
         epoch: start,
         key: [7; 32],
+        durability: Durability::None,
+        acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
         advertise: Vec::new(),
         product: "Lamplighter".into(),
