@@ -71,6 +71,12 @@
 //! 1. `conduct/operator.rs`: `handle_command` for a `Command::UpdateState`, on the owner's shard.
 //! 2. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
 //!
+//! # Records
+//! They arise at the end of a turn, of what was marked in it: `conduct/commit.rs`, `commit`. Dialogs
+//! are marked in `subscription/changes.rs` and written in `subscription/record.rs`. A 2xx that waits
+//! for them is held by `end_acknowledgement` (`uas/response.rs`), and its NOTIFY by
+//! `subscription/acknowledgement.rs`. After a restart `lifecycle/recover.rs` takes dialogs back.
+//!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;
 //! - CSeq and document version of a subscription only ever go up by one; one NOTIFY of a

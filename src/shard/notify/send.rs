@@ -6,7 +6,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::due::FETCHED_AT_ONCE;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::{Phase, Subscription, Wants};
+use crate::shard::subscription::{Phase, Subscription};
 
 impl Notifier {
     /// Sends queued NOTIFYs, up to the limit of one turn. The limit lets us read pending responses
@@ -59,10 +59,7 @@ impl Notifier {
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
-        if subscription.wants() == Wants::Nothing
-            || subscription.in_flight().is_some()
-            || subscription.awaits_acknowledgement()
-        {
+        if !subscription.may_be_notified() {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
