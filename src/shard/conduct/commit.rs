@@ -12,7 +12,7 @@ impl Engine {
         if turn.options.durability == Durability::None {
             return;
         }
-        self.subscriptions.write_records(turn);
+        self.subscriptions.table_mut().write_records(turn);
         self.compositor.write_records(turn);
         turn.commits.end_turn();
         self.acknowledge(turn);
@@ -32,6 +32,9 @@ impl Engine {
                     if let Some(subscription) = subscription {
                         self.subscriptions.table_mut().acknowledged(subscription);
                     }
+                }
+                Acknowledgement::Notify(subscription) => {
+                    self.subscriptions.table_mut().queue_again(&[subscription]);
                 }
                 Acknowledgement::Reply(id, reply) => turn.out.replies.push((id, reply)),
                 Acknowledgement::Mail(to, mail) => turn.send(to, mail),
