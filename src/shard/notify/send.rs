@@ -86,11 +86,7 @@ impl Notifier {
         };
         if self.is_told(id, &content, subscriptions) {
             turn.counters.notifies_suppressed += 1;
-            let subscription = subscriptions.table_mut().subscription_mut(id);
-            if let Some(subscription) = subscription.expected("its content was compared") {
-                subscription.told_already();
-            }
-            subscriptions.table_mut().await_report(id, turn);
+            subscriptions.table_mut().told_already(id, turn);
             return;
         }
         if !is_mid_list && subscriptions.table_mut().is_too_soon(id, turn)

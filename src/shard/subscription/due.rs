@@ -69,6 +69,15 @@ impl Table {
         }
     }
 
+    /// The state is what the phone was shown last: no NOTIFY is wanted before `min-rate` requires one.
+    pub(crate) fn told_already(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let subscription = self.subscriptions.get_mut(id);
+        if let Some(subscription) = subscription.expected("its content was compared") {
+            subscription.told_already();
+        }
+        self.await_report(id, turn);
+    }
+
     /// After a NOTIFY completed: requests the next one if `min-rate` makes it overdue, otherwise
     /// sets its timer. Most subscriptions ask for no rate.
     pub(crate) fn await_report(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
