@@ -282,3 +282,7 @@ fn release_seized(presentity: &mut Presentity, now: Instant) -> bool {
     }
     is_changed
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
