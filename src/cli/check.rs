@@ -33,5 +33,9 @@ pub(super) fn run(file: &Path) -> ExitCode {
         plan.shards, plan.http_cpu
     );
     println!("  control socket {}", plan.control_socket.display());
+    match &plan.store {
+        Some(store) => println!("  store in {}", store.directory.display()),
+        None => println!("  no store: subscriptions and states end with the server"),
+    }
     ExitCode::SUCCESS
 }

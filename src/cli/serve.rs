@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::runtime::{ListenerPlan, LoadedConfiguration, Node, NodePlan};
+use crate::runtime::{ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan};
 use crate::{config, runtime, telemetry};
 
 /// Runs until a signal ends it.
@@ -88,8 +88,18 @@ fn node_plan(plan: Plan) -> NodePlan {
         listeners: plan.listeners.into_iter().map(listener).collect(),
         http_listen: plan.http_listen,
         control_socket: Some(plan.control_socket),
+        store: plan.store.map(store_plan),
         options: plan.options,
         directory: Arc::new(plan.directory),
+    }
+}
+
+/// The store, converted to the runtime's type.
+fn store_plan(store: config::StorePlan) -> StorePlan {
+    StorePlan {
+        directory: store.directory,
+        refuses_on_failure: store.refuses_on_failure,
+        octets_max: store.octets_max,
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::config::complaint::{Complainer, Complaints};
 use crate::config::listeners::Listener;
 use crate::config::machine::{Machine, random_key};
-use crate::config::schema::Config;
-use crate::config::{cores, listeners, shield, tenants};
+use crate::config::schema::{Config, DurabilityKind, StoreFailureKind};
+use crate::config::{cores, listeners, schema, shield, tenants};
 use crate::directory::Directory;
-use crate::shard::{Options, ShardId};
+use crate::shard::{Durability, Options, ShardId};
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,18 @@ pub struct Connections {
     pub max: usize,
     /// Per remote address.
     pub per_address_max: usize,
+}
+
+/// The store, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorePlan {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// Whether requests wait, and are refused in the end, while it cannot be written. Otherwise the
+    /// server goes on in memory.
+    pub refuses_on_failure: bool,
+    /// Octets of its file.
+    pub octets_max: Option<u64>,
 }
 
 /// A node, as configured.
@@ -38,6 +50,8 @@ pub struct Plan {
     pub http_listen: Vec<SocketAddr>,
     /// The socket of the operator's commands.
     pub control_socket: PathBuf,
+    /// What outlives the process, and where; None for nothing.
+    pub store: Option<StorePlan>,
     /// The options of every shard except `id` and `local_addresses`, which the runtime knows.
     pub options: Options,
     /// How many connections there may be for SIP, on each shard.
@@ -90,6 +104,7 @@ impl Plan {
             listeners,
             http_listen,
             control_socket: config.control_socket(),
+            store: store(&config.store),
             sip_connections: Connections {
                 max: config.limits.connections,
                 per_address_max: config.limits.connections_per_address,
@@ -105,7 +120,28 @@ impl Plan {
     }
 }
 
-/// The keys of `[limits]`, `[notify]`, `[auth]` under the names the shard gives them.
+/// `[store]`; None if nothing is stored.
+fn store(keys: &schema::Store) -> Option<StorePlan> {
+    let directory = keys.directory.as_ref()?.get_ref().clone();
+    let stores = keys.durability != DurabilityKind::None;
+    stores.then(|| StorePlan {
+        directory,
+        refuses_on_failure: keys.on_store_failure == StoreFailureKind::Refuse,
+        octets_max: keys.size.map(|size| size.0 as u64),
+    })
+}
+
+/// Whether acknowledgements wait for the store, if there is one.
+fn durability(keys: &schema::Store) -> Durability {
+    match keys.durability {
+        _ if keys.directory.is_none() => Durability::None,
+        DurabilityKind::Synced => Durability::Synced,
+        DurabilityKind::Relaxed => Durability::Relaxed,
+        DurabilityKind::None => Durability::None,
+    }
+}
+
+/// The keys of `[limits]`, `[notify]`, `[auth]`, `[store]` under the names the shard gives them.
 fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]) -> Options {
     let limits = &config.limits;
     let shards = u16::try_from(shards).unwrap_or(u16::MAX);
@@ -134,6 +170,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         nonces_max: limits.nonces,
         nonce_life: config.auth.nonce_life.0,
         allow_rfc2069: config.auth.allow_rfc2069,
+        durability: durability(&config.store),
         // `local_addresses` are known when the listeners are bound.
         epoch_unix: now_unix(),
         ..Options::new(ShardId(0), shards, Instant::now(), key)

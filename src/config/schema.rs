@@ -36,6 +36,7 @@ pub(super) const TABLES: Tables = &[
     (Sip::HEADER, Sip::KEYS),
     (SipListen::HEADER, SipListen::KEYS),
     (Http::HEADER, Http::KEYS),
+    (Store::HEADER, Store::KEYS),
     (Notify::HEADER, Notify::KEYS),
     (Auth::HEADER, Auth::KEYS),
     (Limits::HEADER, Limits::KEYS),
@@ -59,6 +60,8 @@ keys! {
         pub sip: Sip = absent();
         /// `[http]`
         pub http: Http = absent();
+        /// `[store]`
+        pub store: Store = absent();
         /// `[notify]`
         pub notify: Notify = absent();
         /// `[auth]`
@@ -162,6 +165,42 @@ keys! {
 }
 
 keys! {
+    /// `[store]`: what outlives the process.
+    pub struct Store in "[store]" {
+        /// Where; none for nowhere.
+        pub directory: Option<Spanned<PathBuf>> = None;
+        /// What waits for the disk.
+        pub durability: DurabilityKind = DurabilityKind::Synced;
+        /// What to do while the disk fails.
+        pub on_store_failure: StoreFailureKind = StoreFailureKind::Memory;
+        /// Octets of the file; none for no limit.
+        pub size: Option<Octets> = None, in Octets(16 << 20)..=Octets(1 << 50);
+    }
+}
+
+words! {
+    /// What waits for the disk.
+    pub enum DurabilityKind {
+        /// What the server acknowledges.
+        Synced = "synced",
+        /// Nothing.
+        Relaxed = "relaxed",
+        /// Nothing is stored.
+        None = "none",
+    }
+}
+
+words! {
+    /// What to do while the store cannot be written.
+    pub enum StoreFailureKind {
+        /// Go on without it.
+        Memory = "memory",
+        /// Refuse what it would have to keep.
+        Refuse = "refuse",
+    }
+}
+
+keys! {
     /// `[notify]`: the pace of NOTIFYs to one phone.
     pub struct Notify in "[notify]" {
         /// NOTIFYs per second on average; 0 for no limit.
@@ -232,6 +271,7 @@ impl Config {
         let paths = [
             Some(&mut config.node.data_dir),
             config.http.control_socket.as_mut(),
+            config.store.directory.as_mut(),
         ];
         for path in paths.into_iter().flatten() {
             // An absolute path stays what it is.
@@ -282,6 +322,7 @@ impl Config {
             ("[cores]", self.cores != new.cores),
             ("[sip]", self.sip != new.sip),
             ("[http]", self.http != new.http),
+            ("[store]", self.store != new.store),
             ("[notify]", self.notify != new.notify),
             ("[auth]", self.auth != new.auth),
             ("[limits]", self.limits != new.limits),

@@ -24,6 +24,20 @@ pub trait Engine: Clone + 'static {
 
     /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;
+
+    /// How the store is; None for a node without one.
+    fn store(&self) -> Option<StoreReport>;
+}
+
+/// How the store of a node is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreReport {
+    /// What it counts.
+    pub counters: [(&'static str, u64); 4],
+    /// Why it cannot be written; None if it can.
+    pub failure: Option<String>,
+    /// While it cannot be written, the node acknowledges nothing; otherwise it goes on in memory.
+    pub is_refusing: bool,
 }
 
 /// The result of a reload, in words for the operator: what is in force now, or why nothing changed.

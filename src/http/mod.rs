@@ -31,7 +31,7 @@ mod site;
 
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
-pub use engine::{Engine, Reloaded, Unavailable};
+pub use engine::{Engine, Reloaded, StoreReport, Unavailable};
 pub use facts::Facts;
 
 use std::os::fd::OwnedFd;

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::http::{Engine, Reloaded, Unavailable};
+use crate::http::{Engine, Reloaded, StoreReport, Unavailable};
 use crate::runtime::mesh::Mesh;
 use crate::runtime::replier::{PendingCommand, Replier};
+use crate::runtime::store_monitor::StoreMonitor;
 use crate::shard::{Command, Reply, ShardId};
 
 /// A request to reload the configuration.
@@ -27,6 +28,7 @@ pub struct Commander {
     mesh: Arc<Mesh>,
     is_ready: Arc<AtomicBool>,
     reloads: mpsc::Sender<ReloadRequest>,
+    store: Option<StoreMonitor>,
 }
 
 impl Commander {
@@ -34,11 +36,13 @@ impl Commander {
         mesh: Arc<Mesh>,
         is_ready: Arc<AtomicBool>,
         reloads: mpsc::Sender<ReloadRequest>,
+        store: Option<StoreMonitor>,
     ) -> Self {
         Self {
             mesh,
             is_ready,
             reloads,
+            store,
         }
     }
 
@@ -129,6 +133,10 @@ impl Engine for Commander {
     fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Acquire)
     }
+
+    fn store(&self) -> Option<StoreReport> {
+        self.store.as_ref().map(StoreMonitor::report)
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +150,12 @@ mod tests {
         let mesh = Mesh::new(2);
         (
             Arc::clone(&mesh),
-            Commander::new(mesh, Arc::new(AtomicBool::new(true)), mpsc::channel().0),
+            Commander::new(
+                mesh,
+                Arc::new(AtomicBool::new(true)),
+                mpsc::channel().0,
+                None,
+            ),
         )
     }
 

@@ -11,6 +11,9 @@
 //! would be retransmitted under overload. This happens a limited number of times in a row, so that
 //! a flood of requests does not hold up NOTIFYs.
 //!
+//! Records of the turn are handed to the store before its messages are sent; what the engine holds
+//! until they are durable is sent in a later turn, for which the store wakes the core.
+//!
 //! Invariants worth naming: no turn runs inside another one, and none waits. One clock reading per
 //! turn is the engine's `now`. The outbox is empty between turns.
 
@@ -31,9 +34,14 @@ use crate::runtime::alarms;
 use crate::runtime::arrival_pattern::ArrivalPattern;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
+use crate::runtime::records::RecordSender;
+use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::Replier;
 use crate::runtime::watchdog::Watchdog;
-use crate::shard::{CommandId, ConnectionId, Flow, Input, Outbox, Shard, ShardId, Transmit};
+use crate::shard::{
+    CommandId, ConnectionId, Flow, Input, Outbox, Recovered, Shard, ShardId, Transmit,
+};
+use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
 
 /// Maximum mail per turn, so that sockets are not starved.
@@ -48,7 +56,7 @@ const READING_TURNS_MAX: u32 = 8;
 const OUTBOX_OCTETS: usize = 512 * 1024;
 /// Octets read from a stream at once.
 const SCRATCH_OCTETS: usize = 64 * 1024;
-/// How long mail that found no room waits for the next try, if no turn comes first.
+/// How long mail and records that found no room wait for the next try, if no turn comes first.
 const BACKLOG_RETRY: Duration = Duration::from_millis(1);
 
 /// Everything of one core.
@@ -72,10 +80,21 @@ pub(crate) struct Core {
     pub(crate) readiness: Readiness,
 
     state: RefCell<State>,
+    /// Records of an earlier process are still to come.
+    is_recovering: Cell<bool>,
     /// When the timer fires; None if unarmed.
     armed: Cell<Option<Instant>>,
     is_to_rearm: Cell<bool>,
     timekeeper: RefCell<Option<Waker>>,
+}
+
+/// Where a core's mail and records go.
+#[derive(Debug)]
+pub(crate) struct Outlets {
+    /// To the other shards.
+    pub(crate) mesh: Arc<Mesh>,
+    /// To the store, if there is one: then the core begins with what that holds.
+    pub(crate) store: Option<StoreHandle>,
 }
 
 /// The sockets of a core.
@@ -95,6 +114,7 @@ struct State {
     outbox: Outbox,
     streams: Connections,
     mail: MailSender,
+    records: RecordSender,
     repliers: HashMap<CommandId, Replier>,
     last_token: u64,
     times: TurnTimes,
@@ -117,21 +137,24 @@ impl Core {
     pub(crate) fn new(
         id: ShardId,
         shard: Shard,
-        mesh: Arc<Mesh>,
+        outlets: Outlets,
         counters: Arc<CoreCounters>,
         sockets: Sockets,
     ) -> Rc<Self> {
+        let Outlets { mesh, store } = outlets;
         let Sockets {
             datagram_ports,
             readiness,
             limits,
         } = sockets;
         mesh.set_bell(id, Arc::clone(readiness.bell()));
+        let is_recovering = Cell::new(store.is_some());
         let state = State {
             shard,
             outbox: Outbox::default(),
             streams: Connections::new(id, limits.clone()),
             mail: MailSender::new(Arc::clone(&mesh)),
+            records: RecordSender::new(id, store),
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
@@ -148,6 +171,7 @@ impl Core {
             arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
             state: RefCell::new(state),
+            is_recovering,
             armed: Cell::new(None),
             is_to_rearm: Cell::new(false),
             timekeeper: RefCell::new(None),
@@ -162,7 +186,7 @@ impl Core {
             now: Instant::now(),
             has_more_to_read: false,
         };
-        let is_congested = turn.state.mail.is_congested();
+        let is_congested = turn.state.is_congested();
         turn.state.shard.handle_congestion(is_congested);
         let result = work(&mut turn);
         turn.finish();
@@ -172,10 +196,7 @@ impl Core {
     /// When the next turn is due if nothing arrives.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let state = self.state.borrow();
-        let retry = state
-            .mail
-            .has_backlog()
-            .then(|| Instant::now() + BACKLOG_RETRY);
+        let retry = state.has_backlog().then(|| Instant::now() + BACKLOG_RETRY);
         [state.shard.poll_timeout(), retry]
             .into_iter()
             .flatten()
@@ -189,7 +210,18 @@ impl Core {
 
     /// Whether sockets should be left unread for a moment.
     pub(crate) fn is_congested(&self) -> bool {
-        self.state.borrow().mail.is_congested()
+        self.state.borrow().is_congested()
+    }
+
+    /// Whether records of an earlier process are still to come. Until they are all there, nothing is
+    /// read from sockets, and no timer fires.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.is_recovering.get()
+    }
+
+    /// Whether all records are durable, and what waited for them was sent.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state.borrow().records.is_settled()
     }
 
     /// Ends all stream connections. True when none is left: their readers take a moment to notice.
@@ -230,6 +262,18 @@ impl Core {
                 timekeeper.wake_by_ref();
             }
         }
+    }
+}
+
+impl State {
+    /// Whether something found no room elsewhere, and waits for another try.
+    fn has_backlog(&self) -> bool {
+        self.mail.has_backlog() || self.records.has_backlog()
+    }
+
+    /// Whether so much of that waits that no new work should be taken in.
+    fn is_congested(&self) -> bool {
+        self.mail.is_congested() || self.records.is_congested()
     }
 }
 
@@ -296,17 +340,22 @@ impl Turn<'_> {
     }
 
     fn finish(mut self) {
+        self.take_durable();
         self.take_mail();
         self.take_commands();
-        self.handle_timeout();
+        match self.core.is_recovering() {
+            true => self.take_recovered(),
+            false => self.handle_timeout(),
+        }
         self.empty_outbox();
         let state = &mut *self.state;
         state.mail.retry(&self.core.counters);
+        state.records.retry(&self.core.counters);
         state.mail.wake();
         state
             .times
             .record(self.now, Instant::now(), &self.core.counters);
-        let retry = state.mail.has_backlog().then(|| self.now + BACKLOG_RETRY);
+        let retry = state.has_backlog().then(|| self.now + BACKLOG_RETRY);
         let due = [state.shard.poll_timeout(), retry]
             .into_iter()
             .flatten()
@@ -330,6 +379,46 @@ impl Turn<'_> {
         state.shard.handle_timeout(now, &mut state.outbox);
         let lateness = state.shard.timers_behind(now);
         state.watchdog.look(core.id, lateness, now, &core.counters);
+    }
+
+    /// Tells the engine how far its records are durable, if they are further than before.
+    fn take_durable(&mut self) {
+        if !self.core.mesh.take_durable(self.core.id) {
+            return;
+        }
+        if let Some(durable) = self.state.records.newly_durable() {
+            self.handle(Input::Durable(durable));
+        }
+    }
+
+    /// Gives the engine a part of what an earlier process recorded.
+    fn take_recovered(&mut self) {
+        if self.state.is_congested() {
+            return;
+        }
+        let Some(part) = self.core.mesh.next_recovered(self.core.id) else {
+            return;
+        };
+        match part {
+            RecoveredPart::Begin {
+                dialogs_end,
+                presentities_end,
+            } => self.handle(Input::Recovered(Recovered::Begin {
+                dialogs_end,
+                presentities_end,
+            })),
+            RecoveredPart::Records(records) => {
+                for (key, octets) in records.iter() {
+                    self.handle(Input::Recovered(Recovered::Record(key, octets)));
+                }
+            }
+            // The reader may have given up.
+            RecoveredPart::Reached(sender) => drop(sender.send(())),
+            RecoveredPart::End => {
+                self.handle(Input::Recovered(Recovered::End));
+                self.core.is_recovering.set(false);
+            }
+        }
     }
 
     fn take_mail(&mut self) {
@@ -361,6 +450,7 @@ impl Turn<'_> {
             outbox,
             streams,
             mail: mail_sender,
+            records,
             repliers,
             ..
         } = &mut *self.state;
@@ -369,6 +459,7 @@ impl Turn<'_> {
             return;
         }
         let counters = &self.core.counters;
+        records.send(outbox, counters);
         send_messages(self.core, outbox, streams);
         if !streams.is_flushed() {
             streams.flush(outbox, counters, |connection| {

@@ -7,6 +7,7 @@ use glommio::{GlommioError, ReactorErrorKind};
 
 use crate::net::bind::BindError;
 use crate::net::kernel;
+use crate::store::error::StoreError;
 
 /// Octets of locked memory one core's rings may need on kernels that count them (before 5.12),
 /// rounded up.
@@ -52,6 +53,15 @@ pub enum BootError {
         /// Why not.
         reason: io::Error,
     },
+    /// The store cannot be opened or read.
+    #[error(
+        "the store cannot be used: {0}. Repair that, or start without what it holds by another \
+         directory in [store]"
+    )]
+    Store(#[from] StoreError),
+    /// A shard ended while the store was read.
+    #[error("a shard ended while the store was read")]
+    Recovery,
     /// The kernel gives no random octets.
     #[error("no random numbers: {0}")]
     Random(io::Error),

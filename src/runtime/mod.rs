@@ -1,15 +1,18 @@
 //! Boot, one core's turn, the mesh between cores, signals, drain: the only room that knows both the
-//! executor and the engine, and the only one that reads the clock for it.
+//! executor and the engine, and the only one that reads the clock for it. It also joins the engine
+//! and the store: records go there after each turn, and come back at the start.
 //!
 //! ```text
 //! Node ── one thread per shard, pinned ── Core { Shard, sockets, timer } ─┐
 //!      ├─ one thread for HTTP, pinned ─── http::serve ── Commander ──────┤ Mesh: bounded queues, one inbox per shard
-//!      └─ the thread that called: signals, drain ───────── Commander ────┘
+//!      ├─ the thread that called: signals, drain ───────── Commander ────┤
+//!      └─ threads of the store (if there is one): writer, checkpoints ───┘
 //! ```
 //!
 //! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is
 //! delivered in the order it was sent, and essential mail is never lost; if the mail backlog
-//! exceeds a limit, sockets are not read until it drains.
+//! exceeds a limit, sockets are not read until it drains. With a store, sockets are bound before it
+//! is read, and are read after it: what arrives meanwhile waits in the kernel.
 
 mod adaptive_poll;
 mod alarms;
@@ -25,12 +28,16 @@ mod executor;
 mod mesh;
 pub mod node;
 mod plan;
+mod records;
+mod recovered_part;
+mod recovery;
 mod reload;
 mod replier;
 pub mod service_manager;
 mod shard_core;
 pub mod signals;
 mod stop;
+mod store_monitor;
 mod streams;
 mod timekeeper;
 mod watchdog;
@@ -39,7 +46,7 @@ pub use commander::Commander;
 pub use daemon::run;
 pub use error::BootError;
 pub use node::Node;
-pub use plan::{ListenerPlan, NodePlan};
+pub use plan::{ListenerPlan, NodePlan, StorePlan};
 pub use reload::LoadedConfiguration;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A node: all cores of this process, from the first socket to the last thread.
 //!
 //! Steps that can fail come first: io_uring, sockets, then threads. A node that does not start
-//! leaves nothing behind.
+//! leaves nothing behind. With a store, what it holds goes to the shards before they serve.
 
 use std::future::poll_fn;
 use std::io;
@@ -24,13 +24,19 @@ use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::plan::NodePlan;
+use crate::runtime::plan::{NodePlan, StorePlan};
+use crate::runtime::recovery::Recovery;
 use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
-use crate::runtime::{boot, executor};
-use crate::shard::{Command, Options, Reply, ShardId};
+use crate::runtime::store_monitor::StoreMonitor;
+use crate::runtime::{boot, executor, recovery};
+use crate::shard::{Command, Durability, Options, Reply, ShardId};
 use crate::sip::Transport;
+use crate::store::data_directory::DataDirectory;
+use crate::store::error::StoreError;
+use crate::store::writer::OnFailure;
+use crate::store::{Store, StoreOptions};
 use crate::telemetry::CoreCounters;
 use crate::{http, telemetry};
 
@@ -54,6 +60,8 @@ pub struct Node {
     is_ready: Arc<AtomicBool>,
     http_stop: Arc<StopSignal>,
     counters: Vec<Arc<CoreCounters>>,
+    /// Closed after the last turn of all cores.
+    store: Option<Store>,
     threads: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<CoreEnded>,
 }
@@ -61,7 +69,7 @@ pub struct Node {
 /// A core that has ended by itself, which is a fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreEnded {
-    /// `shard-0`, `http`.
+    /// `shard-0`, `http`, `store`.
     pub core: String,
     /// Whether it panicked.
     pub has_panicked: bool,
@@ -88,10 +96,14 @@ impl Node {
         kernel::decline_huge_pages();
         let bound = Bound::new(&plan)?;
         let mesh = Mesh::new(shards);
+        let store = plan.store.as_ref();
+        let store = store.map(|plan| open(plan, &mesh)).transpose()?;
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
+        let monitor = store.as_ref().zip(plan.store.as_ref());
+        let monitor = monitor.map(|(store, plan)| StoreMonitor::new(store.handle(), plan));
         let mut node = Self {
-            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), reloads),
+            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), reloads, monitor),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
             facts: Facts {
                 sip: bound.sip_addresses().collect(),
@@ -103,6 +115,7 @@ impl Node {
             is_ready,
             http_stop: Arc::default(),
             counters: Vec::with_capacity(plan.shards.len()),
+            store,
             threads: Vec::with_capacity(cores),
             ended,
         };
@@ -147,7 +160,12 @@ impl Node {
     /// process ended.
     #[must_use]
     pub fn poll_ended(&self) -> Option<CoreEnded> {
-        self.ended.try_recv().ok()
+        let store = self.store.as_ref().filter(|store| store.has_ended());
+        let store = store.map(|_| CoreEnded {
+            core: "store".to_owned(),
+            has_panicked: true,
+        });
+        self.ended.try_recv().ok().or(store)
     }
 
     /// Puts a new directory (domains, accounts and what belongs to them) into force, even if it
@@ -163,11 +181,16 @@ impl Node {
         }
     }
 
-    /// Ends the node: takes no new subscriptions, ends those there are (the engine tells their
-    /// phones to subscribe anew), waits until every phone has responded or `patience` is over, then
-    /// ends all cores. Returns how many subscriptions and NOTIFYs were left.
+    /// Ends the node. With a store, its subscriptions stay as they are for the next process.
+    ///
+    /// Without one it takes no new subscriptions, ends those there are (the engine tells their phones
+    /// to subscribe anew), waits until every phone has responded or `patience` is over, then ends all
+    /// cores. Returns how many subscriptions and NOTIFYs were left.
     pub fn stop(self, patience: Duration) -> usize {
         self.is_ready.store(false, Ordering::Release);
+        if self.store.is_some() {
+            return 0;
+        }
         let deadline = Instant::now() + patience;
         loop {
             let outstanding = self.outstanding();
@@ -201,6 +224,7 @@ impl Node {
         Descriptors::of_process(plan.shards.len())
             .share(&mut limits.connections, &mut http_connections);
         let dealt = bound.deal(plan.shards.len());
+        let store = self.store.as_ref().map(Store::handle);
         for ((id, cpu), sockets) in (0..).map(ShardId).zip(&plan.shards).zip(dealt.sip) {
             let name = format!("shard-{}", id.0);
             let readiness = boot::readiness(&sockets).map_err(|reason| BootError::Core {
@@ -220,6 +244,7 @@ impl Node {
                 mesh: Arc::clone(&self.mesh),
                 counters: telemetry::register(id.0),
                 limits: limits.clone(),
+                store: store.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
             let thread = CoreThread {
@@ -230,6 +255,7 @@ impl Node {
             let mesh = Arc::clone(&self.mesh);
             self.spawn(thread, move || core.run(), ended, move || mesh.close(id))?;
         }
+        self.recover()?;
         let last = plan.shards.last().copied().unwrap_or(0);
         let thread = CoreThread {
             name: "http".to_owned(),
@@ -248,6 +274,21 @@ impl Node {
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(thread, move || run_http(plan, stop), ended, || ())
+    }
+
+    /// Gives the shards what the store holds. They serve afterwards.
+    fn recover(&self) -> Result<(), BootError> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let Recovery {
+            presentities,
+            dialogs,
+            took,
+        } = recovery::recover(store, &self.mesh)?;
+        let milliseconds = took.as_millis() as u64;
+        tracing::info!(dialogs, presentities, milliseconds, "the store is read");
+        Ok(())
     }
 
     fn spawn<M, F>(
@@ -284,16 +325,39 @@ impl Drop for Node {
             // A panic was reported when it happened.
             let _ = thread.join();
         }
+        if let Some(store) = self.store.take() {
+            drop(store.close());
+        }
         if let Some(path) = &self.control_socket {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
+/// Opens the store; it wakes a shard whose records became durable.
+fn open(plan: &StorePlan, mesh: &Arc<Mesh>) -> Result<Store, StoreError> {
+    let options = StoreOptions {
+        shards: mesh.shards(),
+        on_failure: match plan.refuses_on_failure {
+            true => OnFailure::Refuse,
+            false => OnFailure::Memory,
+        },
+        octets_max: plan.octets_max,
+    };
+    let directory = DataDirectory::open(&plan.directory)?;
+    let mesh = Arc::clone(mesh);
+    Store::open(directory, options, move |shard| {
+        mesh.tell_durable(ShardId(shard))
+    })
+}
+
 /// The options of every shard, except its id.
 fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
     let mut options = plan.options.clone();
     options.shards = plan.shards.len() as u16;
+    if plan.store.is_none() {
+        options.durability = Durability::None;
+    }
     if options.key == [0; 32] {
         options.key = kernel::random_octets().map_err(BootError::Random)?;
     }

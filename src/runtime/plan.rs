@@ -23,6 +23,17 @@ pub struct ListenerPlan {
     pub advertise: Option<String>,
 }
 
+/// What outlives the process, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorePlan {
+    /// The directory; one node at a time.
+    pub directory: PathBuf,
+    /// While it cannot be written: whether acknowledgements wait. Otherwise the node goes on in memory.
+    pub refuses_on_failure: bool,
+    /// Octets that its file may take.
+    pub octets_max: Option<u64>,
+}
+
 /// A whole node.
 #[derive(Clone, Debug)]
 pub struct NodePlan {
@@ -36,6 +47,8 @@ pub struct NodePlan {
     pub http_listen: Vec<SocketAddr>,
     /// The Unix socket of the operator's commands.
     pub control_socket: Option<PathBuf>,
+    /// Where records go, if `options.durability` asks for any.
+    pub store: Option<StorePlan>,
     /// The options of every shard. `id`, `shards` and `advertise` are filled in, `local_addresses`
     /// is added to, a `key` of zeros is replaced by a random one.
     pub options: shard::Options,

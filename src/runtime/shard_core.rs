@@ -11,15 +11,19 @@ use crate::directory::Directory;
 use crate::net::Limits;
 use crate::net::listener::{ListenerSocket, Port};
 use crate::net::readiness::Readiness;
-use crate::runtime::core::{Core, Sockets};
+use crate::runtime::core::{Core, Outlets, Sockets};
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::streams::Acceptor;
 use crate::runtime::{adaptive_poll, datagrams, streams, timekeeper};
 use crate::shard::{Options, Shard};
+use crate::store::writer::StoreHandle;
 use crate::telemetry::CoreCounters;
 
 /// How long the readers of stream connections may take to notice that these have ended.
 const STREAMS_END: Duration = Duration::from_millis(500);
+/// How long the last records may take to become durable. The store commits them later in any case,
+/// but what they acknowledge is not sent then.
+const RECORDS_END: Duration = Duration::from_secs(3);
 
 /// The parts of a shard's core, ready to move into its thread.
 #[derive(Debug)]
@@ -40,24 +44,29 @@ pub(crate) struct ShardCore {
     pub(crate) counters: Arc<CoreCounters>,
     /// The limits of its sockets.
     pub(crate) limits: Limits,
+    /// Where its records go. If there is a store, the shard begins with what that holds.
+    pub(crate) store: Option<StoreHandle>,
 }
 
 impl ShardCore {
     /// Serves until it is told to end: a turn whenever mail or a command waits, and other tasks for
     /// the sockets and the timer.
     pub(crate) async fn run(self) {
-        let id = self.options.id;
         let (core, acceptors) = self.assemble();
-        let tasks = serve(&core, acceptors);
-        while poll_fn(|context| core.mesh.poll(id, context)).await == Woken::Work {
-            datagrams::due_turn(&core);
-            glommio::yield_if_needed().await;
+        let mut tasks = Vec::new();
+        if recover(&core).await {
+            tasks = serve(&core, acceptors);
+            while wait(&core).await == Woken::Work {
+                datagrams::due_turn(&core);
+                glommio::yield_if_needed().await;
+            }
         }
         // Tasks and core reference each other, so they must be cancelled for either, and the ports,
         // to be freed.
         for task in tasks {
             task.cancel().await;
         }
+        settle(&core).await;
         end_streams(&core).await;
     }
 
@@ -82,8 +91,38 @@ impl ShardCore {
             readiness: self.readiness,
             limits: self.limits,
         };
-        let core = Core::new(id, shard, self.mesh, self.counters, sockets);
+        let outlets = Outlets {
+            mesh: self.mesh,
+            store: self.store,
+        };
+        let core = Core::new(id, shard, outlets, self.counters, sockets);
         (core, acceptors)
+    }
+}
+
+/// Waits until the core has something to do.
+async fn wait(core: &Core) -> Woken {
+    poll_fn(|context| core.mesh.poll(core.id, context)).await
+}
+
+/// Takes in what an earlier process recorded. False if the core is to end.
+async fn recover(core: &Core) -> bool {
+    while core.is_recovering() {
+        if wait(core).await == Woken::Stop {
+            return false;
+        }
+        core.turn(|_| ());
+        glommio::yield_if_needed().await;
+    }
+    true
+}
+
+/// Waits until the last records are durable, and sends what waited for them.
+async fn settle(core: &Core) {
+    let deadline = Instant::now() + RECORDS_END;
+    while !core.is_settled() && Instant::now() < deadline {
+        glommio::timer::sleep(Duration::from_millis(1)).await;
+        core.turn(|_| ());
     }
 }
 

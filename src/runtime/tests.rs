@@ -58,6 +58,7 @@ fn plan(shards: u16, address: &str) -> NodePlan {
         listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
         http_listen: Vec::new(),
         control_socket: None,
+        store: None,
         options: Options::new(ShardId(0), shards, Instant::now(), [0; 32]),
         limits: Limits::default(),
         http_connections: HTTP_CONNECTIONS,

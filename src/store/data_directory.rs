@@ -1,7 +1,8 @@
 //! The data directory, used by one process at a time.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::store::error::StoreError;
@@ -14,12 +15,15 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// Creates the directory if it is missing, and locks it.
+    /// Creates the directory if it is missing, for this user alone, and locks it.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(path).map_err(StoreError::io(path))?;
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(path).map_err(StoreError::io(path))?;
         let lock_file = path.join("lock");
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).read(true).write(true);
+        options.mode(0o600);
         let mut lock = options
             .open(&lock_file)
             .map_err(StoreError::io(&lock_file))?;

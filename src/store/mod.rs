@@ -87,11 +87,22 @@ impl Store {
         })
     }
 
-    /// Calls `each` with every row of an earlier run, table by table and in the order of the keys;
-    /// how many they were. Meanwhile the shards may hand batches over, but only for keys that they
-    /// know not to be in use, or that `each` was called with.
-    pub fn recover(&self, each: impl FnMut(Table, i64, &[u8])) -> Result<u64, StoreError> {
-        recovery::read(&self.file, each)
+    /// One beyond the highest key of a table.
+    pub fn end(&self, table: Table) -> Result<i64, StoreError> {
+        recovery::end(&self.file, table)
+    }
+
+    /// Calls `each` with every row of a table that an earlier run left, in the order of the keys; how
+    /// many they were. Meanwhile the shards may hand batches over, but only for keys beyond
+    /// [`Self::end`], or that `each` was called with.
+    pub fn recover(&self, table: Table, each: impl FnMut(i64, &[u8])) -> Result<u64, StoreError> {
+        recovery::read(&self.file, table, each)
+    }
+
+    /// Whether the writer has ended by itself, which is a fault.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.writer.has_ended()
     }
 
     /// The shards' end of the store.

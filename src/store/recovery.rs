@@ -1,34 +1,53 @@
-//! Reading all rows back at the start, on a connection of its own: meanwhile the writer commits.
+//! Reading back at the start, on a connection of its own: meanwhile the writer commits.
+//!
+//! If the file turns out to be damaged, it is replaced, and reading goes on in the new one.
 
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
 use crate::store::state_file::{Open, StateFile};
 
-/// Calls `each` with every row, table by table and in the order of the keys; how many they were. If
-/// the file turns out to be damaged, it is replaced, and the scan goes on in the new one.
+/// One beyond the highest key of a table; 0 if it is empty.
+pub(super) fn end(file: &StateFile, table: Table) -> Result<i64, StoreError> {
+    let (name, key) = (table.name(), table.key());
+    let text = format!("SELECT max({key}) FROM {name}");
+    let mut last = None;
+    on_readable_file(file, |open| {
+        let highest = open.connection.query_row(&text, [], |row| row.get(0));
+        last = highest.map_err(StoreError::of(file.path()))?;
+        Ok(())
+    })?;
+    Ok(last.map_or(0, |last: i64| last.saturating_add(1)))
+}
+
+/// Calls `each` with every row of a table, in the order of the keys; how many they were.
 pub(super) fn read(
     file: &StateFile,
-    mut each: impl FnMut(Table, i64, &[u8]),
+    table: Table,
+    mut each: impl FnMut(i64, &[u8]),
 ) -> Result<u64, StoreError> {
-    let mut rows = 0;
-    let mut open = file.connect()?;
-    let mut is_replaced = false;
-    for table in Table::ALL {
-        let mut last = None;
-        let mut each = |key: i64, record: &[u8]| {
+    let (mut rows, mut last) = (0, None);
+    on_readable_file(file, |open| {
+        scan(file, open, table, &mut last, &mut |key, record| {
             rows += 1;
-            each(table, key, record);
-        };
-        while let Err(error) = scan(file, &open, table, &mut last, &mut each) {
-            if is_replaced || !error.is_damage() {
-                return Err(error);
-            }
-            file.replace(&open)?;
-            open = file.connect()?;
-            is_replaced = true;
-        }
-    }
+            each(key, record);
+        })
+    })?;
     Ok(rows)
+}
+
+/// Does `work` on a connection, and once more on a new file if it found a damage.
+fn on_readable_file(
+    file: &StateFile,
+    mut work: impl FnMut(&Open) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let open = file.connect()?;
+    match work(&open) {
+        Err(error) if error.is_damage() => {
+            file.replace(&open)?;
+            work(&file.connect()?)
+        }
+        outcome => outcome,
+    }
 }
 
 /// Reads the rows of a table behind `last`, and moves it along.

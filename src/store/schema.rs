@@ -1,10 +1,19 @@
 //! The tables of the store and their versions.
 //!
+//! - `presentity`: a presentity with all contributions to it, by the number that its owner gave it.
+//! - `dialog`: a dialog with its subscriptions, by the place that its To-tag names.
+//!
+//! What the octets of a record say is a matter of the engine, and each record carries a version of
+//! its own. The version of the file is only that of its tables.
+//!
 //! SQLite's `user_version` holds the version of a file. A new version is a new entry at the end of
 //! `MIGRATIONS`; a released entry never changes. When the server opens a file of an older version, it
 //! migrates the file in one transaction. It refuses a file of a newer version, because it cannot know
 //! what it would lose.
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -16,16 +25,12 @@ const APPLICATION_ID: i32 = 0x4c41_4d50;
 
 /// The steps from an empty file to the current version.
 const MIGRATIONS: [&str; 1] = ["
-    CREATE TABLE meta (
-        name TEXT PRIMARY KEY,
-        value BLOB NOT NULL
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE subscription (
-        place INTEGER PRIMARY KEY,
-        record BLOB NOT NULL
-    ) STRICT;
     CREATE TABLE presentity (
         number INTEGER PRIMARY KEY,
+        record BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE dialog (
+        place INTEGER PRIMARY KEY,
         record BLOB NOT NULL
     ) STRICT;
 "];
@@ -50,41 +55,41 @@ const SETTINGS: &str = "
 /// A table of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
-    /// Subscriptions, by the place that their To-tag names.
-    Subscription,
     /// Presentities with their contributions, by the number that their owner gave them.
     Presentity,
+    /// Dialogs with their subscriptions, by the place that their To-tag names.
+    Dialog,
 }
 
 impl Table {
     /// All tables of records.
-    pub const ALL: [Self; 2] = [Self::Subscription, Self::Presentity];
+    pub const ALL: [Self; 2] = [Self::Presentity, Self::Dialog];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
-            Self::Subscription => "subscription",
             Self::Presentity => "presentity",
+            Self::Dialog => "dialog",
         }
     }
 
     pub(super) const fn key(self) -> &'static str {
         match self {
-            Self::Subscription => "place",
             Self::Presentity => "number",
+            Self::Dialog => "place",
         }
     }
 
     pub(super) const fn put(self) -> &'static str {
         match self {
-            Self::Subscription => "INSERT OR REPLACE INTO subscription VALUES (?1, ?2)",
             Self::Presentity => "INSERT OR REPLACE INTO presentity VALUES (?1, ?2)",
+            Self::Dialog => "INSERT OR REPLACE INTO dialog VALUES (?1, ?2)",
         }
     }
 
     pub(super) const fn remove(self) -> &'static str {
         match self {
-            Self::Subscription => "DELETE FROM subscription WHERE place = ?1",
             Self::Presentity => "DELETE FROM presentity WHERE number = ?1",
+            Self::Dialog => "DELETE FROM dialog WHERE place = ?1",
         }
     }
 }
@@ -98,11 +103,20 @@ pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
 
 /// Opens the file with the settings that all connections share.
 pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
+    make_private(file).map_err(StoreError::io(file))?;
     let connection = Connection::open(file).map_err(StoreError::of(file))?;
     connection
         .execute_batch(SETTINGS)
         .map_err(StoreError::of(file))?;
     Ok(connection)
+}
+
+/// Makes an empty file that only its owner may read, if there is none: records hold the names of
+/// callers. SQLite gives its log the mode of the file.
+fn make_private(file: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    options.open(file).map(drop)
 }
 
 fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -51,11 +52,13 @@ type Rows = BTreeMap<(&'static str, i64), Vec<u8>>;
 
 fn rows(store: &Store) -> Rows {
     let mut rows = Rows::new();
-    let count = store
-        .recover(|table, key, record| {
+    let mut count = 0;
+    for table in Table::ALL {
+        let each = |key, record: &[u8]| {
             assert_eq!(rows.insert((table.name(), key), record.to_vec()), None);
-        })
-        .unwrap();
+        };
+        count += store.recover(table, each).unwrap();
+    }
     assert_eq!(count, rows.len() as u64);
     rows
 }
@@ -80,10 +83,10 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-fn put_subscriptions(handle: &StoreHandle, keys: std::ops::Range<i64>, through: u64) {
+fn put_dialogs(handle: &StoreHandle, keys: std::ops::Range<i64>, through: u64) {
     let mut batch = batch(handle, 0, through);
     for key in keys {
-        batch.put(Table::Subscription, key, &[key as u8; 300]);
+        batch.put(Table::Dialog, key, &[key as u8; 300]);
     }
     handle.submit(batch).unwrap();
 }
@@ -94,30 +97,49 @@ fn what_is_durable_comes_back() {
     let store = place.open();
     let handle = store.handle();
     let mut first = batch(&handle, 0, 3);
-    first.put(Table::Subscription, 7, b"seven");
-    first.put(Table::Subscription, 8, b"eight");
+    first.put(Table::Dialog, 7, b"seven");
+    first.put(Table::Dialog, 8, b"eight");
     first.put(Table::Presentity, 7, b"");
-    let seven = Change::Put(Table::Subscription, 7, b"seven");
+    let seven = Change::Put(Table::Dialog, 7, b"seven");
     assert_eq!(first.changes().next(), Some(seven));
     assert_eq!((first.len(), first.octets()), (3, 10));
     handle.submit(first).unwrap();
     let mut second = batch(&handle, 1, 9);
-    second.put(Table::Subscription, 8, b"eight again");
-    second.remove(Table::Subscription, 7);
-    second.remove(Table::Subscription, 1000);
+    second.put(Table::Dialog, 8, b"eight again");
+    second.remove(Table::Dialog, 7);
+    second.remove(Table::Dialog, 1000);
     wait(&handle, 0, 3);
     handle.submit(second).unwrap();
     wait(&handle, 1, 9);
     assert_eq!((handle.durable(0), handle.durable(1)), (3, 9));
     assert_eq!(handle.rows(), 6);
     let expected = Rows::from([
-        (("subscription", 8), b"eight again".to_vec()),
+        (("dialog", 8), b"eight again".to_vec()),
         (("presentity", 7), vec![]),
     ]);
     // While the store is open, as after a loss of power: the log is read too.
     assert_eq!(rows(&store), expected);
     drop(store.close());
-    assert_eq!(rows(&place.open()), expected);
+    let store = place.open();
+    assert_eq!(rows(&store), expected);
+    let ends = Table::ALL.map(|table| store.end(table).unwrap());
+    assert_eq!(ends, [8, 9]);
+}
+
+#[test]
+fn others_may_not_read() {
+    let place = Temporary::new("mode");
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = place.0.join("new/state");
+    drop(DataDirectory::open(&folder).unwrap());
+    assert_eq!(mode(&folder), 0o700);
+    let store = place.open();
+    assert_eq!(Table::ALL.map(|table| store.end(table).unwrap()), [0, 0]);
+    put_dialogs(&store.handle(), 0..1, 1);
+    wait(&store.handle(), 0, 1);
+    for name in ["state.sqlite", "state.sqlite-wal", "lock"] {
+        assert_eq!(mode(&place.0.join(name)), 0o600, "{name}");
+    }
 }
 
 #[test]
@@ -162,9 +184,9 @@ fn a_full_disk_is_waited_for() {
     let place = Temporary::new("full");
     let store = place.open_with(OnFailure::Refuse, Some(SMALL));
     let handle = store.handle();
-    put_subscriptions(&handle, 0..100, 1);
+    put_dialogs(&handle, 0..100, 1);
     wait(&handle, 0, 1);
-    put_subscriptions(&handle, 100..2100, 2);
+    put_dialogs(&handle, 100..2100, 2);
     wait_until("failing", || handle.is_failing());
     let health = handle.health();
     assert!(health.failure.unwrap().contains("full"));
@@ -172,7 +194,7 @@ fn a_full_disk_is_waited_for() {
     assert_eq!(handle.durable(0), 1, "nothing is said to be durable");
     let mut ended = batch(&handle, 0, 3);
     for key in 150..2100 {
-        ended.remove(Table::Subscription, key);
+        ended.remove(Table::Dialog, key);
     }
     handle.submit(ended).unwrap();
     wait(&handle, 0, 3);
@@ -188,7 +210,7 @@ fn a_full_disk_does_not_hold_up_a_server_that_goes_on_in_memory() {
     let place = Temporary::new("memory");
     let store = place.open_with(OnFailure::Memory, Some(SMALL));
     let handle = store.handle();
-    put_subscriptions(&handle, 0..2000, 5);
+    put_dialogs(&handle, 0..2000, 5);
     wait(&handle, 0, 5);
     assert!(handle.is_failing());
     assert_eq!(rows(&store).len(), 0);
@@ -209,7 +231,7 @@ fn a_damaged_file_is_set_aside_and_the_rest_of_it_goes_on() {
     let place = Temporary::new("damage");
     let store = place.open();
     let handle = store.handle();
-    put_subscriptions(&handle, 0..5000, 1);
+    put_dialogs(&handle, 0..5000, 1);
     wait(&handle, 0, 1);
     let file = place.0.join("state.sqlite");
     drop(store.close());
@@ -219,9 +241,7 @@ fn a_damaged_file_is_set_aside_and_the_rest_of_it_goes_on() {
     assert!((4900..5000).contains(&found.len()), "{} rows", found.len());
     let is_whole = |(&(_, key), record): (&(_, i64), &Vec<u8>)| *record == [key as u8; 300];
     assert!(found.iter().all(is_whole));
-    assert!(
-        found.contains_key(&("subscription", 0)) && found.contains_key(&("subscription", 4999))
-    );
+    assert!(found.contains_key(&("dialog", 0)) && found.contains_key(&("dialog", 4999)));
     let names = fs::read_dir(&place.0).unwrap();
     let aside = names.filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();
@@ -230,7 +250,7 @@ fn a_damaged_file_is_set_aside_and_the_rest_of_it_goes_on() {
     });
     assert_eq!(aside.count(), 1, "the file is set aside");
     // The writer goes on in the new file.
-    put_subscriptions(&store.handle(), 5000..5010, 2);
+    put_dialogs(&store.handle(), 5000..5010, 2);
     wait(&store.handle(), 0, 2);
     assert_eq!(rows(&store).len(), found.len() + 10);
     drop(store.close());
@@ -243,7 +263,7 @@ fn a_file_that_is_no_database_is_set_aside() {
     fs::write(place.0.join("state.sqlite"), vec![b'x'; 10_000]).unwrap();
     let store = place.open();
     assert!(rows(&store).is_empty());
-    put_subscriptions(&store.handle(), 0..1, 1);
+    put_dialogs(&store.handle(), 0..1, 1);
     wait(&store.handle(), 0, 1);
 }
 
@@ -259,7 +279,7 @@ fn the_log_stays_short_under_constant_load() {
         let mut batch = batch(&handle, 0, through + 1);
         for row in 0..200 {
             let key = (through as i64 * 7919 + row * 104_729) % 200_000;
-            batch.put(Table::Subscription, key, &[1; 300]);
+            batch.put(Table::Dialog, key, &[1; 300]);
         }
         let taken = batch.octets();
         if handle.submit(batch).is_ok() {

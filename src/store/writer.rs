@@ -171,6 +171,11 @@ impl Writer {
         self.handle.clone()
     }
 
+    /// Whether the thread has ended by itself.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Commits what was handed over, and ends the thread.
     pub(super) fn stop(self) {
         self.handle
@@ -212,7 +217,7 @@ impl Work {
             }
             if group.is_empty() && (is_stopping || !self.is_due()) {
                 if is_stopping {
-                    return;
+                    return self.give_up();
                 }
                 self.sleep();
                 continue;
@@ -222,6 +227,20 @@ impl Work {
                 self.publish(&wake);
             }
             self.give_back(&mut group);
+        }
+    }
+
+    /// A last try at what could not be written.
+    fn give_up(&mut self) {
+        if self.unwritten.len() > 0 {
+            self.try_again();
+        }
+        let rows = self.unwritten.len();
+        if rows > 0 {
+            tracing::error!(
+                rows,
+                "the store could not be written until the end: changes are lost"
+            );
         }
     }
 
@@ -321,7 +340,7 @@ impl Work {
                 .iter_mut()
                 .find(|(shard, _)| *shard == batch.shard);
             match known {
-                Some((_, through)) => *through = batch.through,
+                Some((_, through)) => *through = (*through).max(batch.through),
                 None => self.unpublished.push((batch.shard, batch.through)),
             }
         }
@@ -368,14 +387,14 @@ fn write_rows<'a>(
     connection: &Connection,
     changes: impl Iterator<Item = Change<'a>>,
 ) -> rusqlite::Result<u64> {
-    let [subscription, presentity] = Table::ALL;
+    let [presentity, dialog] = Table::ALL;
     let mut put = [
-        connection.prepare_cached(subscription.put())?,
         connection.prepare_cached(presentity.put())?,
+        connection.prepare_cached(dialog.put())?,
     ];
     let mut remove = [
-        connection.prepare_cached(subscription.remove())?,
         connection.prepare_cached(presentity.remove())?,
+        connection.prepare_cached(dialog.remove())?,
     ];
     let mut rows = 0;
     for change in changes {

@@ -131,8 +131,12 @@ core_counters! {
     mail_backlog: Sum,
     /// Misdirected messages dropped because the receiver's queue was full.
     mail_dropped: Sum,
-    /// Times a socket was left unread because too much mail was waiting.
+    /// Times a socket was left unread because too much mail, or too many records, were waiting.
     congested: Sum,
+    /// Records handed to the store.
+    records: Sum,
+    /// Records that wait for room in the queue of the store.
+    records_waiting: Sum,
     /// Commands taken.
     commands: Sum,
     /// Turns: passes of the core's loop that gave the engine something.

@@ -108,6 +108,7 @@ pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
         // Operators reach this node over HTTP only, and an unprivileged user may not be able to
         // create a socket.
         control_socket: None::<&Path>.map(Path::to_owned),
+        store: None,
         options: plan.options,
         directory: plan.directory.into(),
     })

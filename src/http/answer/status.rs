@@ -27,6 +27,8 @@ pub(crate) struct Status {
     pub(crate) subscriptions: u64,
     /// NOTIFYs sent since the start.
     pub(crate) notifies_sent: u64,
+    /// Why the store cannot be written; None if it can, or if there is none.
+    pub(crate) store_failure: Option<String>,
     /// Shards that did not answer.
     pub(crate) silent: Vec<u16>,
 }
@@ -45,6 +47,9 @@ impl Answer for Status {
             counted(self.subscriptions, "subscription"),
             counted(self.notifies_sent, "NOTIFY"),
         );
+        if let Some(failure) = &self.store_failure {
+            text.push_str(&format!("the store cannot be written: {failure}\n"));
+        }
         write_silent(&self.silent, &mut text);
         text
     }
@@ -68,6 +73,7 @@ impl Answer for Status {
             "shards": self.shards,
             "subscriptions": self.subscriptions,
             "notifies_sent": self.notifies_sent,
+            "store_failure": self.store_failure,
             "silent_shards": self.silent,
         })
     }

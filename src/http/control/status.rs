@@ -19,6 +19,7 @@ pub(crate) async fn status<E: Engine>(_: Form, site: &Site<E>) -> Answered {
         shards: site.engine.shards(),
         subscriptions: counters.value("subscriptions"),
         notifies_sent: counters.value("notifies_sent"),
+        store_failure: site.engine.store().and_then(|store| store.failure),
         silent: counters.silent,
     }))
 }

@@ -105,6 +105,8 @@ mod tests {
                 .map(|(name, _)| name),
         );
         names.extend(["shards", "shards_silent", "ready", "resident_memory_bytes"]);
+        names.extend(["store_commits", "store_rows", "store_failing"]);
+        names.push("store_rows_unwritten");
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -21,6 +21,7 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
     values.extend(telemetry::totals());
     values.extend(site.public.counters());
     values.extend(site.attempts.counters());
+    values.extend(site.engine.store().iter().flat_map(|store| store.counters));
     Counters { values, silent }
 }
 

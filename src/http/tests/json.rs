@@ -161,6 +161,7 @@ fn status_and_counters_are_numbers() {
             "shards": 3,
             "subscriptions": 6,
             "notifies_sent": 33,
+            "store_failure": null,
             "silent_shards": [],
         })
     );

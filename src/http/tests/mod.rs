@@ -66,6 +66,7 @@ struct FakeEngine {
     reloads: Arc<Mutex<Vec<ShardId>>>,
     /// Directories that are refused before one is taken.
     refusals: Arc<AtomicU64>,
+    store: Arc<Mutex<Option<StoreReport>>>,
 }
 
 impl Engine for FakeEngine {
@@ -146,6 +147,10 @@ impl Engine for FakeEngine {
 
     fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::SeqCst)
+    }
+
+    fn store(&self) -> Option<StoreReport> {
+        self.store.lock().unwrap().clone()
     }
 }
 

@@ -13,6 +13,45 @@ fn health_is_always_and_readiness_when_ready() {
     assert_eq!(server.request("POST", "/healthz").status, 405);
 }
 
+/// Without a disk the server goes on, or is not ready, as its configuration says.
+#[test]
+fn a_store_that_fails_is_reported() {
+    let server = Server::start();
+    server.engine.is_ready.store(true, Ordering::SeqCst);
+    let set = |failure: Option<&str>, is_refusing| {
+        *server.engine.store.lock().unwrap() = Some(StoreReport {
+            counters: [
+                ("store_commits", 4),
+                ("store_rows", 9),
+                ("store_failing", failure.is_some().into()),
+                ("store_rows_unwritten", 0),
+            ],
+            failure: failure.map(str::to_owned),
+            is_refusing,
+        });
+    };
+    set(None, false);
+    assert_eq!(server.get("/readyz").body, "OK\n");
+    let metrics = server.get("/metrics").body;
+    assert!(
+        metrics.contains("\nlamplighter_store_rows 9\n"),
+        "{metrics}"
+    );
+    set(Some("disk full"), false);
+    let ready = server.get("/readyz");
+    assert_eq!(
+        (ready.status, ready.body.as_str()),
+        (200, "degraded: the store cannot be written\n")
+    );
+    let status = server.operator("/status").body;
+    assert!(
+        status.contains("the store cannot be written: disk full"),
+        "{status}"
+    );
+    set(Some("disk full"), true);
+    assert_eq!(server.get("/readyz").status, 503);
+}
+
 #[test]
 fn metrics_add_up_the_shards() {
     let server = Server::start();

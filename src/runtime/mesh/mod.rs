@@ -1,4 +1,5 @@
-//! The mesh: one inbox per shard for mail from other shards and for commands.
+//! The mesh: one inbox per shard for mail from other shards, for commands, and for what comes from the
+//! store.
 //!
 //! Invariants worth naming: mail between two shards arrives in the order in which it was sent
 //! ([`mail_sender`]). A command that finds its queue full is refused, and the asker is told. A shard
@@ -15,6 +16,7 @@ use crossbeam::utils::CachePadded;
 use futures_util::task::AtomicWaker;
 
 use crate::net::readiness::Bell;
+use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::PendingCommand;
 use crate::shard::{Mail, ShardId};
 
@@ -22,12 +24,17 @@ use crate::shard::{Mail, ShardId};
 const MAIL_MAX: usize = 8192;
 /// Commands that may wait in a shard's inbox.
 const COMMANDS_MAX: usize = 1024;
+/// Parts of a recovery that may wait in a shard's inbox.
+const PARTS_MAX: usize = 4;
 
 /// What waits for one shard.
 #[derive(Debug)]
 struct Inbox {
     mail: ArrayQueue<Mail>,
     commands: ArrayQueue<PendingCommand>,
+    recovered: ArrayQueue<RecoveredPart>,
+    /// Records of the shard became durable.
+    has_durable: AtomicBool,
     is_stopped: AtomicBool,
     waker: AtomicWaker,
     /// Ends a wait of the shard's thread beside its executor.
@@ -42,15 +49,23 @@ impl Inbox {
         }
     }
 
-    fn drop_commands(&self) {
+    /// Whether there is something for the shard to do.
+    fn has_work(&self) -> bool {
+        let is_empty = self.mail.is_empty() && self.commands.is_empty();
+        !is_empty || self.has_durable.load(Ordering::Acquire) || !self.recovered.is_empty()
+    }
+
+    /// Drops what others wait for.
+    fn drop_waiting(&self) {
         while self.commands.pop().is_some() {}
+        while self.recovered.pop().is_some() {}
     }
 }
 
 /// Why a shard is woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
-    /// There is mail or a command.
+    /// There is mail, a command, or something from the store.
     Work,
     /// The core is to end.
     Stop,
@@ -74,6 +89,8 @@ impl Mesh {
             CachePadded::new(Inbox {
                 mail,
                 commands,
+                recovered: ArrayQueue::new(PARTS_MAX),
+                has_durable: AtomicBool::new(false),
                 is_stopped: AtomicBool::new(false),
                 waker: AtomicWaker::new(),
                 bell: OnceLock::new(),
@@ -106,10 +123,34 @@ impl Mesh {
         fence(Ordering::SeqCst);
         if inbox.is_stopped.load(Ordering::SeqCst) {
             // The core may have ended meanwhile; notify waiting callers here.
-            inbox.drop_commands();
+            inbox.drop_waiting();
         }
         inbox.wake();
         Ok(())
+    }
+
+    /// Gives a shard a part of what the store holds. It comes back when enough waits already; a shard
+    /// that has ended drops it.
+    pub(crate) fn recover(&self, shard: ShardId, part: RecoveredPart) -> Result<(), RecoveredPart> {
+        let Some(inbox) = self.inbox(shard) else {
+            debug_assert!(false, "shard {} has an inbox", shard.0);
+            return Ok(());
+        };
+        inbox.recovered.push(part)?;
+        fence(Ordering::SeqCst);
+        if inbox.is_stopped.load(Ordering::SeqCst) {
+            inbox.drop_waiting();
+        }
+        inbox.wake();
+        Ok(())
+    }
+
+    /// Tells a shard that records of it became durable.
+    pub(crate) fn tell_durable(&self, shard: ShardId) {
+        if let Some(inbox) = self.inbox(shard) {
+            inbox.has_durable.store(true, Ordering::Release);
+            inbox.wake();
+        }
     }
 
     /// Ends a shard's core.
@@ -130,7 +171,7 @@ impl Mesh {
         };
         inbox.is_stopped.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        inbox.drop_commands();
+        inbox.drop_waiting();
     }
 
     /// The bell that ends a shard's waits beside its executor; the first one that is set counts.
@@ -142,10 +183,8 @@ impl Mesh {
 
     /// Whether there is something for a shard to do.
     pub(crate) fn has_work(&self, shard: ShardId) -> bool {
-        self.inbox(shard).is_none_or(|inbox| {
-            inbox.is_stopped.load(Ordering::Acquire)
-                || !(inbox.mail.is_empty() && inbox.commands.is_empty())
-        })
+        self.inbox(shard)
+            .is_none_or(|inbox| inbox.is_stopped.load(Ordering::Acquire) || inbox.has_work())
     }
 
     /// Waits until a shard has something to do.
@@ -156,10 +195,10 @@ impl Mesh {
         inbox.waker.register(context.waker());
         if inbox.is_stopped.load(Ordering::Acquire) {
             Poll::Ready(Woken::Stop)
-        } else if inbox.mail.is_empty() && inbox.commands.is_empty() {
-            Poll::Pending
-        } else {
+        } else if inbox.has_work() {
             Poll::Ready(Woken::Work)
+        } else {
+            Poll::Pending
         }
     }
 
@@ -171,6 +210,19 @@ impl Mesh {
     /// The next command for a shard.
     pub(crate) fn next_command(&self, shard: ShardId) -> Option<PendingCommand> {
         self.inbox(shard)?.commands.pop()
+    }
+
+    /// The next part of what the store holds.
+    pub(crate) fn next_recovered(&self, shard: ShardId) -> Option<RecoveredPart> {
+        self.inbox(shard)?.recovered.pop()
+    }
+
+    /// Whether records of a shard became durable since the last call.
+    pub(crate) fn take_durable(&self, shard: ShardId) -> bool {
+        self.inbox(shard).is_some_and(|inbox| {
+            inbox.has_durable.load(Ordering::Acquire)
+                && inbox.has_durable.swap(false, Ordering::AcqRel)
+        })
     }
 
     fn inbox(&self, shard: ShardId) -> Option<&CachePadded<Inbox>> {

@@ -1,0 +1,142 @@
+//! A shard's records on their way to the store, and how far they are durable.
+//!
+//! Guarantees: no record is lost, and none overtakes another. A shard never waits: records that find
+//! the store's queue full are kept here, all in one batch, and are handed over later.
+
+use crate::shard::{Outbox, RecordKey, ShardId};
+use crate::store::batch::Batch;
+use crate::store::schema::Table;
+use crate::store::writer::StoreHandle;
+use crate::telemetry::CoreCounters;
+
+/// Octets of records that wait for room beyond which the shard leaves its sockets unread: a disk that
+/// has hung for minutes.
+const WAITING_CONGESTED: usize = 64 << 20;
+
+/// A shard's end of the store.
+#[derive(Debug)]
+pub(crate) struct RecordSender {
+    shard: ShardId,
+    store: Option<StoreHandle>,
+    /// Records that found the queue full.
+    waiting: Option<Batch>,
+    /// The number of the last record.
+    through: u64,
+    /// The number up to which the shard knows its records to be durable.
+    durable: u64,
+}
+
+impl RecordSender {
+    /// The end of a shard in the store; None for a server that keeps nothing.
+    pub(crate) const fn new(shard: ShardId, store: Option<StoreHandle>) -> Self {
+        Self {
+            shard,
+            store,
+            waiting: None,
+            through: 0,
+            durable: 0,
+        }
+    }
+
+    /// Hands the records of an outbox over, or keeps them until there is room.
+    pub(crate) fn send(&mut self, outbox: &Outbox, counters: &CoreCounters) {
+        if outbox.records.is_empty() {
+            return;
+        }
+        let Some(store) = &self.store else {
+            debug_assert!(false, "a server without a store writes no records");
+            return;
+        };
+        counters.records.add(outbox.records.len() as u64);
+        let mut batch = self
+            .waiting
+            .take()
+            .unwrap_or_else(|| store.batch(self.shard.0));
+        for change in &outbox.records {
+            let (table, key) = row_of(change.key);
+            match outbox.octets_of(change) {
+                Some(record) => batch.put(table, key, record),
+                None => batch.remove(table, key),
+            }
+        }
+        batch.through = outbox.recorded_through;
+        self.through = outbox.recorded_through;
+        self.submit(batch, counters);
+    }
+
+    /// Hands over what waits, if there is room now.
+    pub(crate) fn retry(&mut self, counters: &CoreCounters) {
+        if let Some(batch) = self.waiting.take() {
+            self.submit(batch, counters);
+        }
+    }
+
+    fn submit(&mut self, batch: Batch, counters: &CoreCounters) {
+        let Some(store) = &self.store else { return };
+        self.waiting = store.submit(batch).err();
+        let waiting = self.waiting.as_ref().map_or(0, Batch::len);
+        counters.records_waiting.set(waiting as u64);
+    }
+
+    /// The number up to which records are durable, if it rose since the last call.
+    pub(crate) fn newly_durable(&mut self) -> Option<u64> {
+        let durable = self.store.as_ref()?.durable(self.shard.0);
+        let is_news = durable > self.durable;
+        self.durable = durable;
+        is_news.then_some(durable)
+    }
+
+    /// Whether records wait for another try.
+    pub(crate) const fn has_backlog(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether so much waits that no new work should be taken in.
+    pub(crate) fn is_congested(&self) -> bool {
+        let octets = self.waiting.as_ref().map_or(0, Batch::octets);
+        octets >= WAITING_CONGESTED
+    }
+
+    /// Whether all records are durable, and the shard knows it.
+    pub(crate) const fn is_settled(&self) -> bool {
+        self.durable >= self.through
+    }
+}
+
+/// The table and the key of a record's row.
+const fn row_of(key: RecordKey) -> (Table, i64) {
+    match key {
+        RecordKey::Presentity(number) => (Table::Presentity, number as i64),
+        RecordKey::Dialog(place) => (Table::Dialog, place as i64),
+    }
+}
+
+/// The key of the record in a row; None for a key that no server wrote.
+pub(crate) fn key_of(table: Table, key: i64) -> Option<RecordKey> {
+    match table {
+        Table::Presentity => u64::try_from(key).ok().map(RecordKey::Presentity),
+        Table::Dialog => u32::try_from(key).ok().map(RecordKey::Dialog),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_back_from_its_row() {
+        let keys = [
+            RecordKey::Presentity(0),
+            RecordKey::Presentity(u64::MAX >> 1),
+            RecordKey::Dialog(0),
+            RecordKey::Dialog(u32::MAX),
+        ];
+        for key in keys {
+            let (table, row) = row_of(key);
+            assert_eq!(key_of(table, row), Some(key));
+        }
+        assert_eq!(key_of(Table::Dialog, 1 << 32), None);
+        assert_eq!(key_of(Table::Presentity, -1), None);
+    }
+}

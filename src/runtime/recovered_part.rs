@@ -1,0 +1,53 @@
+//! What a shard gets from the store at the start, in parts that fit into one turn each.
+
+use std::ops::Range;
+use std::sync::mpsc::Sender;
+
+use crate::shard::RecordKey;
+
+/// A part of what a shard gets at the start.
+#[derive(Debug)]
+pub(crate) enum RecoveredPart {
+    /// Records will come.
+    Begin {
+        /// One beyond the highest place of a dialog.
+        dialogs_end: u32,
+        /// One beyond the highest number of a presentity.
+        presentities_end: u64,
+    },
+    /// Some records.
+    Records(Records),
+    /// The shard is to tell the reader that it has come so far.
+    Reached(Sender<()>),
+    /// There are no more records.
+    End,
+}
+
+/// Some records.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    keys: Vec<(RecordKey, Range<usize>)>,
+    octets: Vec<u8>,
+}
+
+impl Records {
+    /// Adds a record.
+    pub(crate) fn push(&mut self, key: RecordKey, record: &[u8]) {
+        let start = self.octets.len();
+        self.octets.extend_from_slice(record);
+        self.keys.push((key, start..self.octets.len()));
+    }
+
+    /// Octets of the records.
+    pub(crate) const fn octets(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// The records, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RecordKey, &[u8])> {
+        let octets = |range: &Range<usize>| self.octets.get(range.clone()).unwrap_or_default();
+        self.keys
+            .iter()
+            .map(move |(key, range)| (*key, octets(range)))
+    }
+}

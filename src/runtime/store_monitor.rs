@@ -1,0 +1,37 @@
+//! How the store is, for the pages of the operator and of monitoring.
+
+use crate::http::StoreReport;
+use crate::runtime::plan::StorePlan;
+use crate::store::writer::StoreHandle;
+
+/// A view of the store from any thread.
+#[derive(Clone, Debug)]
+pub(crate) struct StoreMonitor {
+    store: StoreHandle,
+    refuses_on_failure: bool,
+}
+
+impl StoreMonitor {
+    /// A view of a store that was opened by that plan.
+    pub(crate) const fn new(store: StoreHandle, plan: &StorePlan) -> Self {
+        Self {
+            store,
+            refuses_on_failure: plan.refuses_on_failure,
+        }
+    }
+
+    /// How the store is now.
+    pub(crate) fn report(&self) -> StoreReport {
+        let health = self.store.health();
+        StoreReport {
+            counters: [
+                ("store_commits", self.store.commits()),
+                ("store_rows", self.store.rows()),
+                ("store_failing", self.store.is_failing().into()),
+                ("store_rows_unwritten", health.rows_unwritten as u64),
+            ],
+            failure: health.failure,
+            is_refusing: self.refuses_on_failure,
+        }
+    }
+}
