@@ -120,6 +120,7 @@ fn options(epoch: Instant) -> Options {
         durability: Durability::None,
         acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
+        listeners: Vec::new(),
         advertise: Vec::new(),
         product: "Lamplighter".into(),
         subscriptions_max: 10_000,

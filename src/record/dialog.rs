@@ -21,13 +21,16 @@ use crate::sip::dialog::Dialog;
 pub struct DialogRecord<'a> {
     /// The place that our To-tag names.
     pub place: u32,
-    /// Identifiers, route set, remote target, and both CSeqs. Our CSeq is the limit up to which
-    /// NOTIFYs may have been sent.
+    /// Identifiers, route set, remote target, and both CSeqs.
     pub dialog: Cow<'a, Dialog>,
+    /// The last CSeq that NOTIFYs may have taken since the record was written.
+    pub sequence_limit: u32,
     /// How its last SUBSCRIBE came.
     pub flow: FlowRecord,
     /// Where its NOTIFYs go.
     pub destination: SocketAddr,
+    /// Whether it was known that the phone receives there.
+    pub is_path_proven: bool,
     /// The name of the profile of its phone.
     pub profile: Cow<'a, str>,
     /// The URI of the watcher, if it is not the one in From (RFC 3325).
@@ -76,14 +79,14 @@ pub struct SubscriptionRecord<'a> {
 pub enum SubjectRecord<'a> {
     /// One presentity.
     Presentity,
-    /// A list of the configuration.
+    /// A list of the configuration, in one NOTIFY (RFC 4662).
     List,
     /// The list that came in the body of its SUBSCRIBE (RFC 5367).
     ListOfBody(Cow<'a, [Member]>),
     /// The watchers of a presentity (RFC 3857).
     Watchers,
-    /// An appearance of a shared line, which it holds: its index and the number of the claim.
-    Appearance(u8, u64),
+    /// A list of the configuration, in one NOTIFY for each resource.
+    ListInSeries,
 }
 
 /// What a SUBSCRIBE asked for besides state.

@@ -366,6 +366,7 @@ fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
             .local_addresses
             .extend(listener.local_addresses(address));
     }
+    options.listeners = bound.sip_addresses().collect();
     options.advertise = plan
         .listeners
         .iter()

@@ -210,6 +210,11 @@ impl Dialog {
         self.call_id() == call_id && tags_match.into()
     }
 
+    /// Continues after a restart: our next request has a CSeq beyond `sequence`.
+    pub fn continue_after(&mut self, sequence: u32) {
+        self.local_sequence = self.local_sequence.max(sequence).min(SEQUENCE_MAX);
+    }
+
     /// Checks an in-dialog request's CSeq, and stores it if it is higher.
     pub fn take_sequence(&mut self, number: u32) -> Sequence {
         if number <= self.remote_sequence {
@@ -220,12 +225,12 @@ impl Dialog {
     }
 
     /// Target refresh (RFC 6665 §4.4.1, RFC 3261 §12.2): stores the Contact of a request or of a
-    /// 2xx. An absent or equal Contact changes nothing and allocates nothing; an unusable Contact
-    /// is a fault.
-    pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<(), Fault> {
+    /// 2xx, and returns whether it is another. An absent or equal Contact changes nothing and
+    /// allocates nothing; an unusable Contact is a fault.
+    pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<bool, Fault> {
         let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
         else {
-            return Ok(());
+            return Ok(false);
         };
         let kept = self.between(0, self.routes_end);
         let octets = kept.len() + target.len();
@@ -236,7 +241,7 @@ impl Dialog {
         text.extend_from_slice(kept);
         text.extend_from_slice(target);
         self.text = text.into_boxed_slice();
-        Ok(())
+        Ok(true)
     }
 
     /// Appends the head of the next NOTIFY: request line, Via, Route set (strict first hop moved to

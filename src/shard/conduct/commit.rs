@@ -13,7 +13,7 @@ impl Engine {
             return;
         }
         loop {
-            self.subscriptions.write_records(turn);
+            self.subscriptions.table_mut().write_records(turn);
             self.compositor.write_records(turn);
             turn.commits.end_turn();
             self.acknowledge(turn);
@@ -39,6 +39,9 @@ impl Engine {
                     if let Some(subscription) = subscription {
                         self.subscriptions.table_mut().acknowledged(subscription);
                     }
+                }
+                Acknowledgement::Notify(subscription) => {
+                    self.subscriptions.table_mut().queue_again(&[subscription]);
                 }
                 Acknowledgement::Reply(id, reply) => turn.out.replies.push((id, reply)),
                 Acknowledgement::Mail(to, mail) => turn.send(to, mail),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::directory::Domain;
 use crate::presence::event::Termination;
 use crate::shard::conduct::Engine;
+use crate::shard::conduct::subscribe::Accepted;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
@@ -28,9 +29,9 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         check_extensions(request.message)?;
         let table = self.subscriptions.table();
-        let id = table
-            .find_dialog(request.message, tag, turn)
-            .ok_or(Refusal::NO_SUBSCRIPTION)?;
+        let Some(id) = table.find_dialog(request.message, tag, turn) else {
+            return self.refuse_unknown_dialog(request, tag, turn);
+        };
         let first = table.usages(id).first().copied();
         let first = first
             .expected("a dialog has a subscription")
@@ -74,10 +75,29 @@ impl Engine {
                 return Err(Refusal::NO_SUBSCRIPTION);
             }
         }
-        self.refresh(request, subscription, asked, turn);
+        self.refresh(request, (subscription, usage.is_none()), asked, turn);
         self.subscriptions
             .table_mut()
             .wake_siblings(id, subscription);
+        Ok(())
+    }
+
+    /// A dialog that may still be recovered is not denied: over UDP the phone repeats its SUBSCRIBE
+    /// anyway, over a stream it is asked to.
+    fn refuse_unknown_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        tag: &[u8],
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        if !self.subscriptions.table().is_unrecovered(tag, turn) {
+            return Err(Refusal::NO_SUBSCRIPTION);
+        }
+        turn.counters.requests_before_recovery += 1;
+        if request.flow.transport.is_reliable() {
+            return Err(Refusal::Recovering);
+        }
+        self.uas.forget(request);
         Ok(())
     }
 
@@ -113,11 +133,11 @@ impl Engine {
     }
 
     /// Renews or ends a subscription and sends the 2xx: 204 if Suppress-If-Match matches (RFC 5839
-    /// §4.2).
+    /// §4.2). The 2xx to a mere refresh waits for nothing.
     fn refresh(
         &mut self,
         request: &Request<'_>,
-        subscription: SubscriptionId,
+        (subscription, is_new_usage): (SubscriptionId, bool),
         asked: Asked<'_>,
         turn: &mut Turn<'_>,
     ) {
@@ -132,19 +152,27 @@ impl Engine {
                 &mut self.subscriptions,
                 turn,
             );
-        if asked.granted.is_zero() {
+        let has_begun_or_ended = if asked.granted.is_zero() {
             turn.counters.subscriptions_ended += 1;
             self.subscriptions
                 .end_subscription(subscription, Termination::Timeout, turn);
+            true
         } else {
             turn.counters.subscriptions_refreshed += 1;
-            self.subscriptions
+            let was_over = self
+                .subscriptions
                 .renew(subscription, &asked, request.message, turn);
-        }
+            was_over || is_new_usage
+        };
+        let accepted = Accepted {
+            subscription,
+            granted: asked.granted,
+            waits: has_begun_or_ended,
+        };
         if is_known {
-            self.accept_silently(request, subscription, asked.granted, turn);
+            self.accept_silently(request, accepted, turn);
         } else {
-            self.accept(request, subscription, asked.granted, turn);
+            self.accept(request, accepted, turn);
         }
         if let Enclosed::Switch(update) = asked.enclosed {
             switch(self.subscriptions.table_mut(), subscription, update, turn);

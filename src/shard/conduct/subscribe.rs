@@ -176,11 +176,26 @@ impl Engine {
                 .table_mut()
                 .arm_subscription(subscription, turn);
         }
-        self.accept(request, subscription, asked.granted, turn);
+        let accepted = Accepted {
+            subscription,
+            granted: asked.granted,
+            // A fetch is not recorded, nor is an appearance of a line.
+            waits: !asked.granted.is_zero() && claim.is_none(),
+        };
+        self.accept(request, accepted, turn);
         if let Enclosed::Switch(update) = asked.enclosed {
             switch(self.subscriptions.table_mut(), subscription, update, turn);
         }
     }
+}
+
+/// A SUBSCRIBE that gets a 2xx.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) granted: Duration,
+    /// The 2xx, and the NOTIFY behind it, wait until the record is durable.
+    pub(crate) waits: bool,
 }
 
 /// What the watcher may see, by the rules in force.
@@ -228,11 +243,11 @@ impl Engine {
     pub(crate) fn accept(
         &mut self,
         request: &Request<'_>,
-        id: SubscriptionId,
-        granted: Duration,
+        accepted: Accepted,
         turn: &mut Turn<'_>,
     ) {
-        self.respond_subscribed(request, Status::OK, id, granted, turn);
+        let id = accepted.subscription;
+        self.respond_subscribed(request, Status::OK, accepted, turn);
         let subscription = self.subscriptions.table_mut().subscription_mut(id);
         if let Some(subscription) = subscription.expected("its SUBSCRIBE is accepted") {
             subscription.forget_shown();
@@ -244,13 +259,13 @@ impl Engine {
     pub(crate) fn accept_silently(
         &mut self,
         request: &Request<'_>,
-        id: SubscriptionId,
-        granted: Duration,
+        accepted: Accepted,
         turn: &mut Turn<'_>,
     ) {
         turn.counters.notifies_suppressed += 1;
-        self.respond_subscribed(request, Status::NO_NOTIFICATION, id, granted, turn);
-        if granted.is_zero() {
+        self.respond_subscribed(request, Status::NO_NOTIFICATION, accepted, turn);
+        if accepted.granted.is_zero() {
+            let id = accepted.subscription;
             self.notifier
                 .remove_subscription(id, &mut self.subscriptions, turn);
         }
@@ -260,10 +275,10 @@ impl Engine {
         &mut self,
         request: &Request<'_>,
         status: Status,
-        id: SubscriptionId,
-        granted: Duration,
+        accepted: Accepted,
         turn: &mut Turn<'_>,
     ) {
+        let (id, granted) = (accepted.subscription, accepted.granted);
         let table = self.subscriptions.table();
         let subscription = table.subscription(id);
         let entry = subscription.and_then(|subscription| table.dialog(subscription.dialog()));
@@ -285,7 +300,13 @@ impl Engine {
         if is_list {
             emit::header(&mut turn.out.arena, "Require", b"eventlist");
         }
-        self.uas.end_response(request, head, turn);
+        if accepted.waits {
+            let table = self.subscriptions.table_mut();
+            let held = table.await_acknowledgement(id, turn);
+            self.uas.end_acknowledgement(request, head, held, turn);
+        } else {
+            self.uas.end_response(request, head, turn);
+        }
         turn.keep_stream(&request.flow, granted);
     }
 }

@@ -123,6 +123,14 @@ impl<K: Key, T> Slab<K, T> {
         true
     }
 
+    /// Whether the slot of a key is free for a stored value only.
+    pub(crate) fn is_withheld(&self, key: K) -> bool {
+        let index = key.index() as usize;
+        let chunk = self.chunks.get(index / CHUNK_SLOTS);
+        let slot = chunk.and_then(|chunk| chunk.get(index % CHUNK_SLOTS));
+        matches!(slot, Some(Slot::Withheld))
+    }
+
     /// Ends the withholding: the slots without a value become vacant, the lowest to be used first.
     pub(crate) fn release(&mut self) {
         for (chunk, slots) in self.chunks.iter_mut().enumerate().rev() {
@@ -283,8 +291,9 @@ mod tests {
     fn a_stored_value_comes_back_to_its_key() {
         let mut slots = Slab::<u32, _>::default();
         slots.withhold(4);
+        assert!(slots.is_withheld(3) && !slots.is_withheld(4));
         assert_eq!(slots.insert("new"), 4, "beyond what is withheld");
-        assert!(slots.insert_at(2, "stored"));
+        assert!(slots.insert_at(2, "stored") && !slots.is_withheld(2));
         assert!(!slots.insert_at(2, "again") && !slots.insert_at(4, "taken"));
         assert!(slots.insert_at(3000, "far"));
         assert_eq!(slots.insert("newer"), 3001);

@@ -63,6 +63,8 @@ pub(crate) enum Acknowledgement {
     },
     /// The reply to a command.
     Reply(CommandId, Reply),
+    /// No message: a NOTIFY of this subscription needs a CSeq that a record reserves.
+    Notify(SubscriptionId),
     /// Mail that tells another shard the outcome of a request.
     Mail(Address, Mail),
 }

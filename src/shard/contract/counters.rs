@@ -110,6 +110,10 @@ counters! {
     appearances_seized,
     /// Seizures refused because the appearance was in use.
     appearances_refused,
+    /// Subscriptions that continue after a restart.
+    subscriptions_recovered,
+    /// SUBSCRIBEs in dialogs not recovered yet: dropped, or answered 503 over a stream.
+    requests_before_recovery,
     /// Stored records skipped and removed because they could not be read.
     records_unreadable,
     /// Stored records removed because their user or domain does not exist any more, or because a newer
@@ -133,6 +137,8 @@ counters! {
     notifies_paced,
     /// NOTIFYs delayed because no response has proved yet that their address receives ours.
     notifies_unproven,
+    /// NOTIFYs delayed until a record that reserves their CSeq was durable.
+    notifies_unrecorded,
     /// NOTIFYs of long lists delayed because the retransmission memory is full.
     notifies_short_of_room,
     /// Timers armed for a time in the past. Nothing is lost, but a growing value shows a defect.

@@ -43,6 +43,14 @@ pub struct ConnectionId {
     pub number: u32,
 }
 
+impl ConnectionId {
+    /// A stream of an earlier process; no stream has this number.
+    pub(crate) const GONE: Self = Self {
+        shard: ShardId(u16::MAX),
+        number: u32::MAX,
+    };
+}
+
 /// A UDP 4-tuple or one stream connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {

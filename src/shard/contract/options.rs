@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::shard::contract::commit::Durability;
 use crate::shard::contract::flow::{Address, NodeId, ShardId};
 use crate::shard::contract::overload_options::OverloadOptions;
+use crate::sip::Transport;
 
 /// The options of one shard. They are equal on all shards of a node but for `id`.
 #[derive(Clone, Debug)]
@@ -29,6 +30,9 @@ pub struct Options {
     pub acknowledgements_held_max: usize,
     /// The addresses of our listeners. NOTIFYs never go there: we would talk to ourselves (W:E2.5).
     pub local_addresses: Vec<SocketAddr>,
+    /// For each listener, its transport and the address that it is bound to, perhaps a wildcard. By
+    /// them a dialog that was recorded finds its listener again. Empty: there is one listener.
+    pub listeners: Vec<(Transport, SocketAddr)>,
     /// For each listener, the `host[:port]` for Via and Contact if it is not the local address.
     pub advertise: Vec<Option<String>>,
     /// Value of the User-Agent and Server headers; empty for no header.
@@ -126,6 +130,7 @@ impl Options {
             durability: Durability::None,
             acknowledgements_held_max: 65_536,
             local_addresses: Vec::new(),
+            listeners: Vec::new(),
             advertise: Vec::new(),
             product: "Lamplighter".to_owned(),
             subscriptions_max: 2_000_000,

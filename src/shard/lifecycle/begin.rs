@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::presence::Aor;
 use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
@@ -13,11 +14,12 @@ use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
+use crate::shard::list::plan::ListPlan;
 use crate::shard::peer::next_hop::{next_hop, phone_key};
 use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;
-use crate::shard::request::refusal::Refusal;
+use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::NewSubscription;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
@@ -28,23 +30,22 @@ use crate::sip::header::NameAddr;
 use crate::sip::{HeaderName, Message, Status};
 
 impl Subscriptions {
+    /// A SUBSCRIBE renews a subscription. True if it had expired, and continues.
     pub(crate) fn renew(
         &mut self,
         id: SubscriptionId,
         asked: &Asked<'_>,
         message: &Message<'_>,
         turn: &mut Turn<'_>,
-    ) {
-        let subscription = self.table.subscription_mut(id);
-        let Some(subscription) = subscription.expected("a usage of the dialog exists") else {
-            return;
-        };
+    ) -> bool {
         let terms = Terms::of(message, asked.event);
-        if subscription.renew(turn.now + asked.granted, terms) {
+        let was_over = self.table.renew(id, turn.now + asked.granted, terms);
+        if was_over {
             self.winfo.note_watcher(id, &self.table);
         }
         self.table.render_anew(id);
         self.table.arm_subscription(id, turn);
+        was_over
     }
 
     /// Creates the subscription and its watcher slots.
@@ -80,11 +81,23 @@ impl Subscriptions {
             event: asked.event,
             entity,
             expires_at: turn.now + asked.granted,
+            version: 0,
         };
+        self.add(dialog, (aor, plan), new, turn)
+    }
+
+    /// Adds a subscription to a list if there is a plan for one, otherwise to what its package is about.
+    pub(super) fn add(
+        &mut self,
+        dialog: DialogId,
+        (aor, plan): (&Aor, Option<ListPlan>),
+        new: NewSubscription<'_>,
+        turn: &mut Turn<'_>,
+    ) -> SubscriptionId {
         if let Some(plan) = plan {
             return self.add_list(dialog, aor, &plan, new, turn);
         }
-        if let Some(package) = asked.package.of_watchers() {
+        if let Some(package) = new.package.of_watchers() {
             return self.winfo.add_audience(
                 dialog,
                 (aor.clone(), package),
@@ -123,6 +136,9 @@ impl Subscriptions {
             .ok_or(Refusal::NO_SUBSCRIPTION)?;
         let phone = entry.phone();
         self.check_room(Some(phone), 1, turn)?;
+        if turn.is_store_behind() {
+            return Err(Refusal::Shed(OverloadLimit::Store));
+        }
         let sibling = self.table.subscription(first);
         let sibling = sibling
             .expected("a dialog has a subscription")

@@ -17,9 +17,7 @@ impl Subscriptions {
     ) {
         self.winfo.note_watcher_end(id, reason, &self.table, turn);
         self.table.give_back(id, turn);
-        if let Some(subscription) = self.table.subscription_mut(id) {
-            subscription.end(reason, turn);
-        }
+        self.table.end(id, reason, turn);
     }
 
     /// Removes a subscription, and with it all that no other subscription needs. Returns its

@@ -49,7 +49,8 @@ impl Subscriptions {
             || plan.resolved().style,
             |entry| style(plan.resolved(), entry.profile()),
         );
-        let list = ListState::new(aor.clone(), plan, style);
+        let mut list = ListState::new(aor.clone(), plan, style);
+        list.continue_from(new.version);
         let package = new.package;
         let id = self.table.insert_subscription(dialog, list.into(), new);
         self.table.render_anew(id);

@@ -7,6 +7,7 @@
 //!   `fetch_queued`;
 //! - a change of rules or of a path: `reevaluate_subscription`, `decide_moved`, `reevaluate_waiting`;
 //! - timers and mail: the functions `handle_...`, and `report_watchers` at the end of a turn;
+//! - a restart: `begin_recovery`, `recover`, `end_recovery`;
 //! - the operator: `watchers`, `drain`;
 //! - `table` and `table_mut`: the table of subscriptions, with an interface of its own.
 
@@ -16,7 +17,7 @@ mod drain;
 pub(crate) mod due;
 mod end;
 mod members;
-mod record;
+mod recover;
 mod reevaluate;
 mod rosters;
 pub(crate) mod subject;
@@ -46,7 +47,7 @@ impl Subscriptions {
     /// No subscriptions yet.
     pub(crate) fn new(options: &Options) -> Self {
         Self {
-            table: Table::default(),
+            table: Table::new(options.durability),
             phones: Phones::new(
                 options.notify_rate_per_phone,
                 options.notify_burst_per_phone,

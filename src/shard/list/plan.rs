@@ -15,6 +15,15 @@ pub(crate) struct ListPlan {
 }
 
 impl ListPlan {
+    /// A list that continues after a restart.
+    pub(crate) fn recovered(resolved: Arc<Resolved>, encoding: Encoding, is_of_body: bool) -> Self {
+        Self {
+            encoding,
+            resolved,
+            is_of_body,
+        }
+    }
+
     /// Places that its resources take in the table; at least one, as any subscription.
     pub(crate) fn places(&self) -> usize {
         self.resolved.members.len().max(1)

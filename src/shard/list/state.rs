@@ -57,6 +57,8 @@ pub(crate) struct ListState {
     /// Number of resources whose owner has not reported a state yet.
     awaited: u32,
     numbers: u32,
+    /// The version of the first document of a resource; 0 unless the list continues after a restart.
+    first_version: u32,
     /// Instance numbers and versions of former resources, by URI. A resource that returns resumes
     /// them, because the phone may not have seen that it was gone (W:B5.9).
     departed: HashMap<Box<str>, (u32, u32)>,
@@ -85,8 +87,14 @@ impl ListState {
             place_by_aor: HashMap::new(),
             awaited: 0,
             numbers: 0,
+            first_version: 0,
             departed: HashMap::new(),
         }
+    }
+
+    /// It continues after a restart: no document of its resources had this version or a higher one.
+    pub(crate) fn continue_from(&mut self, version: u32) {
+        self.first_version = version;
     }
 
     /// The address of record of the list.
@@ -134,6 +142,11 @@ impl ListState {
     /// How many resources it has, those that are gone included.
     pub(crate) fn places(&self) -> u32 {
         self.resources.len() as u32
+    }
+
+    /// All resources, in order.
+    pub(crate) fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.resources.iter()
     }
 
     /// One resource.
@@ -192,7 +205,7 @@ impl ListState {
         let departed = self.departed.remove_entry(&*member.uri);
         let (uri, (number, version)) = departed.unwrap_or_else(|| {
             self.numbers += 1;
-            (member.uri.clone(), (self.numbers, 0))
+            (member.uri.clone(), (self.numbers, self.first_version))
         });
         self.resources.push(Resource {
             uri,

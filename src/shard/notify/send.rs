@@ -46,7 +46,7 @@ impl Notifier {
 
     /// Sends a NOTIFY if one is pending and nothing delays it. Whatever delays it queues the
     /// subscription again when it clears: the response to the outstanding NOTIFY, the owner's
-    /// state, the next SUBSCRIBE, or a timer.
+    /// state, the next SUBSCRIBE, its 2xx, a durable record, or a timer.
     fn notify(
         &mut self,
         id: SubscriptionId,
@@ -59,7 +59,10 @@ impl Notifier {
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;
         };
-        if subscription.wants() == Wants::Nothing || subscription.in_flight().is_some() {
+        if subscription.wants() == Wants::Nothing
+            || subscription.in_flight().is_some()
+            || subscription.awaits_acknowledgement()
+        {
             return;
         }
         let is_ending = matches!(subscription.phase(), Phase::Ending(_));
@@ -98,7 +101,9 @@ impl Notifier {
         {
             return;
         }
-        if !subscriptions.table_mut().may_use_path(id, path, turn) {
+        if !subscriptions.table_mut().may_take_number(id, turn)
+            || !subscriptions.table_mut().may_use_path(id, path, turn)
+        {
             return;
         }
         if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {

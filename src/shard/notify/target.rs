@@ -26,16 +26,16 @@ impl Notifier {
         turn: &mut Turn<'d>,
     ) -> Result<bool, Refusal<'d>> {
         let number = request.message.cseq().map_or(0, |cseq| cseq.number);
-        let entry = subscriptions.table_mut().dialog_mut(id);
-        let Some(entry) = entry.expected("the request was found to be in this dialog") else {
-            return Ok(false);
-        };
-        if entry.dialog_mut().take_sequence(number) == Sequence::OutOfOrder {
+        if subscriptions.table_mut().take_sequence(id, number) == Sequence::OutOfOrder {
             return Err(Refusal::Because(
                 Status::SERVER_INTERNAL_ERROR,
                 "CSeq Out Of Order",
             ));
         }
+        let entry = subscriptions.table().dialog(id);
+        let Some(entry) = entry.expected("the request was found to be in this dialog") else {
+            return Ok(false);
+        };
         let flow = request.flow;
         let before = named_hop(entry.dialog(), flow.transport);
         subscriptions

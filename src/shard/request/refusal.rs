@@ -48,6 +48,8 @@ pub(crate) enum Refusal<'d> {
     Shed(OverloadLimit),
     /// 503 with a short Retry-After: the process is about to be replaced.
     Draining,
+    /// 503 with a short Retry-After: the dialog may not be recovered yet.
+    Recovering,
 }
 
 impl From<Fault> for Refusal<'_> {
@@ -74,7 +76,9 @@ impl Refusal<'_> {
             Self::NotAcceptable(_) => Status::NOT_ACCEPTABLE,
             Self::ListRequired => Status::EXTENSION_REQUIRED,
             Self::TooBrief(_) => Status::INTERVAL_TOO_BRIEF,
-            Self::OverLimit | Self::Shed(_) | Self::Draining => Status::SERVICE_UNAVAILABLE,
+            Self::OverLimit | Self::Shed(_) | Self::Draining | Self::Recovering => {
+                Status::SERVICE_UNAVAILABLE
+            }
         }
     }
 

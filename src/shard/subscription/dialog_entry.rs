@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::presence::profile::Profile;
 use crate::shard::contract::ids::{PathId, PhoneId, SubscriptionId};
+use crate::shard::subscription::recorded::Recorded;
 use crate::sip::dialog::Dialog;
 
 /// Octets of a watcher, of its resource in a list, and of the path to it.
@@ -27,9 +28,10 @@ pub(crate) struct DialogEntry {
     pub(super) sender: Option<Box<[u8]>>,
     /// More than one only for peers of RFC 3265 (RFC 6665 §4.2.1.4, §4.5.2).
     pub(super) subscriptions: SmallVec<[SubscriptionId; 1]>,
+    pub(super) recorded: Recorded,
 }
 
-const _: () = assert!(size_of::<DialogEntry>() <= 120);
+const _: () = assert!(size_of::<DialogEntry>() <= 136);
 
 impl DialogEntry {
     #[inline]

@@ -1,9 +1,13 @@
 //! Dialogs: created by a SUBSCRIBE, found by our To-tag (RFC 3261 §12, RFC 6665 §4.4).
 
+use std::sync::Arc;
+
+use crate::presence::profile::Profile;
 use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::numeric_address;
+use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::request::Request;
 use crate::shard::request::headers::any_address_of_record;
@@ -15,6 +19,18 @@ use crate::sip::{Message, Status};
 
 /// Initial CSeq numbers stay this far below 2^31 (RFC 3261 §12.2.1.1).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
+
+/// A dialog that comes back after a restart.
+#[derive(Debug)]
+pub(crate) struct RecoveredDialog {
+    pub(crate) dialog: Dialog,
+    pub(crate) path: Path,
+    pub(crate) is_path_proven: bool,
+    pub(crate) is_cut: bool,
+    pub(crate) phone: PhoneId,
+    pub(crate) profile: Arc<Profile>,
+    pub(crate) sender: Option<Box<[u8]>>,
+}
 
 impl Table {
     /// Creates a dialog whose To-tag contains its future key.
@@ -50,6 +66,16 @@ impl Table {
         let dialog = &self.dialog(id)?.dialog;
         let is_here = token.kind == Kind::NotifierDialog && token.holder(shards) == turn.here();
         (is_here && dialog.matches(message.call_id(), tag, remote_tag)).then_some(id)
+    }
+
+    /// Whether a tag of ours names a dialog that may still be recovered.
+    pub(crate) fn is_unrecovered(&self, tag: &[u8], turn: &Turn<'_>) -> bool {
+        let shards = turn.options.shards;
+        let token = RoutingToken::of_tag(tag).filter(|token| token.holder(shards) == turn.here());
+        token.is_some_and(|token| {
+            let id = DialogId(token.place.index(shards));
+            token.kind == Kind::NotifierDialog && self.dialogs.is_withheld(id)
+        })
     }
 
     /// Whether two subscriptions have the same watcher, so that one account cannot end the

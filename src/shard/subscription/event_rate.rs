@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::presence::call::SpecificDialog;
 use crate::presence::event::Package;
+use crate::record::dialog::TermsRecord;
 use crate::shard::request::headers::inflates;
 use crate::shard::subscription::suppress::Suppress;
 use crate::sip::header::{Event, Parameters};
@@ -96,6 +97,33 @@ impl Terms {
             asks_gap: asked_gap.is_some(),
             dialog: event.and_then(|event| dialog_of(&event)),
             inflates: inflates(message),
+            sent_at: None,
+        };
+        (terms != Self::default()).then(|| Box::new(terms))
+    }
+
+    /// As a record tells them. When the last NOTIFY was sent is not recorded.
+    pub(super) fn record(&self) -> TermsRecord {
+        TermsRecord {
+            gap: self.gap,
+            asks_gap: self.asks_gap,
+            period: self.period,
+            adaptive_period: self.adaptive.map(|adaptive| adaptive.period),
+            dialog: self.dialog.clone(),
+            inflates: self.inflates,
+        }
+    }
+
+    /// The terms of a record; None if it has none.
+    pub(crate) fn recovered(record: TermsRecord) -> Option<Box<Self>> {
+        let terms = Self {
+            suppress: None,
+            gap: record.gap,
+            period: record.period,
+            adaptive: record.adaptive_period.map(Adaptive::new),
+            asks_gap: record.asks_gap,
+            dialog: record.dialog,
+            inflates: record.inflates,
             sent_at: None,
         };
         (terms != Self::default()).then(|| Box::new(terms))

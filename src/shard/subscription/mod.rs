@@ -7,11 +7,15 @@
 //! - `table`: all dialogs, subscriptions and watched presentities of a shard. Other rooms find
 //!   (`subscription`, `dialog`, `watched`), add and remove through it, and have NOTIFYs sent
 //!   (`want`, `take_state`). `dialogs`, `usages`, `due`, `path_proof`, `home` are parts of it.
+//! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
+//!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
 //! - `watched`: the watched presentities with their state and watchers; `watch`: the mail to their
 //!   owners. `watcher`: who watches, as the rules see it.
 
+mod acknowledgement;
 pub(crate) mod audience;
+mod changes;
 pub(crate) mod dialog_entry;
 pub(crate) mod dialogs;
 pub(crate) mod due;
@@ -20,6 +24,8 @@ pub(crate) mod home;
 pub(crate) mod pacing;
 pub(crate) mod path_proof;
 pub(crate) mod queue;
+mod record;
+pub(crate) mod recorded;
 pub(crate) mod seizure;
 pub(crate) mod shown;
 pub(crate) mod subject;
@@ -86,6 +92,8 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
+    /// The version of its first document; 0 unless it continues after a restart.
+    pub(crate) version: u32,
 }
 
 // Queries over several fields.

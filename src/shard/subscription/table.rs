@@ -15,17 +15,21 @@ use crate::presence::profile::Profile;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::commit::Durability;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId, WatchSlot, WatchedId};
 use crate::shard::list::state::ListState;
 use crate::shard::peer::path::{Path, Paths};
+use crate::shard::subscription::changes::Changes;
 use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
+use crate::shard::subscription::dialogs::RecoveredDialog;
 use crate::shard::subscription::queue::Backlog;
+use crate::shard::subscription::recorded::Recorded;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::watched::{Watched, WatchedPresentities, WatcherSlot};
 use crate::shard::subscription::{Names, NewSubscription, Subscription};
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::{Fault, Message, emit};
 
 /// The tables.
@@ -41,6 +45,10 @@ pub(crate) struct Table {
     octets: usize,
     dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
     dialogs_by_peer: GrowingMap<SocketAddr, u32>,
+    /// The dialogs to be recorded.
+    pub(super) changes: Changes,
+    /// Removed subscriptions of which a 2xx is still held, once for each.
+    pub(super) passed_over: Vec<SubscriptionId>,
 }
 
 /// A subscription, and what a NOTIFY to it needs besides.
@@ -53,6 +61,24 @@ pub(crate) struct Recipient<'a> {
 }
 
 impl Table {
+    /// No dialogs yet.
+    pub(crate) fn new(durability: Durability) -> Self {
+        Self {
+            changes: Changes::new(durability),
+            ..Self::default()
+        }
+    }
+
+    /// Keeps the first `indexes` keys from new dialogs.
+    pub(crate) fn withhold_dialogs(&mut self, indexes: u32) {
+        self.dialogs.withhold(indexes);
+    }
+
+    /// The keys that are still withheld are free.
+    pub(crate) fn release_dialogs(&mut self) {
+        self.dialogs.release();
+    }
+
     /// The key the next dialog will get; its To-tag must contain it.
     pub(crate) fn next_dialog(&self) -> DialogId {
         self.dialogs.vacant_key()
@@ -75,6 +101,7 @@ impl Table {
             profile,
             sender: None,
             subscriptions,
+            recorded: Recorded::NOT,
         };
         self.octets += entry.octets();
         let id = self.dialogs.insert(entry);
@@ -82,13 +109,39 @@ impl Table {
         id
     }
 
+    /// Whether a dialog may still come back to this key.
+    pub(crate) fn is_withheld(&self, id: DialogId) -> bool {
+        self.dialogs.is_withheld(id)
+    }
+
+    /// Takes back a dialog to its key, which is withheld for it. Its tag may have gone another way than
+    /// NOTIFYs go now, and proves nothing.
+    pub(crate) fn recover_dialog(&mut self, id: DialogId, recovered: RecoveredDialog) {
+        let path = self.paths.join(recovered.path);
+        if recovered.is_path_proven {
+            self.prove_path(path);
+        }
+        let sequence = recovered.dialog.local_sequence();
+        let entry = DialogEntry {
+            dialog: recovered.dialog,
+            path,
+            is_cut: recovered.is_cut,
+            has_moved: true,
+            phone: recovered.phone,
+            profile: recovered.profile,
+            sender: recovered.sender,
+            subscriptions: SmallVec::new(),
+            recorded: Recorded::recovered(sequence),
+        };
+        self.octets += entry.octets();
+        self.bind(recovered.path.flow, id);
+        let is_back = self.dialogs.insert_at(id, entry);
+        debug_assert!(is_back, "the key was withheld");
+    }
+
     #[inline]
     pub(crate) fn dialog(&self, id: DialogId) -> Option<&DialogEntry> {
         self.dialogs.get(id)
-    }
-
-    pub(crate) fn dialog_mut(&mut self, id: DialogId) -> Option<&mut DialogEntry> {
-        self.dialogs.get_mut(id)
     }
 
     /// How the last SUBSCRIBE of a dialog came.
@@ -120,6 +173,8 @@ impl Table {
         if before == path {
             return false;
         }
+        self.mark(id);
+        let entry = &mut self.dialogs[id];
         self.paths.leave(entry.path);
         entry.path = self.paths.join(path);
         entry.has_moved = true;
@@ -239,6 +294,7 @@ impl Table {
         if let Some(entry) = self.dialogs.get_mut(dialog) {
             entry.subscriptions.push(id);
         }
+        self.mark(dialog);
         let names = self.names_of(&subject, new.event, new.entity);
         self.octets += octets_of_names(&names);
         let subscription = Subscription::begin(dialog, subject, names, new);
@@ -257,6 +313,7 @@ impl Table {
     /// Sets the URI of the watcher if it differs from From (P-Asserted-Identity, digest account).
     pub(crate) fn take_sender(&mut self, id: DialogId, sender: Option<Box<[u8]>>) {
         self.change_dialog(id, |entry| entry.sender = sender);
+        self.mark(id);
     }
 
     /// Updates the remote target from the Contact of an in-dialog request or of a response (RFC
@@ -266,8 +323,24 @@ impl Table {
         id: DialogId,
         message: &Message<'_>,
     ) -> Result<(), Fault> {
-        self.change_dialog(id, |entry| entry.dialog.refresh_target(message))
-            .unwrap_or(Ok(()))
+        let refreshed = self.change_dialog(id, |entry| entry.dialog.refresh_target(message));
+        if refreshed.unwrap_or(Ok(false))? {
+            self.mark(id);
+        }
+        Ok(())
+    }
+
+    /// Checks the CSeq of an in-dialog request, and stores it if it is higher.
+    pub(crate) fn take_sequence(&mut self, id: DialogId, number: u32) -> Sequence {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the request was found to be in this dialog") else {
+            return Sequence::Next;
+        };
+        let sequence = entry.dialog.take_sequence(number);
+        if sequence == Sequence::Next {
+            self.mark(id);
+        }
+        sequence
     }
 
     /// Changes what a dialog holds, and takes note of what that takes.
@@ -326,6 +399,7 @@ impl Table {
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.remove(id)?;
         self.octets -= octets_of_names(subscription.names());
+        self.pass_over(id, subscription.acknowledgements_held());
         let phone = self.forget_usage(subscription.dialog(), id);
         let slots = subscription.subject().slots();
         let unwatched = slots.filter_map(|(slot, _)| self.leave(slot)).collect();
@@ -374,6 +448,9 @@ impl Table {
         entry.subscriptions.retain(|usage| *usage != subscription);
         if entry.subscriptions.is_empty() {
             let entry = self.dialogs.remove(id)?;
+            if entry.recorded.is_there {
+                self.changes.left_record(id);
+            }
             self.octets -= entry.octets();
             self.unbind(self.flow_of(&entry), id);
             self.paths.leave(entry.path);
@@ -382,7 +459,9 @@ impl Table {
     }
 
     fn bind(&mut self, flow: Flow, id: DialogId) {
-        if flow.transport.is_reliable() {
+        if flow.connection == ConnectionId::GONE {
+            // Such a stream does not end again.
+        } else if flow.transport.is_reliable() {
             self.dialogs_by_connection
                 .entry(flow.connection)
                 .or_default()

@@ -2,8 +2,9 @@
 //!
 //! The fields are private to this file, so a subscription changes only by the functions here:
 //! creation, renewal, authorisation, NOTIFY progress, pauses, termination. What only one kind of
-//! subscription has changes in [`Subject`], and is called from here too. Persistence, if added,
-//! would hook in here only.
+//! subscription has changes in [`Subject`], and is called from here too. What a record tells of it
+//! changes in `begin`, `renew` and `end`, which the table calls and marks its dialog, and in `sent`, for
+//! which a record reserves versions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -62,6 +63,8 @@ pub(crate) struct Subscription {
     refusals: u8,
     /// Consecutive rejections with Retry-After, capped where the pause no longer doubles.
     delays: u8,
+    /// How many 2xx to its SUBSCRIBEs are held: no NOTIFY before the last of them.
+    acknowledgements_held: u8,
     /// No NOTIFY is sent before this time.
     not_before: Option<Instant>,
 }
@@ -92,18 +95,19 @@ impl Subscription {
             wants: Wants::Nothing,
             is_queued: false,
             in_flight: None,
-            version: 0,
+            version: new.version,
             shown: 0,
             strikes: 0,
             refusals: 0,
             delays: 0,
+            acknowledgements_held: 0,
             not_before: None,
         }
     }
 
     /// A SUBSCRIBE renews it until `expires_at`, on new terms. True if it had expired and its last
     /// NOTIFY had not been sent yet: then it continues.
-    pub(crate) fn renew(&mut self, expires_at: Instant, mut terms: Option<Box<Terms>>) -> bool {
+    pub(super) fn renew(&mut self, expires_at: Instant, mut terms: Option<Box<Terms>>) -> bool {
         if let Some(terms) = &mut terms {
             terms.continue_from(self.terms.as_deref());
         }
@@ -130,7 +134,7 @@ impl Subscription {
     }
 
     /// It ends: one last NOTIFY is due, which no pause delays.
-    pub(crate) fn end(&mut self, reason: Termination, turn: &mut Turn<'_>) {
+    pub(super) fn end(&mut self, reason: Termination, turn: &mut Turn<'_>) {
         self.phase = Phase::Ending(reason);
         self.not_before = None;
         if let Some(timer) = self.timer.take() {
@@ -258,6 +262,33 @@ impl Subscription {
     pub(crate) fn owe_all(&mut self) {
         self.forget_shown();
         self.wants = Wants::Notify;
+    }
+}
+
+// The 2xx to its SUBSCRIBEs.
+impl Subscription {
+    /// One more is held. False if that are too many to be counted.
+    pub(super) fn acknowledgement_held(&mut self) -> bool {
+        let held = self.acknowledgements_held.checked_add(1);
+        self.acknowledgements_held = held.unwrap_or(self.acknowledgements_held);
+        held.is_some()
+    }
+
+    /// One of them was sent.
+    pub(super) fn acknowledgement_sent(&mut self) {
+        debug_assert!(self.acknowledgements_held > 0, "it was held");
+        self.acknowledgements_held = self.acknowledgements_held.saturating_sub(1);
+    }
+
+    /// How many are held.
+    pub(super) fn acknowledgements_held(&self) -> u8 {
+        self.acknowledgements_held
+    }
+
+    /// Whether its NOTIFYs wait for a 2xx.
+    #[inline]
+    pub(crate) fn awaits_acknowledgement(&self) -> bool {
+        self.acknowledgements_held > 0
     }
 }
 

@@ -25,7 +25,11 @@ impl Table {
         let entry = self.dialogs.get_mut(id);
         debug_assert!(entry.is_some(), "the dialog is in the table");
         if let Some(entry) = entry {
+            let is_another = entry.profile.name != profile.name;
             entry.profile = profile;
+            if is_another {
+                self.mark(id);
+            }
         }
     }
 

@@ -198,7 +198,7 @@ impl Uas {
             }
             Refusal::ListRequired => emit::header(arena, "Require", b"eventlist"),
             Refusal::TooBrief(min) => emit::header_number(arena, "Min-Expires", min.as_secs()),
-            Refusal::Draining => {
+            Refusal::Draining | Refusal::Recovering => {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(turn.random.below(6)));
             }
             Refusal::OverLimit | Refusal::Shed(_) => {

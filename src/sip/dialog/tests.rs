@@ -29,7 +29,7 @@ fn accept(request: &str) -> Result<Dialog, Fault> {
     Dialog::accept(&message, b"5f00d1e", 1000)
 }
 
-fn refresh(dialog: &mut Dialog, lines: &str) -> Result<(), Fault> {
+fn refresh(dialog: &mut Dialog, lines: &str) -> Result<bool, Fault> {
     let request = subscribe_to("<sip:123@abc.com>;tag=5f00d1e", lines);
     dialog.refresh_target(&Message::parse(request.as_bytes(), Framing::Datagram).unwrap())
 }
@@ -145,12 +145,12 @@ fn a_target_refresh_moves_the_target_and_keeps_the_routes() {
     let lines = "Record-Route: <sip:p1.abc.com;lr>\r\nContact: <sip:200@10.0.0.7:5062>\r\n";
     let mut dialog = accept(&subscribe(lines)).unwrap();
     let other = "Record-Route: <sip:evil.abc.com;lr>\r\nm: \"x\" <sips:200@[2001:db8::7]:5063;ob>;expires=60\r\n";
-    assert_eq!(refresh(&mut dialog, other), Ok(()));
+    assert_eq!(refresh(&mut dialog, other), Ok(true));
     assert_eq!(dialog.remote_target(), b"sips:200@[2001:db8::7]:5063;ob");
     let (line, route) = line_and_route(&mut dialog);
     assert_eq!(line, "NOTIFY sips:200@[2001:db8::7]:5063;ob SIP/2.0");
     assert_eq!(route.unwrap(), "<sip:p1.abc.com;lr>");
-    assert_eq!(refresh(&mut dialog, "Contact: <sip:2@h>\r\n"), Ok(()));
+    assert_eq!(refresh(&mut dialog, "Contact: <sip:2@h>\r\n"), Ok(true));
     assert_eq!(dialog.remote_target(), b"sip:2@h");
 }
 
@@ -163,7 +163,7 @@ fn a_refresh_to_the_same_target_or_none_allocates_nothing() {
         "Contact: \"A\" <sip:200@10.0.0.7:5062>\r\n",
         "",
     ] {
-        assert_eq!(refresh(&mut dialog, lines), Ok(()));
+        assert_eq!(refresh(&mut dialog, lines), Ok(false));
         assert_eq!(dialog.text.as_ptr(), text, "{lines}");
     }
 }
@@ -175,7 +175,7 @@ fn a_2xx_refreshes_too_and_an_unusable_contact_changes_nothing() {
                   To: <sip:200@abc.com>;tag=q1w2\r\nCall-ID: x\r\nCSeq: 1001 NOTIFY\r\nContact: <sip:200@10.0.0.8>\r\n\
                   Content-Length: 0\r\n\r\n";
     let message = Message::parse(answer.as_bytes(), Framing::Datagram).unwrap();
-    assert_eq!(dialog.refresh_target(&message), Ok(()));
+    assert_eq!(dialog.refresh_target(&message), Ok(true));
     assert_eq!(dialog.remote_target(), b"sip:200@10.0.0.8");
     for lines in [
         "Contact: *\r\n",

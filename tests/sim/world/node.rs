@@ -21,6 +21,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         durability: Durability::None,
         acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
+        listeners: Vec::new(),
         advertise: Vec::new(),
         product: "Lamplighter".into(),
         subscriptions_max: 10_000,

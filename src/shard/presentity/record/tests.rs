@@ -10,6 +10,7 @@ use crate::presence::source::{
     CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
     StateUpdate,
 };
+use crate::shard::presentity::record::Recorded;
 use crate::shard::presentity::record::tests::bench::{Bench, Store, dialogs, user_of};
 use crate::shard::{Durability, RecordKey, Reply, ShardId};
 
@@ -82,6 +83,36 @@ fn updates() -> Vec<StateUpdate> {
         appearance(AppearanceState::Held),
     ]
 }
+
+/// PUBLISHes of the packages other than dialog: event, content type and body.
+const DOCUMENTS: [(&str, (&str, &str)); 3] = [
+    (
+        "presence",
+        (
+            "application/pidf+xml",
+            "<?xml version=\"1.0\"?><presence xmlns=\"urn:ietf:params:xml:ns:pidf\" \
+             entity=\"sip:404@abc.com\"><tuple id=\"a\"><status><basic>open</basic></status>\
+             <note>at lunch</note></tuple></presence>",
+        ),
+    ),
+    (
+        "message-summary",
+        (
+            "application/simple-message-summary",
+            "Messages-Waiting: yes\r\nVoice-Message: 2/0\r\n",
+        ),
+    ),
+    (
+        "reg",
+        (
+            "application/reginfo+xml",
+            "<?xml version=\"1.0\"?><reginfo xmlns=\"urn:ietf:params:xml:ns:reginfo\" version=\"0\" \
+             state=\"full\"><registration aor=\"sip:406@abc.com\" id=\"r\" state=\"active\">\
+             <contact id=\"c\" state=\"active\" event=\"registered\" expires=\"900\">\
+             <uri>sip:406@10.0.0.9</uri></contact></registration></reginfo>",
+        ),
+    ),
+];
 
 /// The rows of presentities.
 fn numbers(store: &Store) -> Vec<u64> {
@@ -181,9 +212,15 @@ fn every_kind_of_contribution_survives() {
     bench.register(0, "401@reg.com", 1, "<sip:401@10.0.0.7>;expires=3600");
     bench.register(1, "402@abc.com", 1, "<sip:402@10.0.0.8>;expires=3600");
     bench.publish(1, "403", None, Some(&dialogs("403", "early")));
-    bench.sync();
+    for (user, (event, document)) in ["404", "405", "406"].iter().zip(DOCUMENTS) {
+        assert!(bench.publish_document(user, event, document).is_empty());
+    }
+    let accepted = bench.sync().0;
+    assert_eq!(accepted.len(), 6);
+    assert!(accepted.iter().all(|sent| sent.starts_with("SIP/2.0 200 ")));
     let mut users: Vec<String> = users.iter().map(|user| format!("{user}@abc.com")).collect();
-    users.extend(["401@reg.com", "402@abc.com", "403@abc.com"].map(String::from));
+    users.extend(["401@reg.com", "402@abc.com"].map(String::from));
+    users.extend(["403", "404", "405", "406"].map(|user| format!("{user}@abc.com")));
     let why = |bench: &mut Bench| {
         let why = users.iter().map(|user| bench.why(user));
         why.collect::<Vec<String>>()
@@ -366,6 +403,12 @@ fn relaxed_records_hold_nothing_back() {
     let mut bench = bench.restart(2, Duration::ZERO);
     bench.recover();
     assert!(bench.subscribe(0, "123", "dialog").contains("early"));
+}
+
+/// A million presentities without a record pay 16 MB.
+#[test]
+fn a_record_costs_a_presentity_16_octets() {
+    assert_eq!(size_of::<Recorded>(), 16);
 }
 
 #[test]

@@ -283,6 +283,19 @@ impl Bench {
         self.take_sent()
     }
 
+    /// A PUBLISH of another package than dialog. Returns what is sent.
+    pub(super) fn publish_document(
+        &mut self,
+        user: &str,
+        event: &str,
+        (content_type, body): (&str, &str),
+    ) -> Vec<String> {
+        let headers = format!("Event: {event}\r\nExpires: 3600\r\n");
+        let body = Some((content_type, body));
+        self.request(0, "PUBLISH", &aor_of(user), 1, &headers, body);
+        self.take_sent()
+    }
+
     /// A REGISTER, all with one Call-ID.
     pub(super) fn register(
         &mut self,

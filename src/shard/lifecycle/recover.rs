@@ -1,0 +1,230 @@
+//! Dialogs come back after a restart, each to the place that its To-tag names.
+//!
+//! A record tells what a phone agreed with us: its dialog, its route, what it subscribed to, until
+//! when. What we decide is decided anew, by the directory in force: profile, rules, members of lists.
+//! A subscription to what is gone, or that expired meanwhile, ends as it would have.
+//!
+//! Guarantees: CSeq and versions continue beyond all that may have been sent; the first NOTIFY carries
+//! full state; a stream is gone with its process, so its dialogs wait for the next SUBSCRIBE.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::presence::document::View;
+use crate::presence::event::Termination;
+use crate::presence::event::list::Resolved;
+use crate::presence::policy::Decision;
+use crate::presence::profile::Profile;
+use crate::record::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord};
+use crate::shard::contract::commit::RecordKey;
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::options::Options;
+use crate::shard::contract::place::Place;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+use crate::shard::list::plan::ListPlan;
+use crate::shard::list::state::Encoding;
+use crate::shard::peer::next_hop::phone_key;
+use crate::shard::peer::path::Path;
+use crate::shard::subscription::dialogs::RecoveredDialog;
+use crate::shard::subscription::event_rate::Terms;
+use crate::shard::subscription::shown::Shown;
+use crate::shard::subscription::{NewSubscription, Phase, Wants};
+
+impl Subscriptions {
+    /// Keeps the places below `dialogs_end` from new dialogs: recorded ones come back to them.
+    pub(crate) fn begin_recovery(&mut self, dialogs_end: u32, turn: &Turn<'_>) {
+        let (shards, id) = (turn.options.shards.max(1), turn.options.id.0);
+        let indexes = dialogs_end
+            .saturating_sub(u32::from(id))
+            .div_ceil(u32::from(shards));
+        self.table.withhold_dialogs(indexes);
+    }
+
+    /// Takes back a dialog with its subscriptions. A record that cannot be read is removed. One of a
+    /// dialog that began since the restart may come too, and changes nothing.
+    pub(crate) fn recover(&mut self, place: u32, octets: &[u8], turn: &mut Turn<'_>) {
+        let (shards, here) = (turn.options.shards, turn.options.id);
+        let id = DialogId(Place(place).index(shards));
+        let is_here = Place(place).shard(shards) == here;
+        debug_assert!(is_here, "a record comes to the shard that holds its place");
+        if !is_here || !self.table.is_withheld(id) {
+            return;
+        }
+        let record = DialogRecord::decode(octets, turn.clock());
+        let record = record.ok().filter(|record| record.place == place);
+        match record.filter(|record| !record.subscriptions.is_empty()) {
+            Some(record) => self.continue_dialog(id, record, turn),
+            None => {
+                turn.counters.records_unreadable += 1;
+                let key = RecordKey::Dialog(place);
+                turn.commits.record(key, None, turn.out);
+            }
+        }
+    }
+
+    /// All dialogs are back: the places that are left are free.
+    pub(crate) fn end_recovery(&mut self, _turn: &mut Turn<'_>) {
+        self.table.release_dialogs();
+    }
+
+    fn continue_dialog(&mut self, id: DialogId, mut record: DialogRecord<'_>, turn: &mut Turn<'_>) {
+        let profile = profile_of(&record.profile, turn);
+        let subscriptions = std::mem::take(&mut record.subscriptions);
+        let recovered = self.recovered_dialog(record, &profile, turn);
+        self.table.recover_dialog(id, recovered);
+        for (usage, record) in (0..).zip(subscriptions) {
+            if usage > 0 {
+                self.join_phone_again(id);
+            }
+            self.recover_subscription(id, &profile, record, turn);
+        }
+    }
+
+    fn recovered_dialog(
+        &mut self,
+        record: DialogRecord<'_>,
+        profile: &Arc<Profile>,
+        turn: &Turn<'_>,
+    ) -> RecoveredDialog {
+        let mut dialog = record.dialog.into_owned();
+        dialog.continue_after(record.sequence_limit);
+        let listener = listener_of(&record.flow, turn.options);
+        let flow = flow_of(&record.flow, listener.unwrap_or_default());
+        let key = phone_key(&flow, dialog.remote_target());
+        RecoveredDialog {
+            dialog,
+            path: Path {
+                flow,
+                destination: record.destination,
+            },
+            is_path_proven: record.is_path_proven,
+            is_cut: listener.is_none() || flow.transport.is_reliable(),
+            phone: self.phones.join(key, profile, turn.now),
+            profile: Arc::clone(profile),
+            sender: record.sender.as_deref().map(Box::from),
+        }
+    }
+
+    fn join_phone_again(&mut self, dialog: DialogId) {
+        let entry = self.table.dialog(dialog);
+        if let Some(entry) = entry.expected("the dialog was recovered") {
+            self.phones.join_again(entry.phone());
+        }
+    }
+
+    /// Takes back a subscription. Nothing is decided at first, then all by the directory in force.
+    fn recover_subscription(
+        &mut self,
+        dialog: DialogId,
+        profile: &Profile,
+        record: SubscriptionRecord<'_>,
+        turn: &mut Turn<'_>,
+    ) {
+        let decision = Decision::ALLOW;
+        let plan = plan_of(&record, turn);
+        let new = NewSubscription {
+            package: record.package,
+            view: View {
+                format: record.format,
+                privacy: decision.privacy,
+                rendering: profile.rendering,
+            },
+            decision,
+            terms: Terms::recovered(record.terms),
+            history: Shown::of(record.format, profile.partial_dialog_info),
+            event: &record.event,
+            entity: &record.entity,
+            expires_at: record.expires_at,
+            version: record.version,
+        };
+        let id = self.add(dialog, (&record.aor, plan), new, turn);
+        turn.counters.subscriptions_recovered += 1;
+        self.reevaluate_subscription(id, turn);
+        self.resume(id, turn);
+    }
+
+    /// A subscription goes on, or ends if its time is over.
+    fn resume(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let subscription = self.table.subscription(id);
+        let Some(subscription) = subscription.expected("it was just recovered") else {
+            return;
+        };
+        if subscription.phase() == Phase::Active
+            && subscription.lives_until(turn.options) <= turn.now
+        {
+            turn.counters.subscriptions_expired += 1;
+            self.end_subscription(id, Termination::Timeout, turn);
+        } else {
+            self.table.arm_subscription(id, turn);
+        }
+        self.table.want(id, Wants::Notify);
+    }
+}
+
+/// The profile of that name; the generic one if there is none any more.
+fn profile_of(name: &str, turn: &Turn<'_>) -> Arc<Profile> {
+    let generic = turn.directory.profile(b"");
+    Arc::clone(turn.directory.profile_named(name).unwrap_or(generic))
+}
+
+/// The list that a subscription is to. One that is no list any more has no members, and is about to
+/// end.
+fn plan_of(record: &SubscriptionRecord<'_>, turn: &Turn<'_>) -> Option<ListPlan> {
+    let configured = || turn.directory.list(&record.aor).unwrap_or_default();
+    match &record.subject {
+        SubjectRecord::Presentity | SubjectRecord::Watchers => None,
+        SubjectRecord::List => Some(ListPlan::recovered(configured(), Encoding::Rlmi, false)),
+        SubjectRecord::ListInSeries => {
+            Some(ListPlan::recovered(configured(), Encoding::Series, false))
+        }
+        SubjectRecord::ListOfBody(members) => {
+            let resolved = Resolved {
+                members: members.to_vec(),
+                ..Resolved::default()
+            };
+            Some(ListPlan::recovered(resolved.into(), Encoding::Rlmi, true))
+        }
+    }
+}
+
+fn flow_of(record: &FlowRecord, listener: u16) -> Flow {
+    Flow {
+        transport: record.transport,
+        listener,
+        connection: match record.transport.is_reliable() {
+            true => ConnectionId::GONE,
+            false => ConnectionId::default(),
+        },
+        local: record.local,
+        peer: record.peer,
+    }
+}
+
+/// The listener at the address where a dialog began; None if it is gone, so that the phone cannot be
+/// reached before its next SUBSCRIBE.
+fn listener_of(flow: &FlowRecord, options: &Options) -> Option<u16> {
+    if options.listeners.is_empty() {
+        return Some(0);
+    }
+    let local = flow.local;
+    let is_ours = options.local_addresses.contains(&local);
+    let position = |is_it: &dyn Fn(SocketAddr) -> bool| {
+        let mut listeners = options.listeners.iter();
+        listeners.position(|(transport, bound)| *transport == flow.transport && is_it(*bound))
+    };
+    let exact = position(&|bound| bound == local);
+    let wildcard = || {
+        position(&|bound| {
+            let is_alike = bound.is_ipv4() == local.is_ipv4() && bound.port() == local.port();
+            is_ours && is_alike && bound.ip().is_unspecified()
+        })
+    };
+    exact.or_else(wildcard).map(|listener| listener as u16)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -1,0 +1,155 @@
+//! Writes the records of dialogs (see `record::dialog`), and the removals of those without an active
+//! subscription.
+//!
+//! Recorded are active subscriptions, except those that hold an appearance of a line: these last some
+//! seconds, and the phone seizes again. A fetch is never recorded, nor is a last NOTIFY that is due.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::presence::event::list::Member;
+use crate::record::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord};
+use crate::shard::contract::commit::RecordKey;
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::DialogId;
+use crate::shard::contract::place::Place;
+use crate::shard::contract::turn::Turn;
+use crate::shard::list::state::{Encoding, ListState};
+use crate::shard::subscription::changes::Change;
+use crate::shard::subscription::event_rate::Terms;
+use crate::shard::subscription::recorded::RESERVED;
+use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{Phase, Subscription};
+
+impl Table {
+    /// Writes the record of each dialog that changed in this turn.
+    pub(crate) fn write_records(&mut self, turn: &mut Turn<'_>) {
+        while let Some(change) = self.changes.next() {
+            self.write_record(change, turn);
+        }
+    }
+
+    fn write_record(&mut self, change: Change, turn: &mut Turn<'_>) {
+        let id = change.dialog;
+        let key = RecordKey::Dialog(Place::of(id.0, turn.options).0);
+        let was_marked = self.take_mark(id);
+        if was_marked && self.has_record(id) {
+            let octets = self.encode(id, turn);
+            let number = turn.commits.record(key, Some(octets), turn.out);
+            if let Some(entry) = self.dialogs.get_mut(id) {
+                let sequence = entry.dialog.local_sequence();
+                entry.recorded.write(number, sequence, turn.commits);
+            }
+            return;
+        }
+        match self.dialogs.get_mut(id).map(|entry| &mut entry.recorded) {
+            Some(recorded) if was_marked && recorded.is_there => {
+                recorded.remove(turn.commits.record(key, None, turn.out));
+            }
+            // Another dialog with the same place has replaced the record.
+            Some(recorded) if recorded.is_there => {}
+            Some(_) | None if change.has_left_record => {
+                turn.commits.record(key, None, turn.out);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn take_mark(&mut self, id: DialogId) -> bool {
+        let entry = self.dialogs.get_mut(id);
+        entry.is_some_and(|entry| std::mem::take(&mut entry.recorded.is_marked))
+    }
+
+    /// Whether a subscription of the dialog is to be recorded.
+    fn has_record(&self, id: DialogId) -> bool {
+        self.recorded_usages(id).next().is_some()
+    }
+
+    /// The subscriptions of a dialog that are recorded.
+    fn recorded_usages(&self, id: DialogId) -> impl Iterator<Item = &Subscription> {
+        let usages = self.dialog(id).into_iter();
+        let usages = usages.flat_map(|entry| &entry.subscriptions);
+        let subscriptions = usages.filter_map(|usage| self.subscription(*usage));
+        subscriptions.filter(|subscription| subscription.is_recorded())
+    }
+
+    fn encode(&self, id: DialogId, turn: &mut Turn<'_>) -> Range<usize> {
+        let start = turn.out.arena.len();
+        let entry = &self.dialogs[id];
+        let path = self.path_of(entry);
+        let subscriptions = self.recorded_usages(id);
+        let record = DialogRecord {
+            place: Place::of(id.0, turn.options).0,
+            dialog: Cow::Borrowed(&entry.dialog),
+            sequence_limit: entry.dialog.local_sequence().saturating_add(RESERVED),
+            flow: flow_record(&path.flow),
+            destination: path.destination,
+            is_path_proven: self.is_path_proven(entry.path),
+            profile: Cow::Borrowed(&entry.profile.name),
+            sender: entry.sender.as_deref().map(Cow::Borrowed),
+            subscriptions: subscriptions
+                .filter_map(|subscription| self.record_of(subscription))
+                .collect(),
+        };
+        record.encode(turn.clock(), &mut turn.out.arena);
+        start..turn.out.arena.len()
+    }
+
+    fn record_of<'a>(&'a self, subscription: &'a Subscription) -> Option<SubscriptionRecord<'a>> {
+        Some(SubscriptionRecord {
+            aor: self.aor_of(subscription)?.clone(),
+            package: subscription.package(),
+            format: subscription.view().format,
+            subject: self.subject_record(subscription.subject())?,
+            event: Cow::Borrowed(subscription.event()),
+            entity: Cow::Borrowed(subscription.entity()),
+            terms: subscription.terms().map(Terms::record).unwrap_or_default(),
+            version: subscription.version().saturating_add(RESERVED),
+            expires_at: subscription.expires_at(),
+        })
+    }
+
+    fn subject_record(&self, subject: &Subject) -> Option<SubjectRecord<'_>> {
+        match subject {
+            Subject::Presentity(_) => Some(SubjectRecord::Presentity),
+            Subject::List(list) if list.is_of_body() => {
+                Some(SubjectRecord::ListOfBody(Cow::Owned(self.members_of(list))))
+            }
+            Subject::List(list) if list.encoding() == Encoding::Series => {
+                Some(SubjectRecord::ListInSeries)
+            }
+            Subject::List(_) => Some(SubjectRecord::List),
+            Subject::Watchers(_) => Some(SubjectRecord::Watchers),
+            Subject::Seizure(_) => None,
+        }
+    }
+
+    /// The members of a list that came in the body of a SUBSCRIBE. One that is no user here has no
+    /// address of record.
+    fn members_of(&self, list: &ListState) -> Vec<Member> {
+        let members = list.resources().map(|resource| Member {
+            uri: resource.uri().into(),
+            aor: resource
+                .slot()
+                .and_then(|slot| Some(self.watched(slot.watched)?.aor().clone())),
+            name: resource.name().into(),
+        });
+        members.collect()
+    }
+}
+
+impl Subscription {
+    /// Whether it outlives the process.
+    fn is_recorded(&self) -> bool {
+        self.phase() == Phase::Active && !matches!(self.subject(), Subject::Seizure(_))
+    }
+}
+
+fn flow_record(flow: &Flow) -> FlowRecord {
+    FlowRecord {
+        transport: flow.transport,
+        local: flow.local,
+        peer: flow.peer,
+    }
+}

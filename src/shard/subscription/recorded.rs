@@ -1,0 +1,144 @@
+//! What was recorded of a dialog, and how many NOTIFYs that allows.
+//!
+//! A NOTIFY writes no record. Instead a record of a dialog reserves a block of CSeq numbers, and of
+//! versions of each of its subscriptions, since a NOTIFY takes one of both. After a restart both
+//! continue beyond the block.
+//!
+//! Guarantee: no NOTIFY takes a CSeq that a restart could give again, whichever record is the last that
+//! became durable.
+
+use crate::shard::contract::commit::Commits;
+
+/// CSeq numbers, and versions, that one record reserves.
+pub(crate) const RESERVED: u32 = 256;
+
+/// What was recorded of a dialog.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recorded {
+    /// The number of its last record, or of the removal of it; 0 if there was none.
+    number: u64,
+    /// The last CSeq that its last record reserves.
+    limit: u32,
+    /// How far from `limit` the records before reach, of which one is durable already.
+    beyond: u16,
+    /// There is a record, perhaps not durable yet.
+    pub(super) is_there: bool,
+    /// The dialog changed, and its record is to be written at the end of the turn.
+    pub(super) is_marked: bool,
+}
+
+const _: () = assert!(size_of::<Recorded>() <= 16);
+
+impl Recorded {
+    /// A dialog without a record.
+    pub(super) const NOT: Self = Self {
+        number: 0,
+        limit: u32::MAX,
+        beyond: 0,
+        is_there: false,
+        is_marked: false,
+    };
+
+    /// A dialog that was recovered: all that its record reserved is used.
+    pub(super) const fn recovered(sequence: u32) -> Self {
+        Self {
+            limit: sequence,
+            is_there: true,
+            ..Self::NOT
+        }
+    }
+
+    /// A record with that number was written when `sequence` was the last CSeq. Returns the last that
+    /// the record reserves.
+    pub(super) fn write(&mut self, number: u64, sequence: u32, commits: &Commits) -> u32 {
+        let before = self.durable_limit(commits);
+        self.limit = sequence.saturating_add(RESERVED);
+        self.beyond = self.limit.saturating_sub(before).min(RESERVED) as u16;
+        self.number = number;
+        self.is_there = true;
+        self.limit
+    }
+
+    /// The removal of the record was written, with that number.
+    pub(super) const fn remove(&mut self, number: u64) {
+        self.number = number;
+        self.is_there = false;
+    }
+
+    /// Whether a NOTIFY may take the CSeq after `sequence` already.
+    pub(super) fn allows(&self, sequence: u32, commits: &Commits) -> bool {
+        sequence < self.durable_limit(commits)
+    }
+
+    /// Whether it is time for another record: half of what this one reserves is used.
+    pub(super) const fn is_low(&self, sequence: u32) -> bool {
+        self.is_there && sequence >= self.limit.saturating_sub(RESERVED / 2)
+    }
+
+    /// The last CSeq that is reserved by what is durable. Where nothing is recorded, nothing can come
+    /// back, and there is no limit.
+    fn durable_limit(&self, commits: &Commits) -> u32 {
+        match (commits.is_durable(self.number), self.is_there) {
+            (true, true) => self.limit,
+            (true, false) => u32::MAX,
+            (false, _) => self.limit.saturating_sub(u32::from(self.beyond)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::contract::commit::RecordKey;
+    use crate::shard::contract::outbox::Outbox;
+
+    /// The commits after one more record.
+    fn write(commits: &mut Commits) -> u64 {
+        commits.record(RecordKey::Dialog(0), None, &mut Outbox::default())
+    }
+
+    #[test]
+    fn numbers_are_taken_only_from_durable_records() {
+        let mut commits = Commits::default();
+        let mut recorded = Recorded::recovered(100);
+        assert!(!recorded.allows(100, &commits) && recorded.is_low(100));
+        let number = write(&mut commits);
+        assert_eq!(recorded.write(number, 100, &commits), 356);
+        assert!(!recorded.allows(100, &commits) && !recorded.is_low(100));
+        commits.advance(number);
+        assert!(recorded.allows(100, &commits) && recorded.allows(355, &commits));
+        assert!(!recorded.allows(356, &commits));
+        assert!(recorded.is_low(228) && !recorded.is_low(227));
+
+        let next = write(&mut commits);
+        assert_eq!(recorded.write(next, 228, &commits), 484);
+        assert!(
+            recorded.allows(355, &commits),
+            "the record before is durable"
+        );
+        assert!(!recorded.allows(356, &commits));
+        let last = write(&mut commits);
+        assert_eq!(recorded.write(last, 300, &commits), 556);
+        commits.advance(next);
+        assert!(!recorded.allows(356, &commits), "the last is not durable");
+        commits.advance(last);
+        assert!(recorded.allows(555, &commits));
+    }
+
+    #[test]
+    fn without_a_record_there_is_no_limit() {
+        let mut commits = Commits::default();
+        let mut recorded = Recorded::NOT;
+        assert!(recorded.allows(u32::MAX - 1, &commits) && !recorded.is_low(7));
+        let number = write(&mut commits);
+        recorded.write(number, 7, &commits);
+        assert!(recorded.allows(262, &commits), "nothing can come back yet");
+        assert!(!recorded.allows(263, &commits));
+        commits.advance(number);
+        let number = write(&mut commits);
+        recorded.remove(number);
+        assert!(!recorded.allows(263, &commits), "the record may come back");
+        commits.advance(number);
+        assert!(recorded.allows(263, &commits));
+    }
+}
