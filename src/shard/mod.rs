@@ -68,14 +68,14 @@
 //! 10. `uas/publish.rs`: `respond_to_publish`.
 //!
 //! The HTTP request call_state.htm to the mail it causes:
-//! 1. `conduct/operator.rs`: `handle_command` for a `Command::UpdateState`, on the owner's shard.
+//! 1. `conduct/operator.rs`: `execute` for a `Command::UpdateState`, on the owner's shard.
 //! 2. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
 //!
 //! # Records
-//! They arise at the end of a turn, of what was marked in it: `conduct/commit.rs`, `commit`. Dialogs
-//! are marked in `subscription/changes.rs` and written in `subscription/record.rs`. A 2xx that waits
-//! for them is held by `end_acknowledgement` (`uas/response.rs`), and its NOTIFY by
-//! `subscription/acknowledgement.rs`. After a restart `lifecycle/recover.rs` takes dialogs back.
+//! At the end of each turn `conduct/commit.rs` writes the records of what changed: dialogs are marked
+//! in `subscription/changes.rs` and written in `subscription/record.rs`. What acknowledges a change
+//! waits there until its record is durable, if it must not be lost, and the NOTIFY behind a 2xx with
+//! it (`subscription/acknowledgement.rs`). After a restart `lifecycle/recover.rs` takes dialogs back.
 //!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;
