@@ -66,7 +66,7 @@ fn a_list_goes_on_with_the_members_it_has_now() {
         after.iter().min() > before.iter().max(),
         "{before:?} {after:?}"
     );
-    node.call(true);
+    node.call(false);
     node.wait(MOMENT);
     let sent = node.take_sent();
     assert_eq!(phone.take_notifies(&sent), 1);
