@@ -32,12 +32,12 @@
 //! 3. `uas/authenticate.rs`: `authenticate`, who sent it.
 //! 4. `conduct/subscribe.rs`: `serve_subscribe`, `subscribe`; each line below returns here.
 //! 5. `lifecycle/asked.rs`: `read_subscribe`, package, format, expiry and body.
-//! 6. `subscription/dialogs.rs`: `accept_dialog`, with the path to the phone.
+//! 6. `subscription/dialogs.rs`: `accept_dialog`, with the path to the phone; later `add_dialog`.
 //! 7. `lifecycle/begin.rs`: `check_capacity`.
 //! 8. `subscription/watcher.rs`: `decide`, what the rules let the watcher see.
 //! 9. `lifecycle/begin.rs`: `begin`.
-//! 10. `subscription/table.rs`: `add_dialog` just before, `add_subscription` for it.
-//! 11. `subscription/watched.rs`: `begin_watch`, the mail to the owner of the presentity.
+//! 10. `subscription/table.rs`: `add_subscription`.
+//! 11. `subscription/watched.rs`: `watch`, the mail to the owner of the presentity.
 //! 12. `subscription/due.rs`: `arm_subscription`; `want` for the NOTIFY, once the 200 is written.
 //! 13. `uas/response.rs`: `begin_response`, `end_response`.
 //!

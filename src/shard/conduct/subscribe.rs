@@ -21,7 +21,7 @@ use crate::shard::list::request::{plan_enclosed_list, plan_list, requires_list};
 use crate::shard::package::feature_event::{check_may_switch, switch};
 use crate::shard::package::message_summary::mailbox;
 use crate::shard::request::Request;
-use crate::shard::request::headers::{check_exists, event_of};
+use crate::shard::request::headers::{EventHeader, check_exists, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::sender_instead_of_from;
 use crate::shard::request::uris::{entity_uri, request_uri};
@@ -29,7 +29,7 @@ use crate::shard::subscription::Wants;
 use crate::shard::subscription::watcher::{Watcher, decide};
 use crate::shard::uas::authenticate::is_salt_for;
 use crate::shard::uas::response::begin_response;
-use crate::sip::dialog::{Dialog, URI_OCTETS_MAX};
+use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::{Fault, HeaderName, Status, emit};
 
 /// A SUBSCRIBE that passed authentication and rate limits.
@@ -41,9 +41,7 @@ pub(crate) struct Admitted<'a, 'd> {
     pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
-    pub(crate) package: Package,
-    /// The value of Event.
-    pub(crate) event: &'a [u8],
+    pub(crate) event: EventHeader<'a>,
 }
 
 impl Engine {
@@ -54,8 +52,8 @@ impl Engine {
         (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (package, _, event) = event_of(request.message)?;
-        let aor = match package {
+        let event = event_of(request.message)?;
+        let aor = match event.package {
             Package::MessageSummary => mailbox(aor, request, &principal, turn),
             _ => aor,
         };
@@ -74,7 +72,6 @@ impl Engine {
             sender: sender.as_deref(),
             domain,
             directory: turn.directory,
-            package,
             event,
         };
         self.subscribe(&admitted, None, turn)
@@ -94,17 +91,17 @@ impl Engine {
             sender,
             domain,
             directory,
-            package,
             event,
         } = *admitted;
-        let mut asked = read_subscribe(request.message, (package, event), domain, turn)?;
+        let package = event.package;
+        let mut asked = read_subscribe(request.message, event, domain, turn)?;
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
         let new = self
             .subscriptions
             .table_mut()
-            .accept_dialog(request, turn)?;
+            .accept_dialog(request, sender, turn)?;
         let plan = match asked.enclosed.list() {
             Some(list) => Some(plan_enclosed_list(list, package)?),
             None => plan_list(request.message, aor, package, &asked.profile, turn)?,
@@ -114,7 +111,7 @@ impl Engine {
         }
         let resources = plan.as_ref().map_or(1, ListPlan::places);
         self.subscriptions.check_capacity(&new, resources, turn)?;
-        let decision = authorise(admitted, &new.dialog, &asked, plan.as_ref(), turn)?;
+        let decision = authorise(admitted, new.watcher_uri(), &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return self.seize(admitted, turn);
         }
@@ -129,9 +126,6 @@ impl Engine {
             .table_mut()
             .add_dialog(new, profile, turn);
         self.prove_path_by_digest(request, domain, id, turn);
-        self.subscriptions
-            .table_mut()
-            .take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
@@ -184,13 +178,13 @@ impl Engine {
     }
 }
 
-/// What the watcher may see, by the rules in force.
+/// What the watcher, named by that URI, may see by the rules in force.
 ///
 /// Refuses a watcher that is blocked, that may not subscribe to a whole domain, or that may not
 /// switch the feature.
 fn authorise<'d>(
     admitted: &Admitted<'_, 'd>,
-    dialog: &Dialog,
+    watcher: &[u8],
     asked: &Asked<'_>,
     plan: Option<&ListPlan>,
     turn: &Turn<'_>,
@@ -198,21 +192,20 @@ fn authorise<'d>(
     let Admitted {
         request,
         aor,
-        sender,
         domain,
         directory,
+        event: EventHeader { package, .. },
         ..
     } = *admitted;
     let peer = request.flow.peer.ip();
-    let uri = sender.unwrap_or_else(|| dialog.remote_uri());
-    let watcher = Watcher::new(uri, peer, &domain.name, directory);
+    let watcher = Watcher::new(watcher, peer, &domain.name, directory);
     let decision = match plan {
         Some(plan) if plan.is_of_body() => Decision::ALLOW,
-        _ => decide(&watcher, aor, asked.package, turn),
+        _ => decide(&watcher, aor, package, turn),
     };
     let has_whole_domain = plan.is_some_and(|plan| plan.resolved().has_whole_domain());
     let is_forbidden = decision.handling == Handling::Block
-        || asked.package == Package::LineSeize && decision.handling != Handling::Allow
+        || package == Package::LineSeize && decision.handling != Handling::Allow
         || has_whole_domain && !watcher.may_any_dn(&domain.name, directory);
     if is_forbidden {
         return Err(Refusal::Plain(Status::FORBIDDEN));

@@ -16,15 +16,14 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::request::read_list;
 use crate::shard::package::feature_event::read_switch;
-use crate::shard::request::headers::{accepted_format, expires_of};
+use crate::shard::request::headers::{EventHeader, accepted_format, expires_of};
 use crate::shard::request::refusal::Refusal;
 use crate::sip::{HeaderName, Message};
 
 /// What a SUBSCRIBE asks for, checked.
 pub(crate) struct Asked<'m> {
-    pub(crate) package: Package,
+    pub(crate) event: EventHeader<'m>,
     pub(crate) format: Format,
-    pub(crate) event: &'m [u8],
     pub(crate) granted: Duration,
     /// The shortest that could have been.
     pub(crate) expires_min: Duration,
@@ -42,13 +41,14 @@ pub(crate) struct Beginning<'a> {
     pub(crate) message: &'a Message<'a>,
 }
 
-/// Reads a SUBSCRIBE to that package, with the value of its Event header.
+/// Reads a SUBSCRIBE with that Event header.
 pub(crate) fn read_subscribe<'m, 'd>(
     message: &Message<'m>,
-    (package, event): (Package, &'m [u8]),
+    event: EventHeader<'m>,
     domain: &Domain,
     turn: &Turn<'d>,
 ) -> Result<Asked<'m>, Refusal<'d>> {
+    let package = event.package;
     let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
     let profile = Arc::clone(turn.directory.profile(user_agent));
     let enclosed = read_enclosed(message, package, turn)?;
@@ -64,9 +64,8 @@ pub(crate) fn read_subscribe<'m, 'd>(
     let granted = limits.grant(expires_of(message)?, package.expires_default());
     let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
     Ok(Asked {
-        package,
-        format,
         event,
+        format,
         granted,
         expires_min: limits.min,
         enclosed,

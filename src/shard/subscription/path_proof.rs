@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::path::Path;
@@ -49,8 +50,7 @@ impl Table {
 
     /// The path of a dialog, if it leads to that peer and is not proven.
     pub(crate) fn unproven_path_to(&self, id: DialogId, peer: SocketAddr) -> Option<PathId> {
-        let entry = self.dialog(id);
-        debug_assert!(entry.is_some(), "the SUBSCRIBE is in this dialog");
+        let entry = self.dialog(id).expected("the SUBSCRIBE is in this dialog");
         let entry = entry.filter(|entry| self.path_of(entry).destination == peer)?;
         (!self.is_path_proven(entry.path)).then_some(entry.path)
     }

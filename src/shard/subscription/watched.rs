@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -82,10 +83,11 @@ impl WatchedPresentities {
         self.watchers
     }
 
-    /// The presentity, and whether it was not watched before.
-    pub(super) fn watch(&mut self, aor: &Aor) -> (WatchedId, bool) {
+    /// The presentity, for one more watcher. If it had none, the owner is asked for its current and
+    /// all future states.
+    pub(super) fn watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) -> WatchedId {
         if let Some(&id) = self.watched_by_aor.get(aor) {
-            return (id, false);
+            return id;
         }
         let watched = Watched {
             aor: aor.clone(),
@@ -95,7 +97,9 @@ impl WatchedPresentities {
         };
         let id = self.watched.insert(watched);
         self.watched_by_aor.insert(aor.clone(), id);
-        (id, true)
+        let (aor, watcher) = (aor.clone(), turn.here());
+        turn.send(turn.owner_of(&aor), Mail::Watch { aor, watcher });
+        id
     }
 
     /// Adds a watcher to a presentity.
@@ -109,25 +113,23 @@ impl WatchedPresentities {
         }
     }
 
-    /// Removes a watcher. Returns the watcher that took its slot, and the presentity if that was the
-    /// last.
-    pub(super) fn leave(&mut self, slot: WatchSlot) -> (Option<WatcherSlot>, Option<Watched>) {
-        let Some(watched) = self.watched.get_mut(slot.watched) else {
-            debug_assert!(false, "a watched presentity lives while it has a watcher");
-            return (None, None);
-        };
+    /// Removes a watcher. Returns the watcher that took its slot. If it was the last, the owner is
+    /// told.
+    pub(super) fn leave(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) -> Option<WatcherSlot> {
+        let watched = self.watched.get_mut(slot.watched);
+        let watched = watched.expected("a watched presentity lives while it has a watcher")?;
         let index = slot.index as usize;
         watched.watchers.swap_remove(index);
         self.watchers -= 1;
         let moved = watched.watchers.get(index).copied();
-        if !watched.watchers.is_empty() {
-            return (moved, None);
+        if watched.watchers.is_empty()
+            && let Some(Watched { aor, .. }) = self.watched.remove(slot.watched)
+        {
+            self.watched_by_aor.remove(&aor);
+            let watcher = turn.here();
+            turn.send(turn.owner_of(&aor), Mail::Unwatch { aor, watcher });
         }
-        let unwatched = self.watched.remove(slot.watched);
-        if let Some(unwatched) = &unwatched {
-            self.watched_by_aor.remove(&unwatched.aor);
-        }
-        (None, unwatched)
+        moved
     }
 
     /// Takes the state that the owner reports, unless the last watcher left meanwhile. Returns the
@@ -144,29 +146,4 @@ impl WatchedPresentities {
         watched.revision = self.revisions;
         &watched.watchers
     }
-}
-
-/// Called for the first watcher of a presentity on this shard: asks the owner for the current and
-/// all future states.
-pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.here(), aor.clone());
-    turn.send_to_owner(
-        aor,
-        Mail::Watch {
-            aor: watched,
-            watcher,
-        },
-    );
-}
-
-/// The last watcher of a presentity here is gone.
-pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.here(), aor.clone());
-    turn.send_to_owner(
-        aor,
-        Mail::Unwatch {
-            aor: watched,
-            watcher,
-        },
-    );
 }
