@@ -37,7 +37,7 @@
 //! 8. `subscription/watcher.rs`: `decide`, what the rules let the watcher see.
 //! 9. `lifecycle/begin.rs`: `begin`.
 //! 10. `subscription/table.rs`: `add_subscription`.
-//! 11. `subscription/watched.rs`: `watch`, the mail to the owner of the presentity.
+//! 11. `subscription/watched.rs`: `join`, the mail to the owner of the presentity.
 //! 12. `subscription/due.rs`: `arm_subscription`; `want` for the NOTIFY, once the 200 is written.
 //! 13. `uas/response.rs`: `begin_response`, `end_response`.
 //!

@@ -140,15 +140,14 @@ impl Subscriptions {
     }
 
     fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, turn: &mut Turn<'_>) {
-        let watched = self.table.watch(aor, turn);
         let watcher = WatcherSlot {
             subscription: id,
             resource: place,
         };
-        let slot = self.table.join(watched, watcher);
+        let slot = self.table.join(aor, watcher, turn);
         let is_known = self
             .table
-            .watched(watched)
+            .watched(slot.watched)
             .is_some_and(|watched| watched.composed().is_some());
         let list = self.table.list_mut(id);
         if let Some(list) = list.expected("only a list has resources") {

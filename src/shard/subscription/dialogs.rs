@@ -174,7 +174,9 @@ impl Table {
             && let Some(entry) = self.dialogs.remove(id)
         {
             self.octets -= entry.octets();
-            self.unbind(self.flow_of(&entry), id);
+            if let Some(flow) = self.flow_of(&entry) {
+                self.unbind(flow, id);
+            }
             self.paths.leave(entry.path);
         }
     }
@@ -210,19 +212,19 @@ impl Table {
 // The paths of dialogs.
 impl Table {
     /// How the last SUBSCRIBE of a dialog came.
-    pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Flow {
-        self.path_of(entry).flow
+    pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Option<Flow> {
+        Some(self.path_of(entry)?.flow)
     }
 
     /// How the last SUBSCRIBE in the dialog of a subscription came.
     pub(crate) fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
         let entry = self.dialog(self.subscription(id)?.dialog())?;
-        Some(self.flow_of(entry))
+        self.flow_of(entry)
     }
 
     /// How NOTIFYs of a dialog reach the phone.
     #[inline]
-    pub(crate) fn path_of(&self, entry: &DialogEntry) -> &Path {
+    pub(crate) fn path_of(&self, entry: &DialogEntry) -> Option<&Path> {
         self.paths.of(entry.path)
     }
 
@@ -234,14 +236,14 @@ impl Table {
             return false;
         };
         entry.is_cut = false;
-        let before = *self.paths.of(entry.path);
-        if before == path {
+        let before = self.paths.of(entry.path).copied();
+        if before == Some(path) {
             return false;
         }
         self.paths.leave(entry.path);
         entry.path = self.paths.join(path);
         entry.has_moved = true;
-        if before.flow != path.flow {
+        if let Some(before) = before.filter(|before| before.flow != path.flow) {
             self.unbind(before.flow, id);
             self.bind(path.flow, id);
         }

@@ -27,6 +27,9 @@ use crate::shard::subscription::watched::{Watched, WatchedPresentities, WatcherS
 use crate::shard::subscription::{Names, NewSubscription, Subscription};
 use crate::sip::emit;
 
+/// See [`Expected`].
+const A_WATCHER: &str = "a watcher is a subscription";
+
 /// The tables.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -144,12 +147,11 @@ impl Table {
         new: NewSubscription<'_>,
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
-        let watched = self.watch(aor, turn);
         let watcher = WatcherSlot {
             subscription: self.next_subscription(),
             resource: WatcherSlot::WHOLE,
         };
-        let slot = self.join(watched, watcher);
+        let slot = self.join(aor, watcher, turn);
         self.insert_subscription(dialog, slot.into(), new)
     }
 
@@ -212,14 +214,22 @@ impl Table {
     }
 
     /// Adds a watcher to a presentity.
-    pub(crate) fn join(&mut self, watched: WatchedId, watcher: WatcherSlot) -> WatchSlot {
-        self.watched.join(watched, watcher)
+    pub(crate) fn join(
+        &mut self,
+        aor: &Aor,
+        watcher: WatcherSlot,
+        turn: &mut Turn<'_>,
+    ) -> WatchSlot {
+        self.watched.join(aor, watcher, turn)
     }
 
     /// Removes a watcher from a presentity.
     pub(crate) fn leave(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) {
         if let Some(moved) = self.watched.leave(slot, turn) {
-            self.subscriptions[moved.subscription].move_slot(moved.resource, slot.index);
+            let subscription = self.subscriptions.get_mut(moved.subscription);
+            if let Some(subscription) = subscription.expected(A_WATCHER) {
+                subscription.move_slot(moved.resource, slot.index);
+            }
         }
     }
 
@@ -237,11 +247,6 @@ impl Table {
             self.leave(slot, turn);
         }
         Some(subscription)
-    }
-
-    /// The presentity, for a watcher that joins it next.
-    pub(crate) fn watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) -> WatchedId {
-        self.watched.watch(aor, turn)
     }
 
     #[inline]
@@ -266,7 +271,10 @@ impl Table {
     pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
         for watcher in self.watched.take_state(aor, composed) {
             let (id, resource) = (watcher.subscription, watcher.resource);
-            self.subscriptions[id].state_changed(resource, id, &mut self.queue);
+            let subscription = self.subscriptions.get_mut(id);
+            if let Some(subscription) = subscription.expected(A_WATCHER) {
+                subscription.state_changed(resource, id, &mut self.queue);
+            }
         }
     }
 }

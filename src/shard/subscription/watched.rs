@@ -83,12 +83,26 @@ impl WatchedPresentities {
         self.watchers
     }
 
-    /// The presentity, for one more watcher. If it had none, the owner is asked for its current and
-    /// all future states.
-    pub(super) fn watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) -> WatchedId {
-        if let Some(&id) = self.watched_by_aor.get(aor) {
-            return id;
+    /// Adds a watcher to a presentity. If it is the first, the owner is asked for the current and all
+    /// future states.
+    pub(super) fn join(
+        &mut self,
+        aor: &Aor,
+        watcher: WatcherSlot,
+        turn: &mut Turn<'_>,
+    ) -> WatchSlot {
+        let known = self.watched_by_aor.get(aor).copied();
+        let id = known.unwrap_or_else(|| self.begin_watch(aor, turn));
+        let watchers = &mut self.watched[id].watchers;
+        watchers.push(watcher);
+        self.watchers += 1;
+        WatchSlot {
+            watched: id,
+            index: watchers.len() as u32 - 1,
         }
+    }
+
+    fn begin_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) -> WatchedId {
         let watched = Watched {
             aor: aor.clone(),
             composed: None,
@@ -100,17 +114,6 @@ impl WatchedPresentities {
         let (aor, watcher) = (aor.clone(), turn.here());
         turn.send(turn.owner_of(&aor), Mail::Watch { aor, watcher });
         id
-    }
-
-    /// Adds a watcher to a presentity.
-    pub(super) fn join(&mut self, id: WatchedId, watcher: WatcherSlot) -> WatchSlot {
-        let watchers = &mut self.watched[id].watchers;
-        watchers.push(watcher);
-        self.watchers += 1;
-        WatchSlot {
-            watched: id,
-            index: watchers.len() as u32 - 1,
-        }
     }
 
     /// Removes a watcher. Returns the watcher that took its slot. If it was the last, the owner is
@@ -140,7 +143,10 @@ impl WatchedPresentities {
             // The last watcher left while the mail was on its way.
             return &[];
         };
-        let watched = &mut self.watched[id];
+        let watched = self.watched.get_mut(id);
+        let Some(watched) = watched.expected("an address names a watched presentity") else {
+            return &[];
+        };
         self.revisions += 1;
         watched.composed = Some(composed);
         watched.revision = self.revisions;

@@ -54,7 +54,7 @@ impl Notifier {
             is_last || list.is_full_state_pending() || list.style() == ListStyle::Broadworks;
         let of_profile = dialog.profile().list_octets.map(|octets| octets as usize);
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
-        let flow = subscriptions.table().flow_of(dialog);
+        let flow = subscriptions.table().flow_of(dialog)?;
         let is_reliable = flow.transport.is_reliable();
         let message = match (is_reliable, tells_all) {
             (true, _) => STREAM_OCTETS,
