@@ -51,7 +51,7 @@ impl Engine {
         self.subscriptions
             .table_mut()
             .prove_path_by_tag(request, id);
-        self.prove_path_by_digest(request, domain, id, turn);
+        self.prove_path_by_digest(request, domain, first, turn);
         let profile = Arc::clone(&asked.profile);
         self.subscriptions.table_mut().take_profile(id, profile);
         let subscription = match usage {

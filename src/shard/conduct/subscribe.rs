@@ -1,27 +1,25 @@
 //! SUBSCRIBE outside a dialog: new subscriptions and fetches (RFC 6665 §4.2.1); the 2xx to every
 //! SUBSCRIBE.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::presence::event::{Package, Termination};
+use crate::presence::event::Package;
 use crate::presence::policy::{Decision, Handling};
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::dispatch::Admission;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::Enclosed;
 use crate::shard::lifecycle::asked::{Asked, Beginning, read_subscribe};
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::request::{plan_enclosed_list, plan_list, requires_list};
 use crate::shard::package::feature_event::{check_may_switch, switch};
 use crate::shard::package::message_summary::mailbox;
 use crate::shard::request::Request;
-use crate::shard::request::headers::{EventHeader, check_exists, event_of};
+use crate::shard::request::headers::{EventHeader, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::sender_instead_of_from;
 use crate::shard::request::uris::{entity_uri, request_uri};
@@ -90,27 +88,16 @@ impl Engine {
             aor,
             sender,
             domain,
-            directory,
             event,
+            ..
         } = *admitted;
         let package = event.package;
         let mut asked = read_subscribe(request.message, event, domain, turn)?;
-        if requires_list(request.message) && asked.enclosed.list().is_none() {
-            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
-        }
+        let plan = asked.plan(request.message, aor, turn)?;
+        let resources = plan.as_ref().map_or(1, ListPlan::places);
         let new = self
             .subscriptions
-            .table_mut()
-            .accept_dialog(request, sender, turn)?;
-        let plan = match asked.enclosed.list() {
-            Some(list) => Some(plan_enclosed_list(list, package)?),
-            None => plan_list(request.message, aor, package, &asked.profile, turn)?,
-        };
-        if plan.is_none() {
-            check_exists(aor, directory)?;
-        }
-        let resources = plan.as_ref().map_or(1, ListPlan::places);
-        self.subscriptions.check_capacity(&new, resources, turn)?;
+            .accept_dialog(request, sender, resources, turn)?;
         let decision = authorise(admitted, new.watcher_uri(), &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return self.seize(admitted, turn);
@@ -120,12 +107,6 @@ impl Engine {
             self.uas
                 .overload_mut()
                 .spread_expiry(asked.granted, asked.expires_min, turn);
-        let profile = Arc::clone(&asked.profile);
-        let id = self
-            .subscriptions
-            .table_mut()
-            .add_dialog(new, profile, turn);
-        self.prove_path_by_digest(request, domain, id, turn);
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
@@ -137,44 +118,19 @@ impl Engine {
             asked: &asked,
             entity: &entity,
             message: request.message,
+            claim,
         };
-        let subscription = self.subscriptions.begin(id, beginning, turn);
-        self.conclude_subscribe(request, subscription, asked, claim, turn);
-        Ok(())
-    }
-
-    /// Completes a subscription that has begun: holds its appearance, replaces older ones of its
-    /// phone, and sends the 200.
-    fn conclude_subscribe(
-        &mut self,
-        request: &Request<'_>,
-        subscription: SubscriptionId,
-        asked: Asked<'_>,
-        claim: Option<&Claim>,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Some(claim) = claim {
-            self.subscriptions.table_mut().hold(subscription, claim);
-        }
+        let subscription = self.subscriptions.begin_dialog(new, beginning, turn);
+        self.prove_path_by_digest(request, domain, subscription, turn);
         if asked.profile.replaces_same_contact {
             self.notifier
                 .replace_older(subscription, &mut self.subscriptions, turn);
-        }
-        if asked.granted.is_zero() {
-            turn.counters.subscriptions_fetched += 1;
-            self.subscriptions
-                .end_subscription(subscription, Termination::Timeout, turn);
-            self.subscriptions.table_mut().fetch(subscription);
-        } else {
-            turn.counters.subscriptions_created += 1;
-            self.subscriptions
-                .table_mut()
-                .arm_subscription(subscription, turn);
         }
         self.accept(request, subscription, asked.granted, turn);
         if let Enclosed::Switch(update) = asked.enclosed {
             switch(self.subscriptions.table_mut(), subscription, update, turn);
         }
+        Ok(())
     }
 }
 
@@ -291,7 +247,7 @@ impl Engine {
         &mut self,
         request: &Request<'_>,
         domain: &Domain,
-        id: DialogId,
+        id: SubscriptionId,
         turn: &Turn<'_>,
     ) {
         let peer = request.flow.peer;

@@ -12,13 +12,14 @@ use crate::presence::event::{ExpiryLimits, Package, TooBrief};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::request::read_list;
+use crate::shard::list::request::{plan_enclosed_list, plan_list, read_list, requires_list};
 use crate::shard::package::feature_event::read_switch;
-use crate::shard::request::headers::{EventHeader, accepted_format, expires_of};
+use crate::shard::request::headers::{EventHeader, accepted_format, check_exists, expires_of};
 use crate::shard::request::refusal::Refusal;
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, Status};
 
 /// What a SUBSCRIBE asks for, checked.
 pub(crate) struct Asked<'m> {
@@ -31,6 +32,32 @@ pub(crate) struct Asked<'m> {
     pub(crate) profile: Arc<Profile>,
 }
 
+impl Asked<'_> {
+    /// The resources to watch, if it is a subscription to a list; None if it is to one presentity.
+    ///
+    /// Refuses a list that the phone cannot read or that is not in the body although it should be,
+    /// and a presentity that does not exist.
+    pub(crate) fn plan<'d>(
+        &self,
+        message: &Message<'_>,
+        aor: &Aor,
+        turn: &Turn<'d>,
+    ) -> Result<Option<ListPlan>, Refusal<'d>> {
+        let package = self.event.package;
+        if let Some(list) = self.enclosed.list() {
+            return plan_enclosed_list(list, package).map(Some);
+        }
+        if requires_list(message) {
+            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
+        }
+        let plan = plan_list(message, aor, package, &self.profile, turn)?;
+        if plan.is_none() {
+            check_exists(aor, turn.directory)?;
+        }
+        Ok(plan)
+    }
+}
+
 /// Everything needed to create a subscription.
 pub(crate) struct Beginning<'a> {
     pub(crate) aor: &'a Aor,
@@ -39,6 +66,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) asked: &'a Asked<'a>,
     pub(crate) entity: &'a [u8],
     pub(crate) message: &'a Message<'a>,
+    /// The appearance of a line that the owner granted.
+    pub(crate) claim: Option<&'a Claim>,
 }
 
 /// Reads a SUBSCRIBE with that Event header.

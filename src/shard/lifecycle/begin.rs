@@ -1,8 +1,10 @@
 //! Creates dialogs and subscriptions within the limits, and refreshes subscriptions, including
 //! further usages of a dialog.
 
+use std::sync::Arc;
+
 use crate::presence::document::{Format, View};
-use crate::presence::event::Package;
+use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
@@ -38,8 +40,35 @@ impl Subscriptions {
         self.table.arm_subscription(id, turn);
     }
 
+    /// Begins a subscription in a dialog of its own. A fetch ends at once (RFC 6665 §4.4.3).
+    pub(crate) fn begin_dialog(
+        &mut self,
+        new: NewDialog,
+        beginning: Beginning<'_>,
+        turn: &mut Turn<'_>,
+    ) -> SubscriptionId {
+        let Asked {
+            profile, granted, ..
+        } = beginning.asked;
+        let dialog = self.table.add_dialog(new, Arc::clone(profile), turn);
+        let claim = beginning.claim;
+        let id = self.begin(dialog, beginning, turn);
+        if let Some(claim) = claim {
+            self.table.hold(id, claim);
+        }
+        if granted.is_zero() {
+            turn.counters.subscriptions_fetched += 1;
+            self.end_subscription(id, Termination::Timeout, turn);
+            self.table.fetch(id);
+        } else {
+            turn.counters.subscriptions_created += 1;
+            self.table.arm_subscription(id, turn);
+        }
+        id
+    }
+
     /// Creates the subscription and its watcher slots.
-    pub(crate) fn begin(
+    fn begin(
         &mut self,
         dialog: DialogId,
         beginning: Beginning<'_>,
@@ -52,6 +81,7 @@ impl Subscriptions {
             asked,
             entity,
             message,
+            ..
         } = beginning;
         // List resources always get full documents, never pidf-diff.
         let format = match asked.format {
@@ -139,22 +169,29 @@ impl Subscriptions {
             asked,
             entity: &entity,
             message,
+            claim: None,
         };
         Ok(self.begin(id, beginning, turn))
     }
 }
 
 impl Subscriptions {
-    /// Refuses a subscription to so many resources for which a table is full, or whose path has too
-    /// many dialogs that no response has proved yet.
-    pub(crate) fn check_capacity<'d>(
-        &self,
-        new: &NewDialog,
+    /// The dialog that a SUBSCRIBE to so many resources may begin. `sender`: the URI of its watcher,
+    /// if it is not the one in From.
+    ///
+    /// Refuses it if a table is full, or if its path has too many dialogs that no response has proved
+    /// yet.
+    pub(crate) fn accept_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        sender: Option<&[u8]>,
         resources: usize,
         turn: &mut Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
+    ) -> Result<NewDialog, Refusal<'d>> {
+        let new = self.table.accept_dialog(request, sender, turn)?;
         self.check_room(self.table.phones().find(new.phone_key), resources, turn)?;
-        self.table.check_path(&new.path, turn)
+        self.table.check_path(&new.path, turn)?;
+        Ok(new)
     }
 
     /// Checks the limits for one more subscription with `places` resources.

@@ -85,10 +85,7 @@ impl Notifier {
             tail,
         };
 
-        let kept = match is_reliable {
-            true => Kept::default(),
-            false => self.keep(&transmit, turn),
-        };
+        let kept = self.keep(&transmit, turn);
         let transaction = ClientTransaction::new(turn.now, is_reliable);
         let deadline = transaction.deadline();
         self.in_flight.insert(InFlight {
@@ -144,9 +141,12 @@ impl Notifier {
         pad(&mut turn.out.arena, head.end, length - octets);
     }
 
-    /// Keeps a copy of a datagram for retransmission.
+    /// Keeps a copy of a datagram for retransmission; none of a message on a stream.
     #[inline]
     fn keep(&mut self, transmit: &Transmit, turn: &mut Turn<'_>) -> Kept {
+        if transmit.flow.transport.is_reliable() {
+            return Kept::default();
+        }
         let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
         let octets = head.len() + tail.len();
         turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);

@@ -48,10 +48,12 @@ impl Table {
         }
     }
 
-    /// The path of a dialog, if it leads to that peer and is not proven.
-    pub(crate) fn unproven_path_to(&self, id: DialogId, peer: SocketAddr) -> Option<PathId> {
-        let entry = self.dialog(id).expected("the SUBSCRIBE is in this dialog");
-        let path = entry?.path;
+    /// The path of a subscription, if it leads to that peer and is not proven.
+    pub(crate) fn unproven_path_to(&self, id: SubscriptionId, peer: SocketAddr) -> Option<PathId> {
+        let subscription = self.subscription(id);
+        let dialog = subscription.expected("the SUBSCRIBE is to it")?.dialog();
+        let entry = self.dialog(dialog);
+        let path = entry.expected("a subscription has a dialog")?.path;
         (self.leads_to(path, peer) && !self.is_path_proven(path)).then_some(path)
     }
 
