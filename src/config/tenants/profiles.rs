@@ -211,29 +211,29 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
             complainer.add(profile.name.span(), what, remedy);
         }
     }
-    if let Some(extends) = &profile.extends {
-        let extended = extends.get_ref().as_str();
-        if extended != GENERIC && !layers.contains_key(extended) {
-            let known = known_names(layers);
-            let remedy = match nearest(extended, &known) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("known profiles: {}", known.join(", ")),
-            };
-            complainer.add(
-                extends.span(),
-                format!("there is no profile \"{extended}\""),
-                remedy,
-            );
-        } else if lineage(name, layers).len() == DEPTH_MAX {
-            let what = format!(
-                "the profile \"{name}\" extends itself, or extends through too many others"
-            );
-            complainer.add(
-                extends.span(),
-                what,
-                format!("let one of them extend \"{GENERIC}\""),
-            );
-        }
+    check_extends(profile, layers, complainer);
+}
+
+/// Complains of a profile to extend that does not exist or leads nowhere.
+fn check_extends(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Complainer<'_>) {
+    let Some(extends) = &profile.extends else {
+        return;
+    };
+    let name = profile.name.get_ref();
+    let extended = extends.get_ref().as_str();
+    if extended != GENERIC && !layers.contains_key(extended) {
+        let known = known_names(layers);
+        let remedy = match nearest(extended, &known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("known profiles: {}", known.join(", ")),
+        };
+        let what = format!("there is no profile \"{extended}\"");
+        complainer.add(extends.span(), what, remedy);
+    } else if lineage(name, layers).len() == DEPTH_MAX {
+        let what =
+            format!("the profile \"{name}\" extends itself, or extends through too many others");
+        let remedy = format!("let one of them extend \"{GENERIC}\"");
+        complainer.add(extends.span(), what, remedy);
     }
 }
 
