@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
-use crate::cli::operate::{ReloadArguments, StatusArguments};
+use crate::cli::operate::{DrainArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::say::SayArguments;
 
@@ -56,6 +56,8 @@ enum Command {
     Status(StatusArguments),
     /// Reload the configuration of the running server.
     Reload(ReloadArguments),
+    /// End all subscriptions, before a server with a store is stopped for good.
+    Drain(DrainArguments),
     /// Explain the current lamp state of an address.
     Why(QuestionArguments),
     /// Show who watches an address, or subscribes to a list.
@@ -162,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Config => operate::print_default(),
         Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Drain(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Why(arguments) => arguments.ask("/why"),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => arguments.ask("/loops"),
@@ -228,6 +231,7 @@ mod tests {
             Command::Refusals(arguments) => Some(arguments.request("/refusals")),
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
+            Command::Drain(arguments) => Some(arguments.request()),
             Command::Say(arguments) => Some(arguments.request()),
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),
@@ -248,6 +252,7 @@ mod tests {
             ("loops --socket /x", "/loops", &[]),
             ("status --config /y", "/status", &[]),
             ("reload", "/reload", &[]),
+            ("drain --end", "/drain", &[]),
             (
                 "reload --accept-removal",
                 "/reload",

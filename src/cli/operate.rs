@@ -1,4 +1,4 @@
-//! `lamplighter status`, `reload` and `config`: the server as a whole.
+//! `lamplighter status`, `reload`, `drain` and `config`: the server as a whole.
 
 use std::io;
 use std::io::Write;
@@ -25,6 +25,24 @@ pub(super) struct ReloadArguments {
     accept_removal: bool,
     #[command(flatten)]
     pub(super) server: ServerArguments,
+}
+
+/// `lamplighter drain`
+#[derive(Debug, Args)]
+pub(super) struct DrainArguments {
+    /// End all subscriptions: phones are told to subscribe again. Without this they would go on
+    /// after the next start.
+    #[arg(long, required = true)]
+    end: bool,
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
+}
+
+impl DrainArguments {
+    pub(super) fn request(&self) -> Request {
+        debug_assert!(self.end, "the flag is required");
+        Request::post("/drain")
+    }
 }
 
 impl StatusArguments {

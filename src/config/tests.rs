@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::directory::AuthMode;
 use crate::presence::Aor;
-use crate::shard::Options;
+use crate::shard::{Durability, Options};
 use crate::sip::Transport;
 
 mod faults;
@@ -256,6 +256,43 @@ fn cpus_are_shared_out_by_default() {
         cpus("[cores]\nshards = [0]\nhttp = 0", &[0, 1]),
         (vec![0], 0)
     );
+}
+
+#[test]
+fn a_store_needs_a_directory() {
+    let stored = |text: &str| {
+        let plan = plan(text);
+        (plan.store, plan.options.durability)
+    };
+    assert_eq!(stored(""), (None, Durability::None));
+    assert_eq!(
+        stored("[store]\ndurability = \"relaxed\""),
+        (None, Durability::None)
+    );
+    let directory = "[store]\ndirectory = \"/srv/state\"\n";
+    let nothing = format!("{directory}durability = \"none\"");
+    assert_eq!(stored(&nothing), (None, Durability::None));
+    let expected = StorePlan {
+        directory: "/srv/state".into(),
+        refuses_on_failure: false,
+        octets_max: None,
+    };
+    assert_eq!(
+        stored(directory),
+        (Some(expected.clone()), Durability::Synced)
+    );
+    let refusing = "durability = \"relaxed\"\non_store_failure = \"refuse\"\nsize = \"1 GiB\"";
+    let expected = StorePlan {
+        refuses_on_failure: true,
+        octets_max: Some(1 << 30),
+        ..expected
+    };
+    assert_eq!(
+        stored(&format!("{directory}{refusing}")),
+        (Some(expected), Durability::Relaxed)
+    );
+    let changed = Config::parse(&source(directory)).unwrap();
+    assert_eq!(Config::default().needs_restart(&changed), ["[store]"]);
 }
 
 #[test]

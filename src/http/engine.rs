@@ -25,6 +25,9 @@ pub trait Engine: Clone + 'static {
     /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;
 
+    /// The node takes no new work from now on: it is not ready any more.
+    fn decline_work(&self);
+
     /// How the store is; None for a node without one.
     fn store(&self) -> Option<StoreReport>;
 }

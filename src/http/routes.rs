@@ -14,7 +14,7 @@ use crate::http::answer::response::Response;
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    Answered, Form, lists, loops, probe, refusals, reload, rules, say, status, watchers, why,
+    Answered, Form, drain, lists, loops, probe, refusals, reload, rules, say, status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -123,6 +123,7 @@ impl<E: Engine> Route<E> {
         Self::command("/probe/subscribe", &probe::FIELDS, page!(probe::subscribe)),
         Self::command("/probe/publish", &probe::FIELDS, page!(probe::publish)),
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
+        Self::command("/drain", &[], page!(drain::drain)),
         Self::command(
             "/list/create",
             &["list", "name", "style", "members"],

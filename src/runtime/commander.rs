@@ -134,6 +134,10 @@ impl Engine for Commander {
         self.is_ready.load(Ordering::Acquire)
     }
 
+    fn decline_work(&self) {
+        self.is_ready.store(false, Ordering::Release);
+    }
+
     fn store(&self) -> Option<StoreReport> {
         self.store.as_ref().map(StoreMonitor::report)
     }

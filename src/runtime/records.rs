@@ -123,6 +123,61 @@ pub(crate) fn key_of(table: Table, key: i64) -> Option<RecordKey> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::shard::RecordChange;
+    use crate::store::data_directory::DataDirectory;
+    use crate::store::writer::OnFailure;
+    use crate::store::{Store, StoreOptions};
+
+    /// Many more batches than the queue of the store takes, as fast as they can be made.
+    #[test]
+    fn a_full_queue_loses_nothing_and_keeps_the_order() {
+        let name = format!("lamplighter-records-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let options = StoreOptions {
+            shards: 1,
+            on_failure: OnFailure::Refuse,
+            octets_max: None,
+        };
+        let directory = DataDirectory::open(&path).unwrap();
+        let store = Store::open(directory, options, |_| ()).unwrap();
+        let counters = CoreCounters::default();
+        let mut records = RecordSender::new(ShardId(0), Some(store.handle()));
+        let mut outbox = Outbox::default();
+        let (mut had_backlog, mut durable) = (false, 0);
+        for turn in 1..=20_000u64 {
+            outbox.arena.extend_from_slice(&turn.to_be_bytes());
+            outbox.records.push(RecordChange {
+                key: RecordKey::Dialog(turn as u32 % 100),
+                octets: Some(0..8),
+            });
+            outbox.recorded_through = turn;
+            records.send(&outbox, &counters);
+            outbox.clear();
+            had_backlog |= records.has_backlog();
+            durable = records.newly_durable().unwrap_or(durable);
+            assert!(durable <= turn);
+        }
+        assert!(had_backlog, "the queue was never full");
+        let start = std::time::Instant::now();
+        while !records.is_settled() {
+            assert!(start.elapsed().as_secs() < 20, "{records:?}");
+            records.retry(&counters);
+            records.newly_durable();
+        }
+        assert_eq!((records.durable, records.has_backlog()), (20_000, false));
+        let counted = (counters.records.value(), counters.records_waiting.value());
+        assert_eq!(counted, (20_000, 0));
+        let mut found = 0;
+        let each = |key: i64, record: &[u8]| {
+            let newest = u64::from_be_bytes(record.try_into().unwrap());
+            assert_eq!((newest % 100, newest > 19_900), (key as u64, true));
+            found += 1;
+        };
+        assert_eq!(store.recover(Table::Dialog, each).unwrap(), 100);
+        assert_eq!(found, 100);
+        drop(store.close());
+        std::fs::remove_dir_all(path).unwrap();
+    }
 
     #[test]
     fn a_key_comes_back_from_its_row() {

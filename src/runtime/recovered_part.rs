@@ -19,7 +19,7 @@ pub(crate) enum RecoveredPart {
     Records(Records),
     /// The shard is to tell the reader that it has come so far.
     Reached(Sender<()>),
-    /// There are no more records.
+    /// There are no more records. The last part.
     End,
 }
 

@@ -34,7 +34,7 @@ pub(crate) struct Recovery {
     pub(crate) took: Duration,
 }
 
-/// Reads the store back into the shards. Returns when they have everything.
+/// Reads the store back into the shards. Returns when they have all of it.
 pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootError> {
     let start = Instant::now();
     let mut dealer = Dealer::new(Arc::clone(mesh));
@@ -47,8 +47,8 @@ pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootE
     let presentities = dealer.deal(store, Table::Presentity)?;
     dealer.wait()?;
     let dialogs = dealer.deal(store, Table::Dialog)?;
-    dealer.send_all(|| RecoveredPart::End);
     dealer.wait()?;
+    dealer.send_all(|| RecoveredPart::End);
     Ok(Recovery {
         presentities,
         dialogs,

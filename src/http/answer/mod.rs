@@ -6,6 +6,7 @@
 
 mod accept;
 pub(crate) mod counters;
+pub(crate) mod drain;
 pub(crate) mod list;
 pub(crate) mod loops;
 pub(crate) mod probe;

@@ -5,6 +5,7 @@
 //! A command is done when its answer comes: every shard has it, and NOTIFYs are on their way.
 
 mod aor;
+pub(crate) mod drain;
 mod edit;
 pub(crate) mod form;
 pub(crate) mod lists;

@@ -552,6 +552,21 @@ fn questions_are_asked_and_commands_given() {
 }
 
 #[test]
+fn draining_ends_all_subscriptions() {
+    let server = Server::start();
+    server.engine.is_ready.store(true, Ordering::SeqCst);
+    server.engine.subscriptions.store(100, Ordering::SeqCst);
+    let done = server.command("/drain", "");
+    assert_eq!(
+        (done.status, done.body.as_str()),
+        (200, "all subscriptions are ended: stop the server now\n")
+    );
+    assert_eq!(server.get("/readyz").status, 503);
+    server.engine.is_silent.store(true, Ordering::SeqCst);
+    assert_eq!(server.command("/drain", "").status, 503);
+}
+
+#[test]
 fn a_reload_says_what_came_of_it() {
     let server = Server::start();
     let refused = server.command("/reload", "");

@@ -67,6 +67,8 @@ struct FakeEngine {
     /// Directories that are refused before one is taken.
     refusals: Arc<AtomicU64>,
     store: Arc<Mutex<Option<StoreReport>>>,
+    /// Subscriptions left while it drains; half of them end each time.
+    subscriptions: Arc<AtomicU64>,
 }
 
 impl Engine for FakeEngine {
@@ -141,12 +143,20 @@ impl Engine for FakeEngine {
                 Reply::ProbeBegun(ProbeId { shard, number })
             }
             Command::ReadProbe { id, seen } => Reply::Probe(probe_report(id, seen)),
-            Command::Drain => unreachable!("the HTTP core never does that"),
+            Command::Drain => {
+                let left = self.subscriptions.load(Ordering::SeqCst);
+                self.subscriptions.store(left / 2, Ordering::SeqCst);
+                Reply::Outstanding(left as usize)
+            }
         })
     }
 
     fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::SeqCst)
+    }
+
+    fn decline_work(&self) {
+        self.is_ready.store(false, Ordering::SeqCst);
     }
 
     fn store(&self) -> Option<StoreReport> {

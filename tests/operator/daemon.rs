@@ -1,0 +1,150 @@
+//! The real binary with a configuration of its own, started and asked as an operator does.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A separate folder with a configuration.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str, configuration: &str) -> Self {
+        let name = format!("lamplighter-{name}-{}", std::process::id());
+        let folder = Self(std::env::temp_dir().join(name));
+        let _ = fs::remove_dir_all(&folder.0);
+        fs::create_dir_all(&folder.0).unwrap();
+        folder.configure(configuration);
+        folder
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.0.join("lamplighter.toml")
+    }
+
+    pub(crate) fn configure(&self, text: &str) {
+        fs::write(self.file(), text).unwrap();
+    }
+
+    /// The binary, with the configuration given only by the environment, run from another folder.
+    pub(crate) fn lamplighter(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lamplighter"));
+        command.args(line.split_whitespace());
+        command.env("LAMPLIGHTER_CONFIG", self.file());
+        command.env_remove("LAMPLIGHTER_LOG").current_dir("/");
+        command
+    }
+
+    pub(crate) fn run(&self, line: &str) -> Output {
+        self.lamplighter(line).output().unwrap()
+    }
+
+    /// The output of a command, which must succeed.
+    pub(crate) fn says(&self, line: &str) -> String {
+        let output = self.run(line);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{line}: {text}{:?}", output.stderr);
+        text
+    }
+
+    /// The error message of a command, which must fail.
+    pub(crate) fn complains(&self, line: &str) -> String {
+        let output = self.run(line);
+        assert!(!output.status.success(), "{line} succeeds");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A running daemon.
+pub(crate) struct Daemon<'f> {
+    folder: &'f Folder,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl<'f> Daemon<'f> {
+    pub(crate) fn start(folder: &'f Folder) -> Self {
+        Self::start_and_tell(folder).0
+    }
+
+    /// Includes the last line of its start.
+    pub(crate) fn start_and_tell(folder: &'f Folder) -> (Self, String) {
+        let mut command = folder.lamplighter("serve");
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (lines, kept) = (
+            BufReader::new(child.stderr.take().unwrap()),
+            Arc::clone(&log),
+        );
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                kept.lock().unwrap().push(line);
+            }
+        });
+        let daemon = Self { folder, child, log };
+        let ready = daemon.wait_for("ready: ");
+        (daemon, ready)
+    }
+
+    /// The first line of the log that contains a text. Removes it, and all lines before it.
+    pub(crate) fn wait_for(&self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut log = self.log.lock().unwrap();
+            if let Some(at) = log.iter().position(|line| line.contains(text)) {
+                return log.drain(..=at).next_back().unwrap();
+            }
+            assert!(Instant::now() < deadline, "no {text:?} in {log:#?}");
+            drop(log);
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args([name, &id]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Runs a command that reaches the daemon whatever is in its file now.
+    pub(crate) fn command(&self, line: &str) -> String {
+        let socket = self.folder.0.join("data/control.sock");
+        format!("{line} --socket {}", socket.display())
+    }
+
+    /// The domains that it reports as served.
+    pub(crate) fn tenants(&self) -> String {
+        let status = self.folder.says(&self.command("status"));
+        status.lines().nth(2).unwrap().to_owned()
+    }
+
+    /// Kills it at once, as a crash would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn stop(mut self) {
+        self.signal("-TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Daemon<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

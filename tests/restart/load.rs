@@ -1,0 +1,337 @@
+//! Load on a server that is killed, by three workers that keep account of what was acknowledged: a
+//! phone with dialogs, a PBX that publishes, a program that reports calls by HTTP.
+//!
+//! A request that the server was killed over may have been served or not: what it is about is unknown
+//! afterwards, and is not checked.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::phone::{Dialog, Endpoint};
+use crate::{USERS, call_state};
+
+/// Life of what is subscribed and published: longer than the test.
+const EXPIRES: u32 = 3600;
+/// Dialogs of the phone at once.
+const DIALOGS_MAX: usize = 200;
+/// Ended dialogs that are asked for again.
+const ENDED_MAX: usize = 20;
+/// Users of whom calls are reported by HTTP; calls of the others are published.
+const REPORTED: usize = USERS / 2;
+
+/// The state of a user that was acknowledged; None for unknown.
+type Known = Option<&'static str>;
+
+/// The workers, and what they know.
+pub(crate) struct Load {
+    pub(crate) random: Random,
+    is_dead: Arc<AtomicBool>,
+    watcher: Watcher,
+    publisher: Publisher,
+    reporter: Reporter,
+}
+
+struct Watcher {
+    endpoint: Endpoint,
+    random: Random,
+    users: Vec<String>,
+    live: Vec<Dialog>,
+    ended: Vec<Dialog>,
+    acknowledged: usize,
+}
+
+struct Publisher {
+    endpoint: Endpoint,
+    random: Random,
+    publications: Vec<Publication>,
+    /// Users so far.
+    users: usize,
+    acknowledged: usize,
+}
+
+/// The publication of a user, and its entity tag if there is one now.
+struct Publication {
+    user: String,
+    etag: Option<String>,
+    state: &'static str,
+}
+
+struct Reporter {
+    http: SocketAddr,
+    random: Random,
+    known: BTreeMap<String, Known>,
+    acknowledged: usize,
+}
+
+impl Load {
+    pub(crate) fn new(sip: SocketAddr, http: SocketAddr) -> Self {
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let endpoint = || Endpoint::new(sip, Arc::clone(&is_dead));
+        let mut random = Random::new();
+        let idle = |user: usize| (user.to_string(), Some("idle"));
+        let mut publisher = Publisher {
+            endpoint: endpoint(),
+            random: random.split(),
+            publications: Vec::new(),
+            users: 0,
+            acknowledged: 0,
+        };
+        publisher.add_users();
+        Self {
+            watcher: Watcher {
+                endpoint: endpoint(),
+                random: random.split(),
+                users: Vec::new(),
+                live: Vec::new(),
+                ended: Vec::new(),
+                acknowledged: 0,
+            },
+            publisher,
+            reporter: Reporter {
+                http,
+                random: random.split(),
+                known: (0..REPORTED).map(idle).collect(),
+                acknowledged: 0,
+            },
+            is_dead,
+            random,
+        }
+    }
+
+    /// All workers work for a while; then `kill` kills the server.
+    pub(crate) fn run(&mut self, duration: Duration, kill: impl FnOnce()) {
+        let Self {
+            watcher,
+            publisher,
+            reporter,
+            is_dead,
+            ..
+        } = self;
+        watcher.users = reporter.known.keys().cloned().collect();
+        watcher.users.extend(publisher.users());
+        let is_dead = &**is_dead;
+        let is_alive = move || !is_dead.load(Ordering::SeqCst);
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                while is_alive() {
+                    watcher.work()
+                }
+            });
+            scope.spawn(move || {
+                while is_alive() {
+                    publisher.work()
+                }
+            });
+            scope.spawn(move || {
+                while is_alive() {
+                    reporter.work()
+                }
+            });
+            thread::sleep(duration);
+            kill();
+            is_dead.store(true, Ordering::SeqCst);
+        });
+        is_dead.store(false, Ordering::SeqCst);
+        self.publisher.add_users();
+    }
+
+    /// Asks the server for all that was acknowledged.
+    pub(crate) fn check(&mut self) {
+        let publications = self.publisher.publications.iter();
+        let published = publications.map(|publication| {
+            let state = publication
+                .etag
+                .as_ref()
+                .map_or("idle", |_| publication.state);
+            (publication.user.clone(), Some(state))
+        });
+        let mut known = self.reporter.known.clone();
+        known.extend(published);
+        self.watcher.check(&known);
+        self.publisher.check();
+        for endpoint in [&self.watcher.endpoint, &self.publisher.endpoint] {
+            assert_eq!(endpoint.faults, [] as [String; 0]);
+        }
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        format!(
+            "{} SUBSCRIBEs, {} PUBLISHes and {} reports acknowledged, {} dialogs live",
+            self.watcher.acknowledged,
+            self.publisher.acknowledged,
+            self.reporter.acknowledged,
+            self.watcher.live.len()
+        )
+    }
+}
+
+impl Watcher {
+    /// A new subscription, or a refresh or the end of one there is.
+    fn work(&mut self) {
+        let kind = self.random.below(10);
+        if self.live.is_empty() || (kind < 6 && self.live.len() < DIALOGS_MAX) {
+            let index = self.random.below(self.users.len() as u64) as usize;
+            let dialog = self.endpoint.dialog(&self.users[index]);
+            return self.send(dialog, EXPIRES);
+        }
+        let index = self.random.below(self.live.len() as u64) as usize;
+        let dialog = self.live.swap_remove(index);
+        let expires = if kind == 9 { 0 } else { EXPIRES };
+        self.send(dialog, expires);
+    }
+
+    fn send(&mut self, mut dialog: Dialog, expires: u32) {
+        match self.endpoint.subscribe(&mut dialog, expires) {
+            Some(200) if expires == 0 => self.ended.push(dialog),
+            Some(200) => self.live.push(dialog),
+            Some(status) => {
+                let fault = format!("{status} to SUBSCRIBE of {dialog:?}");
+                self.endpoint.faults.push(fault);
+            }
+            None => return,
+        }
+        self.acknowledged += 1;
+    }
+
+    /// All live dialogs are there, with the state of their users; those that were ended are not.
+    fn check(&mut self, known: &BTreeMap<String, Known>) {
+        for dialog in &mut self.live {
+            let before = self.endpoint.notified.get(&dialog.call_id).cloned();
+            let before = before.map_or(0, |notified| notified.cseq);
+            let status = self.endpoint.subscribe(dialog, EXPIRES);
+            assert_eq!(status, Some(200), "{dialog:?}");
+            let state = known.get(&dialog.user).copied().flatten();
+            let what = format!("{} is {state:?} in {dialog:?} after {before}", dialog.user);
+            self.endpoint.listen(&what, |endpoint| {
+                let notified = endpoint.notified.get(&dialog.call_id);
+                let is_new = notified.is_some_and(|notified| notified.cseq > before);
+                is_new && shows(endpoint, dialog, state)
+            });
+        }
+        for mut dialog in self.ended.split_off(0).into_iter().rev().take(ENDED_MAX) {
+            let status = self.endpoint.subscribe(&mut dialog, EXPIRES);
+            assert_eq!(status, Some(481), "it had been ended: {dialog:?}");
+            self.ended.insert(0, dialog);
+        }
+    }
+}
+
+fn shows(endpoint: &Endpoint, dialog: &Dialog, state: Known) -> bool {
+    match state {
+        None => true,
+        Some("idle") => ["confirmed", "early"]
+            .iter()
+            .all(|state| !endpoint.shows(dialog, &format!("<state>{state}</state>"))),
+        Some(state) => endpoint.shows(dialog, &format!("<state>{state}</state>")),
+    }
+}
+
+impl Publisher {
+    fn users(&self) -> impl Iterator<Item = String> {
+        let publications = self.publications.iter();
+        publications.map(|publication| publication.user.clone())
+    }
+
+    /// A user in the place of each whose publication is unknown: no entity tag names what may be left
+    /// of that.
+    fn add_users(&mut self) {
+        while self.publications.len() < USERS - REPORTED {
+            self.users += 1;
+            self.publications.push(Publication {
+                user: format!("published-{}", self.users),
+                etag: None,
+                state: "idle",
+            });
+        }
+    }
+
+    /// A publication begins, changes or is removed.
+    fn work(&mut self) {
+        let index = self.random.below(self.publications.len() as u64) as usize;
+        let publication = self.publications.swap_remove(index);
+        let etag = publication.etag.as_deref();
+        let is_end = etag.is_some() && self.random.below(5) == 0;
+        let state = match self.random.below(2) {
+            0 => "early",
+            _ => "confirmed",
+        };
+        let (body, expires) = match is_end {
+            true => (None, 0),
+            false => (Some(state), EXPIRES),
+        };
+        let user = publication.user;
+        match self.endpoint.publish(&user, etag, body, expires) {
+            Some((200, etag)) if is_end || etag.is_some() => {
+                let etag = etag.filter(|_| !is_end);
+                self.publications.push(Publication { user, etag, state });
+            }
+            Some(other) => {
+                let fault = format!("{other:?} to PUBLISH of {user} with {etag:?}");
+                self.endpoint.faults.push(fault);
+                self.add_users();
+            }
+            None => return,
+        }
+        self.acknowledged += 1;
+    }
+
+    /// All entity tags are valid.
+    fn check(&mut self) {
+        for publication in &mut self.publications {
+            let Some(etag) = &publication.etag else {
+                continue;
+            };
+            let (user, endpoint) = (&publication.user, &mut self.endpoint);
+            let response = endpoint.publish(user, Some(etag), None, EXPIRES);
+            let Some((200, Some(fresh))) = response else {
+                panic!("{response:?} to PUBLISH of {user} with {etag}");
+            };
+            publication.etag = Some(fresh);
+        }
+    }
+}
+
+impl Reporter {
+    /// A call of a user begins or ends.
+    fn work(&mut self) {
+        let user = self.random.below(REPORTED as u64).to_string();
+        let is_in_call = self.random.below(2) == 0;
+        self.known.insert(user.clone(), None);
+        if call_state(self.http, &user, is_in_call) {
+            let state = if is_in_call { "confirmed" } else { "idle" };
+            self.known.insert(user, Some(state));
+            self.acknowledged += 1;
+        }
+    }
+}
+
+/// Random numbers that differ from run to run; the seed is printed.
+pub(crate) struct Random(u64);
+
+impl Random {
+    fn new() -> Self {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let seed = now.unwrap().as_nanos() as u64 | 1;
+        println!("seed {seed}");
+        Self(seed)
+    }
+
+    fn split(&mut self) -> Self {
+        Self(self.next() | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        (self.next() >> 16) % end
+    }
+}
