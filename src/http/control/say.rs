@@ -57,7 +57,9 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
     };
     match site.engine.ask(owner, command).await {
         Ok(Reply::Done) => why::state(aor, site).await,
-        Ok(Reply::OverLimit) => Err(Refusal::Full("the shard is at its limit of presentities")),
+        Ok(Reply::OverLimit) => Err(Refusal::Full(
+            "the shard is at its limit of presentities, or its store is behind",
+        )),
         Ok(_) | Err(_) => Err(Refusal::Silent),
     }
 }
