@@ -115,14 +115,6 @@ impl Subscription {
         self.subject().is_unfinished_fetch() && self.phase() == Phase::Ending(Termination::Timeout)
     }
 
-    /// Whether a NOTIFY is wanted while none is outstanding, and the 2xx that it follows is sent.
-    #[inline]
-    pub(crate) fn may_be_notified(&self) -> bool {
-        self.wants() > Wants::Nothing
-            && self.in_flight().is_none()
-            && !self.awaits_acknowledgement()
-    }
-
     /// The one dialog it watches; None for all dialogs of its presentity (RFC 4235 §3.2).
     #[inline]
     pub(crate) fn specific_dialog(&self) -> Option<&SpecificDialog> {
