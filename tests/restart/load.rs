@@ -17,7 +17,7 @@ use crate::{USERS, call_state};
 /// Life of what is subscribed and published: longer than the test.
 const EXPIRES: u32 = 3600;
 /// Dialogs of the phone at once.
-const DIALOGS_MAX: usize = 200;
+const DIALOGS_MAX: usize = 100;
 /// Ended dialogs that are asked for again.
 const ENDED_MAX: usize = 20;
 /// Users of whom calls are reported by HTTP; calls of the others are published.
