@@ -1,6 +1,7 @@
 //! Records come back as they were, are never read wrongly, and keep their octets.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord, TermsRecord};
@@ -160,7 +161,9 @@ fn octets_of(presentity: &Presentity, now: Instant, clock: WallClock) -> Vec<u8>
 fn recovered(octets: &[u8], now: Instant, clock: WallClock) -> Presentity {
     let record = PresentityRecord::decode(octets, clock).unwrap();
     assert_eq!(record.aor, aor());
-    Presentity::recovered(record.contributions, now)
+    let mut presentity = Presentity::recovered(record.contributions, Arc::default());
+    presentity.expire(now);
+    presentity
 }
 
 #[test]

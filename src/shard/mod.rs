@@ -68,8 +68,12 @@
 //! 10. `uas/publish.rs`: `respond_to_publish`.
 //!
 //! The HTTP request call_state.htm to the mail it causes:
-//! 1. `conduct/operator.rs`: `handle_command` for a `Command::UpdateState`, on the owner's shard.
+//! 1. `conduct/operator.rs`: `execute` for a `Command::UpdateState`, on the owner's shard.
 //! 2. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
+//!
+//! # Records
+//! At the end of each turn `conduct/commit.rs` writes the records of what changed. What acknowledges
+//! a change waits there until its record is durable, if it must not be lost.
 //!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;

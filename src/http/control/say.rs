@@ -58,7 +58,7 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
     match site.engine.ask(owner, command).await {
         Ok(Reply::Done) => why::state(aor, site).await,
         Ok(Reply::OverLimit) => Err(Refusal::Full(
-            "the shard holds as many addresses as its limits allow",
+            "the shard holds as many addresses as its limits allow, or its store is behind",
         )),
         Ok(_) | Err(_) => Err(Refusal::Silent),
     }

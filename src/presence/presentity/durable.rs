@@ -1,10 +1,11 @@
 //! The contributions to a presentity in the form of a durable record.
 
-use std::time::Instant;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::presence::call::CallSet;
+use crate::presence::composition::Rules;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::publishing::StoredPublication;
 use crate::presence::presentity::statements::Statements;
@@ -42,10 +43,10 @@ impl Presentity {
         }
     }
 
-    /// A presentity with these contributions. What expired before `now` is dropped. Its rules are
-    /// the default ones until [`Self::set_rules`].
+    /// A presentity with these contributions and rules. What expired meanwhile is composed like the
+    /// rest: [`Self::expire`] drops it, and says whether that changes anything.
     #[must_use]
-    pub fn recovered(contributions: RecoveredContributions, now: Instant) -> Self {
+    pub fn recovered(contributions: RecoveredContributions, rules: Arc<Rules>) -> Self {
         let mut presentity = Self {
             publications: contributions.publications,
             calls: contributions.calls,
@@ -53,9 +54,9 @@ impl Presentity {
             is_known_by_calls: contributions.is_known_by_calls,
             publication_next: contributions.publication_next,
             extras_are_stale: true,
+            rules,
             ..Self::default()
         };
-        presentity.drop_expired(now);
         presentity.recompose();
         presentity
     }

@@ -12,10 +12,17 @@ impl Engine {
         if turn.options.durability == Durability::None {
             return;
         }
-        self.subscriptions.table_mut().write_records(turn);
-        self.compositor.write_records(turn);
-        turn.commits.end_turn();
-        self.acknowledge(turn);
+        loop {
+            self.subscriptions.table_mut().write_records(turn);
+            self.compositor.write_records(turn);
+            turn.commits.end_turn();
+            self.acknowledge(turn);
+            if turn.loopback.is_empty() {
+                return;
+            }
+            // An outcome was for this shard.
+            self.deliver_loopback(turn);
+        }
     }
 
     /// Sends the acknowledgements whose records are durable.
@@ -56,9 +63,12 @@ impl Engine {
                 self.compositor.recover(number, octets, turn);
             }
             Recovered::Record(RecordKey::Dialog(place), octets) => {
+                // Presentities come first, on all shards.
+                self.compositor.end_recovery();
                 self.subscriptions.recover(place, octets, turn);
             }
             Recovered::End => {
+                self.compositor.end_recovery();
                 self.subscriptions.end_recovery(turn);
             }
         }

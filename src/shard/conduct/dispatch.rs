@@ -223,17 +223,21 @@ impl Engine {
 impl Engine {
     /// Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
     /// once and more later, then OPTIONS. PUBLISHes are not shed for that but deferred (`postponed`).
-    /// What would have to wait for the store is shed while too much waits already.
+    /// What would have to wait for the store is shed while too much waits already, or while recorded
+    /// presentities are still to come.
     pub(super) fn check_backlog(
         &self,
         method: Method<'_>,
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
-        let is_recorded = matches!(
-            method,
-            Method::Subscribe | Method::Publish | Method::Register
-        );
-        if is_recorded && turn.is_store_behind() {
+        let must_wait = match method {
+            Method::Subscribe => turn.is_store_behind(),
+            Method::Publish | Method::Register => {
+                turn.is_store_behind() || self.compositor.is_recovering()
+            }
+            _ => false,
+        };
+        if must_wait {
             return Err(OverloadLimit::Store);
         }
         let backlog_max = turn.options.overload.backlog_max;

@@ -3,12 +3,14 @@
 //! - `dispatch`: from octets to a request, with the overload control before it is served.
 //! - `subscribe`, `refresh`, `publish`, `register`, `seize`: one request through all rooms.
 //! - `commit`: the end of a turn, records and what waits for them; recovery.
+//! - `early`: what waits until all recorded presentities are back.
 //! - `reevaluate`, `operator`: reload, and operator commands.
 //!
 //! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
 pub(crate) mod commit;
 pub(crate) mod dispatch;
+pub(crate) mod early;
 pub(crate) mod operator;
 pub(crate) mod publish;
 pub(crate) mod reevaluate;
@@ -17,6 +19,7 @@ pub(crate) mod register;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
+use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -56,6 +59,7 @@ pub(crate) struct Engine {
     /// The driver is behind with its work.
     is_congested: bool,
     publish_queue: PublishQueue,
+    early: EarlyInputs,
 }
 
 impl Engine {
@@ -71,6 +75,7 @@ impl Engine {
             reevaluation_timer: None,
             is_congested: false,
             publish_queue: PublishQueue::default(),
+            early: EarlyInputs::default(),
         }
     }
 
@@ -78,7 +83,9 @@ impl Engine {
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
         match input {
             Input::Message { flow, bytes } => {
-                if !bytes.starts_with(PUBLISH) || !self.postpone(flow, bytes, turn) {
+                let waits = self.hold_back_request(flow, bytes, turn)
+                    || bytes.starts_with(PUBLISH) && self.postpone(flow, bytes, turn);
+                if !waits {
                     let response = PlainResponse::read(bytes);
                     self.handle_octets(flow, bytes, response, false, turn);
                 }
@@ -93,12 +100,13 @@ impl Engine {
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
             }
-            Input::Mail(mail) => self.handle_mail(mail, turn),
+            Input::Mail(mail) => self.take_mail(mail, turn),
             Input::Durable(sequence) => turn.commits.advance(sequence),
             Input::Recovered(recovered) => self.recover(&recovered, turn),
-            Input::Command(token, command) => {
-                let reply = self.handle_command(command, turn);
-                turn.out.replies.push((token, reply));
+            Input::Command(id, command) => {
+                if let Some(command) = self.hold_back_command(id, command, turn) {
+                    self.execute(id, command, turn);
+                }
             }
         }
         self.subscriptions.report_watchers(turn);
@@ -115,6 +123,7 @@ impl Engine {
         self.subscriptions.report_watchers(turn);
         self.deliver_loopback(turn);
         self.notifier.send_queued(&mut self.subscriptions, turn);
+        self.serve_early(turn);
         self.read_postponed(turn);
         self.deliver_loopback(turn);
         self.commit(turn);
@@ -129,6 +138,7 @@ impl Engine {
     pub(crate) fn is_idle(&self) -> bool {
         self.subscriptions.is_settled()
             && self.publish_queue.is_empty()
+            && (self.early.is_empty() || self.compositor.is_recovering())
             && self.reevaluation.is_over()
     }
 
@@ -167,10 +177,17 @@ impl Engine {
     /// Delivers the mail of this shard to itself, and the mail that results from it.
     fn deliver_loopback(&mut self, turn: &mut Turn<'_>) {
         while let Some(mail) = turn.loopback.pop_front() {
-            self.handle_mail(mail, turn);
+            self.take_mail(mail, turn);
             if turn.loopback.is_empty() {
                 self.subscriptions.report_watchers(turn);
             }
+        }
+    }
+
+    /// Handles a mail, unless it must wait.
+    fn take_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
+        if let Some(mail) = self.hold_back_mail(mail) {
+            self.handle_mail(mail, turn);
         }
     }
 
@@ -239,8 +256,15 @@ impl Engine {
                 self.handle_seize_outcome(request, outcome, turn);
             }
             Mail::Release(claim) => self.compositor.handle_release(&claim, turn),
-            Mail::UpdateState { aor, update } => {
-                self.compositor.take_statement(&aor, *update, turn);
+            Mail::UpdateState {
+                aor,
+                update,
+                reply_to,
+            } => self
+                .compositor
+                .handle_update_mail(&aor, *update, reply_to, turn),
+            Mail::UpdateOutcome { request, is_taken } => {
+                self.handle_update_outcome(request, is_taken, turn);
             }
             Mail::Switch {
                 aor,

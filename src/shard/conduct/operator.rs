@@ -1,15 +1,30 @@
 //! Operator commands.
 
 use crate::shard::conduct::Engine;
-use crate::shard::contract::command::{Command, Reply};
+use crate::shard::contract::command::{Command, CommandId, Reply};
+use crate::shard::contract::commit::{Acknowledgement, Durability};
 use crate::shard::contract::turn::Turn;
 
 impl Engine {
-    /// Executes an operator command.
-    pub(crate) fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
+    /// Executes an operator command and replies. What changed state is acknowledged once its record is
+    /// durable, if acknowledgements wait for that.
+    pub(crate) fn execute(&mut self, id: CommandId, command: Command, turn: &mut Turn<'_>) {
+        let is_change = matches!(command, Command::UpdateState { .. });
+        let reply = self.handle_command(command, turn);
+        let is_synced = turn.options.durability == Durability::Synced;
+        if is_change && is_synced && matches!(reply, Reply::Done) {
+            turn.commits.hold(Acknowledgement::Reply(id, reply));
+        } else {
+            turn.out.replies.push((id, reply));
+        }
+    }
+
+    fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
             Command::UpdateState { aor, update } => {
-                if self.compositor.take_statement(&aor, update, turn) {
+                if !turn.sheds_acknowledgement()
+                    && self.compositor.take_statement(&aor, update, turn)
+                {
                     Reply::Done
                 } else {
                     Reply::OverLimit

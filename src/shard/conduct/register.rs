@@ -7,6 +7,7 @@ use crate::presence::event::Package;
 use crate::presence::registration::BindingChange;
 use crate::presence::source::StateUpdate;
 use crate::shard::conduct::Engine;
+use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::{ForwardedRegister, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -109,29 +110,104 @@ impl Engine {
         domain: &Domain,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (update, granted) = match change_of(request.message, domain)? {
-            BindingChange::Query => (None, Vec::new()),
-            BindingChange::Clear => (Some(StateUpdate::Unregistered), Vec::new()),
-            BindingChange::Bind(bindings) => {
-                let contacts = bindings.iter();
-                let contacts = contacts.map(|binding| (binding.uri.clone(), binding.expires));
-                (Some(StateUpdate::Registered(contacts.collect())), bindings)
+        let change = change_of(request.message, domain)?;
+        if let Some(update) = update_of(&change) {
+            let owner = turn.owner_of(&aor);
+            if owner != turn.here() {
+                return self.forward_update(request, owner, (aor, update), turn);
             }
-        };
-        if let Some(update) = update
-            && !self.compositor.say(aor, update, turn)
-        {
-            return Err(Refusal::OverLimit);
+            if !self.compositor.take_statement(&aor, update, turn) {
+                return Err(Refusal::OverLimit);
+            }
         }
-        let mut tag = [0; 16];
-        turn.random.fill_hex(&mut tag);
-        let head = begin_response(request, Status::OK, None, &tag, turn);
-        write_contacts(&granted, turn.out);
-        self.uas.end_response(request, head, turn);
-        let longest = granted.iter().map(|binding| binding.expires).max();
-        turn.keep_stream(&request.flow, longest.unwrap_or_default());
+        let head = write_heard(request, change, turn);
+        self.uas.end_acknowledgement(request, head, None, turn);
         Ok(())
     }
+
+    fn forward_update<'d>(
+        &mut self,
+        request: &Request<'_>,
+        owner: Address,
+        (aor, update): (Aor, StateUpdate),
+        turn: &mut Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let suspended = self.uas.suspend(request, None, Package::Reg, turn)?;
+        let mail = Mail::UpdateState {
+            aor,
+            update: Box::new(update),
+            reply_to: (turn.here(), suspended),
+        };
+        turn.send(owner, mail);
+        Ok(())
+    }
+
+    /// Resumes a REGISTER of a registrar with the outcome that the owner reports.
+    pub(crate) fn handle_update_outcome(
+        &mut self,
+        suspended: u64,
+        is_taken: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(suspended) = self.uas.resume(suspended, turn) else {
+            // The request timed out before.
+            return;
+        };
+        suspended.with_request(|request| {
+            let change = match is_taken {
+                true => heard_change(request, turn.directory),
+                false => Err(Refusal::OverLimit),
+            };
+            match change {
+                Ok(change) => {
+                    let head = write_heard(request, change, turn);
+                    self.uas.end_response(request, head, turn);
+                }
+                Err(refusal) => self.uas.refuse(request, &refusal, turn),
+            }
+        });
+    }
+}
+
+/// What the contacts of a registrar's REGISTER say; None if it only asks.
+fn update_of(change: &BindingChange) -> Option<StateUpdate> {
+    match change {
+        BindingChange::Query => None,
+        BindingChange::Clear => Some(StateUpdate::Unregistered),
+        BindingChange::Bind(bindings) => {
+            let contacts = bindings.iter();
+            let contacts = contacts.map(|binding| (binding.uri.clone(), binding.expires));
+            Some(StateUpdate::Registered(contacts.collect()))
+        }
+    }
+}
+
+/// The change in a REGISTER of a registrar.
+fn heard_change<'d>(
+    request: &Request<'_>,
+    directory: &'d Directory,
+) -> Result<BindingChange, Refusal<'d>> {
+    let to = request.message.to();
+    let aor = to.and_then(|to| address_of_record(to.uri, directory));
+    let domain = aor.and_then(|aor| directory.domain(aor.domain()));
+    // The domain may have been removed meanwhile.
+    let domain = domain.ok_or(Refusal::Plain(Status::NOT_FOUND))?;
+    change_of(request.message, domain)
+}
+
+/// Begins the 200 to a REGISTER of a registrar, with all headers of its own.
+fn write_heard(request: &Request<'_>, change: BindingChange, turn: &mut Turn<'_>) -> usize {
+    let granted = match change {
+        BindingChange::Query | BindingChange::Clear => Vec::new(),
+        BindingChange::Bind(bindings) => bindings,
+    };
+    let mut tag = [0; 16];
+    turn.random.fill_hex(&mut tag);
+    let head = begin_response(request, Status::OK, None, &tag, turn);
+    write_contacts(&granted, turn.out);
+    let longest = granted.iter().map(|binding| binding.expires).max();
+    turn.keep_stream(&request.flow, longest.unwrap_or_default());
+    head
 }
 
 /// The refusal of a REGISTER for an unknown address of record (RFC 3261 §10.3, step 5).

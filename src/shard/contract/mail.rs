@@ -129,6 +129,15 @@ pub enum Mail {
         aor: Aor,
         /// The update.
         update: Box<StateUpdate>,
+        /// The sender, and the number of its suspended request that waits for the outcome.
+        reply_to: (Address, u64),
+    },
+    /// From the owner: the outcome of a state update.
+    UpdateOutcome {
+        /// The number of the suspended request.
+        request: u64,
+        /// Whether the owner had room for it.
+        is_taken: bool,
     },
     /// To the owner: a feature that a phone switched by SUBSCRIBE (`as-feature-event`).
     Switch {

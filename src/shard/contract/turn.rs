@@ -10,7 +10,7 @@ use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::wall_clock::WallClock;
 use crate::shard::container::timer_wheel::Wheel;
-use crate::shard::contract::commit::{Commits, Durability};
+use crate::shard::contract::commit::{Acknowledgement, Commits, Durability};
 use crate::shard::contract::counters::Counters;
 use crate::shard::contract::flow::{Address, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
@@ -62,6 +62,24 @@ impl Turn<'_> {
             debug_assert!(false, "mail to {to:?}, which is on another node");
             self.counters.mail_undeliverable += 1;
         }
+    }
+
+    /// Sends mail with an outcome: if it is an acknowledgement, once the records of this turn are
+    /// durable.
+    pub(crate) fn send_outcome(&mut self, to: Address, mail: Mail, is_accepted: bool) {
+        if is_accepted && self.options.durability == Durability::Synced {
+            self.commits.hold(Acknowledgement::Mail(to, mail));
+        } else {
+            self.send(to, mail);
+        }
+    }
+
+    /// Whether what another shard or the operator asks is refused, because too many acknowledgements
+    /// wait; counted.
+    pub(crate) fn sheds_acknowledgement(&mut self) -> bool {
+        let is_behind = self.is_store_behind();
+        self.counters.requests_shed_by_store += u64::from(is_behind);
+        is_behind
     }
 
     /// Sends mail to the owner of a presentity.

@@ -20,8 +20,13 @@ impl Compositor {
             sequence,
             reply_to: (shard, request),
         } = register;
-        let outcome = self.apply_registration(&aor, change, sequence, turn);
-        turn.send(shard, Mail::RegisterOutcome { request, outcome });
+        let outcome = match turn.sheds_acknowledgement() {
+            true => Err(BindingRefused::OverLimit),
+            false => self.apply_registration(&aor, change, sequence, turn),
+        };
+        let is_accepted = outcome.is_ok();
+        let mail = Mail::RegisterOutcome { request, outcome };
+        turn.send_outcome(shard, mail, is_accepted);
     }
 
     pub(crate) fn apply_registration(
@@ -41,8 +46,12 @@ impl Compositor {
             BindingChange::Query | BindingChange::Clear => None,
         };
         let has_expired = owned.presentity.expire(turn.now);
+        let is_query = matches!(change, BindingChange::Query);
         let is_changed = owned.presentity.bind(change, sequence, room, turn.now);
         let bindings = owned.presentity.bindings(turn.now);
+        if is_changed.is_ok() && !is_query {
+            self.presentities.mark(id, turn);
+        }
         self.after_contribution(id, has_expired || is_changed == Ok(true), turn);
         is_changed?;
         Ok(Registered {

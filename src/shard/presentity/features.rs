@@ -8,8 +8,10 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
 
 impl Compositor {
-    /// Applies a feature change from a SUBSCRIBE. The confirmation is sent after the new
-    /// state, to the same shard, and arrives after it.
+    /// Applies a feature change from a SUBSCRIBE. The confirmation is sent after the new state, to the
+    /// same shard, and arrives after it; once the record is durable, if acknowledgements wait for that.
+    /// The 2xx to the SUBSCRIBE promises no more than the subscription: the phone shows what the
+    /// NOTIFY says.
     pub(crate) fn handle_switch(
         &mut self,
         aor: Aor,
@@ -19,6 +21,6 @@ impl Compositor {
     ) {
         self.take_statement(&aor, update, turn);
         let (shard, subscription) = reply_to;
-        turn.send(shard, Mail::Switched { aor, subscription });
+        turn.send_outcome(shard, Mail::Switched { aor, subscription }, true);
     }
 }

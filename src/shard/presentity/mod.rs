@@ -2,8 +2,7 @@
 //! all their sources, and the shards that are notified of it.
 //!
 //! Other rooms use [`Compositor`] by these functions:
-//! - a state update: `say` from a source on this shard, whichever shard owns the presentity;
-//!   `take_statement` where this shard owns it;
+//! - a state update: `take_statement`, `handle_update_mail` from another shard;
 //! - a PUBLISH: `apply_publication`, `handle_publish_mail` from another shard;
 //! - a REGISTER: `apply_registration`, `handle_register_mail` from another shard;
 //! - shards that watch: `handle_watch` and `handle_unwatch` for one presentity,
@@ -12,6 +11,8 @@
 //! - a feature that a phone sets by SUBSCRIBE: `handle_switch`;
 //! - time and reload: `handle_presentity_timer` for what expires, `reevaluate_presentity` for each
 //!   id below `places`;
+//! - records: `write_records` at the end of a turn; `begin_recovery`, `recover`, `end_recovery` after
+//!   a restart;
 //! - the operator: `why` explains a state; `len` counts presentities.
 
 pub(crate) mod bindings;

@@ -13,6 +13,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::presentity::OWNED;
+use crate::shard::presentity::record::{Recorded, Recording};
 
 /// One owned presentity.
 #[derive(Debug)]
@@ -21,6 +22,9 @@ pub(crate) struct Owned {
     pub(crate) presentity: Presentity,
     /// Whether watchers of the whole domain were told that it is present.
     pub(crate) is_present: bool,
+    /// Whether its record is written at the end of the turn.
+    pub(super) is_marked: bool,
+    pub(super) recorded: Recorded,
     pub(crate) watching: SmallVec<[Address; 2]>,
     /// Its contacts, as counted in [`Presentities::contacts`].
     contacts: usize,
@@ -37,6 +41,7 @@ pub(crate) struct Presentities {
     contacts: usize,
     /// Where the next search for an evictable presentity starts.
     forget_next: u32,
+    pub(super) recording: Recording,
 }
 
 /// Entries examined by one search, so that it stays cheap when the table is full.
@@ -91,6 +96,9 @@ impl Presentities {
         if let Some(owned) = self.owned.get(id).expected(OWNED) {
             debug_assert_eq!(owned.contacts, 0, "a contact is a reason to be kept");
             self.owned_by_aor.remove(&owned.aor);
+            if let Some(number) = owned.recorded.number() {
+                self.recording.remove(number);
+            }
             self.owned.remove(id);
         }
     }
@@ -122,6 +130,8 @@ impl Presentities {
                 aor: aor.clone(),
                 presentity,
                 is_present: false,
+                is_marked: false,
+                recorded: Recorded::default(),
                 watching: SmallVec::new(),
                 contacts: 0,
                 timer: None,

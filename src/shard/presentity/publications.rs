@@ -18,9 +18,14 @@ impl Compositor {
             limits,
             reply_to,
         } = publish;
-        let outcome = self.apply_publication(&aor, publication, fresh, &limits, turn);
+        let outcome = match turn.sheds_acknowledgement() {
+            true => Err(PublishRefused::TooMany),
+            false => self.apply_publication(&aor, publication, fresh, &limits, turn),
+        };
         let (shard, request) = reply_to;
-        turn.send(shard, Mail::PublishOutcome { request, outcome });
+        let is_accepted = outcome.is_ok();
+        let mail = Mail::PublishOutcome { request, outcome };
+        turn.send_outcome(shard, mail, is_accepted);
     }
 
     pub(crate) fn apply_publication(
@@ -42,6 +47,9 @@ impl Compositor {
             .presentity
             .apply_publication(publication, fresh, limits, turn.now);
         let is_changed = has_expired || applied.as_ref().is_ok_and(|(_, is_changed)| *is_changed);
+        if applied.is_ok() {
+            self.presentities.mark(id, turn);
+        }
         self.after_contribution(id, is_changed, turn);
         applied.map(|(published, _)| published)
     }

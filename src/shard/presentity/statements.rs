@@ -22,16 +22,18 @@ impl Compositor {
         Some(self.presentities.find_or_add(aor, turn.directory, turn.now))
     }
 
-    /// A source reports on a presentity, whichever shard owns it. False if this shard owns it and
-    /// has no room for it; for another owner the result is not awaited.
-    pub(crate) fn say(&mut self, aor: Aor, update: StateUpdate, turn: &mut Turn<'_>) -> bool {
-        let owner = turn.owner_of(&aor);
-        if owner == turn.here() {
-            return self.take_statement(&aor, update, turn);
-        }
-        let update = Box::new(update);
-        turn.send(owner, Mail::UpdateState { aor, update });
-        true
+    /// A source on another shard reports on a presentity.
+    pub(crate) fn handle_update_mail(
+        &mut self,
+        aor: &Aor,
+        update: StateUpdate,
+        reply_to: (Address, u64),
+        turn: &mut Turn<'_>,
+    ) {
+        let (shard, request) = reply_to;
+        let is_taken = !turn.sheds_acknowledgement() && self.take_statement(aor, update, turn);
+        let mail = Mail::UpdateOutcome { request, is_taken };
+        turn.send_outcome(shard, mail, is_taken);
     }
 
     /// A source reports on a presentity that is owned here. False if there is no room for it.
@@ -49,6 +51,7 @@ impl Compositor {
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             let has_expired = owned.presentity.expire(turn.now);
             let is_changed = owned.presentity.apply(update, turn.now) || has_expired;
+            self.presentities.mark(id, turn);
             self.after_contribution(id, is_changed, turn);
         }
         true
@@ -91,8 +94,24 @@ impl Compositor {
     ) {
         if is_changed {
             turn.counters.state_changes += 1;
+            self.presentities.mark_changed(id, turn);
             self.tell_all(id, turn);
         }
+        self.settle(id, turn);
+    }
+
+    /// After a presentity came back from its record: tells the watching shards if what they know is out
+    /// of date, and sets its timer.
+    pub(super) fn after_recovery(&mut self, id: PresentityId, is_news: bool, turn: &mut Turn<'_>) {
+        let owned = self.presentities.get_mut(id).expected(OWNED);
+        if is_news && owned.is_some_and(|owned| !owned.watching.is_empty()) {
+            self.tell_all(id, turn);
+        }
+        self.settle(id, turn);
+    }
+
+    /// Counts contacts, tells watchers of the whole domain, and sets the timer.
+    fn settle(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         self.presentities.count_contacts(id);
         if !self.domain_watchers.is_empty() {
             self.follow_presence(id, turn);
@@ -120,6 +139,7 @@ impl Compositor {
         };
         owned.timer = None;
         let is_changed = owned.presentity.expire(turn.now);
+        self.presentities.mark(id, turn);
         self.after_contribution(id, is_changed, turn);
     }
 
@@ -151,6 +171,8 @@ impl Compositor {
         }
         if owned.is_idle() && !owned.presentity.is_known_by_calls() {
             self.presentities.forget(id);
+        } else if owned.is_recorded_in_vain() {
+            self.presentities.mark(id, turn);
         }
     }
 }

@@ -61,7 +61,10 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Seize { aor, index, .. } => format!("seize {index} of {aor}"),
         Mail::SeizeOutcome { outcome, .. } => format!("seized {outcome:?}"),
         Mail::Release(claim) => format!("release {} of {}", claim.index, claim.aor),
-        Mail::UpdateState { aor, update: said } => format!("say {aor} {said:?}"),
+        Mail::UpdateState {
+            aor, update: said, ..
+        } => format!("say {aor} {said:?}"),
+        Mail::UpdateOutcome { is_taken, .. } => format!("said {is_taken}"),
         Mail::Switch {
             aor, update: said, ..
         } => format!("switch {aor} {said:?}"),
