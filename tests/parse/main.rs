@@ -2,7 +2,7 @@
 //! both.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod answers;
+mod plain_responses;
 mod corpus;
 mod plain;
 mod torture;

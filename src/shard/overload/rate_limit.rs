@@ -25,7 +25,7 @@ impl OverloadControl {
         turn: &Turn<'_>,
     ) -> bool {
         let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
-        let is_believed = domain.believes(request.flow.peer.ip());
+        let is_believed = domain.accepts_unauthenticated(request.flow.peer.ip());
         let is_feeder = || {
             let user = user.map(|user| Aor::new(user, &domain.name));
             is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
@@ -103,7 +103,7 @@ impl OverloadControl {
         let Some(domain) = directory.domain(&self.host) else {
             return false;
         };
-        let is_believed = domain.believes(request.flow.peer.ip());
+        let is_believed = domain.accepts_unauthenticated(request.flow.peer.ip());
         let feeds = matches!(method, Method::Publish | Method::Register);
         match limit {
             OverloadLimit::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
