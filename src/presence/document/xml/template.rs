@@ -13,8 +13,7 @@ use std::ops::Range;
 
 use smallvec::SmallVec;
 
-use super::characters::{is_plain_value, is_xml_char};
-use super::{Attribute, Attributes, Element, Name, Visitor};
+use super::{Attribute, Element, Name, Visitor};
 use crate::presence::document::DocumentFault;
 
 /// Maximum octets of a document that is kept as a template.
@@ -40,9 +39,12 @@ impl Templates {
         if document.len() > V::OCTETS_MAX {
             return None;
         }
-        let found = |(at, template): (usize, &Template)| Some((at, template.values_of(document)?));
-        let (at, values) = self.templates.iter().enumerate().find_map(found)?;
+        let document = std::str::from_utf8(document).ok()?;
+        let mut values = Values::new();
+        let mut templates = self.templates.iter();
+        let at = templates.position(|template| template.read(document, &mut values))?;
         let visited = self.templates[at].visit(&values, visitor);
+        drop(values);
         self.templates[..=at].rotate_right(1);
         Some(visited)
     }
@@ -54,28 +56,33 @@ impl Templates {
         let template = Template {
             text: document.into(),
             values: draft.values,
-            keys: draft.keys,
             steps,
         };
-        if template.values_of(document.as_bytes()).is_some() {
+        if template.read(document, &mut Values::new()) {
             self.templates.truncate(TEMPLATES_MAX - 1);
             self.templates.insert(0, template);
         }
     }
 }
 
-/// A document that was read before, and where its values stand.
+/// A document that was read before, and how to visit one like it.
 #[derive(Debug)]
 struct Template {
     text: Box<str>,
-    /// The values of attributes, and the texts.
-    values: Vec<Range<usize>>,
-    /// The names of attributes.
-    keys: Vec<Range<usize>>,
+    /// Where its values stand. Behind each is an octet that is not plain: a quote, or the `<` of a
+    /// tag.
+    values: Vec<Place>,
     steps: Vec<Step>,
 }
 
-/// What the visitor is given. Its keys and values are the next ones of the template.
+/// Where the value of an attribute stands, and its name; or a text, whose name is empty.
+#[derive(Debug)]
+struct Place {
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+/// What the visitor is given. Its values are the next ones of the document.
 #[derive(Debug)]
 enum Step {
     Start {
@@ -88,28 +95,45 @@ enum Step {
     },
 }
 
-type Values<'a> = SmallVec<[&'a str; 32]>;
+/// The values of a document with their names, in order.
+type Values<'a> = SmallVec<[Attribute<'a>; 32]>;
 
 impl Template {
-    /// The values of a document; None if it differs in more than plain values.
-    fn values_of<'d>(&self, document: &'d [u8]) -> Option<Values<'d>> {
-        let mut values = Values::new();
-        let mut rest = document;
-        let mut read = 0;
-        for value in &self.values {
-            rest = rest.strip_prefix(&self.text.as_bytes()[read..value.start])?;
-            // What follows a value, a quote or the next tag, ends it here too.
-            let end = memchr::memchr(self.text.as_bytes()[value.end], rest)?;
-            values.push(plain_value(&rest[..end])?);
-            rest = &rest[end..];
-            read = value.end;
+    /// Reads the values of a document. False if it differs in more than plain values.
+    fn read<'a>(&'a self, document: &'a str, values: &mut Values<'a>) -> bool {
+        let (text, octets) = (self.text.as_bytes(), document.as_bytes());
+        values.clear();
+        // Where the markup that follows a value begins, in the template and in the document.
+        let (mut known, mut at) = (0, 0);
+        for Place { key, value } in &self.values {
+            let markup = &text[known..value.start];
+            if !octets[at..].starts_with(markup) {
+                return false;
+            }
+            let start = at + markup.len();
+            let mut behind = octets[start..].iter();
+            let length = behind.position(|octet| !PLAIN[usize::from(*octet)]);
+            let end = length.map_or(start, |length| start + length);
+            let Some(found) = document.get(start..end) else {
+                return false;
+            };
+            values.push((&self.text[key.clone()], found.into()));
+            (known, at) = (value.end, end);
         }
-        (rest == &self.text.as_bytes()[read..]).then_some(values)
+        octets[at..] == text[known..]
     }
 
-    fn visit<V: Visitor>(&self, values: &[&str], visitor: &mut V) -> Result<(), DocumentFault> {
-        let mut values = values.iter().copied();
-        let mut keys = self.keys.iter().map(|key| &self.text[key.clone()]);
+    fn visit<V: Visitor>(
+        &self,
+        values: &[Attribute<'_>],
+        visitor: &mut V,
+    ) -> Result<(), DocumentFault> {
+        let mut rest = values;
+        let mut take = |count: usize| {
+            let (taken, behind) = rest.split_at(count);
+            rest = behind;
+            taken
+        };
         let mut parents: SmallVec<[Name; 8]> = SmallVec::new();
         for step in &self.steps {
             match step {
@@ -118,21 +142,18 @@ impl Template {
                     local,
                     attributes,
                 } => {
-                    let keys = keys.by_ref().take(*attributes);
-                    let values = values.by_ref().map(Into::into);
-                    let attributes: Attributes<'_> = keys.zip(values).collect();
                     let element = Element {
                         name: *name,
                         local: &self.text[local.clone()],
-                        attributes: &attributes,
+                        attributes: take(*attributes),
                     };
                     visitor.start(&element, &parents)?;
                     parents.push(*name);
                 }
                 Step::End { has_text } => {
-                    let text = values.by_ref().take(usize::from(*has_text)).next();
+                    let text = take(usize::from(*has_text)).first();
+                    let text = text.map_or("", |(_, text)| text.trim_ascii_start());
                     if let Some(name) = parents.pop() {
-                        let text = text.unwrap_or_default().trim_ascii_start();
                         visitor.end(name, &parents, text)?;
                     }
                 }
@@ -142,21 +163,23 @@ impl Template {
     }
 }
 
-/// A value that stands for itself wherever a value may stand: it is not ended, replaced or refused.
-fn plain_value(octets: &[u8]) -> Option<&str> {
-    let value = std::str::from_utf8(octets).ok()?;
-    // `>` could end a `]]>`, which no text may contain.
-    let is_plain = is_plain_value(value)
-        && memchr::memchr(b'>', octets).is_none()
-        && (value.is_ascii() || value.chars().all(is_xml_char));
-    is_plain.then_some(value)
-}
+/// The octets of a plain value: XML neither ends a value with them, nor replaces or refuses them.
+/// Not among them are `>`, which could end a `]]>` in a text, and 0xef, with which U+FFFE and U+FFFF
+/// begin.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = 0x20;
+    while octet < plain.len() {
+        plain[octet] = !matches!(octet as u8, b'&' | b'<' | b'>' | b'"' | b'\'' | 0xef);
+        octet += 1;
+    }
+    plain
+};
 
 /// A template in the making, while its document is read as XML.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
-    values: Vec<Range<usize>>,
-    keys: Vec<Range<usize>>,
+    values: Vec<Place>,
     /// None if the document can be no template.
     steps: Option<Vec<Step>>,
     /// The text since the last tag.
@@ -182,25 +205,24 @@ impl Draft {
         // A text before an inner tag is not given to visitors.
         self.text = None;
         let Some(steps) = &mut self.steps else { return };
-        let is_value = |(key, _): &&Attribute<'_>| !is_declaration(key);
-        let attributes = element.attributes.iter().filter(is_value);
-        let places = attributes.map(|(key, value)| {
-            let value = range_of(document, value)?;
-            Some((range_of(document, key)?, value))
-        });
-        let places: Option<SmallVec<[_; 8]>> = places.collect();
-        let (Some(places), Some(local)) = (places, range_of(document, element.local)) else {
+        let Some(local) = range_of(document, element.local) else {
             return self.give_up();
         };
+        let known = self.values.len();
+        for (key, value) in element.attributes {
+            let (Some(key), Some(value)) = (range_of(document, key), range_of(document, value))
+            else {
+                return self.give_up();
+            };
+            if !is_declaration(&document[key.clone()]) {
+                self.values.push(Place { key, value });
+            }
+        }
         steps.push(Step::Start {
             name: element.name,
             local,
-            attributes: places.len(),
+            attributes: self.values.len() - known,
         });
-        for (key, value) in places {
-            self.keys.push(key);
-            self.values.push(value);
-        }
     }
 
     pub(super) fn text(&mut self, document: &str, text: &str) {
@@ -215,7 +237,8 @@ impl Draft {
         if let Some(steps) = &mut self.steps {
             let has_text = text.is_some();
             steps.push(Step::End { has_text });
-            self.values.extend(text);
+            let place = text.map(|value| Place { key: 0..0, value });
+            self.values.extend(place);
         }
     }
 }
