@@ -101,7 +101,7 @@ impl Engine {
         if requires_list(request.message) && asked.enclosed.list().is_none() {
             return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
         }
-        let (dialog, token) = self
+        let new = self
             .subscriptions
             .table_mut()
             .accept_dialog(request, turn)?;
@@ -113,9 +113,8 @@ impl Engine {
             check_exists(aor, directory)?;
         }
         let resources = plan.as_ref().map_or(1, ListPlan::places);
-        self.subscriptions
-            .check_capacity(request, &dialog, resources, turn)?;
-        let decision = authorise(admitted, &dialog, &asked, plan.as_ref(), turn)?;
+        self.subscriptions.check_capacity(&new, resources, turn)?;
+        let decision = authorise(admitted, &new.dialog, &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return self.seize(admitted, turn);
         }
@@ -124,9 +123,11 @@ impl Engine {
             self.uas
                 .overload_mut()
                 .spread_expiry(asked.granted, asked.expires_min, turn);
-        let id =
-            self.subscriptions
-                .add_dialog(request, dialog, token, Arc::clone(&asked.profile), turn);
+        let profile = Arc::clone(&asked.profile);
+        let id = self
+            .subscriptions
+            .table_mut()
+            .add_dialog(new, profile, turn);
         self.prove_path_by_digest(request, domain, id, turn);
         self.subscriptions
             .table_mut()

@@ -1,29 +1,23 @@
 //! Creates dialogs and subscriptions within the limits, and refreshes subscriptions, including
 //! further usages of a dialog.
 
-use std::sync::Arc;
-
 use crate::presence::document::{Format, View};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
-use crate::presence::profile::Profile;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
-use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
-use crate::shard::peer::next_hop::{next_hop, phone_key};
-use crate::shard::peer::path::Path;
-use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::peer::next_hop::phone_key;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::dialogs::NewDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
 use crate::shard::subscription::watched::begin_watch;
 use crate::shard::subscription::watcher::decide;
-use crate::sip::dialog::Dialog;
 use crate::sip::header::NameAddr;
 use crate::sip::{HeaderName, Message, Status};
 
@@ -145,7 +139,6 @@ impl Subscriptions {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         turn.counters.subscriptions_created += 1;
-        self.phones.join_again(phone);
         let beginning = Beginning {
             aor: &aor,
             plan: None,
@@ -163,14 +156,12 @@ impl Subscriptions {
     /// many dialogs that no response has proved yet.
     pub(crate) fn check_capacity<'d>(
         &self,
-        request: &Request<'_>,
-        dialog: &Dialog,
+        new: &NewDialog,
         resources: usize,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let key = phone_key(&request.flow, dialog.remote_target());
-        self.check_room(self.phones.find(key), resources, turn)?;
-        self.table.check_path(request, dialog, turn)
+        self.check_room(self.table.phones().find(new.phone_key), resources, turn)?;
+        self.table.check_path(&new.path, turn)
     }
 
     /// Checks the limits for one more subscription with `places` resources.
@@ -187,7 +178,7 @@ impl Subscriptions {
             turn.counters.subscriptions_over_octets += 1;
             return Err(Refusal::OverLimit);
         }
-        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let of_phone = phone.map_or(0, |phone| self.table.phones().subscriptions_of(phone));
         let is_full = self.table.capacity_used() + places > turn.options.subscriptions_max
             || of_phone >= turn.options.subscriptions_per_phone_max;
         if is_full {
@@ -197,29 +188,6 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn add_dialog(
-        &mut self,
-        request: &Request<'_>,
-        dialog: Dialog,
-        token: RoutingToken,
-        profile: Arc<Profile>,
-        turn: &Turn<'_>,
-    ) -> DialogId {
-        let flow = request.flow;
-        let phone = self
-            .phones
-            .join(phone_key(&flow, dialog.remote_target()), &profile, turn.now);
-        let destination = next_hop(request, &dialog);
-        let path = Path { flow, destination };
-        let id = self.table.add_dialog(dialog, path, phone, profile);
-        debug_assert_eq!(
-            Place::of(id.0, turn.options),
-            token.place,
-            "the To-tag names the dialog's place"
-        );
-        id
-    }
-
     /// Whether the phone a request comes from, by its address, port and Contact, has a live
     /// subscription.
     pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
@@ -227,7 +195,7 @@ impl Subscriptions {
         let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
         target.is_some_and(|target| {
             let key = phone_key(&request.flow, target);
-            self.phones.find(key).is_some()
+            self.table.phones().find(key).is_some()
         })
     }
 }

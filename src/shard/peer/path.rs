@@ -81,9 +81,10 @@ impl Paths {
         self.forget_unused(id);
     }
 
-    /// Counts one more outstanding NOTIFY that holds the path.
-    pub(crate) fn hold(&mut self, id: PathId) {
+    /// Counts one more outstanding NOTIFY that holds the path. Returns the path.
+    pub(crate) fn hold(&mut self, id: PathId) -> PathId {
         self.paths[id].holders += 1;
+        id
     }
 
     /// Counts one such NOTIFY fewer.
@@ -149,8 +150,7 @@ impl Paths {
     /// the fact that it was probed.
     pub(crate) fn ask_for_proof(&mut self, path: PathId, id: InFlightId) -> Option<PathId> {
         self.probe_mut(path)?.asking = Some(id);
-        self.hold(path);
-        Some(path)
+        Some(self.hold(path))
     }
 }
 
@@ -187,5 +187,16 @@ mod tests {
         assert_eq!(paths.paths.len(), 1);
         assert_eq!(paths.ids_by_path.len(), 1);
         assert_eq!(paths.join(path(3)), first, "its place is taken again");
+        paths.prove(first);
+        paths.hold(first);
+        paths.leave(first);
+        assert_eq!(paths.join(path(3)), first);
+        assert!(
+            paths.probe(first).is_none(),
+            "a path that is held stays proven"
+        );
+        paths.leave(first);
+        paths.let_go(first);
+        assert_eq!(paths.find(&path(3)), None);
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::next_hop::numeric_address;
+use crate::shard::peer::next_hop::{next_hop, numeric_address, phone_key};
+use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::request::Request;
 use crate::shard::request::headers::any_address_of_record;
@@ -16,13 +18,25 @@ use crate::sip::{Message, Status};
 /// Initial CSeq numbers stay this far below 2^31 (RFC 3261 §12.2.1.1).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
 
+/// A dialog that a SUBSCRIBE begins, until it is added to the table.
+#[derive(Debug)]
+pub(crate) struct NewDialog {
+    pub(crate) dialog: Dialog,
+    /// Its future place, which its To-tag names.
+    pub(super) place: Place,
+    /// How its NOTIFYs will go.
+    pub(crate) path: Path,
+    /// The key of its phone.
+    pub(crate) phone_key: u64,
+}
+
 impl Table {
     /// Creates a dialog whose To-tag contains its future key.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Dialog, RoutingToken), Refusal<'d>> {
+    ) -> Result<NewDialog, Refusal<'d>> {
         let token = RoutingToken::mint(
             Kind::NotifierDialog,
             self.next_dialog().0,
@@ -31,8 +45,15 @@ impl Table {
         );
         let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
         let dialog = Dialog::accept(request.message, &token.octets(), sequence)?;
-        check_not_ourselves(&dialog, &request.flow, turn)?;
-        Ok((dialog, token))
+        let flow = request.flow;
+        check_not_ourselves(&dialog, &flow, turn)?;
+        let destination = next_hop(request, &dialog);
+        Ok(NewDialog {
+            place: token.place,
+            path: Path { flow, destination },
+            phone_key: phone_key(&flow, dialog.remote_target()),
+            dialog,
+        })
     }
 
     /// The To-tag gives the index; tags and Call-ID must match (RFC 3261 §12.2.2).

@@ -2,9 +2,9 @@
 //!
 //! Invariants: a subscription and its dialog refer to each other; a subscription and each
 //! presentity it watches (one, or the resources of its list) refer to each other; a dialog is
-//! removed with its last subscription; a watched presentity is removed with its last watcher. Our
-//! To-tag names the dialog's place, so a lookup is one index and one comparison of octets: there is no map of dialogs that a peer could
-//! fill with collisions.
+//! removed with its last subscription, and so is a phone; a watched presentity is removed with its
+//! last watcher. Our To-tag names the dialog's place, so a lookup is one index and one comparison of
+//! octets: there is no map of dialogs that a peer could fill with collisions.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,24 +17,29 @@ use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
-use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::contract::options::Options;
+use crate::shard::contract::place::Place;
+use crate::shard::contract::turn::Turn;
 use crate::shard::list::state::ListState;
 use crate::shard::peer::path::{Path, Paths};
 use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
+use crate::shard::subscription::dialogs::NewDialog;
+use crate::shard::subscription::pacing::Phones;
 use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::watched::{Watched, WatchedPresentities, WatcherSlot};
 use crate::shard::subscription::{Names, NewSubscription, Subscription};
-use crate::sip::dialog::Dialog;
 use crate::sip::{Fault, Message, emit};
 
 /// The tables.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
     pub(super) dialogs: Slab<DialogId, DialogEntry>,
     pub(super) subscriptions: Slab<SubscriptionId, Subscription>,
     pub(super) watched: WatchedPresentities,
     pub(super) paths: Paths,
+    pub(super) phones: Phones,
     /// Subscriptions that may be due a NOTIFY, in order.
     pub(super) queue: Backlog,
     /// What dialogs and the names of subscriptions take.
@@ -53,32 +58,51 @@ pub(crate) struct Recipient<'a> {
 }
 
 impl Table {
+    /// Empty tables.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            dialogs: Slab::default(),
+            subscriptions: Slab::default(),
+            watched: WatchedPresentities::default(),
+            paths: Paths::default(),
+            phones: Phones::new(
+                options.notify_rate_per_phone,
+                options.notify_burst_per_phone,
+            ),
+            queue: Backlog::default(),
+            octets: 0,
+            dialogs_by_connection: GrowingMap::default(),
+            dialogs_by_peer: GrowingMap::default(),
+        }
+    }
+
     /// The key the next dialog will get; its To-tag must contain it.
     pub(crate) fn next_dialog(&self) -> DialogId {
         self.dialogs.vacant_key()
     }
 
+    /// Adds a dialog; [`Self::insert_subscription`] must follow at once.
     pub(crate) fn add_dialog(
         &mut self,
-        dialog: Dialog,
-        path: Path,
-        phone: PhoneId,
+        new: NewDialog,
         profile: Arc<Profile>,
+        turn: &Turn<'_>,
     ) -> DialogId {
-        let subscriptions = SmallVec::new();
         let entry = DialogEntry {
-            dialog,
-            path: self.paths.join(path),
+            dialog: new.dialog,
+            path: self.paths.join(new.path),
             is_cut: false,
             has_moved: false,
-            phone,
+            phone: self.phones.add(new.phone_key, &profile, turn.now),
             profile,
             sender: None,
-            subscriptions,
+            subscriptions: SmallVec::new(),
         };
         self.octets += entry.octets();
         let id = self.dialogs.insert(entry);
-        self.bind(path.flow, id);
+        let place = Place::of(id.0, turn.options);
+        debug_assert_eq!(place, new.place, "the To-tag names the dialog's place");
+        self.bind(new.path.flow, id);
         id
     }
 
@@ -89,6 +113,11 @@ impl Table {
 
     pub(crate) fn dialog_mut(&mut self, id: DialogId) -> Option<&mut DialogEntry> {
         self.dialogs.get_mut(id)
+    }
+
+    /// The phones that have subscriptions.
+    pub(crate) fn phones(&self) -> &Phones {
+        &self.phones
     }
 
     /// How the last SUBSCRIBE of a dialog came.
@@ -236,8 +265,10 @@ impl Table {
         new: NewSubscription<'_>,
     ) -> SubscriptionId {
         let id = self.next_subscription();
-        if let Some(entry) = self.dialogs.get_mut(dialog) {
+        let entry = self.dialogs.get_mut(dialog);
+        if let Some(entry) = entry.expected("a subscription has a dialog") {
             entry.subscriptions.push(id);
+            self.phones.join(entry.phone);
         }
         let names = self.names_of(&subject, new.event, new.entity);
         self.octets += octets_of_names(&names);
@@ -326,12 +357,11 @@ impl Table {
     pub(crate) fn remove_subscription(&mut self, id: SubscriptionId) -> Option<Removed> {
         let subscription = self.subscriptions.remove(id)?;
         self.octets -= octets_of_names(subscription.names());
-        let phone = self.forget_usage(subscription.dialog(), id);
+        self.forget_usage(subscription.dialog(), id);
         let slots = subscription.subject().slots();
         let unwatched = slots.filter_map(|(slot, _)| self.leave(slot)).collect();
         Some(Removed {
             subscription,
-            phone,
             unwatched,
         })
     }
@@ -367,18 +397,21 @@ impl Table {
         }
     }
 
-    /// A dialog has a subscription less, and goes with its last; whose it was.
-    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) -> Option<PhoneId> {
-        let entry = self.dialogs.get_mut(id)?;
-        let phone = entry.phone;
+    /// A dialog has a subscription less, and goes with its last.
+    fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
+            return;
+        };
+        self.phones.leave(entry.phone);
         entry.subscriptions.retain(|usage| *usage != subscription);
-        if entry.subscriptions.is_empty() {
-            let entry = self.dialogs.remove(id)?;
+        if entry.subscriptions.is_empty()
+            && let Some(entry) = self.dialogs.remove(id)
+        {
             self.octets -= entry.octets();
             self.unbind(self.flow_of(&entry), id);
             self.paths.leave(entry.path);
         }
-        Some(phone)
     }
 
     fn bind(&mut self, flow: Flow, id: DialogId) {
@@ -413,8 +446,6 @@ impl Table {
 #[derive(Debug)]
 pub(crate) struct Removed {
     pub(crate) subscription: Subscription,
-    /// The phone it belonged to.
-    pub(crate) phone: Option<PhoneId>,
     /// Presentities that have no watcher on this shard any more.
     pub(crate) unwatched: SmallVec<[Watched; 1]>,
 }

@@ -10,7 +10,6 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
-use crate::shard::notify::content::Content;
 use crate::shard::subscription::Phase;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
@@ -89,15 +88,11 @@ impl Notifier {
     pub(crate) fn postpone_if_no_room(
         &mut self,
         id: SubscriptionId,
-        content: &Content,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
         const PAUSE: Duration = Duration::from_secs(1);
-        let octets = match content {
-            Content::Resources => self.selection.octets(),
-            Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
-        };
+        let octets = self.selection.octets();
         let copies = self.copies.octets();
         let fits =
             octets <= PATH_OCTETS || copies + octets <= turn.options.retransmission_octets_max;
