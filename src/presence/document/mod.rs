@@ -169,68 +169,75 @@ pub const fn accepted(package: Package) -> &'static str {
     }
 }
 
-/// Reads the bodies of PUBLISH requests. It remembers how documents are written, so that the next one
-/// like them takes less time to read; what is read does not depend on it.
+/// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type with
+/// its parameters. Of a `multipart/related`, the root part is read (RFC 2387; W:B1.14). A UTF-8
+/// byte order mark at the start of a body of any type is skipped.
+///
+/// # Errors
+/// `UnsupportedType` for a type that [`accepted`] does not list; see the `parse` of each document
+/// for the others. Never `WrongEntity`: the caller decides who may publish for a presentity.
+pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
+    read_by(package, content_type, body, dialog_info::parse)
+}
+
+/// Reads many bodies. It remembers how documents are written, so that the next one like them takes
+/// less time; what is read does not depend on it.
 #[derive(Debug, Default)]
 pub struct Reader {
     dialog_info: xml::Templates,
 }
 
 impl Reader {
-    /// Reads the body of a PUBLISH of the package. `content_type` is the value of its Content-Type
-    /// with its parameters. Of a `multipart/related`, the root part is read (RFC 2387; W:B1.14). A
-    /// UTF-8 byte order mark at the start of a body of any type is skipped.
+    /// Reads a body as [`read`] does.
     ///
     /// # Errors
-    /// `UnsupportedType` for a type that [`accepted`] does not list; see the `parse` of each
-    /// document for the others. Never `WrongEntity`: the caller decides who may publish for a
-    /// presentity.
+    /// Those of [`read`].
     pub fn read(
         &mut self,
         package: Package,
         content_type: &str,
         body: &[u8],
     ) -> Result<Document, DocumentFault> {
-        let body = xml::without_byte_order_mark(body);
-        let media_type = multipart::media_type(content_type);
-        if package == Package::Presence && media_type.eq_ignore_ascii_case("multipart/related") {
-            let root = multipart::root(content_type, body)?;
-            let media_type = multipart::media_type(root.content_type);
-            return self.read_single(package, media_type, root.body);
-        }
-        self.read_single(package, media_type, body)
-    }
-
-    fn read_single(
-        &mut self,
-        package: Package,
-        media_type: &str,
-        body: &[u8],
-    ) -> Result<Document, DocumentFault> {
-        let is = |known: &str| media_type.eq_ignore_ascii_case(known);
-        match package {
-            Package::Dialog if is(dialog_info::CONTENT_TYPE) => {
-                dialog_info::parse_by_template(body, &mut self.dialog_info)
-            }
-            Package::Presence if is(pidf::CONTENT_TYPE) || is("application/cpim-pidf+xml") => {
-                pidf::parse(body)
-            }
-            Package::Presence if is(xpidf::CONTENT_TYPE) => xpidf::parse(body),
-            Package::MessageSummary if is(message_summary::CONTENT_TYPE) => {
-                message_summary::parse(body)
-            }
-            Package::Reg if is(reginfo::CONTENT_TYPE) => reginfo::parse(body),
-            _ => Err(DocumentFault::UnsupportedType),
-        }
+        read_by(package, content_type, body, |body| {
+            dialog_info::parse_by_template(body, &mut self.dialog_info)
+        })
     }
 }
 
-/// Reads a single body as [`Reader::read`] does.
-///
-/// # Errors
-/// Those of [`Reader::read`].
-pub fn read(package: Package, content_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
-    Reader::default().read(package, content_type, body)
+fn read_by(
+    package: Package,
+    content_type: &str,
+    body: &[u8],
+    parse_dialog_info: impl FnOnce(&[u8]) -> Result<Document, DocumentFault>,
+) -> Result<Document, DocumentFault> {
+    let body = xml::without_byte_order_mark(body);
+    let media_type = multipart::media_type(content_type);
+    if package == Package::Presence && media_type.eq_ignore_ascii_case("multipart/related") {
+        let root = multipart::root(content_type, body)?;
+        let media_type = multipart::media_type(root.content_type);
+        return read_presence(media_type, root.body);
+    }
+    let is = |known: &str| media_type.eq_ignore_ascii_case(known);
+    match package {
+        Package::Presence => read_presence(media_type, body),
+        Package::Dialog if is(dialog_info::CONTENT_TYPE) => parse_dialog_info(body),
+        Package::MessageSummary if is(message_summary::CONTENT_TYPE) => {
+            message_summary::parse(body)
+        }
+        Package::Reg if is(reginfo::CONTENT_TYPE) => reginfo::parse(body),
+        _ => Err(DocumentFault::UnsupportedType),
+    }
+}
+
+fn read_presence(media_type: &str, body: &[u8]) -> Result<Document, DocumentFault> {
+    let is = |known: &str| media_type.eq_ignore_ascii_case(known);
+    if is(pidf::CONTENT_TYPE) || is("application/cpim-pidf+xml") {
+        pidf::parse(body)
+    } else if is(xpidf::CONTENT_TYPE) {
+        xpidf::parse(body)
+    } else {
+        Err(DocumentFault::UnsupportedType)
+    }
 }
 
 #[cfg(test)]

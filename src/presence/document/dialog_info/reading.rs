@@ -19,7 +19,7 @@ pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 /// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
 /// over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
-    parse_by_template(body, &mut Templates::default())
+    parse_by(|reading| xml::read(body, reading))
 }
 
 /// Like [`parse`], by the templates of earlier documents if it was written from one of them.
@@ -30,6 +30,12 @@ pub(in crate::presence::document) fn parse_by_template(
     body: &[u8],
     templates: &mut Templates,
 ) -> Result<Document, DocumentFault> {
+    parse_by(|reading| xml::read_by_template(body, reading, templates))
+}
+
+fn parse_by(
+    read: impl FnOnce(&mut Reading) -> Result<(), DocumentFault>,
+) -> Result<Document, DocumentFault> {
     let mut reading = Reading {
         entity: None,
         full: true,
@@ -37,7 +43,7 @@ pub(in crate::presence::document) fn parse_by_template(
         dialog: None,
         has_unknown: false,
     };
-    xml::read_by_template(body, &mut reading, templates)?;
+    read(&mut reading)?;
     // A full document without a dialog says that there is no call. A document whose dialogs all
     // have unknown states does not.
     let says_nothing = reading.has_unknown && reading.dialogs.is_empty();
