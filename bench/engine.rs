@@ -126,7 +126,7 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
             "spread" => inside.publish(round % SPREAD),
             "refreshed" => inside.refresh(round % WATCHERS),
             "joined" => inside.join(round),
-            _ => return Err(format!("{what}: no such thing to count").into()),
+            _ => return Err(format!("{what}: unknown workload").into()),
         }
         inside.acknowledge(1);
     }

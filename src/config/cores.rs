@@ -13,15 +13,15 @@ pub(super) fn cpus(
     let allowed = list(&machine.cpus);
     for cpu in cores.shards.iter().chain(&cores.http) {
         if !machine.cpus.contains(cpu.get_ref()) {
-            let what = format!("CPU {} is not one this process may run on", cpu.get_ref());
+            let what = format!("this process may not run on CPU {}", cpu.get_ref());
             complainer.add(cpu.span(), what, format!("choose from: {allowed}"));
         }
     }
     let mut shards = Vec::new();
     for cpu in &cores.shards {
         if shards.contains(cpu.get_ref()) {
-            let what = format!("CPU {} is given to two shards", cpu.get_ref());
-            complainer.add(cpu.span(), what, "give each shard a CPU of its own");
+            let what = format!("CPU {} is assigned to two shards", cpu.get_ref());
+            complainer.add(cpu.span(), what, "assign a different CPU to each shard");
         }
         shards.push(*cpu.get_ref());
     }

@@ -73,7 +73,7 @@ impl Plan {
             complainer.add(
                 0..0,
                 format!("/dev/urandom cannot be read: {error}"),
-                "run where it exists",
+                "give this process access to it",
             );
             [0; 32]
         });
