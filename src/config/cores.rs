@@ -1,8 +1,9 @@
-//! Which CPU runs what.
+//! Which CPU runs what, and how many subscriptions that allows.
 
 use crate::config::complaint::Complainer;
 use crate::config::machine::Machine;
 use crate::config::schema;
+use crate::shard::Options;
 
 /// The CPUs of the shards and of the HTTP core.
 pub(super) fn cpus(
@@ -43,6 +44,25 @@ pub(super) fn cpus(
         }
     }
     (shards, http)
+}
+
+/// Refuses more subscriptions per shard than the shards have places for.
+pub(super) fn check_places(
+    limits: &schema::Limits,
+    shards: usize,
+    complainer: &mut Complainer<'_>,
+) {
+    let subscriptions = &limits.subscriptions;
+    let max = Options::subscriptions_max_with(shards);
+    if *subscriptions.get_ref() > max {
+        let count = subscriptions.get_ref();
+        let what = format!("subscriptions is {count}, more than {shards} shards can number");
+        complainer.add(
+            subscriptions.span(),
+            what,
+            format!("choose at most {max}, or fewer shards"),
+        );
+    }
 }
 
 /// `0, 1, 2`

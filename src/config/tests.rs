@@ -366,6 +366,23 @@ password = "y"
 }
 
 #[test]
+fn all_shards_together_can_number_their_subscriptions() {
+    let text = |subscriptions: usize| {
+        format!("[cores]\nshards = [0, 1]\n[limits]\nsubscriptions = {subscriptions}\n")
+    };
+    assert_eq!(
+        complaints(&text(1_073_741_824)),
+        [
+            "lamplighter.toml:4: subscriptions is 1073741824, more than 2 shards can number; choose at \
+          most 1073741823, or fewer shards"
+        ]
+    );
+    let highest = source(&text(1_073_741_823));
+    let loaded = load_from(&highest, &machine(&[0, 1])).unwrap();
+    assert_eq!(loaded.plan.options.subscriptions_max, 1_073_741_823);
+}
+
+#[test]
 fn what_is_advertised_is_a_host_with_or_without_a_port() {
     let advertised = |text: &str| {
         let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5060\"\n";

@@ -6,7 +6,6 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::Phase;
-use crate::shard::subscription::watched::end_watch;
 
 impl Subscriptions {
     /// Ends a subscription: one last NOTIFY is due, with the reason.
@@ -30,17 +29,13 @@ impl Subscriptions {
         if subscription.is_some_and(|it| it.phase() == Phase::Active) {
             self.end_subscription(id, Termination::Timeout, turn);
         }
-        let removed = self.table.remove_subscription(id);
-        let Some(removed) = removed.expected("a subscription is removed once") else {
+        let removed = self.table.remove_subscription(id, turn);
+        let Some(subscription) = removed.expected("a subscription is removed once") else {
             return;
         };
-        let subscription = removed.subscription;
         if let Some(timer) = subscription.timer() {
             turn.wheel.cancel(timer);
         }
         self.forget_subject(id, subscription.into_subject(), turn);
-        for watched in removed.unwatched {
-            end_watch(watched.aor(), turn);
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! The subscriptions of this shard: how they begin, are renewed, decided about again, and end.
 //!
 //! Other rooms use [`Subscriptions`] by these functions:
-//! - a SUBSCRIBE: `asked::read_subscribe`, `check_capacity`, `begin`, `add_usage`, `renew`,
-//!   `replace_list`, `end_subscription`, `remove`;
+//! - a SUBSCRIBE: `asked::read_subscribe`, `accept_dialog`, `begin_dialog`, `add_usage`,
+//!   `renew`, `replace_list`, `end_subscription`, `remove`;
 //! - a NOTIFY: `before_notify`, `source_of`, `after_notify`;
 //! - a change of rules or of a path: `reevaluate_subscription`, `decide_moved`, `reevaluate_waiting`;
 //! - timers and mail: the functions `handle_...`, and `report_watchers` at the end of a turn;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::path::Path;
@@ -41,18 +42,24 @@ impl Table {
     pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
         let unmoved = self.dialog(id).filter(|entry| !entry.has_moved);
         if let Some(path) = unmoved.map(|entry| entry.path)
-            && self.paths.of(path).destination == request.flow.peer
+            && self.leads_to(path, request.flow.peer)
         {
             self.prove_path(path);
         }
     }
 
-    /// The path of a dialog, if it leads to that peer and is not proven.
-    pub(crate) fn unproven_path_to(&self, id: DialogId, peer: SocketAddr) -> Option<PathId> {
-        let entry = self.dialog(id);
-        debug_assert!(entry.is_some(), "the SUBSCRIBE is in this dialog");
-        let entry = entry.filter(|entry| self.path_of(entry).destination == peer)?;
-        (!self.is_path_proven(entry.path)).then_some(entry.path)
+    /// The path of a subscription, if it leads to that peer and is not proven.
+    pub(crate) fn unproven_path_to(&self, id: SubscriptionId, peer: SocketAddr) -> Option<PathId> {
+        let subscription = self.subscription(id);
+        let dialog = subscription.expected("the SUBSCRIBE is to it")?.dialog();
+        let entry = self.dialog(dialog);
+        let path = entry.expected("a subscription has a dialog")?.path;
+        (self.leads_to(path, peer) && !self.is_path_proven(path)).then_some(path)
+    }
+
+    fn leads_to(&self, path: PathId, peer: SocketAddr) -> bool {
+        let path = self.paths.of(path);
+        path.is_some_and(|path| path.destination == peer)
     }
 
     /// A NOTIFY that holds a path is over.
