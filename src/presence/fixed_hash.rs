@@ -53,7 +53,7 @@ impl SipHash13 {
 
     /// Adds a number.
     pub(crate) fn number(&mut self, number: u64) {
-        self.raw(&number.to_le_bytes());
+        self.0.write_u64(number.to_le());
     }
 
     /// Adds octets without their length.

@@ -76,7 +76,7 @@ fn e4_well_formed_documents() {
 
 #[test]
 fn e4_what_is_not_well_formed() {
-    let table: [&[u8]; 56] = [
+    let table: [&[u8]; 58] = [
         b"",
         b"   ",
         b"text",
@@ -95,6 +95,8 @@ fn e4_what_is_not_well_formed() {
         b"<r a='1' a='2'/>",
         b"<r a=1/>",
         b"<r a/>",
+        b"<r a='1'b='2'/>",
+        b"<r a=\"1\"b=\"2\"/>",
         b"<r a='<'/>",
         b"<r a='&nbsp;'/>",
         b"<r a='&amp'/>",
