@@ -32,11 +32,11 @@ pub(super) struct ProbeArguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Subscribe to an address at another server, and print what it says, live.
+    /// Subscribe to an address at another server, and print each response and NOTIFY as it arrives.
     Subscribe {
         #[command(flatten)]
         target: TargetArguments,
-        /// What to subscribe to.
+        /// The event package.
         #[arg(long, value_enum, default_value = "dialog")]
         package: Package,
     },
@@ -56,7 +56,8 @@ struct TargetArguments {
     /// The address at the other server: sip:123@pbx.example.com.
     #[arg(value_name = "URI")]
     target: String,
-    /// The other server's address and port; UDP [default: the host of the URI, if that is an address]
+    /// Address and port of the other server, over UDP [default: the host of the URI, if it is an IP
+    /// address]
     #[arg(long = "server", id = "peer", value_name = "ADDRESS")]
     peer: Option<String>,
     /// User name for digest authentication.
@@ -65,10 +66,11 @@ struct TargetArguments {
     /// A file with the password, on its first line.
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
-    /// The SIP URI in From [default: the user at the host of the URI]
+    /// The SIP URI in From [default: with publish the URI itself; with subscribe USER, or `probe`,
+    /// at the host of the URI]
     #[arg(long, value_name = "URI")]
     from: Option<String>,
-    /// How long: 60s, 10m, at most 1h. The state is removed from the other server then.
+    /// Duration: 60s, 10m, at most 1h. At the end, the state is removed from the other server.
     #[arg(
         long = "for",
         id = "duration",
@@ -130,8 +132,8 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     Ok(is_good)
 }
 
-/// Whether a line tells of a good or a bad status of the user; None for any other line. That nothing
-/// is requested any more is neither.
+/// Whether a line tells of a good or a bad status of the user; None for any other line. That
+/// nothing is requested any more is neither.
 fn status(line: &str) -> Option<bool> {
     let (_, status) = line.split_once(USER)?;
     (status != "Not requested by anyone").then_some(!FAILURES.contains(&status))

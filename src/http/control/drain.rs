@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use glommio::timer::sleep;
 
 use crate::http::answer::drain::Drained;
-use crate::http::control::{Answered, Form, Refusal};
+use crate::http::control::{Answered, ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::shard::{Command, Reply};
@@ -27,7 +27,7 @@ pub(crate) async fn drain<E: Engine>(_: Form, site: &Site<E>) -> Answered {
         let (left, silent) = site.ask_all(|| Command::Drain, pick).await;
         let left: usize = left.into_iter().sum();
         if !silent.is_empty() {
-            return Err(Refusal::Silent);
+            return Err(ControlRefusal::Silent);
         }
         if left == 0 || Instant::now() >= deadline {
             return Ok(Box::new(Drained { left }));

@@ -19,6 +19,7 @@ pub(crate) mod register;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
+use crate::presence::document;
 use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::Reevaluation;
@@ -60,6 +61,8 @@ pub(crate) struct Engine {
     is_congested: bool,
     publish_queue: PublishQueue,
     early: EarlyInputs,
+    /// How published documents are written.
+    documents: document::Reader,
 }
 
 impl Engine {
@@ -76,6 +79,7 @@ impl Engine {
             is_congested: false,
             publish_queue: PublishQueue::default(),
             early: EarlyInputs::default(),
+            documents: document::Reader::default(),
         }
     }
 

@@ -10,8 +10,8 @@
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
 //!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
-//! - `watched`: the watched presentities with their state and watchers; `watch`: the mail to their
-//!   owners. `watcher`: who watches, as the rules see it.
+//! - `watched`: the watched presentities with their state and watchers, and the mail to their
+//!   owners. `watcher`: the watcher of a subscription, as the rules see it.
 
 mod acknowledgement;
 pub(crate) mod audience;

@@ -225,7 +225,7 @@ type Row = (Transport, Option<u32>, &'static [(usize, usize)]);
 
 /// RFC 4662 §5.2
 #[test]
-fn the_state_of_a_long_list_is_whole_and_soon_there() {
+fn the_state_of_a_long_list_is_complete_and_arrives_soon() {
     let whole = &[(20, 1), (100, 1), (130, 1), (1_000, 1), (5_000, 1)];
     let fragments = &[(20, 1), (100, 1), (130, 1), (1_000, 8), (5_000, 36)];
     let few_fragments = &[(20, 2), (100, 6), (130, 8), (1_000, 59), (5_000, 295)];
@@ -303,7 +303,7 @@ fn a_long_list_that_is_deflated_fits_one_datagram() {
 
 /// What is kept for retransmission is bounded: a NOTIFY beyond it waits, and is sent later.
 #[test]
-fn long_lists_wait_for_room_to_be_sent_again_from() {
+fn long_lists_wait_for_retransmission_memory() {
     let mut lab = Lab::new(Transport::Udp, 100, None);
     lab.shard.options.retransmission_octets_max = 100_000;
     let mut unanswered = Vec::new();
@@ -313,7 +313,10 @@ fn long_lists_wait_for_room_to_be_sent_again_from() {
     }
     assert!(unanswered.iter().map(String::len).sum::<usize>() <= 100_000);
     assert_eq!(
-        (unanswered.len(), lab.shard.counters.notifies_short_of_room),
+        (
+            unanswered.len(),
+            lab.shard.counters.notifies_waiting_for_memory
+        ),
         (2, 2)
     );
     let mut told = 0;
@@ -329,9 +332,9 @@ fn long_lists_wait_for_room_to_be_sent_again_from() {
     }
     assert_eq!(told, 4);
     // All room is free again.
-    let waited = lab.shard.counters.notifies_short_of_room;
+    let waited = lab.shard.counters.notifies_waiting_for_memory;
     for number in 4..6 {
         lab.subscribe("biglist", &format!("list{number}"), 3600, "");
     }
-    assert_eq!(lab.shard.counters.notifies_short_of_room, waited);
+    assert_eq!(lab.shard.counters.notifies_waiting_for_memory, waited);
 }
