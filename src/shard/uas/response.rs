@@ -8,6 +8,7 @@ use crate::presence::document;
 use crate::presence::document::{Format, feature_event, resource_lists};
 use crate::presence::event::Package;
 use crate::shard::contract::commit::{Acknowledgement, Durability};
+use crate::shard::contract::counters::Counters;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::SubscriptionId;
@@ -202,28 +203,7 @@ impl Uas {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(turn.random.below(6)));
             }
             Refusal::OverLimit | Refusal::Shed(_) => {
-                *match refusal {
-                    Refusal::Shed(OverloadLimit::Phone) => {
-                        &mut turn.counters.requests_shed_by_phone
-                    }
-                    Refusal::Shed(OverloadLimit::Presentity) => {
-                        &mut turn.counters.requests_shed_by_presentity
-                    }
-                    Refusal::Shed(OverloadLimit::Source) => {
-                        &mut turn.counters.requests_shed_by_source
-                    }
-                    Refusal::Shed(OverloadLimit::Domain) => {
-                        &mut turn.counters.requests_shed_by_domain
-                    }
-                    Refusal::Shed(OverloadLimit::Path) => &mut turn.counters.requests_shed_by_path,
-                    Refusal::Shed(OverloadLimit::Backlog) => {
-                        &mut turn.counters.requests_shed_by_backlog
-                    }
-                    Refusal::Shed(OverloadLimit::Store) => {
-                        &mut turn.counters.requests_shed_by_store
-                    }
-                    _ => &mut turn.counters.requests_over_limit,
-                } += 1;
+                *shed_counter(refusal, turn.counters) += 1;
                 // Random, so that clients refused at the same time do not retry at the same time.
                 let seconds = 10 + u64::from(turn.random.below(51));
                 emit::header_number(arena, "Retry-After", seconds);
@@ -397,6 +377,20 @@ pub(crate) fn begin_response(
         );
     }
     start
+}
+
+/// The counter of a 503 for a limit.
+fn shed_counter<'c>(refusal: &Refusal<'_>, counters: &'c mut Counters) -> &'c mut u64 {
+    match refusal {
+        Refusal::Shed(OverloadLimit::Phone) => &mut counters.requests_shed_by_phone,
+        Refusal::Shed(OverloadLimit::Presentity) => &mut counters.requests_shed_by_presentity,
+        Refusal::Shed(OverloadLimit::Source) => &mut counters.requests_shed_by_source,
+        Refusal::Shed(OverloadLimit::Domain) => &mut counters.requests_shed_by_domain,
+        Refusal::Shed(OverloadLimit::Path) => &mut counters.requests_shed_by_path,
+        Refusal::Shed(OverloadLimit::Backlog) => &mut counters.requests_shed_by_backlog,
+        Refusal::Shed(OverloadLimit::Store) => &mut counters.requests_shed_by_store,
+        _ => &mut counters.requests_over_limit,
+    }
 }
 
 /// The To-tag of a response that is not stored: the same for each retransmission of the request (RFC
