@@ -121,7 +121,7 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
             "told" | "unheard" | "single" => inside.publish(0),
             "refreshed" => inside.refresh(round % WATCHERS),
             "joined" => inside.join(round),
-            _ => return Err(format!("{what}: no such thing to count").into()),
+            _ => return Err(format!("{what}: unknown workload").into()),
         }
         inside.acknowledge(1);
     }

@@ -65,11 +65,11 @@ fn main() -> Result<(), Error> {
         "fan-out to {WATCHERS} watchers on as many ports, NOTIFYs of {octets} octets, CPU per NOTIFY"
     );
     println!(
-        "  blaster, nobody answers        {:7.3} us",
+        "  blaster, no responses          {:7.3} us",
         pairs::median(&mut mute)
     );
     println!("  blaster, every one acknowledged{:7.3} us", acknowledged.a);
-    println!("  lamplighter, the same          {:7.3} us", acknowledged.b);
+    println!("  lamplighter, the same work     {:7.3} us", acknowledged.b);
     println!("  floor / ours                   {acknowledged}");
     println!(
         "  datagrams dropped meanwhile    {:7}",
@@ -114,7 +114,7 @@ fn held() -> Option<u64> {
 }
 
 fn hold(daemon: &Daemon, fleet: &mut Fleet, seconds: u64) -> Result<(), Error> {
-    println!("process {}: look at it for {seconds} s", daemon.process());
+    println!("process {}: profile it for {seconds} s", daemon.process());
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
         scenario::closed_loop(fleet, Stimulus::Publish, 10, 1)?;

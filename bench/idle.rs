@@ -52,7 +52,7 @@ fn main() -> Result<(), Error> {
 
     let swallow = Blaster::start(Blast::Swallow)?;
     println!(
-        "CPU per datagram that needs no answer, {} us apart",
+        "CPU per datagram that needs no response, {} us apart",
         GAP.as_micros()
     );
     for burst in [1, 16] {

@@ -89,7 +89,7 @@ fn a_file_that_lost_its_tenants_changes_nothing() {
         folder.configure(text);
         daemon.signal("-HUP");
         daemon.wait_for(why);
-        daemon.wait_for("the configuration is not reloaded, the old one stays in force");
+        daemon.wait_for("the configuration was not reloaded; the old one stays in force");
         assert_eq!(daemon.tenants(), "2 domains, 8 accounts", "{text}");
         let complaint = folder.complains(&daemon.command("reload"));
         assert!(complaint.contains(why), "{complaint}");
@@ -129,8 +129,8 @@ fn a_file_that_blocks_keeps_nothing_waiting() {
     let folder = Folder::new("fifo", &tenants(&[("a.example", 1)]));
     let daemon = Daemon::start(&folder);
     for (make, why) in [
-        ("mkfifo", "it is not a regular file"),
-        ("mkdir", "it is not a regular file"),
+        ("mkfifo", "not a regular file"),
+        ("mkdir", "not a regular file"),
     ] {
         let _ = fs::remove_file(folder.file());
         let made = Command::new(make).arg(folder.file()).status().unwrap();
@@ -162,7 +162,7 @@ fn the_default_configuration_is_printed_and_in_order() {
     assert!(text.starts_with("# Lamplighter's configuration: every key with its default"));
     folder.configure(&text);
     let checked = folder.says("check");
-    assert!(checked.contains(": in order"), "{checked}");
+    assert!(checked.contains(": no errors"), "{checked}");
 }
 
 /// `--config` takes precedence over the environment, `--socket` over both.
@@ -204,17 +204,17 @@ fn one_server_probes_another() {
         let told = here.says(&format!(
             "probe publish {rest} --user 0 --state busy --for 2s"
         ));
-        for words in ["401 Unauthorized", "200 OK, for", "the user is: Published"] {
+        for words in ["401 Unauthorized", "200 OK, for", "user status: Published"] {
             assert!(told.contains(words), "{words}\n{told}");
         }
         assert!(told.ends_with("the probe is over\n"), "{told}");
         watch.join().unwrap()
     });
     for words in [
-        "the server is: UpAndRunning",
-        "the user is: Available",
+        "server status: UpAndRunning",
+        "user status: Available",
         ": confirmed",
-        "the user is: Busy",
+        "user status: Busy",
         "SUBSCRIBE sent, to remove the state",
         "NOTIFY terminated;reason=timeout",
         "the probe is over",
@@ -228,6 +228,6 @@ fn one_server_probes_another() {
     let complaint = here.complains("probe subscribe sip:0@there.test;transport=tcp");
     assert_eq!(
         complaint,
-        "a probe goes by UDP only; TCP and TLS are not there yet\n"
+        "a probe uses UDP; TCP and TLS are not supported yet\n"
     );
 }

@@ -106,7 +106,7 @@ fn main() -> Result<(), Error> {
         match comparison.table.ratio(what, INCUMBENT) {
             Some(ratio) => bar.report(ratio),
             // One of the two lost messages at every rate: the machine is too busy.
-            None => println!("no figure for: {what}"),
+            None => println!("not measured: {what}"),
         }
     }
     Ok(())

@@ -100,7 +100,7 @@ impl Kamailio {
             thread::sleep(START_STEP);
             if let Some(status) = kamailio.child.try_wait()? {
                 let log = fs::read_to_string(kamailio.directory.join("log")).unwrap_or_default();
-                return Err(format!("kamailio ended at once ({status}): {log}").into());
+                return Err(format!("kamailio exited immediately ({status}): {log}").into());
             }
             if system::descendants(kamailio.child.id()).len() > 3 {
                 thread::sleep(START_STEP * 3);

@@ -146,7 +146,7 @@ fn measure(arguments: &SelfcheckArguments) -> io::Result<(Outcome, Done)> {
     stop.store(true, Ordering::Relaxed);
     let done = match notifier.join() {
         Ok(done) => done?,
-        Err(_) => return Err(io::Error::other("the notifier's thread broke")),
+        Err(_) => return Err(io::Error::other("the notifier's thread panicked")),
     };
     Ok((outcome?, done))
 }

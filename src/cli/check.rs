@@ -23,7 +23,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         println!("note: {note}");
     }
     let (domains, listeners) = (plan.directory.domains().len(), plan.listeners.len());
-    println!("{}: in order", file.display());
+    println!("{}: no errors", file.display());
     println!(
         "  SIP listeners: {listeners}, HTTP listeners: {}, domains: {domains}",
         plan.http_listen.len()

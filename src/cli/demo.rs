@@ -52,7 +52,7 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("the demonstration cannot start: {error}");
+            eprintln!("the demo cannot start: {error}");
             ExitCode::FAILURE
         }
     }

@@ -17,7 +17,7 @@ const POLL: Duration = Duration::from_millis(200);
 /// What the last line of a probe ends with.
 const OVER: &str = "the probe is over";
 /// Prefix of a status line.
-const USER: &str = "the user is: ";
+const USER: &str = "user status: ";
 /// The statuses that make the command fail.
 const FAILURES: [&str; 3] = ["Access denied", "Error", "Not Found"];
 
@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn the_last_status_decides() {
-        assert_eq!(status("  0.1 s  the user is: Available"), Some(true));
-        assert_eq!(status("  0.1 s  the user is: Access denied"), Some(false));
+        assert_eq!(status("  0.1 s  user status: Available"), Some(true));
+        assert_eq!(status("  0.1 s  user status: Access denied"), Some(false));
         assert_eq!(
-            status("  0.1 s  the user is: Not requested by anyone"),
+            status("  0.1 s  user status: Not requested by anyone"),
             None
         );
         assert_eq!(status("  0.1 s  200 OK"), None);

@@ -61,7 +61,7 @@ pub(super) fn complaint(socket: &Path, error: &io::Error) -> String {
 fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            "; is the server running? Name its socket with --socket or its configuration with --config"
+            "; is the server running? Give its socket with --socket, or its configuration with --config"
         }
         io::ErrorKind::PermissionDenied => {
             "; run this as the server's user or as a member of its group"

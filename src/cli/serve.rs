@@ -24,7 +24,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
     note(&plan);
     if let Err(error) = make_directories(&plan) {
         eprintln!(
-            "{error}; create it for the user this runs as, or choose another data_dir in {}",
+            "{error}; create it for the user that the server runs as, or choose another data_dir in {}",
             file.display()
         );
         return ExitCode::FAILURE;

@@ -42,8 +42,8 @@ impl Source {
         let text = String::from_utf8(octets).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + memchr::memchr_iter(b'\n', good).count();
-            let what = "this is not UTF-8".to_owned();
-            fault(Some(line), what, "store the file as UTF-8")
+            let what = "the text is not UTF-8".to_owned();
+            fault(Some(line), what, "save the file as UTF-8")
         })?;
         Ok(Self { name, text })
     }
@@ -76,10 +76,10 @@ fn octets(path: &Path) -> io::Result<Vec<u8>> {
     let refuse = |why| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     let metadata = file.metadata()?;
     if !metadata.is_file() {
-        return refuse("it is not a regular file");
+        return refuse("not a regular file");
     }
     if metadata.len() > FILE_OCTETS_MAX {
-        return refuse("it is longer than 256 MiB");
+        return refuse("longer than 256 MiB");
     }
     let mut octets = Vec::new();
     file.take(FILE_OCTETS_MAX).read_to_end(&mut octets)?;

@@ -1,8 +1,9 @@
-//! Which CPU runs what.
+//! Which CPU runs what, and how many subscriptions that allows.
 
 use crate::config::complaint::Complainer;
 use crate::config::machine::Machine;
 use crate::config::schema;
+use crate::shard::Options;
 
 /// The CPUs of the shards and of the HTTP core.
 pub(super) fn cpus(
@@ -13,15 +14,15 @@ pub(super) fn cpus(
     let allowed = list(&machine.cpus);
     for cpu in cores.shards.iter().chain(&cores.http) {
         if !machine.cpus.contains(cpu.get_ref()) {
-            let what = format!("CPU {} is not one this process may run on", cpu.get_ref());
+            let what = format!("this process may not run on CPU {}", cpu.get_ref());
             complainer.add(cpu.span(), what, format!("choose from: {allowed}"));
         }
     }
     let mut shards = Vec::new();
     for cpu in &cores.shards {
         if shards.contains(cpu.get_ref()) {
-            let what = format!("CPU {} is given to two shards", cpu.get_ref());
-            complainer.add(cpu.span(), what, "give each shard a CPU of its own");
+            let what = format!("CPU {} is assigned to two shards", cpu.get_ref());
+            complainer.add(cpu.span(), what, "assign a different CPU to each shard");
         }
         shards.push(*cpu.get_ref());
     }
@@ -43,6 +44,25 @@ pub(super) fn cpus(
         }
     }
     (shards, http)
+}
+
+/// Refuses more subscriptions per shard than the shards have places for.
+pub(super) fn check_places(
+    limits: &schema::Limits,
+    shards: usize,
+    complainer: &mut Complainer<'_>,
+) {
+    let subscriptions = &limits.subscriptions;
+    let max = Options::subscriptions_max_with(shards);
+    if *subscriptions.get_ref() > max {
+        let count = subscriptions.get_ref();
+        let what = format!("subscriptions is {count}, more than {shards} shards can number");
+        complainer.add(
+            subscriptions.span(),
+            what,
+            format!("choose at most {max}, or fewer shards"),
+        );
+    }
 }
 
 /// `0, 1, 2`

@@ -26,8 +26,8 @@ pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Lis
     if !is_header_text(sip.product.get_ref()) {
         complainer.add(
             sip.product.span(),
-            "the product has control characters",
-            "use visible characters",
+            "the product contains control characters",
+            "use printable characters",
         );
     }
     let place = sip.listen.span();
@@ -36,7 +36,7 @@ pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Lis
         complainer.add(
             place,
             "there is no [[sip.listen]]",
-            "add one with transport and address",
+            "add one, with transport and address",
         );
     }
     let mut listeners: Vec<Listener> = Vec::new();
@@ -60,7 +60,7 @@ pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Lis
             .any(|other| other.transport == transport && other.address == address)
         {
             let what = format!(
-                "{} {address} is listened on twice",
+                "{} {address} is configured twice",
                 transport.uri_parameter()
             );
             complainer.add(listen.address.span(), what, "remove one of the two");
@@ -91,7 +91,7 @@ pub(super) fn http(
         if address.port() != 0 && (addresses.contains(&address) || sip.iter().any(is_sip)) {
             complainer.add(
                 text.span(),
-                format!("tcp {address} is listened on twice"),
+                format!("tcp {address} is configured twice"),
                 "choose another port",
             );
         }
@@ -113,11 +113,11 @@ pub(super) fn control_socket(config: &Config, complainer: &mut Complainer<'_>) {
             None => config.node.data_dir.span(),
         };
         let what = format!(
-            "the path of the control socket has {octets} octets, and the system takes \
+            "the path of the control socket has {octets} octets, but the system allows \
              {SOCKET_PATH_OCTETS_MAX}: {}",
             path.display()
         );
-        let remedy = "give a shorter one with control_socket = \"...\" in [http]";
+        let remedy = "set a shorter path with control_socket = \"...\" in [http]";
         complainer.add(place, what, remedy);
     }
 }
@@ -130,11 +130,11 @@ fn socket_address(
 ) -> Option<SocketAddr> {
     let parsed = text.get_ref().parse().ok();
     if parsed.is_none() {
-        let what = format!("\"{}\" is not an address to listen on", text.get_ref());
+        let what = format!("\"{}\" is not a listen address", text.get_ref());
         complainer.add(
             text.span(),
             what,
-            format!("write address and port, like \"{example}\" or \"[::]:5060\""),
+            format!("write the address and port, like \"{example}\" or \"[::]:5060\""),
         );
     }
     parsed
@@ -156,7 +156,8 @@ fn advertised(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option
     let found = canonical_domain(host).filter(|_| is_reachable && port.is_none_or(is_port));
     if found.is_none() {
         let what = format!("\"{given}\" cannot be advertised");
-        let remedy = "write what peers reach, like \"192.0.2.1\" or \"sip.example.com:5060\"";
+        let remedy =
+            "write an address that peers can reach, like \"192.0.2.1\" or \"sip.example.com:5060\"";
         complainer.add(text.span(), what, remedy);
     }
     found.map(|host| port.map_or_else(|| host.clone(), |port| format!("{host}:{port}")))

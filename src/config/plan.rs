@@ -78,6 +78,7 @@ impl Plan {
     ) -> Result<Self, Complaints> {
         let mut notes = Vec::new();
         let (shards, http_cpu) = cores::cpus(&config.cores, machine, &mut complainer);
+        cores::check_places(&config.limits, shards.len(), &mut complainer);
         let listeners = listeners::sip(&config.sip, &mut complainer);
         let http_listen = listeners::http(&config.http, &listeners, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
@@ -87,7 +88,7 @@ impl Plan {
             complainer.add(
                 0..0,
                 format!("/dev/urandom cannot be read: {error}"),
-                "run where it exists",
+                "give this process access to it",
             );
             [0; 32]
         });
@@ -152,7 +153,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
             .map(|listener| listener.advertise.clone())
             .collect(),
         product: config.sip.product.get_ref().clone(),
-        subscriptions_max: limits.subscriptions,
+        subscriptions_max: *limits.subscriptions.get_ref(),
         subscription_octets_max: limits.subscription_memory.0,
         subscriptions_per_flow_home: limits.subscriptions_per_flow_home,
         subscriptions_per_phone_max: limits.subscriptions_per_phone,

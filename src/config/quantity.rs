@@ -48,7 +48,7 @@ impl Value for Interval {
         };
         if interval.is_none() {
             let wants =
-                "a time span: a number of seconds, or a text like \"500ms\", \"30 s\", \"2h\"";
+                "a time span: a number of seconds, or a string like \"500ms\", \"30 s\", \"2h\"";
             found.wrong(wants, complainer);
         }
         interval
@@ -121,7 +121,7 @@ impl Value for Octets {
             _ => None,
         };
         if octets.is_none() {
-            let wants = "a size: a number of octets, or a text like \"64 KiB\", \"4 MiB\"";
+            let wants = "a size: a number of octets, or a string like \"64 KiB\", \"4 MiB\"";
             found.wrong(wants, complainer);
         }
         octets

@@ -228,7 +228,7 @@ keys! {
     /// `[limits]`: see `shard::Options`.
     #[allow(missing_docs, reason = "named as in shard::Options, explained in default.toml")]
     pub struct Limits in "[limits]" {
-        pub subscriptions: usize = 2_000_000, in 1..=COUNT_MAX;
+        pub subscriptions: Spanned<usize> = unplaced(2_000_000), in 1..=COUNT_MAX;
         pub subscription_memory: Octets = Octets(2 << 30), in Octets(1 << 20)..=Octets(1 << 40);
         pub subscriptions_per_flow_home: usize = 1_000;
         pub subscriptions_per_phone: usize = 2_000, in 1..=COUNT_MAX;

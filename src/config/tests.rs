@@ -142,8 +142,7 @@ fn the_examples_of_the_shipped_file_work() {
     );
 }
 
-const LAB_NOTE: &str =
-    "lamplighter.toml:33: domain \"lab\" has no authentication (auth = \"none\"): for labs only";
+const LAB_NOTE: &str = "lamplighter.toml:33: domain \"lab\" does not authenticate anyone (auth = \"none\"): use this in a lab only";
 
 #[test]
 fn an_operators_file_is_converted() {
@@ -374,17 +373,17 @@ password = "y"
 "#,
     );
     let expected = [
-        (2, "CPU 0 is given to two shards"),
-        (
-            2,
-            "CPU 64 is not one this process may run on; choose from: 0, 1",
-        ),
-        (5, "\"everywhere\" is not an address to listen on"),
-        (7, "tcp 127.0.0.1:80 is listened on twice"),
-        (9, "subscriptions is 0; choose from 1"),
-        (12, "\"abc.com\" is taken already (line 11)"),
+        (2, "CPU 0 is assigned to two shards"),
+        (2, "this process may not run on CPU 64; choose from: 0, 1"),
+        (5, "\"everywhere\" is not a listen address"),
+        (7, "tcp 127.0.0.1:80 is configured twice"),
+        (9, "subscriptions is 0; choose a value from 1"),
+        (12, "\"abc.com\" is already taken (line 11)"),
         (12, "\"sip:x@y\" is not a domain name"),
-        (13, "\"10.0.0.0/99\" is neither a network nor an address"),
+        (
+            13,
+            "\"10.0.0.0/99\" is neither an IP network nor an IP address",
+        ),
         (15, "max_expires (1m) is less than min_expires (10m)"),
         (17, "accepts only trusted addresses"),
         (21, "which does not exist; did you mean \"abc.com\"?"),
@@ -401,6 +400,23 @@ password = "y"
         );
     }
     assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn all_shards_together_can_number_their_subscriptions() {
+    let text = |subscriptions: usize| {
+        format!("[cores]\nshards = [0, 1]\n[limits]\nsubscriptions = {subscriptions}\n")
+    };
+    assert_eq!(
+        complaints(&text(1_073_741_824)),
+        [
+            "lamplighter.toml:4: subscriptions is 1073741824, more than 2 shards can number; choose at \
+          most 1073741823, or fewer shards"
+        ]
+    );
+    let highest = source(&text(1_073_741_823));
+    let loaded = load_from(&highest, &machine(&[0, 1])).unwrap();
+    assert_eq!(loaded.plan.options.subscriptions_max, 1_073_741_823);
 }
 
 #[test]
@@ -478,7 +494,7 @@ fn the_shield_is_converted_and_checked() {
     );
     for (key, fault) in [
         ("phone_burst is 0", 2),
-        ("\"sbc\" is neither a network nor an address", 3),
+        ("\"sbc\" is neither an IP network nor an IP address", 3),
         ("buckets is 5", 4),
         ("expires_jitter is 90", 5),
         ("cool_down is 1day", 6),

@@ -26,11 +26,14 @@ pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -
     let parsed = text.get_ref().parse::<IpNet>().ok();
     let parsed = parsed.or_else(|| text.get_ref().parse::<IpAddr>().ok().map(IpNet::from));
     if parsed.is_none() {
-        let what = format!("\"{}\" is neither a network nor an address", text.get_ref());
+        let what = format!(
+            "\"{}\" is neither an IP network nor an IP address",
+            text.get_ref()
+        );
         complainer.add(
             text.span(),
             what,
-            "write it like \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
+            "write \"10.0.0.0/8\", \"192.0.2.7\" or \"2001:db8::/32\"",
         );
     }
     parsed
@@ -44,11 +47,11 @@ pub(super) fn phrase(
 ) -> Option<Box<str>> {
     let given = text.get_ref().trim();
     if !is_phrase(given) {
-        let what = format!("{:?} cannot stand in {key}", text.get_ref());
+        let what = format!("{:?} is not valid in {key}", text.get_ref());
         complainer.add(
             text.span(),
             what,
-            "give 1 to 256 visible octets, or remove it",
+            "use 1 to 256 octets without control characters, or remove it",
         );
         return None;
     }
@@ -77,7 +80,7 @@ pub(super) fn user_remedy(text: &str) -> String {
     let part = bare(text).split('@').next().unwrap_or_default();
     let part: String = part.split_whitespace().collect();
     if part != text && is_user(&part) {
-        return format!("give the part before the @, without spaces: \"{part}\"");
+        return format!("write the part before the @, without spaces: \"{part}\"");
     }
-    "give the part before the @, at most 256 octets".to_owned()
+    "write the part before the @, at most 256 octets".to_owned()
 }

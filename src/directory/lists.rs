@@ -57,7 +57,7 @@ pub struct StoredList {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ListFault {
     /// The text is not a member URI.
-    #[error("\"{0}\" is no sip: URI of a user")]
+    #[error("\"{0}\" is not the SIP URI of a user")]
     NoMember(Box<str>),
     /// The domain is not served here.
     #[error("there is no domain \"{0}\"")]
@@ -69,10 +69,10 @@ pub enum ListFault {
     #[error("there is no list {0}")]
     NoList(Aor),
     /// The list has that member already.
-    #[error("{0} is a member already")]
+    #[error("{0} is already a member")]
     AlreadyMember(Box<str>),
     /// The list does not have that member.
-    #[error("{0} is no member")]
+    #[error("{0} is not a member")]
     NotMember(Box<str>),
     /// It has too many members, including those of nested lists.
     #[error("the list {0} has more than {MEMBERS_MAX} members")]
@@ -85,7 +85,7 @@ pub enum ListFault {
     #[error("lists are nested more than {DEPTH_MAX} deep: {}", .0.join(" -> "))]
     TooDeep(Vec<Box<str>>),
     /// It contains `any-dn`: a watcher of a list must not see the whole domain through it.
-    #[error("the list {0} contains any-dn, which is subscribed by itself alone")]
+    #[error("the list {0} contains any-dn, which cannot be a member of another list")]
     AnyDnWithin(Aor),
 }
 
@@ -269,7 +269,7 @@ impl Directory {
             return Some("a resource");
         }
         if [ANY_DN, ORBITS, PARKED].contains(&aor.user()) {
-            return Some("a list that is there by itself");
+            return Some("a built-in list");
         }
         let is_group = self
             .lists_of(aor)

@@ -238,7 +238,7 @@ fn the_address_of_a_list_is_its_own() {
         ("704", "an orbit"),
         ("*76", "a resource"),
         ("sales", "a group"),
-        ("any-dn", "a list that is there by itself"),
+        ("any-dn", "a built-in list"),
     ] {
         let name = Aor::new(user, "abc.com");
         assert_eq!(

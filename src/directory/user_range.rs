@@ -31,7 +31,7 @@ const OCTETS_MAX: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RangeFault {
     /// It is empty, too long, or has characters that a user must not have.
-    #[error("it is no user")]
+    #[error("it is not a valid user")]
     NoUser,
     /// The end is lower than the beginning.
     #[error("it ends before it begins")]

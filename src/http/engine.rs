@@ -48,5 +48,5 @@ pub type Reloaded = Result<String, String>;
 
 /// The shard did not take the command or did not answer: it is full, or the node is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the shard does not answer")]
+#[error("the shard does not respond")]
 pub struct Unavailable;

@@ -42,7 +42,7 @@ pub struct BindError {
 fn advice(kind: io::ErrorKind) -> &'static str {
     match kind {
         io::ErrorKind::AddrInUse => {
-            " (another process, or a second lamplighter, has it: `ss -lnp` shows which)"
+            " (another process, perhaps a second lamplighter, is using it: `ss -lnp` shows which)"
         }
         io::ErrorKind::PermissionDenied => " (ports below 1024 need CAP_NET_BIND_SERVICE)",
         io::ErrorKind::AddrNotAvailable => " (no interface of this machine has that address)",

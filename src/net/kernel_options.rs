@@ -37,7 +37,7 @@ pub(crate) fn enlarge_buffers(socket: &Socket, octets: usize) {
         tracing::info!(
             granted,
             wanted = octets,
-            "small receive buffer: raise net.core.rmem_max, or bursts are lost sooner"
+            "the receive buffer is small: raise net.core.rmem_max, or bursts of datagrams will be lost"
         );
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn log(report: &LoopReport) {
         target = ?report.target,
         answered = report.answered,
         per_minute = report.per_minute(),
-        "phone {:?} loops; `lamplighter loops` lists all that do",
+        "phone {:?} is looping; `lamplighter loops` lists all looping phones",
         report.phone
     );
 }

@@ -67,7 +67,7 @@ pub fn run(
                     tracing::error!(
                         core = ended.core,
                         panicked = ended.has_panicked,
-                        "a core has ended, so the whole node does"
+                        "a core has ended: stopping the node"
                     );
                     service_manager::tell(State::Stopping);
                     node.stop(Duration::ZERO);
@@ -80,7 +80,7 @@ pub fn run(
     tracing::info!("draining");
     match node.stop(DRAIN_PATIENCE) {
         0 => tracing::info!("stopped"),
-        outstanding => tracing::warn!(outstanding, "stopped with NOTIFYs unanswered"),
+        outstanding => tracing::warn!(outstanding, "stopped with unacknowledged NOTIFYs"),
     }
     Ok(())
 }

@@ -38,24 +38,25 @@ impl Descriptors {
         self.lower(files, streams, http);
         let needed = self.needed(wanted, wanted_http);
         let remedy =
-            format!("for all that is configured set LimitNOFILE= (or ulimit -n) to {needed}");
+            format!("for the configured limits, set LimitNOFILE= (or ulimit -n) to {needed}");
         let sip = streams.connections_max;
         if sip == 0 {
             tracing::error!(
                 files,
-                "too few files may be open for any SIP over TCP; {remedy}"
+                "the limit of open files leaves no room for SIP over TCP; {remedy}"
             );
         } else if sip < wanted {
             tracing::warn!(
                 files,
-                "few files may be open: each shard takes {sip} connections of SIP over TCP instead \
-                 of {wanted}; {remedy}"
+                "the limit of open files is low: each shard accepts {sip} connections of SIP over \
+                 TCP instead of {wanted}; {remedy}"
             );
         }
         if http.connections_max < wanted_http {
             tracing::warn!(
                 files,
-                "few files may be open: HTTP takes {} connections instead of {wanted_http}; {remedy}",
+                "the limit of open files is low: HTTP accepts {} connections instead of \
+                 {wanted_http}; {remedy}",
                 http.connections_max
             );
         }

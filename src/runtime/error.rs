@@ -46,7 +46,7 @@ pub enum BootError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// The control socket could not be made.
-    #[error("cannot make the control socket {}: {reason}", .path.display())]
+    #[error("cannot create the control socket {}: {reason}", .path.display())]
     Control {
         /// Its place.
         path: PathBuf,
@@ -63,7 +63,7 @@ pub enum BootError {
     #[error("a shard ended while the store was read")]
     Recovery,
     /// The kernel gives no random octets.
-    #[error("no random numbers: {0}")]
+    #[error("cannot get random numbers: {0}")]
     Random(io::Error),
     /// A core's thread or executor could not be started.
     #[error("cannot start {core} on CPU {cpu}: {reason}")]

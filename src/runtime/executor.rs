@@ -79,7 +79,7 @@ where
     match receiver.recv() {
         Ok(Ok(())) => Ok(thread),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(unstartable("its thread ended at once".to_owned())),
+        Err(_) => Err(unstartable("its thread ended immediately".to_owned())),
     }
 }
 

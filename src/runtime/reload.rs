@@ -20,6 +20,9 @@ use crate::shard::Command;
 /// How long a shard may take to accept a directory before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The last line of a reload that changed nothing.
+const UNCHANGED: &str = "the configuration was not reloaded; the old one stays in force";
+
 /// A configuration that was read and has no fault.
 #[derive(Debug)]
 pub struct LoadedConfiguration {
@@ -64,12 +67,13 @@ impl Reloader {
     fn apply(&self, fresh: &LoadedConfiguration, accepts_removal: bool) -> Reloaded {
         match self.put(&fresh.directory, accepts_removal) {
             Err(removal) => Err(format!(
-                "it would remove {removal}: refused, in case the file was cut off; if it is meant, \
-                 run `lamplighter reload --accept-removal`"
+                "the file would remove {removal}; it may be truncated. If this is intended, run \
+                 `lamplighter reload --accept-removal`\n{UNCHANGED}"
             )),
-            Ok(Err(Unavailable)) => {
-                Err("it is in force, but not everywhere: a shard does not answer".to_owned())
-            }
+            Ok(Err(Unavailable)) => Err(
+                "the configuration is in force, but not on every shard: one does not respond"
+                    .to_owned(),
+            ),
             Ok(Ok(())) => {
                 let done = format!("reloaded: {}", tenants(&fresh.directory));
                 let lines = fresh.notes.iter().cloned().chain([done]);
@@ -87,7 +91,7 @@ pub(crate) fn start(
 ) -> io::Result<()> {
     let serve = move || {
         for request in requests {
-            let fresh = load();
+            let fresh = load().map_err(|faults| format!("{faults}\n{UNCHANGED}"));
             let reloaded = fresh.and_then(|fresh| reloader.apply(&fresh, request.accepts_removal));
             log(&reloaded);
             if let Some(replier) = request.replier {
@@ -104,9 +108,6 @@ pub(crate) fn start(
 fn log(reloaded: &Reloaded) {
     match reloaded {
         Ok(text) => text.lines().for_each(|line| tracing::info!("{line}")),
-        Err(text) => {
-            text.lines().for_each(|line| tracing::error!("{line}"));
-            tracing::error!("the configuration is not reloaded, the old one stays in force");
-        }
+        Err(text) => text.lines().for_each(|line| tracing::error!("{line}")),
     }
 }

@@ -28,7 +28,7 @@ pub fn tell(state: State) {
         State::Stopping => "STOPPING=1",
     };
     if let Err(error) = send(&place, text) {
-        tracing::warn!(%error, "the service manager cannot be told {text}");
+        tracing::warn!(%error, "cannot send {text} to the service manager");
     }
 }
 

@@ -79,7 +79,7 @@ impl ShardCore {
                 Ok(Port::Datagram(port)) => datagram_port = Some(Rc::new(port)),
                 Ok(Port::Stream(socket)) => acceptors.push(Acceptor { listener, socket }),
                 Err(error) => {
-                    tracing::error!(%error, listener, "a listening socket cannot be used");
+                    tracing::error!(%error, listener, "cannot use a listening socket");
                 }
             }
             datagram_ports.push(datagram_port);

@@ -44,7 +44,7 @@ pub(crate) async fn accept(core: Rc<Core>, acceptor: Acceptor) {
             Err(error) => {
                 core.counters.accept_errors.add(1);
                 if warnings.is_due(Instant::now()) {
-                    tracing::warn!(%error, "no SIP connection can be accepted for now");
+                    tracing::warn!(%error, "cannot accept SIP connections for now");
                 }
                 glommio::timer::sleep(ACCEPT_PAUSE).await;
             }

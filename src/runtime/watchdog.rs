@@ -37,9 +37,9 @@ impl Watchdog {
             tracing::warn!(
                 shard = shard.0,
                 milliseconds,
-                "timers of this shard are late: retransmissions and expiries wait; it is \
-                 overloaded, or a timer is armed for the past again and again \
-                 (counter timers_armed_late)"
+                "timers of this shard are late, so retransmissions and expiries are delayed: the \
+                 shard is overloaded, or a timer is repeatedly armed in the past (counter \
+                 timers_armed_late)"
             );
         }
     }

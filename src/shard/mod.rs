@@ -23,34 +23,35 @@
 //! if the way is directed there, or if something is decided, changed or written there. Not named are
 //! files that only answer a question about their arguments (`request`, keys, renderings), the limits
 //! of `overload`, the containers, and what `subscription/table.rs` keeps behind it (transitions,
-//! queue, watcher lists).
+//! queue, phones, paths, watcher lists).
 //!
 //! A SUBSCRIBE to its 200. A refusal anywhere is one `Err(Refusal)`, which `refuse` writes.
 //! 1. `conduct/mod.rs`: `handle`.
 //! 2. `conduct/dispatch.rs`: `handle_octets` parses it and finds its shard, `handle_request` its
 //!    transaction; `serve_guarded` applies the limits; `serve`, `admit`.
 //! 3. `uas/authenticate.rs`: `authenticate`, who sent it.
-//! 4. `conduct/subscribe.rs`: `serve_subscribe`, `subscribe`; each line below returns here.
-//! 5. `lifecycle/asked.rs`: `read_subscribe`, package, format, expiry and body.
-//! 6. `subscription/dialogs.rs`: `accept_dialog`.
-//! 7. `lifecycle/begin.rs`: `check_capacity`.
+//! 4. `conduct/subscribe.rs`: `serve_subscribe`, `subscribe`, which asks 5, 6, 8, 9 and 12 in turn.
+//! 5. `lifecycle/asked.rs`: `read_subscribe`, `plan`: package, format, expiry, body and list.
+//! 6. `lifecycle/begin.rs`: `accept_dialog`, if the tables have room.
+//! 7. `subscription/dialogs.rs`: `accept_dialog`, with the path to the phone; for 9 `add_dialog`.
 //! 8. `subscription/watcher.rs`: `decide`, what the rules let the watcher see.
-//! 9. `lifecycle/begin.rs`: `add_dialog`, `begin`.
-//! 10. `subscription/table.rs`: `add_dialog`, `add_subscription`.
-//! 11. `subscription/watched.rs`: `begin_watch`, the mail to the owner of the presentity.
-//! 12. `subscription/due.rs`: `arm_subscription`; `want` for the NOTIFY, once the 200 is written.
-//! 13. `uas/response.rs`: `begin_response`, `end_response`.
+//! 9. `lifecycle/begin.rs`: `begin_dialog`, `begin`.
+//! 10. `subscription/table.rs`: `add_subscription`.
+//! 11. `subscription/watched.rs`: `join`, the mail to the owner of the presentity.
+//! 12. `uas/response.rs`: `begin_response`, `end_response`.
+//! 13. `subscription/due.rs`: `want` for the NOTIFY; before it, for 9, `arm_subscription`.
 //!
 //! A change to its NOTIFY:
 //! 1. `conduct/mod.rs`: `handle_mail` for a `Mail::State`; later `handle_timeout`.
 //! 2. `subscription/table.rs`: `take_state` queues the watchers.
-//! 3. `notify/send.rs`: `send_queued`, `notify`; each line below returns here.
-//! 4. `lifecycle/subject.rs`: `source_of`, what kind of content there is.
-//! 5. `notify/content.rs`: `content_of`, and `write_body_for_path` once the NOTIFY may go.
-//! 6. `notify/body_cache.rs`: `of`, one rendering for all watchers with the same view.
-//! 7. `subscription/due.rs`: `is_too_soon`, the rate that the phone asked for.
-//! 8. `subscription/path_proof.rs`: `may_use_path`, one NOTIFY on an unproven path.
-//! 9. `lifecycle/due.rs`: `take_token`, the rate of the phone.
+//! 3. `notify/send.rs`: `send_queued`, `notify`, which asks 4, 5, 8, 9 and 10 in turn.
+//! 4. `subscription/due.rs`: `due`, whether a NOTIFY is wanted and can be sent.
+//! 5. `notify/content.rs`: `content_of`.
+//! 6. `lifecycle/subject.rs`: `source_of`, what kind of content there is.
+//! 7. `notify/body_cache.rs`: `of`, one rendering for all watchers with the same view.
+//! 8. `subscription/due.rs`: `may_send`, unless the phone has the content already: the rate that it
+//!    asked for, one NOTIFY on an unproven path, the rate limit of the phone.
+//! 9. `notify/content.rs`: `write_body`, the part that is the subscription's own.
 //! 10. `notify/writer.rs`: `write_notify` sends it, keeps a copy and arms timer E.
 //!
 //! A PUBLISH to the mail it causes:
@@ -68,8 +69,9 @@
 //! 10. `uas/publish.rs`: `respond_to_publish`.
 //!
 //! The HTTP request call_state.htm to the mail it causes:
-//! 1. `conduct/operator.rs`: `execute` for a `Command::UpdateState`, on the owner's shard.
-//! 2. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
+//! 1. `conduct/mod.rs`: `handle`, on the shard of the presentity's owner.
+//! 2. `conduct/operator.rs`: `execute` for a `Command::UpdateState`.
+//! 3. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
 //!
 //! # Records
 //! At the end of each turn `conduct/commit.rs` writes the records of what changed. What acknowledges

@@ -203,7 +203,7 @@ impl Dialog {
 
     /// Returns whether the request belongs to this dialog: Call-ID and both tags are equal, octet
     /// by octet (RFC 6665 §4.4.1, RFC 3261 §19.3). The tags are compared in constant time, so that
-    /// a hijacker cannot find them by timing (W:E3.6).
+    /// a hijacker cannot find them by timing (RFC 3261 §12.2.2).
     #[must_use]
     pub fn matches(&self, call_id: &[u8], local_tag: &[u8], remote_tag: &[u8]) -> bool {
         let tags_match = self.local_tag().ct_eq(local_tag) & self.remote_tag().ct_eq(remote_tag);

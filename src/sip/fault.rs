@@ -7,7 +7,7 @@ use crate::sip::{HeaderName, Status};
 pub enum Fault {
     /// The request or status line does not follow the grammar.
     StartLine,
-    /// SIP-Version is not `SIP/2.0` (W:E1.29): 505.
+    /// SIP-Version is not `SIP/2.0` (RFC 4475 §3.1.2.16): 505.
     Version,
     /// A header field line has no colon, or contains a NUL or a lone CR.
     HeaderLine,
@@ -19,7 +19,7 @@ pub enum Fault {
     Invalid(HeaderName),
     /// The Request-URI does not follow the grammar.
     RequestUri,
-    /// The CSeq's method is not the request's (W:E1.30).
+    /// The CSeq's method is not the request's (RFC 4475 §3.1.2.17).
     MethodMismatch,
     /// Content-Length is larger than the received body, or missing on a stream (RFC 3261 §18.3,
     /// §20.14).

@@ -35,7 +35,7 @@ pub struct Limits {
 /// Examines the front of `buffer`. `Err` means that the stream is out of sync or over its limits:
 /// respond with the fault if the head can be parsed, then close the connection. Octets that cannot
 /// become a SIP message are refused as early as possible, so that a body mistaken for a message
-/// (W:E2.6) or another protocol does not occupy the connection.
+/// (RFC 3261 §18.3) or another protocol does not occupy the connection.
 pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
     match buffer {
         [] | [b'\r'] | [b'\r', b'\n', b'\r'] => return Ok(Frame::Incomplete),
@@ -87,7 +87,7 @@ fn incomplete<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
 }
 
 /// The only Content-Length among the lines. With two of them, or anything other than digits, we and
-/// a proxy in front could split the stream at different positions (W:E2.7). In a response, which
+/// a proxy in front could split the stream at different positions (RFC 3261 §20.14). In a response, which
 /// requests nothing, repeated equal values count as one: some gateways add their own.
 fn content_length(
     buffer: &[u8],

@@ -33,7 +33,7 @@ pub fn start() {
     if started.is_ok()
         && let Some(reason) = refused
     {
-        tracing::warn!(%reason, "{FILTER_VARIABLE} cannot be read, using `{FILTER_DEFAULT}`");
+        tracing::warn!(%reason, "{FILTER_VARIABLE} is not a valid filter, using `{FILTER_DEFAULT}`");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The ways through the engine, as the head of `src/shard/mod.rs` tells them, exist: each named file
-//! is there, and each function that is named behind a file is defined in it.
+//! is there, each function that is named behind a file is defined in it, and is called from a file of
+//! the same way.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,8 +8,8 @@ use std::path::Path;
 
 use crate::{is_word_character, rust_files, word_positions};
 
-/// Files of one way. A longer one is a question: which of them are stepping stones?
-const FILES_MAX: usize = 12;
+/// Files of each way. If one gets longer: which of its files are stepping stones?
+const FILES_MAX: [usize; 4] = [12, 8, 9, 3];
 
 /// What begins the section, and what ends it.
 const SECTION: &str = "# Four ways through the engine";
@@ -28,10 +29,12 @@ fn the_ways_through_the_engine_exist() {
     let told = section(&text);
     assert!(told.len() > 30, "the section has only {} lines", told.len());
     assert_eq!(untrue(&told, &sources), [] as [String; 0]);
+    assert_eq!(uncalled(&told, &sources), [] as [String; 0]);
     let lengths = lengths(&told);
-    assert_eq!(lengths.len(), 4, "four ways");
+    assert_eq!(lengths.len(), FILES_MAX.len(), "four ways");
+    let mut ways = lengths.iter().zip(FILES_MAX);
     assert!(
-        lengths.iter().all(|files| *files <= FILES_MAX),
+        ways.all(|(files, files_max)| *files <= files_max),
         "files of the ways: {lengths:?}"
     );
 }
@@ -54,6 +57,25 @@ fn a_way_that_does_not_exist_is_caught() {
         ["went is not a function of a/b.rs"]
     );
     assert_eq!(untrue("A `Mail::Gone`."), ["there is no Gone"]);
+    let uncalled = |second: &str| {
+        let told = ["1. `a/b.rs`: `go`.", second].map(str::to_owned);
+        let calls = "impl A {\n    fn go() {\n        b.come(1);\n    }\n}";
+        let called = "impl B {\n    fn come() {}\n    // stay()\n    fn stay() {}\n}";
+        let root = ("mod.rs".to_owned(), "a.go()".to_owned());
+        uncalled(
+            &told,
+            &[
+                root,
+                ("a/b.rs".to_owned(), calls.to_owned()),
+                ("c.rs".to_owned(), called.to_owned()),
+            ],
+        )
+    };
+    assert_eq!(uncalled("2. `c.rs`: `come`."), [""; 0]);
+    assert_eq!(
+        uncalled("2. `c.rs`: `stay`."),
+        ["stay is called from no file of its way"]
+    );
     let told = ["A:", "1. `a/b.rs`.", "2. `c.rs`.", "3. `a/b.rs`.", "", "B:"];
     assert_eq!(lengths(&told.map(str::to_owned)), [2]);
 }
@@ -100,6 +122,44 @@ fn untrue(lines: &[String], sources: &[(String, String)]) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The named functions that no file of their way calls. The way begins in `mod.rs`.
+fn uncalled(lines: &[String], sources: &[(String, String)]) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for way in lines.split(|line| line.is_empty()) {
+        let names: Vec<&str> = way
+            .iter()
+            .skip_while(|line| !line.starts_with(char::is_numeric))
+            .flat_map(|line| line.split('`').skip(1).step_by(2))
+            .collect();
+        let texts: Vec<&String> = sources
+            .iter()
+            .filter(|(file, _)| file == "mod.rs" || names.contains(&file.as_str()))
+            .map(|(_, text)| text)
+            .collect();
+        // What is no file and no path is a function.
+        let functions = names.iter().filter(|name| {
+            name.starts_with(char::is_lowercase) && name.chars().all(is_word_character)
+        });
+        wrong.extend(
+            functions
+                .filter(|name| !texts.iter().any(|text| calls(text, name)))
+                .map(|name| format!("{name} is called from no file of its way")),
+        );
+    }
+    wrong
+}
+
+/// Whether a source calls a function of that name.
+fn calls(text: &str, name: &str) -> bool {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .any(|line| {
+            word_positions(line, name).any(|position| {
+                line[position + name.len()..].starts_with('(') && !line[..position].ends_with("fn ")
+            })
+        })
 }
 
 /// The words of a path that nothing is named by.

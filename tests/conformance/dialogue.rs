@@ -31,7 +31,7 @@
 //! ! probe subscribe sip:123@pbx.com    the operator probes the server at 10.0.0.9:5060; `package=presence`, `from=`,
 //!                                       `user=`, `password=` and `for=60s` may follow
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
-//! ! probe tells the user is: Requesting the next result of the probe; `tells nothing` if there is none
+//! ! probe tells user status: Requesting the next result of the probe; `tells nothing` if there is none
 //! ! closed 10.0.0.7:5060              the peer's stream ends
 //! ! config                            the operator reloads a file that now has this content
 //!     [[domain]]                      four spaces, then a line of it

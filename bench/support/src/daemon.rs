@@ -94,7 +94,7 @@ impl Daemon {
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
-                return Err(format!("the server ended at once ({status}): {log}").into());
+                return Err(format!("the server exited immediately ({status}): {log}").into());
             }
             if self
                 .get("/readyz")

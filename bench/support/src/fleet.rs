@@ -416,9 +416,7 @@ impl Fleet {
             }
             (0..self.size.presentities).try_for_each(|number| self.publish_again(number))?;
             if last.elapsed() > PATIENCE {
-                return Err(
-                    format!("nothing comes any more; seen so far: {:?}", self.tally).into(),
-                );
+                return Err(format!("nothing more arrives; seen so far: {:?}", self.tally).into());
             }
         }
         Ok(())

@@ -71,8 +71,7 @@ impl Turn<'_> {
 
     /// Keeps an example of a request that was refused.
     pub(super) fn note_refusal(&mut self, request: &dyn Debug, status: u16) {
-        self.tally()
-            .example(|| format!("{request:?} was answered {status}"));
+        self.tally().example(|| format!("{request:?} got {status}"));
     }
 
     /// Counts a 2xx without its mandatory contents.

@@ -34,7 +34,7 @@ pub(super) fn tell(server: SocketAddr, person: usize, is_busy: bool) -> Result<(
     match get(server, &path(person, is_busy)) {
         Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => Ok(()),
         Ok(answer) => Err(named(&format!(
-            "answered {:?}",
+            "response {:?}",
             answer.lines().next().unwrap_or("")
         ))),
         Err(error) => Err(named(&error)),

@@ -80,7 +80,7 @@ impl Pbx {
                     continue;
                 }
                 if code >= 300 {
-                    return Err(named(format!("answered {code}")));
+                    return Err(named(format!("response {code}")));
                 }
                 let entity_tag = message.header(HeaderName::SipEtag);
                 self.entity_tags[leg.person] =

@@ -123,7 +123,7 @@ impl Phone {
                 self.take(&buffer[..length], Instant::now());
             }
         }
-        self.fault("did not hear the last NOTIFY of its subscriptions");
+        self.fault("did not receive the final NOTIFY of its subscriptions");
     }
 
     /// Sends a SUBSCRIBE: the first, a refresh, or, with 0, the last.
@@ -158,7 +158,7 @@ impl Phone {
             };
             if request.deadline <= now {
                 subscription.request = None;
-                self.fault("had no answer to a SUBSCRIBE");
+                self.fault("received no response to a SUBSCRIBE");
             } else if request.next <= now {
                 request.interval = (request.interval * 2).min(T2);
                 request.next = now + request.interval;
@@ -173,7 +173,7 @@ impl Phone {
             return self.fault("received something that is not SIP");
         };
         if let Some(fault) = message.fault() {
-            return self.fault(&format!("received a faulty message: {fault:?}"));
+            return self.fault(&format!("received a malformed message: {fault:?}"));
         }
         match message.start_line() {
             StartLine::Response { code, .. } => self.take_response(&message, code, now),
@@ -202,9 +202,7 @@ impl Phone {
         let tag = response.to().and_then(NameAddr::tag);
         let (200..=299, Some(contact), Some(tag)) = (code, contact, tag) else {
             let watched = PEOPLE[subscription.key.watched].number;
-            return self.fault(&format!(
-                "was answered {code} to its SUBSCRIBE for {watched}"
-            ));
+            return self.fault(&format!("received {code} to its SUBSCRIBE for {watched}"));
         };
         subscription.remote_target = String::from_utf8_lossy(contact.uri).into_owned();
         subscription.remote_tag = String::from_utf8_lossy(tag).into_owned();
@@ -224,7 +222,7 @@ impl Phone {
         let found = self.subscriptions.iter_mut().find(mine);
         let (Some(subscription), Some(sequence)) = (found, notify.cseq()) else {
             self.answer(notify, Status::SUBSCRIPTION_DOES_NOT_EXIST);
-            return self.fault("received a NOTIFY of no subscription of its own");
+            return self.fault("received a NOTIFY that belongs to none of its subscriptions");
         };
         let last = subscription.notified.replace(sequence.number);
         let key = subscription.key;
@@ -246,7 +244,7 @@ impl Phone {
         match Lamp::of_document(notify.body()) {
             Some(lamp) => self.tell(Event::Lamp { key, lamp, at: now }),
             None if ends && notify.body().is_empty() => {}
-            None => self.fault("received a document that it cannot read"),
+            None => self.fault("received a document that it cannot parse"),
         }
     }
 

@@ -240,7 +240,7 @@ impl Runner {
                     [key.watcher, key.watched].map(|person| PEOPLE[person].name);
                 let (caption, is) = (&self.view.caption, self.view.lamp(key));
                 self.faults.push(format!(
-                    "{caption}: on {watcher}'s phone {watched}'s lamp is \"{is}\", should be \"{lamp}\""
+                    "{caption}: on {watcher}'s phone, the lamp of {watched} is \"{is}\", expected \"{lamp}\""
                 ));
             }
         }
@@ -311,7 +311,7 @@ impl Runner {
                 let [watcher, watched] =
                     [key.watcher, key.watched].map(|person| PEOPLE[person].name);
                 self.faults.push(format!(
-                    "{watcher}'s phone showed {watched} as {shown:?}, should be {expected:?}"
+                    "{watcher}'s phone showed {watched} as {shown:?}, expected {expected:?}"
                 ));
             }
         }

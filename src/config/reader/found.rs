@@ -50,18 +50,18 @@ impl<'d> Found<'d> {
 
     /// Complains that it is not of the kind that `wants` names.
     pub(in crate::config) fn wrong(&self, wants: &str, complainer: &mut Complainer<'_>) {
-        let (key, value) = (self.key, described(self.value()));
-        self.wrong_as(&value, &format!("{key} wants {wants}"), complainer);
+        let value = described(self.value());
+        self.wrong_as(&value, &format!("expected {wants}"), complainer);
     }
 
     /// [`Self::wrong`] without showing the value, for secrets.
     pub(in crate::config) fn wrong_secretly(&self, wants: &str, complainer: &mut Complainer<'_>) {
-        let remedy = format!("{} wants {wants}", self.key);
-        self.wrong_as("of another kind", &remedy, complainer);
+        let remedy = format!("expected {wants}");
+        self.wrong_as("of the wrong type", &remedy, complainer);
     }
 
     fn wrong_as(&self, value: &str, remedy: &str, complainer: &mut Complainer<'_>) {
-        let verb = if self.is_item { "has in it" } else { "is" };
+        let verb = if self.is_item { "contains" } else { "is" };
         complainer.misread(self.place(), format!("{} {verb} {value}", self.key), remedy);
     }
 
@@ -85,10 +85,7 @@ impl<'d> Found<'d> {
     ) -> Option<&'d str> {
         let known = words.join(", ");
         let DeValue::String(word) = self.value() else {
-            self.wrong(
-                &format!("one of these words, in quotes: {known}"),
-                complainer,
-            );
+            self.wrong(&format!("one of these quoted strings: {known}"), complainer);
             return None;
         };
         if words.contains(&&**word) {
@@ -96,7 +93,7 @@ impl<'d> Found<'d> {
         }
         let remedy = match nearest(word, words) {
             Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("known here: {known}"),
+            None => format!("valid values: {known}"),
         };
         complainer.misread(self.place(), format!("unknown value \"{word}\""), remedy);
         None
@@ -109,9 +106,9 @@ fn described(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) if text.chars().count() > CHARACTERS_MAX => {
             let begin: String = text.chars().take(CHARACTERS_MAX).collect();
-            format!("the text \"{begin}...\"")
+            format!("the string \"{begin}...\"")
         }
-        DeValue::String(text) => format!("the text \"{text}\""),
+        DeValue::String(text) => format!("the string \"{text}\""),
         DeValue::Integer(number) => format!("the number {}", number.as_str()),
         DeValue::Float(number) => format!("the number {}", number.as_str()),
         DeValue::Boolean(is_true) => is_true.to_string(),

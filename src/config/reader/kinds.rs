@@ -14,7 +14,7 @@ impl Value for String {
             return Some(text.clone().into_owned());
         }
         let example = found.in_quotes().map(|text| format!(": {text}"));
-        let wants = format!("a text in quotes{}", example.unwrap_or_default());
+        let wants = format!("a quoted string{}", example.unwrap_or_default());
         found.wrong(&wants, complainer);
         None
     }
@@ -123,13 +123,11 @@ impl<T: Value> Value for Vec<T> {
         }
         let key = found.key;
         if T::IS_TABLE && matches!(found.value(), DeValue::Table(_)) {
-            let what = format!("{key} is in single brackets, and there may be several");
+            let what =
+                format!("{key} is in single brackets, but it is a table that may be repeated");
             complainer.misread(found.place(), what, format!("write [[{key}]]"));
         } else if T::IS_TABLE {
-            found.wrong(
-                &format!("tables, each with its header: [[{key}]]"),
-                complainer,
-            );
+            found.wrong(&format!("tables with the header [[{key}]]"), complainer);
         } else {
             let example = T::example(found).map(|text| format!(": [{text}]"));
             found.wrong(

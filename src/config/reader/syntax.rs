@@ -14,13 +14,13 @@ pub(super) fn complain(error: &toml::de::Error, source: &Source, complainer: &mu
     let begin = source.text.get(place.start..).unwrap_or_default();
     let what = if begin.starts_with(char::is_alphabetic) {
         // The parser takes `fast` for a misspelt `false`.
-        "a value that is neither a number nor true or false needs quotes".to_owned()
+        "a string needs quotes".to_owned()
     } else {
         let message = error.message().lines().collect::<Vec<_>>().join(" ");
         message.replace('`', "")
     };
-    let what = format!("this is not TOML: {what}");
-    complainer.distrust(place, what, "correct the syntax (see toml.io)");
+    let what = format!("invalid TOML: {what}");
+    complainer.distrust(place, what, "correct the syntax (see https://toml.io)");
 }
 
 /// Whether the error may affect the lines below it: it is in a table header or a multi-line string

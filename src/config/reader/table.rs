@@ -41,7 +41,7 @@ impl<'d> Keys<'d, '_, '_> {
     /// A key that must be there.
     pub(in crate::config) fn required<T: Required>(&mut self, key: &'static str) -> T {
         let Some(found) = self.find(key) else {
-            let what = format!("the key \"{key}\" is missing here");
+            let what = format!("the key \"{key}\" is missing");
             self.complainer.missing(self.place.clone(), what, "add it");
             return T::placeholder(self.place.clone());
         };
@@ -85,7 +85,7 @@ impl<'d> Keys<'d, '_, '_> {
             && !range.contains(quantity)
         {
             let what = format!("{key} is {}", quantity.shown());
-            let remedy = format!("choose {bounds}");
+            let remedy = format!("choose a value {bounds}");
             self.complainer.misread(found.place(), what, remedy);
         }
         value
@@ -127,9 +127,9 @@ fn elsewhere(key: &str, known: &[&str], tables: Tables) -> String {
     let homes = tables.iter().filter(|(_, keys)| keys.contains(&key));
     let homes: Vec<&str> = homes.map(|(header, _)| *header).collect();
     if homes.is_empty() {
-        return format!("known here: {}", known.join(", "));
+        return format!("valid keys: {}", known.join(", "));
     }
-    format!("it is a key of {}: put it there", homes.join(" and of "))
+    format!("it belongs in {}", homes.join(" or "))
 }
 
 /// Reads a value that should be a table.

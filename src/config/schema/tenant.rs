@@ -229,7 +229,7 @@ impl Value for Password {
         if let DeValue::String(text) = found.value() {
             return Some(Self(text.clone().into_owned()));
         }
-        found.wrong_secretly("a text in quotes: \"change me\"", complainer);
+        found.wrong_secretly("a quoted string: \"change me\"", complainer);
         None
     }
 }

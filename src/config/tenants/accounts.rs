@@ -21,7 +21,7 @@ pub(super) fn add_account(
 ) {
     let user = account.user.get_ref();
     if !is_user(user) {
-        let what = format!("{user:?} is not a user");
+        let what = format!("{user:?} is not a valid user");
         complainer.add(account.user.span(), what, user_remedy(user));
     }
     if account.password.get_ref().0.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn add_account(
         complainer.add(
             account.password.span(),
             what,
-            "give one, or remove the account",
+            "set one, or remove the account",
         );
     }
     let text = |text: &Spanned<String>, key, complainer: &mut _| phrase(text, key, complainer);
@@ -75,15 +75,20 @@ fn set_auth_id(
         return;
     }
     if !is_user(name) {
-        let what = format!("the auth_id {name:?} of \"{aor}\" is not a user name");
+        let what = format!("the auth_id {name:?} of \"{aor}\" is not a valid user name");
         complainer.add(
             auth_id.span(),
             what,
-            "give what the phone has as its auth id",
+            "enter the authentication ID that is configured in the phone",
         );
     } else if !directory.set_auth_id(aor, name, &account.password.get_ref().0) {
-        let what =
-            format!("another account of the domain goes by \"{name}\", the auth_id of \"{aor}\"");
-        complainer.add(auth_id.span(), what, "give each account a name of its own");
+        let what = format!(
+            "the auth_id \"{name}\" of \"{aor}\" is already used by another account of the domain"
+        );
+        complainer.add(
+            auth_id.span(),
+            what,
+            "give each account a different user and auth_id",
+        );
     }
 }

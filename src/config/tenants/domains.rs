@@ -67,16 +67,18 @@ fn auth_mode(
         AuthKind::Digest => AuthMode::Digest,
         AuthKind::Trusted => {
             if domain.trusted.is_empty() {
-                let what =
-                    format!("domain \"{name}\" accepts only trusted addresses, and there are none");
+                let what = format!(
+                    "domain \"{name}\" accepts only trusted addresses, but none is configured"
+                );
                 let remedy = "list them in trusted = [...], or use auth = \"digest\"";
                 complainer.add(place, what, remedy);
             }
             AuthMode::Trusted
         }
         AuthKind::None => {
-            let what =
-                format!("domain \"{name}\" has no authentication (auth = \"none\"): for labs only");
+            let what = format!(
+                "domain \"{name}\" does not authenticate anyone (auth = \"none\"): use this in a lab only"
+            );
             notes.push(complainer.note(&place, &what));
             AuthMode::None
         }
@@ -133,16 +135,16 @@ fn take_name(
         complainer.add(
             name.span(),
             what,
-            "give a DNS name or an IP address, without scheme, user or port",
+            "write a DNS name or an IP address, without scheme, user or port",
         );
         return None;
     };
     if let Some(line) = taken.get(&canonical) {
-        let what = format!("the domain name \"{canonical}\" is taken already (line {line})");
+        let what = format!("the domain name \"{canonical}\" is already taken (line {line})");
         complainer.add(
             name.span(),
             what,
-            "a name or alias belongs to one domain: remove it from the other",
+            "a name or alias can belong to one domain only: remove it here or there",
         );
         return None;
     }
@@ -166,7 +168,7 @@ fn expiries(domain: &schema::Domain, complainer: &mut Complainer<'_>) {
         complainer.add(
             place,
             what,
-            "no expiry could be granted: raise the one or lower the other",
+            "no expiry could be granted: raise the first or lower the second",
         );
     }
 }
@@ -182,7 +184,10 @@ fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>)
                 ranges.push(range);
             }
             Err(fault) => {
-                let what = format!("\"{}\" cannot be among {key}: {fault}", text.get_ref());
+                let what = format!(
+                    "\"{}\" is not a valid entry of {key}: {fault}",
+                    text.get_ref()
+                );
                 let remedy = "write \"700-709\", \"*71-*75\" or one user";
                 complainer.add(text.span(), what, remedy);
             }
@@ -191,11 +196,11 @@ fn ranges(texts: &[Spanned<String>], key: &str, complainer: &mut Complainer<'_>)
     if let Some(last) = texts.last()
         && count > MEMBERS_MAX
     {
-        let what = format!("the {key} are {count}");
+        let what = format!("{key} contains {count} users");
         complainer.add(
             last.span(),
             what,
-            format!("at most {MEMBERS_MAX} can be listed"),
+            format!("at most {MEMBERS_MAX} are allowed"),
         );
     }
     ranges
@@ -224,14 +229,12 @@ pub(super) fn names_without_account(
             if let Some(first) = accounts.first() {
                 let range = text.get_ref();
                 let what = match accounts.len() {
-                    1 => format!("{key} \"{range}\" has the account {first} in it"),
+                    1 => format!("{key} \"{range}\" includes the account {first}"),
                     count => {
-                        format!(
-                            "{key} \"{range}\" has {count} accounts in it, {first} is the first"
-                        )
+                        format!("{key} \"{range}\" includes {count} accounts, the first is {first}")
                     }
                 };
-                let remedy = "these names have no account: choose others, or remove the account";
+                let remedy = "an orbit or resource cannot be an account: choose other users, or remove the account";
                 complainer.add(text.span(), what, remedy);
             }
         }

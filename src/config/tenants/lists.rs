@@ -115,7 +115,7 @@ pub(super) fn note_strangers(
             .collect();
         if let Some(first) = strangers.first() {
             let what = format!(
-                "\"{}\" has members that do not exist: {} of them, \"{first}\" is the first",
+                "\"{}\" has {} members that do not exist, the first is \"{first}\"",
                 name.get_ref(),
                 strangers.len()
             );
@@ -146,7 +146,11 @@ fn stored(
             "the owner \"{}\" is not a user of {domain}",
             place.get_ref()
         );
-        complainer.add(place.span(), what, "a list and its owner are of one domain");
+        complainer.add(
+            place.span(),
+            what,
+            "a list and its owner must be in the same domain",
+        );
     }
     StoredList {
         name: list
@@ -185,19 +189,21 @@ fn member(
 
 fn check_user(user: &Spanned<String>, complainer: &mut Complainer<'_>) {
     if !is_user(user.get_ref()) {
-        let what = format!("{:?} is not a user", user.get_ref());
+        let what = format!("{:?} is not a valid user", user.get_ref());
         complainer.add(user.span(), what, user_remedy(user.get_ref()));
     }
 }
 
 fn complain(place: &Spanned<String>, fault: &ListFault, complainer: &mut Complainer<'_>) {
     let remedy = match fault {
-        ListFault::NoMember(_) => "write it like \"sip:100@abc.com\", or \"100\"",
+        ListFault::NoMember(_) => "write \"sip:100@abc.com\" or \"100\"",
         ListFault::Taken(..) => "choose another user for the list",
         ListFault::TooManyMembers(_) => "split it in two",
-        ListFault::Cycle(_) => "take one of them out of another",
-        ListFault::TooDeep(_) => "name the members themselves instead",
-        ListFault::AnyDnWithin(_) => "take it out; who may watch it is said by any_dn",
+        ListFault::Cycle(_) => "remove one of these memberships",
+        ListFault::TooDeep(_) => "list the members directly instead",
+        ListFault::AnyDnWithin(_) => {
+            "remove it; the key any_dn of the domain says who may subscribe to it"
+        }
         ListFault::NoDomain(_)
         | ListFault::NoList(_)
         | ListFault::AlreadyMember(_)

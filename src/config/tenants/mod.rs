@@ -42,7 +42,7 @@ pub(super) fn directory(
     policies::add_policies(config, &names, &mut directory, complainer, notes);
     directory.set_profiles(profiles::table(&config.profile, complainer));
     if config.domain.is_empty() {
-        notes.push("there is no [[domain]]: every request will be answered 404".to_owned());
+        notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());
     }
     directory
 }

@@ -79,11 +79,11 @@ impl Names {
         let mut known: Vec<&str> = self.domains.keys().map(String::as_str).collect();
         known.sort_unstable();
         let remedy = nearest(&canonical, &known).map_or_else(
-            || "add a [[domain]] of that name".to_owned(),
+            || "add a [[domain]] with that name".to_owned(),
             |meant| format!("did you mean \"{meant}\"?"),
         );
         let what = format!(
-            "{what} is of the domain \"{}\", which does not exist",
+            "{what} is in the domain \"{}\", which does not exist",
             name.get_ref()
         );
         complainer.add(name.span(), what, remedy);
@@ -108,8 +108,8 @@ impl Names {
         if !is_user(user) || self.canonical(host).is_none_or(|host| host != domain) {
             complainer.add(
                 text.span(),
-                format!("\"{}\" names no user of {domain}", text.get_ref()),
-                "write a user (\"100\"), how users begin (\"7*\"), a group's name, or \"*\"",
+                format!("\"{}\" is not a user of {domain}", text.get_ref()),
+                "write a user (\"100\"), a prefix (\"7*\"), the name of a group, or \"*\"",
             );
             return None;
         }
@@ -150,7 +150,7 @@ impl Names {
             let remedy = match meant {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
                 None => format!(
-                    "write a user, user@domain, *@domain, a group's name, or one of: {}",
+                    "write a user, user@domain, *@domain, the name of a group, or one of: {}",
                     words.join(", ")
                 ),
             };

@@ -29,7 +29,7 @@ pub(super) fn add_policies(
             complainer.add(
                 policy.domain.span(),
                 what,
-                "say more with groups and patterns",
+                "use groups and prefixes to combine some",
             );
             return;
         }
@@ -57,7 +57,7 @@ pub(super) fn add_policies(
             && pattern.is_only(&aor)
             && !directory.exists(&aor)
         {
-            let what = format!("policy {number} is about {aor}, who does not exist");
+            let what = format!("the presentity {aor} of policy {number} does not exist");
             notes.push(complainer.note(&policy.presentity.span(), &what));
         }
         if let WatcherCondition::People(People::Named(pattern)) = &watcher
@@ -66,7 +66,7 @@ pub(super) fn add_policies(
             && pattern.is_only(&aor)
             && !directory.exists(&aor)
         {
-            let what = format!("policy {number} is about the watcher {aor}, who does not exist");
+            let what = format!("the watcher {aor} of policy {number} does not exist");
             notes.push(complainer.note(&policy.watcher.span(), &what));
         }
         let policy = Policy {
@@ -110,7 +110,7 @@ fn package(name: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<Pa
         let known = Package::ALL.map(Package::token);
         let remedy = match nearest(name.get_ref(), &known) {
             Some(meant) => format!("did you mean \"{meant}\"?"),
-            None => format!("known here: {}", known.join(", ")),
+            None => format!("valid packages: {}", known.join(", ")),
         };
         let what = format!("\"{}\" is not an event package", name.get_ref());
         complainer.add(name.span(), what, remedy);
@@ -136,7 +136,7 @@ pub(super) fn privacy(level: &Spanned<u8>, complainer: &mut Complainer<'_>) -> P
         2 => Privacy::Party,
         3 => Privacy::Pickup,
         other => {
-            let remedy = "choose 0 (state only), 1 (that there is a party), 2 (who), or 3 (pickup)";
+            let remedy = "choose 0 (state only), 1 (an anonymous party), 2 (the party), or 3 (the party, and pickup)";
             complainer.add(level.span(), format!("privacy is {other}"), remedy);
             Privacy::StateOnly
         }

@@ -171,16 +171,19 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
     };
     if !is_token(name) {
         let what = format!("{name:?} is not a valid profile name");
-        complainer.add(profile.name.span(), what, "use letters, digits, hyphens");
+        complainer.add(
+            profile.name.span(),
+            what,
+            "use 1 to 64 letters, digits, '-', '_' or '.'",
+        );
     }
     for agent in &profile.user_agents {
         let text = agent.get_ref();
         if text.trim_start_matches('*').trim().is_empty() || text.len() > 256 {
-            let remedy =
-                "write how it begins, like \"Yealink\", or what it contains, like \"*-3PCC\"";
+            let remedy = "write how the User-Agent begins, like \"Yealink\", or what it contains, like \"*-3PCC\"";
             complainer.add(
                 agent.span(),
-                format!("{text:?} is not a User-Agent"),
+                format!("{text:?} is not a User-Agent pattern"),
                 remedy,
             );
         }
@@ -203,32 +206,34 @@ fn check(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Compla
                 .collect();
             let remedy = match nearest(name, &known) {
                 Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => "say who it is for with user_agents = [...]".to_owned(),
+                None => "name its phones with user_agents = [...]".to_owned(),
             };
             complainer.add(profile.name.span(), what, remedy);
         }
     }
-    if let Some(extends) = &profile.extends {
-        let extended = extends.get_ref().as_str();
-        if extended != GENERIC && !layers.contains_key(extended) {
-            let known = known_names(layers);
-            let remedy = match nearest(extended, &known) {
-                Some(meant) => format!("did you mean \"{meant}\"?"),
-                None => format!("known here: {}", known.join(", ")),
-            };
-            complainer.add(
-                extends.span(),
-                format!("there is no profile \"{extended}\""),
-                remedy,
-            );
-        } else if lineage(name, layers).len() == DEPTH_MAX {
-            let what = format!("the profile \"{name}\" extends itself, or too many others");
-            complainer.add(
-                extends.span(),
-                what,
-                format!("extend \"{GENERIC}\" in one of them"),
-            );
-        }
+    check_extends(profile, layers, complainer);
+}
+
+/// Complains of a profile to extend that does not exist or leads nowhere.
+fn check_extends(profile: &schema::Profile, layers: &Layers<'_>, complainer: &mut Complainer<'_>) {
+    let Some(extends) = &profile.extends else {
+        return;
+    };
+    let name = profile.name.get_ref();
+    let extended = extends.get_ref().as_str();
+    if extended != GENERIC && !layers.contains_key(extended) {
+        let known = known_names(layers);
+        let remedy = match nearest(extended, &known) {
+            Some(meant) => format!("did you mean \"{meant}\"?"),
+            None => format!("known profiles: {}", known.join(", ")),
+        };
+        let what = format!("there is no profile \"{extended}\"");
+        complainer.add(extends.span(), what, remedy);
+    } else if lineage(name, layers).len() == DEPTH_MAX {
+        let what =
+            format!("the profile \"{name}\" extends itself, or extends through too many others");
+        let remedy = format!("let one of them extend \"{GENERIC}\"");
+        complainer.add(extends.span(), what, remedy);
     }
 }
 

@@ -20,127 +20,127 @@ fn a_value_of_another_kind_says_what_it_is_and_what_it_should_be() {
         (
             "node",
             "name = 7",
-            "name is the number 7; name wants a text in quotes: \"7\"",
+            "name is the number 7; expected a quoted string: \"7\"",
         ),
         (
             "node",
             "name = true",
-            "name is true; name wants a text in quotes: \"true\"",
+            "name is true; expected a quoted string: \"true\"",
         ),
         (
             "node",
             "name = []",
-            "name is a list; name wants a text in quotes",
+            "name is a list; expected a quoted string",
         ),
         (
             "node",
             "data_dir = 1.5",
-            "data_dir is the number 1.5; data_dir wants a text in quotes: \"1.5\"",
+            "data_dir is the number 1.5; expected a quoted string: \"1.5\"",
         ),
         (
             "http",
             "listen = \"0.0.0.0:8080\"",
-            "listen is the text \"0.0.0.0:8080\"; listen wants a list: [\"0.0.0.0:8080\"]",
+            "listen is the string \"0.0.0.0:8080\"; expected a list: [\"0.0.0.0:8080\"]",
         ),
         (
             "http",
             "listen = 8080",
-            "listen is the number 8080; listen wants a list: [\"8080\"]",
+            "listen is the number 8080; expected a list: [\"8080\"]",
         ),
         (
             "http",
             "listen = [8080]",
-            "listen has in it the number 8080; listen wants a text in quotes: \"8080\"",
+            "listen contains the number 8080; expected a quoted string: \"8080\"",
         ),
         (
             "http",
             "listen = { port = 1 }",
-            "listen is a table; listen wants a list",
+            "listen is a table; expected a list",
         ),
         (
             "cores",
             "shards = 1",
-            "shards is the number 1; shards wants a list: [1]",
+            "shards is the number 1; expected a list: [1]",
         ),
         (
             "cores",
             "shards = [-1]",
-            "shards has in it the number -1; shards wants a whole number from 0 to 18446744073709551615",
+            "shards contains the number -1; expected a whole number from 0 to 18446744073709551615",
         ),
         (
             "cores",
             "http = \"1\"",
-            "http is the text \"1\"; http wants a whole number from 0 to",
+            "http is the string \"1\"; expected a whole number from 0 to",
         ),
         (
             "notify",
             "rate = \"10\"",
-            "rate is the text \"10\"; rate wants a whole number from 0 to 4294967295",
+            "rate is the string \"10\"; expected a whole number from 0 to 4294967295",
         ),
         (
             "notify",
             "rate = 99999999999",
-            "rate is the number 99999999999; rate wants a whole number from 0 to 4294967295",
+            "rate is the number 99999999999; expected a whole number from 0 to 4294967295",
         ),
         (
             "notify",
             "burst = -5",
-            "burst is the number -5; burst wants a whole number from 1 to 1000000",
+            "burst is the number -5; expected a whole number from 1 to 1000000",
         ),
         (
             "notify",
             "burst = 0",
-            "burst is 0; choose from 1 to 1000000",
+            "burst is 0; choose a value from 1 to 1000000",
         ),
         (
             "notify",
             "burst = 2000-01-01",
-            "burst is the date 2000-01-01; burst wants a whole number",
+            "burst is the date 2000-01-01; expected a whole number",
         ),
         (
             "auth",
             "nonce_life = \"soon\"",
-            "nonce_life is the text \"soon\"; nonce_life wants a time span: a number of seconds, or a text like \"500ms\", \"30 s\", \"2h\"",
+            "nonce_life is the string \"soon\"; expected a time span: a number of seconds, or a string like \"500ms\", \"30 s\", \"2h\"",
         ),
         (
             "auth",
             "nonce_life = 1.5",
-            "nonce_life is the number 1.5; nonce_life wants a time span",
+            "nonce_life is the number 1.5; expected a time span",
         ),
         (
             "auth",
             "nonce_life = \"1s\"",
-            "nonce_life is 1s; choose from \"30s\" to \"7days\"",
+            "nonce_life is 1s; choose a value from \"30s\" to \"7days\"",
         ),
         (
             "limits",
             "body = \"64 potatoes\"",
-            "body is the text \"64 potatoes\"; body wants a size: a number of octets, or a text like \"64 KiB\", \"4 MiB\"",
+            "body is the string \"64 potatoes\"; expected a size: a number of octets, or a string like \"64 KiB\", \"4 MiB\"",
         ),
         (
             "limits",
             "body = \"1 GiB\"",
-            "body is 1 GiB; choose from \"1 KiB\" to \"16 MiB\"",
+            "body is 1 GiB; choose a value from \"1 KiB\" to \"16 MiB\"",
         ),
         (
             "limits",
             "body = 100",
-            "body is 100 B; choose from \"1 KiB\" to \"16 MiB\"",
+            "body is 100 B; choose a value from \"1 KiB\" to \"16 MiB\"",
         ),
         (
             "[domain]",
             "open = \"yes\"",
-            "open is the text \"yes\"; open wants true or false, without quotes",
+            "open is the string \"yes\"; expected true or false, without quotes",
         ),
         (
             "[domain]",
             "open = 1",
-            "open is the number 1; open wants true or false, without quotes",
+            "open is the number 1; expected true or false, without quotes",
         ),
         (
             "[domain]",
             "auth = 1",
-            "auth is the number 1; auth wants one of these words, in quotes: digest, trusted, none",
+            "auth is the number 1; expected one of these quoted strings: digest, trusted, none",
         ),
         (
             "[domain]",
@@ -150,42 +150,42 @@ fn a_value_of_another_kind_says_what_it_is_and_what_it_should_be() {
         (
             "[domain]",
             "auth = \"ldap\"",
-            "unknown value \"ldap\"; known here: digest, trusted, none",
+            "unknown value \"ldap\"; valid values: digest, trusted, none",
         ),
         (
             "[domain]",
             "aliases = \"pbx\"",
-            "aliases is the text \"pbx\"; aliases wants a list: [\"pbx\"]",
+            "aliases is the string \"pbx\"; expected a list: [\"pbx\"]",
         ),
         (
             "[domain]",
             "privacy = \"2\"",
-            "privacy is the text \"2\"; privacy wants a whole number from 0 to",
+            "privacy is the string \"2\"; expected a whole number from 0 to",
         ),
         (
             "[account]",
             "feeder = \"true\"",
-            "feeder is the text \"true\"; feeder wants true or false",
+            "feeder is the string \"true\"; expected true or false",
         ),
         (
             "[account]",
             "voicemail = 8123",
-            "voicemail is the number 8123; voicemail wants a text in quotes: \"8123\"",
+            "voicemail is the number 8123; expected a quoted string: \"8123\"",
         ),
         (
             "[account]",
             "voicemail = [8123]",
-            "voicemail has in it the number 8123; voicemail wants a text in quotes: \"8123\"",
+            "voicemail contains the number 8123; expected a quoted string: \"8123\"",
         ),
         (
             "[profile]",
             "strikes = 500",
-            "strikes is the number 500; strikes wants a whole number from 1 to 100",
+            "strikes is the number 500; expected a whole number from 1 to 100",
         ),
         (
             "[profile]",
             "idle = false",
-            "idle is false; idle wants one of these words, in quotes: terminated, empty",
+            "idle is false; expected one of these quoted strings: terminated, empty",
         ),
     ];
     for (table, line, expected) in table {
@@ -203,23 +203,23 @@ fn a_table_that_is_none_says_how_it_is_written() {
     };
     assert_eq!(
         one("node = 7\n"),
-        "lamplighter.toml:1: node is the number 7; node wants a table: [node] with name, data_dir"
+        "lamplighter.toml:1: node is the number 7; expected a table: [node] with name, data_dir"
     );
     assert_eq!(
         one("[[node]]\nname = \"a\"\n"),
-        "lamplighter.toml:1: node is a list; node wants a table: [node] with name, data_dir"
+        "lamplighter.toml:1: node is a list; expected a table: [node] with name, data_dir"
     );
     assert_eq!(
         one("[domain]\nname = \"abc.com\"\n"),
-        "lamplighter.toml:1: domain is in single brackets, and there may be several; write [[domain]]"
+        "lamplighter.toml:1: domain is in single brackets, but it is a table that may be repeated; write [[domain]]"
     );
     assert_eq!(
         one("domain = \"abc.com\"\n"),
-        "lamplighter.toml:1: domain is the text \"abc.com\"; domain wants tables, each with its header: [[domain]]"
+        "lamplighter.toml:1: domain is the string \"abc.com\"; expected tables with the header [[domain]]"
     );
     assert!(
         complaints("[sip]\nlisten = [\"0.0.0.0:5060\"]\n")[0]
-            .ends_with("listen wants a table: [[sip.listen]] with transport, address, advertise")
+            .ends_with("expected a table: [[sip.listen]] with transport, address, advertise")
     );
 }
 
@@ -235,15 +235,12 @@ fn one_fault_is_told_once() {
     );
     complains(
         &account("user = 1\ndomain = \"abc.com\"\npassword = \"x\"\n"),
-        &[(
-            4,
-            "user is the number 1; user wants a text in quotes: \"1\"",
-        )],
+        &[(4, "user is the number 1; expected a quoted string: \"1\"")],
     );
     complains(
         &account("user = \"1\"\ndomain = 5\n"),
         &[
-            (3, "the key \"password\" is missing here; add it"),
+            (3, "the key \"password\" is missing; add it"),
             (5, "domain is the number 5"),
         ],
     );
@@ -269,17 +266,11 @@ fn a_key_of_another_table_is_sent_home() {
         "[[domain]]\nname = \"abc.com\"\n[[account]]\nuser = \"1\"\ndomain = \"abc.com\"\n\
          password = \"x\"\norbits = [\"700-709\"]\nburst = 5\nqqqq = 5\n",
         &[
-            (
-                7,
-                "unknown key \"orbits\"; it is a key of [[domain]]: put it there",
-            ),
-            (
-                8,
-                "unknown key \"burst\"; it is a key of [notify]: put it there",
-            ),
+            (7, "unknown key \"orbits\"; it belongs in [[domain]]"),
+            (8, "unknown key \"burst\"; it belongs in [notify]"),
             (
                 9,
-                "unknown key \"qqqq\"; known here: user, domain, password",
+                "unknown key \"qqqq\"; valid keys: user, domain, password",
             ),
         ],
     );
@@ -351,62 +342,65 @@ idle = "off"
             (1, "unknown key \"nod\"; did you mean \"node\"?"),
             (3, "name is the number 7"),
             (4, "unknown key \"dta_dir\"; did you mean \"data_dir\"?"),
-            (6, "shards is the text \"0\"; shards wants a list: [0]"),
+            (6, "shards is the string \"0\"; expected a list: [0]"),
             (8, "product is false"),
             (10, "unknown value \"udo\"; did you mean \"udp\"?"),
             (11, "address is the number 5060"),
             (14, "unknown key \"adress\"; did you mean \"address\"?"),
-            (14, "\"everywhere\" is not an address to listen on"),
+            (14, "\"everywhere\" is not a listen address"),
             (
                 16,
-                "listen is the text \"127.0.0.1:80\"; listen wants a list: [\"127.0.0.1:80\"]",
+                "listen is the string \"127.0.0.1:80\"; expected a list: [\"127.0.0.1:80\"]",
             ),
-            (
-                18,
-                "this is not TOML: a value that is neither a number nor true or false needs quotes",
-            ),
-            (19, "burst is 0; choose from 1 to"),
+            (18, "invalid TOML: a string needs quotes"),
+            (19, "burst is 0; choose a value from 1 to"),
             (20, "unknown key \"rte\"; did you mean \"rate\"?"),
-            (22, "nonce_life is the text \"soon\""),
-            (24, "body is the text \"many\""),
+            (22, "nonce_life is the string \"soon\""),
+            (24, "body is the string \"many\""),
             (
                 26,
                 "the key \"probation\" is given twice; keep one of the two",
             ),
-            (28, "\"10.0.0.0/99\" is neither a network nor an address"),
             (
                 28,
-                "exempt has in it the number 7; exempt wants a text in quotes: \"7\"",
+                "\"10.0.0.0/99\" is neither an IP network nor an IP address",
+            ),
+            (
+                28,
+                "exempt contains the number 7; expected a quoted string: \"7\"",
             ),
             (31, "unknown value \"digset\"; did you mean \"digest\"?"),
             (32, "unknown key \"opn\"; did you mean \"open\"?"),
-            (33, "min_expires is 2h; choose from \"1s\" to \"1h\""),
+            (
+                33,
+                "min_expires is 2h; choose a value from \"1s\" to \"1h\"",
+            ),
             (
                 34,
-                "trusted is the text \"10.0.0.0/8\"; trusted wants a list: [\"10.0.0.0/8\"]",
+                "trusted is the string \"10.0.0.0/8\"; expected a list: [\"10.0.0.0/8\"]",
             ),
             (
                 37,
-                "\"1\" is of the domain \"abc.con\", which does not exist; did you mean \"abc.com\"?",
+                "\"1\" is in the domain \"abc.con\", which does not exist; did you mean \"abc.com\"?",
             ),
             (
                 38,
-                "password is of another kind; password wants a text in quotes: \"change me\"",
+                "password is of the wrong type; expected a quoted string: \"change me\"",
             ),
             (39, "unknown key \"fedder\"; did you mean \"feeder\"?"),
-            (40, "the key \"user\" is missing here; add it"),
-            (40, "the key \"password\" is missing here; add it"),
-            (42, "the key \"members\" is missing here; add it"),
-            (48, "members has in it the number 3"),
+            (40, "the key \"user\" is missing; add it"),
+            (40, "the key \"password\" is missing; add it"),
+            (42, "the key \"members\" is missing; add it"),
+            (48, "members contains the number 3"),
             (
                 49,
-                "style is the number 4; style wants one of these words, in quotes: rfc, broadworks",
+                "style is the number 4; expected one of these quoted strings: rfc, broadworks",
             ),
             (51, "\"sefl\" is not a watcher; did you mean \"self\"?"),
             (53, "unknown value \"alow\"; did you mean \"allow\"?"),
-            (54, "the key \"name\" is missing here; add it"),
-            (55, "strikes is 0; choose from 1 to 100"),
-            (56, "unknown value \"off\"; known here: terminated, empty"),
+            (54, "the key \"name\" is missing; add it"),
+            (55, "strikes is 0; choose a value from 1 to 100"),
+            (56, "unknown value \"off\"; valid values: terminated, empty"),
         ],
     );
 }
@@ -433,27 +427,27 @@ fn what_could_never_work_is_a_fault() {
         &[
             (
                 3,
-                "orbits \"700-709\" has the account 709@abc.com in it; these names have no account: choose others",
+                "orbits \"700-709\" includes the account 709@abc.com; an orbit or resource cannot be an account: choose",
             ),
             (
                 4,
-                "resources \"800-801\" has 2 accounts in it, 800@abc.com is the first; these names",
+                "resources \"800-801\" includes 2 accounts, the first is 800@abc.com; an orbit or resource",
             ),
             (
                 6,
-                "\"123@abc.com\" is not a user; give the part before the @, without spaces: \"123\"",
+                "\"123@abc.com\" is not a valid user; write the part before the @, without spaces: \"123\"",
             ),
             (
                 10,
-                "\"12 3\" is not a user; give the part before the @, without spaces: \"123\"",
+                "\"12 3\" is not a valid user; write the part before the @, without spaces: \"123\"",
             ),
             (
                 14,
-                "\"sip:5\" is not a user; give the part before the @, without spaces: \"5\"",
+                "\"sip:5\" is not a valid user; write the part before the @, without spaces: \"5\"",
             ),
             (
                 30,
-                "\"my team\" is not a user; give the part before the @, without spaces: \"myteam\"",
+                "\"my team\" is not a valid user; write the part before the @, without spaces: \"myteam\"",
             ),
             (
                 35,
@@ -462,7 +456,7 @@ fn what_could_never_work_is_a_fault() {
             (38, "\"trust\" is not a watcher; did you mean \"trusted\"?"),
             (
                 40,
-                "the path of the control socket has 114 octets, and the system takes 107: /xxx",
+                "the path of the control socket has 114 octets, but the system allows 107: /xxx",
             ),
         ],
     );
@@ -477,16 +471,13 @@ fn an_account_may_be_called_like_the_beginning_of_a_word() {
          [[policy]]\ndomain = \"abc.com\"\nwatcher = \"105\"\n";
     assert_eq!(
         plan(text).notes,
-        ["lamplighter.toml:12: policy 2 is about the watcher 105@abc.com, who does not exist"]
+        ["lamplighter.toml:12: the watcher 105@abc.com of policy 2 does not exist"]
     );
 }
 
 #[test]
 fn what_is_not_toml_has_a_line() {
-    complains(
-        "[node\nname = 7\n",
-        &[(1, "this is not TOML: unclosed table")],
-    );
+    complains("[node\nname = 7\n", &[(1, "invalid TOML: unclosed table")]);
     complains(
         "[node]\nname = \"a\"\nname = \"b\"\n[nodes]\n",
         &[
@@ -497,11 +488,8 @@ fn what_is_not_toml_has_a_line() {
     complains(
         "[node]\nname = \"a\nname = lamp\n[notify]\nrte = 1\n",
         &[
-            (2, "this is not TOML: "),
-            (
-                3,
-                "this is not TOML: a value that is neither a number nor true or false needs quotes",
-            ),
+            (2, "invalid TOML: "),
+            (3, "invalid TOML: a string needs quotes"),
             (5, "unknown key \"rte\""),
         ],
     );

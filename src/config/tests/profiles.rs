@@ -316,18 +316,21 @@ notify_burst = 0
     let expected = [
         (
             2,
-            "\"Acme Phones\" is not a valid profile name; use letters",
+            "\"Acme Phones\" is not a valid profile name; use 1 to 64 letters",
         ),
-        (3, "\"*\" is not a User-Agent; write how it begins"),
+        (
+            3,
+            "\"*\" is not a User-Agent pattern; write how the User-Agent begins",
+        ),
         (
             4,
-            "list_octets is 1 MiB; choose from \"1 KiB\" to \"60 KiB\"",
+            "list_octets is 1 MiB; choose a value from \"1 KiB\" to \"60 KiB\"",
         ),
         (
             6,
             "the profile \"yaelink\" matches no phone; did you mean \"yealink\"?",
         ),
-        (9, "strikes is 0; choose from 1 to 100"),
+        (9, "strikes is 0; choose a value from 1 to 100"),
         (11, "the profile \"snom\" is defined twice; merge the two"),
         (12, "list_resources is 2000"),
         (
@@ -337,7 +340,7 @@ notify_burst = 0
         (17, "min_expires is 2h"),
         (
             21,
-            "the profile \"a\" extends itself, or too many others; extend \"generic\"",
+            "the profile \"a\" extends itself, or extends through too many others; let one of them extend \"generic\"",
         ),
         (25, "the profile \"b\" extends itself"),
         (26, "notify_burst is 0"),

@@ -234,8 +234,8 @@ fn what_is_probably_a_slip_is_noted() {
     ))
     .notes;
     let expected = [
-        "\"other\" has members that do not exist: 2 of them, \"103\" is the first",
-        "policy 5 is about 103@abc.com, who does not exist",
+        "\"other\" has 2 members that do not exist, the first is \"103\"",
+        "the presentity 103@abc.com of policy 5 does not exist",
     ];
     assert_eq!(notes.len(), expected.len(), "{notes:#?}");
     for (note, expected) in notes.iter().zip(expected) {
@@ -303,29 +303,32 @@ privacy = 9
     let expected = [
         (
             3,
-            "\"709-700\" cannot be among orbits: it ends before it begins; write \"700-709\"",
+            "\"709-700\" is not a valid entry of orbits: it ends before it begins; write \"700-709\"",
         ),
-        (3, "\"8@9\" cannot be among orbits: it is no user"),
-        (3, "the orbits are 10009; at most 10000 can be listed"),
         (
             3,
-            "orbits \"1-999\" has the account 100@abc.com in it; these names have no account",
+            "\"8@9\" is not a valid entry of orbits: it is not a valid user",
         ),
-        (4, "\"100@xyz.com\" names no user of abc.com; write a user"),
+        (3, "orbits contains 10009 users; at most 10000 are allowed"),
+        (
+            3,
+            "orbits \"1-999\" includes the account 100@abc.com; an orbit or resource cannot",
+        ),
+        (4, "\"100@xyz.com\" is not a user of abc.com; write a user"),
         (5, "privacy is 4; choose 0 (state only)"),
-        (6, "\"\" cannot stand in voicemail_pilots; give 1 to 256"),
-        (11, "\"\" cannot stand in display"),
+        (6, "\"\" is not valid in voicemail_pilots; use 1 to 256"),
+        (11, "\"\" is not valid in display"),
         (
             13,
             "the group \"parked\" has the name of a built-in list; choose",
         ),
         (
             15,
-            "\"tel:+1\" is no sip: URI of a user; write it like \"sip:100@abc.com\"",
+            "\"tel:+1\" is not the SIP URI of a user; write \"sip:100@abc.com\"",
         ),
         (
             18,
-            "the group \"sales\" is of the domain \"abc.con\", which does not exist; did you mean",
+            "the group \"sales\" is in the domain \"abc.con\", which does not exist; did you mean",
         ),
         (
             21,
@@ -334,7 +337,7 @@ privacy = 9
         (25, "the address 2005@abc.com belongs to an orbit"),
         (
             29,
-            "lists contain each other: a -> b -> a; take one of them out of another",
+            "lists contain each other: a -> b -> a; remove one of these memberships",
         ),
         (39, "the owner \"sip:1@xyz.com\" is not a user of abc.com"),
         (
@@ -346,7 +349,7 @@ privacy = 9
             "\"same_group\" is not a watcher; did you mean \"same-group\"?",
         ),
         (50, "\"sefl\" is not a watcher; did you mean \"self\"?"),
-        (51, "\"7*@xyz.com\" names no user of abc.com"),
+        (51, "\"7*@xyz.com\" is not a user of abc.com"),
         (
             52,
             "\"dialogue\" is not an event package; did you mean \"dialog\"?",
@@ -375,7 +378,7 @@ fn lists_have_limits() {
         fault(&chain),
         [
             "lamplighter.toml:5: lists are nested more than 4 deep: a -> b -> c -> d -> e; \
-          name the members themselves instead"
+          list the members directly instead"
         ]
     );
     let members: Vec<String> = (0..10_001).map(|user| format!("\"{user}\"")).collect();
@@ -386,8 +389,8 @@ fn lists_have_limits() {
     assert_eq!(
         fault(&list("a", "\"any-dn\"")),
         [
-            "lamplighter.toml:5: the list a@abc.com contains any-dn, which is subscribed by itself \
-          alone; take it out; who may watch it is said by any_dn"
+            "lamplighter.toml:5: the list a@abc.com contains any-dn, which cannot be a member of \
+          another list; remove it; the key any_dn of the domain says who may subscribe to it"
         ]
     );
     let group = format!(
@@ -423,6 +426,6 @@ fn words_of_the_new_keys_are_suggested() {
     let account = "[[account]]\nuser = \"1\"\ndomain = \"abc.com\"\npassword = \"x\"\n";
     assert!(
         fault(&format!("{domain}{account}voicemail = 7\n"))
-            .ends_with("voicemail wants a text in quotes: \"7\"")
+            .ends_with("expected a quoted string: \"7\"")
     );
 }

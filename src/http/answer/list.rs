@@ -89,7 +89,9 @@ impl Heading {
         let mut text = visible(&format!("{aor} \"{name}\", {style}, {members}"));
         for kind in &self.rosters {
             text.push_str(match kind {
-                RosterKind::AnyDn => ", and whoever else is there",
+                RosterKind::AnyDn => {
+                    ", and every other extension, parked call and line of the domain"
+                }
                 RosterKind::Parked => ", and every orbit while a call is parked in it",
             });
         }
@@ -153,7 +155,7 @@ impl Answer for List {
 impl Answer for Lists {
     fn text(&self, _: Option<usize>) -> String {
         if self.0.is_empty() {
-            return "No list is stored.\n".to_owned();
+            return "There are no lists.\n".to_owned();
         }
         let mut table = Table::new(&["LIST", "NAME", "STYLE", "MEMBERS", "OWNER"]);
         for list in &self.0 {
@@ -186,7 +188,7 @@ impl Answer for Lists {
 
 impl Answer for Deleted {
     fn text(&self, _: Option<usize>) -> String {
-        visible(&format!("{} is deleted", self.0)) + "\n"
+        visible(&format!("{} was deleted", self.0)) + "\n"
     }
 
     fn json(&self) -> Value {

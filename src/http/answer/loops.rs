@@ -19,9 +19,9 @@ pub(crate) struct Loops {
 impl Answer for Loops {
     fn text(&self, columns: Option<usize>) -> String {
         let mut text = match self.reports.len() {
-            0 => "No phone loops.\n".to_owned(),
-            1 => "1 phone loops\n\n".to_owned(),
-            count => format!("{count} phones loop\n\n"),
+            0 => "No looping phones.\n".to_owned(),
+            1 => "1 looping phone\n\n".to_owned(),
+            count => format!("{count} looping phones\n\n"),
         };
         if !self.reports.is_empty() {
             table(&self.reports).write(columns, &mut text);
@@ -42,10 +42,10 @@ fn table(reports: &[LoopReport]) -> Table {
     let mut table = Table::new(&[
         "ADDRESS",
         "PHONE",
-        "SENDS",
+        "METHOD",
         "TO",
-        "ANSWERED",
-        "A MINUTE",
+        "RESPONSE",
+        "PER MINUTE",
         "FOR",
         "USER-AGENT",
     ]);

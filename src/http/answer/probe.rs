@@ -86,7 +86,7 @@ mod tests {
         });
         assert_eq!(
             progress.text(None),
-            " 30.012 s  404 Not\u{fffd}Found\n 30.012 s  the user is: Not Found\n"
+            " 30.012 s  404 Not\u{fffd}Found\n 30.012 s  user status: Not Found\n"
         );
         assert_eq!(progress.json()["events"][1]["user_status"], "Not Found");
     }

@@ -35,7 +35,7 @@ impl Answer for Refusals {
         rows.sort_by_key(|(age, _)| *age);
         let mut text = String::new();
         if rows.is_empty() {
-            text.push_str("Nothing was refused.\n");
+            text.push_str("No request was refused.\n");
         } else {
             table(rows).write(columns, &mut text);
         }
@@ -56,7 +56,7 @@ impl Answer for Refusals {
 
 fn table(rows: Vec<Row>) -> Table {
     let mut table = Table::new(&[
-        "AGO", "ADDRESS", "METHOD", "ANSWERED", "FROM", "USER", "TO", "COUNT",
+        "AGO", "ADDRESS", "METHOD", "RESPONSE", "FROM", "USER", "TO", "COUNT",
     ]);
     for (_, cells) in rows {
         table.add(cells);

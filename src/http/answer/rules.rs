@@ -64,10 +64,10 @@ fn json(rule: &ImportedRule) -> Value {
     })
 }
 
-/// `bob@abc.com; everybody of xyz.com but eve@xyz.com`
+/// `bob@abc.com; every authenticated watcher in xyz.com except eve@xyz.com`
 fn watchers(rule: &ImportedRule) -> String {
     if rule.identities.is_empty() {
-        return "nobody".to_owned();
+        return "none".to_owned();
     }
     let conditions: Vec<String> = rule.identities.iter().map(condition).collect();
     conditions.join("; ")
@@ -76,14 +76,14 @@ fn watchers(rule: &ImportedRule) -> String {
 fn condition(condition: &IdentityCondition) -> String {
     match condition {
         IdentityCondition::One(aor) => aor.to_string(),
-        IdentityCondition::Anybody => "anybody, known or not".to_owned(),
+        IdentityCondition::Anybody => "anyone, authenticated or not".to_owned(),
         IdentityCondition::Many { domain, except } => {
-            let mut text = String::from("everybody");
+            let mut text = String::from("every authenticated watcher");
             if let Some(domain) = domain {
-                text.extend([" of ", domain]);
+                text.extend([" in ", domain]);
             }
             for (place, exception) in except.iter().enumerate() {
-                text.push_str(if place == 0 { " but " } else { ", " });
+                text.push_str(if place == 0 { " except " } else { ", " });
                 text.push_str(excepted(exception));
             }
             text
@@ -149,7 +149,7 @@ mod tests {
         };
         assert_eq!(
             watchers(&rule),
-            "everybody of xyz.com but eve@xyz.com, sub.xyz.com; bob@abc.com"
+            "every authenticated watcher in xyz.com except eve@xyz.com, sub.xyz.com; bob@abc.com"
         );
         let json = json(&rule);
         assert_eq!(json["watchers"][0]["many"]["except"][1], "sub.xyz.com");

@@ -102,15 +102,15 @@ mod tests {
 
     #[test]
     fn the_widest_cells_are_cut_to_fit() {
-        let mut table = Table::new(&["SOURCE", "SAYS", "AGE"]);
+        let mut table = Table::new(&["SOURCE", "KIND", "AGE"]);
         table.add(["publish:0123456789", "early", "3s"].map(str::to_owned));
         let mut text = String::new();
         table.write(Some(24), &mut text);
-        assert_eq!(text, "SOURCE        SAYS   AGE\npublish:012…  early  3s\n");
+        assert_eq!(text, "SOURCE        KIND   AGE\npublish:012…  early  3s\n");
         text.clear();
         table.write(Some(3), &mut text);
         assert_eq!(
-            text, "SOURCE  SAYS  AGE\npubli…  ear…  3s\n",
+            text, "SOURCE  KIND  AGE\npubli…  ear…  3s\n",
             "as far as it goes"
         );
     }

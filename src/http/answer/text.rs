@@ -36,7 +36,7 @@ pub(super) fn address(transport: Transport, peer: SocketAddr) -> String {
 /// Appends which shards are missing from an answer.
 pub(super) fn write_silent(silent: &[u16], text: &mut String) {
     for shard in silent {
-        text.push_str(&format!("Shard {shard} does not answer.\n"));
+        text.push_str(&format!("Shard {shard} does not respond.\n"));
     }
 }
 

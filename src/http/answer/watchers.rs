@@ -43,7 +43,7 @@ impl Answer for Watchers {
     fn text(&self, columns: Option<usize>) -> String {
         let aor = &self.aor;
         let mut text = match self.reports.len() {
-            0 => format!("Nobody watches {aor}.\n"),
+            0 => format!("{aor} has no watchers.\n"),
             1 => format!("1 subscription to {aor}\n\n"),
             count => format!("{count} subscriptions to {aor}\n\n"),
         };

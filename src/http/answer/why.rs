@@ -66,7 +66,7 @@ impl Answer for Explanation {
         }
         text.push_str(&format!("because {}\n\n", because(why)));
         if why.contributions.is_empty() {
-            text.push_str("No source says anything.\n");
+            text.push_str("No source has reported anything.\n");
         } else {
             contribution_table(&why.contributions).write(columns, &mut text);
         }
@@ -102,7 +102,7 @@ impl Answer for ListExplanation {
             return text;
         }
         text.push('\n');
-        let mut table = Table::new(&["MEMBER", "NAME", "IS", "LAMP", "BECAUSE"]);
+        let mut table = Table::new(&["MEMBER", "NAME", "STATE", "LAMP", "REASON"]);
         for member in &self.members {
             table.add(member.row());
         }
@@ -169,8 +169,8 @@ impl MemberState {
 impl NoState {
     const fn as_str(self) -> &'static str {
         match self {
-            Self::OtherDomain => "of another domain",
-            Self::Silent => "its shard does not answer",
+            Self::OtherDomain => "in another domain",
+            Self::Silent => "its shard does not respond",
         }
     }
 }
@@ -198,7 +198,7 @@ fn style_line(extended: Extended) -> String {
 }
 
 fn contribution_table(contributions: &[Contribution]) -> Table {
-    let mut table = Table::new(&[" ", "SOURCE", "SAYS", "AGE", "REMAINING"]);
+    let mut table = Table::new(&[" ", "SOURCE", "REPORTS", "AGE", "REMAINING"]);
     for contribution in contributions {
         let mark = if contribution.decides { "*" } else { " " };
         table.add([
@@ -372,7 +372,7 @@ mod tests {
                     target: "*97".into(),
                     ring_count: Some(3),
                 }),
-                "without an answer after 3 rings to *97, off",
+                "if unanswered after 3 rings to *97, off",
                 json!({"forward": {"kind": "no-answer", "active": false, "target": "*97", "rings": 3}}),
             ),
             (Assertion::Note("out".into()), "out", json!({"note": "out"})),

@@ -122,6 +122,6 @@ async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
     match Limited::new(body, FORM_OCTETS_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Err(_) => Err(Refusal::Malformed("The body is cut off\n")),
+        Err(_) => Err(Refusal::Malformed("The body is truncated\n")),
     }
 }

@@ -37,7 +37,7 @@ impl State {
             "dnd" => Self::DoNotDisturb,
             "idle" => Self::Idle,
             _ => {
-                let why = "state is none of: ringing, busy, dnd, idle\n";
+                let why = "state must be one of: ringing, busy, dnd, idle\n";
                 return Err(Refusal::Malformed(why));
             }
         })
@@ -57,7 +57,7 @@ impl Report {
     /// is looked up, so that the refusal does not tell which accounts there are.
     pub(super) fn new<E>(fields: &Fields, peer: IpAddr, site: &Site<E>) -> Result<Self, Refusal> {
         let directory = &*site.directory();
-        let missing = Refusal::Malformed("domain, user and password are needed\n");
+        let missing = Refusal::Malformed("domain, user and password are required\n");
         let domain = fields.value("domain").ok_or(missing)?;
         let user = fields.value("user").ok_or(missing)?;
         let password = fields.value("password").ok_or(missing)?;
@@ -117,7 +117,9 @@ fn number(text: &str) -> Result<Option<String>, Refusal> {
         character.is_ascii_alphanumeric() || "+-._*#~!$()/:;=@,%".contains(character)
     };
     if number.len() > NUMBER_CHARACTERS_MAX || !number.chars().all(is_dialled) {
-        return Err(Refusal::Malformed("number is not understood\n"));
+        return Err(Refusal::Malformed(
+            "number is too long, or contains a character that is not allowed\n",
+        ));
     }
     Ok((!number.is_empty()).then_some(number))
 }
@@ -125,7 +127,7 @@ fn number(text: &str) -> Result<Option<String>, Refusal> {
 /// Whole seconds; a number too large for a u64 counts as its maximum.
 fn seconds(text: &str) -> Result<u64, Refusal> {
     if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err(Refusal::Malformed("expires is not a number of seconds\n"));
+        return Err(Refusal::Malformed("expires must be a number of seconds\n"));
     }
     Ok(text.parse().unwrap_or(u64::MAX))
 }

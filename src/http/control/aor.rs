@@ -9,10 +9,10 @@ use crate::sip::Uri;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotAnAor {
     /// It cannot be read.
-    #[error("this is not an address: write it like 123@example.com or sip:123@example.com")]
+    #[error("the address is invalid: write it like 123@example.com or sip:123@example.com")]
     Unreadable,
     /// The domain is not served.
-    #[error("there is no such domain here; there are: {0}")]
+    #[error("unknown domain; configured domains: {0}")]
     UnknownDomain(String),
 }
 

@@ -213,7 +213,7 @@ mod tests {
         let refusal = parse("expire=1", "").unwrap_err().to_string();
         assert_eq!(
             refusal,
-            "there is no field \"expire\" here; there are: aor, note, expires"
+            "unknown field \"expire\"; valid fields: aor, note, expires"
         );
     }
 
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(form("note=no").is_yes("note"), Ok(false));
         assert_eq!(form("note=yes").is_yes("note"), Ok(true));
         let refusal = form("note=1").is_yes("note").unwrap_err();
-        assert_eq!(refusal.to_string(), "note is none of: yes, no");
+        assert_eq!(refusal.to_string(), "note must be one of: yes, no");
     }
 
     #[test]

@@ -133,7 +133,7 @@ fn created(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, R
 /// Converts a 1-based position to 0-based.
 fn place(form: &Form) -> Result<Option<usize>, Refusal> {
     match form.number("at")? {
-        Some(0) => Err(Refusal::Senseless("at counts from 1")),
+        Some(0) => Err(Refusal::Senseless("at must be 1 or more")),
         at => Ok(at.map(|at| at as usize - 1)),
     }
 }

@@ -94,7 +94,7 @@ fn order(form: &Form, task: ProbeTask, target: String, flow: Flow) -> Result<Pro
     };
     let duration = form.time("for")?.unwrap_or(DURATION);
     if duration < Duration::from_secs(1) || duration > DURATION_MAX {
-        return Err(Refusal::Senseless("for is not between 1s and 1h"));
+        return Err(Refusal::Senseless("for must be between 1s and 1h"));
     }
     Ok(ProbeOrder {
         flow,

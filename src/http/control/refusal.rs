@@ -15,7 +15,7 @@ use crate::presence::document::DocumentFault;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
     /// A field that the page does not know.
-    #[error("there is no field \"{name}\" here; there are: {known}")]
+    #[error("unknown field \"{name}\"; valid fields: {known}")]
     UnknownField {
         /// Its name.
         name: String,
@@ -32,19 +32,19 @@ pub(crate) enum Refusal {
     #[error("{0} is longer than {1} octets")]
     TooLong(&'static str, usize),
     /// A field holds a control character.
-    #[error("{0} holds a control character")]
+    #[error("{0} contains a control character")]
     ControlCharacter(&'static str),
     /// The body is too long.
-    #[error("the body is cut off, or longer than {0} octets")]
+    #[error("the body is truncated, or longer than {0} octets")]
     BodyTooLong(usize),
     /// A field is no number.
     #[error("{0} is not a number")]
     NoNumber(&'static str),
     /// A field is no time span, or too long a one.
-    #[error("{0} is not a time of at most a year: write it like 600, 10m or 2h")]
+    #[error("{0} is not a time span of at most one year: write it like 600, 10m or 2h")]
     NoTime(&'static str),
     /// A field is none of the words it may be.
-    #[error("{field} is none of: {words}")]
+    #[error("{field} must be one of: {words}")]
     NoWord {
         /// The field.
         field: &'static str,
@@ -61,24 +61,22 @@ pub(crate) enum Refusal {
     #[error(transparent)]
     NotAnAor(#[from] NotAnAor),
     /// There is no such address.
-    #[error("there is no {0}: no account, orbit, resource or list has that address")]
+    #[error("{0} does not exist: no account, orbit, resource or list has that address")]
     NoAddress(Aor),
     /// The address is a list, which has no state to set.
     #[error("{0} is a list, which has no state of its own")]
     IsList(Aor),
     /// A list of that address is there already.
-    #[error("the list {0} exists already")]
+    #[error("the list {0} already exists")]
     ListExists(Aor),
     /// An invalid list edit.
     #[error(transparent)]
     List(#[from] ListFault),
     /// A document of rules that cannot be read.
-    #[error(
-        "the document is not a ruleset of RFC 4745 and 5025, or has a rule that cannot be read"
-    )]
+    #[error("the document is not a ruleset of RFC 4745 and 5025, or contains an invalid rule")]
     NoRuleset,
     /// A document with too many rules.
-    #[error("the document has too many rules, or too many identities in one")]
+    #[error("the document has too many rules, or too many identities in one rule")]
     TooManyRules,
     /// There are no rules to show or remove.
     #[error("{0} has no rules of its own")]
@@ -89,28 +87,30 @@ pub(crate) enum Refusal {
     )]
     AllowsEveryWatcher(Aor),
     /// A probe of another transport than UDP.
-    #[error("a probe goes by UDP only; TCP and TLS are not there yet")]
+    #[error("a probe can use UDP only; TCP and TLS are not supported yet")]
     OnlyUdp,
     /// A probe without the address of its server.
-    #[error("Server not configured: name the address of the server, like 192.0.2.1:5060")]
+    #[error("Server not configured: give the address of the server, like 192.0.2.1:5060")]
     ServerNotConfigured,
     /// No UDP listener reaches the server of a probe.
-    #[error("no UDP listener of ours reaches that server")]
+    #[error("none of our UDP listeners can reach that server")]
     NoRoute,
     /// There is no such probe, or it was forgotten a minute after its end.
-    #[error("there is no such probe")]
+    #[error("the probe does not exist, or ended more than a minute ago")]
     NoProbe,
     /// A table is full.
     #[error("{0}")]
     Full(&'static str),
     /// An edit is in force, but a shard did not take it: it follows with the next.
-    #[error("done, but a shard does not answer: it follows with the next change")]
+    #[error(
+        "the change is in force, but a shard does not respond: it will apply the change with the next one"
+    )]
     HalfDone,
-    /// The configuration is not reloaded. One line for each fault.
-    #[error("{0}\nthe configuration is not reloaded, the old one stays in force")]
+    /// The configuration was not reloaded, or not by every shard. One line for each fault.
+    #[error("{0}")]
     NotReloaded(String),
     /// The engine does not answer.
-    #[error("the engine does not answer")]
+    #[error("the engine does not respond")]
     Silent,
 }
 

@@ -82,7 +82,7 @@ async fn replace<E: Engine>(
         let is_new = !directory.has_rules_document(&aor);
         if is_new && directory.rules_documents() >= DOCUMENTS_MAX {
             return Err(Refusal::Full(
-                "as many addresses as may have rules of their own have some",
+                "the limit of addresses with their own rules is reached",
             ));
         }
         Ok(directory.with_rules_document(&aor, rules))
@@ -105,7 +105,7 @@ fn decided(
     handling: Handling,
     presentity: &Aor,
 ) -> Result<Vec<ImportedRule>, Refusal> {
-    let full = || Refusal::Full("more watchers are named than one address may have");
+    let full = || Refusal::Full("the rules of one address may not name that many watchers");
     let him = IdentityCondition::One(watcher.clone());
     let mut decided = Vec::with_capacity(rules.len() + 1);
     for rule in rules {

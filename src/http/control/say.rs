@@ -58,7 +58,7 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
     match site.engine.ask(owner, command).await {
         Ok(Reply::Done) => why::state(aor, site).await,
         Ok(Reply::OverLimit) => Err(Refusal::Full(
-            "the shard holds as many addresses as its limits allow, or its store is behind",
+            "the shard is at its limit of presentities, or its store is behind",
         )),
         Ok(_) | Err(_) => Err(Refusal::Silent),
     }
@@ -85,11 +85,11 @@ pub(crate) fn forward(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpda
     let target = unless_off(form, "target")?;
     let ring_count = form.number("rings")?;
     if ring_count.is_some() && (kind != ForwardKind::NoAnswer || target.is_none()) {
-        let why = "rings are of a forwarding without an answer";
+        let why = "rings is valid only if kind is no-answer";
         return Err(Refusal::Senseless(why));
     }
     if ring_count.is_some_and(|rings| !(1..=RINGS_MAX).contains(&rings)) {
-        return Err(Refusal::Senseless("rings are 1 to 99"));
+        return Err(Refusal::Senseless("rings must be between 1 and 99"));
     }
     Ok(StateUpdate::Forward(Forward {
         kind,
@@ -112,7 +112,9 @@ pub(crate) fn presence(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpd
     if open.is_none() {
         return match names {
             "" => Ok(StateUpdate::Presence(None)),
-            _ => Err(Refusal::Senseless("with off there are no activities")),
+            _ => Err(Refusal::Senseless(
+                "activities is not allowed if basic is off",
+            )),
         };
     }
     let mut activities: Vec<Box<str>> = Vec::new();
@@ -140,13 +142,15 @@ pub(crate) fn messages(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpd
     let Some(counts) = unless_off(form, "counts")? else {
         return match urgent {
             None => Ok(StateUpdate::Messages(None)),
-            Some(_) => Err(Refusal::Senseless("with off nothing is urgent")),
+            Some(_) => Err(Refusal::Senseless("urgent is not allowed if counts is off")),
         };
     };
-    let (new, old) = pair(counts).ok_or(Refusal::Senseless("counts are written new/old: 3/1"))?;
-    let (urgent_new, urgent_old) = urgent
-        .map_or(Some((0, 0)), pair)
-        .ok_or(Refusal::Senseless("urgent counts are written new/old: 1/0"))?;
+    let (new, old) = pair(counts).ok_or(Refusal::Senseless(
+        "counts must be written as new/old, like 3/1",
+    ))?;
+    let (urgent_new, urgent_old) = urgent.map_or(Some((0, 0)), pair).ok_or(Refusal::Senseless(
+        "urgent must be written as new/old, like 1/0",
+    ))?;
     if urgent_new > new || urgent_old > old {
         let why = "there cannot be more urgent messages than messages";
         return Err(Refusal::Senseless(why));
@@ -208,7 +212,7 @@ pub(crate) fn appearance(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateU
         .number("index")?
         .and_then(|index| index.try_into().ok());
     let index = index.filter(|index| appearance::INDEXES.contains(index));
-    let index = index.ok_or(Refusal::Senseless("index is 1 to 32"))?;
+    let index = index.ok_or(Refusal::Senseless("index must be between 1 and 32"))?;
     let states = AppearanceState::ALL.map(|state| (state.as_str(), state));
     let state = form.word("state", states)?;
     let party = form.optional("party")?;

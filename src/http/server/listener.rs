@@ -31,7 +31,7 @@ pub(super) async fn accept<E: Engine>(
             Ok(stream) => stream,
             Err(error) => {
                 if warnings.is_due(Instant::now()) {
-                    tracing::warn!(%error, ?endpoint, "no HTTP connection can be accepted for now");
+                    tracing::warn!(%error, ?endpoint, "cannot accept HTTP connections for now");
                 }
                 sleep(ACCEPT_PAUSE).await;
                 continue;

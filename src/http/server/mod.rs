@@ -25,7 +25,7 @@ pub(crate) async fn serve<E: Engine>(
             |(endpoint, listener)| match bind::accept_on_executor(listener) {
                 Ok(listener) => Some(listener::accept(listener, endpoint, Rc::clone(&site))),
                 Err(error) => {
-                    tracing::error!(%error, ?endpoint, "a listening socket cannot be used");
+                    tracing::error!(%error, ?endpoint, "cannot use a listening socket");
                     None
                 }
             },

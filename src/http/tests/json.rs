@@ -225,7 +225,7 @@ fn lists_have_members_and_members_have_states() {
             "sip:7@elsewhere.example",
             "7",
             None,
-            Some("of another domain")
+            Some("in another domain")
         ),
     ]);
     assert_eq!(server.json("/why?aor=team@abc.com"), why);
@@ -271,12 +271,12 @@ fn commands_answer_in_json_too_and_so_do_refusals() {
     let (_, reloaded) = post("/reload", "accept_removal=yes");
     assert_eq!(reloaded, json!({"notes": ["reloaded"]}));
     let refused = post("/say/dnd", "aor=123@abc.com&state=maybe");
-    let words = "state is none of: on, off";
+    let words = "state must be one of: on, off";
     assert_eq!(refused, (400, json!({"error": words})));
     server.engine.is_silent.store(true, Ordering::SeqCst);
     let (status, silent) = post("/reload", "");
     assert_eq!(
         (status, &silent["error"]),
-        (503, &json!("the engine does not answer"))
+        (503, &json!("the engine does not respond"))
     );
 }

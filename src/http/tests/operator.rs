@@ -93,7 +93,7 @@ fn a_silent_engine_is_503() {
             .contains("lamplighter_shards_silent 3\n")
     );
     let watchers = server.operator("/watchers?aor=123@abc.com").body;
-    assert!(watchers.contains("Shard 2 does not answer."), "{watchers}");
+    assert!(watchers.contains("Shard 2 does not respond."), "{watchers}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn the_operator_is_told_why() {
         ));
         let mut lines = response.body.lines().skip(3);
         let heads: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
-        assert_eq!(heads, ["SOURCE", "SAYS", "AGE", "REMAINING"]);
+        assert_eq!(heads, ["SOURCE", "REPORTS", "AGE", "REMAINING"]);
         let first = lines.next().unwrap();
         assert!(
             first.starts_with("*  register:5f3c  early recipient from sip:12@abc.com\u{fffd}[2J "),
@@ -185,10 +185,10 @@ fn the_operator_is_told_who_loops() {
     let loops = server.operator("/loops?wide=yes").body;
     assert_eq!(
         loops,
-        "2 phones loop\n\n\
-         ADDRESS            PHONE            SENDS      TO             ANSWERED  A MINUTE  FOR  USER-AGENT\n\
-         udp 10.0.0.7:5060  sip:500@abc.com  SUBSCRIBE  sip:9@abc.com  503       1000      30s  baresip v1.0.0\u{fffd}[2J\n\
-         udp 10.0.0.7:5060  sip:5@abc.com    SUBSCRIBE  sip:9@abc.com  503       10        30s  baresip v1.0.0\u{fffd}[2J\n"
+        "2 looping phones\n\n\
+         ADDRESS            PHONE            METHOD     TO             RESPONSE  PER MINUTE  FOR  USER-AGENT\n\
+         udp 10.0.0.7:5060  sip:500@abc.com  SUBSCRIBE  sip:9@abc.com  503       1000        30s  baresip v1.0.0\u{fffd}[2J\n\
+         udp 10.0.0.7:5060  sip:5@abc.com    SUBSCRIBE  sip:9@abc.com  503       10          30s  baresip v1.0.0\u{fffd}[2J\n"
     );
     assert_eq!(server.operator("/loops?aor=1@abc.com").status, 400);
     assert_eq!(server.get("/loops").status, 404);
@@ -200,7 +200,7 @@ fn the_operator_is_told_what_was_refused() {
     let refusals = server.operator("/refusals?wide=yes").body;
     assert_eq!(
         refusals,
-        "AGO     ADDRESS            METHOD     ANSWERED               FROM           USER     TO             COUNT\n\
+        "AGO     ADDRESS            METHOD     RESPONSE               FROM           USER     TO             COUNT\n\
          3s      tcp 10.0.0.7:5060  SUBSCRIBE  403 Too Many Attempts  sip:1@abc.com  -        sip:9@abc.com  7\n\
          1m 30s  tcp 10.0.0.7:5060  SUBSCRIBE  403 Too Many Attempts  sip:1@abc.com  200\u{fffd}[2J  sip:9@abc.com  7\n"
     );

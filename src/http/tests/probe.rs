@@ -21,7 +21,7 @@ fn a_probe_is_ordered_and_read() {
     let over = "  1.000 s  the probe is over\n";
     assert_eq!(
         told,
-        format!("  1.000 s  the server is: UpAndRunning\n{over}")
+        format!("  1.000 s  server status: UpAndRunning\n{over}")
     );
     assert_eq!(server.operator("/probe?id=0-3c&seen=1").body, over);
     assert_eq!(server.operator("/probe?id=0-1").status, 404);
@@ -41,12 +41,12 @@ fn a_probe_that_cannot_be_is_refused() {
         (
             "subscribe",
             format!("target=1@h;transport=tcp&{here}"),
-            "by UDP only",
+            "UDP only",
         ),
         (
             "subscribe",
             format!("target=1@h&{here};transport=tls"),
-            "by UDP only",
+            "UDP only",
         ),
         (
             "subscribe",
@@ -67,7 +67,7 @@ fn a_probe_that_cannot_be_is_refused() {
         (
             "subscribe",
             format!("target=1@h&{here}&package=reg"),
-            "package is none of",
+            "package must be one of",
         ),
         (
             "subscribe",
@@ -83,12 +83,12 @@ fn a_probe_that_cannot_be_is_refused() {
         (
             "publish",
             format!("target=1@h&{here}&state=away"),
-            "state is none of",
+            "state must be one of",
         ),
         (
             "subscribe",
             "target=1@h&server=[::1]:5070".to_owned(),
-            "no UDP listener",
+            "none of our UDP listeners",
         ),
     ];
     for (page, fields, words) in table {

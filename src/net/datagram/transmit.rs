@@ -120,7 +120,7 @@ impl SendBatch {
         };
         self.segment_octets_max = if left < SEGMENT_OCTETS_MIN { 0 } else { left };
         let (octets, limit) = (refused_octets, self.segment_octets_max);
-        tracing::info!(%error, octets, limit, "the kernel does not take datagrams together");
+        tracing::info!(%error, octets, limit, "the kernel cannot send datagrams in one call");
     }
 
     /// Sends the first `slots` messages and skips refused datagrams. Stops at a train that is
@@ -154,7 +154,7 @@ impl SendBatch {
                     return Some((self.trains[slot], error));
                 }
                 Err(error) => {
-                    tracing::trace!(%error, "datagram refused");
+                    tracing::trace!(%error, "the kernel refused a datagram");
                     sent.refused += 1;
                     sent.settled += 1;
                     slot += 1;

@@ -27,7 +27,7 @@ pub(crate) struct Declaration {
 }
 
 /// The rule by which `on-the-phone` makes a user busy.
-pub(super) const ON_THE_PHONE_RULE: &str = "a client says on-the-phone";
+pub(super) const ON_THE_PHONE_RULE: &str = "a client published on-the-phone";
 
 /// How declarations are interpreted.
 #[derive(Clone, Copy, Debug)]
@@ -68,20 +68,20 @@ impl Declaration {
     pub(super) fn verdict(&self, understood: Understanding) -> (Availability, &'static str) {
         let rest = self.activities.without(ON_THE_PHONE);
         if self.activities.declares_do_not_disturb() {
-            (Availability::DoNotDisturb, "a client declares it")
+            (Availability::DoNotDisturb, "a client published it")
         } else if understood.closed_is_do_not_disturb && self.open == Some(false) {
-            (Availability::DoNotDisturb, "a client declares closed")
+            (Availability::DoNotDisturb, "a client published closed")
         } else if understood.on_the_phone_counts && self.is_on_the_phone() {
             (Availability::Busy, ON_THE_PHONE_RULE)
         } else if rest.means(Availability::Busy) {
-            (Availability::Busy, "a client says so")
+            (Availability::Busy, "a client published it")
         } else if rest.means(Availability::Away) {
-            (Availability::Away, "a client says so")
+            (Availability::Away, "a client published it")
         } else {
             match self.open {
-                Some(true) => (Availability::Available, "a client declares open"),
-                Some(false) => (Availability::Offline, "a client declares closed"),
-                None => (Availability::Offline, "no client says open or closed"),
+                Some(true) => (Availability::Available, "a client published open"),
+                Some(false) => (Availability::Offline, "a client published closed"),
+                None => (Availability::Offline, "no client published open or closed"),
             }
         }
     }

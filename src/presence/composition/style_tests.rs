@@ -340,7 +340,7 @@ fn alceo_carries_the_comment_and_mirrors_to_rpid() {
     assert_eq!(implied_activity(&composed), Some("busy"));
     assert_eq!(
         verdict.to_string(),
-        "do-not-disturb: a client declares closed"
+        "do-not-disturb: a client published closed"
     );
     let noted = self::composed(Style::Alceo, "registered closed noted").0;
     assert_eq!(
@@ -529,7 +529,7 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "dnd",
             Contributor::DoNotDisturb,
-            "do-not-disturb: it is switched on at the PBX",
+            "do-not-disturb: it is set at the PBX",
         ),
         (
             Standard,
@@ -541,7 +541,7 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "operator-away",
             Contributor::OperatorPresence,
-            "away: the operator says so",
+            "away: the operator set it",
         ),
         (
             Standard,
@@ -553,13 +553,13 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "on-the-phone",
             CLIENT,
-            "busy: a client says on-the-phone",
+            "busy: a client published on-the-phone",
         ),
         (
             Standard,
             "dnd donotdisturb",
             Contributor::DoNotDisturb,
-            "do-not-disturb: it is switched on at the PBX",
+            "do-not-disturb: it is set at the PBX",
         ),
         (
             Alceo,
@@ -587,12 +587,17 @@ fn the_decider_is_named_in_every_style() {
             FEED,
             "busy: a call is confirmed",
         ),
-        (Imagicle, "feed meeting", CLIENT, "busy: a client says so"),
+        (
+            Imagicle,
+            "feed meeting",
+            CLIENT,
+            "busy: a client published it",
+        ),
         (
             Imagicle,
             "on-the-phone",
             CLIENT,
-            "busy: a client says on-the-phone",
+            "busy: a client published on-the-phone",
         ),
     ];
     for (style, facts, decider, words) in table {

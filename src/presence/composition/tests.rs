@@ -207,7 +207,7 @@ fn on_the_phone_lights_the_lamp_and_busy_does_not() {
         (first.availability, lamp(&first)),
         (Availability::Busy, CallState::Confirmed)
     );
-    assert_eq!(verdict.to_string(), "busy: a client says on-the-phone");
+    assert_eq!(verdict.to_string(), "busy: a client published on-the-phone");
     assert_eq!(verdict.decider, Contributor::Publication(0));
     assert_eq!(
         composed(&[], &on_the_phone).0,

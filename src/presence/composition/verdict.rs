@@ -52,7 +52,7 @@ impl Default for Verdict {
     fn default() -> Self {
         Self {
             availability: Availability::Offline,
-            rule: "no source says anything",
+            rule: "no source has reported anything",
             decider: Contributor::Nobody,
         }
     }
@@ -73,7 +73,7 @@ impl Contributor {
     /// operator's.
     fn rule(self, rule: &'static str) -> &'static str {
         if self.is_operator() {
-            "the operator says so"
+            "the operator set it"
         } else {
             rule
         }
@@ -165,12 +165,12 @@ impl Circumstances<'_> {
         };
         let do_not_disturb = self.extras.features.do_not_disturb.then_some(because(
             Availability::DoNotDisturb,
-            "it is switched on at the PBX",
+            "it is set at the PBX",
             Contributor::DoNotDisturb,
         ));
         let by_call_state = self.has_call_state_dnd.then_some(because(
             Availability::DoNotDisturb,
-            "call_state.htm says so",
+            "call_state.htm reported it",
             Contributor::Call(CallSource::CallState),
         ));
         let do_not_disturb = do_not_disturb.or(by_call_state);
@@ -225,7 +225,10 @@ impl Circumstances<'_> {
         }
         let source = self.call_source.map(|source| (source, "no call"));
         source.or_else(|| {
-            let remembered = (Contributor::Nobody, "no call since the last one reported");
+            let remembered = (
+                Contributor::Nobody,
+                "no call since the last reported call ended",
+            );
             self.is_known_by_calls.then_some(remembered)
         })
     }
@@ -304,7 +307,7 @@ pub(super) fn of_first_call<'a>(
 fn verdict_of_call(call: &CallDialog) -> (Availability, &'static str) {
     match (call.lamp_state(), call.state) {
         (CallState::Confirmed, CallState::Confirmed) => (Availability::Busy, "a call is confirmed"),
-        (CallState::Confirmed, _) => (Availability::Busy, "a call is being made"),
+        (CallState::Confirmed, _) => (Availability::Busy, "an outgoing call is in progress"),
         _ => (Availability::Ringing, "an incoming call is unanswered"),
     }
 }

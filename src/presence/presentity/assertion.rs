@@ -185,8 +185,8 @@ impl fmt::Display for Presence {
 fn write_forward(forward: &Forward, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
     formatter.write_str(match forward.kind {
         ForwardKind::Immediate => "always",
-        ForwardKind::Busy => "when busy",
-        ForwardKind::NoAnswer => "without an answer",
+        ForwardKind::Busy => "if busy",
+        ForwardKind::NoAnswer => "if unanswered",
     })?;
     if let Some(rings) = forward.ring_count {
         write!(formatter, " after {rings} rings")?;

@@ -287,7 +287,7 @@ fn features_have_no_end() {
         [
             row("feature:dnd", "do-not-disturb", true),
             row("feature:forward", "always to *97", false),
-            row("feature:forward", "without an answer to 0123, off", false),
+            row("feature:forward", "if unanswered to 0123, off", false),
         ]
     );
     assert!(stage.say(StateUpdate::DoNotDisturb(false)));
@@ -463,7 +463,7 @@ fn the_operators_word_stands_for_the_clients() {
         ..RichPresence::default()
     };
     assert!(stage.say(StateUpdate::Presence(Some(statement))));
-    assert_eq!(stage.verdict(), "busy: the operator says so");
+    assert_eq!(stage.verdict(), "busy: the operator set it");
     assert!(stage.presentity.composed().open);
     assert_eq!(explained(&stage)[1].0, "operator:presence");
     assert!(stage.say(StateUpdate::Presence(Some(RichPresence::default()))));

@@ -955,13 +955,13 @@ fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
 #[test]
 fn every_contribution_is_explained() {
     let mut stage = Stage::new();
-    assert_eq!(stage.verdict(), "offline: no source says anything");
+    assert_eq!(stage.verdict(), "offline: no source has reported anything");
     let caller = Party {
         identity: "sip:12@abc.com".into(),
         ..Party::default()
     };
     let tag = stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
-    assert_eq!(stage.verdict(), "away: a client says so");
+    assert_eq!(stage.verdict(), "away: a client published it");
     stage.initial(
         2,
         full([CallDialog {
@@ -1014,7 +1014,7 @@ fn the_verdict_never_denies_what_a_row_says() {
         .unwrap();
     assert_eq!(
         stage.verdict(),
-        "available: no call since the last one reported"
+        "available: no call since the last reported call ended"
     );
     assert!(stage.presentity.explain(stage.now).is_empty());
 

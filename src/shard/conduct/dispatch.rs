@@ -1,8 +1,6 @@
 //! From octets to the call that serves them: parse, forward to another shard, match the
 //! transaction, apply overload control, dispatch by method.
 
-use std::hash::Hash;
-
 use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::conduct::Engine;
@@ -10,9 +8,10 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::rate_limit::{network_of, offers_proof};
+use crate::shard::overload::rate_limit::AdmittedSender;
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
+use crate::shard::request::phone_key::phone_key_of;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::request::sender::Principal;
 use crate::shard::request::target::{Target, refuse_call, resolve};
@@ -86,6 +85,7 @@ impl Engine {
             message,
             flow,
             transaction: None,
+            phone_key: None,
         };
         if let Some(fault) = message.fault() {
             if message.is_answerable() {
@@ -127,6 +127,7 @@ impl Engine {
         let is_in_dialog =
             method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
         if !is_in_dialog && !is_to_client && method != Method::Cancel {
+            request.phone_key = phone_key_of(&request);
             return self.serve_guarded(&request, method, uri, turn);
         }
         if let Err(refusal) = self.serve(&request, method, uri, turn) {
@@ -215,14 +216,22 @@ impl Engine {
             Principal::User(user) => Some(user.as_str()),
             Principal::Believed => None,
         };
-        self.check_shares(request, &aor, domain, user, turn)?;
+        let sender = AdmittedSender {
+            request,
+            user,
+            is_known: user.is_some() || self.subscriptions.is_known_phone(request),
+        };
+        self.uas
+            .overload_mut()
+            .check_shares(&sender, &aor, domain, turn)
+            .map_err(Refusal::Shed)?;
         Ok((aor, domain, principal))
     }
 }
 
 impl Engine {
     /// Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
-    /// once and more later, then OPTIONS. PUBLISHes are not shed for that but deferred (`postponed`).
+    /// once and more later, then OPTIONS. PUBLISHes are not shed for that but deferred (`publish`).
     /// What would have to wait for the store is shed while too much waits already, or while recorded
     /// presentities are still to come.
     pub(super) fn check_backlog(
@@ -265,7 +274,9 @@ impl Engine {
         uri: &[u8],
         turn: &mut Turn<'_>,
     ) {
-        let passed = self.check_rates(request, method, uri, turn);
+        let is_known = self.subscriptions.is_known_phone(request);
+        let overload = self.uas.overload_mut();
+        let passed = overload.check_rates(request, uri, is_known, turn);
         if let Err(limit) = passed.and_then(|()| self.check_backlog(method, turn)) {
             return self.uas.refuse(request, &Refusal::Shed(limit), turn);
         }
@@ -290,71 +301,5 @@ impl Engine {
                 self.uas.refuse(request, &refusal, turn);
             }
         }
-    }
-
-    /// Takes a token from the phone's bucket, then from the bucket of its source address: a phone
-    /// that exceeds its own limit takes no token from its neighbours. A request with credentials
-    /// takes the phone's token only after authentication, so that a forged From cannot use up the
-    /// tokens of that user.
-    fn check_rates(
-        &mut self,
-        request: &Request<'_>,
-        method: Method<'_>,
-        uri: &[u8],
-        turn: &Turn<'_>,
-    ) -> Result<(), OverloadLimit> {
-        let is_known = self.subscriptions.is_known_phone(request);
-        let overload = self.uas.overload_mut();
-        let source = network_of(request.flow.peer.ip());
-        let source = overload.key(OverloadLimit::Source, |hasher| source.hash(hasher));
-        let phone = (!offers_proof(request, method)).then(|| overload.phone_key(request, None));
-        let held = [
-            phone.map(|phone| (OverloadLimit::Phone, phone)),
-            Some((OverloadLimit::Source, source)),
-        ];
-        for (limit, key) in held.into_iter().flatten() {
-            if !overload.take_token(limit, key, is_known, turn.now)
-                && !overload.is_exempt(limit, request, method, uri, turn.directory)
-            {
-                return Err(limit);
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes a token from the buckets of presentity and domain. `user` is the authenticated user;
-    /// None for a believed peer.
-    pub(crate) fn check_shares<'d>(
-        &mut self,
-        request: &Request<'_>,
-        aor: &Aor,
-        domain: &Domain,
-        user: Option<&str>,
-        turn: &Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
-        let is_known = user.is_some() || self.subscriptions.is_known_phone(request);
-        let overload = self.uas.overload_mut();
-        let phone = offers_proof(request, request.message.method());
-        let phone = phone.then(|| overload.phone_key(request, user));
-        // A request about the domain itself has no presentity.
-        let presentity = (!aor.user().is_empty()).then(|| {
-            overload.key(OverloadLimit::Presentity, |hasher| {
-                aor.as_str().hash(hasher)
-            })
-        });
-        let of_domain = overload.key(OverloadLimit::Domain, |hasher| domain.name.hash(hasher));
-        let held = [
-            phone.map(|phone| (OverloadLimit::Phone, phone)),
-            presentity.map(|presentity| (OverloadLimit::Presentity, presentity)),
-            Some((OverloadLimit::Domain, of_domain)),
-        ];
-        for (limit, key) in held.into_iter().flatten() {
-            if !overload.take_token(limit, key, is_known, turn.now)
-                && !overload.may_exceed_share(limit, request, domain, user, turn)
-            {
-                return Err(Refusal::Shed(limit));
-            }
-        }
-        Ok(())
     }
 }

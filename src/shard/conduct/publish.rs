@@ -24,7 +24,7 @@ impl Engine {
         (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (package, ..) = event_of(request.message)?;
+        let package = event_of(request.message)?.package;
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
         }

@@ -37,15 +37,12 @@ impl Engine {
             .expected("a dialog has a subscription")
             .ok_or(Refusal::NO_SUBSCRIPTION)?;
         let domain = self.admit_in_dialog(request, id, first, turn)?;
-        let (package, _, event) = event_of(request.message)?;
-        let asked = read_subscribe(request.message, (package, event), domain, turn)?;
+        let event = event_of(request.message)?;
+        let asked = read_subscribe(request.message, event, domain, turn)?;
         if asked.enclosed.is_switch() {
             check_switch_in_dialog(self.subscriptions.table(), request, first, turn)?;
         }
-        let usage = self
-            .subscriptions
-            .table()
-            .usage_of(id, asked.package, asked.event);
+        let usage = self.subscriptions.table().usage_of(id, &event);
         if usage.is_some_and(|subscription| self.subscriptions.table().is_over(subscription)) {
             return Err(Refusal::NO_SUBSCRIPTION);
         }
@@ -55,7 +52,7 @@ impl Engine {
         self.subscriptions
             .table_mut()
             .prove_path_by_tag(request, id);
-        self.prove_path_by_digest(request, domain, id, turn);
+        self.prove_path_by_digest(request, domain, first, turn);
         let profile = Arc::clone(&asked.profile);
         self.subscriptions.table_mut().take_profile(id, profile);
         let subscription = match usage {

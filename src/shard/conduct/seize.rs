@@ -72,14 +72,13 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         let target = resolve(request_uri(request.message), &request.flow, turn);
         match (target, event_of(request.message)) {
-            (Ok(Target::Presentity { aor, domain }), Ok((package, _, event))) => {
+            (Ok(Target::Presentity { aor, domain }), Ok(event)) => {
                 let admitted = Admitted {
                     request,
                     aor: &aor,
                     sender,
                     domain,
                     directory: turn.directory,
-                    package,
                     event,
                 };
                 self.begin_seizure(&admitted, outcome, turn)

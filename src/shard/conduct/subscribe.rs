@@ -1,27 +1,25 @@
 //! SUBSCRIBE outside a dialog: new subscriptions and fetches (RFC 6665 §4.2.1); the 2xx to every
 //! SUBSCRIBE.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::presence::event::{Package, Termination};
+use crate::presence::event::Package;
 use crate::presence::policy::{Decision, Handling};
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::dispatch::Admission;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::asked::Enclosed;
 use crate::shard::lifecycle::asked::{Asked, Beginning, read_subscribe};
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::request::{plan_enclosed_list, plan_list, requires_list};
 use crate::shard::package::feature_event::{check_may_switch, switch};
 use crate::shard::package::message_summary::mailbox;
 use crate::shard::request::Request;
-use crate::shard::request::headers::{check_exists, event_of};
+use crate::shard::request::headers::{EventHeader, event_of};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::sender_instead_of_from;
 use crate::shard::request::uris::{entity_uri, request_uri};
@@ -29,7 +27,7 @@ use crate::shard::subscription::Wants;
 use crate::shard::subscription::watcher::{Watcher, decide};
 use crate::shard::uas::authenticate::is_salt_for;
 use crate::shard::uas::response::begin_response;
-use crate::sip::dialog::{Dialog, URI_OCTETS_MAX};
+use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::{Fault, HeaderName, Status, emit};
 
 /// A SUBSCRIBE that passed authentication and rate limits.
@@ -41,9 +39,7 @@ pub(crate) struct Admitted<'a, 'd> {
     pub(crate) sender: Option<&'a [u8]>,
     pub(crate) domain: &'d Domain,
     pub(crate) directory: &'d Directory,
-    pub(crate) package: Package,
-    /// The value of Event.
-    pub(crate) event: &'a [u8],
+    pub(crate) event: EventHeader<'a>,
 }
 
 impl Engine {
@@ -54,8 +50,8 @@ impl Engine {
         (aor, domain, principal): Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let (package, _, event) = event_of(request.message)?;
-        let aor = match package {
+        let event = event_of(request.message)?;
+        let aor = match event.package {
             Package::MessageSummary => mailbox(aor, request, &principal, turn),
             _ => aor,
         };
@@ -74,7 +70,6 @@ impl Engine {
             sender: sender.as_deref(),
             domain,
             directory: turn.directory,
-            package,
             event,
         };
         self.subscribe(&admitted, None, turn)
@@ -93,29 +88,17 @@ impl Engine {
             aor,
             sender,
             domain,
-            directory,
-            package,
             event,
+            ..
         } = *admitted;
-        let mut asked = read_subscribe(request.message, (package, event), domain, turn)?;
-        if requires_list(request.message) && asked.enclosed.list().is_none() {
-            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
-        }
-        let (dialog, token) = self
-            .subscriptions
-            .table_mut()
-            .accept_dialog(request, turn)?;
-        let plan = match asked.enclosed.list() {
-            Some(list) => Some(plan_enclosed_list(list, package)?),
-            None => plan_list(request.message, aor, package, &asked.profile, turn)?,
-        };
-        if plan.is_none() {
-            check_exists(aor, directory)?;
-        }
+        let package = event.package;
+        let mut asked = read_subscribe(request.message, event, domain, turn)?;
+        let plan = asked.plan(request.message, aor, turn)?;
         let resources = plan.as_ref().map_or(1, ListPlan::places);
-        self.subscriptions
-            .check_capacity(request, &dialog, resources, turn)?;
-        let decision = authorise(admitted, &dialog, &asked, plan.as_ref(), turn)?;
+        let new = self
+            .subscriptions
+            .accept_dialog(request, sender, resources, turn)?;
+        let decision = authorise(admitted, new.watcher_uri(), &asked, plan.as_ref(), turn)?;
         if package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return self.seize(admitted, turn);
         }
@@ -124,13 +107,6 @@ impl Engine {
             self.uas
                 .overload_mut()
                 .spread_expiry(asked.granted, asked.expires_min, turn);
-        let id =
-            self.subscriptions
-                .add_dialog(request, dialog, token, Arc::clone(&asked.profile), turn);
-        self.prove_path_by_digest(request, domain, id, turn);
-        self.subscriptions
-            .table_mut()
-            .take_sender(id, sender.map(Box::from));
         let entity = match plan {
             Some(_) => request_uri(request.message).to_vec(),
             None => entity_uri(request.message, aor),
@@ -142,39 +118,13 @@ impl Engine {
             asked: &asked,
             entity: &entity,
             message: request.message,
+            claim,
         };
-        let subscription = self.subscriptions.begin(id, beginning, turn);
-        self.conclude_subscribe(request, subscription, asked, claim, turn);
-        Ok(())
-    }
-
-    /// Completes a subscription that has begun: holds its appearance, replaces older ones of its
-    /// phone, and sends the 200.
-    fn conclude_subscribe(
-        &mut self,
-        request: &Request<'_>,
-        subscription: SubscriptionId,
-        asked: Asked<'_>,
-        claim: Option<&Claim>,
-        turn: &mut Turn<'_>,
-    ) {
-        if let Some(claim) = claim {
-            self.subscriptions.table_mut().hold(subscription, claim);
-        }
+        let subscription = self.subscriptions.begin_dialog(new, beginning, turn);
+        self.prove_path_by_digest(request, domain, subscription, turn);
         if asked.profile.replaces_same_contact {
             self.notifier
                 .replace_older(subscription, &mut self.subscriptions, turn);
-        }
-        if asked.granted.is_zero() {
-            turn.counters.subscriptions_fetched += 1;
-            self.subscriptions
-                .end_subscription(subscription, Termination::Timeout, turn);
-            self.subscriptions.table_mut().fetch(subscription);
-        } else {
-            turn.counters.subscriptions_created += 1;
-            self.subscriptions
-                .table_mut()
-                .arm_subscription(subscription, turn);
         }
         let accepted = Accepted {
             subscription,
@@ -186,6 +136,7 @@ impl Engine {
         if let Enclosed::Switch(update) = asked.enclosed {
             switch(self.subscriptions.table_mut(), subscription, update, turn);
         }
+        Ok(())
     }
 }
 
@@ -198,13 +149,13 @@ pub(crate) struct Accepted {
     pub(crate) waits: bool,
 }
 
-/// What the watcher may see, by the rules in force.
+/// What the watcher, named by that URI, may see by the rules in force.
 ///
 /// Refuses a watcher that is blocked, that may not subscribe to a whole domain, or that may not
 /// switch the feature.
 fn authorise<'d>(
     admitted: &Admitted<'_, 'd>,
-    dialog: &Dialog,
+    watcher: &[u8],
     asked: &Asked<'_>,
     plan: Option<&ListPlan>,
     turn: &Turn<'_>,
@@ -212,21 +163,20 @@ fn authorise<'d>(
     let Admitted {
         request,
         aor,
-        sender,
         domain,
         directory,
+        event: EventHeader { package, .. },
         ..
     } = *admitted;
     let peer = request.flow.peer.ip();
-    let uri = sender.unwrap_or_else(|| dialog.remote_uri());
-    let watcher = Watcher::new(uri, peer, &domain.name, directory);
+    let watcher = Watcher::new(watcher, peer, &domain.name, directory);
     let decision = match plan {
         Some(plan) if plan.is_of_body() => Decision::ALLOW,
-        _ => decide(&watcher, aor, asked.package, turn),
+        _ => decide(&watcher, aor, package, turn),
     };
     let has_whole_domain = plan.is_some_and(|plan| plan.resolved().has_whole_domain());
     let is_forbidden = decision.handling == Handling::Block
-        || asked.package == Package::LineSeize && decision.handling != Handling::Allow
+        || package == Package::LineSeize && decision.handling != Handling::Allow
         || has_whole_domain && !watcher.may_any_dn(&domain.name, directory);
     if is_forbidden {
         return Err(Refusal::Plain(Status::FORBIDDEN));
@@ -318,7 +268,7 @@ impl Engine {
         &mut self,
         request: &Request<'_>,
         domain: &Domain,
-        id: DialogId,
+        id: SubscriptionId,
         turn: &Turn<'_>,
     ) {
         let peer = request.flow.peer;

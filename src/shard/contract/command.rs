@@ -83,7 +83,7 @@ pub enum Reply {
     Refusals(Vec<RefusalReport>),
     /// To `BeginProbe`.
     ProbeBegun(ProbeId),
-    /// To `ReadProbe`; None if there is no such probe (any more).
+    /// To `ReadProbe`; None if the probe does not exist, or ended more than a minute ago (any more).
     Probe(Option<ProbeReport>),
     /// To `Drain`: subscriptions and outstanding NOTIFYs that remain.
     Outstanding(usize),

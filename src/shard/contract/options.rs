@@ -116,6 +116,15 @@ pub struct Options {
 }
 
 impl Options {
+    /// The highest value of `subscriptions_max` for a node with that many shards. Dialogs and
+    /// outstanding NOTIFYs have places of 32 bits, which all shards share. There may be more NOTIFYs
+    /// than subscriptions, because the last one of a subscription outlives it: half of the places are
+    /// for these.
+    #[must_use]
+    pub const fn subscriptions_max_with(shards: usize) -> usize {
+        u32::MAX as usize / 2 / if shards == 0 { 1 } else { shards }
+    }
+
     /// The defaults for shard `id` of `shards`. All shards of a node get the same `epoch` and the
     /// same secret `key`.
     #[must_use]

@@ -12,7 +12,8 @@ use crate::shard::contract::options::Options;
 pub(crate) struct Place(pub(crate) u32);
 
 impl Place {
-    /// The place of the entry at `index` of a table of this shard.
+    /// The place of the entry at `index` of a table of this shard. The check of the configuration
+    /// keeps `index` low enough: see [`Options::subscriptions_max_with`].
     #[inline]
     pub(crate) fn of(index: u32, options: &Options) -> Self {
         let place = u64::from(index) * u64::from(options.shards.max(1)) + u64::from(options.id.0);
@@ -42,6 +43,21 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn the_highest_limit_leaves_a_place_for_every_dialog_and_twice_as_many_notifys() {
+        for shards in [1, 2, 3, 64, u16::MAX] {
+            let subscriptions_max = Options::subscriptions_max_with(shards.into());
+            let last = (2 * subscriptions_max - 1) as u32;
+            let options = Options::new(ShardId(shards - 1), shards, Instant::now(), [0; 32]);
+            let place = Place::of(last, &options);
+            assert_eq!(
+                (place.shard(shards), place.index(shards)),
+                (options.id, last)
+            );
+            assert!(subscriptions_max >= 32_768);
+        }
+    }
 
     #[test]
     fn a_place_has_one_holder_with_any_number_of_shards() {

@@ -229,9 +229,9 @@ impl fmt::Display for ProbeEvent {
             } => write!(out, "NOTIFY {state}: {}", Told(document)),
             Self::NotifyRefused(code) => write!(out, "NOTIFY refused with {code}"),
             Self::NotifyMissing => out.write_str("no NOTIFY within 32 s"),
-            Self::Server(status) => write!(out, "the server is: {}", status.as_str()),
-            Self::User(status) => write!(out, "the user is: {}", status.as_str()),
-            Self::Skipped => out.write_str("more happened than is kept"),
+            Self::Server(status) => write!(out, "server status: {}", status.as_str()),
+            Self::User(status) => write!(out, "user status: {}", status.as_str()),
+            Self::Skipped => out.write_str("some events are missing: too many happened at once"),
             Self::Over => out.write_str("the probe is over"),
         }
     }

@@ -12,24 +12,50 @@ use crate::presence::event::{ExpiryLimits, Package, TooBrief};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Profile;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::request::read_list;
+use crate::shard::list::request::{plan_enclosed_list, plan_list, read_list, requires_list};
 use crate::shard::package::feature_event::read_switch;
-use crate::shard::request::headers::{accepted_format, expires_of};
+use crate::shard::request::headers::{EventHeader, accepted_format, check_exists, expires_of};
 use crate::shard::request::refusal::Refusal;
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, Status};
 
 /// What a SUBSCRIBE asks for, checked.
 pub(crate) struct Asked<'m> {
-    pub(crate) package: Package,
+    pub(crate) event: EventHeader<'m>,
     pub(crate) format: Format,
-    pub(crate) event: &'m [u8],
     pub(crate) granted: Duration,
     /// The shortest that could have been.
     pub(crate) expires_min: Duration,
     pub(crate) enclosed: Enclosed,
     pub(crate) profile: Arc<Profile>,
+}
+
+impl Asked<'_> {
+    /// The resources to watch, if it is a subscription to a list; None if it is to one presentity.
+    ///
+    /// Refuses a list that the phone cannot read or that is not in the body although it should be,
+    /// and a presentity that does not exist.
+    pub(crate) fn plan<'d>(
+        &self,
+        message: &Message<'_>,
+        aor: &Aor,
+        turn: &Turn<'d>,
+    ) -> Result<Option<ListPlan>, Refusal<'d>> {
+        let package = self.event.package;
+        if let Some(list) = self.enclosed.list() {
+            return plan_enclosed_list(list, package).map(Some);
+        }
+        if requires_list(message) {
+            return Err(Refusal::Because(Status::BAD_REQUEST, "Missing Body"));
+        }
+        let plan = plan_list(message, aor, package, &self.profile, turn)?;
+        if plan.is_none() {
+            check_exists(aor, turn.directory)?;
+        }
+        Ok(plan)
+    }
 }
 
 /// Everything needed to create a subscription.
@@ -40,15 +66,18 @@ pub(crate) struct Beginning<'a> {
     pub(crate) asked: &'a Asked<'a>,
     pub(crate) entity: &'a [u8],
     pub(crate) message: &'a Message<'a>,
+    /// The appearance of a line that the owner granted.
+    pub(crate) claim: Option<&'a Claim>,
 }
 
-/// Reads a SUBSCRIBE to that package, with the value of its Event header.
+/// Reads a SUBSCRIBE with that Event header.
 pub(crate) fn read_subscribe<'m, 'd>(
     message: &Message<'m>,
-    (package, event): (Package, &'m [u8]),
+    event: EventHeader<'m>,
     domain: &Domain,
     turn: &Turn<'d>,
 ) -> Result<Asked<'m>, Refusal<'d>> {
+    let package = event.package;
     let user_agent = message.header(HeaderName::UserAgent).unwrap_or_default();
     let profile = Arc::clone(turn.directory.profile(user_agent));
     let enclosed = read_enclosed(message, package, turn)?;
@@ -64,9 +93,8 @@ pub(crate) fn read_subscribe<'m, 'd>(
     let granted = limits.grant(expires_of(message)?, package.expires_default());
     let granted = granted.map_err(|TooBrief(min)| Refusal::TooBrief(min))?;
     Ok(Asked {
-        package,
-        format,
         event,
+        format,
         granted,
         expires_min: limits.min,
         enclosed,

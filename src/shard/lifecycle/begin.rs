@@ -5,29 +5,22 @@ use std::sync::Arc;
 
 use crate::presence::Aor;
 use crate::presence::document::{Format, View};
-use crate::presence::event::Package;
+use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
-use crate::presence::profile::Profile;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
-use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
 use crate::shard::list::plan::ListPlan;
-use crate::shard::peer::next_hop::{next_hop, phone_key};
-use crate::shard::peer::path::Path;
-use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::NewSubscription;
+use crate::shard::subscription::dialogs::NewDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::watched::begin_watch;
 use crate::shard::subscription::watcher::decide;
-use crate::sip::dialog::Dialog;
-use crate::sip::header::NameAddr;
-use crate::sip::{HeaderName, Message, Status};
+use crate::sip::{Message, Status};
 
 impl Subscriptions {
     /// A SUBSCRIBE renews a subscription. True if it had expired, and continues.
@@ -38,7 +31,7 @@ impl Subscriptions {
         message: &Message<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let terms = Terms::of(message, asked.event);
+        let terms = Terms::of(message, &asked.event);
         let was_over = self.table.renew(id, turn.now + asked.granted, terms);
         if was_over {
             self.winfo.note_watcher(id, &self.table);
@@ -48,8 +41,35 @@ impl Subscriptions {
         was_over
     }
 
+    /// Begins a subscription in a dialog of its own. A fetch ends at once (RFC 6665 §4.4.3).
+    pub(crate) fn begin_dialog(
+        &mut self,
+        new: NewDialog,
+        beginning: Beginning<'_>,
+        turn: &mut Turn<'_>,
+    ) -> SubscriptionId {
+        let Asked {
+            profile, granted, ..
+        } = beginning.asked;
+        let dialog = self.table.add_dialog(new, Arc::clone(profile), turn);
+        let claim = beginning.claim;
+        let id = self.begin(dialog, beginning, turn);
+        if let Some(claim) = claim {
+            self.table.hold(id, claim);
+        }
+        if granted.is_zero() {
+            turn.counters.subscriptions_fetched += 1;
+            self.end_subscription(id, Termination::Timeout, turn);
+            self.table.fetch(id);
+        } else {
+            turn.counters.subscriptions_created += 1;
+            self.table.arm_subscription(id, turn);
+        }
+        id
+    }
+
     /// Creates the subscription and its watcher slots.
-    pub(crate) fn begin(
+    fn begin(
         &mut self,
         dialog: DialogId,
         beginning: Beginning<'_>,
@@ -62,6 +82,7 @@ impl Subscriptions {
             asked,
             entity,
             message,
+            ..
         } = beginning;
         // List resources always get full documents, never pidf-diff.
         let format = match asked.format {
@@ -69,16 +90,16 @@ impl Subscriptions {
             format => format,
         };
         let new = NewSubscription {
-            package: asked.package,
+            package: asked.event.package,
             view: View {
                 format,
                 privacy: decision.privacy,
                 rendering: asked.profile.rendering,
             },
             decision,
-            terms: Terms::of(message, asked.event),
+            terms: Terms::of(message, &asked.event),
             history: Shown::of(format, asked.profile.partial_dialog_info),
-            event: asked.event,
+            event: asked.event.value,
             entity,
             expires_at: turn.now + asked.granted,
             version: 0,
@@ -106,11 +127,7 @@ impl Subscriptions {
                 turn,
             );
         }
-        let (watched, is_new) = self.table.watch(aor);
-        let id = self.table.add_subscription(dialog, watched, new);
-        if is_new {
-            begin_watch(aor, turn);
-        }
+        let id = self.table.add_subscription(dialog, aor, new, turn);
         self.winfo.note_watcher(id, &self.table);
         id
     }
@@ -124,7 +141,7 @@ impl Subscriptions {
         message: &Message<'_>,
         turn: &mut Turn<'d>,
     ) -> Result<SubscriptionId, Refusal<'d>> {
-        if asked.package == Package::LineSeize {
+        if asked.event.package == Package::LineSeize {
             return Err(Refusal::Because(
                 Status::FORBIDDEN,
                 "Seize In A Dialog Of Its Own",
@@ -156,12 +173,11 @@ impl Subscriptions {
         let watcher = self.table.watcher_of(first, turn);
         let watcher = watcher.expected("a subscription has a watcher");
         let watcher = watcher.ok_or(Refusal::NO_SUBSCRIPTION)?;
-        let decision = decide(&watcher, &aor, asked.package, turn);
+        let decision = decide(&watcher, &aor, asked.event.package, turn);
         if decision.handling == Handling::Block {
             return Err(Refusal::Plain(Status::FORBIDDEN));
         }
         turn.counters.subscriptions_created += 1;
-        self.phones.join_again(phone);
         let beginning = Beginning {
             aor: &aor,
             plan: None,
@@ -169,24 +185,29 @@ impl Subscriptions {
             asked,
             entity: &entity,
             message,
+            claim: None,
         };
         Ok(self.begin(id, beginning, turn))
     }
 }
 
 impl Subscriptions {
-    /// Refuses a subscription to so many resources for which a table is full, or whose path has too
-    /// many dialogs that no response has proved yet.
-    pub(crate) fn check_capacity<'d>(
-        &self,
+    /// The dialog that a SUBSCRIBE to so many resources may begin. `sender`: the URI of its watcher,
+    /// if it is not the one in From.
+    ///
+    /// Refuses it if a table is full, or if its path has too many dialogs that no response has proved
+    /// yet.
+    pub(crate) fn accept_dialog<'d>(
+        &mut self,
         request: &Request<'_>,
-        dialog: &Dialog,
+        sender: Option<&[u8]>,
         resources: usize,
         turn: &mut Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
-        let key = phone_key(&request.flow, dialog.remote_target());
-        self.check_room(self.phones.find(key), resources, turn)?;
-        self.table.check_path(request, dialog, turn)
+    ) -> Result<NewDialog, Refusal<'d>> {
+        let new = self.table.accept_dialog(request, sender, turn)?;
+        self.check_room(self.table.phones().find(new.phone_key), resources, turn)?;
+        self.table.check_path(&new.path, turn)?;
+        Ok(new)
     }
 
     /// Checks the limits for one more subscription with `places` resources.
@@ -203,7 +224,7 @@ impl Subscriptions {
             turn.counters.subscriptions_over_octets += 1;
             return Err(Refusal::OverLimit);
         }
-        let of_phone = phone.map_or(0, |phone| self.phones.subscriptions_of(phone));
+        let of_phone = phone.map_or(0, |phone| self.table.phones().subscriptions_of(phone));
         let is_full = self.table.capacity_used() + places > turn.options.subscriptions_max
             || of_phone >= turn.options.subscriptions_per_phone_max;
         if is_full {
@@ -213,37 +234,9 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn add_dialog(
-        &mut self,
-        request: &Request<'_>,
-        dialog: Dialog,
-        token: RoutingToken,
-        profile: Arc<Profile>,
-        turn: &Turn<'_>,
-    ) -> DialogId {
-        let flow = request.flow;
-        let phone = self
-            .phones
-            .join(phone_key(&flow, dialog.remote_target()), &profile, turn.now);
-        let destination = next_hop(request, &dialog);
-        let path = Path { flow, destination };
-        let id = self.table.add_dialog(dialog, path, phone, profile);
-        debug_assert_eq!(
-            Place::of(id.0, turn.options),
-            token.place,
-            "the To-tag names the dialog's place"
-        );
-        id
-    }
-
-    /// Whether the phone a request comes from, by its address, port and Contact, has a live
-    /// subscription.
+    /// Whether the phone that sent a request has a live subscription.
     pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
-        let contact = request.message.header(HeaderName::Contact);
-        let target = contact.and_then(NameAddr::parse).map(|contact| contact.uri);
-        target.is_some_and(|target| {
-            let key = phone_key(&request.flow, target);
-            self.phones.find(key).is_some()
-        })
+        let phone = request.phone_key;
+        phone.is_some_and(|key| self.table.phones().find(key).is_some())
     }
 }

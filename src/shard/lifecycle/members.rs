@@ -16,7 +16,6 @@ use crate::shard::list::plan::ListPlan;
 use crate::shard::list::resource::Standing;
 use crate::shard::list::state::ListState;
 use crate::shard::subscription::watched::WatcherSlot;
-use crate::shard::subscription::watched::{begin_watch, end_watch};
 use crate::shard::subscription::watcher::decide;
 use crate::shard::subscription::{NewSubscription, Subscription, Wants};
 use crate::sip::uri::sip_uri;
@@ -61,17 +60,14 @@ impl Subscriptions {
     /// The list of a subscription is another: resources that stay keep their instances, the next
     /// NOTIFY lists all (RFC 4662 §5.2).
     pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
-        let Some(recipient) = self.table.recipient(id) else {
-            debug_assert!(
-                false,
-                "a list is refilled while its subscription is in the table"
-            );
+        let recipient = self.table.recipient(id);
+        let Some(recipient) = recipient.expected("a list has a subscription") else {
             return;
         };
         let package = recipient.subscription.package();
         let style = style(resolved, recipient.dialog.profile());
-        let Some(list) = recipient.subscription.list_mut() else {
-            debug_assert!(false, "only a list is refilled");
+        let list = recipient.subscription.list_mut();
+        let Some(list) = list.expected("only a list is refilled") else {
             return;
         };
         // A reload may have added or removed a user for one of the members.
@@ -94,9 +90,7 @@ impl Subscriptions {
         if let Some(aor) = self.table.watched(slot.watched).map(|it| it.aor().clone()) {
             self.winfo.note_watchers_of(&aor);
         }
-        if let Some(unwatched) = self.table.leave(slot) {
-            end_watch(unwatched.aor(), turn);
-        }
+        self.table.leave(slot, turn);
     }
 
     fn fill(
@@ -147,22 +141,18 @@ impl Subscriptions {
     }
 
     fn watch_resource(&mut self, id: SubscriptionId, place: u32, aor: &Aor, turn: &mut Turn<'_>) {
-        let (watched, is_new) = self.table.watch(aor);
         let watcher = WatcherSlot {
             subscription: id,
             resource: place,
         };
-        let slot = self.table.join(watched, watcher);
+        let slot = self.table.join(aor, watcher, turn);
         let is_known = self
             .table
-            .watched(watched)
+            .watched(slot.watched)
             .is_some_and(|watched| watched.composed().is_some());
         let list = self.table.list_mut(id);
         if let Some(list) = list.expected("only a list has resources") {
             list.set_slot(place, slot, is_known);
-        }
-        if is_new {
-            begin_watch(aor, turn);
         }
         self.winfo.note_watchers_of(aor);
     }

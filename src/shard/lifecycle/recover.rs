@@ -26,7 +26,6 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::state::Encoding;
-use crate::shard::peer::next_hop::phone_key;
 use crate::shard::peer::path::Path;
 use crate::shard::subscription::dialogs::RecoveredDialog;
 use crate::shard::subscription::event_rate::Terms;
@@ -73,45 +72,10 @@ impl Subscriptions {
     fn continue_dialog(&mut self, id: DialogId, mut record: DialogRecord<'_>, turn: &mut Turn<'_>) {
         let profile = profile_of(&record.profile, turn);
         let subscriptions = std::mem::take(&mut record.subscriptions);
-        let recovered = self.recovered_dialog(record, &profile, turn);
-        self.table.recover_dialog(id, recovered);
-        for (usage, record) in (0..).zip(subscriptions) {
-            if usage > 0 {
-                self.join_phone_again(id);
-            }
+        let recovered = recovered_dialog(record, &profile, turn);
+        self.table.recover_dialog(id, recovered, turn);
+        for record in subscriptions {
             self.recover_subscription(id, &profile, record, turn);
-        }
-    }
-
-    fn recovered_dialog(
-        &mut self,
-        record: DialogRecord<'_>,
-        profile: &Arc<Profile>,
-        turn: &Turn<'_>,
-    ) -> RecoveredDialog {
-        let mut dialog = record.dialog.into_owned();
-        dialog.continue_after(record.sequence_limit);
-        let listener = listener_of(&record.flow, turn.options);
-        let flow = flow_of(&record.flow, listener.unwrap_or_default());
-        let key = phone_key(&flow, dialog.remote_target());
-        RecoveredDialog {
-            dialog,
-            path: Path {
-                flow,
-                destination: record.destination,
-            },
-            is_path_proven: record.is_path_proven,
-            is_cut: listener.is_none() || flow.transport.is_reliable(),
-            phone: self.phones.join(key, profile, turn.now),
-            profile: Arc::clone(profile),
-            sender: record.sender.as_deref().map(Box::from),
-        }
-    }
-
-    fn join_phone_again(&mut self, dialog: DialogId) {
-        let entry = self.table.dialog(dialog);
-        if let Some(entry) = entry.expected("the dialog was recovered") {
-            self.phones.join_again(entry.phone());
         }
     }
 
@@ -161,6 +125,28 @@ impl Subscriptions {
             self.table.arm_subscription(id, turn);
         }
         self.table.want(id, Wants::Notify);
+    }
+}
+
+fn recovered_dialog(
+    record: DialogRecord<'_>,
+    profile: &Arc<Profile>,
+    turn: &Turn<'_>,
+) -> RecoveredDialog {
+    let mut dialog = record.dialog.into_owned();
+    dialog.continue_after(record.sequence_limit);
+    let listener = listener_of(&record.flow, turn.options);
+    let flow = flow_of(&record.flow, listener.unwrap_or_default());
+    RecoveredDialog {
+        dialog,
+        path: Path {
+            flow,
+            destination: record.destination,
+        },
+        is_path_proven: record.is_path_proven,
+        is_cut: listener.is_none() || flow.transport.is_reliable(),
+        profile: Arc::clone(profile),
+        sender: record.sender.as_deref().map(Box::from),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::presence::Aor;
 use crate::presence::event::list::{Roster, RosterKind};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::{Announcement, WatchNumber};
 
@@ -58,8 +59,9 @@ impl Rosters {
 
     /// A subscription no longer follows a roster. Returns whether it was the last one of its domain.
     pub(crate) fn abandon(&mut self, roster: &Roster, id: SubscriptionId) -> bool {
-        let Some(watched) = self.watched.get_mut(&roster.domain) else {
-            debug_assert!(false, "a subscription follows the rosters of its list");
+        let watched = self.watched.get_mut(&roster.domain);
+        let Some(watched) = watched.expected("a subscription follows the rosters of its list")
+        else {
             return false;
         };
         watched.subscriptions.retain(|it| *it != (id, roster.kind));

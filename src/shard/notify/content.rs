@@ -16,7 +16,7 @@ use crate::presence::document::{
 use crate::presence::policy::Handling;
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{PathId, SubscriptionId};
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::subject::Source;
@@ -107,7 +107,8 @@ impl Written {
 }
 
 impl Notifier {
-    /// What a NOTIFY sent now would carry; None while an owner has not reported the state.
+    /// What a NOTIFY sent now would carry. None while an owner has not reported the state, or while
+    /// no room is left for copies of long lists.
     pub(crate) fn content_of(
         &mut self,
         id: SubscriptionId,
@@ -122,7 +123,8 @@ impl Notifier {
             Source::Headers(body) => return Some(Content::Document(body)),
             Source::Resources => {
                 self.select_resources(id, subscriptions, turn);
-                return Some(Content::Resources);
+                let is_postponed = self.postpone_if_no_room(id, subscriptions, turn);
+                return (!is_postponed).then_some(Content::Resources);
             }
             Source::Nothing => return Some(Content::Empty(SHOWN_EMPTY)),
         };
@@ -184,19 +186,15 @@ impl Notifier {
         knows && subscription.wants() == Wants::Change && subscription.phase() == Phase::Active
     }
 
-    /// Writes the body of a NOTIFY, unless it is too long for a path that is not proven: then it is
+    /// Writes the body of a NOTIFY over a path that is not proven, if it is short. A longer one is
     /// withheld, and all of it follows once the path is proven.
-    pub(crate) fn write_body_for_path(
+    pub(crate) fn write_short_body(
         &mut self,
         id: SubscriptionId,
         content: &mut Content,
-        path: PathId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Written> {
-        if subscriptions.table().is_path_proven(path) {
-            return self.write_body(id, content, subscriptions, turn);
-        }
         // Writing a list marks its resources as sent, so an oversized list must not be written at
         // all.
         let is_long_list =

@@ -99,25 +99,24 @@ impl Notifier {
         &self.local_addresses.of(flow).contact
     }
 
-    /// Detaches an outstanding NOTIFY from its removed subscription. Until it ends it holds `path`,
-    /// which [`Subscriptions::remove`] has held for it.
-    pub(crate) fn orphan(
-        &mut self,
-        id: InFlightId,
-        path: PathId,
-        subscriptions: &mut Subscriptions,
-    ) {
-        let in_flight = self.in_flight.get_mut(id.index());
-        let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") else {
+    /// Detaches the outstanding NOTIFY of a subscription that is about to be removed. Until it ends
+    /// it holds its path: otherwise a path that is proven would be forgotten with its last dialog,
+    /// and the next dialog on it would have to prove it again.
+    pub(crate) fn detach(&mut self, id: SubscriptionId, subscriptions: &mut Subscriptions) {
+        let recipient = subscriptions.table_mut().recipient(id);
+        let Some(recipient) = recipient.expected("a subscription is removed once") else {
             return;
         };
-        in_flight.subscription = None;
-        if let Some(probed) = in_flight.held_path.replace(path) {
-            debug_assert_eq!(
-                probed, path,
-                "a NOTIFY ends when its dialog gets another path"
-            );
-            subscriptions.table_mut().let_go_of_path(probed);
+        let Some(in_flight) = recipient.subscription.in_flight() else {
+            return;
+        };
+        let in_flight = self.in_flight.get_mut(in_flight.index());
+        if let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") {
+            let path = recipient.dialog.path();
+            in_flight.subscription = None;
+            in_flight
+                .held_path
+                .get_or_insert_with(|| recipient.paths.hold(path));
         }
     }
 

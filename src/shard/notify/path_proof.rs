@@ -55,7 +55,7 @@ impl Notifier {
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
         if let Some(path) = in_flight.held_path {
-            subscriptions.table_mut().end_probe(id, path);
+            subscriptions.table_mut().let_go_of_path(id, path);
         }
         Some(in_flight)
     }

@@ -1,12 +1,10 @@
 //! Sends queued NOTIFYs when nothing delays them.
 
-use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::lifecycle::due::FETCHED_AT_ONCE;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::{Phase, Subscription, Wants};
+use crate::shard::subscription::due::{Due, FETCHED_AT_ONCE, MaySend};
 
 impl Notifier {
     /// Sends queued NOTIFYs, up to the limit of one turn. The limit lets us read pending responses
@@ -19,7 +17,7 @@ impl Notifier {
                 return;
             }
             if count % FETCHED_AT_ONCE == 0 {
-                subscriptions.fetch_queued();
+                subscriptions.table().fetch_queued();
             }
             let Some(id) = subscriptions.table_mut().pop_queued() else {
                 return;
@@ -39,7 +37,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        while let Some(id) = subscriptions.next_paced(phone, turn) {
+        while let Some(id) = subscriptions.table_mut().next_paced(phone, turn) {
             self.notify(id, true, subscriptions, turn);
         }
     }
@@ -55,69 +53,25 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.before_notify(id, turn);
-        let subscription = subscriptions.table().subscription(id);
-        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
-            return;
-        };
-        if subscription.wants() == Wants::Nothing
-            || subscription.in_flight().is_some()
-            || subscription.awaits_acknowledgement()
-        {
-            return;
+        match subscriptions.table().due(id, turn.now) {
+            Due::Nothing => return,
+            Due::Removal => return self.remove_subscription(id, subscriptions, turn),
+            Due::Notify => {}
         }
-        let is_ending = matches!(subscription.phase(), Phase::Ending(_));
-        let entry = subscriptions.table().dialog(subscription.dialog());
-        let Some(entry) = entry.expected("a subscription has a dialog") else {
-            return;
-        };
-        if entry.is_cut() {
-            if is_ending {
-                self.remove_subscription(id, subscriptions, turn);
-            }
-            return;
-        }
-        if subscription.not_before().is_some_and(|at| at > turn.now) {
-            return;
-        }
-        let (phone, path) = (entry.phone(), entry.path());
-        // Full state continues as soon as the previous part is answered; the round trip limits the
-        // rate.
-        let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         let Some(mut content) = self.content_of(id, subscriptions, turn) else {
-            // The state is not complete yet: a presentity's owner, or a shard, has not reported.
             return;
         };
         if self.is_told(id, &content, subscriptions) {
-            turn.counters.notifies_suppressed += 1;
-            let subscription = subscriptions.table_mut().subscription_mut(id);
-            if let Some(subscription) = subscription.expected("its content was compared") {
-                subscription.told_already();
-            }
-            subscriptions.table_mut().await_report(id, turn);
-            return;
+            return subscriptions.table_mut().told_already(id, turn);
         }
-        if !is_mid_list && subscriptions.table_mut().is_too_soon(id, turn)
-            || self.postpone_if_no_room(id, &content, subscriptions, turn)
-        {
-            return;
-        }
-        if !subscriptions.table_mut().may_take_number(id, turn)
-            || !subscriptions.table_mut().may_use_path(id, path, turn)
-        {
-            return;
-        }
-        if !is_mid_list && !has_token && !subscriptions.take_token(id, phone, turn) {
-            return;
-        }
-        let body = self.write_body_for_path(id, &mut content, path, subscriptions, turn);
+        let body = match subscriptions.table_mut().may_send(id, has_token, turn) {
+            MaySend::Now => self.write_body(id, &content, subscriptions, turn),
+            MaySend::Short => self.write_short_body(id, &mut content, subscriptions, turn),
+            MaySend::Later => return,
+        };
         self.write_notify(id, &content, body, subscriptions, turn);
-        subscriptions.after_notify(id, turn);
-        let is_mid_fetch = subscriptions
-            .table()
-            .subscription(id)
-            .expected("its NOTIFY was written")
-            .is_some_and(Subscription::is_mid_fetch);
-        if is_ending && !is_mid_fetch && !content.is_withheld() {
+        let is_last = subscriptions.after_notify(id, turn);
+        if is_last && !content.is_withheld() {
             self.remove_subscription(id, subscriptions, turn);
         }
     }
@@ -129,8 +83,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        if let Some((in_flight, path)) = subscriptions.remove(id, turn) {
-            self.orphan(in_flight, path, subscriptions);
-        }
+        self.detach(id, subscriptions);
+        subscriptions.remove(id, turn);
     }
 }

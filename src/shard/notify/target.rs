@@ -46,9 +46,9 @@ impl Notifier {
             return Ok(false);
         };
         let path = subscriptions.table().path_of(entry);
-        let moved = (path.flow == flow).then(|| moved_hop(path, before, entry.dialog()));
-        let destination = moved
-            .flatten()
+        let path = path.filter(|path| path.flow == flow);
+        let destination = path
+            .and_then(|path| moved_hop(path, before, entry.dialog()))
             .unwrap_or_else(|| next_hop(request, entry.dialog()));
         Ok(self.take_path(id, Path { flow, destination }, subscriptions, turn))
     }
@@ -66,7 +66,9 @@ impl Notifier {
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return false;
         };
-        let path = *subscriptions.table().path_of(entry);
+        let Some(path) = subscriptions.table().path_of(entry).copied() else {
+            return false;
+        };
         let before = named_hop(entry.dialog(), path.flow.transport);
         if subscriptions
             .table_mut()

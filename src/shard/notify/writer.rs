@@ -18,6 +18,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::content::{Content, Written};
 use crate::shard::notify::retransmit::Kept;
 use crate::shard::notify::{InFlight, Notifier};
+use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token;
 use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::subscription::suppress::entity_tag;
@@ -52,7 +53,9 @@ impl Notifier {
             ..
         } = recipient;
         let (path, dialogs) = (entry.path(), paths.dialogs(entry.path()));
-        let flow = paths.of(path).onward();
+        let Some(flow) = paths.of(path).map(Path::onward) else {
+            return;
+        };
         let is_reliable = flow.transport.is_reliable();
         let generation = turn.out.generation();
         let is_one_of_many = !is_reliable && self.trains.join(flow.peer, generation, dialogs);
@@ -82,10 +85,7 @@ impl Notifier {
             tail,
         };
 
-        let kept = match is_reliable {
-            true => Kept::default(),
-            false => self.keep(&transmit, turn),
-        };
+        let kept = self.keep(&transmit, turn);
         let transaction = ClientTransaction::new(turn.now, is_reliable);
         let deadline = transaction.deadline();
         self.in_flight.insert(InFlight {
@@ -141,9 +141,12 @@ impl Notifier {
         pad(&mut turn.out.arena, head.end, length - octets);
     }
 
-    /// Keeps a copy of a datagram for retransmission.
+    /// Keeps a copy of a datagram for retransmission; none of a message on a stream.
     #[inline]
     fn keep(&mut self, transmit: &Transmit, turn: &mut Turn<'_>) -> Kept {
+        if transmit.flow.transport.is_reliable() {
+            return Kept::default();
+        }
         let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
         let octets = head.len() + tail.len();
         turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
@@ -167,9 +170,10 @@ impl Notifier {
         let Some(entry) = entry.expected("a subscription has a dialog") else {
             return 0;
         };
-        let local = self
-            .local_addresses
-            .of(&subscriptions.table().path_of(entry).onward());
+        let Some(flow) = subscriptions.table().path_of(entry).map(Path::onward) else {
+            return 0;
+        };
+        let local = self.local_addresses.of(&flow);
         let origin = Origin {
             via: &local.via,
             branch: &[b'0'; routing_token::OCTETS],

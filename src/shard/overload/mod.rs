@@ -2,7 +2,7 @@
 //! restart from delaying everyone else's NOTIFYs (RFC 3261 §21.5.4, RFC 7616 §5, RFC 3903 §9;
 //! W:A1.24, E3.8, E3.9).
 //!
-//! Requests outside dialogs pass it before they cause work (`conduct::guard`). Refreshes of live
+//! Requests outside dialogs pass it before they cause work (`conduct::dispatch`). Refreshes of live
 //! subscriptions and responses to NOTIFYs do not, and cost nothing here.
 //!
 //! - `rate_limit`, `bucket`: rate limits by phone, source address, presentity and domain.

@@ -14,16 +14,95 @@ use crate::shard::request::headers::address_of_record;
 use crate::shard::request::refusal::OverloadLimit;
 use crate::sip::{HeaderName, Method, Uri};
 
+/// The sender of a request that passed authentication.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AdmittedSender<'a> {
+    pub(crate) request: &'a Request<'a>,
+    /// The authenticated user; None for a believed peer.
+    pub(crate) user: Option<&'a str>,
+    /// It is authenticated, or its phone has a subscription here.
+    pub(crate) is_known: bool,
+}
+
+impl OverloadControl {
+    /// Takes a token from the phone's bucket, then from the bucket of its source address: a phone
+    /// that exceeds its own limit takes no token from its neighbours. A request with credentials
+    /// takes the phone's token only after authentication, so that a forged From cannot use up the
+    /// tokens of that user.
+    ///
+    /// `is_known`: its phone has a subscription here.
+    pub(crate) fn check_rates(
+        &mut self,
+        request: &Request<'_>,
+        uri: &[u8],
+        is_known: bool,
+        turn: &Turn<'_>,
+    ) -> Result<(), OverloadLimit> {
+        let source = network_of(request.flow.peer.ip());
+        let source = self.key(OverloadLimit::Source, |hasher| source.hash(hasher));
+        let phone = (!offers_proof(request)).then(|| self.phone_key(request, None));
+        let held = [
+            phone.map(|phone| (OverloadLimit::Phone, phone)),
+            Some((OverloadLimit::Source, source)),
+        ];
+        for (limit, key) in held.into_iter().flatten() {
+            if !self.take_token(limit, key, is_known, turn.now)
+                && !self.is_exempt(limit, request, uri, turn.directory)
+            {
+                return Err(limit);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a token from the buckets of presentity and domain. `user` is the authenticated user;
+    /// None for a believed peer.
+    pub(crate) fn check_shares(
+        &mut self,
+        sender: &AdmittedSender<'_>,
+        aor: &Aor,
+        domain: &Domain,
+        turn: &Turn<'_>,
+    ) -> Result<(), OverloadLimit> {
+        let AdmittedSender {
+            request,
+            user,
+            is_known,
+        } = *sender;
+        let phone = offers_proof(request).then(|| self.phone_key(request, user));
+        // A request about the domain itself has no presentity.
+        let presentity = (!aor.user().is_empty()).then(|| {
+            self.key(OverloadLimit::Presentity, |hasher| {
+                aor.as_str().hash(hasher)
+            })
+        });
+        let of_domain = self.key(OverloadLimit::Domain, |hasher| domain.name.hash(hasher));
+        let held = [
+            phone.map(|phone| (OverloadLimit::Phone, phone)),
+            presentity.map(|presentity| (OverloadLimit::Presentity, presentity)),
+            Some((OverloadLimit::Domain, of_domain)),
+        ];
+        for (limit, key) in held.into_iter().flatten() {
+            if !self.take_token(limit, key, is_known, turn.now)
+                && !self.may_exceed_share(limit, sender, domain, turn)
+            {
+                return Err(limit);
+            }
+        }
+        Ok(())
+    }
+}
+
 impl OverloadControl {
     /// Whether an authenticated or believed request passes although a bucket is empty.
-    pub(crate) fn may_exceed_share(
+    fn may_exceed_share(
         &self,
         limit: OverloadLimit,
-        request: &Request<'_>,
+        sender: &AdmittedSender<'_>,
         domain: &Domain,
-        user: Option<&str>,
         turn: &Turn<'_>,
     ) -> bool {
+        let AdmittedSender { request, user, .. } = *sender;
         let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
         let is_believed = domain.believes(request.flow.peer.ip());
         let is_feeder = || {
@@ -47,13 +126,7 @@ impl OverloadControl {
 impl OverloadControl {
     /// Takes a token from one bucket of that limit. `is_known` allows more to those that have proved
     /// who they are; a phone's own bucket is the same for all. False if the bucket is empty.
-    pub(crate) fn take_token(
-        &mut self,
-        limit: OverloadLimit,
-        key: u64,
-        is_known: bool,
-        now: Instant,
-    ) -> bool {
+    fn take_token(&mut self, limit: OverloadLimit, key: u64, is_known: bool, now: Instant) -> bool {
         let rates = &self.rates;
         let rate = match limit {
             OverloadLimit::Phone => rates.phone,
@@ -71,7 +144,7 @@ impl OverloadControl {
 
     /// The key of a phone's own bucket: its IP address, and the authenticated user or else the URI
     /// in From.
-    pub(crate) fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {
+    fn phone_key(&self, request: &Request<'_>, user: Option<&str>) -> u64 {
         let ip = request.flow.peer.ip();
         let from = request.message.from().map(|from| from.uri);
         self.key(OverloadLimit::Phone, |hasher| match user {
@@ -87,11 +160,10 @@ impl OverloadControl {
 
     /// Whether a request passes although the bucket of its phone or source address is empty. Call
     /// it only then, because it looks up the domain.
-    pub(crate) fn is_exempt(
+    fn is_exempt(
         &mut self,
         limit: OverloadLimit,
         request: &Request<'_>,
-        method: Method<'_>,
         uri: &[u8],
         directory: &Directory,
     ) -> bool {
@@ -107,6 +179,7 @@ impl OverloadControl {
             return false;
         };
         let is_believed = domain.believes(request.flow.peer.ip());
+        let method = request.message.method();
         let feeds = matches!(method, Method::Publish | Method::Register);
         match limit {
             OverloadLimit::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
@@ -121,16 +194,16 @@ impl OverloadControl {
 }
 
 /// Whether a request carries credentials and its method requires authentication.
-pub(crate) fn offers_proof(request: &Request<'_>, method: Method<'_>) -> bool {
+fn offers_proof(request: &Request<'_>) -> bool {
     matches!(
-        method,
+        request.message.method(),
         Method::Subscribe | Method::Publish | Method::Register
     ) && request.message.header(HeaderName::Authorization).is_some()
 }
 
 /// The network that counts as one source: an IPv4 address, or an IPv6 /64, all of which one host
 /// may own.
-pub(crate) fn network_of(ip: IpAddr) -> u128 {
+pub(super) fn network_of(ip: IpAddr) -> u128 {
     match ip.to_canonical() {
         IpAddr::V4(ip) => u32::from(ip).into(),
         IpAddr::V6(ip) => u128::from(ip) >> 64 << 64,

@@ -42,7 +42,7 @@ fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<Watche
     let subscription = subscription.expected("a watcher is a subscription")?;
     let entry = table.dialog(subscription.dialog());
     let entry = entry.expected("a subscription has a dialog")?;
-    let flow = table.flow_of(entry);
+    let flow = table.flow_of(entry)?;
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
     let standing = subscription.watcher(watcher.resource);
     let standing = standing.expected("a watcher names its resource")?;

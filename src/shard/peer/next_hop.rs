@@ -1,41 +1,13 @@
-//! The destination of a dialog's NOTIFYs (RFC 3261 §12.2.1.1), and the key that identifies its
-//! phone.
+//! The destination of a dialog's NOTIFYs (RFC 3261 §12.2.1.1).
 //!
 //! Guarantee: a NOTIFY never goes to a host other than the source of the SUBSCRIBE.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
-use crate::presence::fixed_hash::fnv1a_of_parts;
-use crate::shard::contract::flow::Flow;
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::sip::dialog::Dialog;
 use crate::sip::{Transport, Uri};
-
-/// The key of a phone: a hash of the source address and port of its requests, and of user, host and
-/// port of the URI in `target`, its Contact.
-pub(crate) fn phone_key(flow: &Flow, target: &[u8]) -> u64 {
-    let (address, port, user) = match Uri::parse(target) {
-        Ok(uri) => (
-            uri.host,
-            uri.port.unwrap_or_default(),
-            uri.user.unwrap_or_default(),
-        ),
-        Err(_) => (target, 0, &b""[..]),
-    };
-    let peer = match flow.peer.ip() {
-        IpAddr::V4(ip) => u128::from(ip.to_bits()),
-        IpAddr::V6(ip) => ip.to_bits(),
-    };
-    fnv1a_of_parts(&[
-        &peer.to_le_bytes(),
-        &flow.peer.port().to_le_bytes(),
-        &port.to_le_bytes(),
-        address,
-        b"/",
-        user,
-    ])
-}
 
 /// The destination of NOTIFYs: the source of the SUBSCRIBE. A UDP phone that does not send `rport`
 /// (RFC 3581) may listen on another port; then it is the port of the first hop that the dialog

@@ -10,8 +10,12 @@ use std::net::SocketAddr;
 
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
+
+/// See [`Expected`].
+const KEPT: &str = "a path is kept while it is used";
 
 /// The flow and destination of the NOTIFYs of a dialog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,39 +75,59 @@ impl Paths {
             .ids_by_path
             .entry(path)
             .or_insert_with(|| paths.insert(Shared::new(path)));
-        self.paths[id].dialogs += 1;
+        if let Some(shared) = self.shared_mut(id) {
+            shared.dialogs += 1;
+        }
         id
     }
 
     /// Removes a dialog from its path.
     pub(crate) fn leave(&mut self, id: PathId) {
-        self.paths[id].dialogs -= 1;
-        self.forget_unused(id);
+        if let Some(shared) = self.shared_mut(id) {
+            shared.dialogs -= 1;
+            self.forget_unused(id);
+        }
     }
 
-    /// Counts one more outstanding NOTIFY that holds the path.
-    pub(crate) fn hold(&mut self, id: PathId) {
-        self.paths[id].holders += 1;
+    /// Counts one more outstanding NOTIFY that holds the path. Returns the path.
+    pub(crate) fn hold(&mut self, id: PathId) -> PathId {
+        if let Some(shared) = self.shared_mut(id) {
+            shared.holders += 1;
+        }
+        id
     }
 
     /// Counts one such NOTIFY fewer.
     pub(crate) fn let_go(&mut self, id: PathId) {
-        self.paths[id].holders -= 1;
-        self.forget_unused(id);
+        if let Some(shared) = self.shared_mut(id) {
+            shared.holders -= 1;
+            self.forget_unused(id);
+        }
     }
 
     fn forget_unused(&mut self, id: PathId) {
-        let shared = &self.paths[id];
-        if shared.dialogs == 0 && shared.holders == 0 {
-            self.ids_by_path.remove(&shared.path);
+        let shared = self.shared(id);
+        if let Some(shared) = shared.filter(|it| it.dialogs == 0 && it.holders == 0) {
+            let path = shared.path;
+            self.ids_by_path.remove(&path);
             self.paths.remove(id);
         }
+    }
+
+    #[inline]
+    fn shared(&self, id: PathId) -> Option<&Shared> {
+        self.paths.get(id).expected(KEPT)
+    }
+
+    #[inline]
+    fn shared_mut(&mut self, id: PathId) -> Option<&mut Shared> {
+        self.paths.get_mut(id).expected(KEPT)
     }
 
     /// Number of dialogs that use the path.
     #[inline]
     pub(crate) fn dialogs(&self, id: PathId) -> usize {
-        self.paths[id].dialogs as usize
+        self.shared(id).map_or(0, |shared| shared.dialogs as usize)
     }
 
     /// The key of a path, if it exists.
@@ -114,23 +138,23 @@ impl Paths {
     /// The probe of the path; None if the path is proven.
     #[inline]
     pub(crate) fn probe(&self, id: PathId) -> Option<&PathProbe> {
-        self.paths[id].probe.as_deref()
+        self.shared(id)?.probe.as_deref()
     }
 
     /// The probe of the path, to change it; None if the path is proven.
     pub(crate) fn probe_mut(&mut self, id: PathId) -> Option<&mut PathProbe> {
-        self.paths[id].probe.as_deref_mut()
+        self.shared_mut(id)?.probe.as_deref_mut()
     }
 
     /// Marks the path as proven. Returns its probe, or None if it was proven already.
     pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
-        self.paths[id].probe.take()
+        self.shared_mut(id)?.probe.take()
     }
 
     /// The path with that key.
     #[inline]
-    pub(crate) fn of(&self, id: PathId) -> &Path {
-        &self.paths[id].path
+    pub(crate) fn of(&self, id: PathId) -> Option<&Path> {
+        Some(&self.shared(id)?.path)
     }
 }
 
@@ -149,8 +173,7 @@ impl Paths {
     /// the fact that it was probed.
     pub(crate) fn ask_for_proof(&mut self, path: PathId, id: InFlightId) -> Option<PathId> {
         self.probe_mut(path)?.asking = Some(id);
-        self.hold(path);
-        Some(path)
+        Some(self.hold(path))
     }
 }
 
@@ -180,12 +203,23 @@ mod tests {
         assert_eq!(paths.join(path(1)), first);
         let second = paths.join(path(2));
         assert_ne!(first, second);
-        assert_eq!(*paths.of(second), path(2));
+        assert_eq!(paths.of(second), Some(&path(2)));
         paths.leave(first);
-        assert_eq!(*paths.of(first), path(1));
+        assert_eq!(paths.of(first), Some(&path(1)));
         paths.leave(first);
         assert_eq!(paths.paths.len(), 1);
         assert_eq!(paths.ids_by_path.len(), 1);
         assert_eq!(paths.join(path(3)), first, "its place is taken again");
+        paths.prove(first);
+        paths.hold(first);
+        paths.leave(first);
+        assert_eq!(paths.join(path(3)), first);
+        assert!(
+            paths.probe(first).is_none(),
+            "a path that is held stays proven"
+        );
+        paths.leave(first);
+        paths.let_go(first);
+        assert_eq!(paths.find(&path(3)), None);
     }
 }

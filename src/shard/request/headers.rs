@@ -88,17 +88,31 @@ pub(crate) fn check_extensions<'d>(message: &Message<'_>) -> Result<(), Refusal<
     }
 }
 
-/// The event package, the parsed Event header, and its value (RFC 6665 §4.2.1.1).
-pub(crate) fn event_of<'m, 'd>(
-    message: &Message<'m>,
-) -> Result<(Package, Event<'m>, &'m [u8]), Refusal<'d>> {
+/// The Event header of a request (RFC 6665 §8.2.1).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventHeader<'m> {
+    pub(crate) package: Package,
+    /// The whole value, to be echoed.
+    pub(crate) value: &'m [u8],
+    /// `id` without quotes, empty if absent.
+    pub(crate) id: &'m [u8],
+    pub(crate) parameters: Parameters<'m>,
+}
+
+/// The Event header of a SUBSCRIBE or PUBLISH. Refuses a missing one, a malformed one, and an
+/// unknown package (RFC 6665 §4.2.1.1).
+pub(crate) fn event_of<'m, 'd>(message: &Message<'m>) -> Result<EventHeader<'m>, Refusal<'d>> {
     let value = message.header(HeaderName::Event).ok_or(Refusal::BadEvent)?;
     let event = Event::parse(value).ok_or(Fault::Invalid(HeaderName::Event))?;
     if value.len() > EVENT_OCTETS_MAX {
         return Err(Fault::Invalid(HeaderName::Event).into());
     }
-    let package = Package::from_token(event.package).ok_or(Refusal::BadEvent)?;
-    Ok((package, event, value))
+    Ok(EventHeader {
+        package: Package::from_token(event.package).ok_or(Refusal::BadEvent)?,
+        value,
+        id: event.id,
+        parameters: event.parameters,
+    })
 }
 
 /// Octets of an Event header. Its value is stored and echoed in NOTIFYs.

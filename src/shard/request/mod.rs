@@ -3,7 +3,7 @@
 //! - `target`: the presentity or server that the Request-URI names; `uris`: the URIs to repeat.
 //! - `headers`: one function per header; `publication`, `contacts`: the whole of PUBLISH and
 //!   REGISTER.
-//! - `sender`, `publisher`: who sent it.
+//! - `sender`, `publisher`: who sent it; `phone_key`: from which phone.
 //! - `refusal`: why it is refused.
 //!
 //! Where its response goes, [`Request`] itself tells.
@@ -12,6 +12,7 @@
 
 pub(crate) mod contacts;
 pub(crate) mod headers;
+pub(crate) mod phone_key;
 pub(crate) mod publication;
 pub(crate) mod publisher;
 pub(crate) mod refusal;
@@ -34,6 +35,9 @@ pub(crate) struct Request<'a> {
     pub(crate) flow: Flow,
     /// The server transaction that waits for the response; None if the response is not stored.
     pub(crate) transaction: Option<TransactionKey>,
+    /// The key of the phone that sent it. None in a dialog, which knows its phone, and in a request
+    /// without Contact.
+    pub(crate) phone_key: Option<u64>,
 }
 
 impl Request<'_> {

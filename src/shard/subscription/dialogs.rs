@@ -1,24 +1,47 @@
-//! Dialogs: created by a SUBSCRIBE, found by our To-tag (RFC 3261 §12, RFC 6665 §4.4).
+//! Dialogs: created by a SUBSCRIBE, found by our To-tag (RFC 3261 §12, RFC 6665 §4.4), and the paths
+//! to their phones.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::presence::profile::Profile;
-use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::next_hop::numeric_address;
+use crate::shard::peer::next_hop::{next_hop, numeric_address};
 use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::request::Request;
 use crate::shard::request::headers::any_address_of_record;
+use crate::shard::request::phone_key::phone_key;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
+use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::shard::subscription::recorded::Recorded;
 use crate::shard::subscription::table::Table;
-use crate::sip::dialog::Dialog;
-use crate::sip::{Message, Status};
+use crate::sip::dialog::{Dialog, Sequence};
+use crate::sip::{Fault, Message, Status};
 
 /// Initial CSeq numbers stay this far below 2^31 (RFC 3261 §12.2.1.1).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
+
+/// A dialog that a SUBSCRIBE begins, until it is added to the table.
+#[derive(Debug)]
+pub(crate) struct NewDialog {
+    dialog: Dialog,
+    /// Its future place, which its To-tag names.
+    place: Place,
+    /// The URI of its watcher, if it is not the one in From.
+    sender: Option<Box<[u8]>>,
+    /// How its NOTIFYs will go.
+    pub(crate) path: Path,
+    /// The key of its phone.
+    pub(crate) phone_key: u64,
+}
 
 /// A dialog that comes back after a restart.
 #[derive(Debug)]
@@ -27,18 +50,28 @@ pub(crate) struct RecoveredDialog {
     pub(crate) path: Path,
     pub(crate) is_path_proven: bool,
     pub(crate) is_cut: bool,
-    pub(crate) phone: PhoneId,
     pub(crate) profile: Arc<Profile>,
     pub(crate) sender: Option<Box<[u8]>>,
 }
 
+impl NewDialog {
+    /// The URI of its watcher (RFC 3325).
+    pub(crate) fn watcher_uri(&self) -> &[u8] {
+        self.sender
+            .as_deref()
+            .unwrap_or_else(|| self.dialog.remote_uri())
+    }
+}
+
 impl Table {
-    /// Creates a dialog whose To-tag contains its future key.
+    /// Creates a dialog whose To-tag contains its future key. `sender`: the URI of its watcher, if it
+    /// is not the one in From.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
+        sender: Option<&[u8]>,
         turn: &mut Turn<'d>,
-    ) -> Result<(Dialog, RoutingToken), Refusal<'d>> {
+    ) -> Result<NewDialog, Refusal<'d>> {
         let token = RoutingToken::mint(
             Kind::NotifierDialog,
             self.next_dialog().0,
@@ -47,8 +80,49 @@ impl Table {
         );
         let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
         let dialog = Dialog::accept(request.message, &token.octets(), sequence)?;
-        check_not_ourselves(&dialog, &request.flow, turn)?;
-        Ok((dialog, token))
+        let flow = request.flow;
+        check_not_ourselves(&dialog, &flow, turn)?;
+        let destination = next_hop(request, &dialog);
+        // A request that was suspended brings no key.
+        let key = request.phone_key;
+        Ok(NewDialog {
+            place: token.place,
+            sender: sender.map(Box::from),
+            path: Path { flow, destination },
+            phone_key: key.unwrap_or_else(|| phone_key(&flow, dialog.remote_target())),
+            dialog,
+        })
+    }
+
+    /// The key the next dialog will get; its To-tag must contain it.
+    pub(crate) fn next_dialog(&self) -> DialogId {
+        self.dialogs.vacant_key()
+    }
+
+    /// Adds a dialog; [`Self::insert_subscription`] must follow at once.
+    pub(crate) fn add_dialog(
+        &mut self,
+        new: NewDialog,
+        profile: Arc<Profile>,
+        turn: &Turn<'_>,
+    ) -> DialogId {
+        let entry = DialogEntry {
+            dialog: new.dialog,
+            path: self.paths.join(new.path),
+            is_cut: false,
+            has_moved: false,
+            phone: self.phones.add(new.phone_key, &profile, turn.now),
+            profile,
+            sender: new.sender,
+            subscriptions: SmallVec::new(),
+            recorded: Recorded::NOT,
+        };
+        self.octets += entry.octets();
+        let id = self.dialogs.insert(entry);
+        let place = Place::of(id.0, turn.options);
+        debug_assert_eq!(place, new.place, "the To-tag names the dialog's place");
+        self.bind(new.path.flow, id);
+        id
     }
 
     /// The To-tag gives the index; tags and Call-ID must match (RFC 3261 §12.2.2).
@@ -92,6 +166,203 @@ impl Table {
             any_address_of_record(entry.watcher_uri(), turn.directory)
         };
         watcher(one) == watcher(other)
+    }
+
+    /// Updates the remote target from the Contact of an in-dialog request or of a response (RFC
+    /// 6665 §4.4.1, RFC 3261 §12.2).
+    pub(crate) fn refresh_target(
+        &mut self,
+        id: DialogId,
+        message: &Message<'_>,
+    ) -> Result<(), Fault> {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the message is in this dialog") else {
+            return Ok(());
+        };
+        let before = entry.octets();
+        let refreshed = entry.dialog.refresh_target(message);
+        self.octets = self.octets - before + entry.octets();
+        if refreshed? {
+            self.mark(id);
+        }
+        Ok(())
+    }
+
+    /// Checks the CSeq of an in-dialog request, and stores it if it is higher.
+    pub(crate) fn take_sequence(&mut self, id: DialogId, number: u32) -> Sequence {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the request was found to be in this dialog") else {
+            return Sequence::Next;
+        };
+        let sequence = entry.dialog.take_sequence(number);
+        if sequence == Sequence::Next {
+            self.mark(id);
+        }
+        sequence
+    }
+
+    /// A dialog has a subscription less, and goes with its last.
+    pub(super) fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
+            return;
+        };
+        self.phones.leave(entry.phone);
+        entry.subscriptions.retain(|usage| *usage != subscription);
+        if entry.subscriptions.is_empty()
+            && let Some(entry) = self.dialogs.remove(id)
+        {
+            if entry.recorded.is_there {
+                self.changes.left_record(id);
+            }
+            self.octets -= entry.octets();
+            if let Some(flow) = self.flow_of(&entry) {
+                self.unbind(flow, id);
+            }
+            self.paths.leave(entry.path);
+        }
+    }
+
+    fn bind(&mut self, flow: Flow, id: DialogId) {
+        if flow.connection == ConnectionId::GONE {
+            // Such a stream does not end again.
+        } else if flow.transport.is_reliable() {
+            self.dialogs_by_connection
+                .entry(flow.connection)
+                .or_default()
+                .push(id);
+        } else {
+            *self.dialogs_by_peer.entry(flow.peer).or_default() += 1;
+        }
+    }
+
+    fn unbind(&mut self, flow: Flow, id: DialogId) {
+        if flow.transport.is_reliable() {
+            if let Some(dialogs) = self.dialogs_by_connection.get_mut(&flow.connection) {
+                dialogs.retain(|bound| *bound != id);
+                if dialogs.is_empty() {
+                    self.dialogs_by_connection.remove(&flow.connection);
+                }
+            }
+        } else if let Some(count) = self.dialogs_by_peer.get_mut(&flow.peer) {
+            *count -= 1;
+            if *count == 0 {
+                self.dialogs_by_peer.remove(&flow.peer);
+            }
+        }
+    }
+}
+
+// The paths of dialogs.
+impl Table {
+    /// How the last SUBSCRIBE of a dialog came.
+    pub(crate) fn flow_of(&self, entry: &DialogEntry) -> Option<Flow> {
+        Some(self.path_of(entry)?.flow)
+    }
+
+    /// How the last SUBSCRIBE in the dialog of a subscription came.
+    pub(crate) fn flow_of_subscription(&self, id: SubscriptionId) -> Option<Flow> {
+        let entry = self.dialog(self.subscription(id)?.dialog())?;
+        self.flow_of(entry)
+    }
+
+    /// How NOTIFYs of a dialog reach the phone.
+    #[inline]
+    pub(crate) fn path_of(&self, entry: &DialogEntry) -> Option<&Path> {
+        self.paths.of(entry.path)
+    }
+
+    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
+    /// before.
+    pub(crate) fn take_path(&mut self, id: DialogId, path: Path) -> bool {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the dialog was found by a message in it") else {
+            return false;
+        };
+        entry.is_cut = false;
+        let before = self.paths.of(entry.path).copied();
+        if before == Some(path) {
+            return false;
+        }
+        self.paths.leave(entry.path);
+        entry.path = self.paths.join(path);
+        entry.has_moved = true;
+        self.mark(id);
+        if let Some(before) = before.filter(|before| before.flow != path.flow) {
+            self.unbind(before.flow, id);
+            self.bind(path.flow, id);
+        }
+        true
+    }
+
+    /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.
+    pub(crate) fn dialogs_of_peer(&self, peer: SocketAddr) -> usize {
+        self.dialogs_by_peer
+            .get(&peer)
+            .map_or(0, |count| *count as usize)
+    }
+
+    /// Marks the dialogs on a closed connection as disconnected, and returns them.
+    pub(crate) fn cut(&mut self, connection: ConnectionId) -> Vec<DialogId> {
+        let dialogs = self
+            .dialogs_by_connection
+            .remove(&connection)
+            .unwrap_or_default();
+        for id in &dialogs {
+            if let Some(entry) = self.dialogs.get_mut(*id) {
+                entry.is_cut = true;
+            }
+        }
+        dialogs
+    }
+}
+
+// Recovery.
+impl Table {
+    /// Keeps the first `indexes` keys from new dialogs.
+    pub(crate) fn withhold_dialogs(&mut self, indexes: u32) {
+        self.dialogs.withhold(indexes);
+    }
+
+    /// The keys that are still withheld are free.
+    pub(crate) fn release_dialogs(&mut self) {
+        self.dialogs.release();
+    }
+
+    /// Whether a dialog may still come back to this key.
+    pub(crate) fn is_withheld(&self, id: DialogId) -> bool {
+        self.dialogs.is_withheld(id)
+    }
+
+    /// Takes back a dialog to its key, which is withheld for it; [`Self::insert_subscription`] must
+    /// follow at once. Its tag may have gone another way than NOTIFYs go now, and proves nothing.
+    pub(crate) fn recover_dialog(
+        &mut self,
+        id: DialogId,
+        recovered: RecoveredDialog,
+        turn: &Turn<'_>,
+    ) {
+        let path = self.paths.join(recovered.path);
+        if recovered.is_path_proven {
+            self.prove_path(path);
+        }
+        let sequence = recovered.dialog.local_sequence();
+        let key = phone_key(&recovered.path.flow, recovered.dialog.remote_target());
+        let entry = DialogEntry {
+            dialog: recovered.dialog,
+            path,
+            is_cut: recovered.is_cut,
+            has_moved: true,
+            phone: self.phones.add(key, &recovered.profile, turn.now),
+            profile: recovered.profile,
+            sender: recovered.sender,
+            subscriptions: SmallVec::new(),
+            recorded: Recorded::recovered(sequence),
+        };
+        self.octets += entry.octets();
+        self.bind(recovered.path.flow, id);
+        let is_back = self.dialogs.insert_at(id, entry);
+        debug_assert!(is_back, "the key was withheld");
     }
 }
 

@@ -1,28 +1,87 @@
-//! When a NOTIFY of a subscription or its end is due.
+//! When a NOTIFY of a subscription is due, and what delays it: the queue, a 2xx that waits for its
+//! record, and three limits. Its phone may limit the rate of one subscription (`max-rate`), a path that
+//! is not proven carries one NOTIFY at a time, and each phone has a rate limit.
+//!
+//! Invariant: a NOTIFY that is delayed is queued again when the delay is over, by a timer, a
+//! response, the owner's state or the next SUBSCRIBE.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use smallvec::SmallVec;
 
 use crate::presence::event::WatcherInfo;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{PhoneId, SubscriptionId};
+use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
+use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::event_rate::Terms;
+use crate::shard::subscription::pacing::{Admitted, Release};
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
+/// How many queued subscriptions are prefetched into the cache together: more than a core can have
+/// loads in flight, few enough to stay in the first-level cache.
+pub(crate) const FETCHED_AT_ONCE: usize = 16;
+
+/// What is to be done for a subscription that was taken from a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// Nothing, or not now.
+    Nothing,
+    /// A NOTIFY, unless the phone has the state already.
+    Notify,
+    /// It has ended, and its last NOTIFY cannot be sent any more: it is to be removed.
+    Removal,
+}
+
+/// Whether a NOTIFY with new content may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MaySend {
+    Now,
+    /// Now, if it is short: its path is not proven.
+    Short,
+    /// Not now: the subscription is queued again.
+    Later,
+}
+
+// The queue.
 impl Table {
     /// How many subscriptions are queued.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// The subscriptions that will most likely be taken from the queue next.
-    pub(crate) fn next_queued(&self, count: usize) -> impl Iterator<Item = SubscriptionId> {
-        self.queue.first(count)
+    /// Touches what the next NOTIFYs of the queue need, so that their cache misses overlap.
+    pub(crate) fn fetch_queued(&self) {
+        let entries: SmallVec<[&DialogEntry; FETCHED_AT_ONCE]> = self
+            .queue
+            .first(FETCHED_AT_ONCE)
+            .filter_map(|id| self.dialog(self.subscription(id)?.dialog()))
+            .collect();
+        for entry in entries {
+            black_box(self.phones.subscriptions_of(entry.phone()));
+            entry.dialog().fetch();
+        }
     }
 
     /// Takes the next subscription from the queue, which may have been removed meanwhile.
     #[inline]
     pub(crate) fn pop_queued(&mut self) -> Option<SubscriptionId> {
         self.queue.pop()
+    }
+
+    /// Queues subscriptions that wait elsewhere. One that is queued already finds nothing to tell
+    /// the second time.
+    pub(crate) fn queue_again(&mut self, waiting: &[SubscriptionId]) {
+        for id in waiting {
+            // It may have been removed while it waited.
+            let subscription = self.subscription(*id);
+            if let Some(subscription) = subscription.filter(|it| it.is_queued()) {
+                self.queue.push(*id, subscription.wants());
+            }
+        }
     }
 
     /// Wants a NOTIFY, and queues for it.
@@ -42,24 +101,6 @@ impl Table {
         }
     }
 
-    /// Whether the `max-rate` of its SUBSCRIBE delays this NOTIFY (RFC 6446 §5.2); then a timer is
-    /// set for it.
-    pub(crate) fn is_too_soon(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
-        let subscription = self.subscriptions.get_mut(id);
-        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
-            return true;
-        };
-        let is_change =
-            subscription.wants() == Wants::Change && subscription.phase() == Phase::Active;
-        let at = subscription.terms().and_then(Terms::not_before);
-        let Some(at) = at.filter(|at| is_change && *at > turn.now) else {
-            return false;
-        };
-        subscription.pause(at);
-        subscription.arm(id, turn);
-        true
-    }
-
     /// Sets the timer to the end of the subscription, of its pause, or of the longest time between
     /// two NOTIFYs, whichever is first.
     pub(crate) fn arm_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
@@ -67,6 +108,16 @@ impl Table {
         if let Some(subscription) = subscription.expected("only a subscription has a timer") {
             subscription.arm(id, turn);
         }
+    }
+
+    /// The phone has the state already: no NOTIFY is wanted.
+    pub(crate) fn told_already(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        turn.counters.notifies_suppressed += 1;
+        let subscription = self.subscription_mut(id);
+        if let Some(subscription) = subscription.expected("its content was compared") {
+            subscription.told_already();
+        }
+        self.await_report(id, turn);
     }
 
     /// After a NOTIFY completed: requests the next one if `min-rate` makes it overdue, otherwise
@@ -79,4 +130,115 @@ impl Table {
             None => {}
         }
     }
+}
+
+// Whether a NOTIFY may be sent.
+impl Table {
+    /// What is due for a subscription, before its content is known.
+    pub(crate) fn due(&self, id: SubscriptionId, now: Instant) -> Due {
+        let subscription = self.subscription(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
+            return Due::Nothing;
+        };
+        if subscription.wants() == Wants::Nothing
+            || subscription.in_flight().is_some()
+            || subscription.awaits_acknowledgement()
+        {
+            return Due::Nothing;
+        }
+        let is_cut = self.dialog(subscription.dialog()).map(DialogEntry::is_cut);
+        match is_cut.expected("a subscription has a dialog") {
+            Some(true) if matches!(subscription.phase(), Phase::Ending(_)) => Due::Removal,
+            Some(true) | None => Due::Nothing,
+            Some(false) if subscription.not_before().is_some_and(|at| at > now) => Due::Nothing,
+            Some(false) => Due::Notify,
+        }
+    }
+
+    /// Whether a NOTIFY of a subscription may be sent now. `has_token`: the rate limit of its phone has
+    /// released it.
+    ///
+    /// Once a long list has begun, its parts follow one another as they are answered: the round trip
+    /// limits their rate.
+    pub(crate) fn may_send(
+        &mut self,
+        id: SubscriptionId,
+        has_token: bool,
+        turn: &mut Turn<'_>,
+    ) -> MaySend {
+        if !self.may_take_number(id, turn) {
+            return MaySend::Later;
+        }
+        let subscription = self.subscriptions.get_mut(id);
+        let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
+            return MaySend::Later;
+        };
+        let entry = self.dialogs.get(subscription.dialog());
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
+            return MaySend::Later;
+        };
+        let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
+        if !is_mid_list && let Some(at) = too_soon_until(subscription, turn.now) {
+            subscription.pause(at);
+            subscription.arm(id, turn);
+            return MaySend::Later;
+        }
+        let leave = match self.paths.probe_mut(entry.path) {
+            None => MaySend::Now,
+            Some(probe) if probe.asking.is_none() => MaySend::Short,
+            Some(probe) => {
+                // Until the outstanding NOTIFY gets a response, or stops being retransmitted.
+                probe.waiting.push(id);
+                subscription.queued();
+                turn.counters.notifies_unproven += 1;
+                return MaySend::Later;
+            }
+        };
+        if is_mid_list || has_token {
+            return leave;
+        }
+        let admitted = self.phones.admit(entry.phone, id, turn.now);
+        if admitted == Admitted::Now {
+            return leave;
+        }
+        subscription.queued();
+        turn.counters.notifies_paced += 1;
+        if let Admitted::WaitFirst(at) = admitted {
+            turn.wheel.arm(at, Timer::Phone(entry.phone));
+        }
+        MaySend::Later
+    }
+
+    /// The next subscription that waits for its phone, which has a token for it now. None if a timer
+    /// brings the next token, or if none waits.
+    pub(crate) fn next_paced(
+        &mut self,
+        phone: PhoneId,
+        turn: &mut Turn<'_>,
+    ) -> Option<SubscriptionId> {
+        loop {
+            match self.phones.release(phone, turn.now) {
+                Release::Next(id) => {
+                    // It may have been removed while it waited.
+                    if let Some(subscription) = self.subscription_mut(id) {
+                        subscription.dequeued();
+                        return Some(id);
+                    }
+                }
+                Release::Later(at) => {
+                    turn.wheel.arm(at, Timer::Phone(phone));
+                    return None;
+                }
+                Release::Empty => return None,
+            }
+        }
+    }
+}
+
+/// Until when the `max-rate` of its SUBSCRIBE delays a NOTIFY of a change (RFC 6446 §5.2).
+#[inline]
+fn too_soon_until(subscription: &Subscription, now: Instant) -> Option<Instant> {
+    let is_change = subscription.wants() == Wants::Change && subscription.phase() == Phase::Active;
+    let at = subscription.terms().and_then(Terms::not_before);
+    at.filter(|at| is_change && *at > now)
 }

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use crate::presence::call::SpecificDialog;
 use crate::presence::event::Package;
 use crate::record::dialog::TermsRecord;
-use crate::shard::request::headers::inflates;
+use crate::shard::request::headers::{EventHeader, inflates};
 use crate::shard::subscription::suppress::Suppress;
-use crate::sip::header::{Event, Parameters};
 use crate::sip::{Message, emit};
 
 /// The longest time between NOTIFYs that a `max-rate` may ask for: a slower lamp would be useless.
@@ -74,15 +73,12 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Parses the options of a SUBSCRIBE; None if it has none.
-    pub(crate) fn of(message: &Message<'_>, event: &[u8]) -> Option<Box<Self>> {
-        let event = Event::parse(event);
-        let parameters = event.map_or(Parameters(b""), |event| event.parameters);
-        let asked = |name| rate(parameters.get(name));
+    pub(crate) fn of(message: &Message<'_>, event: &EventHeader<'_>) -> Option<Box<Self>> {
+        let asked = |name| rate(event.parameters.get(name));
         let asked_gap = asked("max-rate");
         // The package may have a maximum rate of its own, which no SUBSCRIBE raises.
-        let package = event.and_then(|event| Package::from_token(event.package));
         let gap = asked_gap.map(|gap| gap.min(GAP_MAX));
-        let gap = gap.max(package.and_then(Package::notify_gap));
+        let gap = gap.max(event.package.notify_gap());
         // A least rate above the greatest is brought down to it (RFC 6446 §8), and one above the
         // adaptive one is none.
         let least = |name| asked(name).map(|it| it.max(PERIOD_MIN).max(gap.unwrap_or_default()));
@@ -95,7 +91,7 @@ impl Terms {
             period,
             adaptive: adaptive.map(Adaptive::new),
             asks_gap: asked_gap.is_some(),
-            dialog: event.and_then(|event| dialog_of(&event)),
+            dialog: dialog_of(event),
             inflates: inflates(message),
             sent_at: None,
         };
@@ -192,8 +188,8 @@ impl Terms {
 
 /// The single dialog that an Event header selects; None if it selects none, or for other packages.
 /// The tags are those of a To and a From of the presentity's peer (RFC 4235 §3.2).
-fn dialog_of(event: &Event<'_>) -> Option<Box<SpecificDialog>> {
-    if Package::from_token(event.package) != Some(Package::Dialog) {
+fn dialog_of(event: &EventHeader<'_>) -> Option<Box<SpecificDialog>> {
+    if event.package != Package::Dialog {
         return None;
     }
     let value = |name| unquoted(event.parameters.get(name).unwrap_or_default());

@@ -47,13 +47,13 @@ impl Phones {
         }
     }
 
-    /// Adds a subscription of a new dialog to the phone with this key, creating the phone if
-    /// necessary. Rate and burst of the User-Agent profile override the defaults; they are fixed
-    /// when the phone is created.
-    pub(crate) fn join(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
+    /// The phone with this key, which is added if it is new: [`Self::join`] must follow. Rate and
+    /// burst of the User-Agent profile override the defaults; they are fixed when the phone is
+    /// added.
+    pub(crate) fn add(&mut self, key: u64, profile: &Profile, now: Instant) -> PhoneId {
         let interval = profile.notify_rate.map_or(self.interval, interval);
         let burst = profile.notify_burst.unwrap_or(self.burst).max(1);
-        let id = *self.phones_by_key.entry(key).or_insert_with(|| {
+        *self.phones_by_key.entry(key).or_insert_with(|| {
             let phone = Phone {
                 key,
                 interval,
@@ -64,13 +64,11 @@ impl Phones {
                 waiting: VecDeque::new(),
             };
             self.phones.insert(phone)
-        });
-        self.join_again(id);
-        id
+        })
     }
 
-    /// Adds a further subscription in an existing dialog.
-    pub(crate) fn join_again(&mut self, id: PhoneId) {
+    /// The phone has one more subscription.
+    pub(crate) fn join(&mut self, id: PhoneId) {
         let phone = self.phones.get_mut(id);
         if let Some(phone) = phone.expected("a phone is kept while it has a subscription") {
             phone.subscriptions += 1;
@@ -205,7 +203,7 @@ mod tests {
     fn the_burst_goes_at_once_and_the_rest_at_the_rate() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 3);
-        let phone = phones.join(1, &Profile::default(), start);
+        let phone = phones.add(1, &Profile::default(), start);
         for id in 0..3 {
             assert_eq!(
                 phones.admit(phone, SubscriptionId(id), start),
@@ -242,9 +240,11 @@ mod tests {
     fn a_phone_is_forgotten_with_its_last_subscription() {
         let start = Instant::now();
         let mut phones = Phones::new(10, 1);
-        let phone = phones.join(1, &Profile::default(), start);
-        assert_eq!(phones.join(1, &Profile::default(), start), phone);
-        phones.join_again(phone);
+        let phone = phones.add(1, &Profile::default(), start);
+        phones.join(phone);
+        assert_eq!(phones.add(1, &Profile::default(), start), phone);
+        phones.join(phone);
+        phones.join(phone);
         assert_eq!(phones.find(1), Some(phone));
         assert_eq!(phones.subscriptions_of(phone), 3);
         for _ in 0..3 {

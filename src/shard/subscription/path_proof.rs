@@ -5,12 +5,10 @@ use std::net::SocketAddr;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::next_hop::next_hop;
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::table::Table;
-use crate::sip::dialog::Dialog;
 
 impl Table {
     /// Whether the path is validated.
@@ -20,17 +18,8 @@ impl Table {
 
     /// Whether one more dialog may begin over its path: the number of dialogs on an unvalidated
     /// path is limited, as its source address may be forged.
-    pub(crate) fn check_path<'d>(
-        &self,
-        request: &Request<'_>,
-        dialog: &Dialog,
-        turn: &Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
-        let path = Path {
-            flow: request.flow,
-            destination: next_hop(request, dialog),
-        };
-        let is_full = self.paths.find(&path).is_some_and(|path| {
+    pub(crate) fn check_path<'d>(&self, path: &Path, turn: &Turn<'d>) -> Result<(), Refusal<'d>> {
+        let is_full = self.paths.find(path).is_some_and(|path| {
             let dialogs = self.paths.dialogs(path);
             !self.is_path_proven(path) && dialogs >= turn.options.overload.unproven_max
         });
@@ -39,30 +28,6 @@ impl Table {
         } else {
             Ok(())
         }
-    }
-
-    /// Whether a NOTIFY of a subscription may go over its path now. If not, it waits: it is queued
-    /// again when the outstanding NOTIFY gets a response, or stops being retransmitted.
-    pub(crate) fn may_use_path(
-        &mut self,
-        id: SubscriptionId,
-        path: PathId,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        let Some(probe) = self.paths.probe_mut(path) else {
-            // The path is proven.
-            return true;
-        };
-        if probe.asking.is_none() {
-            return true;
-        }
-        probe.waiting.push(id);
-        let subscription = self.subscription_mut(id);
-        if let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") {
-            subscription.queued();
-        }
-        turn.counters.notifies_unproven += 1;
-        false
     }
 
     /// The path is proven: queues everything that waited for it.
@@ -77,41 +42,29 @@ impl Table {
     pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
         let unmoved = self.dialog(id).filter(|entry| !entry.has_moved);
         if let Some(path) = unmoved.map(|entry| entry.path)
-            && self.paths.of(path).destination == request.flow.peer
+            && self.leads_to(path, request.flow.peer)
         {
             self.prove_path(path);
         }
     }
 
-    /// The path of a dialog, if it leads to that peer and is not proven.
-    pub(crate) fn unproven_path_to(&self, id: DialogId, peer: SocketAddr) -> Option<PathId> {
-        let entry = self.dialog(id);
-        debug_assert!(entry.is_some(), "the SUBSCRIBE is in this dialog");
-        let entry = entry.filter(|entry| self.path_of(entry).destination == peer)?;
-        (!self.is_path_proven(entry.path)).then_some(entry.path)
+    /// The path of a subscription, if it leads to that peer and is not proven.
+    pub(crate) fn unproven_path_to(&self, id: SubscriptionId, peer: SocketAddr) -> Option<PathId> {
+        let subscription = self.subscription(id);
+        let dialog = subscription.expected("the SUBSCRIBE is to it")?.dialog();
+        let entry = self.dialog(dialog);
+        let path = entry.expected("a subscription has a dialog")?.path;
+        (self.leads_to(path, peer) && !self.is_path_proven(path)).then_some(path)
     }
 
-    /// Keeps the path of the outstanding NOTIFY of a subscription, which is being removed, until
-    /// [`Self::end_probe`]. Otherwise a path that is proven would be forgotten with its last dialog,
-    /// and the next dialog on it would have to prove it again. Returns the NOTIFY and the path; None
-    /// if no NOTIFY is outstanding.
-    pub(crate) fn hold_path(&mut self, id: SubscriptionId) -> Option<(InFlightId, PathId)> {
-        let subscription = self.subscription(id).expected("it is removed once")?;
-        let in_flight = subscription.in_flight()?;
-        let dialog = self.dialog(subscription.dialog());
-        let path = dialog.expected("a subscription has a dialog")?.path;
-        self.paths.hold(path);
-        Some((in_flight, path))
+    fn leads_to(&self, path: PathId, peer: SocketAddr) -> bool {
+        let path = self.paths.of(path);
+        path.is_some_and(|path| path.destination == peer)
     }
 
-    /// The NOTIFY that asked for a path's proof is over.
-    pub(crate) fn end_probe(&mut self, id: InFlightId, path: PathId) {
+    /// A NOTIFY that holds a path is over.
+    pub(crate) fn let_go_of_path(&mut self, id: InFlightId, path: PathId) {
         self.end_turn(id, path);
-        self.paths.let_go(path);
-    }
-
-    /// A NOTIFY that holds the path twice lets go once.
-    pub(crate) fn let_go_of_path(&mut self, path: PathId) {
         self.paths.let_go(path);
     }
 
@@ -138,18 +91,6 @@ impl Table {
             probe.asking = None;
             let waiting = std::mem::take(&mut probe.waiting);
             self.queue_again(&waiting);
-        }
-    }
-
-    /// Queues subscriptions that wait elsewhere. One that is queued already finds nothing to tell
-    /// the second time.
-    pub(crate) fn queue_again(&mut self, waiting: &[SubscriptionId]) {
-        for id in waiting {
-            // It may have been removed while it waited.
-            let subscription = self.subscription(*id);
-            if let Some(subscription) = subscription.filter(|it| it.is_queued()) {
-                self.queue.push(*id, subscription.wants());
-            }
         }
     }
 }

@@ -34,8 +34,8 @@ impl Table {
         let id = change.dialog;
         let key = RecordKey::Dialog(Place::of(id.0, turn.options).0);
         let was_marked = self.take_mark(id);
-        if was_marked && self.has_record(id) {
-            let octets = self.encode(id, turn);
+        let octets = was_marked.then(|| self.encode(id, turn)).flatten();
+        if let Some(octets) = octets {
             let number = turn.commits.record(key, Some(octets), turn.out);
             if let Some(entry) = self.dialogs.get_mut(id) {
                 let sequence = entry.dialog.local_sequence();
@@ -61,11 +61,6 @@ impl Table {
         entry.is_some_and(|entry| std::mem::take(&mut entry.recorded.is_marked))
     }
 
-    /// Whether a subscription of the dialog is to be recorded.
-    fn has_record(&self, id: DialogId) -> bool {
-        self.recorded_usages(id).next().is_some()
-    }
-
     /// The subscriptions of a dialog that are recorded.
     fn recorded_usages(&self, id: DialogId) -> impl Iterator<Item = &Subscription> {
         let usages = self.dialog(id).into_iter();
@@ -74,11 +69,17 @@ impl Table {
         subscriptions.filter(|subscription| subscription.is_recorded())
     }
 
-    fn encode(&self, id: DialogId, turn: &mut Turn<'_>) -> Range<usize> {
-        let start = turn.out.arena.len();
-        let entry = &self.dialogs[id];
-        let path = self.path_of(entry);
-        let subscriptions = self.recorded_usages(id);
+    /// Appends the record of a dialog to the arena; None if no subscription of it is to be recorded.
+    fn encode(&self, id: DialogId, turn: &mut Turn<'_>) -> Option<Range<usize>> {
+        let entry = self.dialog(id)?;
+        let path = self.path_of(entry)?;
+        let subscriptions: Vec<_> = self
+            .recorded_usages(id)
+            .filter_map(|subscription| self.record_of(subscription))
+            .collect();
+        if subscriptions.is_empty() {
+            return None;
+        }
         let record = DialogRecord {
             place: Place::of(id.0, turn.options).0,
             dialog: Cow::Borrowed(&entry.dialog),
@@ -88,12 +89,11 @@ impl Table {
             is_path_proven: self.is_path_proven(entry.path),
             profile: Cow::Borrowed(&entry.profile.name),
             sender: entry.sender.as_deref().map(Cow::Borrowed),
-            subscriptions: subscriptions
-                .filter_map(|subscription| self.record_of(subscription))
-                .collect(),
+            subscriptions,
         };
+        let start = turn.out.arena.len();
         record.encode(turn.clock(), &mut turn.out.arena);
-        start..turn.out.arena.len()
+        Some(start..turn.out.arena.len())
     }
 
     fn record_of<'a>(&'a self, subscription: &'a Subscription) -> Option<SubscriptionRecord<'a>> {

@@ -4,6 +4,7 @@ use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::document::call_info;
 use crate::presence::policy::Privacy;
 use crate::shard::contract::body::{Body, hash_of};
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::{Claim, Mail};
 use crate::shard::contract::turn::Turn;
@@ -46,8 +47,7 @@ impl Table {
     /// Makes a new subscription hold the appearance that the line's owner granted.
     pub(crate) fn hold(&mut self, id: SubscriptionId, claim: &Claim) {
         let subscription = self.subscription_mut(id);
-        debug_assert!(subscription.is_some(), "a new subscription is in the table");
-        if let Some(subscription) = subscription {
+        if let Some(subscription) = subscription.expected("a new subscription is in the table") {
             subscription.hold(claim.clone());
         }
     }
@@ -55,10 +55,7 @@ impl Table {
     /// A subscription ends: the appearance that it may hold is given back at the end of the turn.
     pub(crate) fn give_back(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.subscription_mut(id);
-        debug_assert!(
-            subscription.is_some(),
-            "a subscription ends while in the table"
-        );
+        let subscription = subscription.expected("a subscription ends while in the table");
         give_back(subscription.and_then(Subscription::take_claim), turn);
     }
 

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::presence::event::{Package, Termination};
+use crate::presence::event::Termination;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::request::headers::EventHeader;
 use crate::shard::request::uris::event_id;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription, Wants};
@@ -15,16 +17,14 @@ use crate::shard::subscription::{Phase, Subscription, Wants};
 impl Table {
     /// The subscriptions of a dialog.
     pub(crate) fn usages(&self, id: DialogId) -> SmallVec<[SubscriptionId; 1]> {
-        let entry = self.dialog(id);
-        debug_assert!(entry.is_some(), "the dialog is in the table");
+        let entry = self.dialog(id).expected("the dialog is in the table");
         entry.map_or_else(SmallVec::new, |entry| entry.subscriptions.clone())
     }
 
     /// The phone of a dialog belongs to another family of User-Agents than before.
     pub(crate) fn take_profile(&mut self, id: DialogId, profile: Arc<Profile>) {
         let entry = self.dialogs.get_mut(id);
-        debug_assert!(entry.is_some(), "the dialog is in the table");
-        if let Some(entry) = entry {
+        if let Some(entry) = entry.expected("the dialog is in the table") {
             let is_another = entry.profile.name != profile.name;
             entry.profile = profile;
             if is_another {
@@ -37,8 +37,7 @@ impl Table {
     /// style of its list may have changed.
     pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
         let recipient = self.recipient(id);
-        debug_assert!(recipient.is_some(), "the subscription is in the table");
-        if let Some(recipient) = recipient {
+        if let Some(recipient) = recipient.expected("the subscription is in the table") {
             let rendering = recipient.dialog.profile().rendering;
             recipient.subscription.render_as(rendering);
         }
@@ -61,17 +60,12 @@ impl Table {
     }
 
     /// The usage of a dialog that a SUBSCRIBE refers to: same package, same `id` (RFC 6665 §4.4.1).
-    pub(crate) fn usage_of(
-        &self,
-        id: DialogId,
-        package: Package,
-        event: &[u8],
-    ) -> Option<SubscriptionId> {
+    pub(crate) fn usage_of(&self, id: DialogId, event: &EventHeader<'_>) -> Option<SubscriptionId> {
         let usages = &self.dialog(id)?.subscriptions;
         usages.iter().copied().find(|usage| {
             self.subscription(*usage).is_some_and(|subscription| {
-                subscription.package() == package
-                    && event_id(subscription.event()) == event_id(event)
+                subscription.package() == event.package
+                    && event_id(subscription.event()) == event.id
             })
         })
     }

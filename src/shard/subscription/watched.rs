@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -82,24 +83,16 @@ impl WatchedPresentities {
         self.watchers
     }
 
-    /// The presentity, and whether it was not watched before.
-    pub(super) fn watch(&mut self, aor: &Aor) -> (WatchedId, bool) {
-        if let Some(&id) = self.watched_by_aor.get(aor) {
-            return (id, false);
-        }
-        let watched = Watched {
-            aor: aor.clone(),
-            composed: None,
-            revision: 0,
-            watchers: Vec::new(),
-        };
-        let id = self.watched.insert(watched);
-        self.watched_by_aor.insert(aor.clone(), id);
-        (id, true)
-    }
-
-    /// Adds a watcher to a presentity.
-    pub(super) fn join(&mut self, id: WatchedId, watcher: WatcherSlot) -> WatchSlot {
+    /// Adds a watcher to a presentity. If it is the first, the owner is asked for the current and all
+    /// future states.
+    pub(super) fn join(
+        &mut self,
+        aor: &Aor,
+        watcher: WatcherSlot,
+        turn: &mut Turn<'_>,
+    ) -> WatchSlot {
+        let known = self.watched_by_aor.get(aor).copied();
+        let id = known.unwrap_or_else(|| self.begin_watch(aor, turn));
         let watchers = &mut self.watched[id].watchers;
         watchers.push(watcher);
         self.watchers += 1;
@@ -109,25 +102,37 @@ impl WatchedPresentities {
         }
     }
 
-    /// Removes a watcher. Returns the watcher that took its slot, and the presentity if that was the
-    /// last.
-    pub(super) fn leave(&mut self, slot: WatchSlot) -> (Option<WatcherSlot>, Option<Watched>) {
-        let Some(watched) = self.watched.get_mut(slot.watched) else {
-            debug_assert!(false, "a watched presentity lives while it has a watcher");
-            return (None, None);
+    fn begin_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) -> WatchedId {
+        let watched = Watched {
+            aor: aor.clone(),
+            composed: None,
+            revision: 0,
+            watchers: Vec::new(),
         };
+        let id = self.watched.insert(watched);
+        self.watched_by_aor.insert(aor.clone(), id);
+        let (aor, watcher) = (aor.clone(), turn.here());
+        turn.send(turn.owner_of(&aor), Mail::Watch { aor, watcher });
+        id
+    }
+
+    /// Removes a watcher. Returns the watcher that took its slot. If it was the last, the owner is
+    /// told.
+    pub(super) fn leave(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) -> Option<WatcherSlot> {
+        let watched = self.watched.get_mut(slot.watched);
+        let watched = watched.expected("a watched presentity lives while it has a watcher")?;
         let index = slot.index as usize;
         watched.watchers.swap_remove(index);
         self.watchers -= 1;
         let moved = watched.watchers.get(index).copied();
-        if !watched.watchers.is_empty() {
-            return (moved, None);
+        if watched.watchers.is_empty()
+            && let Some(Watched { aor, .. }) = self.watched.remove(slot.watched)
+        {
+            self.watched_by_aor.remove(&aor);
+            let watcher = turn.here();
+            turn.send(turn.owner_of(&aor), Mail::Unwatch { aor, watcher });
         }
-        let unwatched = self.watched.remove(slot.watched);
-        if let Some(unwatched) = &unwatched {
-            self.watched_by_aor.remove(&unwatched.aor);
-        }
-        (None, unwatched)
+        moved
     }
 
     /// Takes the state that the owner reports, unless the last watcher left meanwhile. Returns the
@@ -138,35 +143,13 @@ impl WatchedPresentities {
             // The last watcher left while the mail was on its way.
             return &[];
         };
-        let watched = &mut self.watched[id];
+        let watched = self.watched.get_mut(id);
+        let Some(watched) = watched.expected("an address names a watched presentity") else {
+            return &[];
+        };
         self.revisions += 1;
         watched.composed = Some(composed);
         watched.revision = self.revisions;
         &watched.watchers
     }
-}
-
-/// Called for the first watcher of a presentity on this shard: asks the owner for the current and
-/// all future states.
-pub(crate) fn begin_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.here(), aor.clone());
-    turn.send_to_owner(
-        aor,
-        Mail::Watch {
-            aor: watched,
-            watcher,
-        },
-    );
-}
-
-/// The last watcher of a presentity here is gone.
-pub(crate) fn end_watch(aor: &Aor, turn: &mut Turn<'_>) {
-    let (watcher, watched) = (turn.here(), aor.clone());
-    turn.send_to_owner(
-        aor,
-        Mail::Unwatch {
-            aor: watched,
-            watcher,
-        },
-    );
 }

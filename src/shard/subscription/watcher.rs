@@ -78,7 +78,7 @@ impl Table {
         let subscription = self.subscription(id)?;
         let entry = self.dialog(subscription.dialog())?;
         let domain = self.aor_of(subscription)?.domain();
-        let peer = self.flow_of(entry).peer.ip();
+        let peer = self.flow_of(entry)?.peer.ip();
         Some(Watcher::new(
             entry.watcher_uri(),
             peer,

@@ -7,6 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{ClientId, ClientTransactionId};
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeTask, UserStatus};
@@ -211,8 +212,8 @@ impl Uac {
     /// The timer of a client: its time is over, a NOTIFY is missing, a request is due, or it is to
     /// be forgotten.
     pub(crate) fn handle_client_timer(&mut self, id: ClientId, turn: &mut Turn<'_>) {
-        let Some(client) = self.clients.get_mut(id) else {
-            debug_assert!(false, "the timer of a client ends with it");
+        let client = self.clients.get_mut(id);
+        let Some(client) = client.expected("the timer of a client ends with it") else {
             return;
         };
         client.timer = None;

@@ -24,6 +24,7 @@ pub(crate) mod writer;
 
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::command::Reply;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{ClientId, ClientTransactionId};
 use crate::shard::contract::options::Options;
@@ -146,8 +147,7 @@ impl Uac {
 
     /// Frees a client with its timer and its transaction.
     fn remove(&mut self, id: ClientId, turn: &mut Turn<'_>) {
-        let Some(client) = self.clients.remove(id) else {
-            debug_assert!(false, "a client is removed once");
+        let Some(client) = self.clients.remove(id).expected("a client is removed once") else {
             return;
         };
         if let Some(timer) = client.timer {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::{ProbeEvent, ServerStatus, UserStatus};
 use crate::shard::contract::turn::Turn;
@@ -46,8 +47,9 @@ enum Next {
 impl Uac {
     /// The request that was under way has ended.
     pub(super) fn take_outcome(&mut self, id: ClientId, outcome: Outcome<'_>, turn: &mut Turn<'_>) {
-        let Some(client) = self.clients.get_mut(id) else {
-            debug_assert!(false, "a client ends its transaction when it is removed");
+        let client = self.clients.get_mut(id);
+        let Some(client) = client.expected("a client ends its transaction when it is removed")
+        else {
             return;
         };
         client.transaction = None;

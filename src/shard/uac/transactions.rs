@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{ClientId, ClientTransactionId};
 use crate::shard::contract::place::Place;
@@ -150,8 +151,9 @@ impl ClientTransactions {
 
     /// Timer E, F or K.
     pub(super) fn handle_timer(&mut self, id: ClientTransactionId, turn: &mut Turn<'_>) -> Due {
-        let Some(transaction) = self.0.get_mut(id) else {
-            debug_assert!(false, "the timer of a transaction ends with it");
+        let transaction = self.0.get_mut(id);
+        let Some(transaction) = transaction.expected("the timer of a transaction ends with it")
+        else {
             return Due::Nothing;
         };
         let Some(client) = transaction.client else {
@@ -178,9 +180,11 @@ impl ClientTransactions {
 
     /// Ends a transaction whose client is gone.
     pub(super) fn remove(&mut self, id: ClientTransactionId, turn: &mut Turn<'_>) {
-        match self.0.remove(id) {
-            Some(transaction) => turn.wheel.cancel(transaction.timer),
-            None => debug_assert!(false, "a client knows when its transaction is over"),
+        let transaction = self.0.remove(id);
+        if let Some(transaction) =
+            transaction.expected("a client knows when its transaction is over")
+        {
+            turn.wheel.cancel(transaction.timer);
         }
     }
 }

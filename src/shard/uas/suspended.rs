@@ -3,6 +3,7 @@
 
 use crate::presence::event::Package;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -43,6 +44,7 @@ impl SuspendedRequest {
                 message: &message,
                 flow: self.flow,
                 transaction: self.transaction,
+                phone_key: None,
             });
         }
     }
@@ -65,11 +67,9 @@ impl Uas {
 
     /// A suspended request timed out.
     pub(crate) fn handle_suspended_timer(&mut self, number: u64) {
-        let suspended = self.take_suspended(number);
-        debug_assert!(
-            suspended.is_some(),
-            "its timer goes with a suspended request"
-        );
+        let _ = self
+            .take_suspended(number)
+            .expected("its timer goes with a suspended request");
     }
 
     /// Suspends a request until the owner reports its outcome, at most for Timer F. Returns its

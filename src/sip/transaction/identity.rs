@@ -55,7 +55,7 @@ pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Meth
     true
 }
 
-/// A cookie with nothing after it is not a unique branch (W:E1.33).
+/// A cookie with nothing after it is not a unique branch (RFC 4475 §3.2.1).
 fn has_cookie(branch: &[u8]) -> bool {
     match branch.split_at_checked(BRANCH_COOKIE.len()) {
         Some((cookie, rest)) => cookie.eq_ignore_ascii_case(BRANCH_COOKIE) && !rest.is_empty(),

@@ -229,7 +229,7 @@ impl Client {
                     let purpose = sent.planned.purpose;
                     turn.tally().timed_out += 1;
                     turn.tally()
-                        .example(|| format!("{purpose:?}: no answer in 32 s"));
+                        .example(|| format!("{purpose:?}: no response within 32 s"));
                     return Some(purpose);
                 }
             }

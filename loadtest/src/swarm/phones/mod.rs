@@ -185,7 +185,7 @@ impl Phones {
             Outcome::Refused(481) if is_refresh => {
                 turn.tally().subscribes_failed += 1;
                 turn.tally()
-                    .example(|| format!("subscription {key}: its refresh was answered 481"));
+                    .example(|| format!("subscription {key}: its refresh got 481"));
                 return Fate::Lost;
             }
             Outcome::RetryAfter(_) => 503,

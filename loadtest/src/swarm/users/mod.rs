@@ -306,7 +306,7 @@ impl Users {
             self.fail(change.user, turn);
             let user = turn.plan.user_name(change.user);
             turn.tally()
-                .example(|| format!("call_state.htm of {user} was answered {status}"));
+                .example(|| format!("call_state.htm of {user} got {status}"));
         }
         self.report_next(change.user, client, turn);
     }

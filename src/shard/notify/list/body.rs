@@ -10,6 +10,7 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
+use crate::shard::notify::list::ListSubscription;
 
 /// A body of a list subscription, written.
 #[derive(Debug)]
@@ -59,10 +60,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Range<usize>> {
-        let subscription = subscriptions.table().subscription(id);
-        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let list = subscription.subject().list();
-        let list = list.expected("resources are selected for a list")?;
+        let ListSubscription {
+            subscription, list, ..
+        } = ListSubscription::of(id, subscriptions.table())?;
         let selection = &self.selection;
         let dialect = selection.dialect();
         let arena = &mut turn.out.arena;

@@ -10,7 +10,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
-use crate::shard::notify::content::Content;
+use crate::shard::notify::list::ListSubscription;
 use crate::shard::subscription::Phase;
 
 /// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
@@ -44,18 +44,17 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Budget> {
-        let subscription = subscriptions.table().subscription(id);
-        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = subscriptions.table().dialog(subscription.dialog());
-        let entry = entry.expected("a subscription has a dialog")?;
-        let list = subscription.subject().list();
-        let list = list.expected("resources are selected for a list")?;
+        let ListSubscription {
+            subscription,
+            dialog,
+            list,
+        } = ListSubscription::of(id, subscriptions.table())?;
         let is_last = matches!(subscription.phase(), Phase::Ending(_)) && !list.is_fetch();
         let tells_all =
             is_last || list.is_full_state_pending() || list.style() == ListStyle::Broadworks;
-        let of_profile = entry.profile().list_octets.map(|octets| octets as usize);
+        let of_profile = dialog.profile().list_octets.map(|octets| octets as usize);
         let datagram = of_profile.unwrap_or(UDP_OCTETS);
-        let flow = subscriptions.table().flow_of(entry);
+        let flow = subscriptions.table().flow_of(dialog)?;
         let is_reliable = flow.transport.is_reliable();
         let message = match (is_reliable, tells_all) {
             (true, _) => STREAM_OCTETS,
@@ -66,7 +65,7 @@ impl Notifier {
             Encoding::Series => 1,
             Encoding::Rlmi if is_last => usize::MAX,
             Encoding::Rlmi => {
-                let resources = entry.profile().list_resources;
+                let resources = dialog.profile().list_resources;
                 resources.map_or(usize::MAX, usize::from)
             }
         };
@@ -89,15 +88,11 @@ impl Notifier {
     pub(crate) fn postpone_if_no_room(
         &mut self,
         id: SubscriptionId,
-        content: &Content,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> bool {
         const PAUSE: Duration = Duration::from_secs(1);
-        let octets = match content {
-            Content::Resources => self.selection.octets(),
-            Content::Empty(_) | Content::Document(_) | Content::Withheld => 0,
-        };
+        let octets = self.selection.octets();
         let copies = self.copies.octets();
         let fits =
             octets <= PATH_OCTETS || copies + octets <= turn.options.retransmission_octets_max;

@@ -25,6 +25,7 @@ use crate::shard::list::resource::{Leaver, Resource, Standing, Told};
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::Bodies;
+use crate::shard::notify::list::ListSubscription;
 use crate::shard::notify::list::budget::Budget;
 use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::watched::WatchedPresentities;
@@ -379,13 +380,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Dialect> {
-        let subscription = subscriptions.table().subscription(id);
-        let subscription = subscription.expected("a NOTIFY is of a subscription")?;
-        let entry = subscriptions.table().dialog(subscription.dialog());
-        let entry = entry.expected("a subscription has a dialog")?;
-        let list = subscription.subject().list();
-        let list = list.expected("resources are selected for a list")?;
-        let is_for_linphone = subscription.is_linphone_list(entry.profile());
+        let ListSubscription {
+            subscription,
+            dialog,
+            list,
+        } = ListSubscription::of(id, subscriptions.table())?;
+        let is_for_linphone = subscription.is_linphone_list(dialog.profile());
         let dialect = Dialect {
             is_multipart: list.encoding() == Encoding::Rlmi,
             is_for_linphone,

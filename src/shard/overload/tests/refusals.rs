@@ -150,6 +150,7 @@ fn a_foreign_from_is_reported_to_the_log() {
         message: &message,
         flow,
         transaction: None,
+        phone_key: None,
     };
     let refusal = Refusal::ForeignFrom;
     let (_, mut turn) = lab.shard.turn(lab.now, &mut lab.out);
