@@ -101,11 +101,12 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     assert_eq!(status, 200);
     let states = [(&dialogs[0], "confirmed"), (&dialogs[1], "early")];
     let states = states.map(|(dialog, state)| (dialog.clone(), format!("<state>{state}</state>")));
-    phone.listen("what was reported", |phone| {
+    let is_told = phone.listen(|phone| {
         states
             .iter()
             .all(|(dialog, state)| phone.shows(dialog, state))
     });
+    assert!(is_told, "what was reported: {:#?}", phone.notified);
     let before = phone.notified.clone();
     daemon.kill();
 
@@ -115,13 +116,14 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     for dialog in &mut dialogs {
         assert_eq!(phone.subscribe(dialog, 600), Some(200), "in the dialog");
     }
-    phone.listen("a NOTIFY for each refresh", |phone| {
+    let is_told = phone.listen(|phone| {
         let is_new = |(dialog, state): &(phone::Dialog, String)| {
             let (old, new) = (&before[&dialog.call_id], &phone.notified[&dialog.call_id]);
             new.cseq > old.cseq && new.version > old.version && new.last.contains(state)
         };
         states.iter().all(is_new)
     });
+    assert!(is_told, "a NOTIFY for each refresh: {:#?}", phone.notified);
     let (status, etag) = pbx.publish("5", etag.as_deref(), None, 600).unwrap();
     assert_eq!(status, 200, "the entity tag is still valid");
     let (status, _) = pbx
@@ -129,10 +131,11 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
         .unwrap();
     assert_eq!(status, 200);
     assert!(call_state(site.http, "0", false));
-    phone.listen("changes after the restart", |phone| {
+    let is_told = phone.listen(|phone| {
         !phone.shows(&dialogs[0], "<state>confirmed")
             && phone.shows(&dialogs[1], "<state>confirmed")
     });
+    assert!(is_told, "changes after the restart: {:#?}", phone.notified);
     let mut ended = dialogs.remove(0);
     assert_eq!(phone.subscribe(&mut ended, 0), Some(200));
     daemon.kill();
@@ -145,9 +148,8 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     daemon.stop();
     let daemon = site.start(1);
     assert_eq!(phone.subscribe(&mut dialogs[0], 600), Some(200));
-    phone.listen("a NOTIFY after SIGTERM", |phone| {
-        phone.notified[&dialogs[0].call_id].cseq > count
-    });
+    let is_told = phone.listen(|phone| phone.notified[&dialogs[0].call_id].cseq > count);
+    assert!(is_told, "a NOTIFY after SIGTERM: {:#?}", phone.notified);
     assert!(phone.shows(&dialogs[0], "Subscription-State: active"));
     assert_eq!(phone.faults, [] as [String; 0]);
     daemon.stop();

@@ -80,6 +80,8 @@ pub(crate) struct Core {
     pub(crate) readiness: Readiness,
 
     state: RefCell<State>,
+    /// The engine may get messages: with a store only once it knows what that holds.
+    has_begun: Cell<bool>,
     /// Records of an earlier process are still to come.
     is_recovering: Cell<bool>,
     /// When the timer fires; None if unarmed.
@@ -148,7 +150,7 @@ impl Core {
             limits,
         } = sockets;
         mesh.set_bell(id, Arc::clone(readiness.bell()));
-        let is_recovering = Cell::new(store.is_some());
+        let is_recovering = store.is_some();
         let state = State {
             shard,
             outbox: Outbox::default(),
@@ -171,7 +173,8 @@ impl Core {
             arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
             state: RefCell::new(state),
-            is_recovering,
+            has_begun: Cell::new(!is_recovering),
+            is_recovering: Cell::new(is_recovering),
             armed: Cell::new(None),
             is_to_rearm: Cell::new(false),
             timekeeper: RefCell::new(None),
@@ -213,10 +216,9 @@ impl Core {
         self.state.borrow().is_congested()
     }
 
-    /// Whether records of an earlier process are still to come. Until they are all there, nothing is
-    /// read from sockets, and no timer fires.
-    pub(crate) fn is_recovering(&self) -> bool {
-        self.is_recovering.get()
+    /// Whether the engine may get messages. Before, nothing is read from sockets.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun.get()
     }
 
     /// Whether all records are durable, and what waited for them was sent.
@@ -340,12 +342,14 @@ impl Turn<'_> {
     }
 
     fn finish(mut self) {
-        self.take_durable();
-        self.take_mail();
-        self.take_commands();
-        match self.core.is_recovering() {
-            true => self.take_recovered(),
-            false => self.handle_timeout(),
+        if self.core.is_recovering.get() {
+            self.take_recovered();
+        }
+        if self.core.has_begun() {
+            self.take_durable();
+            self.take_mail();
+            self.take_commands();
+            self.handle_timeout();
         }
         self.empty_outbox();
         let state = &mut *self.state;
@@ -403,10 +407,13 @@ impl Turn<'_> {
             RecoveredPart::Begin {
                 dialogs_end,
                 presentities_end,
-            } => self.handle(Input::Recovered(Recovered::Begin {
-                dialogs_end,
-                presentities_end,
-            })),
+            } => {
+                self.handle(Input::Recovered(Recovered::Begin {
+                    dialogs_end,
+                    presentities_end,
+                }));
+                self.core.has_begun.set(true);
+            }
             RecoveredPart::Records(records) => {
                 for (key, octets) in records.iter() {
                     self.handle(Input::Recovered(Recovered::Record(key, octets)));

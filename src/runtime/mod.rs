@@ -12,7 +12,8 @@
 //! Invariants worth naming: a shard is touched by its own thread alone; a turn never waits; mail is
 //! delivered in the order it was sent, and essential mail is never lost; if the mail backlog
 //! exceeds a limit, sockets are not read until it drains. With a store, sockets are bound before it
-//! is read, and are read after it: what arrives meanwhile waits in the kernel.
+//! is opened, and are read once the engine knows how much is to come back; what arrives before waits
+//! in the kernel.
 
 mod adaptive_poll;
 mod alarms;

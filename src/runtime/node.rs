@@ -1,7 +1,8 @@
 //! A node: all cores of this process, from the first socket to the last thread.
 //!
 //! Steps that can fail come first: io_uring, sockets, then threads. A node that does not start
-//! leaves nothing behind. With a store, what it holds goes to the shards before they serve.
+//! leaves nothing behind. With a store, the shards get what it holds while they serve; the node is
+//! ready when all of it is back.
 
 use std::future::poll_fn;
 use std::io;
@@ -121,6 +122,7 @@ impl Node {
         };
         // From here on dropping the node ends what has been started.
         node.start_cores(plan, bound, &ended_sender)?;
+        node.recover()?;
         node.is_ready.store(true, Ordering::Release);
         Ok(node)
     }
@@ -255,7 +257,6 @@ impl Node {
             let mesh = Arc::clone(&self.mesh);
             self.spawn(thread, move || core.run(), ended, move || mesh.close(id))?;
         }
-        self.recover()?;
         let last = plan.shards.last().copied().unwrap_or(0);
         let thread = CoreThread {
             name: "http".to_owned(),
@@ -276,7 +277,7 @@ impl Node {
         self.spawn(thread, move || run_http(plan, stop), ended, || ())
     }
 
-    /// Gives the shards what the store holds. They serve afterwards.
+    /// Gives the shards what the store holds, while they serve. The node is ready afterwards.
     fn recover(&self) -> Result<(), BootError> {
         let Some(store) = &self.store else {
             return Ok(());

@@ -54,7 +54,7 @@ impl ShardCore {
     pub(crate) async fn run(self) {
         let (core, acceptors) = self.assemble();
         let mut tasks = Vec::new();
-        if recover(&core).await {
+        if begin(&core).await {
             tasks = serve(&core, acceptors);
             while wait(&core).await == Woken::Work {
                 datagrams::due_turn(&core);
@@ -105,14 +105,15 @@ async fn wait(core: &Core) -> Woken {
     poll_fn(|context| core.mesh.poll(core.id, context)).await
 }
 
-/// Takes in what an earlier process recorded. False if the core is to end.
-async fn recover(core: &Core) -> bool {
-    while core.is_recovering() {
+/// Waits until the engine knows how much an earlier process recorded; the records come while it
+/// serves. False if the core is to end.
+async fn begin(core: &Core) -> bool {
+    while !core.has_begun() {
         if wait(core).await == Woken::Stop {
             return false;
         }
         core.turn(|_| ());
-        glommio::yield_if_needed().await;
+        glommio::executor().yield_task_queue_now().await;
     }
     true
 }

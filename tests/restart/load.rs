@@ -17,7 +17,7 @@ use crate::{USERS, call_state};
 /// Life of what is subscribed and published: longer than the test.
 const EXPIRES: u32 = 3600;
 /// Dialogs of the phone at once.
-const DIALOGS_MAX: usize = 200;
+const DIALOGS_MAX: usize = 100;
 /// Ended dialogs that are asked for again.
 const ENDED_MAX: usize = 20;
 /// Users of whom calls are reported by HTTP; calls of the others are published.
@@ -205,12 +205,16 @@ impl Watcher {
             let status = self.endpoint.subscribe(dialog, EXPIRES);
             assert_eq!(status, Some(200), "{dialog:?}");
             let state = known.get(&dialog.user).copied().flatten();
-            let what = format!("{} is {state:?} in {dialog:?} after {before}", dialog.user);
-            self.endpoint.listen(&what, |endpoint| {
+            let is_told = self.endpoint.listen(|endpoint| {
                 let notified = endpoint.notified.get(&dialog.call_id);
                 let is_new = notified.is_some_and(|notified| notified.cseq > before);
                 is_new && shows(endpoint, dialog, state)
             });
+            let told = self.endpoint.notified.get(&dialog.call_id);
+            assert!(
+                is_told,
+                "{state:?}, in {dialog:?} after {before}: {told:#?}"
+            );
         }
         for mut dialog in self.ended.split_off(0).into_iter().rev().take(ENDED_MAX) {
             let status = self.endpoint.subscribe(&mut dialog, EXPIRES);

@@ -412,7 +412,10 @@ impl Phone {
                     "{version:?}, {before:?}"
                 );
             }
-            self.last = Some((cseq, version.or(self.last.and_then(|(_, version)| version))));
+            self.last = Some((
+                cseq,
+                version.or_else(|| self.last.and_then(|(_, version)| version)),
+            ));
         }
         notifies.len()
     }
