@@ -6,6 +6,8 @@
 
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "restart/link.rs"]
+mod link;
 #[path = "restart/load.rs"]
 mod load;
 #[path = "restart/phone.rs"]
@@ -19,6 +21,7 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use crate::daemon::{Daemon, Folder};
+use crate::link::Link;
 use crate::load::Load;
 use crate::phone::Endpoint;
 
@@ -51,7 +54,8 @@ impl Site {
         let shards: Vec<usize> = (0..shards.min(cpus)).collect();
         let mut text = format!(
             "[node]\ndata_dir = \"data\"\n[cores]\nshards = {shards:?}\n\
-             [[sip.listen]]\ntransport = \"udp\"\naddress = \"{}\"\n[http]\nlisten = [\"{}\"]\n\
+             [[sip.listen]]\ntransport = \"udp\"\naddress = \"{}\"\n\
+             [[sip.listen]]\ntransport = \"tcp\"\naddress = \"{0}\"\n[http]\nlisten = [\"{}\"]\n\
              [store]\ndirectory = \"state\"\n[notify]\nrate = 0\n\
              [limits]\nresponse_ring = \"1 MiB\"\n\
              [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\n",
@@ -90,8 +94,8 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     let site = Site::new("restart");
     let daemon = site.start(2);
     let alive = Arc::new(AtomicBool::new(false));
-    let mut phone = Endpoint::new(site.sip, Arc::clone(&alive));
-    let mut pbx = Endpoint::new(site.sip, alive);
+    let mut phone = Endpoint::new("phone", Link::udp(site.sip), Arc::clone(&alive));
+    let mut pbx = Endpoint::new("pbx", Link::udp(site.sip), alive);
     let mut dialogs: Vec<_> = ["0", "5"].map(|user| phone.dialog(user)).into();
     for dialog in &mut dialogs {
         assert_eq!(phone.subscribe(dialog, 600), Some(200));

@@ -1,5 +1,5 @@
-//! Load on a server that is killed, by three workers that keep account of what was acknowledged: a
-//! phone with dialogs, a PBX that publishes, a program that reports calls by HTTP.
+//! Load on a server that is killed, by workers that keep account of what was acknowledged: a phone
+//! with dialogs by UDP, another by TCP, a PBX that publishes, a program that reports calls by HTTP.
 //!
 //! A request that the server was killed over may have been served or not: what it is about is unknown
 //! afterwards, and is not checked.
@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::link::Link;
 use crate::phone::{Dialog, Endpoint};
 use crate::{USERS, call_state};
 
 /// Life of what is subscribed and published: longer than the test.
 const EXPIRES: u32 = 3600;
-/// Dialogs of the phone at once.
-const DIALOGS_MAX: usize = 100;
+/// Dialogs of a phone at once.
+const DIALOGS_MAX: usize = 50;
 /// Ended dialogs that are asked for again.
 const ENDED_MAX: usize = 20;
 /// Users of whom calls are reported by HTTP; calls of the others are published.
@@ -30,7 +31,7 @@ type Known = Option<&'static str>;
 pub(crate) struct Load {
     pub(crate) random: Random,
     is_dead: Arc<AtomicBool>,
-    watcher: Watcher,
+    watchers: [Watcher; 2],
     publisher: Publisher,
     reporter: Reporter,
 }
@@ -70,26 +71,28 @@ struct Reporter {
 impl Load {
     pub(crate) fn new(sip: SocketAddr, http: SocketAddr) -> Self {
         let is_dead = Arc::new(AtomicBool::new(false));
-        let endpoint = || Endpoint::new(sip, Arc::clone(&is_dead));
+        let endpoint = |name, link| Endpoint::new(name, link, Arc::clone(&is_dead));
         let mut random = Random::new();
         let idle = |user: usize| (user.to_string(), Some("idle"));
         let mut publisher = Publisher {
-            endpoint: endpoint(),
+            endpoint: endpoint("pbx", Link::udp(sip)),
             random: random.split(),
             publications: Vec::new(),
             users: 0,
             acknowledged: 0,
         };
         publisher.add_users();
+        let links = [("u", Link::udp(sip)), ("t", Link::tcp(sip))];
+        let watchers = links.map(|(name, link)| Watcher {
+            endpoint: endpoint(name, link),
+            random: random.split(),
+            users: Vec::new(),
+            live: Vec::new(),
+            ended: Vec::new(),
+            acknowledged: 0,
+        });
         Self {
-            watcher: Watcher {
-                endpoint: endpoint(),
-                random: random.split(),
-                users: Vec::new(),
-                live: Vec::new(),
-                ended: Vec::new(),
-                acknowledged: 0,
-            },
+            watchers,
             publisher,
             reporter: Reporter {
                 http,
@@ -105,22 +108,25 @@ impl Load {
     /// All workers work for a while; then `kill` kills the server.
     pub(crate) fn run(&mut self, duration: Duration, kill: impl FnOnce()) {
         let Self {
-            watcher,
+            watchers,
             publisher,
             reporter,
             is_dead,
             ..
         } = self;
-        watcher.users = reporter.known.keys().cloned().collect();
-        watcher.users.extend(publisher.users());
+        let users: Vec<String> = reporter.known.keys().cloned().collect();
+        let users: Vec<String> = users.into_iter().chain(publisher.users()).collect();
         let is_dead = &**is_dead;
         let is_alive = move || !is_dead.load(Ordering::SeqCst);
         thread::scope(|scope| {
-            scope.spawn(move || {
-                while is_alive() {
-                    watcher.work()
-                }
-            });
+            for watcher in watchers {
+                watcher.users.clone_from(&users);
+                scope.spawn(move || {
+                    while is_alive() {
+                        watcher.work();
+                    }
+                });
+            }
             scope.spawn(move || {
                 while is_alive() {
                     publisher.work()
@@ -151,20 +157,23 @@ impl Load {
         });
         let mut known = self.reporter.known.clone();
         known.extend(published);
-        self.watcher.check(&known);
-        self.publisher.check();
-        for endpoint in [&self.watcher.endpoint, &self.publisher.endpoint] {
-            assert_eq!(endpoint.faults, [] as [String; 0]);
+        for watcher in &mut self.watchers {
+            watcher.check(&known);
+            assert_eq!(watcher.endpoint.faults, [] as [String; 0]);
         }
+        self.publisher.check();
+        assert_eq!(self.publisher.endpoint.faults, [] as [String; 0]);
     }
 
     pub(crate) fn summary(&self) -> String {
+        let [udp, tcp] = &self.watchers;
         format!(
-            "{} SUBSCRIBEs, {} PUBLISHes and {} reports acknowledged, {} dialogs live",
-            self.watcher.acknowledged,
+            "{} SUBSCRIBEs by UDP and {} by TCP, {} PUBLISHes and {} reports acknowledged, {} dialogs live",
+            udp.acknowledged,
+            tcp.acknowledged,
             self.publisher.acknowledged,
             self.reporter.acknowledged,
-            self.watcher.live.len()
+            udp.live.len() + tcp.live.len(),
         )
     }
 }

@@ -1,22 +1,22 @@
-//! A SIP endpoint on UDP, as simple as one can be: one request at a time, NOTIFYs answered as they come.
+//! A SIP endpoint, as simple as one can be: one request at a time, NOTIFYs answered as they come.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use crate::link::Link;
 
 /// Time between retransmissions of a request.
 const T1: Duration = Duration::from_millis(500);
 /// How long a response may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long a read of the socket may take.
-const GLANCE: Duration = Duration::from_millis(10);
 
 /// An endpoint: a phone with its dialogs, or a PBX.
 pub(crate) struct Endpoint {
-    socket: UdpSocket,
-    server: SocketAddr,
+    /// Unlike the name of any other endpoint.
+    name: &'static str,
+    link: Link,
     /// Whether the server was killed: then no response is waited for.
     is_dead: Arc<AtomicBool>,
     requests: u32,
@@ -49,12 +49,10 @@ pub(crate) struct Dialog {
 }
 
 impl Endpoint {
-    pub(crate) fn new(server: SocketAddr, is_dead: Arc<AtomicBool>) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(GLANCE)).unwrap();
+    pub(crate) fn new(name: &'static str, link: Link, is_dead: Arc<AtomicBool>) -> Self {
         Self {
-            socket,
-            server,
+            name,
+            link,
             is_dead,
             requests: 0,
             notified: HashMap::new(),
@@ -62,16 +60,12 @@ impl Endpoint {
         }
     }
 
-    fn local(&self) -> SocketAddr {
-        self.socket.local_addr().unwrap()
-    }
-
     /// A dialog that no SUBSCRIBE was sent for yet.
     pub(crate) fn dialog(&mut self, user: &str) -> Dialog {
         self.requests += 1;
         Dialog {
             user: user.to_owned(),
-            call_id: format!("call-{}-{}", self.local().port(), self.requests),
+            call_id: format!("call-{}-{}", self.name, self.requests),
             to_tag: None,
             target: format!("sip:{user}@a.example"),
             cseq: 0,
@@ -83,13 +77,12 @@ impl Endpoint {
         dialog.cseq += 1;
         let tag = dialog.to_tag.as_ref();
         let tag = tag.map_or_else(String::new, |tag| format!(";tag={tag}"));
-        let local = self.local();
         let rest = format!(
-            "From: <sip:watcher@a.example>;tag=w{port}\r\nTo: <sip:{user}@a.example>{tag}\r\n\
-             Call-ID: {call_id}\r\nCSeq: {cseq} SUBSCRIBE\r\nContact: <sip:watcher@{local}>\r\n\
+            "From: <sip:watcher@a.example>;tag={name}\r\nTo: <sip:{user}@a.example>{tag}\r\n\
+             Call-ID: {call_id}\r\nCSeq: {cseq} SUBSCRIBE\r\nContact: <sip:watcher@HERE>\r\n\
              Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: {expires}\r\n\
              Content-Length: 0\r\n\r\n",
-            port = local.port(),
+            name = self.name,
             user = dialog.user,
             call_id = dialog.call_id,
             cseq = dialog.cseq,
@@ -123,10 +116,10 @@ impl Endpoint {
             )
         });
         let kind = state.map_or("", |_| "Content-Type: application/dialog-info+xml\r\n");
-        let port = self.local().port();
+        let name = self.name;
         let rest = format!(
-            "From: <sip:{user}@a.example>;tag=p{port}\r\nTo: <sip:{user}@a.example>\r\n\
-             Call-ID: publish-{port}-{number}\r\nCSeq: 1 PUBLISH\r\nEvent: dialog\r\n{condition}\
+            "From: <sip:{user}@a.example>;tag={name}\r\nTo: <sip:{user}@a.example>\r\n\
+             Call-ID: publish-{name}-{number}\r\nCSeq: 1 PUBLISH\r\nEvent: dialog\r\n{condition}\
              Expires: {expires}\r\n{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -138,18 +131,12 @@ impl Endpoint {
     /// Sends a request until a final response comes. None if the server was killed before.
     fn request(&mut self, method: &str, target: &str, rest: &str) -> Option<String> {
         self.requests += 1;
-        let local = self.local();
-        let branch = format!("z9hG4bK-{}-{}", local.port(), self.requests);
-        let text = format!(
-            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch={branch}\r\n\
-             Max-Forwards: 70\r\n{rest}"
-        );
+        let branch = format!("z9hG4bK-{}-{}", self.name, self.requests);
         let start = Instant::now();
         let mut sent: Option<Instant> = None;
         while start.elapsed() < PATIENCE {
             if sent.is_none_or(|sent| sent.elapsed() >= T1) {
-                // A port that is closed for a moment refuses what was sent before.
-                let _refused = self.socket.send_to(text.as_bytes(), self.server);
+                self.send(method, target, &branch, rest);
                 sent = Some(Instant::now());
             }
             let is_dead = self.is_dead.load(Ordering::SeqCst);
@@ -158,27 +145,36 @@ impl Endpoint {
                 return response;
             }
         }
-        self.faults.push(format!("no response to {text}"));
+        let fault = format!("no response to {method} {target} {branch} {rest}");
+        self.faults.push(fault);
         None
     }
 
-    /// Reads until the socket is empty for a moment. The response of the branch, if it came.
+    /// Sends a request once, over a new connection if the last one has ended.
+    fn send(&mut self, method: &str, target: &str, branch: &str, rest: &str) {
+        let Some(local) = self.link.local() else {
+            return;
+        };
+        let transport = self.link.transport();
+        let contact = format!("{local};transport={}", transport.to_lowercase());
+        let rest = rest.replace("HERE", &contact);
+        let text = format!(
+            "{method} {target} SIP/2.0\r\nVia: SIP/2.0/{transport} {local};rport;branch={branch}\r\n\
+             Max-Forwards: 70\r\n{rest}"
+        );
+        self.link.send(&text);
+    }
+
+    /// Reads until nothing comes for a moment. The response of the branch, if it came.
     fn receive(&mut self, branch: Option<&str>) -> Option<String> {
-        let mut buffer = vec![0; 65_536];
-        loop {
-            let received = self.socket.recv_from(&mut buffer);
-            let (length, from) = match received {
-                Ok(received) => received,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
-                Err(_) => return None,
-            };
-            let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
+        while let Some(text) = self.link.receive() {
             if text.starts_with("NOTIFY ") {
-                self.answer(text, from);
+                self.answer(text);
             } else if branch.is_some_and(|branch| text.contains(branch)) && status(&text) >= 200 {
                 return Some(text);
             }
         }
+        None
     }
 
     /// Answers NOTIFYs until they satisfy `is_enough`. False if they do not in time.
@@ -193,7 +189,7 @@ impl Endpoint {
         true
     }
 
-    fn answer(&mut self, notify: String, from: SocketAddr) {
+    fn answer(&mut self, notify: String) {
         let copied = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| {
             let value = header(&notify, name).unwrap();
             format!("{name}: {value}\r\n")
@@ -202,7 +198,7 @@ impl Endpoint {
             "SIP/2.0 200 OK\r\n{}Content-Length: 0\r\n\r\n",
             copied.concat()
         );
-        let _refused = self.socket.send_to(response.as_bytes(), from);
+        self.link.send(&response);
         let cseq = header(&notify, "CSeq").unwrap();
         let cseq = cseq.split(' ').next().unwrap().parse().unwrap();
         let version = between(&notify, " version=\"", "\" state").map(|it| it.parse().unwrap());
