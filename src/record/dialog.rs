@@ -13,8 +13,8 @@ use crate::presence::event::Package;
 use crate::presence::event::list::Member;
 use crate::presence::wall_clock::{self, WallClock};
 use crate::record::{RecordError, decode, encode};
-use crate::sip::Transport;
 use crate::sip::dialog::Dialog;
+use crate::sip::{Transport, octets};
 
 /// A dialog with its subscriptions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +36,7 @@ pub struct DialogRecord<'a> {
     /// The URI of the watcher, if it is not the one in From (RFC 3325).
     pub sender: Option<Cow<'a, [u8]>>,
     /// Its subscriptions, at least one.
+    #[serde(borrow)]
     pub subscriptions: Vec<SubscriptionRecord<'a>>,
 }
 
@@ -62,8 +63,10 @@ pub struct SubscriptionRecord<'a> {
     /// What it is to.
     pub subject: SubjectRecord<'a>,
     /// The value of the Event header.
+    #[serde(with = "octets", borrow)]
     pub event: Cow<'a, [u8]>,
     /// The entity URI of its documents.
+    #[serde(with = "octets", borrow)]
     pub entity: Cow<'a, [u8]>,
     /// What its SUBSCRIBE asked for besides.
     pub terms: TermsRecord,

@@ -74,8 +74,10 @@
 //! 3. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
 //!
 //! # Records
-//! At the end of each turn `conduct/commit.rs` writes the records of what changed. What acknowledges
-//! a change waits there until its record is durable, if it must not be lost.
+//! At the end of each turn `conduct/commit.rs` writes the records of what changed: dialogs are marked
+//! in `subscription/changes.rs` and written in `subscription/record.rs`. What acknowledges a change
+//! waits there until its record is durable, if it must not be lost, and the NOTIFY behind a 2xx with
+//! it (`subscription/acknowledgement.rs`). After a restart `lifecycle/recover.rs` takes dialogs back.
 //!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;

@@ -14,7 +14,7 @@ use std::hint::black_box;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
-use crate::sip::{Fault, HeaderName, Message, emit};
+use crate::sip::{Fault, HeaderName, Message, emit, octets};
 use read::Span;
 
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
@@ -31,6 +31,7 @@ pub struct Dialog {
     /// Call-ID, the peer's From, its To with our tag, the Record-Routes separated by commas, and
     /// the remote target, concatenated. Each extends to its `*_end`, the last to the end of the
     /// text.
+    #[serde(with = "octets")]
     text: Box<[u8]>,
     call_id_end: u16,
     remote_end: u16,
@@ -210,8 +211,10 @@ impl Dialog {
         self.call_id() == call_id && tags_match.into()
     }
 
-    /// Continues after a restart: our next request has a CSeq beyond `sequence`.
+    /// Continues after a restart: our next request has a CSeq beyond `sequence`. The peer may repeat
+    /// its last request, as its response may be lost.
     pub fn continue_after(&mut self, sequence: u32) {
+        self.remote_sequence = self.remote_sequence.saturating_sub(1);
         self.local_sequence = self.local_sequence.max(sequence).min(SEQUENCE_MAX);
     }
 

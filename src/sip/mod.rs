@@ -13,6 +13,7 @@ pub mod header;
 pub mod message;
 pub mod method;
 pub mod name;
+pub(crate) mod octets;
 pub mod random;
 mod simd;
 pub mod status;

@@ -39,6 +39,8 @@
 //! ! congested on                      the driver is congested, or (off) no longer
 //! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns about a looping phone: user, method, status
 //! ! drain                             the operator drains the server
+//! ! restart                           the server ends at once and another begins; `shards=2` and `after=5s` may follow
+//! ! store stands still                what is recorded is not durable before the `store goes on`
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
@@ -145,6 +147,15 @@ pub(crate) enum Action {
     Closed(SocketAddr),
     /// The operator drains the server.
     Drain,
+    /// The server ends at once, and another begins.
+    Restart {
+        /// How many shards the other has; None for as many.
+        shards: Option<u16>,
+        /// How long there is none.
+        pause: Duration,
+    },
+    /// The store stands still, or goes on.
+    StandStill(bool),
     /// The driver becomes congested, or is no longer congested.
     Congested(bool),
     /// The log must have warned about a loop.

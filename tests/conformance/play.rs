@@ -126,6 +126,14 @@ impl Stage {
             Action::Reload(text) => self.world.reload(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),
+            Action::Restart { shards, pause } => {
+                self.world.restart(*shards, *pause);
+                Ok(())
+            }
+            Action::StandStill(is_still) => {
+                self.world.stand_still(*is_still);
+                Ok(())
+            }
             Action::Congested(is_congested) => {
                 self.world.congested(*is_congested);
                 Ok(())

@@ -153,6 +153,9 @@ fn command(words: &[&str]) -> Result<Action, String> {
             address.parse().map_err(|_| "not an address")?,
         )),
         ["drain"] => Ok(Action::Drain),
+        ["restart", rest @ ..] => restart(rest),
+        ["store", "stands", "still"] => Ok(Action::StandStill(true)),
+        ["store", "goes", "on"] => Ok(Action::StandStill(false)),
         ["congested", "on"] => Ok(Action::Congested(true)),
         ["congested", "off"] => Ok(Action::Congested(false)),
         ["alarm", words @ ..] => Ok(Action::Alarm(words.join(" "))),
@@ -185,6 +188,21 @@ fn command(words: &[&str]) -> Result<Action, String> {
         }
         _ => Err("unknown command".to_owned()),
     }
+}
+
+/// `shards=2` and `after=5s`.
+fn restart(words: &[&str]) -> Result<Action, String> {
+    let (mut shards, mut pause) = (None, Duration::ZERO);
+    for word in words {
+        match word.split_once('=') {
+            Some(("shards", number)) => {
+                shards = Some(number.parse().map_err(|_| "not a number")?);
+            }
+            Some(("after", time)) => pause = duration(time)?,
+            _ => return Err(format!("unknown word {word}")),
+        }
+    }
+    Ok(Action::Restart { shards, pause })
 }
 
 /// `10.0.0.7:5060` and `udp`.

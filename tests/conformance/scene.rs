@@ -7,7 +7,7 @@ use lamplighter::config;
 use lamplighter::config::{Config, Machine, Source};
 use lamplighter::directory::{AuthMode, Directory, Domain};
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
-use lamplighter::shard::{Options, ShardId};
+use lamplighter::shard::{Durability, Options, ShardId};
 
 /// The addresses of the server's listeners.
 const LOCAL: [&str; 3] = ["10.0.0.1:5060", "[2001:db8::1]:5060", "[fe80::1%4]:5060"];
@@ -82,12 +82,17 @@ fn options(epoch: Instant) -> Options {
 
 fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
     for (key, value) in pairs(text) {
+        if key == "durability" {
+            options.durability = durability(value)?;
+            continue;
+        }
         let number: usize = value
             .trim_end_matches('s')
             .parse()
             .map_err(|_| format!("{key}: not a number"))?;
         let seconds = Duration::from_secs(number as u64);
         match key {
+            "acknowledgements_held_max" => options.acknowledgements_held_max = number,
             "subscriptions_max" => options.subscriptions_max = number,
             "subscriptions_per_flow_home" => options.subscriptions_per_flow_home = number,
             "expiry_grace" => options.expiry_grace = seconds,
@@ -113,6 +118,14 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn durability(value: &str) -> Result<Durability, String> {
+    match value {
+        "relaxed" => Ok(Durability::Relaxed),
+        "synced" => Ok(Durability::Synced),
+        _ => Err("relaxed or synced?".to_owned()),
+    }
 }
 
 /// The options of overload protection; a bucket is given by its burst and is refilled by one per

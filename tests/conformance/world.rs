@@ -10,19 +10,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lamplighter::directory::Directory;
 use lamplighter::presence::call::{CallState, Direction, Party};
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Flow, Input, Mail, Options, Outbox, Reply, Shard, ShardId,
+    Command, CommandId, ConnectionId, Flow, Input, Mail, Options, Outbox, Recovered, Reply, Shard,
+    ShardId, recovering_shard,
 };
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
 
 use crate::dialogue::Peer;
 use crate::scene::{Scene, configured, local};
+use crate::store::Store;
 
 /// Turns that a shard may request at one instant; more count as a loop.
 const TURNS_MAX: usize = 10_000;
@@ -41,7 +44,15 @@ pub(crate) struct Sent {
 /// The engine and its surroundings.
 pub(crate) struct World {
     shards: Vec<Shard>,
+    /// Those of the first shard.
+    options: Options,
+    directory: Arc<Directory>,
+    /// When the first server began.
+    began: Instant,
+    /// Each server has random numbers of its own.
+    restarts: u8,
     now: Instant,
+    store: Store,
     outbox: Outbox,
     mail: VecDeque<(ShardId, Mail)>,
     /// Messages that were sent and not checked yet.
@@ -60,24 +71,16 @@ pub(crate) struct World {
 impl World {
     /// An engine as described by the header lines of a case.
     pub(crate) fn new(scene: &[(String, String)]) -> Result<Self, String> {
-        let epoch = Instant::now();
-        let Scene { directory, options } = Scene::read(scene, epoch)?;
-        let shards = options.shards;
-        let directory = Arc::new(directory);
-        let shard = |index: u16| {
-            let options = Options {
-                id: ShardId(index),
-                ..options.clone()
-            };
-            Shard::new(
-                options,
-                Arc::clone(&directory),
-                [7 + index.to_le_bytes()[0]; 32],
-            )
-        };
-        Ok(Self {
-            shards: (0..shards).map(shard).collect(),
-            now: epoch,
+        let now = Instant::now();
+        let Scene { directory, options } = Scene::read(scene, now)?;
+        let mut world = Self {
+            shards: Vec::new(),
+            options,
+            directory: Arc::new(directory),
+            began: now,
+            restarts: 0,
+            now,
+            store: Store::default(),
             outbox: Outbox::default(),
             mail: VecDeque::new(),
             sent: VecDeque::new(),
@@ -87,7 +90,63 @@ impl World {
             probe: None,
             connections: BTreeMap::new(),
             connections_opened: 0,
-        })
+        };
+        world.start();
+        Ok(world)
+    }
+
+    fn start(&mut self) {
+        self.options.epoch = self.now;
+        self.options.epoch_unix = self.now.duration_since(self.began).as_secs();
+        let shard = |index: u16| {
+            let options = Options {
+                id: ShardId(index),
+                ..self.options.clone()
+            };
+            let seed = [7 + index.to_le_bytes()[0] + self.restarts; 32];
+            Shard::new(options, Arc::clone(&self.directory), seed)
+        };
+        self.shards = (0..self.options.shards).map(shard).collect();
+    }
+
+    /// The server ends without a word, and another begins from the store.
+    pub(crate) fn restart(&mut self, shards: Option<u16>, pause: Duration) {
+        self.store.crash();
+        self.mail.clear();
+        self.connections.clear();
+        self.now += pause;
+        self.restarts += 16;
+        self.options.shards = shards.unwrap_or(self.options.shards);
+        self.start();
+        let (dialogs_end, presentities_end) = self.store.ends();
+        self.recover_on_all(Recovered::Begin {
+            dialogs_end,
+            presentities_end,
+        });
+        for (key, octets) in self.store.rows() {
+            let shard = recovering_shard(key, &octets, self.options.shards);
+            let record = Recovered::Record(key, &octets);
+            self.input(usize::from(shard.unwrap().0), Input::Recovered(record));
+            self.deliver_mail();
+        }
+        self.recover_on_all(Recovered::End);
+        self.settle();
+    }
+
+    fn recover_on_all(&mut self, recovered: Recovered<'_>) {
+        for shard in 0..self.shards.len() {
+            self.input(shard, Input::Recovered(recovered));
+            self.deliver_mail();
+        }
+    }
+
+    /// What is recorded is not durable until the store goes on.
+    pub(crate) fn stand_still(&mut self, is_still: bool) {
+        self.store.stand_still(is_still);
+        for shard in 0..self.shards.len() {
+            self.commit(shard);
+        }
+        self.settle();
     }
 
     /// A peer's message arrives on a shard.
@@ -213,6 +272,7 @@ impl World {
     /// The operator's file has changed, and every shard reloads it.
     pub(crate) fn reload(&mut self, text: &str) -> Result<(), String> {
         let directory = Arc::new(configured(text)?);
+        self.directory = Arc::clone(&directory);
         for shard in 0..self.shards.len() {
             let token = self.token();
             let command = Command::Reload(Arc::clone(&directory));
@@ -270,25 +330,40 @@ impl World {
     /// Delivers mail and calls due timeouts until nothing is left to do at this instant.
     fn settle(&mut self) {
         for _ in 0..TURNS_MAX {
-            while let Some((to, mail)) = self.mail.pop_front() {
-                self.input(usize::from(to.0), Input::Mail(mail));
-            }
+            self.deliver_mail();
             let due = |shard: &Shard| shard.poll_timeout().is_some_and(|due| due <= self.now);
             let Some(shard) = self.shards.iter().position(due) else {
                 return;
             };
             self.shards[shard].handle_timeout(self.now, &mut self.outbox);
-            self.drain_outbox();
+            self.drain_outbox(shard);
+            self.commit(shard);
         }
         panic!("the engine asked for {TURNS_MAX} turns at one instant");
     }
 
     fn input(&mut self, shard: usize, input: Input<'_>) {
         self.shards[shard].handle(input, self.now, &mut self.outbox);
-        self.drain_outbox();
+        self.drain_outbox(shard);
+        self.commit(shard);
     }
 
-    fn drain_outbox(&mut self) {
+    fn deliver_mail(&mut self) {
+        while let Some((to, mail)) = self.mail.pop_front() {
+            self.input(usize::from(to.0), Input::Mail(mail));
+        }
+    }
+
+    fn commit(&mut self, shard: usize) {
+        while let Some(durable) = self.store.commit(shard) {
+            let input = Input::Durable(durable);
+            self.shards[shard].handle(input, self.now, &mut self.outbox);
+            self.drain_outbox(shard);
+        }
+    }
+
+    fn drain_outbox(&mut self, shard: usize) {
+        self.store.take(shard, &self.outbox);
         for transmit in &self.outbox.transmits {
             let flow = transmit.flow;
             assert_eq!(

@@ -8,17 +8,16 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::presence::event::list::Member;
-use crate::record::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord};
+use crate::record::dialog::{DialogRecord, FlowRecord, SubscriptionRecord};
 use crate::shard::contract::commit::RecordKey;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::DialogId;
 use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
-use crate::shard::list::state::{Encoding, ListState};
+use crate::shard::list::state::ListState;
 use crate::shard::subscription::changes::Change;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::recorded::RESERVED;
-use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription};
 
@@ -101,28 +100,15 @@ impl Table {
             aor: self.aor_of(subscription)?.clone(),
             package: subscription.package(),
             format: subscription.view().format,
-            subject: self.subject_record(subscription.subject())?,
+            subject: subscription
+                .subject()
+                .record(|list| self.members_of(list))?,
             event: Cow::Borrowed(subscription.event()),
             entity: Cow::Borrowed(subscription.entity()),
             terms: subscription.terms().map(Terms::record).unwrap_or_default(),
             version: subscription.version().saturating_add(RESERVED),
             expires_at: subscription.expires_at(),
         })
-    }
-
-    fn subject_record(&self, subject: &Subject) -> Option<SubjectRecord<'_>> {
-        match subject {
-            Subject::Presentity(_) => Some(SubjectRecord::Presentity),
-            Subject::List(list) if list.is_of_body() => {
-                Some(SubjectRecord::ListOfBody(Cow::Owned(self.members_of(list))))
-            }
-            Subject::List(list) if list.encoding() == Encoding::Series => {
-                Some(SubjectRecord::ListInSeries)
-            }
-            Subject::List(_) => Some(SubjectRecord::List),
-            Subject::Watchers(_) => Some(SubjectRecord::Watchers),
-            Subject::Seizure(_) => None,
-        }
     }
 
     /// The members of a list that came in the body of a SUBSCRIBE. One that is no user here has no
@@ -142,7 +128,7 @@ impl Table {
 impl Subscription {
     /// Whether it outlives the process.
     fn is_recorded(&self) -> bool {
-        self.phase() == Phase::Active && !matches!(self.subject(), Subject::Seizure(_))
+        self.phase() == Phase::Active && self.subject().is_recorded()
     }
 }
 

@@ -10,7 +10,8 @@ use std::time::Duration;
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::event::WatcherInfo;
-use crate::presence::event::list::ListStyle;
+use crate::presence::event::list::{ListStyle, Member};
+use crate::record::dialog::SubjectRecord;
 use crate::shard::contract::ids::WatchSlot;
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::options::Options;
@@ -185,6 +186,33 @@ impl Subject {
             Self::Presentity(slot) => Some(*slot),
             Self::Seizure(seizure) => Some(seizure.slot),
             Self::List(_) | Self::Watchers(_) => None,
+        }
+    }
+
+    /// Whether a record tells it. A line that is seized is seized again after a restart.
+    pub(super) fn is_recorded(&self) -> bool {
+        match self {
+            Self::Presentity(_) | Self::List(_) | Self::Watchers(_) => true,
+            Self::Seizure(_) => false,
+        }
+    }
+
+    /// As a record tells it, with the members of a list that came in a body; None if none does.
+    pub(super) fn record(
+        &self,
+        members_of: impl FnOnce(&ListState) -> Vec<Member>,
+    ) -> Option<SubjectRecord<'static>> {
+        match self {
+            Self::Presentity(_) => Some(SubjectRecord::Presentity),
+            Self::List(list) if list.is_of_body() => {
+                Some(SubjectRecord::ListOfBody(members_of(list).into()))
+            }
+            Self::List(list) => Some(match list.encoding() {
+                Encoding::Rlmi => SubjectRecord::List,
+                Encoding::Series => SubjectRecord::ListInSeries,
+            }),
+            Self::Watchers(_) => Some(SubjectRecord::Watchers),
+            Self::Seizure(_) => None,
         }
     }
 

@@ -206,7 +206,7 @@ impl Subscription {
     }
 
     /// The state is what the phone was shown last: no NOTIFY is wanted.
-    pub(crate) fn told_already(&mut self) {
+    pub(super) fn told_already(&mut self) {
         self.wants = Wants::Nothing;
     }
 

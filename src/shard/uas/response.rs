@@ -203,7 +203,7 @@ impl Uas {
                 emit::header_number(arena, "Retry-After", 5 + u64::from(turn.random.below(6)));
             }
             Refusal::OverLimit | Refusal::Shed(_) => {
-                *shed_counter(refusal, turn.counters) += 1;
+                *overload_counter(refusal, turn.counters) += 1;
                 // Random, so that clients refused at the same time do not retry at the same time.
                 let seconds = 10 + u64::from(turn.random.below(51));
                 emit::header_number(arena, "Retry-After", seconds);
@@ -379,20 +379,6 @@ pub(crate) fn begin_response(
     start
 }
 
-/// The counter of a 503 for a limit.
-fn shed_counter<'c>(refusal: &Refusal<'_>, counters: &'c mut Counters) -> &'c mut u64 {
-    match refusal {
-        Refusal::Shed(OverloadLimit::Phone) => &mut counters.requests_shed_by_phone,
-        Refusal::Shed(OverloadLimit::Presentity) => &mut counters.requests_shed_by_presentity,
-        Refusal::Shed(OverloadLimit::Source) => &mut counters.requests_shed_by_source,
-        Refusal::Shed(OverloadLimit::Domain) => &mut counters.requests_shed_by_domain,
-        Refusal::Shed(OverloadLimit::Path) => &mut counters.requests_shed_by_path,
-        Refusal::Shed(OverloadLimit::Backlog) => &mut counters.requests_shed_by_backlog,
-        Refusal::Shed(OverloadLimit::Store) => &mut counters.requests_shed_by_store,
-        _ => &mut counters.requests_over_limit,
-    }
-}
-
 /// The To-tag of a response that is not stored: the same for each retransmission of the request (RFC
 /// 3261 §8.2.6.2).
 fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
@@ -407,6 +393,22 @@ fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
         bits = bits.rotate_left(4);
         b"0123456789abcdef"[(bits & 15) as usize]
     })
+}
+
+/// The counter of requests that get 503 for such a reason.
+const fn overload_counter<'c>(refusal: &Refusal<'_>, counters: &'c mut Counters) -> &'c mut u64 {
+    let Refusal::Shed(limit) = refusal else {
+        return &mut counters.requests_over_limit;
+    };
+    match limit {
+        OverloadLimit::Phone => &mut counters.requests_shed_by_phone,
+        OverloadLimit::Presentity => &mut counters.requests_shed_by_presentity,
+        OverloadLimit::Source => &mut counters.requests_shed_by_source,
+        OverloadLimit::Domain => &mut counters.requests_shed_by_domain,
+        OverloadLimit::Path => &mut counters.requests_shed_by_path,
+        OverloadLimit::Backlog => &mut counters.requests_shed_by_backlog,
+        OverloadLimit::Store => &mut counters.requests_shed_by_store,
+    }
 }
 
 /// Whether the response from `start` to the end of the arena is sent over UDP and longer than 1.5

@@ -3,6 +3,7 @@
 //! A node of some shards with a store: what the shards recorded. The phones answer each NOTIFY.
 
 mod acknowledged;
+mod kinds;
 mod restarted;
 
 use std::collections::BTreeMap;
@@ -40,6 +41,8 @@ struct Node {
     commits_at_once: bool,
     /// The messages since they were taken last.
     sent: Vec<(Flow, String)>,
+    /// How many of them were looked at for NOTIFYs to answer.
+    seen: usize,
     /// Whether phones answer NOTIFYs.
     phones_answer: bool,
 }
@@ -101,6 +104,7 @@ impl Node {
             store: BTreeMap::new(),
             commits_at_once: true,
             sent: Vec::new(),
+            seen: 0,
             phones_answer: true,
         };
         node.start(shards);
@@ -123,6 +127,7 @@ impl Node {
         self.shards = (0..shards).map(shard).collect();
         self.unwritten = (0..shards).map(|_| Vec::new()).collect();
         self.sent.clear();
+        self.seen = 0;
     }
 
     /// The process ends at once and another begins, `pause` later. What is not durable is lost.
@@ -205,24 +210,28 @@ impl Node {
     /// Makes durable what was written.
     fn commit(&mut self) {
         for shard in 0..self.shards.len() {
-            let Some((last, ..)) = self.unwritten[shard].last() else {
-                continue;
+            self.commit_first(shard, self.unwritten[shard].len());
+        }
+    }
+
+    /// Makes the first `count` records of a shard durable.
+    fn commit_first(&mut self, shard: usize, count: usize) {
+        let mut durable = None;
+        for (number, key, octets) in self.unwritten[shard].drain(..count) {
+            match octets {
+                Some(octets) => self.store.insert(key, octets),
+                None => self.store.remove(&key),
             };
-            let last = *last;
-            for (_, key, octets) in self.unwritten[shard].drain(..) {
-                match octets {
-                    Some(octets) => self.store.insert(key, octets),
-                    None => self.store.remove(&key),
-                };
-            }
-            self.handle(shard, Input::Durable(last));
+            durable = Some(number);
+        }
+        if let Some(number) = durable {
+            self.handle(shard, Input::Durable(number));
         }
     }
 
     /// Time passes; phones answer NOTIFYs.
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
-        let mut seen = 0;
         loop {
             let due = |shard: &Shard| shard.poll_timeout();
             let next = (0..self.shards.len()).min_by_key(|shard| {
@@ -240,22 +249,20 @@ impl Node {
             if self.commits_at_once {
                 self.commit();
             }
-            seen = self.answer(seen);
+            self.answer();
         }
         self.now = end;
     }
 
-    /// Answers the NOTIFYs from that message on.
-    fn answer(&mut self, seen: usize) -> usize {
-        let sent = self.sent.len();
-        let news: Vec<(Flow, String)> = self.sent[seen.min(sent)..].to_vec();
+    /// Answers the new NOTIFYs.
+    fn answer(&mut self) {
+        let news = self.sent[self.seen.min(self.sent.len())..].to_vec();
+        self.seen = self.sent.len();
         for (flow, text) in news {
             if self.phones_answer && text.starts_with("NOTIFY ") {
-                let response = response_to(&text);
-                self.receive(flow, &response);
+                self.receive(flow, &response_to(&text));
             }
         }
-        sent
     }
 
     /// A message arrives, on the shard that the kernel chooses.
@@ -269,6 +276,8 @@ impl Node {
     }
 
     fn take_sent(&mut self) -> Vec<String> {
+        self.answer();
+        self.seen = 0;
         let sent = std::mem::take(&mut self.sent);
         sent.into_iter().map(|(_, text)| text).collect()
     }
@@ -332,6 +341,8 @@ struct Phone {
     call_id: String,
     package: &'static str,
     user: &'static str,
+    /// The user in From.
+    watcher: &'static str,
     /// Further headers and the body of its SUBSCRIBEs.
     rest: String,
     cseq: u32,
@@ -347,6 +358,7 @@ impl Phone {
             call_id: format!("{user}-{package}-{}", flow.peer.port()),
             package,
             user,
+            watcher: "200",
             rest: "Content-Length: 0\r\n\r\n".to_owned(),
             cseq: 0,
             to: format!("<sip:{user}@abc.com>"),
@@ -361,6 +373,7 @@ impl Phone {
             call_id,
             package,
             user,
+            watcher,
             rest,
             cseq,
             to,
@@ -370,7 +383,7 @@ impl Phone {
         format!(
             "SUBSCRIBE sip:{user}@abc.com SIP/2.0\r\n\
              Via: SIP/2.0/{name} {peer};branch=z9hG4bK{call_id}-{cseq};rport\r\nMax-Forwards: 70\r\n\
-             From: <sip:200@abc.com>;tag=f\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
+             From: <sip:{watcher}@abc.com>;tag=f\r\nTo: {to}\r\nCall-ID: {call_id}\r\n\
              CSeq: {cseq} SUBSCRIBE\r\nContact: <sip:200@{peer}>\r\nEvent: {package}\r\n\
              Expires: {expires}\r\n{rest}"
         )
@@ -401,10 +414,10 @@ impl Phone {
         let notifies: Vec<&String> = sent.iter().filter(of_dialog).collect();
         for text in &notifies {
             let cseq = header(text, "CSeq").replace(" NOTIFY", "").parse().unwrap();
-            let version = text
+            let mut versions = text
                 .split("version=\"")
                 .filter_map(|rest| rest.split('"').next()?.parse::<u32>().ok());
-            let version = version.last();
+            let version = versions.next();
             if let Some((last, before)) = self.last {
                 assert!(cseq > last, "{cseq} after {last}");
                 assert!(

@@ -218,3 +218,25 @@ fn a_record_that_cannot_be_read_is_removed() {
     again.begin(&mut node, 1800);
     assert!(node.store.contains_key(&RecordKey::Dialog(1)), "it is free");
 }
+
+/// The response to the last request may be lost with the process. What is older is out of order.
+#[test]
+fn a_phone_may_repeat_its_last_request() {
+    let mut node = Node::new(1, Durability::Synced);
+    let mut phone = Phone::new(udp(5062), "123", "dialog");
+    phone.begin(&mut node, 1800);
+    let older = phone.subscribe(1800);
+    let last = phone.subscribe(1800);
+    for refresh in [&older, &last] {
+        let sent = node.exchange(&phone, refresh);
+        assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
+        phone.take_notifies(&sent);
+    }
+    node.restart(2, SHORT);
+    node.wait(SHORT);
+    let sent = node.exchange(&phone, &older);
+    assert!(sent[0].starts_with("SIP/2.0 500 "), "{sent:?}");
+    let sent = node.exchange(&phone, &last);
+    assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
+    phone.refresh(&mut node, 1800);
+}

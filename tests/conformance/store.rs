@@ -1,0 +1,76 @@
+//! The store of the server: the records that its shards wrote.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use lamplighter::shard::{Outbox, RecordKey};
+
+/// Records become durable at once, unless the store stands still.
+#[derive(Default)]
+pub(crate) struct Store {
+    rows: BTreeMap<RecordKey, Vec<u8>>,
+    /// By shard: what is not durable yet. The octets are None for a removal.
+    unwritten: BTreeMap<usize, VecDeque<(RecordKey, Option<Vec<u8>>)>>,
+    /// By shard: the number of its last record.
+    numbers: BTreeMap<usize, u64>,
+    is_still: bool,
+}
+
+impl Store {
+    /// Takes what a shard wrote.
+    pub(crate) fn take(&mut self, shard: usize, outbox: &Outbox) {
+        if outbox.records.is_empty() {
+            return;
+        }
+        let octets = outbox.records.iter().map(|change| {
+            let octets = outbox.octets_of(change).map(<[u8]>::to_vec);
+            (change.key, octets)
+        });
+        self.unwritten.entry(shard).or_default().extend(octets);
+        self.numbers.insert(shard, outbox.recorded_through);
+    }
+
+    /// Makes the records of a shard durable. Returns the number of the last; None if there are none,
+    /// or if the store stands still.
+    pub(crate) fn commit(&mut self, shard: usize) -> Option<u64> {
+        let unwritten = self.unwritten.get_mut(&shard)?;
+        if self.is_still || unwritten.is_empty() {
+            return None;
+        }
+        for (key, octets) in unwritten.drain(..) {
+            match octets {
+                Some(octets) => self.rows.insert(key, octets),
+                None => self.rows.remove(&key),
+            };
+        }
+        self.numbers.get(&shard).copied()
+    }
+
+    /// Records are not durable any more until it goes on.
+    pub(crate) fn stand_still(&mut self, is_still: bool) {
+        self.is_still = is_still;
+    }
+
+    /// The process is gone, and with it what was not durable.
+    pub(crate) fn crash(&mut self) {
+        self.unwritten.clear();
+        self.numbers.clear();
+    }
+
+    /// All records, presentities before dialogs.
+    pub(crate) fn rows(&self) -> Vec<(RecordKey, Vec<u8>)> {
+        let rows = self.rows.iter();
+        rows.map(|(key, octets)| (*key, octets.clone())).collect()
+    }
+
+    /// One beyond the highest place of a dialog, and one beyond the highest number of a presentity.
+    pub(crate) fn ends(&self) -> (u32, u64) {
+        let (mut dialogs, mut presentities) = (0, 0);
+        for key in self.rows.keys() {
+            match key {
+                RecordKey::Dialog(place) => dialogs = dialogs.max(place + 1),
+                RecordKey::Presentity(number) => presentities = presentities.max(number + 1),
+            }
+        }
+        (dialogs, presentities)
+    }
+}
