@@ -173,8 +173,17 @@ fn directory() -> Directory {
 impl Bench {
     /// A shard on which that many phones watch 100@example.com; all of them are up to date.
     fn new(watchers: usize, package: &'static str) -> Self {
+        Self::recording(watchers, package, Durability::None)
+    }
+
+    /// The same, on a shard of that durability.
+    fn recording(watchers: usize, package: &'static str, durability: Durability) -> Self {
         let now = Instant::now();
-        let shard = Shard::new(options(now), Arc::new(directory()), [1; 32]);
+        let options = Options {
+            durability,
+            ..options(now)
+        };
+        let shard = Shard::new(options, Arc::new(directory()), [1; 32]);
         let mut bench = Self {
             shard,
             outbox: Outbox::default(),
@@ -400,8 +409,8 @@ fn refreshes(package: &'static str) {
     );
 }
 
-fn changes(package: &'static str) {
-    let mut bench = Bench::new(WATCHERS, package);
+fn changes(package: &'static str, durability: Durability) {
+    let mut bench = Bench::recording(WATCHERS, package, durability);
     let aor = Aor::new("100", "example.com");
     let calls = [
         Some(call("sip:200@example.com")),
@@ -461,12 +470,17 @@ fn a_refresh_of_a_presence_watcher_allocates_nothing() {
 
 #[test]
 fn a_change_for_a_hundred_dialog_watchers_allocates_nothing() {
-    changes("dialog");
+    changes("dialog", Durability::None);
 }
 
 #[test]
 fn a_change_for_a_hundred_presence_watchers_allocates_nothing() {
-    changes("presence");
+    changes("presence", Durability::None);
+}
+
+#[test]
+fn a_change_that_is_recorded_allocates_nothing() {
+    changes("dialog", Durability::Relaxed);
 }
 
 #[test]

@@ -146,6 +146,7 @@ fn durability(keys: &schema::Store) -> Durability {
 fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]) -> Options {
     let limits = &config.limits;
     let shards = u16::try_from(shards).unwrap_or(u16::MAX);
+    let (epoch, epoch_unix) = epoch();
     Options {
         advertise: listeners
             .iter()
@@ -173,14 +174,19 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         allow_rfc2069: config.auth.allow_rfc2069,
         durability: durability(&config.store),
         // `local_addresses` are known when the listeners are bound.
-        epoch_unix: now_unix(),
-        ..Options::new(ShardId(0), shards, Instant::now(), key)
+        epoch_unix,
+        ..Options::new(ShardId(0), shards, epoch, key)
     }
 }
 
-/// The time of the wall clock, in seconds since 1970 UTC; 0 for a clock before that.
-fn now_unix() -> u64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+/// The epoch of the node, and the time of the wall clock then, in seconds since 1970 UTC. It is the
+/// last moment at which that was a whole number, so that times in records mean the same to the next
+/// process.
+fn epoch() -> (Instant, u64) {
+    let now = Instant::now();
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since_1970 = since_1970.unwrap_or_default();
+    let fraction = Duration::from_nanos(since_1970.subsec_nanos().into());
+    let epoch = now.checked_sub(fraction).unwrap_or(now);
+    (epoch, since_1970.as_secs())
 }

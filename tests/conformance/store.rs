@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 
 use lamplighter::shard::{Outbox, RecordKey};
 
+/// A record and its octets; None for a removal.
+type Change = (RecordKey, Option<Vec<u8>>);
+
 /// Records become durable at once, unless the store stands still.
 #[derive(Default)]
 pub(crate) struct Store {
     rows: BTreeMap<RecordKey, Vec<u8>>,
-    /// By shard: what is not durable yet. The octets are None for a removal.
-    unwritten: BTreeMap<usize, VecDeque<(RecordKey, Option<Vec<u8>>)>>,
+    /// By shard: what is not durable yet.
+    unwritten: BTreeMap<usize, VecDeque<Change>>,
     /// By shard: the number of its last record.
     numbers: BTreeMap<usize, u64>,
     is_still: bool,

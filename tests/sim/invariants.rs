@@ -18,7 +18,9 @@
 //!   whose path is not proven yet waits for the response to another dialog's NOTIFY there (W:E3.8);
 //! - the subscription ends when due, not before, with one last NOTIFY (W:A2.6, A3.9).
 
-use std::collections::HashMap;
+pub(crate) mod restart;
+
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use lamplighter::shard::{ConnectionId, Flow};
@@ -49,6 +51,8 @@ pub(crate) struct Bounds {
     pub(crate) interval: Micros,
     /// Longest delay through the shards.
     pub(crate) propagation: Micros,
+    /// Longest time for which a 2xx waits for its record. The subscription begins before.
+    pub(crate) hold: Micros,
 }
 
 /// The value of Subscription-State.
@@ -146,12 +150,13 @@ enum End {
     Told,
     /// The phone answered 481.
     Refused,
+    /// The node crashed and has no record of it.
+    Lost,
 }
 
 #[derive(Debug)]
 struct Dialog {
-    /// Shown in reports.
-    #[allow(dead_code, reason = "read by Debug alone")]
+    /// Call-ID, the phone's tag, our tag.
     key: String,
     /// Highest CSeq of a SUBSCRIBE that got a 2xx.
     subscribe_cseq: u32,
@@ -177,6 +182,17 @@ struct Dialog {
     /// A response arrived at the moment Timer F fired: which of the two the engine saw first is
     /// unknown.
     uncertain: bool,
+    /// The node recovered with an older record of it, until the next 2xx: it may end earlier, or
+    /// later, and its NOTIFYs may go to another address.
+    is_doubtful: bool,
+    /// The node wrote that it needs no record any more.
+    is_removed: bool,
+    /// After a crash, until the next NOTIFY: the CSeq that it must exceed.
+    floor: Option<u32>,
+    /// After a crash, until the next document: its version may be any above `sent`.
+    is_recovered: bool,
+    /// The node crashed since it began.
+    has_crashed: bool,
 }
 
 /// The checker of one run.
@@ -189,6 +205,12 @@ pub(crate) struct Checker {
     pub(crate) violations: Vec<Violation>,
     /// NOTIFYs that were not retransmissions.
     pub(crate) notifies: u64,
+    /// Streams that have ended.
+    closed: HashSet<ConnectionId>,
+    /// Our tags of dialogs that the store kept although their 2xx never left.
+    orphans: HashSet<String>,
+    /// When the node had all records back after its last crash.
+    recovered_at: Micros,
 }
 
 impl Checker {
@@ -200,6 +222,9 @@ impl Checker {
             paths: Paths::default(),
             violations: Vec::new(),
             notifies: 0,
+            closed: HashSet::new(),
+            orphans: HashSet::new(),
+            recovered_at: 0,
         }
     }
 
@@ -220,6 +245,8 @@ impl Checker {
         expires: u64,
         flow: &Flow,
     ) {
+        self.orphans
+            .remove(key.rsplit(' ').next().unwrap_or_default());
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let owed = self.dialogs.iter().filter(|it| it.is_owed_at(flow.peer));
             let behind = owed.count() as u64 * self.bounds.interval;
@@ -238,9 +265,14 @@ impl Checker {
                 least_rate: LeastRate::Nothing,
                 end: None,
                 flow: *flow,
-                flow_lost: false,
+                flow_lost: self.closed.contains(&flow.connection),
                 is_proven: false,
                 uncertain: false,
+                is_doubtful: false,
+                is_removed: expires == 0,
+                floor: None,
+                is_recovered: false,
+                has_crashed: false,
             });
             return;
         };
@@ -252,7 +284,8 @@ impl Checker {
         dialog.deadline = now + expires * SECOND;
         dialog.unsubscribed |= expires == 0;
         dialog.owes_since.get_or_insert(now);
-        if dialog.flow != *flow
+        // A node that recovered with an older record went on at an older address.
+        if (dialog.flow != *flow || dialog.is_doubtful)
             && let Some(last) = &mut dialog.last
         {
             last.outcome.get_or_insert((now, Outcome::Abandoned));
@@ -261,6 +294,7 @@ impl Checker {
         dialog.is_proven &= dialog.flow == *flow;
         dialog.flow = *flow;
         dialog.flow_lost = false;
+        dialog.is_doubtful = false;
         if dialog.end == Some(End::Told) {
             self.fail(now, "a 2xx after the end", key);
         }
@@ -269,6 +303,10 @@ impl Checker {
     /// A NOTIFY leaves.
     pub(crate) fn notify_sent(&mut self, now: Micros, notify: &Notify) {
         let Some(&at) = self.dialogs_by_key.get(&notify.key) else {
+            let tag = notify.key.rsplit(' ').next().unwrap_or_default();
+            if self.orphans.contains(tag) {
+                return;
+            }
             return self.fail(now, "a NOTIFY before any 2xx", format!("{notify:?}"));
         };
         let bounds = self.bounds;
@@ -290,7 +328,7 @@ impl Checker {
                 true => paths.notify_sent(now, notify.path, notify.body_octets),
                 false => Ok(()),
             };
-            dialog.check_new(now, notify).and(of_path)
+            dialog.check_new(now, notify, bounds).and(of_path)
         };
         if let Err(invariant) = verdict {
             let detail = format!("{notify:?}\n    after {dialog:?}");
@@ -310,17 +348,24 @@ impl Checker {
         let Some(last) = dialog.last.as_mut().filter(|last| last.cseq == cseq) else {
             return;
         };
-        // A repeated response proves the path; it is not a response to the NOTIFY in flight now.
-        if last.outcome.is_some() {
-            return self.paths.note_proof(last.path.1);
+        let waited = now - last.first_at;
+        let is_at_timer_f = waited.abs_diff(TIMER_F) < SECOND;
+        match last.outcome {
+            // After Timer F a response belongs to no transaction, and proves nothing.
+            None | Some((_, Outcome::NobodyAnswered)) if waited > TIMER_F => {
+                dialog.uncertain |= is_at_timer_f;
+                if is_at_timer_f {
+                    self.paths.note_proof(last.path.1);
+                }
+                return;
+            }
+            // A repeated response proves the path; it is not a response to the NOTIFY in flight now.
+            Some(_) => return self.paths.note_proof(last.path.1),
+            None => {}
         }
+        dialog.uncertain |= is_at_timer_f;
         self.paths.prove(now, last.path);
         if answer.status < 200 {
-            return;
-        }
-        let waited = now - last.first_at;
-        dialog.uncertain |= waited.abs_diff(TIMER_F) < SECOND;
-        if waited > TIMER_F {
             return;
         }
         let outcome = match (answer.status, answer.retry_after) {
@@ -343,6 +388,7 @@ impl Checker {
 
     /// A stream ended: messages in flight on it are lost.
     pub(crate) fn stream_closed(&mut self, now: Micros, connection: ConnectionId) {
+        self.closed.insert(connection);
         for dialog in self
             .dialogs
             .iter_mut()
@@ -357,9 +403,12 @@ impl Checker {
 
     /// Checks for events that are overdue.
     pub(crate) fn sweep(&mut self, now: Micros) {
-        let (bounds, paths) = (self.bounds, &self.paths);
+        let (bounds, paths, recovered_at) = (self.bounds, &self.paths, self.recovered_at);
         let late = |dialog: &mut Dialog| {
-            Some((dialog.is_late(now, bounds, paths)?, format!("{dialog:?}")))
+            Some((
+                dialog.is_late(now, bounds, paths, recovered_at)?,
+                format!("{dialog:?}"),
+            ))
         };
         if let Some((invariant, detail)) = self.dialogs.iter_mut().find_map(late) {
             self.fail(now, invariant, detail);
@@ -382,7 +431,10 @@ impl Checker {
     /// or it is unknown whether a response or Timer F came first.
     pub(crate) fn may_be_gone(&self, key: &str) -> bool {
         let dialog = self.dialogs_by_key.get(key);
-        dialog.is_some_and(|dialog| self.dialogs[*dialog].uncertain)
+        dialog.is_some_and(|dialog| {
+            let dialog = &self.dialogs[*dialog];
+            dialog.uncertain || dialog.is_doubtful
+        })
     }
 
     /// Returns whether a NOTIFY of a dialog got a response, so that none needs to be sent without
@@ -390,6 +442,12 @@ impl Checker {
     pub(crate) fn is_proven(&self, key: &str) -> bool {
         let dialog = self.dialogs_by_key.get(key);
         dialog.is_some_and(|dialog| self.dialogs[*dialog].is_proven)
+    }
+
+    /// Returns whether a 2xx to a SUBSCRIBE is no copy of an earlier one.
+    pub(crate) fn is_news(&self, key: &str, cseq: u32) -> bool {
+        let dialog = self.dialogs_by_key.get(key);
+        dialog.is_none_or(|dialog| cseq > self.dialogs[*dialog].subscribe_cseq)
     }
 
     /// Returns whether a dialog had a 2xx.
@@ -436,30 +494,21 @@ impl Dialog {
         }
     }
 
-    fn check_new(&self, now: Micros, notify: &Notify) -> Result<(), &'static str> {
-        if let Some(last) = &self.last
-            && notify.cseq != last.cseq.wrapping_add(1)
-        {
-            return Err("CSeq does not go up by one");
-        }
-        // NOTIFYs without a document count (W:B3.4).
-        if notify.version.is_some_and(|version| version != self.sent) {
-            return Err(match self.sent {
-                0 => "the first version is not 0",
-                _ => "the version does not go up by one",
-            });
-        }
+    fn check_new(&self, now: Micros, notify: &Notify, bounds: Bounds) -> Result<(), &'static str> {
+        self.check_numbers(notify)?;
         let is_lost = |last: &Last| !matches!(last.outcome, Some((_, Outcome::Accepted)));
         if notify.is_partial
             && !self.uncertain
+            && !self.is_doubtful
             && (self.owes_since.is_some() || self.last.as_ref().is_none_or(is_lost))
         {
             return Err("a part where all is owed");
         }
-        if self.uncertain {
+        if self.uncertain || self.is_doubtful {
             return Ok(());
         }
         match self.end {
+            Some(End::Lost) => return Err("a NOTIFY in a dialog without a record"),
             Some(End::Told) => return Err("a NOTIFY after the terminated one"),
             Some(End::Refused) => return Err("a NOTIFY after 481"),
             None => {}
@@ -485,19 +534,49 @@ impl Dialog {
             }
         }
         let may_follow = !self.is_proven || notify.may_go_on;
-        if self.unsubscribed && may_follow && notify.may_be_withheld() {
+        // After a crash the end is told with the full state too.
+        let is_over = self.unsubscribed || self.has_crashed && now + SECOND > self.deadline;
+        if is_over && may_follow && notify.may_be_withheld() {
             return Ok(());
         }
-        self.check_standing(now, &notify.standing)
+        self.check_standing(now, &notify.standing, bounds)
     }
 
-    fn check_standing(&self, now: Micros, standing: &Standing) -> Result<(), &'static str> {
+    fn check_numbers(&self, notify: &Notify) -> Result<(), &'static str> {
+        if let Some(last) = &self.last
+            && notify.cseq != last.cseq.wrapping_add(1)
+        {
+            return Err("CSeq does not go up by one");
+        }
+        if self.floor.is_some_and(|floor| notify.cseq <= floor) {
+            return Err("CSeq goes down after a crash");
+        }
+        // NOTIFYs without a document count (W:B3.4).
+        match notify.version {
+            Some(version) if self.is_recovered && version < self.sent => {
+                Err("the version goes down after a crash")
+            }
+            Some(version) if !self.is_recovered && version != self.sent => Err(match self.sent {
+                0 => "the first version is not 0",
+                _ => "the version does not go up by one",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_standing(
+        &self,
+        now: Micros,
+        standing: &Standing,
+        bounds: Bounds,
+    ) -> Result<(), &'static str> {
         match standing {
             Standing::Active { .. } if self.unsubscribed => Err("active after the unsubscribe"),
             Standing::Active { expires } => {
                 let stated = expires * SECOND;
                 let left = self.deadline.saturating_sub(now);
-                let sane = stated <= left + 1500 * MILLISECOND && stated + 2 * SECOND >= left;
+                let sane = stated <= left + 1500 * MILLISECOND
+                    && stated + 2 * SECOND + bounds.hold >= left;
                 if sane {
                     Ok(())
                 } else {
@@ -506,7 +585,9 @@ impl Dialog {
             }
             // Whether policy requires this is not judged here.
             Standing::Terminated { reason } if reason == "rejected" => Ok(()),
-            Standing::Terminated { .. } if !self.unsubscribed && now + SECOND < self.deadline => {
+            Standing::Terminated { .. }
+                if !self.unsubscribed && now + SECOND + bounds.hold < self.deadline =>
+            {
                 Err("terminated before its time")
             }
             Standing::Terminated { reason } if reason != "timeout" => {
@@ -523,6 +604,12 @@ impl Dialog {
         }
         self.pauses.end(now);
         self.least_rate = notify.least_rate;
+        self.floor = None;
+        if let Some(version) = notify.version
+            && std::mem::take(&mut self.is_recovered)
+        {
+            self.sent = version;
+        }
         self.sent += 1;
         if matches!(notify.standing, Standing::Terminated { .. }) {
             self.end = Some(End::Told);
@@ -546,8 +633,14 @@ impl Dialog {
     }
 
     /// The overdue event, if there is one.
-    fn is_late(&mut self, now: Micros, bounds: Bounds, paths: &Paths) -> Option<&'static str> {
-        if self.end.is_some() || self.flow_lost || self.uncertain {
+    fn is_late(
+        &mut self,
+        now: Micros,
+        bounds: Bounds,
+        paths: &Paths,
+        recovered_at: Micros,
+    ) -> Option<&'static str> {
+        if self.end.is_some() || self.flow_lost || self.uncertain || self.is_doubtful {
             return None;
         }
         let mut path_at = 0;
@@ -577,8 +670,10 @@ impl Dialog {
                 }
             }
         };
-        let resolved_at = path_at.max(resolved_at);
-        let slack = 2 * SECOND + bounds.pace + self.behind + bounds.propagation;
+        let resolved_at = path_at.max(resolved_at).max(recovered_at);
+        // After a crash, CSeq numbers must be reserved by a new record first.
+        let reserving = if self.has_crashed { bounds.hold } else { 0 };
+        let slack = 2 * SECOND + bounds.pace + self.behind + bounds.propagation + reserving;
         if self
             .owes_since
             .is_some_and(|owes| now > owes.max(resolved_at) + slack)

@@ -6,9 +6,9 @@ use lamplighter::sip::Transport;
 
 use super::*;
 
-const KEY: &str = "call phone node";
+pub(super) const KEY: &str = "call phone node";
 
-fn flow(port: u16) -> Flow {
+pub(super) fn flow(port: u16) -> Flow {
     let [local, peer] = [5060, port].map(|port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port));
     let connection = ConnectionId::default();
     Flow {
@@ -20,19 +20,20 @@ fn flow(port: u16) -> Flow {
     }
 }
 
-fn checker() -> Checker {
+pub(super) fn checker() -> Checker {
     let bounds = Bounds {
         grace: 10 * SECOND,
         pace: 0,
         interval: 0,
         propagation: 100 * MILLISECOND,
+        hold: 0,
     };
     let mut checker = Checker::new(bounds);
     checker.subscribe_accepted(0, KEY, 1, 60, &flow(5060));
     checker
 }
 
-fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
+pub(super) fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
     Notify {
         key: KEY.into(),
         cseq,
@@ -50,7 +51,7 @@ fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify {
     }
 }
 
-fn terminated(cseq: u32, version: u32) -> Notify {
+pub(super) fn terminated(cseq: u32, version: u32) -> Notify {
     Notify {
         standing: Standing::Terminated {
             reason: "timeout".into(),
@@ -59,7 +60,7 @@ fn terminated(cseq: u32, version: u32) -> Notify {
     }
 }
 
-fn plain(status: u16) -> Answer {
+pub(super) fn plain(status: u16) -> Answer {
     Answer {
         status,
         retry_after: None,
@@ -74,7 +75,7 @@ fn busy(retry_after: u64) -> Answer {
 }
 
 /// The names of the broken invariants.
-fn broken(checker: &Checker) -> Vec<&'static str> {
+pub(super) fn broken(checker: &Checker) -> Vec<&'static str> {
     checker
         .violations
         .iter()
@@ -368,4 +369,28 @@ fn a_notify_without_a_document_counts() {
     checker.notify_answered(2, KEY, 10, plain(200));
     checker.notify_sent(3, &notify(11, 0, 2, 60));
     assert_eq!(broken(&checker), ["the version does not go up by one"]);
+}
+
+#[test]
+fn a_response_after_timer_f_proves_no_path() {
+    let next = |checker: &mut Checker| {
+        checker.notify_sent(50 * SECOND, &notify(11, 1, 1, 10));
+        checker.subscribe_accepted(50 * SECOND, "other", 1, 60, &flow(5060));
+        let other = Notify {
+            key: "other".into(),
+            ..notify(20, 0, 1, 60)
+        };
+        checker.notify_sent(50 * SECOND + 1, &other);
+    };
+    let mut late = checker();
+    late.notify_sent(1, &notify(10, 0, 1, 60));
+    late.notify_answered(40 * SECOND, KEY, 10, plain(200));
+    next(&mut late);
+    let second = "two NOTIFYs at a time to an address that never answered";
+    assert_eq!(broken(&late), [second]);
+    let mut timely = checker();
+    timely.notify_sent(1, &notify(10, 0, 1, 60));
+    timely.notify_answered(30 * SECOND, KEY, 10, plain(500));
+    next(&mut timely);
+    assert_eq!(broken(&timely), [""; 0]);
 }

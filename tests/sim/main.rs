@@ -8,12 +8,15 @@
 //!
 //! - `LAMPLIGHTER_SEEDS=N`: that many fresh seeds beyond the fixed ones (default 50).
 //! - `LAMPLIGHTER_SEED=N`: only that seed, with every event printed.
+//! - `LAMPLIGHTER_CRASHES=1`: only nodes with a store, which crash and recover; otherwise every third
+//!   fresh seed, and some fixed ones. A seed is the same world with and without it.
 //!
 //! Run it with `--profile simulation`: optimized, which is ten times faster, and with the assertions
 //! of the engine.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod crash_plan;
 mod documents;
 mod invariants;
 mod looper;
@@ -28,6 +31,7 @@ mod random;
 mod realm;
 mod rlmi;
 mod sip_text;
+mod store;
 mod trace;
 mod uac;
 mod world;
@@ -39,11 +43,19 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use lamplighter::shard::Durability;
+
+use crate::crash_plan::StoreFault;
+use crate::plan::Plan;
 use crate::trace::Words;
 use crate::world::{Outcome, run};
 
 /// Seeds that are always run, from 0.
 const FIXED_SEEDS: u64 = 200;
+/// Seeds that are always run with a store and crashes, from 0.
+const FIXED_CRASHES: u64 = 100;
+/// One in this many fresh seeds is run so.
+const CRASHING: u64 = 3;
 /// Fresh seeds by default.
 const FRESH_SEEDS: u64 = 50;
 /// One in this many seeds is run twice, to check that the run repeats exactly.
@@ -55,21 +67,64 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
+/// One run: a seed, and whether its node has a store and crashes.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    seed: u64,
+    has_store: bool,
+}
+
+impl Case {
+    /// The case with that number: the fixed ones first, then fresh ones drawn from the clock.
+    fn at(number: u64, clock: u64) -> Self {
+        let fixed = if has_crashes_alone() { 0 } else { FIXED_SEEDS };
+        let is_fixed = number < fixed + FIXED_CRASHES;
+        let has_store = match is_fixed {
+            true => number >= fixed,
+            false => has_crashes_alone() || number.is_multiple_of(CRASHING),
+        };
+        let seed = match is_fixed {
+            true if has_store => number - fixed,
+            true => number,
+            false => random::scramble(clock + number),
+        };
+        Self { seed, has_store }
+    }
+
+    fn run(self, words: Words) -> Outcome {
+        let plan = match self.has_store {
+            true => Plan::with_store(self.seed),
+            false => Plan::new(self.seed),
+        };
+        run(plan, words)
+    }
+}
+
+fn has_crashes_alone() -> bool {
+    number_from("LAMPLIGHTER_CRASHES").is_some_and(|number| number > 0)
+}
+
 /// The report of a failed seed; None if it passed.
-fn failure_of(seed: u64) -> Option<String> {
+fn failure_of(case: Case) -> Option<String> {
+    let seed = case.seed;
+    let variable = if case.has_store {
+        "LAMPLIGHTER_CRASHES=1 "
+    } else {
+        ""
+    };
     let report = |what: String| {
         let lines = trace::last_lines().join("\n");
         Some(format!(
-            "seed {seed}: {what}\nthe last events:\n{lines}\nagain with LAMPLIGHTER_SEED={seed}"
+            "seed {seed}: {what}\nthe last events:\n{lines}\nagain with {variable}LAMPLIGHTER_SEED={seed}"
         ))
     };
-    match catch_unwind(AssertUnwindSafe(|| run(seed, Words::None))) {
+    match catch_unwind(AssertUnwindSafe(|| case.run(Words::None))) {
         Ok(Outcome {
             violation: None,
             hash,
             ..
         }) => {
-            if seed.is_multiple_of(REPEATED) && run(seed, Words::None).hash != hash {
+            if seed.is_multiple_of(REPEATED) && case.run(Words::None).hash != hash {
                 return report("the same seed gives another trace".into());
             }
             None
@@ -77,7 +132,7 @@ fn failure_of(seed: u64) -> Option<String> {
         Ok(Outcome {
             violation: Some(_), ..
         }) => {
-            let Some(violation) = run(seed, Words::Last).violation else {
+            let Some(violation) = case.run(Words::Last).violation else {
                 return report("fails once and not again".into());
             };
             let seconds = violation.at as f64 / 1e6;
@@ -87,7 +142,7 @@ fn failure_of(seed: u64) -> Option<String> {
             ))
         }
         Err(_) => {
-            let _ = catch_unwind(AssertUnwindSafe(|| run(seed, Words::Last)));
+            let _ = catch_unwind(AssertUnwindSafe(|| case.run(Words::Last)));
             report("the engine panics".into())
         }
     }
@@ -120,7 +175,8 @@ fn say(line: &str) {
 #[test]
 fn every_seed_keeps_the_invariants() {
     if let Some(seed) = number_from("LAMPLIGHTER_SEED") {
-        let outcome = run(seed, Words::All);
+        let has_store = has_crashes_alone();
+        let outcome = Case { seed, has_store }.run(Words::All);
         assert!(
             outcome.violation.is_none(),
             "seed {seed}: {:#?}",
@@ -129,6 +185,8 @@ fn every_seed_keeps_the_invariants() {
         return;
     }
     let fresh = number_from("LAMPLIGHTER_SEEDS").unwrap_or(FRESH_SEEDS);
+    let fixed = if has_crashes_alone() { 0 } else { FIXED_SEEDS };
+    let total = fixed + FIXED_CRASHES + fresh;
     let clock = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -142,23 +200,18 @@ fn every_seed_keeps_the_invariants() {
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= FIXED_SEEDS + fresh {
+                    if number >= total {
                         return;
                     }
-                    let seed = if number < FIXED_SEEDS {
-                        number
-                    } else {
-                        random::scramble(clock + number)
-                    };
-                    if let Some(failure) = failure_of(seed) {
-                        failures.lock().unwrap().push((seed, failure));
+                    let case = Case::at(number, clock);
+                    if let Some(failure) = failure_of(case) {
+                        failures.lock().unwrap().push((case.seed, failure));
                     }
                 }
             });
         }
     });
     let seconds = started.elapsed().as_secs_f64();
-    let total = FIXED_SEEDS + fresh;
     say(&format!(
         "{total} seeds in {seconds:.1} s: {:.0} seeds a minute",
         total as f64 * 60.0 / seconds
@@ -181,7 +234,9 @@ fn every_seed_keeps_the_invariants() {
 
 #[test]
 fn runs_exercise_subscriptions_and_publications() {
-    let outcomes: Vec<Outcome> = (0..8).map(|seed| run(seed, Words::None)).collect();
+    let outcomes: Vec<Outcome> = (0..8)
+        .map(|seed| run(Plan::new(seed), Words::None))
+        .collect();
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     assert!(
         sum(|outcome| outcome.judged) > 1000,
@@ -205,4 +260,67 @@ fn runs_exercise_subscriptions_and_publications() {
         sum(|outcome| outcome.rejections) > 5,
         "too few subscriptions that the rules ended"
     );
+}
+
+#[test]
+fn crashes_do_something() {
+    let outcomes: Vec<Outcome> = (0..8)
+        .map(|seed| run(Plan::with_store(seed), Words::None))
+        .collect();
+    let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    assert!(sum(|outcome| outcome.crashes) >= 8, "too few crashes");
+    assert!(
+        sum(|outcome| outcome.recovered) > 100,
+        "too few records came back"
+    );
+    assert!(
+        sum(|outcome| outcome.judged) > 1000,
+        "too few watchers were looked at"
+    );
+}
+
+/// The invariants that runs break if the store has this fault.
+fn broken_by(fault: StoreFault) -> Vec<&'static str> {
+    let with_fault = |seed| {
+        let mut plan = Plan::with_store(seed);
+        let store = plan.store.as_mut()?;
+        store.durability = Durability::Synced;
+        store.commit_max = store.commit_max.max(network::MILLISECOND);
+        store.acknowledgements_held_max = 1000;
+        store.fault = Some(fault);
+        Some(run(plan, Words::None).violation?.invariant)
+    };
+    (0..12).filter_map(with_fault).collect()
+}
+
+#[test]
+fn a_store_that_loses_a_row_is_seen() {
+    let broken = broken_by(StoreFault::LosesRows);
+    assert!(
+        broken.contains(&"an acknowledged subscription has no record"),
+        "{broken:?}"
+    );
+}
+
+#[test]
+fn a_store_that_reports_too_early_is_seen() {
+    let broken = broken_by(StoreFault::ReportsEarly);
+    let first = "a 2xx to SUBSCRIBE leaves before its record is durable";
+    assert!(broken.contains(&first), "{broken:?}");
+    let change = "a change is acknowledged before its record is durable";
+    assert!(broken.contains(&change), "{broken:?}");
+}
+
+#[test]
+fn a_store_that_keeps_old_rows_is_seen() {
+    let broken = broken_by(StoreFault::KeepsTheFirst);
+    let is_loss = |invariant: &&&str| {
+        [
+            "412 for a publication that lives",
+            "a watcher does not follow",
+            "a NOTIFY says what is not so",
+        ]
+        .contains(*invariant)
+    };
+    assert!(broken.iter().filter(is_loss).count() > 2, "{broken:?}");
 }

@@ -11,17 +11,19 @@
 //! earlier state. [`composition`] computes the resulting state.
 
 mod composition;
+mod durable;
 mod told;
 
 pub(crate) use composition::{Expected, Style, Word};
+pub(crate) use durable::Saved;
 pub(crate) use told::{Told, VOICE_MAIL};
 
 use std::collections::HashMap;
 
 use crate::documents::{Document, Leg, State};
 use crate::model::composition::{Claim, LegKey, Nature, Says, compose};
-use crate::model::told::Statements;
-use crate::network::{ActorId, Micros, SECOND};
+use crate::model::durable::Tag;
+use crate::network::{ActorId, MILLISECOND, Micros, SECOND};
 
 /// How long after its expiry a statement may still count (W:B1.9: 2 s).
 pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;
@@ -48,7 +50,7 @@ pub(crate) struct Intent {
 struct Publication {
     /// Number of the publication: it stays while the entity tag changes.
     number: u64,
-    etag: String,
+    etag: Tag,
     publisher: Publisher,
     until: Micros,
     content: Content,
@@ -96,10 +98,10 @@ struct Snapshot {
 #[derive(Debug)]
 struct Presentity {
     nature: Nature,
-    publications: Vec<Publication>,
-    numbers: u64,
-    tombstones: Vec<Tombstone>,
-    statements: Statements,
+    /// Everything that counts.
+    saved: Saved,
+    /// The number of its last change, among those of all presentities.
+    revision: u64,
     history: Vec<Snapshot>,
 }
 
@@ -118,9 +120,22 @@ pub(crate) struct Model {
     presentities: Vec<Presentity>,
     /// PUBLISH requests by Call-ID and CSeq, until the owner decides.
     pub(crate) intents: HashMap<(String, u32), Intent>,
-    /// Accepted requests, with the entity tag they got.
-    taken: HashMap<(String, u32), String>,
+    /// Accepted requests.
+    taken: HashMap<(String, u32), Taken>,
     pub(crate) taken_count: u64,
+    /// How many changes there were.
+    revisions: u64,
+}
+
+/// An accepted PUBLISH.
+#[derive(Debug)]
+struct Taken {
+    intent: Intent,
+    /// The entity tag it got.
+    etag: Tag,
+    granted: u64,
+    /// The number of the change; None if it may have changed nothing.
+    revision: Option<u64>,
 }
 
 impl Model {
@@ -133,10 +148,8 @@ impl Model {
                     has_alternative: false,
                     is_orbit: number + orbits >= presentities,
                 },
-                publications: Vec::new(),
-                numbers: 0,
-                tombstones: Vec::new(),
-                statements: Statements::default(),
+                saved: Saved::default(),
+                revision: 0,
                 history: Vec::new(),
             };
             presentity.remember(0);
@@ -148,6 +161,7 @@ impl Model {
             intents: HashMap::new(),
             taken: HashMap::new(),
             taken_count: 0,
+            revisions: 0,
         }
     }
 
@@ -162,18 +176,53 @@ impl Model {
     ) -> Result<(), &'static str> {
         let Some(intent) = self.intents.remove(request) else {
             return match self.taken.get(request) {
-                Some(known) if known != etag => Err("one PUBLISH was taken twice"),
+                Some(known) if !known.etag.learn(etag) => Err("one PUBLISH was taken twice"),
+                Some(known) if known.granted != granted => Err("another expiry than was counted"),
                 _ => Ok(()),
             };
         };
-        self.taken.insert(request.clone(), etag.to_owned());
+        self.take(now, request, intent, Tag::new(etag), granted)
+    }
+
+    /// The owner accepted a PUBLISH, and its 200 waits. Nothing to do if it was accepted before.
+    pub(crate) fn publish_held(
+        &mut self,
+        now: Micros,
+        request: &(String, u32),
+    ) -> Result<(), &'static str> {
+        let Some(intent) = self.intents.remove(request) else {
+            return Ok(());
+        };
+        let granted = intent.expires;
+        self.take(now, request, intent, Tag::default(), granted)
+    }
+
+    fn take(
+        &mut self,
+        now: Micros,
+        request: &(String, u32),
+        intent: Intent,
+        etag: Tag,
+        granted: u64,
+    ) -> Result<(), &'static str> {
         self.taken_count += 1;
+        self.revisions += 1;
         if granted > intent.expires {
             return Err("more was granted than asked");
         }
         let presentity = &mut self.presentities[intent.presentity];
-        let verdict = presentity.publish(now, &intent, etag, granted);
+        let verdict = presentity.publish(now, &intent, &etag, granted);
+        presentity.revision = self.revisions;
         presentity.remember(now);
+        // One that only reports the end of unknown calls changes nothing.
+        let has_changed = intent.expires > 0 || intent.condition.is_some();
+        let taken = Taken {
+            revision: has_changed.then_some(self.revisions),
+            intent,
+            etag,
+            granted,
+        };
+        self.taken.insert(request.clone(), taken);
         verdict
     }
 
@@ -187,22 +236,34 @@ impl Model {
         let Some(intent) = self.intents.remove(request) else {
             return Ok(());
         };
+        if status == 503 {
+            // A copy of the request may be served.
+            self.intents.insert(request.clone(), intent);
+            return Ok(());
+        }
         let presentity = &self.presentities[intent.presentity];
-        let live = presentity.publications.iter().any(|publication| {
-            Some(&publication.etag) == intent.condition.as_ref() && publication.until > now + SECOND
+        let live = presentity.saved.publications.iter().any(|publication| {
+            let condition = intent.condition.as_ref();
+            condition.is_some_and(|condition| publication.etag.is(condition))
+                && publication.until > now + SECOND
         });
         match status {
             412 if live => Err("412 for a publication that lives"),
             412 if intent.condition.is_none() => Err("412 without a condition"),
-            412 | 423 | 503 => Ok(()),
+            412 | 423 => Ok(()),
             _ => Err("a PUBLISH is refused for no reason"),
         }
     }
 
-    /// The owner accepted a statement that was not made by PUBLISH.
-    pub(crate) fn told(&mut self, now: Micros, presentity: usize, told: Told) {
-        self.presentities[presentity].statements.hear(now, told);
-        self.presentities[presentity].remember(now);
+    /// The owner accepted a statement that was not made by PUBLISH. Returns the number of the change,
+    /// if it changes what counts.
+    pub(crate) fn told(&mut self, now: Micros, presentity: usize, told: Told) -> Option<u64> {
+        self.revisions += 1;
+        let presentity = &mut self.presentities[presentity];
+        let has_changed = presentity.saved.statements.hear(now, told);
+        presentity.revision = self.revisions;
+        presentity.remember(now);
+        has_changed.then_some(self.revisions)
     }
 
     /// The owner learned whether there is an alternative number.
@@ -265,7 +326,7 @@ impl Presentity {
         &mut self,
         now: Micros,
         intent: &Intent,
-        etag: &str,
+        etag: &Tag,
         granted: u64,
     ) -> Result<(), &'static str> {
         self.expire(now);
@@ -273,21 +334,23 @@ impl Presentity {
         let mut publication = match &intent.condition {
             Some(condition) => {
                 let at = self
+                    .saved
                     .publications
                     .iter()
-                    .position(|known| known.etag == *condition);
+                    .position(|known| known.etag.is(condition));
                 let old = self
+                    .saved
                     .publications
                     .remove(at.ok_or("a condition holds that should not")?);
                 Publication {
-                    etag: etag.to_owned(),
+                    etag: etag.clone(),
                     until,
                     ..old
                 }
             }
             None => self.initial(now, intent, etag, until),
         };
-        self.statements.is_known_by_calls |= matches!(publication.content, Content::Legs(_));
+        self.saved.statements.is_known_by_calls |= matches!(publication.content, Content::Legs(_));
         let number = publication.number;
         if intent.expires == 0 && intent.condition.is_some() {
             self.bury(publication, Ending::StateUpdate, now);
@@ -303,7 +366,7 @@ impl Presentity {
             }
             return Ok(());
         }
-        self.publications.push(publication.clone());
+        self.saved.publications.push(publication.clone());
         match (&intent.document, &mut publication.content) {
             (Some(Document::Dialogs { full, legs }), _) => self.take_legs(number, *full, legs, now),
             (
@@ -320,8 +383,8 @@ impl Presentity {
                     note: note.clone(),
                     since: now,
                 });
-                self.publications.pop();
-                self.publications.push(publication);
+                self.saved.publications.pop();
+                self.saved.publications.push(publication);
             }
             // A refresh does not report on calls, so it does not prolong their legs.
             (None, _) => {}
@@ -331,18 +394,21 @@ impl Presentity {
 
     /// Drops statements whose expiry and grace have passed.
     fn expire(&mut self, now: Micros) {
-        self.tombstones.retain(|tombstone| tombstone.until > now);
+        self.saved
+            .tombstones
+            .retain(|tombstone| tombstone.until > now);
         let ends = |known: &Publication| known.until + PUBLICATION_GRACE;
         while let Some(at) = self
+            .saved
             .publications
             .iter()
             .position(|known| ends(known) <= now)
         {
-            let publication = self.publications.remove(at);
+            let publication = self.saved.publications.remove(at);
             let end = ends(&publication);
             self.bury(publication, Ending::RanOut, end);
         }
-        for publication in &mut self.publications {
+        for publication in &mut self.saved.publications {
             if let Content::Legs(legs) = &mut publication.content {
                 legs.retain(|(_, until)| *until > now);
             }
@@ -352,7 +418,7 @@ impl Presentity {
     fn bury(&mut self, publication: Publication, ending: Ending, at: Micros) {
         if let Content::Legs(legs) = publication.content {
             let live = legs.iter().filter(|(_, until)| *until > at);
-            self.tombstones.extend(live.map(|(leg, _)| Tombstone {
+            self.saved.tombstones.extend(live.map(|(leg, _)| Tombstone {
                 key: key_of(leg),
                 dialog: None,
                 ending,
@@ -364,8 +430,8 @@ impl Presentity {
 
     /// A PUBLISH without SIP-If-Match. If the source lost its entity tag, the new publication takes
     /// over the legs of the old one (W:B1.12); if its document has no call, they end.
-    fn initial(&mut self, now: Micros, intent: &Intent, etag: &str, until: Micros) -> Publication {
-        self.numbers += 1;
+    fn initial(&mut self, now: Micros, intent: &Intent, etag: &Tag, until: Micros) -> Publication {
+        self.saved.numbers += 1;
         let mut content = Content::Word(Word::default());
         let mut inherited = Vec::new();
         if let Some(Document::Dialogs { full, legs }) = &intent.document {
@@ -373,33 +439,35 @@ impl Presentity {
             let named: Vec<LegKey> = live.map(key_of).collect();
             let until = now + TOMBSTONE;
             let own = |known: &&mut Publication| known.publisher == intent.publisher;
-            for known in self.publications.iter_mut().filter(own) {
+            for known in self.saved.publications.iter_mut().filter(own) {
                 let Content::Legs(old) = &mut known.content else {
                     continue;
                 };
                 if legs.is_empty() && *full {
                     let omitted = std::mem::take(old).into_iter();
-                    self.tombstones.extend(omitted.map(|(leg, _)| Tombstone {
-                        key: key_of(&leg),
-                        dialog: None,
-                        ending: Ending::Omitted,
-                        publication: known.number,
-                        until,
-                    }));
+                    self.saved
+                        .tombstones
+                        .extend(omitted.map(|(leg, _)| Tombstone {
+                            key: key_of(&leg),
+                            dialog: None,
+                            ending: Ending::Omitted,
+                            publication: known.number,
+                            until,
+                        }));
                 } else if old.iter().any(|(leg, _)| named.contains(&key_of(leg))) {
                     inherited.append(old);
                 }
             }
             content = Content::Legs(inherited);
         } else {
-            self.publications.retain(|known| {
+            self.saved.publications.retain(|known| {
                 matches!(known.content, Content::Legs(_)) || known.publisher != intent.publisher
             });
         }
         let publisher = intent.publisher;
         Publication {
-            number: self.numbers,
-            etag: etag.to_owned(),
+            number: self.saved.numbers,
+            etag: etag.clone(),
             publisher,
             until,
             content,
@@ -410,7 +478,7 @@ impl Presentity {
     fn end(&mut self, number: u64, publisher: Publisher, leg: &Leg, now: Micros) {
         let (key, until) = (key_of(leg), now + TOMBSTONE);
         let mut ended = Vec::new();
-        for publication in &mut self.publications {
+        for publication in &mut self.saved.publications {
             let is_own = publication.publisher == publisher;
             let Content::Legs(known) = &mut publication.content else {
                 continue;
@@ -435,8 +503,8 @@ impl Presentity {
                 publication,
                 until,
             });
-        self.tombstones.extend(tombstones);
-        self.tombstones.push(Tombstone {
+        self.saved.tombstones.extend(tombstones);
+        self.saved.tombstones.push(Tombstone {
             key,
             dialog: Some((leg.id.clone(), publisher)),
             ending: Ending::StateUpdate,
@@ -448,6 +516,7 @@ impl Presentity {
     /// Applies the legs of a document of a publication.
     fn take_legs(&mut self, number: u64, full: bool, legs: &[Leg], now: Micros) {
         let owner = self
+            .saved
             .publications
             .iter()
             .find(|known| known.number == number);
@@ -461,6 +530,7 @@ impl Presentity {
                 continue;
             }
             let is_over = self
+                .saved
                 .tombstones
                 .iter()
                 .any(|tombstone| tombstone.covers(number, publisher, leg));
@@ -487,7 +557,8 @@ impl Presentity {
                 .collect();
             known.retain(|(leg, _)| named.contains(&key_of(leg)));
             let until = now + TOMBSTONE;
-            self.tombstones
+            self.saved
+                .tombstones
                 .extend(omitted.into_iter().map(|key| Tombstone {
                     key,
                     dialog: None,
@@ -500,6 +571,7 @@ impl Presentity {
 
     fn legs_of(&mut self, number: u64) -> Option<&mut Vec<(Leg, Micros)>> {
         let publication = self
+            .saved
             .publications
             .iter_mut()
             .find(|known| known.number == number)?;
@@ -513,7 +585,7 @@ impl Presentity {
         let mut claims = Vec::new();
         // One publication of calls counts as much as several.
         let mut call_source = None;
-        for publication in &self.publications {
+        for publication in &self.saved.publications {
             match &publication.content {
                 Content::Legs(legs) => {
                     call_source = call_source.max(Some(publication.until));
@@ -536,7 +608,7 @@ impl Presentity {
             until,
             says: Says::CallSource,
         }));
-        claims.extend(self.statements.claims());
+        claims.extend(self.saved.statements.claims());
         claims
     }
 
@@ -600,13 +672,14 @@ fn progress(state: State) -> u8 {
 
 impl Snapshot {
     /// Every state that the statements can lead to between two times: a statement that expires in
-    /// between, or did shortly before, may count or not.
+    /// between, or did shortly before, may count or not. Records tell times in milliseconds.
     fn states(&self, start: Micros, end: Micros, states: &mut Vec<Expected>) {
         let live = self
             .claims
             .iter()
             .filter(|claim| claim.until + EXPIRY_SLACK > start);
-        let (sure, maybe): (Vec<&Claim>, Vec<&Claim>) = live.partition(|claim| claim.until > end);
+        let (sure, maybe): (Vec<&Claim>, Vec<&Claim>) =
+            live.partition(|claim| claim.until > end + MILLISECOND);
         let maybe = &maybe[..maybe.len().min(8)];
         for subset in 0..1u32 << maybe.len() {
             let chosen = maybe

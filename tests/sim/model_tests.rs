@@ -261,3 +261,78 @@ fn a_privacy_level_shows_exactly_what_it_should() {
         }
     }
 }
+
+#[test]
+fn a_record_brings_back_what_counted_when_it_was_written() {
+    let mut source = Source::new();
+    let etag = source.publish(0, None, 60, Some(vec![leg("a", State::Confirmed)]));
+    let (revision, saved) = source.model.save(0);
+    source.publish(10, Some(&etag), 60, Some(vec![leg("a", State::Terminated)]));
+    assert!(source.model.save(0).0 > revision);
+    source.model.forget(20);
+    assert_eq!(source.lamp(21), State::Terminated);
+    source.model.restore(30, 0, &saved);
+    assert_eq!(source.lamp(31), State::Confirmed);
+    // Its entity tag is that of the record, and the request that changed it is served again.
+    let request = (String::from("call"), 2);
+    assert_eq!(source.model.publish_held(40, &request), Ok(()));
+    assert_eq!(source.lamp(41), State::Terminated);
+}
+
+#[test]
+fn a_tag_that_is_refused_after_its_record_came_back_is_seen() {
+    let mut source = Source::new();
+    let etag = source.publish(0, None, 60, Some(vec![leg("a", State::Confirmed)]));
+    let (_, saved) = source.model.save(0);
+    source.model.forget(10);
+    source.model.restore(20, 0, &saved);
+    let request = (String::from("call"), 7);
+    let intent = Intent {
+        presentity: 0,
+        publisher: (1, 0),
+        condition: Some(etag),
+        expires: 60,
+        document: None,
+    };
+    source.model.intents.insert(request.clone(), intent);
+    let refused = source.model.publish_refused(30, &request, 412);
+    assert_eq!(refused, Err("412 for a publication that lives"));
+}
+
+#[test]
+fn a_tag_is_learnt_from_the_200_that_waited() {
+    let mut source = Source::new();
+    let request = (String::from("call"), 9);
+    let intent = Intent {
+        presentity: 0,
+        publisher: (1, 0),
+        condition: None,
+        expires: 60,
+        document: Some(Document::Dialogs {
+            full: true,
+            legs: vec![leg("a", State::Early)],
+        }),
+    };
+    source.model.intents.insert(request.clone(), intent);
+    source.model.publish_held(1, &request).unwrap();
+    assert_eq!(source.lamp(2), State::Early);
+    assert_eq!(source.model.publish_taken(3, &request, "e9", 60), Ok(()));
+    let other = source.model.publish_taken(4, &request, "e10", 60);
+    assert_eq!(other, Err("one PUBLISH was taken twice"));
+    let shorter = source.model.publish_taken(5, &request, "e9", 50);
+    assert_eq!(shorter, Err("another expiry than was counted"));
+    source.publish(6, Some("e9"), 0, None);
+    assert_eq!(source.lamp(7), State::Terminated);
+}
+
+#[test]
+fn a_presentity_with_nothing_that_counts_is_blank() {
+    let mut source = Source::new();
+    assert!(source.model.is_blank(1, 0));
+    let note = |note: Option<&str>| Told::Note(note.map(str::to_owned));
+    assert!(source.model.told(1, 0, note(None)).is_none());
+    assert!(source.model.told(1, 0, note(Some("back at 2"))).is_some());
+    assert!(!source.model.is_blank(2, 0));
+    assert!(source.model.told(2, 0, note(None)).is_some());
+    assert!(source.model.is_blank(3, 0));
+}

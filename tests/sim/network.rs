@@ -48,6 +48,16 @@ pub(crate) enum Event {
         token: CommandId,
         command: Command,
     },
+    /// The store commits what waits.
+    Commit,
+    /// A shard learns up to which number its records are durable.
+    Durable { shard: u16, number: u64 },
+    /// The node crashes.
+    Crash,
+    /// The node starts again.
+    Start,
+    /// The next records come back.
+    Recover,
     /// A shard's timer; ignored if the shard was armed again since.
     ShardTimer { shard: u16, generation: u64 },
     /// A peer's timer.
@@ -58,6 +68,22 @@ pub(crate) enum Event {
     Sweep,
     /// The next phase of the run.
     Phase,
+}
+
+impl Event {
+    /// Whether only a process of the node that lives on could see it.
+    fn is_of_node(&self) -> bool {
+        matches!(
+            self,
+            Self::Closed { .. }
+                | Self::Mail { .. }
+                | Self::Command { .. }
+                | Self::Commit
+                | Self::Durable { .. }
+                | Self::Recover
+                | Self::ShardTimer { .. }
+        )
+    }
 }
 
 /// A destination of the node's octets.
@@ -104,6 +130,8 @@ struct Connection {
     actor: ActorId,
     peer: SocketAddr,
     shard: u16,
+    /// The process that accepted it, counted from 0.
+    process: u32,
     open: bool,
     /// When the last octets of each direction arrive, because a stream keeps its order.
     last: [Micros; 2],
@@ -151,6 +179,12 @@ pub(crate) struct Net {
     pub(crate) trace: Trace,
     /// Whether the network is good: no loss, no long delays.
     pub(crate) calm: bool,
+    /// Whether the node runs; otherwise nothing reaches it.
+    pub(crate) is_up: bool,
+    /// How often it crashed.
+    pub(crate) process: u32,
+    /// Until then the node may refuse refreshes, because it has not got all its records back.
+    pub(crate) troubled_until: Micros,
     heap: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
     actors_by_address: HashMap<SocketAddr, ActorId>,
@@ -168,6 +202,9 @@ impl Net {
             trace,
             plan,
             calm: false,
+            is_up: true,
+            process: 0,
+            troubled_until: 0,
             heap: BinaryHeap::new(),
             scheduled: 0,
             actors_by_address: HashMap::new(),
@@ -206,16 +243,21 @@ impl Net {
         address
     }
 
-    /// Opens a stream, on a random shard as the kernel would.
+    /// Opens a stream, on a random shard as the kernel would. While the node is down it is refused.
     pub(crate) fn connect(&mut self, actor: ActorId, peer: SocketAddr) -> ConnectionId {
         let shard = self.rng.below(u64::from(self.plan.shards)) as u16;
         self.connections.push(Connection {
             actor,
             peer,
             shard,
-            open: true,
+            process: self.process,
+            open: self.is_up,
             last: [self.now; 2],
         });
+        if !self.is_up {
+            let after = self.rng.between(SECOND, 3 * SECOND);
+            self.schedule(self.now + after, Event::PeerClosed(actor));
+        }
         ConnectionId {
             shard: ShardId(shard),
             number: self.connections.len() as u32,
@@ -249,6 +291,52 @@ impl Net {
         }
     }
 
+    /// The node crashes: what its shards would have handled is gone, and all streams are reset.
+    /// Returns these streams.
+    pub(crate) fn crash(&mut self) -> Vec<ConnectionId> {
+        self.is_up = false;
+        self.process += 1;
+        self.heap
+            .retain(|Reverse(scheduled)| !scheduled.event.is_of_node());
+        self.last_mail.clear();
+        let mut reset = Vec::new();
+        for at in 0..self.connections.len() {
+            if std::mem::replace(&mut self.connections[at].open, false) {
+                let (actor, shard) = (self.connections[at].actor, self.connections[at].shard);
+                let after = self.rng.below(SECOND);
+                self.schedule(self.now + after, Event::PeerClosed(actor));
+                reset.push(ConnectionId {
+                    shard: ShardId(shard),
+                    number: at as u32 + 1,
+                });
+            }
+        }
+        reset
+    }
+
+    /// The shard to which a message on its way gets, which may be another than when it left; None if
+    /// the node is down, or the stream ended with an earlier process.
+    pub(crate) fn arrival(&self, shard: u16, flow: &Flow) -> Option<u16> {
+        let is_lost = match flow.transport {
+            Transport::Udp => false,
+            _ => {
+                let connection = &self.connections[flow.connection.number as usize - 1];
+                connection.process != self.process
+            }
+        };
+        match flow.transport {
+            _ if is_lost || !self.is_up => None,
+            Transport::Udp => Some(self.shard_of(flow.peer)),
+            _ => Some(shard),
+        }
+    }
+
+    /// The kernel distributes 4-tuples over the sockets of the shards.
+    fn shard_of(&self, peer: SocketAddr) -> u16 {
+        let tuple = scramble(self.plan.seed ^ u64::from(peer.port()));
+        (tuple % u64::from(self.plan.shards)) as u16
+    }
+
     pub(crate) fn is_open(&self, id: ConnectionId) -> bool {
         self.connections[id.number as usize - 1].open
     }
@@ -264,9 +352,7 @@ impl Net {
                     local: NODE,
                     peer,
                 };
-                // The kernel distributes 4-tuples over the sockets of the shards.
-                let tuple = scramble(self.plan.seed ^ u64::from(peer.port()));
-                let shard = (tuple % u64::from(self.plan.shards)) as u16;
+                let shard = self.shard_of(peer);
                 for delay in self.datagram_copies(TO_NODE) {
                     let octets = Rc::clone(&octets);
                     self.schedule(

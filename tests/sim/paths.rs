@@ -71,6 +71,13 @@ impl Paths {
         self.asked.retain(|(_, asked), _| *asked != peer);
     }
 
+    /// The node crashed: its new process has asked nobody yet.
+    pub(crate) fn forget(&mut self) {
+        self.asked.clear();
+        self.silences.clear();
+        self.unanswered_since.clear();
+    }
+
     /// A NOTIFY leaves by UDP, for the first time.
     pub(crate) fn notify_sent(
         &mut self,

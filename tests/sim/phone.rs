@@ -114,6 +114,14 @@ impl Dialog {
         [&self.call_id, &self.tag, remote_tag].join(" ")
     }
 
+    /// Drops what NOTIFYs of a fork brought.
+    fn leave_fork(&mut self) {
+        self.last_notify = None;
+        self.shown = None;
+        self.lines.clear();
+        self.is_pending = false;
+    }
+
     /// Returns whether a NOTIFY arrived.
     pub(crate) fn was_told(&self) -> bool {
         self.last_notify.is_some()
@@ -418,7 +426,7 @@ impl Phone {
                 self.restart(&asked, 10 * MILLISECOND, bench);
             }
             481 => self.restart(&asked, 200 * MILLISECOND, bench),
-            503 if self.has_live(&asked) => {
+            503 if self.has_live(&asked) && now >= bench.net.troubled_until => {
                 (bench.checker).fail(now, "a refresh is held back", text.start)
             }
             // A refresh overtaken by the next, or an overloaded node.
@@ -473,7 +481,11 @@ impl Phone {
             .is_some_and(|known| known != tag)
         {
             // Another fork of a SUBSCRIBE that reached the node twice; its NOTIFYs get 481.
-            return;
+            if dialog.established {
+                return;
+            }
+            // What was notified came from a fork that never got a 2xx.
+            dialog.leave_fork();
         }
         dialog.remote_tag = Some(tag.to_owned());
         dialog.target = target.to_owned();

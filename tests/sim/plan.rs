@@ -1,6 +1,9 @@
 //! The parameters of a run, drawn from its seed: the number of peers, the quality of the network,
 //! the length of the chaos.
 
+use lamplighter::shard::Durability;
+
+use crate::crash_plan::CrashPlan;
 use crate::model::Style;
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::random::Rng;
@@ -58,6 +61,8 @@ pub(crate) struct Plan {
     pub(crate) retransmission_octets: usize,
     pub(crate) postpone_at: usize,
     pub(crate) postponed_octets: usize,
+    /// The store and the crashes; None for a node that keeps no records.
+    pub(crate) store: Option<CrashPlan>,
 }
 
 impl Plan {
@@ -112,7 +117,25 @@ impl Plan {
             postponed_octets: rng.pick(&[0, 2_000, 1 << 20]),
             notify_octets_per_turn: rng.pick(&[1, 5_000, 1 << 20]),
             retransmission_octets: 1 << 20,
+            store: None,
         }
+    }
+
+    /// The plan of the same seed for a node with a store, which crashes. It postpones no PUBLISH, so
+    /// that the turn in which the owner takes one is known before its 200, which may wait.
+    pub(crate) fn with_store(seed: u64) -> Self {
+        let plan = Self::new(seed);
+        Self {
+            store: Some(CrashPlan::new(seed, plan.chaos)),
+            postpone_at: usize::MAX,
+            ..plan
+        }
+    }
+
+    /// Whether acknowledgements wait for their records.
+    pub(crate) fn is_synced(&self) -> bool {
+        let store = self.store.as_ref();
+        store.is_some_and(|store| store.durability == Durability::Synced)
     }
 
     /// The maximum number of NOTIFYs due to one peer at once: one for each subscription or, for a

@@ -5,14 +5,18 @@
 //! watcher shows the composed state) · farewell (all peers leave in various ways, and the node must
 //! drop all their state).
 
+mod crash;
+mod early;
 mod judge;
 mod lists;
 mod node;
 mod operator;
 mod plot;
+mod records;
 mod summary;
 mod watchers;
 
+use crate::crash_plan::CrashPlan;
 use crate::invariants::{Answer, Bounds, Checker, Violation};
 use crate::looper::Looper;
 use crate::model::Model;
@@ -23,10 +27,13 @@ use crate::publisher::Source;
 use crate::random::Rng;
 use crate::realm::{DOMAIN, Realm, Realms};
 use crate::sip_text::Text;
+use crate::store::{Row, Store};
 use crate::trace::{Trace, Words};
+use early::Early;
 use judge::dialog_key;
 use lamplighter::presence::Aor;
-use lamplighter::shard::{Command, CommandId, Flow, Input, Mail, Outbox, Shard};
+use lamplighter::presence::source::StateUpdate;
+use lamplighter::shard::{Command, CommandId, Flow, Input, Mail, Outbox, RecordKey, Reply, Shard};
 use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
@@ -85,15 +92,19 @@ struct Core {
 }
 
 /// The input that a shard is handling.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Context {
     Other,
+    /// A timeout.
+    Timeout,
     /// Octets from another shard, to be written to a stream.
     Relay(Box<[u8]>),
-    /// A PUBLISH, by Call-ID and CSeq.
-    Publish((String, u32)),
-    /// A PUBLISH as mail to its owner, with the first shard's id for the waiting request.
-    PublishMail((String, u32), u64),
+    /// A PUBLISH, by Call-ID and CSeq, and its length.
+    Publish((String, u32), usize),
+    /// A PUBLISH as mail to its owner.
+    PublishMail((String, u32)),
+    /// A statement that is not made by SIP.
+    Statement(CommandId, usize, StateUpdate),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +120,8 @@ enum Phase {
 /// A command, kept to judge its reply.
 #[derive(Debug)]
 enum Asked {
-    StateUpdate,
+    /// A statement, and the change that it made.
+    StateUpdate(usize, StateUpdate, Option<(usize, u64)>),
     Reload,
     Watchers,
     Why(usize),
@@ -130,11 +142,14 @@ pub(crate) struct Outcome {
     pub(crate) rejections: u64,
     /// Requests of looping phones that were refused.
     pub(crate) shed: u64,
+    pub(crate) crashes: u64,
+    /// Records that came back after crashes.
+    pub(crate) recovered: u64,
 }
 
-/// Runs one seed from beginning to end.
-pub(crate) fn run(seed: u64, words: Words) -> Outcome {
-    let mut world = World::new(Plan::new(seed), words);
+/// Runs one plan from beginning to end.
+pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
+    let mut world = World::new(plan, words);
     while world.bench.checker.violations.is_empty() {
         let Some(event) = world.bench.net.next() else {
             break;
@@ -154,6 +169,8 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
         judged,
         list_notifies,
         rejections,
+        crashes,
+        recovered,
         ..
     } = world;
     Outcome {
@@ -166,6 +183,8 @@ pub(crate) fn run(seed: u64, words: Words) -> Outcome {
         lists: list_notifies,
         rejections,
         shed,
+        crashes,
+        recovered,
     }
 }
 
@@ -195,6 +214,17 @@ struct World {
     list_notifies: u64,
     rejections: u64,
     is_over: bool,
+    store: Store,
+    /// The records that still have to come back after a crash.
+    recovery: VecDeque<(RecordKey, Row)>,
+    early: Early,
+    /// When they were all back.
+    recovered_at: Micros,
+    /// The presentity of each number, and our tag of the dialog at each place, as recorded.
+    recorded: HashMap<u64, usize>,
+    recorded_tags: HashMap<u32, String>,
+    crashes: u64,
+    recovered: u64,
 }
 
 impl World {
@@ -204,13 +234,14 @@ impl World {
             pace: plan.pace_max(),
             interval: plan.notify_interval(),
             propagation: plan.propagation_max(),
+            hold: plan.store.as_ref().map_or(0, CrashPlan::hold_max),
         };
         let start = Instant::now();
         let mut rng = Rng::new(plan.seed ^ 0x6564_6974);
         let realm = Realm::new(&plan, &mut rng);
         let directory = realm.directory(&plan);
         let cores = (0..plan.shards)
-            .map(|id| core(id, &plan, start, &directory))
+            .map(|id| core(id, &plan, (start, 0, 0), &directory))
             .collect();
         let postponed = vec![VecDeque::new(); plan.shards.into()];
         let bench = Bench {
@@ -238,7 +269,16 @@ impl World {
             list_notifies: 0,
             rejections: 0,
             is_over: false,
+            store: Store::default(),
+            recovery: VecDeque::new(),
+            early: Early::default(),
+            recovered_at: 0,
+            recorded: HashMap::new(),
+            recorded_tags: HashMap::new(),
+            crashes: 0,
+            recovered: 0,
         };
+        world.store.open(world.cores.len() as u16);
         for shard in 0..world.cores.len() {
             world.reread(shard as u16);
         }
@@ -280,6 +320,7 @@ impl World {
         }
         self.bench.net.schedule(SECOND, Event::Sweep);
         self.bench.net.schedule(plan.chaos, Event::Phase);
+        self.schedule_crashes();
     }
 
     fn handle(&mut self, event: Event) {
@@ -288,7 +329,10 @@ impl World {
                 shard,
                 flow,
                 octets,
-            } => self.reach_shard(shard, flow, &octets),
+            } => match self.bench.net.arrival(shard, &flow) {
+                Some(shard) => self.reach_shard(shard, flow, &octets),
+                None => self.note(&octets, || format!("lost: {}", summary(&octets))),
+            },
             Event::Closed { shard, connection } => {
                 self.note(&[], || {
                     format!("shard {shard}: stream {} closed", connection.number)
@@ -303,6 +347,14 @@ impl World {
                 token,
                 command,
             } => self.command(shard, token, command),
+            Event::Commit => self.commit(),
+            Event::Durable { shard, number } => {
+                self.note(&[], || format!("shard {shard} <- durable {number}"));
+                self.give(shard, Input::Durable(number), &Context::Other);
+            }
+            Event::Crash => self.crash(),
+            Event::Start => self.start(),
+            Event::Recover => self.recover(),
             Event::ShardTimer { shard, generation } => self.shard_timer(shard, generation),
             Event::ToPeer { to, octets } => {
                 let Some(actor) = self.bench.net.receiver(to) else {
@@ -398,7 +450,10 @@ impl World {
                 self.bench.checker.notify_answered(now, &key, cseq, answer);
                 Context::Other
             }
-            (None, "PUBLISH") => Context::Publish((text.call_id().to_owned(), cseq)),
+            (None, "PUBLISH") => {
+                let length = text.octets;
+                Context::Publish((text.call_id().to_owned(), cseq), length)
+            }
             _ => Context::Other,
         }
     }
@@ -414,11 +469,15 @@ impl World {
                 .waiting
                 .get(&(publish.reply_to.0.shard.0, publish.reply_to.1))
             {
-                Some(request) => Context::PublishMail(request.clone(), publish.reply_to.1),
+                Some(request) => Context::PublishMail(request.clone()),
                 None => Context::Other,
             },
             Mail::Misdirected { bytes, .. } => match Text::parse(bytes) {
-                Ok(text) if text.method() == Some("PUBLISH") => self.before(&text),
+                Ok(text) if text.method() == Some("PUBLISH") => match self.before(&text) {
+                    // It does not wait.
+                    Context::Publish(request, _) => Context::Publish(request, usize::MAX),
+                    context => context,
+                },
                 _ => Context::Other,
             },
             _ => Context::Other,
@@ -431,16 +490,17 @@ impl World {
             Command::Reload(_) => format!("shard {shard} <- reload"),
             command => format!("shard {shard} <- {command:?}"),
         });
+        let mut context = Context::Other;
         match &command {
-            Command::UpdateState { aor, update: said } => {
+            Command::UpdateState { aor, update } => {
                 if let Some(presentity) = presentity_of(&format!("sip:{aor}")) {
-                    self.hear(presentity, said);
+                    context = Context::Statement(token, presentity, update.clone());
                 }
             }
             Command::Reload(_) => self.reread(shard),
             _ => {}
         }
-        self.give(shard, Input::Command(token, command), &Context::Other);
+        self.give(shard, Input::Command(token, command), &context);
     }
 
     fn shard_timer(&mut self, shard: u16, generation: u64) {
@@ -461,7 +521,7 @@ impl World {
         let at = self.start + Duration::from_micros(now);
         let mut outbox = std::mem::take(&mut self.outbox);
         core.shard.handle_timeout(at, &mut outbox);
-        self.drain(shard, outbox, &Context::Other);
+        self.drain(shard, outbox, &Context::Timeout);
     }
 
     fn give(&mut self, shard: u16, input: Input<'_>, context: &Context) {
@@ -475,7 +535,15 @@ impl World {
 
     /// Carries out the effects of a turn and passes them to the judges.
     fn drain(&mut self, shard: u16, mut outbox: Outbox, context: &Context) {
-        self.observe_decisions(shard, &outbox, context);
+        let served = self.early.served(shard, context);
+        self.observe_decisions(shard, &outbox, context, &served);
+        for served in served {
+            if let Context::Statement(token, presentity, said) = served
+                && !is_over_limit(&outbox, token)
+            {
+                self.hear(token, presentity, &said);
+            }
+        }
         for transmit in &outbox.transmits {
             let octets: Rc<[u8]> = outbox.pieces(transmit).concat().into();
             self.note(&octets, || {
@@ -499,6 +567,7 @@ impl World {
             }
             self.bench.net.send_mail(shard, to.0, mail);
         }
+        self.keep_records(shard, &outbox);
         for (token, reply) in outbox.replies.drain(..) {
             self.judge_reply(token, reply);
         }
@@ -534,4 +603,10 @@ impl World {
                 .schedule(at, Event::ShardTimer { shard, generation });
         }
     }
+}
+
+/// Whether a command is refused in this turn.
+fn is_over_limit(outbox: &Outbox, token: CommandId) -> bool {
+    let mut replies = outbox.replies.iter();
+    replies.any(|(known, reply)| *known == token && matches!(reply, Reply::OverLimit))
 }

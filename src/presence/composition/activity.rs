@@ -88,7 +88,9 @@ impl From<Vec<Box<str>>> for ActivitySet {
 
 impl From<ActivitySet> for Vec<&'static str> {
     fn from(activities: ActivitySet) -> Self {
-        activities.names().collect()
+        let dnd = activities.declares_do_not_disturb();
+        let dnd = dnd.then_some(DO_NOT_DISTURB[0]);
+        activities.names().chain(dnd).collect()
     }
 }
 
@@ -172,5 +174,12 @@ mod tests {
         assert!(set.means(Availability::Busy) && set.means(Availability::Away));
         assert!(!set.without("worship").means(Availability::Busy));
         assert!(!set.contains("juggling") && !set.contains("away"));
+    }
+
+    #[test]
+    fn a_record_keeps_the_whole_set() {
+        let set = ActivitySet::from_names(["worship", "do-not-disturb"]);
+        let octets = postcard::to_allocvec(&set).unwrap();
+        assert_eq!(postcard::from_bytes::<ActivitySet>(&octets).unwrap(), set);
     }
 }

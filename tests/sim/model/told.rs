@@ -1,10 +1,10 @@
 //! Statements that are not made by PUBLISH: of each source only the last one counts.
 
 use crate::model::composition::{Claim, Says, Word};
-use crate::network::Micros;
+use crate::network::{MILLISECOND, Micros};
 
 /// A statement that is not made by PUBLISH.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Told {
     /// `call_state.htm`: in a call until then, or in none.
     CallState(Option<Micros>),
@@ -30,8 +30,8 @@ pub(crate) const VOICE_MAIL: [&str; 2] = ["*97", "sip:*97@example.com"];
 const FOR_GOOD: Micros = Micros::MAX / 2;
 
 /// The last statement of each source that has one.
-#[derive(Debug, Default)]
-pub(super) struct Statements {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Statements {
     told: Vec<Told>,
     is_known_to_a_registrar: bool,
     /// There is room for every presentity whose calls are reported in a run.
@@ -39,8 +39,9 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// The statement of a source replaces its last one.
-    pub(super) fn hear(&mut self, now: Micros, told: Told) {
+    /// The statement of a source replaces its last one. Returns whether that changes what counts.
+    pub(super) fn hear(&mut self, now: Micros, told: Told) -> bool {
+        let before = self.in_force(now);
         let is_same_source = |old: &Told| match (old, &told) {
             (Told::Registered(old, _), Told::Registered(new, _)) => old == new,
             (Told::Registered(..), Told::Unregistered) => true,
@@ -61,6 +62,15 @@ impl Statements {
         if !says_nothing {
             self.told.push(told);
         }
+        self.in_force(now) != before
+    }
+
+    /// The statements without those that have run out.
+    fn in_force(&self, now: Micros) -> Self {
+        let mut statements = self.clone();
+        let counts = |told: &Told| claim_of(told).until > now + MILLISECOND;
+        statements.told.retain(counts);
+        statements
     }
 
     /// The claims of all statements.

@@ -1,11 +1,14 @@
 //! The judges of a run: the messages of the node, the state that watchers show, the replies of
 //! shards, and the state left at the end.
 
-use super::{Actor, Asked, Context, Phase, World};
+use super::watchers::VERDICT_LIFE;
+use super::{Actor, Asked, Context, Phase, World, presentity_of};
 use crate::model::Expected;
 use crate::network::{Event, SECOND};
 use crate::phone::lists::Target;
+use crate::realm::Watcher;
 use crate::sip_text::Text;
+use lamplighter::presence::Aor;
 use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::presence::source::Source;
 use lamplighter::shard::{CommandId, Flow, Mail, Outbox, Reply};
@@ -39,9 +42,25 @@ impl World {
                 if !self.bench.checker.knows(&key) {
                     self.judge_admission(&text);
                 }
+                if self.bench.checker.is_news(&key, cseq) {
+                    self.judge_subscribe_durable(&key, expires);
+                }
                 self.bench
                     .checker
                     .subscribe_accepted(now, &key, cseq, expires, flow);
+            }
+            (Some(481), "SUBSCRIBE") => {
+                let [watcher, target] =
+                    ["From", "To"].map(|name| text.uri(name).and_then(Watcher::of));
+                let is_admitted = watcher.zip(target).is_some_and(|(watcher, target)| {
+                    let from = now.saturating_sub(VERDICT_LIFE);
+                    let mut realms = self.bench.realms.during(from, now);
+                    realms.all(|realm| realm.admits(watcher, target.user))
+                });
+                if is_admitted {
+                    let key = dialog_key(&text, "From", "To");
+                    self.bench.checker.subscribe_unknown(now, &key);
+                }
             }
             _ => {}
         }
@@ -49,9 +68,17 @@ impl World {
 
     /// Finds the decision on a PUBLISH in a turn: the model must know it before the resulting
     /// NOTIFYs are judged. The owner decides: when the request arrives there, when a postponed
-    /// request is read, or when it arrives by mail.
-    pub(super) fn observe_decisions(&mut self, shard: u16, outbox: &Outbox, context: &Context) {
-        if let Context::Publish(request) = context {
+    /// request is read, or when it arrives by mail. Its 200 may wait; then there is neither that nor a
+    /// refusal.
+    pub(super) fn observe_decisions(
+        &mut self,
+        shard: u16,
+        outbox: &Outbox,
+        context: &Context,
+        served: &[Context],
+    ) {
+        let mut settled = Vec::new();
+        if let Context::Publish(request, _) = context {
             let is_waiting = self.waiting.values().any(|waits| waits == request);
             let postponed = &mut self.postponed[shard as usize];
             if !is_waiting && !postponed.contains(request) {
@@ -72,35 +99,103 @@ impl World {
                 let request = (text.call_id().to_owned(), cseq);
                 self.postponed[shard as usize].retain(|waits| *waits != request);
                 self.decided(&request, status, etag, granted);
+                settled.push(request);
             }
         }
-        for (_, mail) in &outbox.mail {
-            match (mail, context) {
-                (Mail::Publish(publish), _) => {
-                    let Some(request) = self.postponed[shard as usize].pop_front() else {
+        for (to, mail) in &outbox.mail {
+            match mail {
+                Mail::Misdirected { bytes, .. } => {
+                    if let Ok(text) = Text::parse(bytes) {
+                        let cseq = text.cseq().map_or(0, |(cseq, _)| cseq);
+                        settled.push((text.call_id().to_owned(), cseq));
+                    }
+                }
+                Mail::Publish(publish) => {
+                    let Some(request) = self.forwarded(shard, &publish.aor, served, &settled)
+                    else {
                         self.fail("a PUBLISH that nobody sent", format!("shard {shard}"));
                         continue;
                     };
+                    settled.push(request.clone());
                     self.waiting.insert((shard, publish.reply_to.1), request);
                 }
-                (
-                    Mail::PublishOutcome {
-                        request: number,
-                        outcome,
-                    },
-                    Context::PublishMail(request, waited),
-                ) if number == waited => match outcome {
-                    Ok(published) => {
-                        let etag = published.entity_tag.to_token();
-                        let etag = String::from_utf8_lossy(&etag);
-                        self.decided(request, 200, &etag, published.expires.as_secs());
+                Mail::PublishOutcome { request, outcome } => {
+                    let Some(request) = self.waiting.get(&(to.0, *request)).cloned() else {
+                        continue;
+                    };
+                    settled.push(request.clone());
+                    match outcome {
+                        Ok(published) => {
+                            let etag = published.entity_tag.to_token();
+                            let etag = String::from_utf8_lossy(&etag);
+                            self.decided(&request, 200, &etag, published.expires.as_secs());
+                        }
+                        Err(PublishRefused::ConditionFailed) => self.decided(&request, 412, "", 0),
+                        Err(PublishRefused::TooBrief(_)) => self.decided(&request, 423, "", 0),
+                        // Too many acknowledgements wait at the owner.
+                        Err(PublishRefused::TooMany) if self.bench.net.plan.store.is_some() => {
+                            self.decided(&request, 503, "", 0);
+                        }
+                        Err(_) => self.decided(&request, 500, "", 0),
                     }
-                    Err(PublishRefused::ConditionFailed) => self.decided(request, 412, "", 0),
-                    Err(PublishRefused::TooBrief(_)) => self.decided(request, 423, "", 0),
-                    Err(_) => self.decided(request, 500, "", 0),
-                },
+                }
                 _ => {}
             }
+        }
+        if self.bench.net.plan.store.is_some() {
+            for served in served {
+                self.observe_held(shard, served, &settled);
+            }
+        }
+    }
+
+    /// The PUBLISH that a shard forwards to the owner of this presentity: the first that is served in
+    /// this turn and not settled yet or, on a node without a store, the first that was postponed.
+    fn forwarded(
+        &mut self,
+        shard: u16,
+        aor: &Aor,
+        served: &[Context],
+        settled: &[(String, u32)],
+    ) -> Option<(String, u32)> {
+        if self.bench.net.plan.store.is_none() {
+            return self.postponed[shard as usize].pop_front();
+        }
+        let presentity = presentity_of(&format!("sip:{aor}"));
+        let intents = &self.bench.model.intents;
+        let requests = served.iter().filter_map(|served| match served {
+            Context::Publish(request, _) => Some(request),
+            _ => None,
+        });
+        let mut of_it = requests.filter(|request| {
+            let intent = intents.get(*request);
+            let is_of_it = intent.is_some_and(|intent| Some(intent.presentity) == presentity);
+            is_of_it && !settled.contains(request)
+        });
+        of_it.next().cloned()
+    }
+
+    /// A PUBLISH is neither refused nor forwarded: it was accepted, now or before, and its 200 waits.
+    fn observe_held(&mut self, shard: u16, served: &Context, settled: &[(String, u32)]) {
+        let now = self.bench.net.now;
+        let request = match served {
+            Context::Publish(request, _) | Context::PublishMail(request)
+                if settled.contains(request) =>
+            {
+                return;
+            }
+            Context::Publish(request, _) => {
+                if self.waiting.values().any(|waits| waits == request) {
+                    return;
+                }
+                self.postponed[shard as usize].retain(|waits| waits != request);
+                request
+            }
+            Context::PublishMail(request) => request,
+            _ => return,
+        };
+        if let Err(fault) = self.bench.model.publish_held(now, request) {
+            self.fail(fault, format!("held: {request:?}"));
         }
     }
 
@@ -120,12 +215,19 @@ impl World {
         if let Err(fault) = verdict {
             self.fail(fault, format!("{status} for {request:?}"));
         }
+        if status < 300 {
+            let change = self.bench.model.revision_of(request);
+            self.judge_change_durable(change, "PUBLISH");
+        }
     }
 
     pub(super) fn sweep(&mut self) {
         let now = self.bench.net.now;
-        self.bench.checker.sweep(now);
         self.bench.model.prune(now.saturating_sub(120 * SECOND));
+        if self.is_recovering() {
+            return self.bench.net.schedule(now + SECOND, Event::Sweep);
+        }
+        self.bench.checker.sweep(now);
         if matches!(self.phase, Phase::Calm | Phase::Silence) {
             self.judge_watchers();
         }
@@ -140,7 +242,18 @@ impl World {
     pub(super) fn judge_reply(&mut self, token: CommandId, reply: Reply) {
         let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
-            (Some(Asked::StateUpdate | Asked::Reload), Reply::Done) => {}
+            (Some(Asked::Reload), Reply::Done) => {}
+            (Some(Asked::StateUpdate(.., change)), Reply::Done) => {
+                self.judge_change_durable(change, "a statement");
+            }
+            // Too many acknowledgements wait.
+            (Some(Asked::StateUpdate(presentity, said, _)), Reply::OverLimit)
+                if self.bench.net.plan.store.is_some() =>
+            {
+                if self.phase == Phase::Farewell {
+                    self.say(presentity, said, SECOND);
+                }
+            }
             (Some(Asked::Watchers), Reply::Watchers(reports)) => {
                 if self.phase == Phase::Audit && !reports.is_empty() {
                     self.fail(

@@ -23,6 +23,20 @@ pub(super) struct ListRecord {
     told_at: Micros,
     /// By the id of an instance: its resource, and the version of its next document.
     instances: HashMap<String, (String, u32)>,
+    /// After a crash: the version that the next document of each resource must have at least. The
+    /// instances are other ones.
+    floors: HashMap<String, u32>,
+}
+
+impl ListRecord {
+    /// The node crashed.
+    pub(super) fn forget(&mut self) {
+        for (uri, next) in self.instances.drain().map(|(_, instance)| instance) {
+            let floor = self.floors.entry(uri).or_default();
+            *floor = next.max(*floor);
+        }
+        self.order.clear();
+    }
 }
 
 impl World {
@@ -214,6 +228,7 @@ impl World {
         uri: &str,
         instance: &Instance<'_>,
     ) -> Result<(), String> {
+        let has_crashed = self.bench.checker.has_crashed(key);
         let record = self.lists.entry(key.to_owned()).or_default();
         let known = record.instances.entry(instance.id.to_owned());
         let (owner, next) = known.or_insert_with(|| (uri.to_owned(), 0));
@@ -224,6 +239,12 @@ impl World {
             Some(document) => read(document)?.version,
             None => return Ok(()),
         };
+        if *next == 0
+            && has_crashed
+            && let Some(version) = version
+        {
+            *next = version.max(record.floors.get(uri).copied().unwrap_or_default());
+        }
         if version.is_some_and(|version| version != *next) {
             return Err(format!("{uri} has version {version:?} after {next}"));
         }
@@ -311,6 +332,19 @@ impl World {
         self.judge_shown(watcher, Some(target), user, shown, from)
     }
 
+    /// Whether a resource is in a list in one of the configurations of that time. A phone that never
+    /// gets the full state is not told after a crash that another has left the list meanwhile, because
+    /// no record says which resources it was told of.
+    fn must_be(&self, target: &str, user: &str, from: Micros) -> bool {
+        let mut realms = self.bench.realms.during(from, self.bench.net.now);
+        realms.any(|realm| {
+            let unfolded = realm.unfold(target).unwrap_or_default();
+            let is_member = |member: &String| member.split('@').next() == Some(user);
+            unfolded.members.iter().any(is_member)
+                || comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from)
+        })
+    }
+
     /// Judges the list that a healthy phone shows.
     pub(super) fn judge_list_key(
         &self,
@@ -335,7 +369,14 @@ impl World {
         if realms.all(confirms) {
             return Err("it is not pending and must be".into());
         }
-        for line in &dialog.lines {
+        let takes_all = knows_lists && Agent::of(watcher.user).takes_all();
+        let has_crashed = self.bench.checker.has_crashed(&dialog.key());
+        let is_forgotten = |line: &&Line| {
+            let user = Watcher::of(&line.uri).map_or("", |resource| resource.user);
+            has_crashed && !takes_all && !self.must_be(target, user, from)
+        };
+        let lines: Vec<&Line> = dialog.lines.iter().filter(|it| !is_forgotten(it)).collect();
+        for line in &lines {
             let resource = Watcher::of(&line.uri).ok_or("a resource of no name")?;
             match &line.standing {
                 LineStanding::Shown(shown) if !knows_lists => {
@@ -348,11 +389,11 @@ impl World {
                 standing => self.judge_standing(watcher, target, resource, standing, from)?,
             }
         }
-        let is_there = |line: &&Line| {
+        let is_there = |line: &&&Line| {
             let is_gone = line.standing == LineStanding::Terminated("noresource".into());
             !is_gone || line.uri.rsplit('@').next() != Some(DOMAIN)
         };
-        let lines = dialog.lines.iter().filter(is_there);
+        let lines = lines.iter().filter(is_there);
         let uris: Vec<&str> = lines.map(|line| line.uri.as_str()).collect();
         match knows_lists {
             true => {

@@ -10,16 +10,25 @@ use lamplighter::shard::{Durability, NodeId, Options, Shard, ShardId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directory>) -> Core {
+/// A shard of a process. The process was started at `start` in the time of the run, when the run had
+/// lasted for whole seconds; the wall clock of the run begins at 0.
+pub(super) fn core(
+    id: u16,
+    plan: &Plan,
+    (start, seconds, process): (Instant, u64, u32),
+    directory: &Arc<Directory>,
+) -> Core {
+    let store = plan.store.as_ref();
     let options = Options {
-        epoch_unix: 0,
+        epoch_unix: seconds,
+        durability: store.map_or(Durability::None, |store| store.durability),
+        acknowledgements_held_max: store
+            .map_or(usize::MAX, |store| store.acknowledgements_held_max),
         node: NodeId(0),
         id: ShardId(id),
         shards: plan.shards,
-        epoch: start,
+        epoch: start + Duration::from_secs(seconds),
         key: [7; 32],
-        durability: Durability::None,
-        acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
         listeners: Vec::new(),
         advertise: Vec::new(),
@@ -60,7 +69,7 @@ pub(super) fn core(id: u16, plan: &Plan, start: Instant, directory: &Arc<Directo
         },
     };
     let mut seed = [0; 32];
-    let mut rng = Rng::new(plan.seed ^ u64::from(id) << 48);
+    let mut rng = Rng::new(plan.seed ^ u64::from(id) << 48 ^ u64::from(process) << 32);
     for chunk in seed.chunks_mut(8) {
         chunk.copy_from_slice(&rng.next().to_le_bytes());
     }

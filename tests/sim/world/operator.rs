@@ -8,7 +8,7 @@ use crate::network::{ActorId, MILLISECOND, Micros, SECOND, Wake};
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::{CallState, Party};
 use lamplighter::presence::source::{CallSource, Forward, ForwardKind, RichPresence, StateUpdate};
-use lamplighter::shard::{Command, ShardId};
+use lamplighter::shard::{Command, CommandId, ShardId};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,14 +32,15 @@ impl World {
         self.say(presentity, said, delay);
     }
 
-    fn say(&mut self, presentity: usize, said: StateUpdate, delay: Micros) {
+    pub(super) fn say(&mut self, presentity: usize, said: StateUpdate, delay: Micros) {
         let aor = aor_of(presentity);
         let shard = ShardId::owner_of(&aor, self.bench.net.plan.shards).0;
+        let asked = Asked::StateUpdate(presentity, said.clone(), None);
         self.ask(
             shard,
             delay,
             Command::UpdateState { aor, update: said },
-            Asked::StateUpdate,
+            asked,
         );
     }
 
@@ -93,7 +94,7 @@ impl World {
     }
 
     /// The owner applies a statement, and so does the model.
-    pub(super) fn hear(&mut self, presentity: usize, said: &StateUpdate) {
+    pub(super) fn hear(&mut self, token: CommandId, presentity: usize, said: &StateUpdate) {
         let now = self.bench.net.now;
         let after = |duration: Duration| now + duration.as_micros() as Micros;
         let told = match said {
@@ -142,7 +143,10 @@ impl World {
                 );
             }
         };
-        self.bench.model.told(now, presentity, told);
+        let revision = self.bench.model.told(now, presentity, told);
+        if let Some(Asked::StateUpdate(.., change)) = self.commands.get_mut(&token) {
+            *change = revision.map(|revision| (presentity, revision));
+        }
     }
 
     /// Edits the configuration; every shard loads it.

@@ -38,6 +38,7 @@ impl World {
                 self.calm_since = now;
                 self.each_phone(|phone, _| phone.calm = true);
                 self.each_source(|source| source.calm = true);
+                self.schedule_last_crash();
             }
             Phase::Silence => {
                 self.each_source(|source| source.silent = true);
@@ -88,7 +89,11 @@ impl World {
         }
     }
 
+    /// Sends a command to a shard. A node that is down has no control socket.
     pub(super) fn ask(&mut self, shard: u16, delay: Micros, command: Command, asked: Asked) {
+        if !self.bench.net.is_up {
+            return;
+        }
         let token = self.bench.net.token();
         self.commands.insert(token, asked);
         let at = self.bench.net.now + delay;

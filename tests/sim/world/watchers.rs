@@ -4,6 +4,7 @@
 
 use super::judge::{dialog_key, hash_of};
 use super::{Actor, World};
+use crate::crash_plan::CrashPlan;
 use crate::documents::{Shown, read, without_versions};
 use crate::invariants::{LeastRate, Notify, Standing};
 use crate::model::Expected;
@@ -19,7 +20,7 @@ use std::collections::HashMap;
 
 /// A change of policy may wait for the response to a NOTIFY, at most Timer F, before its phone is
 /// notified.
-const VERDICT_LIFE: Micros = 100 * SECOND;
+pub(super) const VERDICT_LIFE: Micros = 100 * SECOND;
 
 /// The value of Subscription-State, and whether it is pending.
 #[derive(Clone, Debug)]
@@ -234,7 +235,8 @@ impl World {
     /// A 2xx to the first SUBSCRIBE of a dialog leaves.
     pub(super) fn judge_admission(&mut self, text: &Text<'_>) {
         let now = self.bench.net.now;
-        let from = now.saturating_sub(self.bench.net.plan.propagation_max());
+        let delay_max = self.bench.net.plan.propagation_max() + self.hold_max();
+        let from = now.saturating_sub(delay_max);
         let [watcher, target] = ["From", "To"].map(|name| text.uri(name).and_then(Watcher::of));
         let is_admitted = watcher.zip(target).is_some_and(|(watcher, target)| {
             let mut realms = self.bench.realms.during(from, now);
@@ -246,6 +248,12 @@ impl World {
                 format!("{watcher:?} {target:?}"),
             );
         }
+    }
+
+    /// Longest time for which anything waits for a commit.
+    fn hold_max(&self) -> Micros {
+        let store = self.bench.net.plan.store.as_ref();
+        store.map_or(0, CrashPlan::hold_max)
     }
 
     /// Judges that every healthy watcher shows the current state, or a very recent one.
@@ -314,6 +322,7 @@ impl World {
             && now > phone.troubled_until + patience
             && dialog.asked_at > since
             && now > dialog.granted_at.max(since + 10 * SECOND) + patience
+            && now > self.recovered_at + patience + self.hold_max()
             && now < dialog.expires_at
     }
 }

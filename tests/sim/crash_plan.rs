@@ -1,0 +1,73 @@
+//! The store of a run and the crashes of its node, drawn from the seed apart from the rest of the plan:
+//! with and without a store, a seed gives the same phones, sources and network.
+
+use lamplighter::shard::Durability;
+
+use crate::network::{MILLISECOND, Micros, SECOND};
+use crate::random::Rng;
+
+/// A record is committed by the last of this many commits.
+pub(crate) const COMMITS_MAX: u64 = 4;
+
+/// A fault of the store, to test the judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreFault {
+    /// It loses a committed row in a crash.
+    LosesRows,
+    /// It reports records as durable when it gets them.
+    ReportsEarly,
+    /// It gives each row back as it was at first.
+    KeepsTheFirst,
+}
+
+/// All values drawn from the seed for the store.
+#[derive(Clone, Debug)]
+pub(crate) struct CrashPlan {
+    pub(crate) durability: Durability,
+    /// Longest time from a record to its commit, and from the commit to its report.
+    pub(crate) commit_max: Micros,
+    pub(crate) report_max: Micros,
+    pub(crate) acknowledgements_held_max: usize,
+    /// When the node crashes.
+    pub(crate) crashes: Vec<Micros>,
+    /// How long after the calm begins it crashes once more, if it does.
+    pub(crate) crash_in_calm: Option<Micros>,
+    /// Longest time that the node is down.
+    pub(crate) down_max: Micros,
+    /// Longest time between two portions of the recovery, and the rows of a portion.
+    pub(crate) portion_every: Micros,
+    pub(crate) portion: usize,
+    pub(crate) fault: Option<StoreFault>,
+}
+
+impl CrashPlan {
+    /// The shortest time that the node is down: longer than a reload takes to reach all shards.
+    pub(crate) const DOWN_MIN: Micros = 50 * MILLISECOND;
+
+    /// Longest time for which an acknowledgement waits: for the commits of
+    /// [`Store`](crate::store::Store), and their report.
+    pub(crate) fn hold_max(&self) -> Micros {
+        COMMITS_MAX * self.commit_max + self.report_max
+    }
+
+    pub(crate) fn new(seed: u64, chaos: Micros) -> Self {
+        let mut rng = Rng::new(seed ^ 0x6372_6173_6821);
+        let rng = &mut rng;
+        let crashes = (0..rng.between(1, 3)).map(|_| rng.between(SECOND, chaos));
+        Self {
+            crashes: crashes.collect(),
+            durability: match rng.chance(750) {
+                true => Durability::Synced,
+                false => Durability::Relaxed,
+            },
+            commit_max: rng.pick(&[0, MILLISECOND, MILLISECOND, 20 * MILLISECOND, 2 * SECOND]),
+            report_max: rng.pick(&[0, MILLISECOND, 50 * MILLISECOND]),
+            acknowledgements_held_max: rng.pick(&[1, 3, 65_536, 65_536]),
+            crash_in_calm: rng.chance(500).then(|| rng.below(60 * SECOND)),
+            down_max: rng.pick(&[100 * MILLISECOND, SECOND, SECOND, 20 * SECOND]),
+            portion_every: rng.pick(&[0, MILLISECOND, 20 * MILLISECOND, 200 * MILLISECOND]),
+            portion: rng.pick(&[1, 3, 1000]),
+            fault: None,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The node crashes, starts again, and gets its records back while the network goes on.
+
+use super::{Context, World};
+use crate::crash_plan::CrashPlan;
+use crate::invariants::restart::Kept;
+use crate::network::{Event, Micros, SECOND};
+use crate::store::{Row, place_of, tag_in};
+use crate::world::lists::ListRecord;
+use crate::world::node::core;
+use lamplighter::shard::{Input, RecordKey, Recovered, recovering_shard};
+use std::collections::{HashSet, VecDeque};
+
+/// How long after its recovery the node may refuse a refresh over a stream.
+const REFUSAL_LIFE: Micros = 5 * SECOND;
+
+impl World {
+    /// The crashes of the chaos.
+    pub(super) fn schedule_crashes(&mut self) {
+        let Some(plan) = self.bench.net.plan.store.clone() else {
+            return;
+        };
+        for at in plan.crashes {
+            self.bench.net.schedule(at, Event::Crash);
+        }
+    }
+
+    /// The calm begins: in some runs it crashes once more.
+    pub(super) fn schedule_last_crash(&mut self) {
+        let plan = self.bench.net.plan.store.as_ref();
+        if let Some(after) = plan.and_then(|plan| plan.crash_in_calm) {
+            let at = self.bench.net.now + after;
+            self.bench.net.schedule(at, Event::Crash);
+        }
+    }
+
+    /// Everything that is not committed is gone, and so is the mail between shards.
+    pub(super) fn crash(&mut self) {
+        let Some(plan) = self.bench.net.plan.store.clone() else {
+            return;
+        };
+        if !self.bench.net.is_up {
+            return;
+        }
+        self.note(&[], || "--- the node crashes".to_owned());
+        let now = self.bench.net.now;
+        self.crashes += 1;
+        for connection in self.bench.net.crash() {
+            self.bench.checker.stream_closed(now, connection);
+        }
+        let lost = self.store.crash(&mut self.bench.net.rng);
+        if let Some(fault) = plan.fault {
+            self.store.fail(fault, &mut self.bench.net.rng);
+        }
+        self.judge_kept(&lost);
+        self.cores.clear();
+        self.waiting.clear();
+        self.commands.clear();
+        self.lists.values_mut().for_each(ListRecord::forget);
+        self.recovery.clear();
+        self.bench.model.forget(now);
+        let down = self
+            .bench
+            .net
+            .rng
+            .between(CrashPlan::DOWN_MIN, plan.down_max);
+        self.bench.net.schedule(now + down, Event::Start);
+    }
+
+    /// What the store kept is what it must have kept. The checker knows what to expect of it.
+    fn judge_kept(&mut self, lost: &HashSet<RecordKey>) {
+        let now = self.bench.net.now;
+        let store = &self.store;
+        let kept = |tag: &str| {
+            let is_older = place_of(tag).is_some_and(|it| lost.contains(&RecordKey::Dialog(it)));
+            match store.holds_dialog(tag) {
+                true if is_older => Kept::Older,
+                true => Kept::Newest,
+                false => Kept::Nothing,
+            }
+        };
+        let is_synced = self.bench.net.plan.is_synced();
+        self.bench.checker.crashed(now, is_synced, kept);
+        let mut seen = HashSet::new();
+        let mut twice = None;
+        for (key, row) in self.store.rows() {
+            if let RecordKey::Dialog(place) = key
+                && let Some(tag) = tag_in(&row.octets, place)
+                && !self.bench.checker.knows_tag(&tag)
+            {
+                self.bench.checker.expect_orphan(&tag);
+            }
+            if let Some(judged) = &row.judged
+                && !seen.insert(judged.presentity)
+            {
+                twice = Some(format!("{key:?}"));
+            }
+        }
+        if let Some(detail) = twice {
+            self.fail("two records of one presentity", detail);
+        }
+    }
+
+    /// New shards begin at the same addresses, perhaps another number of them.
+    pub(super) fn start(&mut self) {
+        let shards = match self.bench.net.rng.chance(500) {
+            true => self.bench.net.rng.between(1, 3) as u16,
+            false => self.bench.net.plan.shards,
+        };
+        self.note(&[], || format!("--- the node starts with {shards} shards"));
+        let net = &mut self.bench.net;
+        net.plan.shards = shards;
+        net.is_up = true;
+        net.troubled_until = Micros::MAX;
+        let directory = self.bench.realms.newest().directory(&net.plan);
+        let since = net.now / SECOND;
+        let core = |id| core(id, &net.plan, (self.start, since, net.process), &directory);
+        self.cores = (0..shards).map(core).collect();
+        self.postponed = vec![VecDeque::new(); shards.into()];
+        self.store.open(shards);
+        self.early.begin(&self.bench.net.plan);
+        for shard in 0..shards {
+            self.reread(shard);
+        }
+        let rows: Vec<_> = self
+            .store
+            .rows()
+            .map(|(key, row)| (key, row.clone()))
+            .collect();
+        let (mut dialogs_end, mut presentities_end) = (0, 0);
+        for (key, _) in &rows {
+            match *key {
+                RecordKey::Dialog(place) => dialogs_end = dialogs_end.max(place + 1),
+                RecordKey::Presentity(number) => {
+                    presentities_end = presentities_end.max(number + 1);
+                }
+            }
+        }
+        self.recovery = self.in_some_order(rows);
+        let begin = Recovered::Begin {
+            dialogs_end,
+            presentities_end,
+        };
+        for shard in 0..shards {
+            self.give(shard, Input::Recovered(begin), &Context::Other);
+        }
+        self.recover();
+    }
+
+    /// All presentities, then all dialogs; each in a random order.
+    fn in_some_order(&mut self, rows: Vec<(RecordKey, Row)>) -> VecDeque<(RecordKey, Row)> {
+        let rng = &mut self.bench.net.rng;
+        let place = |key: &RecordKey| matches!(key, RecordKey::Dialog(_));
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .map(|(key, row)| ((place(&key), rng.next()), key, row))
+            .collect();
+        rows.sort_by_key(|(order, ..)| *order);
+        rows.into_iter().map(|(_, key, row)| (key, row)).collect()
+    }
+
+    /// Some of the records come back.
+    pub(super) fn recover(&mut self) {
+        let Some(plan) = self.bench.net.plan.store.clone() else {
+            return;
+        };
+        for _ in 0..plan.portion {
+            let Some((key, row)) = self.recovery.pop_front() else {
+                return self.end_recovery();
+            };
+            self.recover_row(key, &row);
+        }
+        let after = self.bench.net.rng.below(plan.portion_every + 1);
+        let at = self.bench.net.now + after;
+        self.bench.net.schedule(at, Event::Recover);
+    }
+
+    fn recover_row(&mut self, key: RecordKey, row: &Row) {
+        let now = self.bench.net.now;
+        if let Some(judged) = &row.judged {
+            let (presentity, saved) = (judged.presentity, &judged.saved);
+            self.bench.model.restore(now, presentity, saved);
+        }
+        let Some(shard) = recovering_shard(key, &row.octets, self.bench.net.plan.shards) else {
+            return self.fail("a record that no shard can read", format!("{key:?}"));
+        };
+        self.recovered += 1;
+        if matches!(key, RecordKey::Dialog(_)) {
+            self.early.end(shard.0);
+        }
+        self.note(&row.octets, || format!("shard {} <- {key:?}", shard.0));
+        let record = Recovered::Record(key, &row.octets);
+        self.give(shard.0, Input::Recovered(record), &Context::Other);
+    }
+
+    fn end_recovery(&mut self) {
+        self.note(&[], || "--- all records are back".to_owned());
+        let now = self.bench.net.now;
+        for shard in 0..self.bench.net.plan.shards {
+            self.early.end(shard);
+            self.give(shard, Input::Recovered(Recovered::End), &Context::Other);
+        }
+        self.bench.net.troubled_until = now + REFUSAL_LIFE;
+        self.recovered_at = now;
+        self.bench.checker.recovered(now);
+    }
+
+    /// Whether the node is down, or does not have all its records yet.
+    pub(super) fn is_recovering(&self) -> bool {
+        !self.bench.net.is_up || self.bench.net.troubled_until == Micros::MAX
+    }
+}
