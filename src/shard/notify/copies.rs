@@ -2,7 +2,8 @@
 //! the same turn with the same content.
 //!
 //! Invariants: a body is kept as long as a NOTIFY that shares it; the octets sent again are the
-//! octets sent; `octets` is what all copies hold; a buffer that a long list made long is not kept. Not a cache of documents, that is `bodies`: those lie in the outbox and go with it.
+//! octets sent; `octets` is what all copies hold; a buffer that a long list made long is not kept. Not
+//! a cache of documents, that is `body_cache`: those lie in the outbox and go with it.
 
 use std::ops::Range;
 
