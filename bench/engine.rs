@@ -5,6 +5,8 @@
 //!   one body, a head each, a timer each.
 //! - `unheard`: a PUBLISH without watchers: parsing and composing alone.
 //! - `single`: a PUBLISH with one watcher, with its NOTIFY and the 200 to that (by `--rounds` alone).
+//! - `spread`: the same for 10,000 presentities in turn, whose data is not in the CPU's caches (by
+//!   `--rounds` alone; the time is of interest, not the instructions).
 //! - `joined`: a first SUBSCRIBE, with its 200, its NOTIFY and the 200 to that (by `--rounds` alone).
 //! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
@@ -14,7 +16,7 @@
 //! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `single`, `joined`, `refreshed`) runs only that, for
+//! `-- --rounds told 20` (or `unheard`, `single`, `spread`, `joined`, `refreshed`) runs only that, for
 //! callgrind, whose instruction counts do not depend on how busy the machine is.
 
 mod inside;
@@ -26,6 +28,7 @@ use inside::Inside;
 use lamplighter_bench::{Error, system};
 
 const WATCHERS: u32 = 1000;
+const SPREAD: u32 = 10_000;
 
 fn main() -> Result<(), Error> {
     if let Some((what, rounds)) = counted() {
@@ -112,6 +115,7 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
     let (watchers, presentities) = match what {
         "unheard" => (0, 1),
         "single" => (1, 1),
+        "spread" => (SPREAD, SPREAD),
         "joined" => (0, WATCHERS),
         _ => (WATCHERS, 1),
     };
@@ -119,6 +123,7 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
     for round in 0..rounds {
         match what {
             "told" | "unheard" | "single" => inside.publish(0),
+            "spread" => inside.publish(round % SPREAD),
             "refreshed" => inside.refresh(round % WATCHERS),
             "joined" => inside.join(round),
             _ => return Err(format!("{what}: unknown workload").into()),

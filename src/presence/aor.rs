@@ -14,8 +14,16 @@ impl Aor {
     #[must_use]
     pub fn new(user: &str, domain: &str) -> Self {
         let mut key = String::with_capacity(user.len() + 1 + domain.len());
-        key.extend([user, "@", domain]);
-        Self(key.into())
+        key.push_str(user);
+        Self::at(key, domain)
+    }
+
+    /// Makes it from an unescaped user, whose memory is used, and a canonical domain.
+    #[must_use]
+    pub fn at(mut user: String, domain: &str) -> Self {
+        user.push('@');
+        user.push_str(domain);
+        Self(user.into())
     }
 
     /// Parses `user@domain`; None if there is no `@` or one side is empty.

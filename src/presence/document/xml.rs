@@ -16,6 +16,9 @@ use smallvec::SmallVec;
 use crate::presence::document::DocumentFault;
 
 mod characters;
+mod template;
+
+pub(super) use template::Templates;
 
 pub(super) use characters::{
     without_byte_order_mark, write_attribute, write_full_uri, write_number, write_plain_sip_uri,
@@ -25,6 +28,7 @@ pub(super) use characters::{
 pub use characters::write_escaped;
 
 use characters::{decode, is_name, is_plain_value, qualified_name, resolve, unescape};
+use template::{Draft, range_of};
 
 /// The start of every document (W:C0.9).
 pub(super) const DECLARATION: &[u8] = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
@@ -155,10 +159,44 @@ pub(super) trait Visitor {
 /// that the visitor returns.
 pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), DocumentFault> {
     let document = decode(body, V::OCTETS_MAX)?;
-    let mut reader = Reader::from_str(&document);
+    read_decoded(&document, visitor, None)
+}
+
+/// Like [`read`], but a document that differs from one read before only in plain values is not read
+/// as XML again. `templates` are used for visitors of this type only.
+///
+/// # Errors
+/// Those of [`read`].
+pub(super) fn read_by_template<V: Visitor>(
+    body: &[u8],
+    visitor: &mut V,
+    templates: &mut Templates,
+) -> Result<(), DocumentFault> {
+    let body = without_byte_order_mark(body);
+    if let Some(visited) = templates.visit(body, visitor) {
+        return visited;
+    }
+    let Cow::Borrowed(document) = decode(body, V::OCTETS_MAX)? else {
+        // Not UTF-8, so that its octets are not those of the template.
+        return read(body, visitor);
+    };
+    let mut draft = Draft::of(document);
+    read_decoded(document, visitor, Some(&mut draft))?;
+    templates.keep(document, draft);
+    Ok(())
+}
+
+fn read_decoded<V: Visitor>(
+    document: &str,
+    visitor: &mut V,
+    draft: Option<&mut Draft>,
+) -> Result<(), DocumentFault> {
+    let mut reader = Reader::from_str(document);
     reader.config_mut().check_comments = true;
     let mut walk = Walk {
         visitor,
+        document,
+        draft,
         names: SmallVec::new(),
         bindings: Bindings::default(),
         text: String::new(),
@@ -180,9 +218,11 @@ pub(super) fn read<V: Visitor>(body: &[u8], visitor: &mut V) -> Result<(), Docum
             Event::Text(text) => walk.text(&text.xml10_content())?,
             Event::CData(text) => walk.character_data(&text.xml10_content())?,
             Event::GeneralRef(reference) => walk.reference(&reference)?,
-            Event::Comment(_) => {}
+            Event::Comment(_) => walk.give_up_template(),
             Event::Decl(_) if is_first => {}
-            Event::PI(instruction) if may_be_target(instruction.target()) => {}
+            Event::PI(instruction) if may_be_target(instruction.target()) => {
+                walk.give_up_template();
+            }
             Event::DocType(doctype)
                 if !walk.has_root
                     && std::mem::take(&mut may_have_doctype)
@@ -252,6 +292,9 @@ fn names_external_definition(doctype: &str) -> bool {
 /// The state while a document is read.
 struct Walk<'v, V> {
     visitor: &'v mut V,
+    document: &'v str,
+    /// The template that the document may become.
+    draft: Option<&'v mut Draft>,
     /// The open elements, the root first.
     names: SmallVec<[Name; 8]>,
     bindings: Bindings,
@@ -286,10 +329,20 @@ impl<V: Visitor> Walk<'_, V> {
             local,
             attributes: &attributes,
         };
+        if let Some(draft) = &mut self.draft {
+            draft.start(self.document, &element);
+        }
         self.visitor.start(&element, &self.names)?;
         self.names.push(element.name);
         self.text.clear();
         Ok(())
+    }
+
+    /// The document has more than tags and texts.
+    fn give_up_template(&mut self) {
+        if let Some(draft) = &mut self.draft {
+            draft.give_up();
+        }
     }
 
     /// Declares the namespaces of an element.
@@ -311,6 +364,9 @@ impl<V: Visitor> Walk<'_, V> {
         let Some(name) = self.names.pop() else {
             return Err(DocumentFault::Malformed);
         };
+        if let Some(draft) = &mut self.draft {
+            draft.end();
+        }
         self.visitor.end(name, &self.names, &self.text)?;
         self.bindings.leave(self.names.len());
         self.text.clear();
@@ -325,10 +381,18 @@ impl<V: Visitor> Walk<'_, V> {
         if self.names.is_empty() && text.bytes().all(|octet| octet.is_ascii_whitespace()) {
             return Ok(());
         }
-        self.character_data(text)
+        if let Some(draft) = &mut self.draft {
+            draft.text(self.document, text);
+        }
+        self.push_text(text)
     }
 
     fn character_data(&mut self, text: &str) -> Result<(), DocumentFault> {
+        self.give_up_template();
+        self.push_text(text)
+    }
+
+    fn push_text(&mut self, text: &str) -> Result<(), DocumentFault> {
         if self.names.is_empty() {
             return Err(DocumentFault::Malformed);
         }
@@ -340,6 +404,7 @@ impl<V: Visitor> Walk<'_, V> {
         if self.names.is_empty() {
             return Err(DocumentFault::Malformed);
         }
+        self.give_up_template();
         self.text.push(resolve(name)?);
         Ok(())
     }
@@ -359,7 +424,7 @@ fn read_attributes<'a>(
         let attribute = attribute.map_err(|_| DocumentFault::Malformed)?;
         let key = attribute.key.into_inner();
         let is_second = attributes.iter().any(|(other, _)| *other == key);
-        if is_second || qualified_name(key).is_none() {
+        if is_second || qualified_name(key).is_none() || !follows_white_space(raw, key) {
             return Err(DocumentFault::Malformed);
         }
         if attributes.len() >= ATTRIBUTES_MAX {
@@ -373,6 +438,12 @@ fn read_attributes<'a>(
         attributes.push((key, value));
     }
     Ok(())
+}
+
+/// Returns whether white space precedes an attribute in its tag (XML 1.0 §3.1).
+fn follows_white_space(tag: &str, key: &str) -> bool {
+    let before = range_of(tag, key).and_then(|range| range.start.checked_sub(1));
+    before.is_some_and(|before| tag.as_bytes()[before].is_ascii_whitespace())
 }
 
 /// The namespace declarations in scope.

@@ -11,12 +11,11 @@ impl EntityTag {
     #[must_use]
     pub fn to_token(self) -> [u8; 32] {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let octets = self.0.to_be_bytes();
-        std::array::from_fn(|index| {
-            let octet = octets[index / 2];
-            let digit = if index % 2 == 0 { octet >> 4 } else { octet };
-            DIGITS[usize::from(digit & 0xf)]
-        })
+        let mut token = [0; 32];
+        for (pair, octet) in token.as_chunks_mut().0.iter_mut().zip(self.0.to_be_bytes()) {
+            *pair = [octet >> 4, octet & 0xf].map(|digit| DIGITS[usize::from(digit)]);
+        }
+        token
     }
 
     /// The tag in a SIP-If-Match; None if we cannot have issued it.

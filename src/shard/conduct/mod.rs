@@ -15,6 +15,7 @@ pub(crate) mod register;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
+use crate::presence::document;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -54,6 +55,8 @@ pub(crate) struct Engine {
     /// The driver is behind with its work.
     is_congested: bool,
     publish_queue: PublishQueue,
+    /// How published documents are written.
+    documents: document::Reader,
 }
 
 impl Engine {
@@ -69,6 +72,7 @@ impl Engine {
             reevaluation_timer: None,
             is_congested: false,
             publish_queue: PublishQueue::default(),
+            documents: document::Reader::default(),
         }
     }
 

@@ -31,7 +31,13 @@ impl Engine {
         check_from(request.message, &principal, domain, turn.directory)?;
         check_publisher(&principal, &aor, package, turn.directory)?;
         check_exists(&aor, turn.directory)?;
-        let publication = read_publication(request, package, &principal, &aor, turn)?;
+        let publication = read_publication(
+            request,
+            package,
+            (&principal, &aor),
+            &mut self.documents,
+            turn,
+        )?;
         let fresh = mint_entity_tag(turn);
         let limits = publication_limits(package, domain, turn);
         let owner = turn.owner_of(&aor);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::document::{DocumentFault, Format, deflate};
 use crate::presence::event::Package;
@@ -20,12 +20,23 @@ use crate::sip::{Fault, HeaderName, Message, Status, Uri};
 /// The address of record that a URI names; None if it is not of a domain that we serve.
 pub(crate) fn address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
     let uri = Uri::parse(uri).ok()?;
-    let mut host = String::with_capacity(uri.host.len());
-    uri.write_host(&mut host);
-    let domain = directory.domain(&host)?;
-    let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
-    uri.write_user(&mut user)
-        .then(|| Aor::new(&user, &domain.name))
+    find_domain(&uri, directory)?.1
+}
+
+/// The domain of ours that a URI is of, and the address of record that it names; None if it has no
+/// valid user.
+pub(crate) fn find_domain<'d>(
+    uri: &Uri<'_>,
+    directory: &'d Directory,
+) -> Option<(&'d Domain, Option<Aor>)> {
+    // One piece of memory for the host, then the address.
+    let user_octets = uri.user.map_or(0, <[u8]>::len);
+    let mut text = String::with_capacity(user_octets + 1 + uri.host.len());
+    uri.write_host(&mut text);
+    let domain = directory.domain(&text)?;
+    text.clear();
+    let is_valid = uri.write_user(&mut text);
+    Some((domain, is_valid.then(|| Aor::at(text, &domain.name))))
 }
 
 /// The address of record that a URI names, of any domain. Aliases of our domains are resolved.

@@ -20,14 +20,14 @@ use crate::sip::{HeaderName, Message, Status};
 pub(crate) fn read_publication<'d>(
     request: &Request<'_>,
     package: Package,
-    principal: &Principal,
-    aor: &Aor,
+    (principal, aor): (&Principal, &Aor),
+    reader: &mut document::Reader,
     turn: &Turn<'d>,
 ) -> Result<Publication, Refusal<'d>> {
     let message = request.message;
     let condition = condition_of(message)?;
     let expires = expires_of(message)?;
-    let document = read_document(message, package, principal, aor, turn)?;
+    let document = read_document(message, package, (principal, aor), reader, turn)?;
     let is_feeder = match principal {
         Principal::User(user) => {
             let account = Aor::new(user, aor.domain());
@@ -52,8 +52,8 @@ pub(crate) fn read_publication<'d>(
 fn read_document<'d>(
     message: &Message<'_>,
     package: Package,
-    principal: &Principal,
-    aor: &Aor,
+    (principal, aor): (&Principal, &Aor),
+    reader: &mut document::Reader,
     turn: &Turn<'d>,
 ) -> Result<Option<Result<Document, DocumentFault>>, Refusal<'d>> {
     let body = message.body();
@@ -66,7 +66,8 @@ fn read_document<'d>(
     }
     let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
     let content_type = String::from_utf8_lossy(content_type);
-    let document = document::read(package, &content_type, &body).map(|mut document| {
+    let document = reader.read(package, &content_type, &body);
+    let document = document.map(|mut document| {
         if asks_privacy(message) {
             document.hide_remote_parties();
         }

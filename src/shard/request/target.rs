@@ -8,7 +8,7 @@ use crate::presence::Aor;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
-use crate::shard::request::headers::address_of_record;
+use crate::shard::request::headers::{address_of_record, find_domain};
 use crate::shard::request::refusal::Refusal;
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::uri::Scheme;
@@ -49,17 +49,9 @@ pub(crate) fn resolve<'d>(
     if uri.scheme != Scheme::Sip {
         return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
     }
-    let mut host = String::with_capacity(uri.host.len());
-    uri.write_host(&mut host);
-    if let Some(domain) = turn.directory.domain(&host) {
-        let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
-        if !uri.write_user(&mut user) {
-            return Err(Fault::RequestUri.into());
-        }
-        return Ok(Target::Presentity {
-            aor: Aor::new(&user, &domain.name),
-            domain,
-        });
+    if let Some((domain, aor)) = find_domain(&uri, turn.directory) {
+        let aor = aor.ok_or(Fault::RequestUri)?;
+        return Ok(Target::Presentity { aor, domain });
     }
     let port = uri.port.unwrap_or_else(|| flow.transport.default_port());
     let is_ourselves = uri

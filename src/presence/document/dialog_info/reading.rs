@@ -1,7 +1,7 @@
 //! Reading a published `dialog-info` document (RFC 4235 §4; W:B3).
 
 use crate::presence::call::{CallDialog, CallState, Direction, Party};
-use crate::presence::document::xml::{Element, Name, Space, Visitor};
+use crate::presence::document::xml::{Element, Name, Space, Templates, Visitor};
 use crate::presence::document::{Document, DocumentFault, xml};
 
 /// Maximum dialogs read from a document; further ones are ignored (RFC 4235 §4).
@@ -19,6 +19,23 @@ pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 /// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
 /// over a limit.
 pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
+    parse_by(|reading| xml::read(body, reading))
+}
+
+/// Like [`parse`], by the templates of earlier documents if it was written from one of them.
+///
+/// # Errors
+/// Those of [`parse`].
+pub(in crate::presence::document) fn parse_by_template(
+    body: &[u8],
+    templates: &mut Templates,
+) -> Result<Document, DocumentFault> {
+    parse_by(|reading| xml::read_by_template(body, reading, templates))
+}
+
+fn parse_by(
+    read: impl FnOnce(&mut Reading) -> Result<(), DocumentFault>,
+) -> Result<Document, DocumentFault> {
     let mut reading = Reading {
         entity: None,
         full: true,
@@ -26,7 +43,7 @@ pub fn parse(body: &[u8]) -> Result<Document, DocumentFault> {
         dialog: None,
         has_unknown: false,
     };
-    xml::read(body, &mut reading)?;
+    read(&mut reading)?;
     // A full document without a dialog says that there is no call. A document whose dialogs all
     // have unknown states does not.
     let says_nothing = reading.has_unknown && reading.dialogs.is_empty();
