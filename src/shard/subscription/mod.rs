@@ -7,8 +7,8 @@
 //! - `table`: all dialogs, subscriptions, phones and watched presentities of a shard. `dialogs`,
 //!   `usages`, `due`, `path_proof`, `home` are parts of it.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
-//! - `watched`: the watched presentities with their state and watchers, and the mail to their owners.
-//!   `watcher`: who watches, as the rules see it.
+//! - `watched`: the watched presentities with their state and watchers, and the mail to their
+//!   owners. `watcher`: the watcher of a subscription, as the rules see it.
 //!
 //! Other rooms use [`Table`](table::Table) by these functions:
 //! - dialogs: `accept_dialog`, `add_dialog`; `home_of`, `find_dialog`, `dialog`, `usages`;
