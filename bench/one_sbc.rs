@@ -1,12 +1,12 @@
 //! The cost of a NOTIFY when ten thousand phones are behind one session border controller.
 //!
-//! 10,000 watchers of ten presentities, all behind one address and port, by UDP and by one TCP
-//! connection. By UDP a NOTIFY that leaves in a train of equally long ones (GSO) is compared with
-//! one sent on its own, by a server configured without GSO. Both are answered in trains; otherwise
-//! the phones would be slower than the server, and the measurement would mostly show the cost of
-//! waking it for each response. Messages received in trains are also read in full. By
-//! TCP a NOTIFY is compared with a raw `write` of 64 of the same messages. For orientation, the
-//! blaster's own cost with UDP GSO (64 segments a call) and without. CPU time, in turns.
+//! 10,000 watchers of ten presentities, all behind one address and port, over UDP and over one TCP
+//! connection. Over UDP a NOTIFY in a GSO batch of equally long ones is compared with one sent on
+//! its own, by a server configured without GSO. Both are answered in GSO batches; otherwise the
+//! phones would be slower than the server, and the measurement would mostly show the cost of waking
+//! it for each response. Messages received in GSO batches are also read in full. Over TCP a NOTIFY
+//! is compared with a raw `write` of 64 of the same messages. For orientation, the blaster's own
+//! cost with UDP GSO (64 segments a call) and without. CPU time, in turns.
 //!
 //! `cargo bench --bench one_sbc`, under a minute; `-- --tcp` runs only the connection.
 
@@ -31,7 +31,7 @@ const PAIRS: usize = 31;
 /// Fan-outs of one slice.
 const CHANGES: u64 = 10;
 /// NOTIFYs in one raw write, and segments of one GSO call.
-const TRAIN: usize = 64;
+const SEGMENTS: usize = 64;
 
 const ONE_PORT: Size = Size {
     ports: 1,
@@ -50,25 +50,25 @@ fn main() -> Result<(), Error> {
 
 fn udp() -> Result<(), Error> {
     let binary = env!("CARGO_BIN_EXE_lamplighter");
-    let trains = Daemon::start(binary)?;
+    let segmented = Daemon::start(binary)?;
     let plain = Daemon::start_with(binary, 1, "[limits]\nsegment = \"0 B\"")?;
-    let mut one = Fleet::subscribed(trains.sip, ONE_PORT)?;
+    let mut one = Fleet::subscribed(segmented.sip, ONE_PORT)?;
     let mut each = Fleet::subscribed(plain.sip, ONE_PORT)?;
     one.answer_in_trains()?;
     each.answer_in_trains()?;
     let publish = |fleet: &mut Fleet| scenario::closed_loop(fleet, Stimulus::Publish, CHANGES, 1);
     let ratio = pairs::abba(PAIRS, |side| {
         let work = match side {
-            Side::A => scenario::measure(&mut one, || trains.cpu(), publish)?,
+            Side::A => scenario::measure(&mut one, || segmented.cpu(), publish)?,
             Side::B => scenario::measure(&mut each, || plain.cpu(), publish)?,
         };
         Ok(work.cpu_per_notify())
     })?;
     println!("{WATCHERS} watchers behind one address, CPU per acknowledged NOTIFY");
     println!("  UDP, plain                     {:7.3} us", ratio.b);
-    println!("  UDP, in trains (GSO)           {:7.3} us", ratio.a);
-    println!("  in trains / plain              {ratio}");
-    verify(&mut one, &trains)?;
+    println!("  UDP, in GSO batches            {:7.3} us", ratio.a);
+    println!("  GSO / plain                    {ratio}");
+    verify(&mut one, &segmented)?;
     bars::ONE_SBC_UDP.report(ratio.ratio);
 
     // The best possible gain: the same datagrams from the blaster, one by one and as segments.
@@ -78,7 +78,7 @@ fn udp() -> Result<(), Error> {
     let to = datagrams.first().ok_or("no NOTIFY came")?.0;
     let octets = datagrams.iter().map(|(_, octets)| octets.clone()).collect();
     let single = Blaster::start(Blast::Each(datagrams))?;
-    let segments = Blaster::start(Blast::Segments(to, octets, TRAIN))?;
+    let segments = Blaster::start(Blast::Segments(to, octets, SEGMENTS))?;
     // The captured fan-out is that of the first presentity.
     let blast = |blaster: &Blaster| {
         let stimulus = Stimulus::Blast(blaster.address);
@@ -97,7 +97,7 @@ fn udp() -> Result<(), Error> {
         Ok(work.cpu_per_notify())
     })?;
     println!("  blaster, one by one            {:7.3} us", gso.b);
-    println!("  blaster, {TRAIN} segments a call   {:7.3} us", gso.a);
+    println!("  blaster, {SEGMENTS} segments a call   {:7.3} us", gso.a);
     println!("  segments / one by one          {gso}");
     Ok(())
 }
@@ -158,7 +158,7 @@ fn tcp() -> Result<(), Error> {
         }
     }
     let octets = trunk.last.clone();
-    let mut raw = RawWriter::start(octets.repeat(TRAIN))?;
+    let mut raw = RawWriter::start(octets.repeat(SEGMENTS))?;
     let each = u64::from(WATCHERS / PRESENTITIES);
     let ratio = pairs::abba(PAIRS, |side| match side {
         Side::A => {
@@ -173,10 +173,10 @@ fn tcp() -> Result<(), Error> {
             rest(|| daemon.cpu())?;
             Ok(micros(daemon.cpu()? - before) / (CHANGES * each) as f64)
         }
-        Side::B => raw.slice(CHANGES * each / TRAIN as u64),
+        Side::B => raw.slice(CHANGES * each / SEGMENTS as u64),
     })?;
     println!("  TCP, one connection            {:7.3} us", ratio.a);
-    println!("  raw write, {TRAIN} NOTIFYs each    {:7.3} us", ratio.b);
+    println!("  raw write, {SEGMENTS} NOTIFYs each    {:7.3} us", ratio.b);
     println!("  ours / raw write               {ratio}");
     bars::ONE_SBC_TCP.report(ratio.ratio);
     Ok(())
@@ -279,20 +279,20 @@ struct RawWriter {
 }
 
 impl RawWriter {
-    fn start(train: Vec<u8>) -> Result<Self, Error> {
+    fn start(text: Vec<u8>) -> Result<Self, Error> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let mut stream = TcpStream::connect(listener.local_addr()?)?;
         stream.set_nodelay(true)?;
         let (sink, _) = listener.accept()?;
         let (orders, receiver) = std::sync::mpsc::channel::<u64>();
         let (sender, costs) = std::sync::mpsc::channel();
-        let octets = train.len() as u64;
+        let octets = text.len() as u64;
         thread::spawn(move || {
             system::pin(SERVER_CPU);
             for writes in receiver {
                 let before = system::thread_cpu();
                 for _ in 0..writes {
-                    if stream.write_all(&train).is_err() {
+                    if stream.write_all(&text).is_err() {
                         return;
                     }
                 }
@@ -317,6 +317,6 @@ impl RawWriter {
         while left > 0 {
             left -= self.sink.read(&mut self.chunk)? as u64;
         }
-        Ok(micros(self.costs.recv()?) / (writes * TRAIN as u64) as f64)
+        Ok(micros(self.costs.recv()?) / (writes * SEGMENTS as u64) as f64)
     }
 }

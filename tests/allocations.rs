@@ -466,7 +466,7 @@ fn a_change_for_a_hundred_presence_watchers_allocates_nothing() {
 }
 
 #[test]
-fn sending_a_notify_again_allocates_nothing() {
+fn retransmitting_a_notify_allocates_nothing() {
     let mut bench = Bench::new(WATCHERS, "dialog");
     let aor = Aor::new("100", "example.com");
     let mut worst = 0;
@@ -498,7 +498,7 @@ const PUBLISH_ALLOCATIONS_MAX: u64 = 24;
 
 /// A request storm allocates nothing, neither for deferred NOTIFYs nor for repeated refusals.
 #[test]
-fn a_request_of_a_phone_that_loops_allocates_nothing() {
+fn a_request_of_a_looping_phone_allocates_nothing() {
     let mut bench = Bench::new(1, "dialog");
     let flow = bench.phones[0].flow;
     let mut refused = 0;
@@ -538,7 +538,7 @@ fn a_refusal_that_is_listed_allocates_nothing() {
 }
 
 #[test]
-fn reading_a_document_costs_its_values() {
+fn reading_a_document_allocates_only_for_its_values() {
     let body = document(0, "early");
     let read = || {
         document::read(

@@ -754,7 +754,7 @@ fn the_checker_catches_breaches_between_sub_rooms() {
 }
 
 #[test]
-fn the_checker_lets_pass_what_sub_rooms_may_do() {
+fn the_checker_accepts_what_sub_rooms_may_use() {
     let cases: &[(&str, &str)] = &[
         ("presence/mod.rs", "use crate::presence::document::View;"),
         (
@@ -987,7 +987,7 @@ fn the_checker_bounds_the_length_of_a_file() {
 }
 
 #[test]
-fn the_checker_lets_the_permitted_pass() {
+fn the_checker_accepts_what_rooms_may_use() {
     let cases: &[(&str, &str)] = &[
         (
             "shard/mod.rs",

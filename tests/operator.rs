@@ -165,7 +165,7 @@ impl Drop for Daemon<'_> {
 }
 
 #[test]
-fn a_start_ends_with_one_line_that_says_where_and_for_whom() {
+fn a_start_ends_with_one_line_of_listeners_and_tenants() {
     let folder = Folder::new("ready", &tenants(&[("a.example", 2)]));
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     for part in [
@@ -197,7 +197,7 @@ fn a_start_ends_with_one_line_that_says_where_and_for_whom() {
 
 /// An editor that truncates before it writes, a full disk, a file that was moved away.
 #[test]
-fn a_file_that_lost_its_tenants_changes_nothing() {
+fn a_reload_that_would_remove_most_tenants_changes_nothing() {
     let full = tenants(&[("a.example", 4), ("b.example", 4)]);
     let folder = Folder::new("removal", &full);
     let daemon = Daemon::start(&folder);
@@ -257,7 +257,7 @@ fn a_file_that_lost_its_tenants_changes_nothing() {
 /// A file that never ends must not block anything: neither a start, nor a reload, nor the daemon's
 /// other work.
 #[test]
-fn a_file_that_blocks_keeps_nothing_waiting() {
+fn a_configuration_that_is_not_a_regular_file_blocks_nothing() {
     let folder = Folder::new("fifo", &tenants(&[("a.example", 1)]));
     let daemon = Daemon::start(&folder);
     for (make, why) in [
@@ -288,7 +288,7 @@ fn a_file_that_blocks_keeps_nothing_waiting() {
 }
 
 #[test]
-fn the_default_configuration_is_printed_and_in_order() {
+fn the_default_configuration_is_printed_and_valid() {
     let folder = Folder::new("default", "");
     let text = folder.says("config");
     assert!(text.starts_with("# Lamplighter's configuration: every key with its default"));

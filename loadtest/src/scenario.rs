@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scenario_is_read_and_says_what_it_is() {
+    fn every_scenario_is_read_and_has_a_description() {
         for (name, about) in Scenario::list() {
             let scenario = Scenario::load(name, &[]).unwrap();
             assert_eq!(scenario.about, about);
@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn impossible_scenarios_are_refused() {
         for (line, word) in [
             ("phonse=3", "phonse"),
             ("phones=0", "phones"),

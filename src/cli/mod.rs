@@ -48,7 +48,7 @@ enum Command {
     Serve(ConfigArguments),
     /// See lamps change: a server, three phones and a PBX in one process on loopback.
     Demo(DemoArguments),
-    /// Check a configuration file; prints every fault with its line.
+    /// Check a configuration file, and print every fault with its line.
     Check(ConfigArguments),
     /// Print the default configuration, with every key explained.
     Config,
@@ -64,7 +64,7 @@ enum Command {
     Loops(ReportArguments),
     /// Show which requests were refused recently, by sender and reason.
     Refusals(ReportArguments),
-    /// Test another SIP server: subscribe or publish there for a minute, and see what it says.
+    /// Test another SIP server: subscribe or publish there for a minute, and print its responses.
     Probe(ProbeArguments),
     /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
@@ -103,7 +103,7 @@ struct ServerArguments {
     /// /etc/lamplighter/lamplighter.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Print the answer as JSON
+    /// Print the response as JSON
     #[arg(long, global = true)]
     json: bool,
 }

@@ -20,7 +20,7 @@ pub(super) struct StatusArguments {
 /// `lamplighter reload`
 #[derive(Debug, Args)]
 pub(super) struct ReloadArguments {
-    /// Reload even if most domains or accounts are gone from the file.
+    /// Reload even if the file drops more than half of the domains or accounts.
     #[arg(long)]
     accept_removal: bool,
     #[command(flatten)]

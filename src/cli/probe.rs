@@ -32,11 +32,11 @@ pub(super) struct ProbeArguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Subscribe to an address at another server, and print what it says, live.
+    /// Subscribe to an address at another server, and print each response and NOTIFY as it arrives.
     Subscribe {
         #[command(flatten)]
         target: TargetArguments,
-        /// What to subscribe to.
+        /// The event package.
         #[arg(long, value_enum, default_value = "dialog")]
         package: Package,
     },
@@ -56,7 +56,8 @@ struct TargetArguments {
     /// The address at the other server: sip:123@pbx.example.com.
     #[arg(value_name = "URI")]
     target: String,
-    /// The other server's address and port; UDP [default: the host of the URI, if that is an address]
+    /// Address and port of the other server, over UDP [default: the host of the URI, if it is an IP
+    /// address]
     #[arg(long = "server", id = "peer", value_name = "ADDRESS")]
     peer: Option<String>,
     /// User name for digest authentication.
@@ -68,7 +69,7 @@ struct TargetArguments {
     /// The SIP URI in From [default: the user at the host of the URI]
     #[arg(long, value_name = "URI")]
     from: Option<String>,
-    /// How long: 60s, 10m, at most 1h. The state is removed from the other server then.
+    /// Duration: 60s, 10m, at most 1h. At the end, the state is removed from the other server.
     #[arg(
         long = "for",
         id = "duration",

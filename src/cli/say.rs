@@ -1,4 +1,4 @@
-//! `lamplighter say`: sets state of an address.
+//! `lamplighter say`: sets the state of an address.
 
 use std::process::ExitCode;
 
@@ -21,47 +21,47 @@ pub(super) struct SayArguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Do-not-disturb.
+    /// Switch do-not-disturb.
     Dnd {
-        /// on or off
+        /// on or off.
         #[arg(value_parser = ["on", "off"])]
         state: String,
     },
     /// Forward calls.
     Forward {
-        /// Which calls.
+        /// The calls to forward.
         #[arg(value_parser = ["immediate", "busy", "no-answer"])]
         kind: String,
         /// A number or a URI; off ends the forwarding.
         target: String,
-        /// Rings before a call is forwarded, with no-answer.
+        /// Rings before a call is forwarded; only with no-answer.
         #[arg(long, value_name = "N")]
         rings: Option<u32>,
     },
-    /// A note, which replaces those of the clients.
+    /// Set a note, which replaces the notes that clients publish.
     Note {
         /// The note; off removes it.
         text: String,
     },
-    /// Availability, which replaces what the clients declare.
+    /// Set availability, which replaces what clients publish.
     Presence {
-        /// open, closed, or off to let the clients decide
+        /// open, closed, or off to let the clients decide.
         #[arg(value_parser = ["open", "closed", "off"])]
         basic: String,
         /// RPID activities: away, meeting, vacation.
         #[arg(value_name = "ACTIVITY")]
         activities: Vec<String>,
     },
-    /// The messages in the mailbox.
+    /// Set the message counts of the mailbox.
     Messages {
-        /// new/old, like 3/1; off for no mailbox
+        /// New and old messages, like 3/1; off removes the mailbox.
         counts: String,
-        /// new/old of the urgent messages
+        /// New and old urgent messages, like 1/0.
         urgent: Option<String>,
     },
-    /// The lamp of a virtual resource: a queue, a day/night key.
+    /// Set the lamp of a resource: a queue, a day/night key.
     Lamp {
-        /// early (blinks), confirmed, or off
+        /// early (blinks), confirmed, or off.
         #[arg(value_parser = ["early", "confirmed", "off"])]
         state: String,
         #[command(flatten)]
@@ -82,7 +82,7 @@ enum What {
     Unpark,
     /// Set an appearance of a shared line.
     Appearance {
-        /// 1 to 32
+        /// The appearance, 1 to 32.
         index: u32,
         /// idle, seized, progressing, alerting, active, held, held-private, bridge-active, bridge-held
         state: String,
@@ -92,9 +92,9 @@ enum What {
     },
     /// Report a registered contact.
     Registered {
-        /// Its URI.
+        /// The URI of the contact.
         contact: String,
-        /// For how many seconds; 0 ends the registration.
+        /// Expiry in seconds; 0 ends the registration.
         seconds: u32,
     },
     /// Report that no contact is registered.

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration file: where, what, and what to do about it.
+//! The faults of a configuration file: the line, what is wrong, and how to correct it.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::{fmt, fs, io};
 
-/// A configuration text and the name it goes by.
+/// A configuration text and its name.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
     /// Name shown in error messages: the path.

@@ -56,7 +56,7 @@ pub(super) fn check_places(
     let max = Options::subscriptions_max_with(shards);
     if *subscriptions.get_ref() > max {
         let count = subscriptions.get_ref();
-        let what = format!("subscriptions is {count}, more than {shards} shards can number");
+        let what = format!("subscriptions is {count}, which is too many for {shards} shards");
         complainer.add(
             subscriptions.span(),
             what,

@@ -56,7 +56,7 @@ fn complains(text: &str, expected: &[(u32, &str)]) {
 }
 
 #[test]
-fn the_shipped_file_says_the_defaults() {
+fn the_shipped_file_gives_the_defaults() {
     let shipped = Config::parse(&source(DEFAULT_FILE)).unwrap();
     assert_eq!(shipped, Config::default());
     assert_eq!(Config::parse(&source("")).unwrap(), Config::default());
@@ -64,7 +64,7 @@ fn the_shipped_file_says_the_defaults() {
 
 /// An empty file gives the shard's own defaults.
 #[test]
-fn the_defaults_are_the_shards_own() {
+fn the_defaults_equal_those_of_the_shard() {
     let options = plan("").options;
     let own = Options::new(options.id, options.shards, options.epoch, options.key);
     let own = Options {
@@ -301,7 +301,7 @@ fn a_misspelt_key_has_a_line_and_a_suggestion() {
 }
 
 #[test]
-fn all_faults_are_told_at_once() {
+fn all_faults_are_reported_at_once() {
     let found = complaints(
         r#"[cores]
 shards = [0, 0, 64]
@@ -373,7 +373,7 @@ fn all_shards_together_can_number_their_subscriptions() {
     assert_eq!(
         complaints(&text(1_073_741_824)),
         [
-            "lamplighter.toml:4: subscriptions is 1073741824, more than 2 shards can number; choose at \
+            "lamplighter.toml:4: subscriptions is 1073741824, which is too many for 2 shards; choose at \
           most 1073741823, or fewer shards"
         ]
     );
@@ -383,7 +383,7 @@ fn all_shards_together_can_number_their_subscriptions() {
 }
 
 #[test]
-fn what_is_advertised_is_a_host_with_or_without_a_port() {
+fn advertise_is_a_host_with_or_without_a_port() {
     let advertised = |text: &str| {
         let listen = "[[sip.listen]]\ntransport = \"udp\"\naddress = \"0.0.0.0:5060\"\n";
         let source = source(&format!("{listen}advertise = \"{text}\"\n"));
@@ -420,7 +420,7 @@ fn no_listener_is_a_fault_and_no_domain_a_note() {
 }
 
 #[test]
-fn a_password_is_shown_by_nothing() {
+fn a_password_is_never_shown() {
     let text = "[[domain]]\nname = \"a\"\n[[account]]\nuser = \"1\"\ndomain = \"a\"\npassword = \"hunter2\"\n";
     let config = Config::parse(&source(text)).unwrap();
     assert!(!format!("{config:?}").contains("hunter2"));
@@ -485,7 +485,7 @@ fn a_reload_knows_what_needs_a_restart() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_said_so() {
+fn a_missing_file_is_reported() {
     let complaints = load(Path::new("/nonexistent/lamplighter.toml"))
         .unwrap_err()
         .to_string();

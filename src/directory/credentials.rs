@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_goes_by_one_name_with_and_without_its_domain() {
+    fn an_account_has_one_auth_id_with_and_without_domain() {
         let mut directory = Directory::default();
         let aliases = ["pbx.abc.com".to_owned()];
         directory

@@ -77,7 +77,7 @@ pub struct Domain {
     pub is_registrar: bool,
     /// Whether challenges offer SHA-256 before MD5 (RFC 8760 §2).
     pub sha256: bool,
-    /// Who may subscribe to `any-dn`, the whole domain (W:D4.9).
+    /// The users that may subscribe to `any-dn`, the whole domain (W:D4.9).
     pub any_dn: Vec<People>,
     /// Park orbits. They exist even while no call is parked in them (W:C8.1, D4.6).
     pub orbits: Vec<UserRange>,
@@ -134,7 +134,7 @@ impl Domain {
     /// Returns whether requests from that address need no authentication: the address is trusted,
     /// or the domain requires none.
     #[must_use]
-    pub fn believes(&self, address: IpAddr) -> bool {
+    pub fn accepts_unauthenticated(&self, address: IpAddr) -> bool {
         self.auth == AuthMode::None || self.trusts(address)
     }
 

@@ -63,7 +63,7 @@ fn users(resolved: &Resolved) -> Vec<&str> {
 }
 
 #[test]
-fn who_exists() {
+fn which_addresses_exist() {
     let directory = directory();
     let table = [
         ("100@abc.com", true),
@@ -210,7 +210,7 @@ fn a_list_of_another_domain_is_not_unfolded() {
 }
 
 #[test]
-fn lists_that_are_there_by_themselves() {
+fn built_in_lists() {
     let directory = directory();
     let list = |name: &str| directory.list(&Aor::new(name, "abc.com")).unwrap();
     assert_eq!(users(&list("sales")), ["100", "101"]);
@@ -360,7 +360,7 @@ fn decide(directory: &Directory, watcher: &str, presentity: &str) -> (Handling, 
 
 /// W:B3.12, B8.1, B4.4
 #[test]
-fn what_is_decided_without_a_rule() {
+fn the_decision_without_a_rule() {
     let mut directory = directory();
     let closed = Domain {
         privacy: Privacy::AnonymousParty,
@@ -735,7 +735,7 @@ fn a_presentitys_own_rules_are_summed_up() {
 
 /// W:D4.9
 #[test]
-fn who_may_watch_everything() {
+fn watchers_of_the_whole_domain() {
     let directory = directory();
     let may = |watcher: &str, domain: &str| directory.may_any_dn(&aor(watcher), domain);
     assert!(may("100@abc.com", "abc.com"));

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_in_a_range() {
+    fn users_in_a_range() {
         let table = [
             ("700-709", "700", true),
             ("700-709", "709", true),
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range() {
+    fn invalid_ranges() {
         let fault = |text: &str| UserRange::parse(text).unwrap_err();
         assert_eq!(fault(""), RangeFault::NoUser);
         assert_eq!(fault("700@abc.com"), RangeFault::NoUser);

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_longer_is_cut_off() {
+    fn a_connection_past_its_deadline_is_closed() {
         run(async || {
             let visit = visit(Duration::from_millis(20));
             assert_eq!(visit.bound(std::future::pending::<()>()).await, None);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_ended_is_cut_off_at_once() {
+    fn an_ended_connection_is_closed_at_once() {
         run(async || {
             let visit = visit(Duration::from_secs(60));
             let begin = Instant::now();

@@ -65,7 +65,7 @@ mod tests {
     use crate::directory::Domain;
 
     #[test]
-    fn changes_are_told_in_the_order_in_which_they_were_made() {
+    fn changes_reach_the_shards_in_order() {
         let shared = SharedDirectory::new(Arc::default());
         let told = Arc::new(Mutex::new(Vec::new()));
         let changes = (0..8).map(|thread| {

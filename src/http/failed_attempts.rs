@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_one_user_are_counted_and_what_is_not_looked_at_by_address() {
+    fn failures_are_counted_by_user_and_unchecked_attempts_by_address() {
         let (wrong, unseen) = (StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS);
         let now = Instant::now();
         let mut failures = FailedAttempts::default();

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_have_ids_of_their_own_in_this_process_and_the_next() {
+    fn call_ids_differ_between_processes_too() {
         let before = CallNumbers::new(0xffff_ffff_ffff_fffe);
         let ids = ["a", "a", "b"].map(|source| before.next(source));
         let [first, second, third] = ids.each_ref().map(|id| &**id);

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn an_address_survives_conversion_to_sockaddr() {
         for text in ["192.0.2.7:5060", "[2001:db8::1]:5061", "[fe80::1%3]:5060"] {
             let address: SocketAddr = text.parse().unwrap();
             let mut storage = empty();

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_deals_datagrams_to_all_sockets_of_a_listener() {
+    fn the_kernel_spreads_datagrams_over_all_sockets_of_a_listener() {
         let (address, sockets) = udp(loopback(), 2).unwrap();
         for _ in 0..64 {
             let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -120,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn trust_does_not_widen_the_limit_for_all() {
+    fn trusted_peers_do_not_raise_the_limit_of_others() {
         let mut count = no_connections(1, 1);
         count.join(address("192.0.2.1"));
         assert!(!count.has_room(address("192.0.2.2"), |_| true));
     }
 
     #[test]
-    fn room_is_short_before_it_is_gone() {
+    fn connections_run_low_before_they_run_out() {
         let mut count = no_connections(32, 8);
         (0..7).for_each(|_| count.join(address("192.0.2.1")));
         assert!(!count.is_short(address("192.0.2.1"), |_| false));

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_who_has_work() {
+    fn a_thread_with_work_does_not_wait() {
         let readiness = Readiness::new(std::iter::empty()).unwrap();
         assert_eq!(readiness.wait(LONG, || true), Waited::Ready);
         readiness.bell().ring();
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_work_and_rings_is_never_slept_through() {
+    fn a_wakeup_is_never_lost() {
         const ROUNDS: u32 = 20_000;
         let readiness = Readiness::new(std::iter::empty()).unwrap();
         let bell = Arc::clone(readiness.bell());

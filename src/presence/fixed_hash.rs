@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pieces_of_a_text_do_not_matter_and_the_fields_do() {
+    fn a_hash_depends_on_the_fields_and_not_on_their_chunks() {
         let text = b"what is hashed in pieces of any length";
         for first in 0..text.len() {
             for second in first..text.len() {

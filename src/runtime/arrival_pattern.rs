@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_and_its_answers_are_no_run() {
+    fn a_request_and_its_responses_are_not_a_run() {
         for gaps in [&[5000, 60, 5000, 60, 5000, 60][..], &[100, 100, 100]] {
             let (pattern, now) = pattern(gaps);
             assert!(!pattern.is_frequent());
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn frequent_datagrams_are_waited_for_and_those_of_a_flood_gather() {
+    fn frequent_datagrams_are_polled_for_and_a_flood_is_batched() {
         let (frequent, now) = pattern(&[500, 60, 500, 60, 500]);
         assert!(frequent.is_frequent());
         assert_eq!(frequent.gathering(now), Duration::ZERO);

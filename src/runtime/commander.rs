@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_core_that_has_ended() {
+    fn a_command_to_a_core_that_has_ended_fails_at_once() {
         let (mesh, commander) = commander();
         assert!(
             commander

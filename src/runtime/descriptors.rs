@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn few_files_leave_room_for_every_kind_of_connection() {
+    fn a_low_file_limit_leaves_connections_of_every_kind() {
         for shards in [1, 2, 4] {
             for files in [512, 1024, 4096, 65_536] {
                 let (sip, http) = share(files, shards);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_be_needed_is_enough() {
+    fn the_file_limit_that_is_suggested_is_enough() {
         let process = |shards| Descriptors {
             files: None,
             shards,

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manager_hears_it_on_either_kind_of_socket() {
+    fn the_service_manager_is_notified_by_path_and_abstract_socket() {
         let name = format!("lamplighter-notify-{}", std::process::id());
         let path = env::temp_dir().join(&name);
         let by_path = UnixDatagram::bind(&path).unwrap();

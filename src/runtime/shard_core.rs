@@ -1,4 +1,5 @@
-//! The main task of a shard's core: what its thread makes, runs, and ends.
+//! The main task of a shard's thread: opens its sockets, runs the tasks that serve them, and closes
+//! everything at the end.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use crate::runtime::{adaptive_poll, datagrams, streams, timekeeper};
 use crate::shard::{Options, Shard};
 use crate::telemetry::CoreCounters;
 
-/// How long the readers of stream connections may take to notice that these have ended.
+/// How long the readers of stream connections may take to notice that their connection has ended.
 const STREAMS_END: Duration = Duration::from_millis(500);
 
 /// The parts of a shard's core, ready to move into its thread.
@@ -32,11 +33,11 @@ pub(crate) struct ShardCore {
     pub(crate) seed: [u8; 32],
     /// Its sockets by listener.
     pub(crate) sockets: Vec<ListenerSocket>,
-    /// Waits of its thread beside the executor.
+    /// With which its thread waits for datagrams outside the executor.
     pub(crate) readiness: Readiness,
     /// Its mail to and from the other shards.
     pub(crate) mesh: Arc<Mesh>,
-    /// What it counts.
+    /// Its counters.
     pub(crate) counters: Arc<CoreCounters>,
     /// The limits of its sockets.
     pub(crate) limits: Limits,
@@ -53,8 +54,7 @@ impl ShardCore {
             datagrams::due_turn(&core);
             glommio::yield_if_needed().await;
         }
-        // Tasks and core reference each other, so they must be cancelled for either, and the ports,
-        // to be freed.
+        // Tasks and core reference each other: only cancelling the tasks frees them and the ports.
         for task in tasks {
             task.cancel().await;
         }
@@ -108,8 +108,8 @@ async fn end_streams(core: &Core) {
     let deadline = Instant::now() + STREAMS_END;
     loop {
         let is_done = core.end_streams();
-        // The ring withdraws what the tasks waited for, which else would keep the ports bound
-        // beyond the life of the executor.
+        // io_uring cancels the operations that the tasks waited for; otherwise they would keep the
+        // ports bound after the executor has ended.
         glommio::timer::sleep(Duration::from_millis(1)).await;
         if is_done || Instant::now() >= deadline {
             break;

@@ -344,10 +344,10 @@ fn a_stream_split_octet_by_octet_is_served() {
     assert_eq!(counter(&node, "stream_messages_received"), 2);
 }
 
-/// What a session border controller with many phones behind it is sent in one turn leaves in trains
+/// What a session border controller with many phones behind it is sent in one turn leaves in GSO batches
 /// of equally long datagrams, and each of them is a NOTIFY as it would be alone.
 #[test]
-fn many_phones_at_one_address_are_told_together() {
+fn many_phones_at_one_address_are_notified_in_one_batch() {
     const QUIET: usize = 240;
     const WATCHERS: usize = 60;
     let (node, udp, _) = start(1);
@@ -467,7 +467,7 @@ fn subscribe_on(stream: &mut TcpStream, user: &str, number: usize) {
 }
 
 #[test]
-fn a_stranger_has_so_many_streams_and_idle_ones_make_room_in_seconds() {
+fn streams_of_an_untrusted_address_are_limited_and_idle_ones_close_when_full() {
     let (node, tcp) = start_crowded(100, directory());
     let mut phone = connect(tcp);
     subscribe_on(&mut phone, "alice", 1);
@@ -487,7 +487,7 @@ fn a_stranger_has_so_many_streams_and_idle_ones_make_room_in_seconds() {
 }
 
 #[test]
-fn a_trusted_peer_has_as_many_streams_as_there_are() {
+fn a_trusted_peer_may_use_all_streams() {
     let mut trusting = Directory::default();
     let domain = Domain {
         trusted: vec!["127.0.0.0/8".parse().unwrap()],
@@ -505,7 +505,7 @@ fn a_trusted_peer_has_as_many_streams_as_there_are() {
 }
 
 #[test]
-fn a_stream_that_nothing_came_by_is_closed_though_there_is_room() {
+fn an_idle_stream_is_closed_even_while_there_is_room() {
     let (node, tcp) = start_crowded(100, directory());
     let begin = Instant::now();
     let mut pinging = connect(tcp);
@@ -521,7 +521,7 @@ fn a_stream_that_nothing_came_by_is_closed_though_there_is_room() {
 }
 
 #[test]
-fn a_peer_that_does_not_read_costs_its_connection_only() {
+fn a_peer_that_does_not_read_loses_only_its_connection() {
     let (node, udp, tcp) = start(1);
     let mut lazy = connect(tcp);
     lazy.set_write_timeout(Some(Duration::from_millis(500)))
@@ -553,7 +553,7 @@ fn a_peer_that_does_not_read_costs_its_connection_only() {
 }
 
 #[test]
-fn a_second_node_is_refused_and_a_third_after_the_end_is_not() {
+fn a_second_node_on_the_same_address_is_refused() {
     let (node, udp, _) = start(2);
     let mut again = plan(2, &udp.to_string());
     again.listeners.truncate(1);
@@ -568,7 +568,7 @@ fn a_second_node_is_refused_and_a_third_after_the_end_is_not() {
 }
 
 #[test]
-fn a_node_needs_a_shard_and_a_cpu_that_is_there() {
+fn a_node_needs_a_shard_and_an_existing_cpu() {
     assert!(matches!(
         Node::start(plan(0, "127.0.0.1:0")).unwrap_err(),
         BootError::Shards(0)
@@ -583,7 +583,7 @@ fn a_node_needs_a_shard_and_a_cpu_that_is_there() {
 }
 
 #[test]
-fn the_control_socket_is_ours_alone_and_goes_with_us() {
+fn the_control_socket_is_private_and_removed_at_the_end() {
     let path = std::env::temp_dir().join(format!("lamplighter-control-{}", std::process::id()));
     // One that a dead process left behind.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -608,7 +608,7 @@ fn the_control_socket_is_ours_alone_and_goes_with_us() {
 }
 
 #[test]
-fn new_domains_come_into_force_without_losing_a_subscription() {
+fn a_reload_of_domains_keeps_subscriptions() {
     let (node, udp, _) = start(2);
     let phone = Phone::subscribed(udp, "kept", 1);
     let other = Phone::new(udp);
@@ -784,7 +784,7 @@ fn rules_act_on_live_subscriptions_at_once() {
 /// Where datagrams come one after the other, the thread of a core waits for them itself: mail,
 /// commands and streams must get through all the same.
 #[test]
-fn a_flood_of_datagrams_keeps_nobody_else_waiting() {
+fn a_flood_of_datagrams_does_not_delay_mail_commands_and_streams() {
     let (node, udp, tcp) = start(2);
     let is_over = Arc::new(AtomicBool::new(false));
     let flood = {

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn late_timers_are_published_and_warned_of_now_and_then() {
+    fn late_timers_set_the_gauge_and_warn_at_intervals() {
         let counters = CoreCounters::default();
         let mut watchdog = Watchdog::default();
         let start = Instant::now();

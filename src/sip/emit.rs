@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_came_from() {
+    fn received_and_rport_are_written() {
         topmost(
             "SIP/2.0/UDP 192.0.2.1;branch=b",
             "192.0.2.1:5060",
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_topmost_entry_changes_and_lies_are_dropped() {
+    fn only_the_topmost_via_changes_and_forged_parameters_are_dropped() {
         topmost(
             "SIP/2.0/UDP a;received=192.0.2.9;RPORT ;x=\"1,2\" , SIP/2.0/UDP b;rport",
             "192.0.2.2:9",
@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_ends_its_line_early() {
+    fn no_value_breaks_its_line() {
         assert_eq!(
             written(|out| header(out, "X", b"a\r\nY: b\0")),
             "X: a  Y: b \r\n"

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn every_front_part_is_incomplete() {
+    fn every_prefix_of_a_message_is_incomplete() {
         let text = request("Via: x\r\nl: 4\r\n", "body");
         for end in 0..text.len() {
             assert_eq!(frame(&text[..end]), Ok(Frame::Incomplete), "{end}");
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sip_is_refused_at_once() {
+    fn non_sip_octets_are_refused_at_once() {
         for text in [
             "<?xml",
             "\u{16}\u{3}\u{1}",

@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn near_misses_are_other() {
+    fn near_misses_are_unknown_headers() {
         for &name in ALL {
             let text = name.canonical().as_bytes();
             for at in 0..text.len() {

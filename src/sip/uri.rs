@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts() {
+    fn the_parts_of_a_uri() {
         let all = uri("sip:alice:secret@Example.com:5070;transport=tcp;lr?subject=x&y=z");
         assert_eq!(all.scheme, Scheme::Sip);
         assert_eq!(all.user, Some(&b"alice"[..]));
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn equivalent_spellings_have_one_key() {
+    fn equivalent_uris_have_one_key() {
         for text in [
             "sip:alice@h",
             "sip:%61lice@H",
@@ -411,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn users_that_name_nobody() {
+    fn invalid_users() {
         for text in [
             "sip:null-%00-null@h",
             "sip:%zz@h",
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_uri() {
+    fn invalid_uris() {
         let long = format!("sip:{}", "a".repeat(300));
         for text in [
             "",
@@ -507,7 +507,7 @@ mod tests {
         }
 
         #[test]
-        fn anything_reads_without_panic(text in "(sip|sips|tel)?:?[a-z0-9:;@?%<>\\[\\]. =&\\x00]{0,40}") {
+        fn arbitrary_input_does_not_panic(text in "(sip|sips|tel)?:?[a-z0-9:;@?%<>\\[\\]. =&\\x00]{0,40}") {
             if let Ok(uri) = Uri::parse(text.as_bytes()) {
                 let mut out = String::new();
                 uri.write_user(&mut out);

@@ -69,7 +69,7 @@ core_counters! {
     datagrams_received: Sum,
     /// Octets in them.
     datagram_octets_received: Sum,
-    /// Turns with datagrams; received by batches gives the batch length.
+    /// Turns that received datagrams; `datagrams_received` divided by this is the mean batch length.
     receive_batches: Sum,
     /// Keepalives and scanner noise dropped before the engine (RFC 5626 §4.4.1, §5.4, RFC 8489).
     datagrams_junk: Sum,
@@ -77,7 +77,7 @@ core_counters! {
     stun_answered: Sum,
     /// Datagrams cut off by the kernel because no buffer was long enough.
     datagrams_truncated: Sum,
-    /// Datagrams the kernel threw away because the receive buffer was full.
+    /// Datagrams the kernel dropped because the receive buffer was full.
     datagrams_lost_in_kernel: Sum,
     /// Errors of the receiving sockets.
     receive_errors: Sum,
@@ -89,12 +89,12 @@ core_counters! {
     send_errors: Sum,
     /// Datagrams that left together with others to the same destination (UDP segmentation offload).
     datagrams_segmented: Sum,
-    /// Times the kernel would not take several datagrams in one piece; they went one by one, and
-    /// after a few times all do.
+    /// Times the kernel refused several datagrams in one call (GSO); they were sent one by one, as all
+    /// are after a few refusals.
     segmentation_refused: Sum,
     /// Datagrams that had to wait because the send buffer was full.
     datagrams_stalled: Sum,
-    /// Datagrams thrown away because too many were waiting already.
+    /// Datagrams dropped because too many were already waiting to be sent.
     datagrams_dropped: Sum,
     /// Stream connections accepted.
     connections_accepted: Sum,
@@ -106,10 +106,10 @@ core_counters! {
     connections_closed: Sum,
     /// Of these: the peer sent no complete message in time (W:E2.8).
     connections_timed_out: Sum,
-    /// Of these: nothing that came by it lived, and no message came for long; or not for some
-    /// seconds while room was short.
+    /// Of these: idle for too long without a live subscription, publication or registration, or idle
+    /// for some seconds while connections were low.
     connections_idle: Sum,
-    /// Of these: the stream was out of step or over its limits (RFC 3261 §18.3).
+    /// Of these: its framing was broken, or a message exceeded a limit (RFC 3261 §18.3).
     connections_out_of_step: Sum,
     /// Of these: the peer did not read and its queue was full.
     connections_overflowed: Sum,
@@ -133,14 +133,14 @@ core_counters! {
     mail_dropped: Sum,
     /// Times a socket was left unread because too much mail was waiting.
     congested: Sum,
-    /// Commands taken.
+    /// Commands processed.
     commands: Sum,
     /// Turns: passes of the core's loop that gave the engine something.
     turns: Sum,
-    /// Turns that left what was due to a later one because there was more to read: a sign of
+    /// Turns that left due timers to a later turn because more packets were waiting: a sign of
     /// overload.
     timeouts_deferred: Sum,
-    /// How late the earliest timer was after the last turn that did what was due, in milliseconds.
+    /// How late the earliest timer was after the last turn that handled timers, in milliseconds.
     timer_lateness_milliseconds: Largest,
     /// Warnings that timers are more than a second late.
     timer_warnings: Sum,
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_counts_and_takes_the_longest_turn() {
+    fn counters_are_summed_and_the_longest_turn_is_kept() {
         let samples = [
             Sample {
                 name: "datagrams_received",

@@ -122,7 +122,7 @@ fn hash(algorithm: &str, text: &str) -> String {
 }
 
 #[test]
-fn the_example_of_rfc_7616_comes_out() {
+fn the_example_of_rfc_7616_is_reproduced() {
     // RFC 7616 section 3.9.1.
     let mut challenges = Challenges::default();
     let parameters = "realm=\"http-auth@example.org\", qop=\"auth\", nonce=\"7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v\"";

@@ -50,7 +50,7 @@ use golden::Golden;
 const CASES_MIN: usize = 764;
 
 #[test]
-fn every_dialogue_goes_as_written() {
+fn every_dialogue_matches_octet_by_octet() {
     let only = std::env::var("CASE").unwrap_or_default();
     let golden = Golden::from_environment();
     let mut failures = Vec::new();
@@ -75,7 +75,7 @@ fn every_dialogue_goes_as_written() {
 }
 
 #[test]
-fn every_case_is_about_something_and_none_is_lost() {
+fn every_case_has_an_about_line_and_none_is_missing() {
     let mut rules = BTreeSet::new();
     let cases = cases();
     for path in &cases {

@@ -211,7 +211,7 @@ pub(crate) fn escape(octets: &[u8]) -> String {
 }
 
 #[test]
-fn a_name_matches_anything_once_and_the_same_ever_after() {
+fn a_placeholder_is_bound_by_its_first_match() {
     let mut bindings = Bindings::default();
     assert!(bindings.matches("To: <sip:a@b>;tag={tag1}", b"To: <sip:a@b>;tag=77fe"));
     assert!(bindings.matches("From: x;tag={tag1};y", b"From: x;tag=77fe;y"));

@@ -28,7 +28,7 @@ const COLUMNS: usize = 100;
 const SOURCES: [&str; 4] = ["src", "loadtest", "bench", "tests"];
 
 #[test]
-fn no_rule_is_there_twice_or_out_of_its_section() {
+fn no_rule_is_repeated_or_in_the_wrong_section() {
     let text = document();
     let mut seen = BTreeSet::new();
     let mut section = "";
@@ -52,7 +52,7 @@ fn no_rule_is_there_twice_or_out_of_its_section() {
 }
 
 #[test]
-fn every_rule_that_is_cited_is_there() {
+fn every_cited_rule_exists() {
     let text = document();
     let rules: BTreeSet<&str> = text.lines().filter_map(rule_of).collect();
     let sections: BTreeSet<&str> = text.lines().filter_map(section_of).collect();
@@ -331,7 +331,7 @@ fn citations_are_read_as_they_are_written() {
 }
 
 #[test]
-fn dialogues_stand_behind_the_text_of_their_rule() {
+fn dialogues_are_listed_after_the_text_of_their_rule() {
     let text = "### A1 X\n\n- **A1.1** (MUST) One,\n\n  | two |\n  - Dialogues: old\n    older\n- **A1.2** (MAY) Three.\n\n## B\n";
     let named = BTreeMap::from([
         ("A1.1".to_owned(), vec!["a/b".to_owned(), "c/d".to_owned()]),

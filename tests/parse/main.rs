@@ -2,8 +2,8 @@
 //! both.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-mod answers;
 mod corpus;
 mod plain;
+mod plain_responses;
 mod torture;
 mod wild;

@@ -37,7 +37,7 @@ fn request_uri(message: &Message<'_>) -> Vec<u8> {
 }
 
 #[test]
-fn every_message_is_read_as_listed() {
+fn every_torture_message_is_read_as_listed() {
     for torture in TORTURES {
         assert_eq!(
             outcome(&torture.octets()),
@@ -80,7 +80,7 @@ fn the_defects_are_found_in_our_own_methods_too() {
 }
 
 #[test]
-fn what_can_be_answered_is_known() {
+fn messages_that_can_get_a_response_are_known() {
     for torture in TORTURES {
         let octets = torture.octets();
         let Ok(message) = Message::parse(&octets, Framing::Datagram) else {
@@ -93,7 +93,7 @@ fn what_can_be_answered_is_known() {
 }
 
 #[test]
-fn folds_and_odd_white_space_are_read_over() {
+fn folds_and_odd_white_space_are_accepted() {
     with("wsinv", |message| {
         assert_eq!(message.method(), Method::Invite);
         assert_eq!(message.to().unwrap().tag(), Some(&b"1918181833n"[..]));
@@ -145,7 +145,7 @@ fn unusual_characters_are_kept() {
 }
 
 #[test]
-fn escapes_stay_and_never_cut_short() {
+fn escapes_are_kept_and_cut_nothing_short() {
     with("esc01", |message| {
         let uri = request_uri(message);
         let mut user = String::new();
@@ -192,7 +192,7 @@ fn only_the_first_message_of_a_datagram_counts() {
 }
 
 #[test]
-fn semicolons_of_the_user_are_the_users() {
+fn semicolons_before_the_at_belong_to_the_user_part() {
     with("semiuri", |message| {
         let uri = request_uri(message);
         let uri = Uri::parse(&uri).unwrap();
@@ -231,7 +231,7 @@ fn reason_phrases_are_free() {
 }
 
 #[test]
-fn the_application_gets_what_it_decides_by() {
+fn unknown_schemes_and_extensions_reach_the_engine() {
     for (name, scheme) in [
         ("unkscm", Scheme::Other),
         ("novelsc", Scheme::Other),
@@ -274,7 +274,7 @@ fn the_application_gets_what_it_decides_by() {
 }
 
 #[test]
-fn addresses_of_the_sixth_version() {
+fn ipv6_addresses() {
     with("ipv6-good", |message| {
         assert_eq!(message.via().unwrap().host, b"[2001:db8::9:1]")
     });
@@ -298,7 +298,7 @@ fn addresses_of_the_sixth_version() {
 }
 
 #[test]
-fn streams_wait_or_close() {
+fn an_incomplete_stream_waits_and_a_broken_one_closes() {
     let limits = Limits {
         head_octets_max: 65_536,
         message_octets_max: 262_144,

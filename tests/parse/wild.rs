@@ -41,7 +41,7 @@ fn wild() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn every_message_is_sound_and_of_its_method() {
+fn every_real_message_is_valid_and_has_the_expected_method() {
     for (name, octets) in wild() {
         let message = Message::parse(&octets, Framing::Datagram).unwrap();
         assert_eq!(message.fault(), None, "{name}");
@@ -88,7 +88,7 @@ fn every_message_is_sound_and_of_its_method() {
 }
 
 #[test]
-fn nothing_is_lost_in_reading() {
+fn every_header_of_a_message_is_kept() {
     for (name, octets) in wild() {
         let message = Message::parse(&octets, Framing::Datagram).unwrap();
         let StartLine::Request { method, uri } = message.start_line() else {
@@ -128,7 +128,7 @@ fn one_space(octets: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn streams_are_cut_alike_however_they_arrive() {
+fn stream_framing_does_not_depend_on_the_segments() {
     let mut random = XorShift(0x5eed);
     let messages: Vec<Vec<u8>> = wild()
         .into_iter()
@@ -170,7 +170,7 @@ fn streams_are_cut_alike_however_they_arrive() {
 }
 
 #[test]
-fn damage_is_survived_and_judged_alike() {
+fn damaged_messages_are_judged_alike_by_both_parsers() {
     let rounds =
         std::env::var("LAMPLIGHTER_FUZZ").map_or(MUTATIONS, |rounds| rounds.parse().unwrap());
     let mut seeds: Vec<Vec<u8>> = wild().into_iter().map(|(_, octets)| octets).collect();

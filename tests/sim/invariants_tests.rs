@@ -83,7 +83,7 @@ fn broken(checker: &Checker) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_right_trace_passes() {
+fn a_correct_trace_passes() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_sent(500_001, &notify(10, 0, 1, 60));
@@ -128,7 +128,7 @@ fn a_notify_that_a_refresh_asks_for_ends_a_pause() {
 }
 
 #[test]
-fn a_notify_that_does_not_come_after_a_pause_is_seen() {
+fn a_notify_missing_after_a_pause_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_answered(2, KEY, 10, busy(5));
@@ -194,7 +194,7 @@ fn a_first_version_above_zero_is_seen() {
 }
 
 #[test]
-fn a_sequence_that_goes_back_is_seen() {
+fn a_cseq_that_goes_back_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_answered(2, KEY, 10, plain(200));
@@ -244,7 +244,7 @@ fn a_retransmission_after_the_answer_is_seen() {
 }
 
 #[test]
-fn the_same_again_is_seen() {
+fn a_repeated_document_is_seen() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_answered(2, KEY, 10, plain(200));
@@ -256,7 +256,7 @@ fn the_same_again_is_seen() {
 }
 
 #[test]
-fn the_same_again_is_right_after_a_refresh() {
+fn a_repeated_document_after_a_refresh_passes() {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
     checker.notify_answered(2, KEY, 10, plain(200));
@@ -282,7 +282,7 @@ fn a_forgotten_notify_is_seen() {
 }
 
 #[test]
-fn a_notify_out_of_nowhere_is_seen() {
+fn a_notify_without_a_subscription_is_seen() {
     let mut checker = checker();
     checker.notify_sent(
         1,
@@ -323,7 +323,7 @@ fn an_end_without_a_last_notify_is_seen() {
 }
 
 #[test]
-fn an_expiry_that_is_not_what_is_left_is_seen() {
+fn a_wrong_remaining_expiry_is_seen() {
     let mut checker = checker();
     checker.notify_sent(20 * SECOND, &notify(10, 0, 1, 60));
     assert_eq!(
@@ -342,7 +342,7 @@ fn a_notify_after_481_is_seen() {
 }
 
 #[test]
-fn a_part_where_all_is_owed_is_seen() {
+fn a_partial_document_where_full_state_is_due_is_seen() {
     let mut checker = checker();
     let partial = |cseq, version| Notify {
         is_partial: true,

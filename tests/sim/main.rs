@@ -180,7 +180,7 @@ fn every_seed_keeps_the_invariants() {
 }
 
 #[test]
-fn a_run_does_something() {
+fn runs_exercise_subscriptions_and_publications() {
     let outcomes: Vec<Outcome> = (0..8).map(|seed| run(seed, Words::None)).collect();
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     assert!(

@@ -78,7 +78,7 @@ fn a_publication_ends_at_its_expiry() {
 }
 
 #[test]
-fn early_outlives_no_three_minutes() {
+fn an_early_leg_ends_after_three_minutes() {
     let mut source = Source::new();
     source.publish(0, None, 3600, Some(vec![leg("a", State::Early)]));
     assert_eq!(source.lamp(179 * SECOND), State::Early);
@@ -86,7 +86,7 @@ fn early_outlives_no_three_minutes() {
 }
 
 #[test]
-fn a_dead_leg_stays_dead() {
+fn a_terminated_leg_stays_terminated() {
     let mut source = Source::new();
     source.publish(0, None, 60, Some(vec![leg("a", State::Terminated)]));
     source.publish(1, None, 60, Some(vec![leg("a", State::Early)]));
@@ -102,7 +102,7 @@ fn a_full_document_ends_what_it_does_not_name() {
 }
 
 #[test]
-fn what_was_a_moment_ago_is_allowed() {
+fn a_state_superseded_a_moment_ago_is_allowed() {
     let mut source = Source::new();
     let etag = source.publish(10, None, 60, Some(vec![leg("a", State::Early)]));
     source.publish(20, Some(&etag), 0, None);
@@ -118,7 +118,7 @@ fn what_was_a_moment_ago_is_allowed() {
 }
 
 #[test]
-fn a_request_taken_twice_is_seen() {
+fn a_request_processed_twice_is_seen() {
     let mut source = Source::new();
     source.publish(0, None, 60, Some(vec![leg("a", State::Early)]));
     let request = (String::from("call"), 1);
@@ -234,7 +234,7 @@ fn notes_and_activities() {
 
 /// W:B3.12
 #[test]
-fn a_level_of_privacy_is_neither_less_nor_more() {
+fn a_privacy_level_shows_exactly_what_it_should() {
     let expected = Expected {
         lamp: composition::Lamp(State::Early),
         has_named_call: true,

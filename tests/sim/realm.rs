@@ -418,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn two_are_in_force_while_one_is_read() {
+    fn both_realms_are_accepted_during_a_change() {
         let mut realms = Realms::new(realm());
         realms.change(realm(), 10, 20);
         assert_eq!(realms.during(0, 9).count(), 1);

@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn what_is_written_reads_back() {
         let request = Request {
             method: "SUBSCRIBE",
             uri: "sip:100@example.com",

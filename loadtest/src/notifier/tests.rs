@@ -181,7 +181,7 @@ fn faults_with_consequences_are_found() {
 }
 
 #[test]
-fn a_server_like_kamailio_is_judged_by_what_it_can() {
+fn a_server_like_kamailio_is_judged_by_its_features() {
     // Three changes per user, and one more for some: calls begin and end.
     let busy = || Scenario {
         duration: Duration::from_micros(19_500),
@@ -222,7 +222,7 @@ fn a_server_like_kamailio_is_judged_by_what_it_can() {
 }
 
 #[test]
-fn nobody_there_is_no_success() {
+fn no_server_is_no_success() {
     let nobody = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

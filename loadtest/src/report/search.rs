@@ -37,12 +37,12 @@ pub(crate) struct Overload {
     pub(crate) best_cpu_us_per_notify: Option<f64>,
     /// The highest rate of lamps in any step, with or without loss.
     pub(crate) most_lamps_per_second: f64,
-    /// What had no CPU left at the lowest rate that was too high.
+    /// What ran out of CPU at the lowest rate that was too high.
     pub(crate) limited_by: Limit,
     /// The offered load as a percentage of the best rate, and the resulting lamps per second.
     pub(crate) percent: f64,
     pub(crate) lamps_per_second: f64,
-    /// As a percentage of the offered load, or of the best step if that is less.
+    /// That rate as a percentage of the offered load, or of the best step if that is less.
     pub(crate) goodput_percent: f64,
     pub(crate) stale_seconds: f64,
     pub(crate) steps: Vec<StepSummary>,
@@ -55,7 +55,7 @@ pub(crate) struct StepSummary {
     pub(crate) changes: f64,
     pub(crate) lamps: f64,
     pub(crate) notifies: f64,
-    /// The share of requests and NOTIFYs that were retransmitted.
+    /// Requests and NOTIFYs that were retransmitted.
     pub(crate) resent: u64,
     /// Nothing was lost.
     pub(crate) good: bool,
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_search_says_what_ended_it() {
+    fn a_search_reports_what_ended_it() {
         let step = |changes, good, generator_busy, server_cpu| StepSummary {
             changes,
             lamps: changes,

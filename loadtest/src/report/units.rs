@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
+    fn numbers_are_abbreviated() {
         let times = [3.0, 1234.0, 999_600.0, 61_500_000.0].map(time);
         assert_eq!(times, ["3 µs", "1.23 ms", "1 s", "61.5 s"]);
         let sizes = [700.0, 2048.0, 1_500_000.0, 9e9].map(octets);

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn no_rate_is_silence() {
+    fn without_a_rate_nothing_is_due() {
         let start = Instant::now();
         let mut random = Random::new(7);
         assert_eq!(

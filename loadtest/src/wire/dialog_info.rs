@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn what_is_written_reads_back() {
         for lamp in [Lamp::Off, Lamp::Setup, Lamp::Ringing, Lamp::Busy] {
             let call = PublishedCall {
                 address: "1001@abc.com",

@@ -431,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn malformed_parts_are_named() {
         let broken = |from: &str, to: &str| {
             let text = String::from_utf8(NOTIFY.to_vec()).unwrap();
             assert!(text.contains(from));

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_has_its_word() {
+    fn each_fault_is_named() {
         let one =
             "<resource uri=\"sip:1@h\"><instance id=\"a\" state=\"active\" cid=\"p1\"/></resource>";
         let two = one.replace("sip:1", "sip:2");

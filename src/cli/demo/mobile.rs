@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_to_paste_is_whole() {
+    fn the_curl_command_is_complete() {
         let server = "127.0.0.1:8080".parse().unwrap();
         assert_eq!(
             command(server, 2, true),

@@ -21,13 +21,13 @@ use crate::sip::{HeaderName, Message, Method, StartLine, Status, emit};
 
 /// Expires of a SUBSCRIBE, in seconds.
 const EXPIRES: u32 = 3600;
-/// How often a phone checks for the end of the demonstration and for due timers.
+/// How often a phone checks for the end of the demo and for due timers.
 const TICK: Duration = Duration::from_millis(50);
 /// Timer E at first, and at most.
 const T1: Duration = Duration::from_millis(500);
 const T2: Duration = Duration::from_secs(4);
 /// How long a request waits for its response; enough on loopback.
-const ANSWER_MAX: Duration = Duration::from_secs(8);
+const RESPONSE_MAX: Duration = Duration::from_secs(8);
 /// Time limit for unsubscribing at the end.
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// The largest datagram.
@@ -93,7 +93,7 @@ struct Subscription {
     is_over: bool,
 }
 
-/// A request without an answer yet.
+/// A request without a final response yet.
 struct Request {
     bytes: Vec<u8>,
     next: Instant,
@@ -141,7 +141,7 @@ impl Phone {
             bytes,
             next: now + T1,
             interval: T1,
-            deadline: now + ANSWER_MAX,
+            deadline: now + RESPONSE_MAX,
         });
     }
 
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_phone_sends_has_no_fault() {
+    fn requests_of_the_phone_have_no_fault() {
         let key = Key {
             watcher: 0,
             watched: 1,

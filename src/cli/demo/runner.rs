@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn a_visitor_may_leave_at_any_time() {
+    fn the_demo_may_be_interrupted_at_any_time() {
         let (mut runner, signals) = open();
         signals.send(Request::Stop).unwrap();
         let ending = runner.play_on();

@@ -1,4 +1,5 @@
-//! Domains.
+//! Converts the `[[domain]]` tables of a file, and checks their names, authentication, expiries and
+//! ranges.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -15,7 +15,7 @@ fn fault(table: &str, line: &str) -> String {
 }
 
 #[test]
-fn a_value_of_another_kind_says_what_it_is_and_what_it_should_be() {
+fn a_value_of_the_wrong_type_is_reported_with_the_expected_type() {
     let table = [
         (
             "node",
@@ -195,7 +195,7 @@ fn a_value_of_another_kind_says_what_it_is_and_what_it_should_be() {
 }
 
 #[test]
-fn a_table_that_is_none_says_how_it_is_written() {
+fn a_value_in_place_of_a_table_is_reported_with_its_syntax() {
     let one = |text: &str| {
         let found = complaints(text);
         assert_eq!(found.len(), 1, "{found:#?}");
@@ -226,7 +226,7 @@ fn a_table_that_is_none_says_how_it_is_written() {
 /// What follows from a fault is no further fault: a key that is misspelt is not missing as well, a
 /// domain whose name cannot be read does not cause an error for each of its accounts.
 #[test]
-fn one_fault_is_told_once() {
+fn one_fault_causes_one_complaint() {
     let domain = "[[domain]]\nname = \"abc.com\"\n";
     let account = |keys: &str| format!("{domain}[[account]]\n{keys}");
     complains(
@@ -261,7 +261,7 @@ fn one_fault_is_told_once() {
 
 /// Keys under the wrong header, as when lines are put at the end of a file.
 #[test]
-fn a_key_of_another_table_is_sent_home() {
+fn a_key_in_the_wrong_table_is_reported_with_the_right_one() {
     complains(
         "[[domain]]\nname = \"abc.com\"\n[[account]]\nuser = \"1\"\ndomain = \"abc.com\"\n\
          password = \"x\"\norbits = [\"700-709\"]\nburst = 5\nqqqq = 5\n",
@@ -278,7 +278,7 @@ fn a_key_of_another_table_is_sent_home() {
 
 /// Every kind of fault in one file, syntax included, and none hides another.
 #[test]
-fn a_file_of_many_faults_tells_them_all() {
+fn a_file_with_many_faults_reports_them_all() {
     let text = r#"nod = 1
 [node]
 name = 7
@@ -407,7 +407,7 @@ idle = "off"
 
 /// Each of these was once accepted, and never did anything.
 #[test]
-fn what_could_never_work_is_a_fault() {
+fn settings_that_could_never_work_are_faults() {
     let accounts: String = ["123@abc.com", "12 3", "sip:5", "709", "800", "801"]
         .iter()
         .map(|user| {
@@ -464,7 +464,7 @@ fn what_could_never_work_is_a_fault() {
 
 /// A user is a user, even if the name resembles a keyword; an unknown watcher is probably a typo.
 #[test]
-fn an_account_may_be_called_like_the_beginning_of_a_word() {
+fn an_account_may_have_the_prefix_of_a_keyword_as_its_name() {
     let text = "[[domain]]\nname = \"abc.com\"\n\
          [[account]]\nuser = \"trust\"\ndomain = \"abc.com\"\npassword = \"x\"\n\
          [[policy]]\ndomain = \"abc.com\"\nwatcher = \"trust\"\n\
@@ -476,7 +476,7 @@ fn an_account_may_be_called_like_the_beginning_of_a_word() {
 }
 
 #[test]
-fn what_is_not_toml_has_a_line() {
+fn invalid_toml_is_reported_with_its_line() {
     complains("[node\nname = 7\n", &[(1, "invalid TOML: unclosed table")]);
     complains(
         "[node]\nname = \"a\"\nname = \"b\"\n[nodes]\n",

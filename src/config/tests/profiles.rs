@@ -64,7 +64,7 @@ fn every_family_is_recognised() {
 
 /// What differs from generic, in full: an entry that is not here says nothing but its name.
 #[test]
-fn what_the_shipped_profiles_say() {
+fn the_shipped_profiles_have_the_documented_values() {
     let directory = plan("").directory;
     let phone = |name: &str| Profile {
         empty_accept_is_absent: true,
@@ -245,7 +245,7 @@ fn every_key_of_a_profile_is_converted() {
 }
 
 #[test]
-fn an_operators_profile_goes_over_and_before_the_shipped_ones() {
+fn an_operators_profile_overrides_and_precedes_the_shipped_ones() {
     let directory = plan(
         r#"
         [[profile]]
@@ -285,7 +285,7 @@ fn an_operators_profile_goes_over_and_before_the_shipped_ones() {
 }
 
 #[test]
-fn every_fault_of_a_profile_is_told() {
+fn every_fault_of_a_profile_is_reported() {
     let text = r#"[[profile]]
 name = "Acme Phones"
 user_agents = ["*", "Acme"]

@@ -204,7 +204,7 @@ fn policies_are_converted_in_their_order() {
 
 /// Seen from outside: what a file without the new keys has always meant.
 #[test]
-fn nothing_said_is_as_it_was() {
+fn keys_left_out_take_their_defaults() {
     let plan = plan("[[domain]]\nname = \"abc.com\"\nopen = true\n");
     let decided = |watcher| decide(&plan.directory, watcher, "2@abc.com", Package::Dialog);
     assert_eq!(decided("1@abc.com"), (Handling::Allow, Privacy::Pickup, 0));
@@ -219,7 +219,7 @@ fn nothing_said_is_as_it_was() {
 }
 
 #[test]
-fn what_is_probably_a_slip_is_noted() {
+fn probable_mistakes_are_noted() {
     let notes = plan(&format!(
         "{TENANT}
         [[list]]
@@ -245,7 +245,7 @@ fn what_is_probably_a_slip_is_noted() {
 
 /// Every complaint, with its line and its remedy.
 #[test]
-fn every_fault_of_a_tenant_is_told() {
+fn every_fault_of_a_tenant_is_reported() {
     let text = r#"[[domain]]
 name = "abc.com"
 orbits = ["709-700", "1-999", "8@9", "2000-2999", "3000-3999", "4000-4999", "5000-5999", "6000-6999", "8000-8999", "9000-9999", "10000-10999", "11000-11999", "12000-12009"]
@@ -404,7 +404,7 @@ fn lists_have_limits() {
 }
 
 #[test]
-fn words_of_the_new_keys_are_suggested() {
+fn misspelt_words_get_a_suggestion() {
     let fault = |text: &str| complaints(text).remove(0);
     let domain = "[[domain]]\nname = \"abc.com\"\n";
     assert!(

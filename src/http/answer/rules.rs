@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_told_in_words() {
+    fn rules_are_shown_in_words() {
         let many = IdentityCondition::Many {
             domain: Some("xyz.com".into()),
             except: vec![

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_do_not_steer_the_terminal() {
+    fn control_characters_of_peers_are_masked() {
         assert_eq!(visible("sip:\u{1b}[2Jx\n@h"), "sip:\u{fffd}[2Jx\u{fffd}@h");
     }
 }

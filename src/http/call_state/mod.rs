@@ -57,7 +57,7 @@ pub(crate) async fn report<E: Engine>(
 
 /// Reason for a refusal. Never contains request data, which may include a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
+enum ReportRefusal {
     /// 413
     TooLong,
     /// 415
@@ -70,7 +70,7 @@ enum Refusal {
     TooMany,
 }
 
-impl Refusal {
+impl ReportRefusal {
     fn into_response(self) -> Response {
         match self {
             Self::TooLong => response::last(StatusCode::PAYLOAD_TOO_LARGE, "Payload Too Large\n"),
@@ -86,17 +86,17 @@ impl Refusal {
 }
 
 /// The fields of the query and, with POST, of the form.
-async fn read(request: Request<Incoming>) -> Result<Fields, Refusal> {
+async fn read(request: Request<Incoming>) -> Result<Fields, ReportRefusal> {
     let (head, body) = request.into_parts();
     let body = match head.method {
-        Method::POST if !is_form(&head.headers) => return Err(Refusal::MediaType),
+        Method::POST if !is_form(&head.headers) => return Err(ReportRefusal::MediaType),
         Method::POST => collect(body).await?,
         // A GET body is ignored; hyper skips it.
         _ => Bytes::new(),
     };
     let query = head.uri.query().unwrap_or_default();
     Fields::parse(query, &body, &FIELDS)
-        .map_err(|_| Refusal::Malformed("A parameter is given twice\n"))
+        .map_err(|_| ReportRefusal::Malformed("A parameter is given twice\n"))
 }
 
 /// Whether the body is a form; a missing Content-Type counts as a form.
@@ -114,14 +114,14 @@ fn is_form(headers: &header::HeaderMap) -> bool {
         .eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
 }
 
-async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
+async fn collect(body: Incoming) -> Result<Bytes, ReportRefusal> {
     // The length is known before the body is there: no octet of one that is too long is read.
     if body.size_hint().lower() > FORM_OCTETS_MAX as u64 {
-        return Err(Refusal::TooLong);
+        return Err(ReportRefusal::TooLong);
     }
     match Limited::new(body, FORM_OCTETS_MAX).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::TooLong),
-        Err(_) => Err(Refusal::Malformed("The body is truncated\n")),
+        Err(error) if error.is::<LengthLimitError>() => Err(ReportRefusal::TooLong),
+        Err(_) => Err(ReportRefusal::Malformed("The body is truncated\n")),
     }
 }

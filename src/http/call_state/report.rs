@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::directory::Domain;
 use crate::http::attempts::LockedOut;
-use crate::http::call_state::Refusal;
+use crate::http::call_state::ReportRefusal;
 use crate::http::call_state::credentials::CredentialCheck;
 use crate::http::call_state::fields::Fields;
 use crate::http::site::Site;
@@ -30,7 +30,7 @@ enum State {
 }
 
 impl State {
-    fn from_word(word: &str) -> Result<Self, Refusal> {
+    fn from_word(word: &str) -> Result<Self, ReportRefusal> {
         Ok(match word {
             "ringing" => Self::Ringing,
             "busy" => Self::Busy,
@@ -38,7 +38,7 @@ impl State {
             "idle" => Self::Idle,
             _ => {
                 let why = "state must be one of: ringing, busy, dnd, idle\n";
-                return Err(Refusal::Malformed(why));
+                return Err(ReportRefusal::Malformed(why));
             }
         })
     }
@@ -55,9 +55,13 @@ pub(super) struct Report {
 impl Report {
     /// Reads the fields, then checks the password. A malformed field is refused before any account
     /// is looked up, so that the refusal does not tell which accounts there are.
-    pub(super) fn new<E>(fields: &Fields, peer: IpAddr, site: &Site<E>) -> Result<Self, Refusal> {
+    pub(super) fn new<E>(
+        fields: &Fields,
+        peer: IpAddr,
+        site: &Site<E>,
+    ) -> Result<Self, ReportRefusal> {
         let directory = &*site.directory();
-        let missing = Refusal::Malformed("domain, user and password are required\n");
+        let missing = ReportRefusal::Malformed("domain, user and password are required\n");
         let domain = fields.value("domain").ok_or(missing)?;
         let user = fields.value("user").ok_or(missing)?;
         let password = fields.value("password").ok_or(missing)?;
@@ -68,12 +72,12 @@ impl Report {
 
         let check = CredentialCheck::new(directory, &site.decoy, domain, user);
         let attempt = site.attempts.begin(peer, check.realm(), user, directory);
-        let attempt = attempt.map_err(|LockedOut| Refusal::TooMany)?;
+        let attempt = attempt.map_err(|LockedOut| ReportRefusal::TooMany)?;
         let account = (check.realm(), user);
         let accepted = check.accept(user, password);
         site.attempts
             .judged(attempt.as_ref(), peer, account, accepted.is_some());
-        let (aor, domain) = accepted.ok_or(Refusal::Forbidden)?;
+        let (aor, domain) = accepted.ok_or(ReportRefusal::Forbidden)?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));
         let call = |state| {
@@ -111,13 +115,13 @@ fn said(
 /// A number without its spaces; None when nothing is left (W:D1.3, D1.11). Only characters of
 /// telephone numbers and SIP users are accepted, which mean nothing in HTML, headers or shells
 /// (W:E3.28).
-fn number(text: &str) -> Result<Option<String>, Refusal> {
+fn number(text: &str) -> Result<Option<String>, ReportRefusal> {
     let number: String = text.chars().filter(|character| *character != ' ').collect();
     let is_dialled = |character: char| {
         character.is_ascii_alphanumeric() || "+-._*#~!$()/:;=@,%".contains(character)
     };
     if number.len() > NUMBER_CHARACTERS_MAX || !number.chars().all(is_dialled) {
-        return Err(Refusal::Malformed(
+        return Err(ReportRefusal::Malformed(
             "number is too long, or contains a character that is not allowed\n",
         ));
     }
@@ -125,9 +129,11 @@ fn number(text: &str) -> Result<Option<String>, Refusal> {
 }
 
 /// Whole seconds; a number too large for a u64 counts as its maximum.
-fn seconds(text: &str) -> Result<u64, Refusal> {
+fn seconds(text: &str) -> Result<u64, ReportRefusal> {
     if text.is_empty() || !text.bytes().all(|octet| octet.is_ascii_digit()) {
-        return Err(Refusal::Malformed("expires must be a number of seconds\n"));
+        return Err(ReportRefusal::Malformed(
+            "expires must be a number of seconds\n",
+        ));
     }
     Ok(text.parse().unwrap_or(u64::MAX))
 }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use glommio::timer::sleep;
 
 use crate::directory::Directory;
-use crate::http::control::refusal::Refusal;
+use crate::http::control::refusal::ControlRefusal;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::shard::{Command, ShardId};
@@ -21,8 +21,8 @@ const OFFER_PAUSE: Duration = Duration::from_millis(50);
 /// has it. Returns the new directory.
 pub(super) async fn edit<E: Engine>(
     site: &Site<E>,
-    edit: impl FnOnce(&Directory) -> Result<Directory, Refusal>,
-) -> Result<Arc<Directory>, Refusal> {
+    edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,
+) -> Result<Arc<Directory>, ControlRefusal> {
     let offer = |directory: &Arc<Directory>, shards: &[ShardId]| {
         let ask = |shard: &ShardId| {
             let reload = Command::Reload(Arc::clone(directory));
@@ -55,5 +55,5 @@ pub(super) async fn edit<E: Engine>(
         sleep(OFFER_PAUSE).await;
         (_, offers) = site.directory.repeat(|directory| offer(directory, &shards));
     }
-    Err(Refusal::HalfDone)
+    Err(ControlRefusal::HalfDone)
 }

@@ -9,7 +9,7 @@ use hyper::body::{Bytes, Incoming};
 use crate::directory::Directory;
 use crate::http::answer::TERMINAL_COLUMNS;
 use crate::http::control::aor;
-use crate::http::control::refusal::Refusal;
+use crate::http::control::refusal::ControlRefusal;
 use crate::presence::Aor;
 
 /// Octets of a body: the members of the longest list, or a document of rules.
@@ -46,7 +46,7 @@ impl Form {
         request: Request<Incoming>,
         kind: BodyKind,
         known: &[&'static str],
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, ControlRefusal> {
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
         match kind {
@@ -63,17 +63,17 @@ impl Form {
     }
 
     /// Reads a query and the body of a form as one list. `+` is a space, escapes are resolved.
-    fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, Refusal> {
+    fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, ControlRefusal> {
         let mut fields: Vec<(&'static str, String)> = Vec::with_capacity(known.len());
         let all = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(body));
         for (name, value) in all {
             let field = known.iter().find(|known| **known == name);
-            let field = field.ok_or_else(|| Refusal::UnknownField {
+            let field = field.ok_or_else(|| ControlRefusal::UnknownField {
                 name: name.clone().into_owned(),
                 known: known.join(", "),
             })?;
             if fields.iter().any(|(name, _)| name == field) {
-                return Err(Refusal::Repeated(field));
+                return Err(ControlRefusal::Repeated(field));
             }
             fields.push((field, value.into_owned()));
         }
@@ -89,26 +89,26 @@ impl Form {
     }
 
     /// The columns of the terminal; None for any width, when the field `wide` says so.
-    pub(crate) fn columns(&self) -> Result<Option<usize>, Refusal> {
+    pub(crate) fn columns(&self) -> Result<Option<usize>, ControlRefusal> {
         let is_wide = self.is_yes(WIDE)?;
         Ok((!is_wide).then_some(TERMINAL_COLUMNS))
     }
 
     /// A field that must be there.
-    pub(super) fn required(&self, name: &'static str) -> Result<&str, Refusal> {
-        self.optional(name)?.ok_or(Refusal::Missing(name))
+    pub(super) fn required(&self, name: &'static str) -> Result<&str, ControlRefusal> {
+        self.optional(name)?.ok_or(ControlRefusal::Missing(name))
     }
 
     /// A field; None when it is absent or empty. Control characters are refused.
-    pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, Refusal> {
+    pub(super) fn optional(&self, name: &'static str) -> Result<Option<&str>, ControlRefusal> {
         let Some(text) = self.long(name) else {
             return Ok(None);
         };
         if text.len() > TEXT_OCTETS_MAX {
-            return Err(Refusal::TooLong(name, TEXT_OCTETS_MAX));
+            return Err(ControlRefusal::TooLong(name, TEXT_OCTETS_MAX));
         }
         if text.chars().any(char::is_control) {
-            return Err(Refusal::ControlCharacter(name));
+            return Err(ControlRefusal::ControlCharacter(name));
         }
         Ok(Some(text))
     }
@@ -127,20 +127,20 @@ impl Form {
         &self,
         name: &'static str,
         words: [(&'static str, T); N],
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ControlRefusal> {
         let text = self.required(name)?;
         let all = words.each_ref().map(|(word, _)| *word);
         let found = words.into_iter().find(|(word, _)| *word == text);
         found
             .map(|(_, meant)| meant)
-            .ok_or_else(|| Refusal::NoWord {
+            .ok_or_else(|| ControlRefusal::NoWord {
                 field: name,
                 words: all.join(", "),
             })
     }
 
     /// `yes` or `no`; absent is no.
-    pub(super) fn is_yes(&self, name: &'static str) -> Result<bool, Refusal> {
+    pub(super) fn is_yes(&self, name: &'static str) -> Result<bool, ControlRefusal> {
         match self.optional(name)? {
             None => Ok(false),
             Some(_) => self.word(name, [("yes", true), ("no", false)]),
@@ -148,30 +148,30 @@ impl Form {
     }
 
     /// A number.
-    pub(super) fn number(&self, name: &'static str) -> Result<Option<u32>, Refusal> {
-        let read = |text: &str| text.parse().map_err(|_| Refusal::NoNumber(name));
+    pub(super) fn number(&self, name: &'static str) -> Result<Option<u32>, ControlRefusal> {
+        let read = |text: &str| text.parse().map_err(|_| ControlRefusal::NoNumber(name));
         self.optional(name)?.map(read).transpose()
     }
 
     /// A time span: `600`, `10m`, `1h 30m`.
-    pub(super) fn time(&self, name: &'static str) -> Result<Option<Duration>, Refusal> {
+    pub(super) fn time(&self, name: &'static str) -> Result<Option<Duration>, ControlRefusal> {
         let read = |text: &str| {
             let seconds = text.parse().map(Duration::from_secs).ok();
             seconds
                 .or_else(|| humantime::parse_duration(text).ok())
                 .filter(|time| *time <= TIME_MAX)
-                .ok_or(Refusal::NoTime(name))
+                .ok_or(ControlRefusal::NoTime(name))
         };
         self.optional(name)?.map(read).transpose()
     }
 
     /// The field `aor`: an address that the directory knows.
-    pub(super) fn known_aor(&self, directory: &Directory) -> Result<Aor, Refusal> {
+    pub(super) fn known_aor(&self, directory: &Directory) -> Result<Aor, ControlRefusal> {
         let aor = self.address("aor", directory)?;
         if directory.exists(&aor) {
             Ok(aor)
         } else {
-            Err(Refusal::NoAddress(aor))
+            Err(ControlRefusal::NoAddress(aor))
         }
     }
 
@@ -180,19 +180,19 @@ impl Form {
         &self,
         name: &'static str,
         directory: &Directory,
-    ) -> Result<Aor, Refusal> {
+    ) -> Result<Aor, ControlRefusal> {
         Ok(aor::resolve(self.required(name)?, directory)?)
     }
 }
 
 /// The whole body of a request.
-async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
+async fn collect(body: Incoming) -> Result<Bytes, ControlRefusal> {
     let limited = Limited::new(body, BODY_OCTETS_MAX);
     let collected = limited.collect().await;
     // Cut off or too long: the operator sees which.
     collected
         .map(http_body_util::Collected::to_bytes)
-        .map_err(|_| Refusal::BodyTooLong(BODY_OCTETS_MAX))
+        .map_err(|_| ControlRefusal::BodyTooLong(BODY_OCTETS_MAX))
 }
 
 #[cfg(test)]
@@ -203,13 +203,19 @@ mod tests {
     const KNOWN: [&str; 3] = ["aor", "note", "expires"];
 
     #[test]
-    fn what_is_not_known_or_there_twice_is_refused() {
+    fn unknown_and_repeated_fields_are_refused() {
         let parse = |query, body: &str| Form::parse(query, body.as_bytes(), &KNOWN);
         let form = parse("aor=1%40h", "note=out+to+lunch").unwrap();
         assert_eq!(form.required("aor"), Ok("1@h"));
         assert_eq!(form.optional("note"), Ok(Some("out to lunch")));
-        assert_eq!(form.required("expires"), Err(Refusal::Missing("expires")));
-        assert_eq!(parse("aor=1", "aor=2"), Err(Refusal::Repeated("aor")));
+        assert_eq!(
+            form.required("expires"),
+            Err(ControlRefusal::Missing("expires"))
+        );
+        assert_eq!(
+            parse("aor=1", "aor=2"),
+            Err(ControlRefusal::Repeated("aor"))
+        );
         let refusal = parse("expire=1", "").unwrap_err().to_string();
         assert_eq!(
             refusal,
@@ -228,8 +234,14 @@ mod tests {
         };
         let long = "x".repeat(1024);
         assert_eq!(note(&long), Ok(Some(long.clone())));
-        assert_eq!(note(&(long + "x")), Err(Refusal::TooLong("note", 1024)));
-        assert_eq!(note("a\u{1b}[2J"), Err(Refusal::ControlCharacter("note")));
+        assert_eq!(
+            note(&(long + "x")),
+            Err(ControlRefusal::TooLong("note", 1024))
+        );
+        assert_eq!(
+            note("a\u{1b}[2J"),
+            Err(ControlRefusal::ControlCharacter("note"))
+        );
         assert_eq!(note("  "), Ok(None));
     }
 
@@ -255,7 +267,11 @@ mod tests {
         assert_eq!(time("1h+30m"), seconds(5400));
         assert_eq!(time(""), Ok(None));
         for wrong in ["-1", "soon", "2y", "99999999999999999999"] {
-            assert_eq!(time(wrong), Err(Refusal::NoTime("expires")), "{wrong}");
+            assert_eq!(
+                time(wrong),
+                Err(ControlRefusal::NoTime("expires")),
+                "{wrong}"
+            );
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::directory::lists::{ListFault, StoredList};
 use crate::http::answer::list;
 use crate::http::answer::list::{Deleted, Edited, Heading, List, Lists, Stored};
 use crate::http::control::edit::edit;
-use crate::http::control::{Answered, Form, Refusal};
+use crate::http::control::{Answered, ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
@@ -72,7 +72,7 @@ pub(crate) async fn delete<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 async fn change<E: Engine>(
     form: &Form,
     site: &Site<E>,
-    change: impl FnOnce(&Form, &Aor, &Directory) -> Result<Directory, Refusal>,
+    change: impl FnOnce(&Form, &Aor, &Directory) -> Result<Directory, ControlRefusal>,
 ) -> Answered {
     let edited = edit(site, |directory| {
         let aor = form.address("list", directory)?;
@@ -110,12 +110,12 @@ fn named(member: &Member, directory: &Directory) -> list::Member {
     }
 }
 
-fn created(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, Refusal> {
+fn created(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, ControlRefusal> {
     if directory.stored_list(aor).is_ok() {
-        return Err(Refusal::ListExists(aor.clone()));
+        return Err(ControlRefusal::ListExists(aor.clone()));
     }
     if aor.user().len() > USER_OCTETS_MAX {
-        return Err(Refusal::TooLong("list", USER_OCTETS_MAX));
+        return Err(ControlRefusal::TooLong("list", USER_OCTETS_MAX));
     }
     let members = form.long("members").unwrap_or_default();
     let members = members
@@ -131,20 +131,20 @@ fn created(form: &Form, aor: &Aor, directory: &Directory) -> Result<Directory, R
 }
 
 /// Converts a 1-based position to 0-based.
-fn place(form: &Form) -> Result<Option<usize>, Refusal> {
+fn place(form: &Form) -> Result<Option<usize>, ControlRefusal> {
     match form.number("at")? {
-        Some(0) => Err(Refusal::Senseless("at must be 1 or more")),
+        Some(0) => Err(ControlRefusal::Senseless("at must be 1 or more")),
         at => Ok(at.map(|at| at as usize - 1)),
     }
 }
 
-fn style(form: &Form) -> Result<ListStyle, Refusal> {
+fn style(form: &Form) -> Result<ListStyle, ControlRefusal> {
     match form.optional("style")? {
         None => Ok(ListStyle::default()),
         Some(text) => [ListStyle::Rfc, ListStyle::Broadworks]
             .into_iter()
             .find(|style| list::word(*style) == text)
-            .ok_or_else(|| Refusal::NoWord {
+            .ok_or_else(|| ControlRefusal::NoWord {
                 field: "style",
                 words: "rfc, broadworks".to_owned(),
             }),

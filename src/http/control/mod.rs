@@ -20,9 +20,9 @@ pub(crate) mod watchers;
 pub(crate) mod why;
 
 pub(crate) use form::Form;
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::ControlRefusal;
 
 use crate::http::answer::Answer;
 
 /// What a page answers.
-pub(crate) type Answered = Result<Box<dyn Answer>, Refusal>;
+pub(crate) type Answered = Result<Box<dyn Answer>, ControlRefusal>;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::http::answer::probe::{ProbeBegun, ProbeProgress};
-use crate::http::control::{Answered, Form, Refusal};
+use crate::http::control::{Answered, ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::call::CallState;
@@ -50,32 +50,37 @@ pub(crate) async fn publish<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 
 /// What happened since the operator last asked.
 pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> Answered {
-    let id = id_of(form.required("id")?).ok_or(Refusal::NoProbe)?;
+    let id = id_of(form.required("id")?).ok_or(ControlRefusal::NoProbe)?;
     let seen = form.number("seen")?.unwrap_or_default() as usize;
     let command = Command::ReadProbe { id, seen };
     match site.engine.ask(id.shard, command).await {
         Ok(Reply::Probe(Some(report))) => Ok(Box::new(ProbeProgress(report))),
-        Ok(Reply::Probe(None)) => Err(Refusal::NoProbe),
-        Ok(_) | Err(_) => Err(Refusal::Silent),
+        Ok(Reply::Probe(None)) => Err(ControlRefusal::NoProbe),
+        Ok(_) | Err(_) => Err(ControlRefusal::Silent),
     }
 }
 
 async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Answered {
     let target = sip_uri("target", form.required("target")?)?;
     let server = server_of(form, &target)?;
-    let flow = site.facts.flow_to(server).ok_or(Refusal::NoRoute)?;
+    let flow = site.facts.flow_to(server).ok_or(ControlRefusal::NoRoute)?;
     let order = order(form, task, target, flow)?;
     // All probes of one server use the same shard.
     let shard = ShardId(order.flow.peer.port() % site.engine.shards());
     let command = Command::BeginProbe(Box::new(order));
     match site.engine.ask(shard, command).await {
         Ok(Reply::ProbeBegun(id)) => Ok(Box::new(ProbeBegun(id))),
-        Ok(Reply::OverLimit) => Err(Refusal::Full("too many probes are running")),
-        Ok(_) | Err(_) => Err(Refusal::Silent),
+        Ok(Reply::OverLimit) => Err(ControlRefusal::Full("too many probes are running")),
+        Ok(_) | Err(_) => Err(ControlRefusal::Silent),
     }
 }
 
-fn order(form: &Form, task: ProbeTask, target: String, flow: Flow) -> Result<ProbeOrder, Refusal> {
+fn order(
+    form: &Form,
+    task: ProbeTask,
+    target: String,
+    flow: Flow,
+) -> Result<ProbeOrder, ControlRefusal> {
     let host = host_of(&target);
     let user = form.optional("user")?;
     let from = match (form.optional("from")?, user, task) {
@@ -90,11 +95,11 @@ fn order(form: &Form, task: ProbeTask, target: String, flow: Flow) -> Result<Pro
             password: password.unwrap_or_default().into(),
         }),
         (None, None) => None,
-        (None, Some(_)) => return Err(Refusal::Missing("user")),
+        (None, Some(_)) => return Err(ControlRefusal::Missing("user")),
     };
     let duration = form.time("for")?.unwrap_or(DURATION);
     if duration < Duration::from_secs(1) || duration > DURATION_MAX {
-        return Err(Refusal::Senseless("for must be between 1s and 1h"));
+        return Err(ControlRefusal::Senseless("for must be between 1s and 1h"));
     }
     Ok(ProbeOrder {
         flow,
@@ -107,29 +112,29 @@ fn order(form: &Form, task: ProbeTask, target: String, flow: Flow) -> Result<Pro
 }
 
 /// Reads `123@example.com` or a SIP URI. The parameters of a URI are kept.
-fn sip_uri(field: &'static str, text: &str) -> Result<String, Refusal> {
+fn sip_uri(field: &'static str, text: &str) -> Result<String, ControlRefusal> {
     let user = text.split('@').next().unwrap_or_default();
     let uri = match user.contains(':') {
         true => text.to_owned(),
         false => format!("sip:{text}"),
     };
-    let parsed = Uri::parse(uri.as_bytes()).map_err(|_| Refusal::NoUri(field))?;
+    let parsed = Uri::parse(uri.as_bytes()).map_err(|_| ControlRefusal::NoUri(field))?;
     let is_plain = parsed.scheme == Scheme::Sip
         && parsed.headers.is_empty()
         && parsed.user.is_some()
         && !uri.contains(['<', '>', '"', ' ']);
     if !is_plain {
-        return Err(Refusal::NoUri(field));
+        return Err(ControlRefusal::NoUri(field));
     }
     check_transport(parsed)?;
     Ok(uri)
 }
 
-fn check_transport(uri: Uri<'_>) -> Result<(), Refusal> {
+fn check_transport(uri: Uri<'_>) -> Result<(), ControlRefusal> {
     match uri.parameter("transport") {
         None => Ok(()),
         Some(transport) if transport.eq_ignore_ascii_case(b"udp") => Ok(()),
-        Some(_) => Err(Refusal::OnlyUdp),
+        Some(_) => Err(ControlRefusal::OnlyUdp),
     }
 }
 
@@ -142,13 +147,13 @@ fn host_of(uri: &str) -> String {
 }
 
 /// The server: the one given, or the host of the target if that is an address.
-fn server_of(form: &Form, target: &str) -> Result<SocketAddr, Refusal> {
+fn server_of(form: &Form, target: &str) -> Result<SocketAddr, ControlRefusal> {
     let given = form.optional("server")?;
     let text = given.map_or_else(|| target.to_owned(), |server| format!("sip:{server}"));
-    let uri = Uri::parse(text.as_bytes()).map_err(|_| Refusal::NoUri("server"))?;
+    let uri = Uri::parse(text.as_bytes()).map_err(|_| ControlRefusal::NoUri("server"))?;
     check_transport(uri)?;
     let port = uri.port.unwrap_or_else(|| Transport::Udp.default_port());
-    let ip = uri.ip().ok_or(Refusal::ServerNotConfigured)?;
+    let ip = uri.ip().ok_or(ControlRefusal::ServerNotConfigured)?;
     Ok(SocketAddr::new(ip, port))
 }
 
@@ -183,10 +188,10 @@ mod tests {
             "1@",
             "1@h\"x",
         ] {
-            assert_eq!(read(wrong), Err(Refusal::NoUri("target")), "{wrong}");
+            assert_eq!(read(wrong), Err(ControlRefusal::NoUri("target")), "{wrong}");
         }
         for other in ["1@h;transport=tcp", "sip:1@h;transport=tls"] {
-            assert_eq!(read(other), Err(Refusal::OnlyUdp), "{other}");
+            assert_eq!(read(other), Err(ControlRefusal::OnlyUdp), "{other}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::presence::document::DocumentFault;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum ControlRefusal {
     /// A field that the page does not know.
     #[error("unknown field \"{name}\"; valid fields: {known}")]
     UnknownField {
@@ -114,7 +114,7 @@ pub(crate) enum Refusal {
     Silent,
 }
 
-impl Refusal {
+impl ControlRefusal {
     const fn status(&self) -> StatusCode {
         match self {
             Self::UnknownField { .. }
@@ -171,7 +171,7 @@ impl Refusal {
     }
 }
 
-impl Answer for Refusal {
+impl Answer for ControlRefusal {
     fn text(&self, _: Option<usize>) -> String {
         if *self == Self::Silent {
             return "Service Unavailable\n".to_owned();
@@ -185,7 +185,7 @@ impl Answer for Refusal {
     }
 }
 
-impl From<DocumentFault> for Refusal {
+impl From<DocumentFault> for ControlRefusal {
     fn from(fault: DocumentFault) -> Self {
         match fault {
             DocumentFault::TooLarge => Self::TooManyRules,

@@ -1,7 +1,7 @@
 //! `POST /reload`: has the configuration read again.
 
 use crate::http::answer::reload::Reload;
-use crate::http::control::{Answered, Form, Refusal};
+use crate::http::control::{Answered, ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 
@@ -12,7 +12,7 @@ pub(crate) async fn reload<E: Engine>(form: Form, site: &Site<E>) -> Answered {
         Ok(Ok(text)) => Ok(Box::new(Reload {
             lines: text.lines().map(str::to_owned).collect(),
         })),
-        Ok(Err(why)) => Err(Refusal::NotReloaded(why)),
-        Err(_) => Err(Refusal::Silent),
+        Ok(Err(why)) => Err(ControlRefusal::NotReloaded(why)),
+        Err(_) => Err(ControlRefusal::Silent),
     }
 }

@@ -6,7 +6,7 @@ use crate::directory::Directory;
 use crate::http::answer::rules::Rules;
 use crate::http::control::aor::NotAnAor;
 use crate::http::control::edit::edit;
-use crate::http::control::{Answered, Form, Refusal, aor};
+use crate::http::control::{Answered, ControlRefusal, Form, aor};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
@@ -25,7 +25,7 @@ pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
     if directory.has_rules_document(&aor) {
         Ok(rules_of(aor, &directory))
     } else {
-        Err(Refusal::NoRules(aor))
+        Err(ControlRefusal::NoRules(aor))
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> Answered {
     let remove = |directory: &Directory, aor: &Aor| {
         let has_rules = directory.has_rules_document(aor);
         let gone = has_rules.then(Vec::new);
-        gone.ok_or_else(|| Refusal::NoRules(aor.clone()))
+        gone.ok_or_else(|| ControlRefusal::NoRules(aor.clone()))
     };
     replace(&form, site, remove).await
 }
@@ -74,14 +74,14 @@ async fn decide<E: Engine>(form: &Form, site: &Site<E>, handling: Handling) -> A
 async fn replace<E: Engine>(
     form: &Form,
     site: &Site<E>,
-    rules: impl FnOnce(&Directory, &Aor) -> Result<Vec<ImportedRule>, Refusal>,
+    rules: impl FnOnce(&Directory, &Aor) -> Result<Vec<ImportedRule>, ControlRefusal>,
 ) -> Answered {
     let replace = |directory: &Directory| {
         let aor = form.known_aor(directory)?;
         let rules = rules(directory, &aor)?;
         let is_new = !directory.has_rules_document(&aor);
         if is_new && directory.rules_documents() >= DOCUMENTS_MAX {
-            return Err(Refusal::Full(
+            return Err(ControlRefusal::Full(
                 "the limit of addresses with their own rules is reached",
             ));
         }
@@ -104,8 +104,8 @@ fn decided(
     watcher: &Aor,
     handling: Handling,
     presentity: &Aor,
-) -> Result<Vec<ImportedRule>, Refusal> {
-    let full = || Refusal::Full("the rules of one address may not name that many watchers");
+) -> Result<Vec<ImportedRule>, ControlRefusal> {
+    let full = || ControlRefusal::Full("the rules of one address may not name that many watchers");
     let him = IdentityCondition::One(watcher.clone());
     let mut decided = Vec::with_capacity(rules.len() + 1);
     for rule in rules {
@@ -120,7 +120,7 @@ fn decided(
                 match condition {
                     IdentityCondition::One(_) => {}
                     IdentityCondition::Anybody => {
-                        return Err(Refusal::AllowsEveryWatcher(presentity.clone()));
+                        return Err(ControlRefusal::AllowsEveryWatcher(presentity.clone()));
                     }
                     IdentityCondition::Many { except, .. } => {
                         let exception = Exception::One(watcher.clone());
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decision_about_one_watcher_is_about_nobody_else() {
+    fn a_decision_about_one_watcher_leaves_the_others_alone() {
         let (bob, eve) = (Aor::new("bob", "abc.com"), Aor::new("eve", "abc.com"));
         let him = IdentityCondition::One(bob.clone());
         let nine = Aor::new("9", "abc.com");
@@ -224,7 +224,7 @@ mod tests {
         let rules = [rule(IdentityCondition::Anybody, Handling::Allow)];
         assert_eq!(
             decided(&rules, &bob, Handling::Block, &nine),
-            Err(Refusal::AllowsEveryWatcher(nine.clone()))
+            Err(ControlRefusal::AllowsEveryWatcher(nine.clone()))
         );
         assert!(decided(&rules, &bob, Handling::Allow, &nine).is_ok());
     }

@@ -19,7 +19,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::control::{Answered, Form, Refusal, why};
+use crate::http::control::{Answered, ControlRefusal, Form, why};
 use crate::http::engine::Engine;
 use crate::http::site::{CallNumbers, Site};
 use crate::presence::call::{Appearance, AppearanceState, CallState, Direction, Party, appearance};
@@ -40,14 +40,14 @@ const RINGS_MAX: u32 = 99;
 const ID_PREFIX: &str = "operator";
 
 /// Reads a state update from the form of one page.
-pub(crate) type ReadUpdate = fn(&Form, &Aor, &CallNumbers) -> Result<StateUpdate, Refusal>;
+pub(crate) type ReadUpdate = fn(&Form, &Aor, &CallNumbers) -> Result<StateUpdate, ControlRefusal>;
 
 /// Sends the update to the owning shard and returns the new state.
 pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate) -> Answered {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;
     if directory.is_list(&aor) {
-        return Err(Refusal::IsList(aor));
+        return Err(ControlRefusal::IsList(aor));
     }
     let said = read(&form, &aor, &site.call_numbers)?;
     let owner = ShardId::owner_of(&aor, site.engine.shards());
@@ -57,8 +57,10 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
     };
     match site.engine.ask(owner, command).await {
         Ok(Reply::Done) => why::state(aor, site).await,
-        Ok(Reply::OverLimit) => Err(Refusal::Full("the shard is at its limit of presentities")),
-        Ok(_) | Err(_) => Err(Refusal::Silent),
+        Ok(Reply::OverLimit) => Err(ControlRefusal::Full(
+            "the shard is at its limit of presentities",
+        )),
+        Ok(_) | Err(_) => Err(ControlRefusal::Silent),
     }
 }
 
@@ -67,13 +69,17 @@ pub(crate) fn do_not_disturb(
     form: &Form,
     _: &Aor,
     _: &CallNumbers,
-) -> Result<StateUpdate, Refusal> {
+) -> Result<StateUpdate, ControlRefusal> {
     let is_on = form.word("state", [("on", true), ("off", false)])?;
     Ok(StateUpdate::DoNotDisturb(is_on))
 }
 
 /// `POST /say/forward`
-pub(crate) fn forward(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn forward(
+    form: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     let kinds = [
         ("immediate", ForwardKind::Immediate),
         ("busy", ForwardKind::Busy),
@@ -84,10 +90,10 @@ pub(crate) fn forward(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpda
     let ring_count = form.number("rings")?;
     if ring_count.is_some() && (kind != ForwardKind::NoAnswer || target.is_none()) {
         let why = "rings is valid only if kind is no-answer";
-        return Err(Refusal::Senseless(why));
+        return Err(ControlRefusal::Senseless(why));
     }
     if ring_count.is_some_and(|rings| !(1..=RINGS_MAX).contains(&rings)) {
-        return Err(Refusal::Senseless("rings must be between 1 and 99"));
+        return Err(ControlRefusal::Senseless("rings must be between 1 and 99"));
     }
     Ok(StateUpdate::Forward(Forward {
         kind,
@@ -98,19 +104,23 @@ pub(crate) fn forward(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpda
 }
 
 /// `POST /say/note`
-pub(crate) fn note(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn note(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, ControlRefusal> {
     Ok(StateUpdate::Note(unless_off(form, "text")?.map(Into::into)))
 }
 
 /// `POST /say/presence`
-pub(crate) fn presence(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn presence(
+    form: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     let basics = [("open", Some(true)), ("closed", Some(false)), ("off", None)];
     let open = form.word("basic", basics)?;
     let names = form.optional("activities")?.unwrap_or_default();
     if open.is_none() {
         return match names {
             "" => Ok(StateUpdate::Presence(None)),
-            _ => Err(Refusal::Senseless(
+            _ => Err(ControlRefusal::Senseless(
                 "activities is not allowed if basic is off",
             )),
         };
@@ -118,7 +128,7 @@ pub(crate) fn presence(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpd
     let mut activities: Vec<Box<str>> = Vec::new();
     for name in names.split_whitespace() {
         if !activity::names().any(|known| known == name) && !activity::is_do_not_disturb(name) {
-            return Err(Refusal::NoWord {
+            return Err(ControlRefusal::NoWord {
                 field: "activities",
                 words: activity::names().collect::<Vec<_>>().join(", "),
             });
@@ -135,23 +145,32 @@ pub(crate) fn presence(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpd
 }
 
 /// `POST /say/messages`
-pub(crate) fn messages(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn messages(
+    form: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     let urgent = form.optional("urgent")?;
     let Some(counts) = unless_off(form, "counts")? else {
         return match urgent {
             None => Ok(StateUpdate::Messages(None)),
-            Some(_) => Err(Refusal::Senseless("urgent is not allowed if counts is off")),
+            Some(_) => Err(ControlRefusal::Senseless(
+                "urgent is not allowed if counts is off",
+            )),
         };
     };
-    let (new, old) = pair(counts).ok_or(Refusal::Senseless(
+    let (new, old) = pair(counts).ok_or(ControlRefusal::Senseless(
         "counts must be written as new/old, like 3/1",
     ))?;
-    let (urgent_new, urgent_old) = urgent.map_or(Some((0, 0)), pair).ok_or(Refusal::Senseless(
-        "urgent must be written as new/old, like 1/0",
-    ))?;
+    let (urgent_new, urgent_old) =
+        urgent
+            .map_or(Some((0, 0)), pair)
+            .ok_or(ControlRefusal::Senseless(
+                "urgent must be written as new/old, like 1/0",
+            ))?;
     if urgent_new > new || urgent_old > old {
         let why = "there cannot be more urgent messages than messages";
-        return Err(Refusal::Senseless(why));
+        return Err(ControlRefusal::Senseless(why));
     }
     let counts = MessageCounts {
         new,
@@ -167,7 +186,11 @@ pub(crate) fn messages(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpd
 }
 
 /// `POST /say/lamp`
-pub(crate) fn lamp(form: &Form, _: &Aor, numbers: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn lamp(
+    form: &Form,
+    _: &Aor,
+    numbers: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     let states = [
         ("early", Some(CallState::Early)),
         ("confirmed", Some(CallState::Confirmed)),
@@ -186,7 +209,7 @@ pub(crate) fn park(
     form: &Form,
     orbit: &Aor,
     numbers: &CallNumbers,
-) -> Result<StateUpdate, Refusal> {
+) -> Result<StateUpdate, ControlRefusal> {
     form.required("from")?;
     let address = sip_uri(orbit.user(), orbit.domain());
     let local = Party {
@@ -204,18 +227,22 @@ pub(crate) fn park(
 }
 
 /// `POST /say/appearance`
-pub(crate) fn appearance(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn appearance(
+    form: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     form.required("index")?;
     let index = form
         .number("index")?
         .and_then(|index| index.try_into().ok());
     let index = index.filter(|index| appearance::INDEXES.contains(index));
-    let index = index.ok_or(Refusal::Senseless("index must be between 1 and 32"))?;
+    let index = index.ok_or(ControlRefusal::Senseless("index must be between 1 and 32"))?;
     let states = AppearanceState::ALL.map(|state| (state.as_str(), state));
     let state = form.word("state", states)?;
     let party = form.optional("party")?;
     if party.is_some_and(|party| NameAddr::parse(party.as_bytes()).is_none()) {
-        return Err(Refusal::NoUri("party"));
+        return Err(ControlRefusal::NoUri("party"));
     }
     Ok(StateUpdate::Appearance(Appearance {
         index,
@@ -225,20 +252,30 @@ pub(crate) fn appearance(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateU
 }
 
 /// `POST /say/registered`
-pub(crate) fn registered(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn registered(
+    form: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     form.required("contact")?;
     let contact = uri(form, "contact")?.unwrap_or_default();
-    let expires = form.time("expires")?.ok_or(Refusal::Missing("expires"))?;
+    let expires = form
+        .time("expires")?
+        .ok_or(ControlRefusal::Missing("expires"))?;
     Ok(StateUpdate::Registered(vec![(contact.into(), expires)]))
 }
 
 /// `POST /say/unpark`
-pub(crate) fn unpark(_: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn unpark(_: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, ControlRefusal> {
     Ok(said_call(None, None))
 }
 
 /// `POST /say/unregistered`
-pub(crate) fn unregistered(_: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, Refusal> {
+pub(crate) fn unregistered(
+    _: &Form,
+    _: &Aor,
+    _: &CallNumbers,
+) -> Result<StateUpdate, ControlRefusal> {
     Ok(StateUpdate::Unregistered)
 }
 
@@ -265,7 +302,7 @@ fn call(id: Box<str>, state: CallState, local: Party, remote: Party) -> CallDial
 }
 
 /// The other party, as far as it is given.
-fn caller(form: &Form) -> Result<Party, Refusal> {
+fn caller(form: &Form) -> Result<Party, ControlRefusal> {
     Ok(Party {
         identity: uri(form, "from")?.unwrap_or_default().into(),
         display: form.optional("display")?.unwrap_or_default().into(),
@@ -273,15 +310,15 @@ fn caller(form: &Form) -> Result<Party, Refusal> {
     })
 }
 
-fn uri<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, Refusal> {
+fn uri<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, ControlRefusal> {
     match form.optional(name)? {
-        Some(text) if Uri::parse(text.as_bytes()).is_err() => Err(Refusal::NoUri(name)),
+        Some(text) if Uri::parse(text.as_bytes()).is_err() => Err(ControlRefusal::NoUri(name)),
         text => Ok(text),
     }
 }
 
 /// A text that must be there; None for `off`.
-fn unless_off<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, Refusal> {
+fn unless_off<'f>(form: &'f Form, name: &'static str) -> Result<Option<&'f str>, ControlRefusal> {
     Ok(Some(form.required(name)?).filter(|text| *text != "off"))
 }
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use crate::http::answer::list::Heading;
 use crate::http::answer::why::{Explanation, ListExplanation, MemberState, NoState, State};
-use crate::http::control::{Answered, Form, Refusal};
+use crate::http::control::{Answered, ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
@@ -31,11 +31,11 @@ pub(super) async fn state<E: Engine>(aor: Aor, site: &Site<E>) -> Answered {
     Ok(Box::new(State(explain(aor, site).await?)))
 }
 
-async fn explain<E: Engine>(aor: Aor, site: &Site<E>) -> Result<Explanation, Refusal> {
+async fn explain<E: Engine>(aor: Aor, site: &Site<E>) -> Result<Explanation, ControlRefusal> {
     let owner = ShardId::owner_of(&aor, site.engine.shards());
     match site.engine.ask(owner, Command::Why(aor.clone())).await {
         Ok(Reply::Why(why)) => Ok(Explanation { aor, why }),
-        Ok(_) | Err(_) => Err(Refusal::Silent),
+        Ok(_) | Err(_) => Err(ControlRefusal::Silent),
     }
 }
 

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shards_are_added_up() {
+    fn counters_of_the_shards_are_summed() {
         let mut values = vec![("a", 1), ("b", u64::MAX)];
         add(&mut values, ("b", 5));
         add(&mut values, ("c", 2));

@@ -10,7 +10,7 @@ use crate::http::answer::response::Response;
 use crate::http::answer::{Format, response};
 use crate::http::connections::Visit;
 use crate::http::control::form::BodyKind;
-use crate::http::control::{Form, Refusal};
+use crate::http::control::{ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::routes;
 use crate::http::routes::{Handler, Page, Route, Who};
@@ -108,7 +108,7 @@ async fn answer<E: Engine>(
     request: Request<Incoming>,
     format: Format,
     site: &Site<E>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ControlRefusal> {
     let form = Form::read(request, page.body, page.fields).await?;
     if page.body != BodyKind::Ignored {
         // Log the command but not its fields, which may be private.

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_told_from_what_is_none() {
+    fn valid_and_invalid_host_headers() {
         for host in [
             "",
             "h",

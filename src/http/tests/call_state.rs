@@ -82,7 +82,7 @@ fn expires_is_bounded_by_the_longest_call() {
 }
 
 #[test]
-fn the_number_is_told_only_where_the_domain_says_so() {
+fn the_number_is_shown_only_with_reveal_number() {
     let server = Server::start();
     assert_eq!(
         server
@@ -107,7 +107,7 @@ fn an_alias_means_its_domain() {
 
 /// RFC 7616 §5
 #[test]
-fn guessing_is_answered_429_and_a_proved_account_goes_on() {
+fn guessing_gets_429_and_a_proven_account_is_still_served() {
     let server = Server::start_with(OverloadOptions {
         wrong_max: 3,
         wrong_per_address_max: 5,
@@ -137,7 +137,7 @@ fn guessing_is_answered_429_and_a_proved_account_goes_on() {
 }
 
 #[test]
-fn wrong_credentials_are_all_answered_alike() {
+fn all_wrong_credentials_get_the_same_response() {
     let server = Server::start();
     let wrong = [
         "domain=nowhere.example&user=123&password=s3cret+pass",
@@ -191,7 +191,7 @@ fn a_repeated_parameter_is_refused() {
 }
 
 #[test]
-fn nasty_numbers_are_refused_and_never_repeated() {
+fn dangerous_numbers_are_refused_and_never_echoed() {
     let server = Server::start();
     for number in [
         "%3Cscript%3E",
@@ -220,7 +220,7 @@ fn nasty_numbers_are_refused_and_never_repeated() {
 }
 
 #[test]
-fn parameters_that_are_missing_are_said_so() {
+fn missing_parameters_are_named() {
     let server = Server::start();
     for query in ["", "?", "?domain=abc.com&user=123", "?number=5"] {
         assert_eq!(
@@ -233,7 +233,7 @@ fn parameters_that_are_missing_are_said_so() {
 }
 
 #[test]
-fn a_form_is_as_good_as_a_query() {
+fn a_form_is_equivalent_to_a_query() {
     let server = Server::start();
     let form = "domain=abc.com&user=123&password=s3cret+pass&number=5";
     let content_type = "Content-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n";
@@ -274,7 +274,7 @@ fn a_full_engine_is_503() {
 }
 
 #[test]
-fn a_state_says_more_than_a_number_can() {
+fn state_gives_ringing_dnd_and_idle() {
     let server = Server::start();
     let call = |rest: &str| {
         assert_eq!(server.call(rest).status, 200, "{rest}");

@@ -50,7 +50,7 @@ impl Server {
 }
 
 #[test]
-fn a_list_is_made_edited_and_deleted() {
+fn a_list_is_created_edited_and_deleted() {
     let server = Server::start();
     assert_eq!(server.operator("/list").body, "There are no lists.\n");
     let made = server.command(
@@ -97,7 +97,7 @@ fn a_list_is_made_edited_and_deleted() {
 }
 
 #[test]
-fn lists_that_are_there_by_themselves_are_shown_and_not_edited() {
+fn built_in_lists_are_shown_and_cannot_be_edited() {
     let server = Server::start();
     let orbits = server.operator("/list?list=orbits@pbx.example").body;
     assert!(orbits.contains("2   sip:701@pbx.example"), "{orbits}");
@@ -112,7 +112,7 @@ fn lists_that_are_there_by_themselves_are_shown_and_not_edited() {
 }
 
 #[test]
-fn what_cannot_be_done_with_a_list_is_refused() {
+fn invalid_list_edits_are_refused() {
     let server = Server::start();
     let make = server.command("/list/create", "list=team@abc.com&members=123");
     assert_eq!(make.status, 200, "{}", make.body);
@@ -196,7 +196,7 @@ fn what_cannot_be_done_with_a_list_is_refused() {
 }
 
 #[test]
-fn a_shard_that_is_busy_gets_the_directory_later() {
+fn a_busy_shard_gets_the_directory_later() {
     let server = Server::start();
     server.engine.refusals.store(2, Ordering::SeqCst);
     let made = server.command("/list/create", "list=team@abc.com&members=123");
@@ -217,7 +217,7 @@ fn a_shard_that_is_busy_gets_the_directory_later() {
 }
 
 #[test]
-fn switches_and_words_are_said() {
+fn say_sets_features_notes_and_presence() {
     let server = Server::start();
     assert!(matches!(
         server.say("dnd", "&state=on"),
@@ -293,7 +293,7 @@ fn switches_and_words_are_said() {
 }
 
 #[test]
-fn lamps_and_appearances_are_said() {
+fn say_sets_lamps_and_appearances() {
     let server = Server::start();
     let lamp = "&state=early&from=sip:5@x.example&display=Five&expires=10m";
     let StateUpdate::Call {
@@ -365,7 +365,7 @@ fn a_parked_call_waits_in_its_orbit() {
 }
 
 #[test]
-fn what_cannot_be_said_is_refused() {
+fn invalid_says_are_refused() {
     let server = Server::start();
     for (page, fields, words) in [
         ("dnd", "", "state is missing"),
@@ -495,7 +495,7 @@ fn rules_are_imported_shown_edited_and_removed() {
 }
 
 #[test]
-fn rules_that_cannot_be_are_refused() {
+fn invalid_rules_are_refused() {
     let server = Server::start();
     let import = "/rules/import?aor=123@abc.com";
     server.refuses(import, "", 400, "not a ruleset");
@@ -533,7 +533,7 @@ fn rules_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn questions_are_asked_and_commands_given() {
+fn questions_need_get_and_commands_need_post() {
     let server = Server::start();
     let asked = server.operator("/list/create?list=x@abc.com");
     assert_eq!(
@@ -552,7 +552,7 @@ fn questions_are_asked_and_commands_given() {
 }
 
 #[test]
-fn a_reload_says_what_came_of_it() {
+fn a_reload_reports_its_outcome() {
     let server = Server::start();
     let refused = server.command("/reload", "");
     assert_eq!(refused.status, 409);

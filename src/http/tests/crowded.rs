@@ -28,7 +28,7 @@ fn connections_open(server: &Server) -> usize {
 }
 
 #[test]
-fn whoever_holds_all_connections_keeps_nobody_from_seeing_how_we_do() {
+fn health_and_metrics_are_served_while_all_connections_are_held() {
     let server = Server::start();
     server.engine.is_ready.store(true, Ordering::SeqCst);
     let held = idle(&server, PER_ADDRESS_MAX);
@@ -46,7 +46,7 @@ fn whoever_holds_all_connections_keeps_nobody_from_seeing_how_we_do() {
 }
 
 #[test]
-fn the_spare_connections_go_to_whoever_asks_something() {
+fn spare_connections_go_to_those_that_send_a_request() {
     let server = Server::start();
     let held = idle(&server, PER_ADDRESS_MAX + 3 * SPARE_CONNECTIONS);
     assert_eq!(server.get("/healthz").status, 200);
@@ -56,7 +56,7 @@ fn the_spare_connections_go_to_whoever_asks_something() {
 }
 
 #[test]
-fn while_room_is_short_what_only_waits_is_closed_in_seconds() {
+fn idle_connections_close_in_seconds_while_connections_are_low() {
     let server = Server::start();
     let begin = Instant::now();
     let mut idle = idle(&server, PER_ADDRESS_MAX / 2);

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn health_is_always_and_readiness_when_ready() {
+fn healthz_is_always_200_and_readyz_once_ready() {
     let server = Server::start();
     assert_eq!(server.get("/healthz").status, 200);
     assert_eq!(server.get("/readyz").status, 503);
@@ -58,7 +58,7 @@ fn a_silent_engine_is_503() {
 }
 
 #[test]
-fn the_operator_is_told_why() {
+fn why_explains_a_state() {
     let server = Server::start();
     for aor in [
         "123@abc.com",
@@ -111,7 +111,7 @@ fn the_operator_is_told_why() {
 }
 
 #[test]
-fn the_operator_is_told_who_watches_and_what_was_counted() {
+fn watchers_and_counters_are_shown() {
     let server = Server::start();
     let watchers = server.operator("/watchers?aor=123@abc.com").body;
     assert!(
@@ -141,7 +141,7 @@ fn the_operator_is_told_who_watches_and_what_was_counted() {
 
 /// W:G5: ten looping phones are known to send fifty million SUBSCRIBEs a day.
 #[test]
-fn the_operator_is_told_who_loops() {
+fn looping_phones_are_shown() {
     let server = Server::start();
     let loops = server.operator("/loops?wide=yes").body;
     assert_eq!(
@@ -156,7 +156,7 @@ fn the_operator_is_told_who_loops() {
 }
 
 #[test]
-fn the_operator_is_told_what_was_refused() {
+fn refused_requests_are_shown() {
     let server = Server::start();
     let refusals = server.operator("/refusals?wide=yes").body;
     assert_eq!(
@@ -171,7 +171,7 @@ fn the_operator_is_told_what_was_refused() {
 
 /// RFC 7616 §5
 #[test]
-fn the_operator_is_told_who_failed_at_call_state() {
+fn failed_attempts_at_call_state_are_shown() {
     let server = Server::start_with(OverloadOptions {
         wrong_max: 2,
         exempt: Vec::new(),
@@ -211,7 +211,7 @@ fn the_operator_is_told_who_failed_at_call_state() {
 }
 
 #[test]
-fn the_operator_is_told_how_the_server_is() {
+fn status_is_shown() {
     let server = Server::start();
     let text = |state| {
         let version = env!("CARGO_PKG_VERSION");
@@ -234,7 +234,7 @@ fn the_operator_is_told_how_the_server_is() {
 }
 
 #[test]
-fn the_two_doors_lead_to_different_pages() {
+fn the_public_and_the_control_endpoint_have_different_pages() {
     let server = Server::start();
     assert_eq!(
         server.operator("/call_state.htm?domain=abc.com").status,

@@ -4,7 +4,7 @@ use super::*;
 use crate::shard::contract::probe::ProbeTask;
 
 #[test]
-fn a_probe_is_ordered_and_read() {
+fn a_probe_is_started_and_read() {
     let server = Server::start();
     let fields = "target=123@pbx.example.com&server=127.0.0.1:5070&user=7&password=x&for=1m";
     let answer = server.command("/probe/subscribe", fields);
@@ -34,7 +34,7 @@ fn a_probe_is_ordered_and_read() {
 }
 
 #[test]
-fn a_probe_that_cannot_be_is_refused() {
+fn invalid_probes_are_refused() {
     let server = Server::start();
     let here = "server=127.0.0.1:5070";
     let table = [

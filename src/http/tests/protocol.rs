@@ -58,7 +58,7 @@ fn long_queries_are_414() {
 }
 
 #[test]
-fn old_http_is_answered_and_the_connection_closed() {
+fn http_1_0_gets_a_response_and_the_connection_closes() {
     let server = Server::start();
     let target = "/call_state.htm?domain=abc.com&user=123&password=s3cret+pass&number=5";
     let mut stream = server.connect();
@@ -128,7 +128,7 @@ fn requests_cannot_be_smuggled() {
 }
 
 #[test]
-fn what_is_no_http_is_survived() {
+fn malformed_http_is_survived() {
     let server = Server::start();
     for octets in [
         &b"\x16\x03\x01\x02\x00\x01\x00"[..],
@@ -144,7 +144,7 @@ fn what_is_no_http_is_survived() {
 }
 
 #[test]
-fn a_host_is_said_once_and_is_a_host() {
+fn exactly_one_valid_host_header_is_required() {
     let server = Server::start();
     let ask = |version: &str, hosts: &str| {
         let head = format!("GET /healthz HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n");

@@ -52,7 +52,7 @@ fn allows(methods: &[RouteMethod], method: &str) -> bool {
 }
 
 #[test]
-fn no_two_rows_are_of_one_method_and_path() {
+fn no_two_routes_share_method_and_path() {
     let mut known = HashSet::new();
     for route in TABLE {
         let methods: &[&str] = match route.method {
@@ -73,7 +73,7 @@ fn no_two_rows_are_of_one_method_and_path() {
 }
 
 #[test]
-fn a_page_that_changes_something_cannot_be_read() {
+fn a_command_cannot_be_sent_with_get() {
     for route in TABLE {
         let Handler::Page(page) = &route.handler else {
             continue;
@@ -150,7 +150,7 @@ fn an_unknown_path_is_404_whatever_the_method() {
 }
 
 #[test]
-fn head_is_the_head_of_what_get_answers() {
+fn head_returns_the_headers_of_get() {
     let server = Server::start();
     for target in ["/healthz", "/metrics"] {
         let (get, head) = (server.get(target), server.request("HEAD", target));

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_port_shows_and_uses_the_address_that_was_spoken_to() {
+    fn a_wildcard_port_answers_from_the_address_that_was_reached() {
         for (bound, source) in [("0.0.0.0:5070", Some("10.0.0.1")), ("10.0.0.1:5070", None)] {
             let socket = Fake::new(bound, 1);
             let port = port(Rc::clone(&socket));
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_and_leaves_in_order() {
+    fn the_send_queue_is_bounded_and_keeps_order() {
         let socket = Fake::new("10.0.0.1:5060", 1);
         let port = port(Rc::clone(&socket));
         let counters = CoreCounters::default();
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_datagrams_are_counted_once_though_the_kernels_count_wraps() {
+    fn lost_datagrams_are_counted_across_a_wrap_of_the_kernels_counter() {
         let port = port(Fake::new("10.0.0.1:5060", 0));
         let newly = [3, 3, u32::MAX, 1].map(|total| port.newly_lost(total));
         assert_eq!(newly, [3, 0, u64::from(u32::MAX) - 3, 2]);

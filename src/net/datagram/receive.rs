@@ -1,12 +1,12 @@
 //! Receives datagrams: up to 64 buffers at a time into a pool that is allocated once per socket.
 //!
-//! A buffer holds one datagram, or a train of them that one peer sent in a piece (UDP GRO): then all
+//! A buffer holds one datagram, or a batch of them that the kernel merged (UDP GRO): then all
 //! but the last are equally long, and the kernel says how long. They are handed out one by one, and
 //! the caller may stop anywhere and go on later.
 //!
 //! Guarantees: every datagram UDP can carry fits (RFC 3261 §18.1.1); receiving never blocks and
 //! never allocates. The pool is address space, not memory: pages behind a buffer's first few exist
-//! only once a datagram, or a train, was that long.
+//! only once a datagram, or a GRO batch, was that long.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -24,7 +24,7 @@ const DATAGRAM_OCTETS_MAX: usize = 64 * 1024;
 const STRIDE: usize = DATAGRAM_OCTETS_MAX + 17 * 64;
 
 /// Room for the control messages of one buffer: its local address, the count of lost datagrams and
-/// the length of those in a train, with space to spare.
+/// the length of those in a GRO batch, with space to spare.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
 struct Control([u8; 96]);
@@ -196,7 +196,7 @@ pub(crate) fn empty_header() -> mmsghdr {
 struct Told {
     local: Option<IpAddr>,
     lost: Option<u32>,
-    /// Octets of each datagram of a train but the last; not 0.
+    /// Octets of each datagram of a GRO batch but the last; not 0.
     segment: Option<usize>,
 }
 
@@ -301,13 +301,13 @@ mod tests {
         assert_eq!(batch.next_datagram(), None);
     }
 
-    /// A peer that sends a train (UDP GSO), and one that sends a datagram on its own in between.
+    /// A peer that sends a batch (UDP GSO), and one that sends a datagram on its own in between.
     #[test]
-    fn a_train_is_dealt_out_datagram_by_datagram_and_waits_for_whoever_takes_it() {
+    fn a_gro_batch_is_delivered_datagram_by_datagram() {
         let (address, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let train: Vec<u8> = (0..40u8).flat_map(|number| [number; 500]).collect();
-        let train = &train[..40 * 500 - 123];
+        let gro_batch: Vec<u8> = (0..40u8).flat_map(|number| [number; 500]).collect();
+        let gro_batch = &gro_batch[..40 * 500 - 123];
         let send_in_segments = |octets| {
             crate::net::kernel_options::set(
                 client.as_fd(),
@@ -317,7 +317,7 @@ mod tests {
             )
         };
         send_in_segments(500).unwrap();
-        client.send_to(train, address).unwrap();
+        client.send_to(gro_batch, address).unwrap();
         send_in_segments(0).unwrap();
         client.send_to(b"alone", address).unwrap();
         let mut batch = ReceiveBatch::new();
@@ -338,11 +338,11 @@ mod tests {
         }
         assert!(!batch.is_more_likely());
         assert_eq!(calls, 1);
-        assert_eq!(batch.filled, 2, "the train came in one buffer");
+        assert_eq!(batch.filled, 2, "the batch came in one buffer");
     }
 
     #[test]
-    fn a_wildcard_socket_tells_which_address_was_meant() {
+    fn a_wildcard_socket_reports_the_local_address() {
         for (wildcard, meant) in [("0.0.0.0:0", "127.0.0.3"), ("[::]:0", "::1")] {
             let (address, sockets) = bind::udp(wildcard.parse().unwrap(), 1).unwrap();
             let meant: IpAddr = meant.parse().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Guarantees: datagrams to one host keep their order, whatever their ports. Ordering costs a few
 //! nanoseconds a datagram and allocates nothing once the largest turn was seen. Datagrams to two
-//! hosts may be mixed when both hosts fall into one bucket; then they only leave in shorter trains.
+//! hosts may be mixed when both hosts fall into one bucket; then their GSO batches are only shorter.
 //! No order is kept between different hosts.
 
 use std::net::IpAddr;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_in_turns_leave_one_after_the_other_each_in_its_order() {
+    fn datagrams_are_grouped_by_host_in_their_order() {
         let host = |place: u32| IpAddr::from([10, 0, 0, (place % 3) as u8]);
         let mut send_order = SendOrder::default();
         for count in [0u32, 1, 2, 300] {

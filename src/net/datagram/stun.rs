@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_request_is_not_answered() {
+    fn stun_messages_other_than_requests_get_no_response() {
         let mut out = Vec::new();
         let peer = "192.0.2.1:5060".parse().unwrap();
         let mut indication = request(&[]);

@@ -1,16 +1,16 @@
 //! Sends datagrams: many in a system call, each gathered from two pieces of the outbox's arena.
 //!
 //! Successive datagrams to one peer that are equally long, the last one perhaps shorter, are passed
-//! to the kernel as one message, which it splits just before transmission (UDP_SEGMENT)
-//! (UDP_SEGMENT). Most of a datagram's cost is its path through the kernel, which the whole train
-//! takes once.
+//! to the kernel as one message, a GSO batch, which it splits just before transmission
+//! (UDP_SEGMENT). Most of a datagram's cost is its path through the kernel, which a batch takes only
+//! once.
 //!
 //! Guarantees: order is kept; payload is not copied in user space; nothing is allocated. A datagram
 //! the kernel refuses (its peer's network is gone, it is too long) is counted and skipped, the rest
 //! of the batch goes out. When the send buffer is full, sending stops and says where. The datagrams
-//! of a train that the kernel refuses are sent one by one. If that works, the train was at fault (a
-//! kernel before 4.18, a device without checksums, a path with a small MTU), and the limit for
-//! trains is lowered, finally to none.
+//! of a GSO batch that the kernel refuses are sent one by one. If that works, the batching was the
+//! cause (a kernel before 4.18, a device without checksums, a path with a small MTU), and the limit
+//! for batches is lowered, finally to none.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -23,15 +23,15 @@ use crate::net::address;
 use crate::net::datagram::receive::empty_header;
 use crate::net::datagram::{Datagram, Sent};
 
-/// Messages of one call, each a datagram or a train of them.
+/// Messages of one call, each a datagram or a GSO batch of them.
 const MESSAGES: usize = 64;
 /// Pieces of one call: two for each datagram.
 const PARTS: usize = 512;
 /// Datagrams in one message: as many as every kernel with UDP_SEGMENT takes.
-const TRAIN_MAX: usize = 64;
+const GSO_DATAGRAMS_MAX: usize = 64;
 /// Octets of a message, segmented or not (RFC 768).
-const TRAIN_OCTETS_MAX: usize = 65_507;
-/// If only shorter segments than this are accepted, no trains are made.
+const GSO_OCTETS_MAX: usize = 65_507;
+/// If only shorter segments than this are accepted, no GSO batches are made.
 const SEGMENT_OCTETS_MIN: usize = 256;
 
 /// Room for the control messages of one message: its source address and its segments' length.
@@ -41,7 +41,7 @@ struct Control([u8; 64]);
 
 /// The datagrams of one message to the kernel.
 #[derive(Clone, Copy, Debug, Default)]
-struct Train {
+struct GsoBatch {
     datagrams: usize,
     /// Octets of each datagram; the last may be shorter.
     segment_octets: usize,
@@ -54,8 +54,8 @@ pub(super) struct SendBatch {
     parts: Vec<iovec>,
     headers: Vec<mmsghdr>,
     /// The datagrams of each message.
-    trains: Vec<Train>,
-    /// Octets of the longest datagram that may be part of a train; 0 when none may.
+    gso_batches: Vec<GsoBatch>,
+    /// Octets of the longest datagram that may be part of a GSO batch; 0 when none may.
     segment_octets_max: usize,
 }
 
@@ -66,7 +66,7 @@ impl std::fmt::Debug for SendBatch {
 }
 
 impl SendBatch {
-    /// Empty headers. Datagrams of up to `segment_octets_max` octets may go in trains.
+    /// Empty headers. Datagrams of up to `segment_octets_max` octets may go in GSO batches.
     #[must_use]
     pub(super) fn new(segment_octets_max: usize) -> Self {
         let no_part = iovec {
@@ -78,7 +78,7 @@ impl SendBatch {
             controls: vec![Control([0; 64]); MESSAGES],
             parts: vec![no_part; PARTS],
             headers: vec![empty_header(); MESSAGES],
-            trains: vec![Train::default(); MESSAGES],
+            gso_batches: vec![GsoBatch::default(); MESSAGES],
             segment_octets_max,
         }
     }
@@ -92,25 +92,25 @@ impl SendBatch {
     ) -> Sent {
         let mut sent = Sent::default();
         while sent.settled < count && !sent.is_stalled {
-            let trains = self.segment_octets_max;
-            let slots = self.fill_slots(sent.settled..count, trains, &datagram);
-            let Some((train, error)) = self.send_slots(socket, slots, &mut sent) else {
+            let octets_max = self.segment_octets_max;
+            let slots = self.fill_slots(sent.settled..count, octets_max, &datagram);
+            let Some((gso_batch, error)) = self.send_slots(socket, slots, &mut sent) else {
                 continue;
             };
             sent.segmentation_refused += 1;
             let refused = sent.refused;
-            let alone = sent.settled..sent.settled + train.datagrams;
+            let alone = sent.settled..sent.settled + gso_batch.datagrams;
             let slots = self.fill_slots(alone, 0, &datagram);
-            // Datagrams sent one by one are not trains, so none is refused as a train.
+            // Datagrams sent one by one are no GSO batch, so none is refused as one.
             let _ = self.send_slots(socket, slots, &mut sent);
             if sent.refused == refused && !sent.is_stalled {
-                self.shorten(train.segment_octets, &error);
+                self.shorten(gso_batch.segment_octets, &error);
             }
         }
         sent
     }
 
-    /// Lowers the limit for trains: a train was refused, but its datagrams, one by one, were not.
+    /// Lowers the limit for GSO batches: one was refused, but not its datagrams one by one.
     fn shorten(&mut self, refused_octets: usize, error: &io::Error) {
         let left = match error.raw_os_error() {
             // A device that does not even compute checksums.
@@ -123,24 +123,24 @@ impl SendBatch {
         tracing::info!(%error, octets, limit, "the kernel cannot send datagrams in one call");
     }
 
-    /// Sends the first `slots` messages and skips refused datagrams. Stops at a train that is
+    /// Sends the first `slots` messages and skips refused datagrams. Stops at a GSO batch that is
     /// refused, and returns it; its datagrams are not settled.
     fn send_slots(
         &mut self,
         socket: BorrowedFd<'_>,
         slots: usize,
         sent: &mut Sent,
-    ) -> Option<(Train, io::Error)> {
+    ) -> Option<(GsoBatch, io::Error)> {
         let mut slot = 0;
         while slot < slots {
             match self.call(socket, slot, slots) {
                 Ok(taken) => {
                     let headers = &self.headers[slot..slot + taken];
-                    for (header, train) in headers.iter().zip(&self.trains[slot..]) {
+                    for (header, gso_batch) in headers.iter().zip(&self.gso_batches[slot..]) {
                         sent.octets += header.msg_len as usize;
-                        sent.settled += train.datagrams;
-                        if train.datagrams > 1 {
-                            sent.segmented += train.datagrams;
+                        sent.settled += gso_batch.datagrams;
+                        if gso_batch.datagrams > 1 {
+                            sent.segmented += gso_batch.datagrams;
                         }
                     }
                     slot += taken;
@@ -150,8 +150,8 @@ impl SendBatch {
                     sent.is_stalled = true;
                     return None;
                 }
-                Err(error) if self.trains[slot].datagrams > 1 => {
-                    return Some((self.trains[slot], error));
+                Err(error) if self.gso_batches[slot].datagrams > 1 => {
+                    return Some((self.gso_batches[slot], error));
                 }
                 Err(error) => {
                     tracing::trace!(%error, "the kernel refused a datagram");
@@ -189,7 +189,7 @@ impl SendBatch {
     }
 
     /// Fills messages with as many of the datagrams as one call takes; those of up to
-    /// `segment_octets_max` octets may form trains. Returns the number of messages.
+    /// `segment_octets_max` octets may form GSO batches. Returns the number of messages.
     fn fill_slots<'a>(
         &mut self,
         datagrams: Range<usize>,
@@ -204,27 +204,27 @@ impl SendBatch {
         {
             let first_part = part;
             part = self.fill_parts(part, &first);
-            let mut train = Train {
+            let mut gso_batch = GsoBatch {
                 datagrams: 1,
                 segment_octets: first.octets(),
             };
             let mut octets = first.octets();
             let mut is_open = octets <= segment_octets_max;
-            while is_open && train.datagrams < TRAIN_MAX && part + 2 <= PARTS {
+            while is_open && gso_batch.datagrams < GSO_DATAGRAMS_MAX && part + 2 <= PARTS {
                 let joins = |next: &Datagram<'_>| {
                     (next.peer, next.source) == (first.peer, first.source)
-                        && (1..=train.segment_octets).contains(&next.octets())
-                        && octets + next.octets() <= TRAIN_OCTETS_MAX
+                        && (1..=gso_batch.segment_octets).contains(&next.octets())
+                        && octets + next.octets() <= GSO_OCTETS_MAX
                 };
                 let Some(next) = rest.next_if(joins) else {
                     break;
                 };
                 part = self.fill_parts(part, &next);
-                train.datagrams += 1;
+                gso_batch.datagrams += 1;
                 octets += next.octets();
-                is_open = next.octets() == train.segment_octets;
+                is_open = next.octets() == gso_batch.segment_octets;
             }
-            self.fill(slot, &first, first_part..part, train);
+            self.fill(slot, &first, first_part..part, gso_batch);
             slot += 1;
         }
         slot
@@ -246,7 +246,13 @@ impl SendBatch {
         next
     }
 
-    fn fill(&mut self, slot: usize, first: &Datagram<'_>, parts: Range<usize>, train: Train) {
+    fn fill(
+        &mut self,
+        slot: usize,
+        first: &Datagram<'_>,
+        parts: Range<usize>,
+        gso_batch: GsoBatch,
+    ) {
         let header = &mut self.headers[slot].msg_hdr;
         header.msg_iovlen = parts.len();
         header.msg_iov = self.parts[parts].as_mut_ptr();
@@ -257,8 +263,8 @@ impl SendBatch {
         let mut octets = first
             .source
             .map_or(0, |source| write_source(source, control));
-        if train.datagrams > 1 {
-            let segment_octets = train.segment_octets as u16;
+        if gso_batch.datagrams > 1 {
+            let segment_octets = gso_batch.segment_octets as u16;
             let (level, kind) = (libc::SOL_UDP, libc::UDP_SEGMENT);
             octets += write_control(control, octets, level, kind, segment_octets);
         }
@@ -268,7 +274,7 @@ impl SendBatch {
             control.0.as_mut_ptr().cast()
         };
         header.msg_controllen = octets;
-        self.trains[slot] = train;
+        self.gso_batches[slot] = gso_batch;
     }
 }
 
@@ -443,10 +449,10 @@ mod tests {
     }
 
     #[test]
-    fn equally_long_datagrams_to_one_peer_leave_together_and_arrive_one_by_one() {
+    fn equally_long_datagrams_to_one_peer_are_sent_in_one_call() {
         let equal = exchange(&mut SendBatch::new(1400), &[900; 70]);
         assert_eq!((equal.segmented, equal.segmentation_refused), (70, 0));
-        // A shorter one ends a train, a longer one begins another.
+        // A shorter one ends a GSO batch, a longer one begins another.
         let mixed = exchange(
             &mut SendBatch::new(1400),
             &[900, 900, 880, 900, 910, 910, 300, 1],
@@ -462,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn datagrams_to_others_are_kept_apart() {
+    fn datagrams_to_different_peers_are_not_merged() {
         let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let clients = [client(), client()];
         let peers = clients.each_ref().map(|one| one.local_addr().unwrap());
@@ -483,7 +489,7 @@ mod tests {
 
     /// No peer can be reached at port 0, by one datagram or by a batch: that is not the kernel's fault.
     #[test]
-    fn a_peer_that_cannot_be_reached_does_not_part_the_others() {
+    fn an_unreachable_peer_does_not_split_the_batch_of_others() {
         let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let mut batch = SendBatch::new(1400);
         for _ in 0..10 {
@@ -500,10 +506,10 @@ mod tests {
         assert_eq!(exchange(&mut batch, &[900; 8]).segmented, 8);
     }
 
-    /// Without checksums the kernel takes no train; a socket that was told to send none stands for
+    /// Without checksums the kernel takes no GSO batch; a socket that sends none stands for
     /// a device that can compute none.
     #[test]
-    fn where_trains_are_refused_datagrams_go_one_by_one_for_good() {
+    fn if_gso_is_refused_datagrams_go_one_by_one_from_then_on() {
         let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let socket = sockets[0].as_fd();
         kernel_options::set(socket, libc::SOL_SOCKET, libc::SO_NO_CHECK, 1).unwrap();

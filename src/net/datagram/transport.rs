@@ -90,9 +90,9 @@ pub struct Sent {
     pub refused: usize,
     /// Octets of the datagrams that were sent.
     pub octets: usize,
-    /// Datagrams that were sent as parts of a train.
+    /// Datagrams that were sent as parts of a GSO batch.
     pub segmented: usize,
-    /// Trains that were refused and whose datagrams were sent one by one.
+    /// GSO batches that were refused and whose datagrams were sent one by one.
     pub segmentation_refused: usize,
     /// Whether the send buffer is full.
     pub is_stalled: bool,

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_leaves_in_order_once_there_is_room() {
+    fn queued_octets_are_written_in_order_once_there_is_room() {
         let stream = Rc::new(Fake::default());
         let connection = connection(&stream, 100);
         stream.room.set(8);
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_does_not_read_is_closed_when_too_much_waits() {
+    fn a_peer_that_does_not_read_is_closed_when_its_queue_is_full() {
         let stream = Rc::new(Fake::default());
         let connection = connection(&stream, 10);
         assert_eq!(write(&connection, [b"12345", b"67890"]), Written::Stalled);

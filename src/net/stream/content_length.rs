@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn however_a_stream_is_split_the_same_is_cut_from_it() {
+    fn framing_does_not_depend_on_how_a_stream_is_split() {
         let answer = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP a;branch=b\r\nFrom: <sip:a@b>\r\n\
             To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 NOTIFY\r\nContent-Length: 0\r\n\r\n";
         let expected = [
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn single_line_ends_are_no_ping_unless_they_are_halves_of_one() {
+    fn a_single_crlf_is_no_ping_unless_it_is_half_of_one() {
         let mut inbound = ContentLengthFraming::new(&Limits::default());
         let start = Instant::now();
         assert!(feed(&mut inbound, b"\r\n", start).is_empty());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_a_fault_is_not_lost() {
+    fn messages_before_a_framing_error_are_delivered() {
         let mut inbound = ContentLengthFraming::new(&Limits::default());
         let stream = format!("{}<html>\r\n", message(2));
         let mut count = 0;

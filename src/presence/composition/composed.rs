@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_many_by_what_is_known_of_it() {
+    fn calls_match_by_the_identifiers_that_are_known() {
         let calls = [
             call("a", "l", "r"),
             call("a", "l", "other"),

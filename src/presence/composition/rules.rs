@@ -78,7 +78,7 @@ mod tests {
 
     /// W:D3.19
     #[test]
-    fn a_voice_mail_is_known_by_what_is_called() {
+    fn a_voice_mail_number_is_recognised() {
         let rules = Rules {
             voicemail: ["*97", "sip:+39 06 1234@abc.com", "Mail.Box", ""]
                 .map(Box::from)

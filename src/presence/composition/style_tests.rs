@@ -474,7 +474,7 @@ fn imagicle() {
 
 /// W:D3.17: the details of the call are kept.
 #[test]
-fn calls_that_are_sent_on_do_not_hide_the_one_that_is_up() {
+fn forwarding_does_not_hide_a_confirmed_call() {
     for style in [Style::Standard, Style::Imagicle] {
         let (composed, verdict) = composed(style, "voicemail talking");
         assert_eq!(lamp(&composed), CallState::Confirmed);
@@ -489,7 +489,7 @@ fn calls_that_are_sent_on_do_not_hide_the_one_that_is_up() {
 
 /// W:D3.18: if a better source reports no call, a client's claim does not light the lamp.
 #[test]
-fn a_claim_beside_a_better_source_lights_no_lamp() {
+fn on_the_phone_beside_call_reports_lights_no_lamp() {
     for (style, facts, shown) in [
         (Style::Imagicle, "feed on-the-phone", CallState::Terminated),
         (Style::Imagicle, "on-the-phone", CallState::Confirmed),
@@ -611,7 +611,7 @@ fn the_decider_is_named_in_every_style() {
 }
 
 #[test]
-fn nobody_is_somebody_of_whom_nothing_is_known() {
+fn an_unknown_user_composes_like_one_without_sources() {
     for style in [Style::Standard, Style::Alceo, Style::Imagicle] {
         assert_eq!(Composed::of_unknown(style), composed(style, "").0);
     }

@@ -78,7 +78,7 @@ const OUT: Option<Direction> = Some(Direction::Initiator);
 
 /// Only calls: both packages agree in every case.
 #[test]
-fn what_calls_add_up_to() {
+fn the_state_composed_of_calls() {
     use Availability::{Busy, Offline, Ringing};
     use CallState::{Confirmed, Early, Proceeding, Trying};
     type Legs<'a> = &'a [(Option<Direction>, CallState)];
@@ -121,7 +121,7 @@ fn what_calls_add_up_to() {
 
 /// Only clients, and clients during a call.
 #[test]
-fn what_clients_add_up_to() {
+fn the_state_composed_of_clients() {
     use Availability::{Available, Away, Busy, DoNotDisturb, Offline, Ringing};
     let ringing = call("x", IN, CallState::Early);
     let now = Instant::now();
@@ -231,7 +231,7 @@ fn on_the_phone_lights_the_lamp_and_busy_does_not() {
 }
 
 #[test]
-fn activities_beyond_what_is_implied() {
+fn activities_that_the_availability_does_not_imply() {
     let now = Instant::now();
     let ringing = call("x", IN, CallState::Early);
     let activities = |calls: &[Arc<CallDialog>], said: &[&str]| {
@@ -311,7 +311,7 @@ fn the_order_of_calls_does_not_depend_on_the_order_of_sources() {
 }
 
 #[test]
-fn of_two_reports_of_a_leg_the_further_and_of_branches_the_answered() {
+fn the_more_advanced_report_of_a_leg_wins_and_the_answered_branch() {
     let early = call("x", IN, CallState::Early);
     let confirmed = call("x", IN, CallState::Confirmed);
     for calls in [
@@ -361,7 +361,7 @@ fn equal_lists_are_shared_with_the_state_before() {
 }
 
 #[test]
-fn the_precedence_names_everything_once() {
+fn the_precedence_has_every_availability_once() {
     for (place, availability) in Availability::PRECEDENCE.into_iter().enumerate() {
         assert_eq!(availability.rank(), place);
     }

@@ -159,7 +159,7 @@ mod tests {
 
     /// W:E2.16
     #[test]
-    fn e2_16_a_bomb_costs_what_the_bound_says() {
+    fn e2_16_a_compression_bomb_is_bounded() {
         let limits = InflateLimits::default();
         let bomb = deflated(&vec![b' '; 1_000_000]);
         assert!(bomb.len() < 1100);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_deflate_or_breaks_off_is_refused() {
+    fn invalid_and_truncated_deflate_is_refused() {
         let limits = InflateLimits::default();
         let whole = deflated(&b"<resource-lists/>".repeat(9));
         for end in 0..whole.len() {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_shrink_stays() {
+    fn a_body_that_does_not_shrink_is_sent_as_it_is() {
         let mut deflater = Deflater::default();
         let mut out = b"abc".to_vec();
         assert!(!deflater.deflate(&mut out, 0));
@@ -219,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn anything_at_all_is_answered(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_input_does_not_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
             if let Ok(inflated) = inflate(&body, InflateLimits::default()) {
                 prop_assert!(inflated.len() <= 16 * 1024);
             }

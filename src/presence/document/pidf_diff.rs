@@ -129,7 +129,7 @@ mod tests {
 
     /// RFC 5262, RFC 5263
     #[test]
-    fn b6_4_first_the_whole() {
+    fn b6_4_the_first_document_is_full() {
         let mut out = Vec::new();
         let available = composed(Availability::Available, true, None);
         write_prolog(&mut out, Rendering::GENERIC, 3, b"sip:123@abc.com");
@@ -143,7 +143,7 @@ mod tests {
 
     /// RFC 5262, RFC 5263
     #[test]
-    fn b6_4_then_what_changed() {
+    fn b6_4_later_documents_are_patches() {
         let generic = Rendering::GENERIC;
         let available = composed(Availability::Available, true, None);
         let closed = composed(Availability::Offline, false, None);

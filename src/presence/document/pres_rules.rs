@@ -50,7 +50,7 @@ struct Draft {
     intervals: Vec<(Option<u64>, Option<u64>)>,
     from: Option<u64>,
     /// Whether it has an unknown condition.
-    matches_nobody: bool,
+    matches_no_watcher: bool,
     handling: Option<Handling>,
     privacy: Option<Privacy>,
 }
@@ -96,12 +96,12 @@ impl Visitor for Reading {
             ([ROOT], RULE) => *rule = Draft::default(),
             ([ROOT, RULE, CONDITIONS], IDENTITY) => rule.has_identity = true,
             ([ROOT, RULE, CONDITIONS], VALIDITY) => rule.has_validity = true,
-            ([ROOT, RULE, CONDITIONS], _) => rule.matches_nobody = true,
+            ([ROOT, RULE, CONDITIONS], _) => rule.matches_no_watcher = true,
             ([ROOT, RULE, CONDITIONS, IDENTITY], ONE) => rule.one(element)?,
             ([ROOT, RULE, CONDITIONS, IDENTITY], MANY) => rule.many(element)?,
             ([ROOT, RULE, CONDITIONS, IDENTITY, MANY], EXCEPT) => rule.except(element)?,
             // Another condition on an identity.
-            ([ROOT, RULE, CONDITIONS, IDENTITY, ..], _) => rule.matches_nobody = true,
+            ([ROOT, RULE, CONDITIONS, IDENTITY, ..], _) => rule.matches_no_watcher = true,
             ([ROOT, RULE, TRANSFORMATIONS], ALL_ATTRIBUTES) => rule.privacy = Some(Privacy::Pickup),
             _ => {}
         }
@@ -137,7 +137,7 @@ impl Reading {
             has_validity,
             mut intervals,
             from,
-            matches_nobody,
+            matches_no_watcher,
             handling,
             privacy,
             ..
@@ -151,7 +151,7 @@ impl Reading {
         if !has_identity {
             identities.push(IdentityCondition::Anybody);
         }
-        if matches_nobody {
+        if matches_no_watcher {
             return Ok(());
         }
         if self.rules.len() + intervals.len() > RULES_MAX {

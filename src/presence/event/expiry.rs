@@ -51,7 +51,7 @@ mod tests {
 
     /// W:A1.12-A1.14
     #[test]
-    fn what_is_granted() {
+    fn the_expiry_that_is_granted() {
         let too_brief = Err(TooBrief(LIMITS.min));
         let table = [
             (None, Ok(3600)),

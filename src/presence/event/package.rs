@@ -173,7 +173,7 @@ mod tests {
 
     /// W:B4.1, B4.4, C10.1, C10.2
     #[test]
-    fn what_only_some_packages_have() {
+    fn the_properties_of_each_package() {
         for package in Package::ALL {
             let seconds = package.expires_max().map(|max| max.as_secs());
             let gap = package.notify_gap().map(|gap| gap.as_secs());

@@ -100,7 +100,7 @@ mod tests {
 
     /// RFC 4745 §7.1 and §7.3
     #[test]
-    fn whom_an_imported_rule_is_about() {
+    fn the_watchers_an_imported_rule_matches() {
         let rule = |identity: IdentityCondition| ImportedRule {
             identities: vec![identity],
             handling: Handling::Allow,

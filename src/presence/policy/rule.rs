@@ -107,7 +107,7 @@ mod tests {
 
     /// A star is a wildcard only at the end: `*71` is a number that phones dial.
     #[test]
-    fn who_a_pattern_names() {
+    fn the_users_a_pattern_matches() {
         let table = [
             ("100", "100", true),
             ("100", "1000", false),

@@ -206,7 +206,7 @@ fn contacts_are_bounded() {
 
 /// RFC 3680
 #[test]
-fn a_reg_publication_speaks_of_its_own_contacts() {
+fn a_reg_publication_changes_only_its_own_contacts() {
     let mut stage = Stage::new();
     stage.say(registered(&[("sip:own", 1000)]));
     let document = registrations(
@@ -303,7 +303,7 @@ fn features_have_no_end() {
 
 /// W:D3.18
 #[test]
-fn d3_18_an_exchange_goes_before_a_phone() {
+fn d3_18_a_pbx_overrides_a_phone() {
     let mut stage = Stage::new();
     let imagicle = Rules {
         style: Style::Imagicle,
@@ -433,7 +433,7 @@ fn an_alternative_number_is_shown_as_long_as_no_contact_is_registered() {
 
 /// W:D3.4
 #[test]
-fn the_operators_note_goes_before_any_other() {
+fn the_operators_note_overrides_others() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
     assert!(stage.say(StateUpdate::Note(Some("on a trip".into()))));
@@ -455,7 +455,7 @@ fn the_operators_note_goes_before_any_other() {
 }
 
 #[test]
-fn the_operators_word_stands_for_the_clients() {
+fn the_operators_presence_replaces_the_clients() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["dnd"], None));
     let statement = RichPresence {
@@ -480,7 +480,7 @@ fn the_operators_word_stands_for_the_clients() {
 
 /// W:C8.2: a night key is lit until it is turned off, a queue blinks until it is told to stop.
 #[test]
-fn the_operators_lamp_has_its_own_voice() {
+fn the_operators_lamp_is_a_separate_source() {
     let mut stage = Stage::new();
     let lamp = |call: Option<CallDialog>, seconds: Option<u64>| StateUpdate::Call {
         source: CallSource::Operator,
@@ -512,7 +512,7 @@ fn the_operators_lamp_has_its_own_voice() {
 
 /// W:B1.17: a call reported by `call_state.htm` is trusted only for the time limit of its state.
 #[test]
-fn a_call_that_rings_by_the_hook_ends_after_three_minutes() {
+fn a_ringing_call_of_call_state_ends_after_three_minutes() {
     let mut stage = Stage::new();
     let ringing = Arc::new(leg("x", "-", "-", Early));
     stage.say(call_state(Some(ringing), 7200));
@@ -522,7 +522,7 @@ fn a_call_that_rings_by_the_hook_ends_after_three_minutes() {
 
 /// W:D4.3, D4.5
 #[test]
-fn who_is_present() {
+fn which_addresses_are_present() {
     let mut stage = Stage::new();
     assert!(!stage.presentity.is_present());
     let mut feeder = stage.initial(1, full([]));
@@ -544,7 +544,7 @@ fn who_is_present() {
 
 /// RFC 3842
 #[test]
-fn the_newest_word_on_a_mailbox_counts() {
+fn the_newest_report_on_a_mailbox_wins() {
     let mut stage = Stage::new();
     let waiting = |stage: &Stage| {
         let messages = extras(stage).messages.as_ref()?;
@@ -649,7 +649,7 @@ fn what_seldom_changes_is_shared() {
 /// `call_state.htm` is one source: a call clears its do-not-disturb, and vice versa; the phone's
 /// do-not-disturb is kept.
 #[test]
-fn the_hooks_do_not_disturb_stands_in_place_of_its_call() {
+fn dnd_of_call_state_replaces_its_call() {
     let call = |state| StateUpdate::Call {
         source: CallSource::CallState,
         call: Some(Arc::new(leg("hook", "-", "-", state))),

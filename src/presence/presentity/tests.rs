@@ -225,7 +225,7 @@ fn race_1_early_after_terminated_from_another_publication() {
 }
 
 #[test]
-fn race_1_terminated_overtakes_early_altogether() {
+fn race_1_terminated_before_early_wins() {
     let mut stage = Stage::new();
     stage.initial(1, full([leg("x", "l", "r", Terminated)]));
     stage.initial(2, full([leg("x", "l", "r", Early)]));
@@ -236,7 +236,7 @@ fn race_1_terminated_overtakes_early_altogether() {
 }
 
 #[test]
-fn race_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
+fn race_2_a_tombstone_lasts_32_seconds_in_its_own_publication_too() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     assert!(stage.modify(&mut feeder, full([leg("x", "l", "r", Terminated)])));
@@ -251,7 +251,7 @@ fn race_2_a_tombstone_stands_32_seconds_in_its_own_publication_too() {
 }
 
 #[test]
-fn race_3_trying_and_rejected_lights_ten_seconds_not_three_hours() {
+fn race_3_a_rejected_trying_call_lights_for_ten_seconds() {
     let mut stage = Stage::new();
     stage.initial(1, full([outgoing(leg("x", "l", "-", Trying))]));
     assert_eq!(stage.availability(), Availability::Busy);
@@ -301,7 +301,7 @@ fn race_5_attended_transfer_ends_one_call_of_two() {
 }
 
 #[test]
-fn race_5_a_single_terminated_published_apart_spares_the_other_call() {
+fn race_5_terminated_in_a_separate_publication_keeps_the_other_call() {
     let mut stage = Stage::new();
     stage.initial(
         1,
@@ -419,7 +419,7 @@ fn race_8_only_confirmed_confirms_and_it_does_not_go_back() {
 }
 
 #[test]
-fn race_9_terminated_at_one_node_holds_at_all() {
+fn race_9_terminated_at_one_node_is_terminated_at_all() {
     let mut stage = Stage::new();
     let mut one = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     let mut other = stage.initial(2, full([leg("x", "l", "r", Confirmed)]));
@@ -435,7 +435,7 @@ fn race_9_terminated_at_one_node_holds_at_all() {
 }
 
 #[test]
-fn race_11_a_publisher_that_dies_takes_its_calls_along() {
+fn race_11_calls_expire_with_a_dead_publisher() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(1, full([leg("x", "l", "r", Confirmed)]));
     stage.refresh(&mut feeder, Package::Dialog, 60);
@@ -708,7 +708,7 @@ fn b3_14_a_full_document_ends_only_its_own_legs() {
 }
 
 #[test]
-fn the_id_stays_while_the_tags_come() {
+fn the_id_stays_when_tags_become_known() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(
         1,
@@ -739,7 +739,7 @@ fn the_id_stays_while_the_tags_come() {
 }
 
 #[test]
-fn a_party_that_is_named_once_is_remembered_and_privacy_sticks() {
+fn a_party_and_its_privacy_are_remembered() {
     let caller = Party {
         identity: "sip:12@abc.com".into(),
         display: "Twelve".into(),
@@ -838,7 +838,7 @@ fn tombstones_are_bounded() {
 }
 
 #[test]
-fn a_first_tag_ends_what_had_none_but_not_an_answered_call() {
+fn a_first_tag_replaces_the_leg_without_tags_unless_answered() {
     let mut stage = Stage::new();
     stage.initial(1, full([leg("x", "l", "-", Trying)]));
     stage.initial(2, full([leg("x", "l", "r", Terminated)]));
@@ -927,7 +927,7 @@ fn d1_call_state() {
 }
 
 #[test]
-fn a_lamp_that_goes_on_and_off_builds_no_new_state() {
+fn states_that_alternate_are_reused() {
     let mut stage = Stage::new();
     stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
     let call = number("123");
@@ -999,7 +999,7 @@ fn every_contribution_is_explained() {
 }
 
 #[test]
-fn the_verdict_never_denies_what_a_row_says() {
+fn the_verdict_agrees_with_every_contribution() {
     let mut stage = Stage::new();
     let tag = stage.initial(1, full([]));
     assert_eq!(stage.verdict(), "available: no call");
@@ -1028,7 +1028,7 @@ fn the_verdict_never_denies_what_a_row_says() {
 }
 
 #[test]
-fn a_user_known_by_calls_is_there_between_them() {
+fn a_user_known_by_calls_is_available_between_them() {
     let mut stage = Stage::new();
     let is_open = |stage: &Stage| stage.presentity.composed().open;
     assert!(!is_open(&stage));
@@ -1051,7 +1051,7 @@ fn a_user_known_by_calls_is_there_between_them() {
 /// Reports by initial PUBLISHes of one publisher, in order, each with its tags, and what the lamp
 /// shows in the end.
 #[test]
-fn ends_told_by_initial_publishes() {
+fn calls_ended_by_initial_publishes() {
     type Reports<'a> = &'a [(CallState, &'a str, &'a str)];
     let table: [(&str, Reports<'_>, CallState, CallState); 14] = [
         (
@@ -1169,7 +1169,7 @@ fn ends_told_by_initial_publishes() {
 }
 
 #[test]
-fn no_call_said_anew_ends_what_the_publisher_said_before_and_nobody_elses() {
+fn an_initial_publish_without_calls_ends_only_that_publishers_calls() {
     for publisher in [EXCHANGE, 1] {
         let mut stage = Stage::new();
         let mut first = stage.initial(publisher, full([leg("x", "l", "r", Confirmed)]));
@@ -1191,7 +1191,7 @@ fn no_call_said_anew_ends_what_the_publisher_said_before_and_nobody_elses() {
 }
 
 #[test]
-fn an_initial_publish_for_no_time_tells_ends_and_nothing_else() {
+fn an_initial_publish_with_expires_0_only_ends_calls() {
     let mut stage = Stage::new();
     let passing = |stage: &mut Stage, document| {
         let document = Some(Ok(document));
@@ -1221,7 +1221,7 @@ fn an_initial_publish_for_no_time_tells_ends_and_nothing_else() {
 }
 
 #[test]
-fn what_ends_or_shortens_is_never_too_brief() {
+fn a_publish_that_ends_or_shortens_is_never_too_brief() {
     let mut stage = Stage::new();
     let publish = |stage: &mut Stage, condition, seconds, document: Option<Document>| {
         let document = document.map(Ok);

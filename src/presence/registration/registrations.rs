@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn one_refused_contact_leaves_all_as_they_were() {
+    fn one_refused_contact_changes_none() {
         let now = Instant::now();
         let mut registrations = Registrations::default();
         let all = |first: usize, count: usize| {
@@ -408,7 +408,7 @@ mod tests {
     }
 
     #[test]
-    fn room_is_for_new_contacts_alone() {
+    fn a_refresh_needs_no_room() {
         let now = Instant::now();
         let mut registrations = Registrations::default();
         let mut bind = |uri, number, room| {
@@ -427,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn a_contact_past_its_time_is_listed_no_more_and_takes_no_room() {
+    fn an_expired_contact_is_not_listed_and_takes_no_room() {
         let now = Instant::now();
         let later = now + Duration::from_secs(61);
         let mut registrations = Registrations::default();
@@ -440,7 +440,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_document_tells_is_not_listed_as_bound() {
+    fn contacts_from_a_document_are_not_listed_as_bindings() {
         let now = Instant::now();
         let mut registrations = Registrations::default();
         registrations.publish(7, vec![("sip:1@a".into(), None, Some(60))], true, now);

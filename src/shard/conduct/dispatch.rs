@@ -163,8 +163,9 @@ impl Engine {
                     Target::Presentity { domain, .. } => Some(domain),
                     Target::Server => None,
                 };
-                let believes = |domain: &Domain| domain.believes(request.flow.peer.ip());
-                let is_stranger = !domain.is_some_and(believes);
+                let accepts_unauthenticated =
+                    |domain: &Domain| domain.accepts_unauthenticated(request.flow.peer.ip());
+                let is_stranger = !domain.is_some_and(accepts_unauthenticated);
                 let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
                 check_extensions(request.message)?;
                 self.uas

@@ -86,7 +86,7 @@ impl Engine {
             .as_ref()
             .and_then(|aor| turn.directory.domain(aor.domain()));
         let (Some(aor), Some(domain)) = (aor, domain) else {
-            return Err(refuse_foreign(request, uri, turn));
+            return Err(refuse_unknown_aor(request, uri, turn));
         };
         if domain.is_registrar {
             resolve(uri, &request.flow, turn)?;
@@ -95,14 +95,14 @@ impl Engine {
             resolve(uri, &request.flow, turn)?;
             check_extensions(request.message)?;
             check_exists(&aor, turn.directory)?;
-            self.hear_registrar(request, aor, domain, turn)
+            self.serve_registrar_report(request, aor, domain, turn)
         } else {
             Err(Refusal::Method(Status::METHOD_NOT_ALLOWED))
         }
     }
 
     /// Serves a REGISTER that a trusted registrar forwards: its contacts become registration state.
-    fn hear_registrar<'d>(
+    fn serve_registrar_report<'d>(
         &mut self,
         request: &Request<'_>,
         aor: Aor,
@@ -135,7 +135,7 @@ impl Engine {
 }
 
 /// The refusal of a REGISTER for an unknown address of record (RFC 3261 §10.3, step 5).
-fn refuse_foreign<'d>(request: &Request<'_>, uri: &[u8], turn: &Turn<'d>) -> Refusal<'d> {
+fn refuse_unknown_aor<'d>(request: &Request<'_>, uri: &[u8], turn: &Turn<'d>) -> Refusal<'d> {
     match resolve(uri, &request.flow, turn) {
         Ok(Target::Presentity { domain, .. }) if domain.is_registrar => {
             Refusal::Plain(Status::NOT_FOUND)

@@ -202,7 +202,7 @@ mod tests {
 
     /// Against a slab, which gives the same numbers, over several chunks.
     #[test]
-    fn keeps_what_the_slab_crate_would() {
+    fn behaves_like_the_slab_crate() {
         let mut random = Random::new([3; 32]);
         let mut places = Slab::<u32, _>::default();
         let mut slab = slab::Slab::new();
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_moves() {
+    fn values_never_move() {
         let mut places = Slab::<u32, _>::default();
         let first = places.insert(0_u64);
         let before: *const u64 = &raw const places[first];

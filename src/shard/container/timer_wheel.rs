@@ -304,7 +304,7 @@ mod tests {
     /// Against a sorted list: whatever is armed and cancelled, keys fire in their millisecond, none
     /// early, none lost.
     #[test]
-    fn fires_what_a_sorted_list_would() {
+    fn behaves_like_a_sorted_list() {
         let epoch = Instant::now();
         let mut random = Random::new([7; 32]);
         let mut wheel = Wheel::new(epoch);
@@ -391,7 +391,7 @@ mod tests {
 
     /// An owner that arms the past whenever it is called, as one whose deadline never moves does.
     #[test]
-    fn a_timer_that_is_always_late_stops_no_other() {
+    fn a_timer_always_armed_in_the_past_delays_no_other() {
         let epoch = Instant::now();
         let at = |ms| epoch + Duration::from_millis(ms);
         let mut wheel = Wheel::new(epoch);
@@ -432,7 +432,7 @@ mod tests {
     /// A turn that fires only some of what is due leaves the rest as it was: in order, and to be
     /// cancelled.
     #[test]
-    fn what_has_not_fired_yet_can_be_cancelled() {
+    fn a_timer_that_has_not_fired_can_be_cancelled() {
         let epoch = Instant::now();
         let at = |ms| epoch + Duration::from_millis(ms);
         let mut wheel = Wheel::new(epoch);

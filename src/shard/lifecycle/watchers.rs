@@ -1,4 +1,4 @@
-//! Watcher information (RFC 3857) of the subscriptions here: what `package::winfo` does with them.
+//! Watcher information (RFC 3857): hands the subscription table of this shard to `package::winfo`.
 
 use crate::presence::Aor;
 use crate::presence::event::Package;
@@ -21,7 +21,7 @@ impl Subscriptions {
         }
     }
 
-    /// A shard follows the watchers of a presentity.
+    /// Another shard begins to follow the watchers of a presentity.
     pub(crate) fn handle_follow_watchers(
         &mut self,
         aor: Aor,
@@ -34,7 +34,7 @@ impl Subscriptions {
             .handle_follow_watchers((aor, package), follower, table, turn);
     }
 
-    /// A shard follows them no longer.
+    /// That shard no longer follows the watchers of a presentity.
     pub(crate) fn handle_unfollow_watchers(
         &mut self,
         aor: &Aor,
@@ -44,12 +44,12 @@ impl Subscriptions {
         self.winfo.handle_unfollow_watchers(aor, package, follower);
     }
 
-    /// A shard reports the watchers it has.
+    /// Another shard reports its watchers of a presentity that this shard follows.
     pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere) {
         self.winfo.handle_watchers_here(told, &mut self.table);
     }
 
-    /// The rules changed: they may have decided about waiting watchers.
+    /// The rules changed, and may now decide about pending watchers.
     pub(crate) fn reevaluate_waiting(&mut self, turn: &Turn<'_>) {
         self.winfo.reevaluate_waiting(turn);
     }

@@ -20,10 +20,10 @@ struct Rendered {
 /// Cache size: the watchers of a presentity use only a few different views.
 const REMEMBERED_MAX: usize = 16;
 
-/// What was rendered last. The watchers of a presentity are notified consecutively, so a few
+/// The bodies rendered last. The watchers of a presentity are notified consecutively, so a few
 /// entries suffice; the oldest is evicted.
 #[derive(Debug, Default)]
-pub(crate) struct Bodies {
+pub(crate) struct BodyCache {
     rendered: Vec<Rendered>,
     /// Index after the newest entry; the oldest entry is there.
     newest_end: usize,
@@ -48,7 +48,7 @@ impl Default for Blanks {
     }
 }
 
-impl Bodies {
+impl BodyCache {
     /// The shared part of the body for that view.
     pub(crate) fn of(
         &mut self,
@@ -59,14 +59,14 @@ impl Bodies {
         out: &mut Outbox,
     ) -> Body {
         let generation = out.generation();
-        let is_it = |rendered: &&Rendered| {
+        let is_equal = |rendered: &&Rendered| {
             rendered.generation == generation
                 && rendered.revision == revision
                 && rendered.view == view
         };
         let (older, oldest) = self.rendered.split_at(self.newest_end);
         let mut newest_first = older.iter().rev().chain(oldest.iter().rev());
-        if let Some(rendered) = newest_first.find(is_it) {
+        if let Some(rendered) = newest_first.find(is_equal) {
             return rendered.body.clone();
         }
         let body = render(aor, composed, view, out);

@@ -21,7 +21,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::subject::Source;
 use crate::shard::notify::Notifier;
-use crate::shard::notify::body_cache::Bodies;
+use crate::shard::notify::body_cache::BodyCache;
 use crate::shard::subscription::shown::{SHOWN_EMPTY, Shown};
 use crate::shard::subscription::suppress::entity_tag;
 use crate::shard::subscription::table::{Recipient, Table};
@@ -139,7 +139,7 @@ impl Notifier {
             let style = turn.directory.style_of(aor);
             self.bodies.of_blank(aor, style, view, turn.out)
         } else if let Some(dialog) = subscription.specific_dialog() {
-            Bodies::of_dialog(aor, composed, dialog, view, turn.out)
+            BodyCache::of_dialog(aor, composed, dialog, view, turn.out)
         } else {
             self.bodies
                 .of(aor, watched.revision(), composed, view, turn.out)

@@ -29,7 +29,7 @@ const PAD_FROM_NOTIFY: u32 = 4;
 /// More than the keys of any phone.
 const DIALOGS_MIN: usize = 256;
 
-/// A train's first NOTIFY is filled up to a multiple of this, so that most that follow fit.
+/// A batch's first NOTIFY is filled up to a multiple of this, so that most that follow fit.
 const STEP_OCTETS: usize = 32;
 
 /// Maximum padding; a NOTIFY that would need more starts a new batch.
@@ -37,12 +37,12 @@ const PADDING_OCTETS_MAX: usize = 96;
 
 /// The batches of the current turn, by destination.
 #[derive(Debug, Default)]
-pub(crate) struct Trains {
-    places: [Option<Train>; PLACES],
+pub(crate) struct GsoPadding {
+    places: [Option<PaddedBatch>; PLACES],
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Train {
+struct PaddedBatch {
     destination: SocketAddr,
     /// The outbox generation, which identifies the turn.
     turn: u64,
@@ -52,14 +52,14 @@ struct Train {
     octets: usize,
 }
 
-impl Trains {
+impl GsoPadding {
     /// Counts a NOTIFY to `destination`. Returns whether to pad it to [`Self::length`]. `dialogs`:
     /// number of dialogs at this destination.
     pub(crate) fn join(&mut self, destination: SocketAddr, turn: u64, dialogs: usize) -> bool {
         let place = &mut self.places[place_of(destination)];
-        let train = match place {
-            Some(train) if train.destination == destination && train.turn == turn => train,
-            _ => place.insert(Train {
+        let batch = match place {
+            Some(batch) if batch.destination == destination && batch.turn == turn => batch,
+            _ => place.insert(PaddedBatch {
                 destination,
                 turn,
                 notifies: 0,
@@ -67,11 +67,11 @@ impl Trains {
                 octets: 0,
             }),
         };
-        train.notifies += 1;
-        if train.notifies == PAD_FROM_NOTIFY {
-            train.is_to_many = dialogs >= DIALOGS_MIN;
+        batch.notifies += 1;
+        if batch.notifies == PAD_FROM_NOTIFY {
+            batch.is_to_many = dialogs >= DIALOGS_MIN;
         }
-        train.is_to_many
+        batch.is_to_many
     }
 
     /// How long a NOTIFY of `octets` that has joined should be: as long as the one before it, or
@@ -82,19 +82,19 @@ impl Trains {
         octets: usize,
         octets_max: usize,
     ) -> usize {
-        let train = self.places[place_of(destination)].as_mut();
-        let Some(train) = train.expected("the NOTIFY has joined") else {
+        let batch = self.places[place_of(destination)].as_mut();
+        let Some(batch) = batch.expected("the NOTIFY has joined") else {
             return octets;
         };
-        let fits = octets <= train.octets && train.octets - octets <= PADDING_OCTETS_MAX;
+        let fits = octets <= batch.octets && batch.octets - octets <= PADDING_OCTETS_MAX;
         if !fits {
             let filled_up = octets.next_multiple_of(STEP_OCTETS);
             if filled_up > octets_max {
                 return octets;
             }
-            train.octets = filled_up;
+            batch.octets = filled_up;
         }
-        train.octets
+        batch.octets
     }
 }
 
@@ -115,10 +115,15 @@ mod tests {
     }
 
     /// The lengths of NOTIFYs to one destination in one turn.
-    fn lengths(trains: &mut Trains, turn: u64, dialogs: usize, octets: &[usize]) -> Vec<usize> {
+    fn lengths(
+        padding: &mut GsoPadding,
+        turn: u64,
+        dialogs: usize,
+        octets: &[usize],
+    ) -> Vec<usize> {
         let length = |octets: &usize| {
-            if trains.join(destination(1), turn, dialogs) {
-                trains.length(destination(1), *octets, 1400)
+            if padding.join(destination(1), turn, dialogs) {
+                padding.length(destination(1), *octets, 1400)
             } else {
                 *octets
             }
@@ -127,37 +132,37 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_is_as_long_as_what_went_before() {
-        let mut trains = Trains::default();
+    fn a_notify_is_padded_to_the_length_of_the_one_before() {
+        let mut padding = GsoPadding::default();
         let octets = [900, 901, 903, 890, 896, 880, 897, 801, 800, 1390, 1380];
         assert_eq!(
-            lengths(&mut trains, 1, 256, &octets),
+            lengths(&mut padding, 1, 256, &octets),
             [900, 901, 903, 896, 896, 896, 928, 832, 832, 1390, 1380],
-            "the first few as they are; longer ones lengthen the train, much shorter ones begin \
+            "the first few as they are; longer ones lengthen the batch, much shorter ones begin \
              another; nothing grows beyond a segment"
         );
         assert_eq!(
-            lengths(&mut trains, 2, 256, &octets[..4]),
+            lengths(&mut padding, 2, 256, &octets[..4]),
             [900, 901, 903, 896],
             "every turn begins anew"
         );
     }
 
     #[test]
-    fn a_phone_however_many_keys_it_has_is_sent_what_is_written() {
+    fn notifies_to_a_single_phone_are_not_padded() {
         let octets = [900, 901, 902, 903, 904, 905, 906];
         assert_eq!(
-            lengths(&mut Trains::default(), 1, 255, &octets),
+            lengths(&mut GsoPadding::default(), 1, 255, &octets),
             octets.to_vec()
         );
     }
 
     #[test]
-    fn destinations_in_turns_are_told_apart() {
-        let mut trains = Trains::default();
+    fn alternating_destinations_are_kept_apart() {
+        let mut padding = GsoPadding::default();
         for round in 1..=6 {
             for last in 1..=8 {
-                let is_one_of_many = trains.join(destination(last), 1, 1000);
+                let is_one_of_many = padding.join(destination(last), 1, 1000);
                 assert_eq!(
                     is_one_of_many,
                     round >= PAD_FROM_NOTIFY,

@@ -34,8 +34,8 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::options::Options;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::notify::body_cache::Bodies;
-use crate::shard::notify::gso_padding::Trains;
+use crate::shard::notify::body_cache::BodyCache;
+use crate::shard::notify::gso_padding::GsoPadding;
 use crate::shard::notify::list::selection::Selection;
 use crate::shard::notify::retransmit::{Copies, Kept};
 use crate::shard::peer::local_address::LocalAddresses;
@@ -63,13 +63,13 @@ pub(crate) struct InFlight {
 #[derive(Debug)]
 pub(crate) struct Notifier {
     local_addresses: LocalAddresses,
-    bodies: Bodies,
+    bodies: BodyCache,
     in_flight: Slab<InFlight>,
     copies: Copies,
     /// What of the body at hand is its subscription's own.
     prolog: Vec<u8>,
     deflater: Deflater,
-    trains: Trains,
+    gso_padding: GsoPadding,
     /// The list resources selected for the current NOTIFY.
     selection: Selection,
 }
@@ -79,12 +79,12 @@ impl Notifier {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             local_addresses: LocalAddresses::new(options.advertise.clone()),
-            bodies: Bodies::default(),
+            bodies: BodyCache::default(),
             in_flight: Slab::new(),
             copies: Copies::default(),
             prolog: Vec::new(),
             deflater: Deflater::default(),
-            trains: Trains::default(),
+            gso_padding: GsoPadding::default(),
             selection: Selection::default(),
         }
     }

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_lives_as_long_as_the_last_who_shares_it() {
+    fn a_shared_body_is_freed_with_its_last_notify() {
         let (mut copies, mut out) = (Copies::default(), Outbox::default());
         out.arena.extend_from_slice(b"body head1 head2 other");
         let body = 0..4;
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_is_counted_and_long_buffers_are_let_go() {
+    fn retransmission_memory_is_counted_and_long_buffers_are_freed() {
         let (mut copies, mut out) = (Copies::default(), Outbox::default());
         out.arena.resize(60_000, b'x');
         let kept: Vec<Kept> = (0..3)

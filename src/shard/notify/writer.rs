@@ -58,7 +58,7 @@ impl Notifier {
         };
         let is_reliable = flow.transport.is_reliable();
         let generation = turn.out.generation();
-        let is_one_of_many = !is_reliable && self.trains.join(flow.peer, generation, dialogs);
+        let is_one_of_many = !is_reliable && self.gso_padding.join(flow.peer, generation, dialogs);
         let in_flight_id = InFlightId::at(self.in_flight.vacant_key() as u32);
         let (kind, index) = (Kind::ClientTransaction, in_flight_id.index() as u32);
         let token = RoutingToken::mint(kind, index, turn.options, turn.random);
@@ -137,7 +137,7 @@ impl Notifier {
     ) {
         let octets = turn.out.arena.len() - head.start + tail;
         let octets_max = turn.options.segment_octets_max;
-        let length = self.trains.length(destination, octets, octets_max);
+        let length = self.gso_padding.length(destination, octets, octets_max);
         pad(&mut turn.out.arena, head.end, length - octets);
     }
 

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn one_account_is_guessed_at_ever_more_slowly() {
+    fn lockouts_of_one_account_double() {
         let mut lockouts = lockouts();
         lockouts.failures_max = [3, 1_000, 1_000];
         let mut at = 0;
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_is_guessed_at_slowly_from_many_addresses() {
+    fn an_account_guessed_from_many_addresses_is_locked() {
         let mut lockouts = lockouts();
         let guesses: u32 = (1..100)
             .map(|host| guess(&mut lockouts, &format!("192.0.2.{host}"), "100", 0))
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn who_proved_itself_lately_is_never_locked_out() {
+    fn a_recently_authenticated_address_is_never_locked_out() {
         let mut lockouts = lockouts();
         let phone = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "100");
         lockouts.succeeded(&phone, 0);

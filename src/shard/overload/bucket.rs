@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_given_back_can_be_taken_again() {
+    fn a_returned_token_can_be_taken_again() {
         let mut buckets = Buckets::new(4);
         let rate = RateLimit::new(Duration::from_secs(60), 2);
         assert_eq!(taken(&mut buckets, 1, rate, SECOND, 9), 2);
@@ -163,7 +163,7 @@ mod tests {
     /// However many source addresses are invented, a sender that is held back stays held back
     /// (W:E3.8).
     #[test]
-    fn a_flood_of_strangers_frees_nobody() {
+    fn many_new_senders_evict_no_limited_one() {
         let mut buckets = Buckets::new(1024);
         let rate = RateLimit::per_second(10, 100);
         assert_eq!(taken(&mut buckets, 7, rate, SECOND, 1_000), 100);

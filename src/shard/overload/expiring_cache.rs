@@ -81,7 +81,7 @@ mod tests {
 
     /// Overflow: the slot that expires first is replaced, whatever key asks.
     #[test]
-    fn what_has_longest_to_go_stays() {
+    fn the_entry_that_expires_first_is_replaced() {
         let mut cache: ExpiringCache<()> = ExpiringCache::new(SLOTS_PER_SET);
         for (key, until) in [(1, 40), (2, 10), (3, 30), (4, 20)] {
             cache.claim(key).until = until;

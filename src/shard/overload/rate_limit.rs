@@ -104,7 +104,7 @@ impl OverloadControl {
     ) -> bool {
         let AdmittedSender { request, user, .. } = *sender;
         let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
-        let is_believed = domain.believes(request.flow.peer.ip());
+        let is_believed = domain.accepts_unauthenticated(request.flow.peer.ip());
         let is_feeder = || {
             let user = user.map(|user| Aor::new(user, &domain.name));
             is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
@@ -175,7 +175,7 @@ impl OverloadControl {
         let Some(domain) = directory.domain(&self.host) else {
             return false;
         };
-        let is_believed = domain.believes(request.flow.peer.ip());
+        let is_believed = domain.accepts_unauthenticated(request.flow.peer.ip());
         let method = request.message.method();
         let feeds = matches!(method, Method::Publish | Method::Register);
         match limit {

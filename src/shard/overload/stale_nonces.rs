@@ -1,6 +1,6 @@
 //! Phones that repeat a request with a stale nonce (W:E3.9): after `stale_max` 401 responses with
-//! stale=true the request gets 403 for the cool-down time. Only correct credentials come here;
-//! wrong ones are `auth_lockout`'s.
+//! stale=true the request gets 403 for the cool-down time. Only correct credentials are
+//! handled here; `auth_lockout` handles wrong ones.
 
 use crate::directory::Domain;
 use crate::shard::contract::turn::Turn;

@@ -167,7 +167,7 @@ fn rate(per_second: u32, burst: u32) -> Rate {
 
 /// W:A1.24, A1.21, G5
 #[test]
-fn a_phone_that_loops_is_held_back_alone() {
+fn only_the_looping_phone_is_limited() {
     let overload = OverloadOptions {
         phone: rate(10, 20),
         ..OverloadOptions::default()
@@ -320,7 +320,7 @@ fn a_presentity_has_a_bucket() {
 
 /// A flood from one address, changing From and without credentials, about one user.
 #[test]
-fn a_flood_without_credentials_locks_no_lamp_out() {
+fn a_flood_without_credentials_blocks_no_authenticated_phone() {
     let overload = OverloadOptions {
         presentity: rate(10, 40),
         source: rate(100, 400),
@@ -382,7 +382,7 @@ fn a_known_phone_keeps_its_share_of_a_flooded_address() {
 
 /// RFC 3903 §9
 #[test]
-fn a_feeder_publishes_at_its_own_pace_and_a_phone_does_not() {
+fn a_feeder_is_exempt_from_rate_limits_and_a_phone_is_not() {
     let overload = OverloadOptions {
         phone: rate(1, 3),
         ..OverloadOptions::default()
@@ -462,7 +462,7 @@ fn new_subscriptions_are_refused_before_options_and_refreshes_never() {
 }
 
 #[test]
-fn far_behind_options_are_refused_too() {
+fn with_a_long_backlog_options_are_refused_too() {
     let overload = OverloadOptions {
         backlog_max: 0,
         ..OverloadOptions::default()
@@ -499,7 +499,7 @@ fn publish(lab: &mut Lab, user: &str, state: &str) -> String {
 
 /// RFC 3261 §21.5.4, RFC 3903 §9; RFC 3903 §4
 #[test]
-fn publishes_wait_in_their_order_while_many_are_to_be_told() {
+fn publishes_are_queued_in_order_behind_many_notifies() {
     let overload = OverloadOptions {
         postpone_at: 2,
         ..OverloadOptions::default()
@@ -541,7 +541,7 @@ fn publishes_wait_in_their_order_while_many_are_to_be_told() {
 
 /// A storm of other changes does not delay a PUBLISH for ever.
 #[test]
-fn a_publish_waits_no_longer_than_those_before_it() {
+fn a_publish_waits_only_for_notifies_queued_before_it() {
     let overload = OverloadOptions {
         postpone_at: 1,
         ..OverloadOptions::default()
@@ -561,7 +561,7 @@ fn a_publish_waits_no_longer_than_those_before_it() {
 
 /// PUBLISHes of unauthenticated senders do not delay a PUBLISH either.
 #[test]
-fn a_publish_does_not_wait_for_those_that_are_refused() {
+fn a_refused_publish_does_not_delay_the_next() {
     let overload = OverloadOptions {
         postpone_at: 1,
         ..OverloadOptions::default()
@@ -584,7 +584,7 @@ fn a_publish_does_not_wait_for_those_that_are_refused() {
 
 /// RFC 3261 §21.5.4
 #[test]
-fn when_too_many_wait_the_oldest_is_read() {
+fn when_the_publish_queue_is_full_the_oldest_is_processed() {
     let overload = OverloadOptions {
         postpone_at: 1,
         postponed_octets_max: 700,
@@ -607,7 +607,7 @@ fn when_too_many_wait_the_oldest_is_read() {
 
 /// W:G5
 #[test]
-fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
+fn a_cached_refusal_is_repeated_until_a_reload() {
     let mut lab = Lab::new(AuthMode::Trusted, OverloadOptions::default());
     let repeated = |lab: &mut Lab| lab.counter("refusals_repeated");
     for (event, to, expected) in [
@@ -657,7 +657,7 @@ fn a_refusal_is_given_again_until_the_operator_mends_its_cause() {
 
 /// W:A7.6: every challenge has a nonce of its own, or one phone would use up another's.
 #[test]
-fn a_challenge_that_is_given_again_is_fresh() {
+fn a_cached_challenge_has_a_fresh_nonce() {
     let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     let mut nonces = BTreeSet::new();
     for _ in 0..10 {
@@ -681,7 +681,7 @@ fn a_challenge_that_is_given_again_is_fresh() {
 
 /// W:A1.12-A1.14: at most a tenth shorter, never longer, never too brief, and unchanged for a few.
 #[test]
-fn a_crowd_is_spread() {
+fn expiries_of_a_crowd_are_spread() {
     let overload = OverloadOptions {
         crowd: 10,
         ..OverloadOptions::default()
@@ -722,7 +722,7 @@ fn a_crowd_is_spread() {
 
 /// W:G5
 #[test]
-fn a_phone_that_loops_is_an_alarm_and_is_listed() {
+fn a_looping_phone_raises_an_alarm_and_is_listed() {
     let overload = OverloadOptions {
         phone: rate(10, 50),
         ..OverloadOptions::default()
@@ -764,7 +764,7 @@ fn a_phone_that_loops_is_an_alarm_and_is_listed() {
 /// Not a loop: a phone that is refused a few times, an attendant console that subscribes to all its
 /// keys.
 #[test]
-fn a_boot_is_no_loop() {
+fn a_booting_phone_is_not_looping() {
     let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     for _ in 0..2 {
         for key in 0..1_000 {
@@ -777,7 +777,7 @@ fn a_boot_is_no_loop() {
 
 /// However many phones are invented, the list does not exceed its limit.
 #[test]
-fn the_list_of_loops_is_bounded() {
+fn the_list_of_looping_phones_is_bounded() {
     let overload = OverloadOptions {
         loop_per_minute: 2,
         loops_max: 5,
@@ -823,7 +823,7 @@ fn a_refusal_of_a_short_request_is_no_amplifier() {
 
 /// W:E3.8: an unauthenticated sender gets at most 1.5 times the octets that it sent.
 #[test]
-fn an_answer_to_a_stranger_is_no_amplifier() {
+fn a_response_to_an_unknown_sender_is_no_amplifier() {
     let mut lab = Lab::new(AuthMode::Digest, OverloadOptions::default());
     for (method, to, more) in [
         (

@@ -32,14 +32,14 @@ use crate::sip::{HeaderName, Message};
 
 /// What distinguishes one device or exchange from another.
 enum Device<'m> {
-    Host(&'m [u8], Place<'m>),
+    Host(&'m [u8], Origin<'m>),
     Instance(&'m [u8]),
-    Contact(&'m [u8], Place<'m>),
-    SentBy(&'m [u8], Option<u16>, Place<'m>),
+    Contact(&'m [u8], Origin<'m>),
+    SentBy(&'m [u8], Option<u16>, Origin<'m>),
 }
 
 /// The source address, and `received` of the bottom Via.
-type Place<'m> = (IpAddr, Option<&'m [u8]>);
+type Origin<'m> = (IpAddr, Option<&'m [u8]>);
 
 /// A hash that is equal for two PUBLISHes of one publisher (see the table above).
 pub(crate) fn publisher_of(
@@ -95,7 +95,7 @@ impl Device<'_> {
     }
 }
 
-fn hash_place((source, received): &Place<'_>, hash: &mut SipHash13) {
+fn hash_place((source, received): &Origin<'_>, hash: &mut SipHash13) {
     match source {
         IpAddr::V4(address) => hash.field(&address.octets()),
         IpAddr::V6(address) => hash.field(&address.octets()),
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_publishers() {
+    fn requests_that_belong_to_one_publisher() {
         const A: &str = "<sip:1@192.168.1.10:5060>";
         const B: &str = "<sip:1@192.168.1.11:5060>";
         let instance = |name: &str, host: &str| {

@@ -10,7 +10,7 @@
 //! | has right credentials of an account       | anything else                       | refused: 403                |
 //! | comes from a trusted peer, which asserts an identity (RFC 3325) | anything      | the asserted identity       |
 //! | comes from a trusted peer                 | anything                            | From, by the peer's word    |
-//! | comes from anywhere, `auth = "none"`      | a user of the domain                | From, which the domain believes |
+//! | comes from anywhere, `auth = "none"`      | a user of the domain                | From, which the domain accepts_unauthenticated |
 //! | comes from anywhere, `auth = "none"`      | a user of another domain            | From, unproved              |
 //!
 //! A dialog belongs to the sender of its first request. A later request in the dialog that is
@@ -272,7 +272,7 @@ mod tests {
 
     /// RFC 3261 §22.3, RFC 3325
     #[test]
-    fn the_table_of_identities() {
+    fn credentials_and_from_determine_the_sender() {
         let rows = TABLE.iter();
         for (method, (proof, from, expected)) in
             rows.flat_map(|row| ["SUBSCRIBE", "PUBLISH", "REGISTER"].map(|method| (method, *row)))
@@ -294,7 +294,10 @@ mod tests {
             let directory = directory(auth);
             let domain = directory.domain("abc.com").unwrap();
             let peer: IpAddr = peer.parse().unwrap();
-            assert_eq!(domain.believes(peer), principal == Principal::Believed);
+            assert_eq!(
+                domain.accepts_unauthenticated(peer),
+                principal == Principal::Believed
+            );
             let octets = request(method, from, asserted);
             let message = Message::parse(octets.as_bytes(), Framing::Datagram).unwrap();
             let what = format!("{method}, {proof:?}, From {from}");

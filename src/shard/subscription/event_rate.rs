@@ -234,7 +234,7 @@ mod tests {
 
     /// RFC 6446 §7.2, §7.4
     #[test]
-    fn an_adaptive_rate_holds_on_the_average() {
+    fn an_adaptive_rate_holds_on_average() {
         let period = Duration::from_secs(60);
         let mut adaptive = Adaptive::new(period);
         assert_eq!(adaptive.timeout(), period);
@@ -286,7 +286,7 @@ mod tests {
 
     /// RFC 6446 §5.1; RFC 6446
     #[test]
-    fn a_rate_is_read_and_nonsense_is_none() {
+    fn a_valid_rate_is_read_and_an_invalid_one_is_ignored() {
         let table = [
             ("1", Some(1000)),
             ("10", Some(100)),

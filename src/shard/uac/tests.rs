@@ -178,7 +178,7 @@ fn a_request_beyond_the_limit_waits() {
 }
 
 #[test]
-fn a_probe_that_is_over_leaves_nothing_behind() {
+fn a_finished_probe_leaves_nothing_behind() {
     for task in [SUBSCRIBE, PUBLISH] {
         let mut world = World::new(|_| ());
         let id = world.begin(task);
@@ -210,7 +210,7 @@ fn a_probe_that_nobody_reads_is_forgotten() {
 }
 
 #[test]
-fn a_report_is_bounded_and_tells_the_end() {
+fn a_report_is_bounded_and_ends_with_the_end() {
     let mut world = World::new(|options| options.probe_entries_max = 3);
     let id = world.begin(SUBSCRIBE);
     let accepted = world.response("200 OK", "Expires: 3600\r\n");

@@ -69,7 +69,7 @@ impl Uas {
         domain: &'d Domain,
         turn: &mut Turn<'d>,
     ) -> Result<Principal, Refusal<'d>> {
-        if domain.believes(request.flow.peer.ip()) {
+        if domain.accepts_unauthenticated(request.flow.peer.ip()) {
             return Ok(Principal::Believed);
         }
         if domain.auth == AuthMode::Trusted {

@@ -58,7 +58,7 @@ fn line_and_route(dialog: &mut Dialog) -> (String, Option<String>) {
 }
 
 #[test]
-fn identifiers_come_back_as_they_came() {
+fn identifiers_are_kept_verbatim() {
     let dialog = accept(&subscribe("Contact: <sip:200@10.0.0.7:5062>\r\n")).unwrap();
     assert_eq!(dialog.call_id(), b"a84b\"<c76>e66710@10.0.0.7");
     assert_eq!(dialog.local_tag(), b"5f00d1e");
@@ -217,7 +217,7 @@ fn headers_of_a_contact_do_not_get_into_the_request_line() {
 }
 
 #[test]
-fn contacts_that_make_no_dialog() {
+fn contacts_that_create_no_dialog() {
     assert_eq!(
         accept(&subscribe("")).unwrap_err(),
         Fault::Missing(HeaderName::Contact)
@@ -311,7 +311,7 @@ fn addresses_without_brackets_and_without_a_tag() {
 }
 
 #[test]
-fn a_to_tag_makes_no_new_dialog() {
+fn a_request_with_a_to_tag_creates_no_dialog() {
     let request = subscribe_to(
         "<sip:123@abc.com>;tag=old",
         "Contact: <sip:200@10.0.0.7>\r\n",
@@ -436,7 +436,7 @@ fn notify(to: &str, lines: &str) -> String {
 }
 
 #[test]
-fn a_subscriber_answers_to_what_the_notify_says() {
+fn a_subscribers_dialog_is_taken_from_the_notify() {
     let text = notify(
         "<sip:9@abc.com>;tag=ours",
         "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nContact: <sip:123@10.0.0.7:5070>\r\n",

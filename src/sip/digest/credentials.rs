@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn order_quotes_space_and_strangers_do_not_matter() {
+    fn parameter_order_quotes_and_unknown_parameters_do_not_matter() {
         let value = "DIGEST  ,, algorit=MD5 , NC = \"0000000a\",\r\n qop=\"auth\" ,username=plain,foo=\"a,\\\"b\",\
                      realm=\"abc.com\",nonce=\"n\",uri=sip:123@abc.com;x=y,cnonce=c , response=\"r\",algorithm=\"md5\",";
         let credentials = read(value).credentials().unwrap();

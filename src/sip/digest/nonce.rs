@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_not_ours() {
+    fn arbitrary_text_is_not_our_nonce() {
         let key = NonceKey::new([3; 32]);
         for nonce in [
             &b""[..],

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_64_below_the_highest_are_gone() {
+    fn nonce_counts_64_below_the_highest_are_refused() {
         let mut windows = ReplayWindows::new(4);
         assert!(windows.take(nonce(1), 100));
         assert!(windows.take(nonce(1), 37));

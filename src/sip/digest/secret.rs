@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_knows_its_password() {
+    fn a_secret_accepts_its_password() {
         let secret = Secret::new("123", "abc.com", "geheim");
         assert!(secret.matches("123", "abc.com", "geheim"));
         assert!(!secret.matches("123", "abc.com", "Geheim"));

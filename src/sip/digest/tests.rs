@@ -244,7 +244,7 @@ fn a_changed_body_breaks_integrity() {
 }
 
 #[test]
-fn a_count_is_good_once_across_algorithms() {
+fn a_nonce_count_is_accepted_once_across_algorithms() {
     let mut world = World::new();
     let attempt = world.attempt();
     assert_eq!(world.verify(&attempt), Ok("200".into()));
@@ -296,7 +296,7 @@ fn a_count_is_good_once_across_algorithms() {
 }
 
 #[test]
-fn a_wrong_response_uses_no_count_up() {
+fn a_wrong_response_consumes_no_nonce_count() {
     let mut world = World::new();
     let attempt = world.attempt();
     assert_eq!(
@@ -310,7 +310,7 @@ fn a_wrong_response_uses_no_count_up() {
 }
 
 #[test]
-fn nonces_live_their_life() {
+fn a_nonce_expires_after_its_life() {
     let mut world = World::new();
     let attempt = world.attempt();
     assert_eq!(world.verify_at(&attempt, START + LIFE), Ok("200".into()));
@@ -438,7 +438,7 @@ fn a_forgotten_nonce_is_stale_and_the_next_challenge_helps() {
 }
 
 #[test]
-fn nobody_is_wrong_whatever_the_password() {
+fn an_unknown_user_is_wrong_with_any_password() {
     let mut world = World::new();
     for (user, password) in [
         ("201", "geheim"),
@@ -695,7 +695,7 @@ fn folded_credentials_are_read() {
 
 /// No change of a single octet authenticates another user, whatever else it breaks.
 #[test]
-fn mutated_credentials_name_nobody_else() {
+fn mutated_credentials_authenticate_no_other_user() {
     let mut world = World::new();
     let ours = authorization(&world.attempt()).into_bytes();
     let mut denied = 0;

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn events_that_are_none() {
+    fn invalid_events() {
         for value in [
             "",
             " ",

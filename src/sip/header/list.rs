@@ -155,13 +155,13 @@ mod tests {
         }
 
         #[test]
-        fn seconds_are_their_number_or_the_most(seconds in any::<u64>()) {
+        fn seconds_saturate(seconds in any::<u64>()) {
             let clamped = u32::try_from(seconds).unwrap_or(u32::MAX);
             assert_eq!(delta_seconds(seconds.to_string().as_bytes()), Some(clamped));
         }
 
         #[test]
-        fn anything_is_survived(value in vec(any::<u8>(), 0..60)) {
+        fn arbitrary_input_does_not_panic(value in vec(any::<u8>(), 0..60)) {
             assert!(list_items(&value).all(|item| !item.is_empty()));
             let _ = (delta_seconds(&value), retry_after(&value));
         }

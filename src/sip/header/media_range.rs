@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_range() {
+    fn invalid_ranges() {
         for range in [
             "",
             "*",

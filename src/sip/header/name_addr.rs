@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address() {
+    fn invalid_addresses() {
         for value in [
             "",
             "*",

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plain_one() {
+    fn a_plain_via() {
         let value = b"SIP/2.0/UDP 192.0.2.1:5062;rport;branch=z9hG4bK77";
         let via = Via::parse(value).unwrap();
         assert_eq!(via.transport, b"UDP");
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_returned_one_may_have_empty_parameters() {
+    fn a_returned_via_may_have_empty_parameters() {
         for value in [
             "SIP/2.0/UDP h:1;;branch=x",
             "SIP/2.0/UDP h:1;branch=x;",
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_via() {
+    fn invalid_vias() {
         for value in [
             "",
             "SIP/2.0/UDP",

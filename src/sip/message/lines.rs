@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_lines_are_what_any_line_is() {
+    fn the_plain_line_reader_agrees_with_the_general_one() {
         let behind = "To: a line of its own, long enough\r\n\r\n";
         for line in [
             "v:x",
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_line_should_hold() {
+    fn characters_not_allowed_in_a_line() {
         let is_clean = |text: &str| {
             let mut lines = Lines::new(text.as_bytes(), 0);
             while lines.next().is_some() {}

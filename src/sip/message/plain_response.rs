@@ -4,7 +4,7 @@
 //! It is not a parser: any response that does not have exactly this form (folds, compact names,
 //! several Vias, a Contact, a body, another status or method) is left to
 //! [`Message::parse`](super::Message::parse), which reads and checks everything. For a plain 200
-//! both give the same result (`tests/parse/answers.rs`).
+//! both give the same result (`tests/parse/plain_responses.rs`).
 
 use crate::sip::header::octets;
 use crate::sip::message::lines::next_control;

@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sip() {
+    fn invalid_start_lines() {
         for line in [
             "",
             " ",

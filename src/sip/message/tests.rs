@@ -325,7 +325,7 @@ fn limits() {
 }
 
 #[test]
-fn what_is_no_message() {
+fn invalid_messages() {
     for bytes in [
         &b""[..],
         b"\r\n\r\n",

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn time_before_the_start_is_early() {
+    fn a_timeout_before_the_start_does_nothing() {
         let start = Instant::now() + Duration::from_secs(5);
         let mut transaction = ClientTransaction::new(start, false);
         assert_eq!(

@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_outside_name_nothing() {
+    fn unknown_record_numbers_are_ignored() {
         let now = Instant::now();
         let mut ring = Ring::new(4096);
         let (record, identities, response) = record(1, [10, 10, 10], now);

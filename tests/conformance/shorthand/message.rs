@@ -179,7 +179,7 @@ fn name_of(line: &str) -> &str {
 }
 
 #[test]
-fn a_head_is_changed_by_the_lines_that_tell_the_difference() {
+fn lines_under_a_sentence_change_its_head() {
     let message = |text: &str| {
         let lines: Vec<String> = text.lines().map(str::to_owned).collect();
         Message::read(&lines)

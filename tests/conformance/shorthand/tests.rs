@@ -105,14 +105,14 @@ Phone: ann at 10.0.0.8:5062 tcp branch=a{n}-{q}
 "#;
 
 #[test]
-fn a_sentence_stands_for_the_whole_message() {
+fn a_sentence_expands_to_the_whole_message() {
     assert_eq!(lengthened(SHORT).unwrap(), LONG);
     let short = shortened(LONG).unwrap();
     assert_eq!(short, SHORT);
 }
 
 #[test]
-fn a_sentence_that_leans_on_nothing_is_refused() {
+fn a_sentence_that_refers_to_no_message_is_refused() {
     for line in [
         "< 200 OK to 9",
         "< NOTIFY to 9: 123 is idle",
@@ -133,7 +133,7 @@ fn a_sentence_that_leans_on_nothing_is_refused() {
 
 /// The long form is equivalent to the shorthand, and is shortened to it again.
 #[test]
-fn every_case_says_the_same_in_long_form() {
+fn every_case_survives_lengthening_and_shortening() {
     let in_long_form = |text: &str| {
         let dialogue = Dialogue::parse(text).and_then(Dialogue::in_long_form);
         let steps = dialogue.unwrap().steps;

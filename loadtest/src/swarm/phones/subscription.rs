@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_our_subscribe_asked_for_is_right() {
+    fn an_end_that_our_subscribe_requested_is_no_fault() {
         let mut phone = Subscription::default();
         phone.begin_subscribe(Phase::Active, Instant::now());
         hear(&mut phone, 7, 1, "active");

@@ -146,7 +146,7 @@ fn b3_12_each_level_adds_to_the_one_before() {
 }
 
 #[test]
-fn a_private_party_is_told_to_nobody() {
+fn a_private_party_is_shown_to_no_watcher() {
     let private = CallDialog {
         remote_is_private: true,
         ..call()
@@ -172,7 +172,7 @@ fn a_private_party_is_told_to_nobody() {
 }
 
 #[test]
-fn c0_4_ones_own_call_shows_as_confirmed() {
+fn c0_4_an_outgoing_call_shows_as_confirmed() {
     for state in [
         CallState::Trying,
         CallState::Proceeding,
@@ -254,7 +254,7 @@ fn b3_10_hold() {
 }
 
 #[test]
-fn b3_5_the_id_is_stable_unique_and_says_nothing() {
+fn b3_5_the_id_is_stable_unique_and_opaque() {
     let id =
         |call: &CallDialog, aor: &Aor| String::from_utf8(shown_id(aor, call).to_vec()).unwrap();
     let first = id(&call(), &aor());
@@ -536,7 +536,7 @@ fn c8_1_a_parked_call_may_blink() {
 
 /// RFC 4235 §4.1.6
 #[test]
-fn b3_9_both_spellings_for_who_needs_them() {
+fn b3_9_both_spellings_for_phones_that_need_them() {
     let held = composed([CallDialog {
         local: Party {
             rendering: Some(false),
@@ -584,7 +584,7 @@ fn the_users_name_stands_in_for_a_missing_display() {
 
 /// RFC 4235 §4.3
 #[test]
-fn b3_8_partial_documents_tell_what_changed_and_each_end_once() {
+fn b3_8_partial_documents_hold_changes_and_each_end_once() {
     let view = View {
         rendering: Rendering {
             all_dialogs: true,
@@ -873,7 +873,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_at_all_is_answered(pieces in proptest::collection::vec(
+    fn arbitrary_input_does_not_panic(pieces in proptest::collection::vec(
         proptest::sample::select(vec![
             HEAD, "</dialog-info>", "<dialog id='1'>", "<dialog>", "</dialog>", "<state>", "early", "</state>", "<local>", "</local>",
             "<identity display='x'>", "</identity>", "<target uri='u'>", "</target>", "<param pname='+sip.rendering' pval='no'/>",

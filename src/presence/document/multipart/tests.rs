@@ -46,7 +46,7 @@ fn b5_3_the_octets() {
 
 /// W:G1
 #[test]
-fn g1_a_part_named_barely() {
+fn g1_a_content_id_without_brackets() {
     let body = written(|out| {
         begin_bare_part(out, ContentId(17), "application/pidf+xml");
         out.extend_from_slice(b"<presence/>\n");
@@ -132,7 +132,7 @@ fn e4_9_what_is_read() {
 
 proptest! {
     #[test]
-    fn anything_at_all_is_answered(pieces in proptest::collection::vec(
+    fn arbitrary_input_does_not_panic(pieces in proptest::collection::vec(
         proptest::sample::select(vec!["--b", "--", "\r\n", "\n", "Content-ID: <1>", "x", ":", "\u{fc}"]), 0..24,
     )) {
         let body = pieces.concat();

@@ -113,7 +113,7 @@ fn the_documents_of_each_availability() {
 }
 
 #[test]
-fn activities_that_the_schema_has_not() {
+fn activities_unknown_to_the_schema() {
     let written = |availability, activities: &[&str]| {
         let text = state(&composed(availability, true, activities, None));
         let names = text.lines().filter_map(|line| {
@@ -380,7 +380,7 @@ fn e4_8_notes() {
 }
 
 #[test]
-fn activities_wherever_they_stand() {
+fn activities_in_any_place() {
     let activities = |content: &str| parsed(&body(content)).activities;
     let names = |names: &[&str]| names.iter().copied().map(Box::from).collect::<Vec<_>>();
     let both = "<rpid:activities><rpid:note>why</rpid:note><rpid:lunch/><rpid:away></rpid:away><rpid:lunch/></rpid:activities>";
@@ -461,7 +461,7 @@ proptest! {
     }
 
     #[test]
-    fn anything_at_all_is_answered(pieces in proptest::collection::vec(
+    fn arbitrary_input_does_not_panic(pieces in proptest::collection::vec(
         proptest::sample::select(vec![
             HEAD, "</presence>", "<tuple id='1'>", "</tuple>", "<status>", "</status>", "<basic>", "open", "</basic>", "<note>", "</note>",
             "<rpid:activities>", "</rpid:activities>", "<rpid:away/>", "<dm:person>", "</dm:person>",

@@ -135,7 +135,7 @@ fn b8_1_handling_validity_and_what_is_shown() {
 
 /// Parts of a rule that are not understood never make it more permissive.
 #[test]
-fn what_is_not_known_matches_nobody() {
+fn an_unknown_condition_matches_no_watcher() {
     for condition in [
         "<cr:sphere value='work'/>",
         "<ocp:other-identity xmlns:ocp='urn:oma:xml:xdm:common-policy'/>",

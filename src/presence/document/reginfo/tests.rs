@@ -107,7 +107,7 @@ fn real_registrars() {
 }
 
 #[test]
-fn what_is_over_and_what_is_somebody_elses() {
+fn ended_contacts_and_contacts_of_other_users() {
     let contact = |uri: &str| format!("<contact><uri>{uri}</uri></contact>");
     let over = format!(
         "<registration state=\"terminated\">{}</registration>",
@@ -142,7 +142,7 @@ fn what_is_over_and_what_is_somebody_elses() {
 
 /// RFC 3680 §5.1, §5.2
 #[test]
-fn a_contact_that_ended_is_told_once() {
+fn an_ended_contact_is_reported_once() {
     let aor = Aor::new("joe", "abc.com");
     let told = |contacts: &[RegisteredContact], ended: &[EndedContact], shown: &mut _| {
         let composed = Composed {

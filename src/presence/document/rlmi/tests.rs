@@ -56,7 +56,7 @@ fn b5_4_the_octets() {
 }
 
 #[test]
-fn b5_6_a_partial_list_that_tells_nothing() {
+fn b5_6_an_empty_partial_list() {
     let mut out = Vec::new();
     begin(&mut out, b"sip:any-dn@abc.com", 0, false);
     end(&mut out);

@@ -148,7 +148,7 @@ fn e4_what_is_not_well_formed() {
 }
 
 #[test]
-fn e4_1_no_doctype_whatever_it_says() {
+fn e4_1_doctypes_are_refused() {
     let doctypes = [
         "<!DOCTYPE r>",
         "<!DOCTYPE r [<!ENTITY lol 'lol'><!ENTITY lols '&lol;&lol;&lol;'>]>",
@@ -212,7 +212,7 @@ fn e4_3_limits() {
 /// The worst known case: the maximum number of elements, each looked up among the maximum number of
 /// declarations.
 #[test]
-fn e4_3_the_worst_case_takes_no_time_to_speak_of() {
+fn e4_3_the_worst_case_is_fast() {
     let declarations: String = (0..63).map(|at| format!(" xmlns:n{at}='u'")).collect();
     let elements = "<z:a/>".repeat((DOCUMENT_OCTETS_MAX - declarations.len() - 100) / 6);
     let document = format!("<r xmlns:z='u'{declarations}>{elements}</r>");
@@ -359,12 +359,12 @@ fn a_user_becomes_a_uri() {
 
 proptest! {
     #[test]
-    fn anything_at_all_is_answered(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_input_does_not_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = seen(body);
     }
 
     #[test]
-    fn what_looks_like_xml_is_answered(pieces in proptest::collection::vec(
+    fn xml_like_input_does_not_panic(pieces in proptest::collection::vec(
         proptest::sample::select(vec![
             "<", ">", "/", "r", " a='1'", "</r>", "<r>", "&amp;", "&", ";", "<![CDATA[", "]]>", "<!--", "-->", "<?", "?>",
             "xmlns:p='u'", "<p:r", "'", "=", "<?xml version='1.0'?>", "<!DOCTYPE r>", "\u{fc}",

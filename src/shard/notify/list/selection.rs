@@ -24,7 +24,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::resource::{Leaver, Resource, Standing, Told};
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
-use crate::shard::notify::body_cache::Bodies;
+use crate::shard::notify::body_cache::BodyCache;
 use crate::shard::notify::list::ListSubscription;
 use crate::shard::notify::list::budget::Budget;
 use crate::shard::subscription::table::Recipient;
@@ -210,7 +210,7 @@ struct News {
 /// What of its resources a subscription may see.
 struct Viewpoint<'a> {
     watched: &'a WatchedPresentities,
-    bodies: &'a mut Bodies,
+    bodies: &'a mut BodyCache,
     directory: &'a Directory,
     view: View,
     /// A rule about the list itself is one about all of it.
@@ -273,7 +273,7 @@ impl Viewpoint<'_> {
                 let composed = watched.composed()?;
                 let (aor, revision) = (watched.aor(), watched.revision());
                 Some(match self.dialog {
-                    Some(dialog) => Bodies::of_dialog(aor, composed, dialog, view, out),
+                    Some(dialog) => BodyCache::of_dialog(aor, composed, dialog, view, out),
                     None => self.bodies.of(aor, revision, composed, view, out),
                 })
             }

@@ -225,7 +225,7 @@ type Row = (Transport, Option<u32>, &'static [(usize, usize)]);
 
 /// RFC 4662 §5.2
 #[test]
-fn the_state_of_a_long_list_is_whole_and_soon_there() {
+fn the_state_of_a_long_list_is_complete_and_arrives_soon() {
     let whole = &[(20, 1), (100, 1), (130, 1), (1_000, 1), (5_000, 1)];
     let fragments = &[(20, 1), (100, 1), (130, 1), (1_000, 8), (5_000, 36)];
     let few_fragments = &[(20, 2), (100, 6), (130, 8), (1_000, 59), (5_000, 295)];
@@ -303,7 +303,7 @@ fn a_long_list_that_is_deflated_fits_one_datagram() {
 
 /// What is kept for retransmission is bounded: a NOTIFY beyond it waits, and is sent later.
 #[test]
-fn long_lists_wait_for_room_to_be_sent_again_from() {
+fn long_lists_wait_for_retransmission_memory() {
     let mut lab = Lab::new(Transport::Udp, 100, None);
     lab.shard.options.retransmission_octets_max = 100_000;
     let mut unanswered = Vec::new();

@@ -78,7 +78,7 @@ fn an_ordinary_challenge_is_not_listed_and_is_no_failure() {
 
 /// W:A1.24
 #[test]
-fn what_the_shield_holds_back_is_not_listed() {
+fn requests_over_a_rate_limit_are_not_listed() {
     let overload = OverloadOptions {
         phone: rate(1, 1),
         ..OverloadOptions::default()
@@ -93,7 +93,7 @@ fn what_the_shield_holds_back_is_not_listed() {
 
 /// W:E3.9
 #[test]
-fn wrong_credentials_are_reported_to_the_log_at_a_pace() {
+fn wrong_credentials_are_logged_at_a_limited_rate() {
     let overload = OverloadOptions {
         wrong_max: 2,
         ..OverloadOptions::default()

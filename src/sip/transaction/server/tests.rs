@@ -74,7 +74,7 @@ fn seen(transactions: &mut ServerTransactions, text: &str, now: Instant) -> Seen
 }
 
 #[test]
-fn a_thousand_copies_get_one_answer() {
+fn a_thousand_copies_get_one_response() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = subscribe("z9hG4bK1");
     let (key, first) = begin(&mut transactions, &text, now);
@@ -200,7 +200,7 @@ fn timer_j_counts_from_the_response() {
 }
 
 #[test]
-fn an_answer_after_32_seconds_is_not_remembered() {
+fn a_response_after_32_seconds_is_not_remembered() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = subscribe("z9hG4bK1");
     let (key, _) = begin(&mut transactions, &text, now);
@@ -221,7 +221,7 @@ fn a_reliable_transport_keeps_nothing() {
 }
 
 #[test]
-fn what_is_forgotten_is_new_again() {
+fn a_forgotten_transaction_is_new_again() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = subscribe("z9hG4bK1");
     let (key, _) = begin(&mut transactions, &text, now);
@@ -237,7 +237,7 @@ fn what_is_forgotten_is_new_again() {
 }
 
 #[test]
-fn completing_twice_or_something_forgotten_does_nothing() {
+fn completing_a_transaction_twice_does_nothing() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = subscribe("z9hG4bK1");
     let (key, _) = begin(&mut transactions, &text, now);
@@ -279,7 +279,7 @@ fn an_ack_belongs_to_its_invite_and_is_never_remembered() {
 }
 
 #[test]
-fn a_cancel_is_another_transaction_that_may_name_one() {
+fn a_cancel_is_its_own_transaction() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let cancel = request_by("CANCEL", "SIP/2.0/UDP 10.0.0.7;branch=z9hG4bK1");
     assert!(!transactions.knows_cancelled(&parse(&cancel), now));
@@ -336,7 +336,7 @@ fn rfc_2543_requests_match_by_everything() {
 
 /// Identities cannot be made to collide on purpose, so the index is manipulated directly.
 #[test]
-fn a_collision_of_hashes_never_answers_for_another() {
+fn a_hash_collision_never_returns_another_response() {
     let (mut transactions, now) = (transactions(), Instant::now());
     answer(&mut transactions, &numbered(1), b"one", now);
     answer(&mut transactions, &numbered(2), b"two", now);
@@ -353,7 +353,7 @@ fn a_collision_of_hashes_never_answers_for_another() {
 }
 
 #[test]
-fn what_is_larger_than_the_ring_is_not_stored() {
+fn a_response_larger_than_the_ring_is_not_stored() {
     let now = Instant::now();
     let mut transactions = ServerTransactions::new(1024, KEY);
     answer(&mut transactions, &numbered(1), b"one", now);
@@ -398,7 +398,7 @@ fn the_oldest_goes_first_and_is_counted() {
 }
 
 #[test]
-fn what_is_past_its_time_makes_place_uncounted() {
+fn expired_responses_are_evicted_without_being_counted() {
     let mut now = Instant::now();
     let mut transactions = ServerTransactions::new(4096, KEY);
     for number in 0..100 {
@@ -410,7 +410,7 @@ fn what_is_past_its_time_makes_place_uncounted() {
 }
 
 #[test]
-fn an_entry_under_way_outlives_a_storm() {
+fn a_pending_transaction_survives_a_storm() {
     let now = Instant::now();
     let mut transactions = ServerTransactions::new(8192, KEY);
     let publish = numbered(1).replace("SUBSCRIBE", "PUBLISH");
@@ -429,7 +429,7 @@ fn an_entry_under_way_outlives_a_storm() {
 }
 
 #[test]
-fn a_ring_full_of_what_is_under_way_refuses_the_next() {
+fn a_ring_full_of_pending_transactions_refuses_the_next() {
     let now = Instant::now();
     let mut transactions = ServerTransactions::new(2048, KEY);
     let mut keys = Vec::new();

@@ -27,7 +27,7 @@ const SENT: [(&[u8], &[u8]); 2] = [
 ];
 
 #[test]
-fn in_a_hurry_the_same_is_read() {
+fn the_plain_response_reader_agrees_with_the_parser() {
     let rounds =
         std::env::var("LAMPLIGHTER_FUZZ").map_or(MUTATIONS, |rounds| rounds.parse().unwrap());
     let seeds: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
