@@ -360,6 +360,6 @@ fn one_server_probes_another() {
     let complaint = here.complains("probe subscribe sip:0@there.test;transport=tcp");
     assert_eq!(
         complaint,
-        "a probe uses UDP; TCP and TLS are not supported yet\n"
+        "a probe can use UDP only; TCP and TLS are not supported yet\n"
     );
 }

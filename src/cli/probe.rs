@@ -66,7 +66,8 @@ struct TargetArguments {
     /// A file with the password, on its first line.
     #[arg(long, value_name = "FILE", requires = "user")]
     password_file: Option<PathBuf>,
-    /// The SIP URI in From [default: the user at the host of the URI]
+    /// The SIP URI in From [default: with publish the URI itself; with subscribe USER, or `probe`,
+    /// at the host of the URI]
     #[arg(long, value_name = "URI")]
     from: Option<String>,
     /// Duration: 60s, 10m, at most 1h. At the end, the state is removed from the other server.
@@ -131,8 +132,8 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     Ok(is_good)
 }
 
-/// Whether a line tells of a good or a bad status of the user; None for any other line. That nothing
-/// is requested any more is neither.
+/// Whether a line tells of a good or a bad status of the user; None for any other line. That
+/// nothing is requested any more is neither.
 fn status(line: &str) -> Option<bool> {
     let (_, status) = line.split_once(USER)?;
     (status != "Not requested by anyone").then_some(!FAILURES.contains(&status))

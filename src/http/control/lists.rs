@@ -1,5 +1,5 @@
-//! Lists: shown, created, edited, deleted. Subscribed phones are told at once. An edit lasts until
-//! the configuration is read again or the process ends.
+//! Lists: shown, created, edited, deleted. Subscribed phones are notified at once. An edit lasts
+//! until the configuration is read again or the process ends.
 
 use std::sync::Arc;
 

@@ -122,7 +122,7 @@ impl DatagramPort {
         !was_stalled && !stalled.datagrams.is_empty()
     }
 
-    /// Sends what waits, whenever there is room again, until nothing waits.
+    /// Sends queued datagrams whenever there is room, until the queue is empty.
     pub async fn drain(&self, counters: &CoreCounters) {
         while !self.stalled.borrow().datagrams.is_empty() {
             // An error will recur in the next send, which counts it and drops the datagram.

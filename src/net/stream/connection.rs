@@ -1,5 +1,5 @@
-//! One stream connection of whatever transport: reading into a shared buffer, one gathered write per
-//! turn, a bounded queue for a peer that reads slowly.
+//! One stream connection of whatever transport: reading into a shared buffer, one gathered write
+//! per turn, a bounded queue for a peer that reads slowly.
 //!
 //! Invariants: octets leave in the order in which they were handed over. The queue is used only
 //! while the socket has no room. An idle connection holds no buffer. A connection that has been
@@ -129,7 +129,8 @@ impl Connection {
         }
     }
 
-    /// Writes what waits, whenever there is room, until nothing waits or the connection is over.
+    /// Writes queued messages whenever there is room, until the queue is empty or the connection is
+    /// over.
     pub async fn drain(&self) {
         while !self.has_ended.get() && !self.queue.borrow().is_empty() {
             let written = poll_fn(|context| {
@@ -176,7 +177,7 @@ impl Connection {
         self.idle_since.get()
     }
 
-    /// Ends the connection in both directions; what waits is dropped.
+    /// Ends the connection in both directions; queued messages are dropped.
     pub fn end(&self) {
         if !self.has_ended.replace(true) {
             self.stream.borrow_mut().close();

@@ -38,8 +38,8 @@ impl MailSender {
         }
     }
 
-    /// Sends mail to the owner at that address, or keeps it until there is room. The only place where
-    /// an owner's address becomes a queue. The receiver is woken by [`MailSender::wake`].
+    /// Sends mail to the owner at that address, or keeps it until there is room. The only place
+    /// where an owner's address becomes a queue. The receiver is woken by [`MailSender::wake`].
     pub(crate) fn send(&mut self, to: ShardId, mail: Mail, counters: &CoreCounters) {
         let index = usize::from(to.0);
         let (Some(inbox), Some(backlog)) = (self.mesh.inbox(to), self.backlogs.get_mut(index))
@@ -65,7 +65,7 @@ impl MailSender {
         }
     }
 
-    /// Sends what waits, as far as there is room.
+    /// Sends queued mail, as far as the receiver has room.
     pub(crate) fn retry(&mut self, counters: &CoreCounters) {
         if self.waiting == 0 {
             return;

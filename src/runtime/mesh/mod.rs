@@ -1,8 +1,8 @@
 //! The mesh: one inbox per shard for mail from other shards and for commands.
 //!
 //! Invariants worth naming: mail between two shards arrives in the order in which it was sent
-//! ([`mail_sender`]). A command that finds its queue full is refused, and the asker is told. A shard
-//! that waits is woken once per turn of a sender, not once per mail.
+//! ([`mail_sender`]). A command that finds its queue full is refused, and its sender learns that. A
+//! shard that waits is woken once per turn of a sender, not once per mail.
 
 pub(crate) mod mail_sender;
 
@@ -89,8 +89,8 @@ impl Mesh {
         self.inboxes.len() as u16
     }
 
-    /// Gives a shard a command. The command comes back when the shard's queue is full, or the shard has
-    /// ended or does not exist.
+    /// Gives a shard a command. The command comes back when the shard's queue is full, or the shard
+    /// has ended or does not exist.
     pub(crate) fn command(
         &self,
         shard: ShardId,
@@ -122,7 +122,7 @@ impl Mesh {
         inbox.wake();
     }
 
-    /// Drops what waits for a core that has ended, which tells the askers.
+    /// Drops what is queued for a core that has ended; the senders of commands learn that.
     pub(crate) fn close(&self, shard: ShardId) {
         let Some(inbox) = self.inbox(shard) else {
             debug_assert!(false, "shard {} has an inbox", shard.0);

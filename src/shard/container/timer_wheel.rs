@@ -5,13 +5,13 @@
 //! [`Wheel::poll_timeout`] is never later than the next one: it may name the moment a coarse slot
 //! has to be spread over finer ones, which fires nothing. Not a clock: `now` is an argument.
 //!
-//! The wheel always gets on: what is armed for a moment that has fired already, because it is late
-//! or because it names the present again and again, fires a tick later. So a timer fires once a tick
-//! at most, and no owner that arms the past can keep the others from their turn. Such timers are
+//! The wheel always advances: a timer armed for a tick that has already fired, because it is late
+//! or is armed for the present again and again, fires one tick later. So a timer fires at most once
+//! a tick, and an owner that arms timers in the past cannot starve the others. Such timers are
 //! counted ([`Wheel::late`]).
 //!
-//! A fleet that was switched on together has its timers in one slot. Spreading that over finer ones
-//! takes as many turns as it needs, so that none of them is held up; the wheel's time stands still
+//! A fleet that was switched on together has its timers in one slot. Spreading them over finer
+//! slots takes as many turns as it needs, so that no turn is long; the wheel's time stands still
 //! meanwhile.
 
 use std::num::NonZeroU32;
@@ -76,7 +76,8 @@ pub(crate) struct Wheel<K> {
     epoch: Instant,
     /// Everything before this tick has fired.
     current_tick: u64,
-    /// The first tick of which nothing has fired: what is armed for an earlier one waits until then.
+    /// The first tick of which nothing has fired: what is armed for an earlier one waits until
+    /// then.
     open_tick: u64,
     /// Timers that were armed for a tick of which some had fired.
     late: u64,

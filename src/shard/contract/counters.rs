@@ -72,7 +72,7 @@ counters! {
     /// Initial SUBSCRIBEs accepted.
     subscriptions_created,
     /// SUBSCRIBEs refused because subscriptions use all the memory they may.
-    subscriptions_over_octets,
+    subscriptions_over_memory,
     /// SUBSCRIBEs that refreshed a subscription.
     subscriptions_refreshed,
     /// SUBSCRIBEs that fetched the state (Expires 0): one NOTIFY, no subscription.
@@ -94,7 +94,7 @@ counters! {
     /// State changes of presentities without watchers.
     publications_without_watchers,
     /// State updates accepted other than by PUBLISH: call_state.htm, operator commands, features.
-    statements_accepted,
+    state_updates_accepted,
     /// REGISTERs accepted in domains whose registrar we are.
     registrations_accepted,
     /// REGISTERs refused because the user or the shard has too many contacts.
@@ -126,7 +126,7 @@ counters! {
     /// NOTIFYs delayed because no response has proved yet that their address receives ours.
     notifies_unproven,
     /// NOTIFYs of long lists delayed because the retransmission memory is full.
-    notifies_short_of_room,
+    notifies_waiting_for_memory,
     /// Timers armed for a time in the past. Nothing is lost, but a growing value shows a defect.
     timers_armed_late,
     /// Responses that match no request of ours.

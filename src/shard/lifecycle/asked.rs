@@ -122,7 +122,7 @@ impl Enclosed {
         }
     }
 
-    /// Whether something is to be switched.
+    /// Whether the body switches a feature.
     pub(crate) fn is_switch(&self) -> bool {
         matches!(self, Self::Switch(_))
     }

@@ -119,8 +119,8 @@ impl Subscriptions {
         id
     }
 
-    /// Another package in the dialog of a first subscription, to whom that is: peers of RFC 3265 do
-    /// so (RFC 6665 §4.2.1.4, §4.5.2).
+    /// Adds a subscription to another package in the dialog of `first`, and to its presentity:
+    /// peers of RFC 3265 do so (RFC 6665 §4.2.1.4, §4.5.2).
     pub(crate) fn add_usage<'d>(
         &mut self,
         (id, first): (DialogId, SubscriptionId),
@@ -176,11 +176,11 @@ impl Subscriptions {
 }
 
 impl Subscriptions {
-    /// The dialog that a SUBSCRIBE to so many resources may begin. `sender`: the URI of its watcher,
-    /// if it is not the one in From.
+    /// The dialog that a SUBSCRIBE to so many resources may begin. `sender`: the URI of its
+    /// watcher, if it is not the one in From.
     ///
-    /// Refuses it if a table is full, or if its path has too many dialogs that no response has proved
-    /// yet.
+    /// Refuses it if a table is full, or if its path has too many dialogs that no response has
+    /// proved yet.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
@@ -205,7 +205,7 @@ impl Subscriptions {
             return Err(Refusal::Draining);
         }
         if self.table.octets_taken() >= turn.options.subscription_octets_max {
-            turn.counters.subscriptions_over_octets += 1;
+            turn.counters.subscriptions_over_memory += 1;
             return Err(Refusal::OverLimit);
         }
         let of_phone = phone.map_or(0, |phone| self.table.phones().subscriptions_of(phone));

@@ -56,8 +56,8 @@ impl Subscriptions {
         id
     }
 
-    /// The list of a subscription is another: resources that stay keep their instances, the next
-    /// NOTIFY lists all (RFC 4662 §5.2).
+    /// Replaces the list of a subscription: resources that stay keep their instances, and the next
+    /// NOTIFY carries full state (RFC 4662 §5.2).
     pub(crate) fn refill(&mut self, id: SubscriptionId, resolved: &Resolved, turn: &mut Turn<'_>) {
         let recipient = self.table.recipient(id);
         let Some(recipient) = recipient.expected("a list has a subscription") else {
@@ -156,7 +156,7 @@ impl Subscriptions {
         self.winfo.note_watchers_of(aor);
     }
 
-    /// The rules may be others, or the way the phone comes: resources are decided anew.
+    /// Decides about each resource again: the rules, or the address of the phone, may have changed.
     pub(crate) fn review_resources(&mut self, id: SubscriptionId, turn: &Turn<'_>) {
         let subscription = self.table.subscription(id);
         let Some(subscription) = subscription.expected("it is in the table when it is reviewed")
@@ -232,7 +232,7 @@ impl Subscriptions {
         self.table.want(id, Wants::Change);
     }
 
-    /// Resources that were told to be gone watch no longer.
+    /// Resources that a NOTIFY reported gone stop watching their presentities.
     pub(crate) fn release_gone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let slots: Vec<_> = match self.table.list_mut(id) {
             Some(list) if list.has_watched_gone() => list.take_gone_slots(),
@@ -271,8 +271,8 @@ impl Subscriptions {
 }
 
 impl Subscriptions {
-    /// A SUBSCRIBE with another list in its body replaces the one before; one without keeps it (RFC
-    /// 5367). Whether it did.
+    /// Replaces the list if the SUBSCRIBE has another one in its body; without a body the list
+    /// stays (RFC 5367). Returns whether it was replaced.
     pub(crate) fn replace_list(
         &mut self,
         id: SubscriptionId,

@@ -56,7 +56,7 @@ impl Subscriptions {
         }
     }
 
-    /// What the rules of this moment make of a subscription.
+    /// The decision of the current rules about a subscription.
     pub(crate) fn decide_anew(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription(id);
         let Some(subscription) = subscription.expected("it is being decided about") else {

@@ -31,7 +31,8 @@ impl Subscriptions {
         Vec::new()
     }
 
-    /// A subscription follows these no longer; with the last one of a domain goes the wish to know.
+    /// A subscription no longer follows these rosters. The last one of a domain ends the watch of
+    /// that domain.
     pub(crate) fn abandon_rosters(
         &mut self,
         id: SubscriptionId,

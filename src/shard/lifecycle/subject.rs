@@ -78,14 +78,14 @@ impl Subscriptions {
         }
     }
 
-    /// A NOTIFY was sent; whether it was the last of its subscription. Resources of a list that it
-    /// told to be gone are watched no longer.
+    /// A NOTIFY was sent. Returns whether it was the last of its subscription. Resources of a list
+    /// that it reported gone stop watching their presentities.
     pub(crate) fn after_notify(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
         self.release_gone(id, turn);
         let subscription = self.table.subscription(id);
         subscription
             .expected("its NOTIFY was sent")
-            .is_some_and(|it| matches!(it.phase(), Phase::Ending(_)) && !it.is_mid_fetch())
+            .is_some_and(|ended| matches!(ended.phase(), Phase::Ending(_)) && !ended.is_mid_fetch())
     }
 
     /// The directory changed: the resources of a list are resolved and decided about again. A list

@@ -7,7 +7,7 @@ use crate::shard::list::state::ListState;
 
 // Questions.
 impl ListState {
-    /// The places of all resources, in the order in which they are told.
+    /// The places of all resources, in the order in which they are reported.
     pub(crate) fn notify_order(&self) -> impl Iterator<Item = usize> + use<> {
         let places = self.resources.len();
         let first = self.next_place.min(places);
@@ -87,7 +87,7 @@ impl ListState {
             returned.extend(place);
             place.is_none()
         });
-        // The phone still lists a resource that left and returned before it was told.
+        // The phone still lists a resource that left and returned before a NOTIFY reported that.
         for place in returned {
             self.resources[place].is_listed = true;
         }
@@ -99,8 +99,8 @@ impl ListState {
         &mut self.resources[place]
     }
 
-    /// A NOTIFY reports these resources, and the leavers before `leavers_end`. If it turns out to be
-    /// lost, [`ListState::forget_shown`] takes this back.
+    /// A NOTIFY reports these resources, and the leavers before `leavers_end`. If it turns out to
+    /// be lost, [`ListState::forget_shown`] takes this back.
     pub(crate) fn told(
         &mut self,
         resources: impl Iterator<Item = Told>,

@@ -6,8 +6,9 @@
 //!   in its body, `plan_list` for a configured one;
 //! - `plan`: `ListPlan`, what a new list subscription begins with;
 //! - `state`: `ListState`, the resources of one subscription. `lifecycle` adds, watches and removes
-//!   them, `subscription` reports their changes, `notify` asks what is due and says what it told;
-//! - `roster`: `Rosters`, who is present in the domains that lists follow: `attend`, `abandon`,
+//!   them, `subscription` reports their changes, `notify` asks what is due and records what it
+//!   sent;
+//! - `roster`: `Rosters`, the users present in the domains that lists follow: `attend`, `abandon`,
 //!   `take_announcement`, `are_complete`.
 
 mod full_state;

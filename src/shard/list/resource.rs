@@ -1,9 +1,9 @@
-//! One resource of a list, and what the phone was sent of it.
+//! One resource of a list, and the state of it that the phone was sent.
 
 use crate::presence::policy::Decision;
 use crate::shard::contract::ids::WatchSlot;
 
-/// Whether a resource is there.
+/// Whether a resource is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     /// Present; its state is reported.
@@ -41,7 +41,7 @@ pub(crate) struct Resource {
     pub(super) is_listed: bool,
     /// Listed explicitly, not through a roster; stays whether or not the user is present.
     pub(super) is_fixed: bool,
-    /// Its owner has said what it is.
+    /// Its owner has reported its state.
     pub(super) is_known: bool,
 }
 
@@ -122,26 +122,26 @@ impl Resource {
     #[inline]
     pub(crate) fn take_due(&mut self, is_full: bool) -> bool {
         if self.standing == Standing::Gone {
-            // The phone has answered the NOTIFY that said so.
+            // The phone has acknowledged the NOTIFY that reported it gone.
             self.is_listed = false;
             return false;
         }
         self.is_marked && !(is_full && self.standing == Standing::Leaving)
     }
 
-    /// Nothing of it is left to report.
+    /// There is nothing of it to report.
     #[inline]
     pub(crate) fn unmark(&mut self) {
         self.is_marked = false;
         self.is_owed = false;
     }
 
-    /// Its owner reported a state, or need not any more. Returns whether that was missing.
+    /// Its owner has reported a state, or no longer has to. Returns whether that was outstanding.
     pub(super) fn take_known(&mut self) -> bool {
         !std::mem::replace(&mut self.is_known, true)
     }
 
-    /// It is no longer present, and the phone need not be told any more.
+    /// It is no longer present, and no NOTIFY has to report that.
     pub(super) fn set_gone(&mut self) {
         self.standing = Standing::Gone;
         self.unmark();

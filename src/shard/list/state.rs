@@ -46,7 +46,7 @@ pub(crate) struct ListState {
     pub(super) owes_full: bool,
     /// Full state is under way: it did not fit one NOTIFY, and the following ones carry the rest.
     pub(super) is_unfinished: bool,
-    /// It is told once and then over, in as many NOTIFYs as that takes.
+    /// The subscription is a fetch: the full state is sent once, in as many NOTIFYs as that takes.
     is_fetch: bool,
     pub(super) leavers: Vec<Leaver>,
     /// Where the next NOTIFY begins, so that a frequently changing resource does not starve the
@@ -212,7 +212,7 @@ impl ListState {
         place
     }
 
-    /// A resource watches its presentity from now on, whose owner may not have spoken yet.
+    /// A resource watches its presentity from now on; the owner may not have reported a state yet.
     pub(crate) fn set_slot(&mut self, place: u32, slot: WatchSlot, is_known: bool) {
         if let Some(resource) = self.expect_resource(place) {
             resource.slot = Some(slot);
@@ -298,12 +298,12 @@ impl ListState {
         resource.standing == Standing::Live && resource.slot.is_none()
     }
 
-    /// A resource that is not on the list itself is there no longer; whether that is to be told.
-    /// With one NOTIFY per resource nothing is removed: its document simply reports idle.
+    /// Removes a resource that a roster added. Returns whether a NOTIFY must report that. With one
+    /// NOTIFY per resource nothing is removed: the document of the resource simply reports idle.
     pub(crate) fn dismiss(&mut self, place: u32) -> bool {
         let is_series = self.encoding == Encoding::Series;
         match self.expect_resource(place) {
-            // It came and went before the phone was told of it.
+            // It appeared and disappeared before it was reported.
             Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
                 resource.set_gone();
                 true

@@ -2,8 +2,8 @@
 //! has it, and then written in the format the subscription asked for.
 //!
 //! A body is two pieces of the arena: a prolog specific to the subscription, and octets that may be
-//! shared with other subscriptions. One that tells changes alone (RFC 4235 §4.3, RFC 5263), lists
-//! resources or is deflated shares nothing.
+//! shared with other subscriptions. A body with changes only (RFC 4235 §4.3, RFC 5263), of a list,
+//! or deflated is not shared.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ const BODY_OCTETS_MAX: usize = 1400;
 /// What a NOTIFY carries.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// No body: the watcher has to wait (RFC 6665 §4.2.2), may not know (RFC 6665 §4.2.2), or has
-    /// the state already (RFC 5839 §4), whose hash it is.
+    /// No body: the watcher is pending or may not see the state (RFC 6665 §4.2.2), or already has
+    /// the state with this hash (RFC 5839 §4).
     Empty(u64),
     /// A document; its prolog is the subscription's own.
     Document(Body),
@@ -147,8 +147,8 @@ impl Notifier {
         content_unless_suppressed(subscriptions.table(), id, body)
     }
 
-    /// The hash of the state that a NOTIFY sent now would carry; None for a list, or if it would carry
-    /// none.
+    /// The hash of the state that a NOTIFY sent now would carry; None for a list, or if it would
+    /// carry none.
     pub(crate) fn state_hash(
         &mut self,
         id: SubscriptionId,
@@ -304,7 +304,7 @@ impl Notifier {
         let narrowed = subscription.specific_dialog();
         let narrowed = narrowed.map(|dialog| Arc::new(composed.narrowed_to(dialog)));
         let composed = narrowed.as_ref().unwrap_or(composed);
-        // After a SUBSCRIBE all is told, and when the phone may not have what it was sent.
+        // Full state is due after a SUBSCRIBE, and when the phone may have missed the last NOTIFY.
         let is_allowed = subscription.decision().handling == Handling::Allow;
         let is_owed_all = subscription.wants() == Wants::Notify || subscription.shown() == 0;
         let is_full = is_owed_all || !is_allowed;

@@ -66,7 +66,7 @@ pub(crate) struct Notifier {
     bodies: BodyCache,
     in_flight: Slab<InFlight>,
     copies: Copies,
-    /// What of the body at hand is its subscription's own.
+    /// The part of the current body that is specific to its subscription.
     prolog: Vec<u8>,
     deflater: Deflater,
     gso_padding: GsoPadding,

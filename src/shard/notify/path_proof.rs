@@ -10,7 +10,7 @@ use crate::shard::notify::{InFlight, Notifier};
 pub(crate) const RETRANSMISSIONS_MAX: u8 = 3;
 
 impl Notifier {
-    /// Whether a NOTIFY that is not answered yet may be sent once more.
+    /// Whether a NOTIFY without a response may be retransmitted once more.
     pub(crate) fn may_retransmit(
         &mut self,
         id: InFlightId,
@@ -60,8 +60,8 @@ impl Notifier {
         Some(in_flight)
     }
 
-    /// A NOTIFY over a path that is not proven was not answered in time: what waited for its answer
-    /// goes with it.
+    /// A NOTIFY over an unproven path got no response in time: removes the subscriptions that
+    /// waited for one.
     pub(crate) fn give_up_path(
         &mut self,
         path: PathId,

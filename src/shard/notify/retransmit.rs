@@ -1,8 +1,10 @@
 //! Copies of outstanding NOTIFYs for retransmission: one head each, and a body shared by NOTIFYs of
 //! the same turn with the same content.
 //!
-//! Invariants: a body is kept as long as a NOTIFY that shares it; the octets sent again are the
-//! octets sent; `octets` is what all copies hold; a buffer that a long list made long is not kept. Not a cache of documents, that is `bodies`: those lie in the outbox and go with it.
+//! Invariants: a body is kept as long as a NOTIFY that shares it; a retransmission has the octets
+//! of the original; `octets` is the total of all copies; a buffer that grew for a long list is not
+//! pooled. Not a cache of documents: that is `body_cache`, whose documents lie in the outbox of one
+//! turn.
 
 use std::ops::Range;
 
@@ -37,7 +39,7 @@ struct Body {
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
     bodies: Slab<Body>,
-    /// The newest body, by its place in which filling of the outbox.
+    /// The newest body, identified by the generation of the outbox and its place there.
     newest: Option<(u64, Range<usize>, u32)>,
     buffers: Vec<Vec<u8>>,
     octets: usize,

@@ -1,4 +1,4 @@
-//! Whether a phone has the state already, by its own word (RFC 5839 §4.2).
+//! Whether a phone already has the state, according to its Suppress-If-Match (RFC 5839 §4.2).
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;

@@ -17,7 +17,7 @@ use crate::sip::{Message, Status};
 
 impl Notifier {
     /// CSeq, Contact and flow of an in-dialog request (RFC 3261 §12.2.2, RFC 6665 §4.4.1, RFC 3261
-    /// §12.2); whether it came another way.
+    /// §12.2). Returns whether it came over another path.
     pub(crate) fn take_target<'d>(
         &mut self,
         request: &Request<'_>,

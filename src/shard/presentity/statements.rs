@@ -45,7 +45,7 @@ impl Compositor {
             turn.counters.requests_over_limit += 1;
             return false;
         };
-        turn.counters.statements_accepted += 1;
+        turn.counters.state_updates_accepted += 1;
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             let has_expired = owned.presentity.expire(turn.now);
             let is_changed = owned.presentity.apply(update, turn.now) || has_expired;

@@ -1,5 +1,5 @@
-//! Dialogs: created by a SUBSCRIBE, found by our To-tag (RFC 3261 §12, RFC 6665 §4.4), and the paths
-//! to their phones.
+//! Dialogs: created by a SUBSCRIBE, found by our To-tag (RFC 3261 §12, RFC 6665 §4.4), and the
+//! paths to their phones.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub(crate) struct NewDialog {
     place: Place,
     /// The URI of its watcher, if it is not the one in From.
     sender: Option<Box<[u8]>>,
-    /// How its NOTIFYs will go.
+    /// The path of its NOTIFYs.
     pub(crate) path: Path,
     /// The key of its phone.
     pub(crate) phone_key: u64,
@@ -52,8 +52,8 @@ impl NewDialog {
 }
 
 impl Table {
-    /// Creates a dialog whose To-tag contains its future key. `sender`: the URI of its watcher, if it
-    /// is not the one in From.
+    /// Creates a dialog whose To-tag contains its future key. `sender`: the URI of its watcher, if
+    /// it is not the one in From.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
@@ -162,7 +162,7 @@ impl Table {
         refreshed
     }
 
-    /// A dialog has a subscription less, and goes with its last.
+    /// Removes a subscription from its dialog, and the dialog with its last subscription.
     pub(super) fn forget_usage(&mut self, id: DialogId, subscription: SubscriptionId) {
         let entry = self.dialogs.get_mut(id);
         let Some(entry) = entry.expected("a subscription has a dialog") else {
@@ -228,8 +228,7 @@ impl Table {
         self.paths.of(entry.path)
     }
 
-    /// The dialog's way to the phone, as its newest SUBSCRIBE shows it; whether it is another than
-    /// before.
+    /// Sets the path of a dialog to that of its newest SUBSCRIBE. Returns whether it changed.
     pub(crate) fn take_path(&mut self, id: DialogId, path: Path) -> bool {
         let entry = self.dialogs.get_mut(id);
         let Some(entry) = entry.expected("the dialog was found by a message in it") else {

@@ -1,6 +1,6 @@
-//! When a NOTIFY of a subscription is due, and what delays it: the queue, and three limits. Its phone
-//! may limit the rate of one subscription (`max-rate`), a path that is not proven carries one NOTIFY
-//! at a time, and each phone has a rate limit.
+//! When a NOTIFY of a subscription is due, and what delays it: the queue, and three limits. Its
+//! phone may limit the rate of one subscription (`max-rate`), a path that is not proven carries one
+//! NOTIFY at a time, and each phone has a rate limit.
 //!
 //! Invariant: a NOTIFY that is delayed is queued again when the delay is over, by a timer, a
 //! response, the owner's state or the next SUBSCRIBE.
@@ -21,8 +21,8 @@ use crate::shard::subscription::pacing::{Admitted, Release};
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
-/// How many queued subscriptions are prefetched into the cache together: more than a core can have
-/// loads in flight, few enough to stay in the first-level cache.
+/// Queued subscriptions that are prefetched together: enough to keep all outstanding loads of a
+/// core busy, few enough to stay in the first-level cache.
 pub(crate) const FETCHED_AT_ONCE: usize = 16;
 
 /// What is to be done for a subscription that was taken from a queue.
@@ -72,7 +72,7 @@ impl Table {
         self.queue.pop()
     }
 
-    /// Queues subscriptions that wait elsewhere. One that is queued already finds nothing to tell
+    /// Queues subscriptions that waited elsewhere. One that is already queued finds nothing to send
     /// the second time.
     pub(crate) fn queue_again(&mut self, waiting: &[SubscriptionId]) {
         for id in waiting {
@@ -84,7 +84,7 @@ impl Table {
         }
     }
 
-    /// Wants a NOTIFY, and queues for it.
+    /// Marks that a subscription needs a NOTIFY, and queues it.
     pub(crate) fn want(&mut self, id: SubscriptionId, wants: Wants) {
         let subscription = self.subscriptions.get_mut(id);
         if let Some(subscription) = subscription.expected("only a subscription wants a NOTIFY") {
@@ -152,10 +152,10 @@ impl Table {
         }
     }
 
-    /// Whether a NOTIFY of a subscription may be sent now. `has_token`: the rate limit of its phone has
-    /// released it.
+    /// Whether a NOTIFY of a subscription may be sent now. `has_token`: the rate limit of its phone
+    /// has released it.
     ///
-    /// Once a long list has begun, its parts follow one another as they are answered: the round trip
+    /// Once a long list has begun, each part follows the response to the one before: the round trip
     /// limits their rate.
     pub(crate) fn may_send(
         &mut self,
@@ -203,8 +203,8 @@ impl Table {
         MaySend::Later
     }
 
-    /// The next subscription that waits for its phone, which has a token for it now. None if a timer
-    /// brings the next token, or if none waits.
+    /// The next subscription that waits for its phone, which has a token for it now. None if a
+    /// timer brings the next token, or if none waits.
     pub(crate) fn next_paced(
         &mut self,
         phone: PhoneId,

@@ -18,12 +18,13 @@ const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Averaging window of `adaptive-min-rate`, in NOTIFYs.
 const ADAPTIVE_NOTIFIES: f64 = 10.0;
 
-/// Adaptive minimum rate (RFC 6446 §7.4): who is told often waits longer for what is no change.
+/// Adaptive minimum rate (RFC 6446 §7.4): a watcher that got many NOTIFYs of late waits longer for
+/// one without a change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Adaptive {
     /// The interval that corresponds to the requested rate.
     period: Duration,
-    /// NOTIFYs of late; one counts the less the longer it is ago.
+    /// Recent NOTIFYs; each counts less the longer ago it was sent.
     count: f64,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Terms {
     gap: Option<Duration>,
     /// Maximum interval between NOTIFYs (`min-rate`).
     period: Option<Duration>,
-    /// A least rate on the average (`adaptive-min-rate`).
+    /// Minimum average rate (`adaptive-min-rate`).
     adaptive: Option<Adaptive>,
     /// Whether the SUBSCRIBE had `max-rate`; otherwise the interval is the package's own.
     asks_gap: bool,
@@ -78,9 +79,10 @@ impl Terms {
         // The package may have a maximum rate of its own, which no SUBSCRIBE raises.
         let gap = asked_gap.map(|gap| gap.min(GAP_MAX));
         let gap = gap.max(event.package.notify_gap());
-        // A least rate above the greatest is brought down to it (RFC 6446 §8), and one above the
-        // adaptive one is none.
-        let least = |name| asked(name).map(|it| it.max(PERIOD_MIN).max(gap.unwrap_or_default()));
+        // A minimum rate above the maximum rate is lowered to it (RFC 6446 §8), and a min-rate that
+        // is not above the adaptive one is ignored.
+        let least =
+            |name| asked(name).map(|period| period.max(PERIOD_MIN).max(gap.unwrap_or_default()));
         let adaptive = least("adaptive-min-rate");
         let period = least("min-rate");
         let period = period.filter(|period| adaptive.is_none_or(|adaptive| adaptive < *period));
@@ -202,12 +204,12 @@ fn rate(value: Option<&[u8]>) -> Option<Duration> {
         return None;
     }
     let per_second: f64 = text.parse().ok()?;
-    // One over zero is no duration.
+    // A rate of zero has no interval.
     Duration::try_from_secs_f64(1.0 / per_second).ok()
 }
 
-/// Appends how many a second it is with that time between two, to seven digits: more, a time in
-/// nanoseconds does not know.
+/// Appends the rate per second for that interval, with seven digits: an interval in nanoseconds is
+/// not more precise.
 fn write_rate(out: &mut Vec<u8>, time: Duration) {
     const ONE: u128 = 10_000_000_000;
     let exact = ONE * 1_000_000_000 / time.as_nanos().max(1);
@@ -250,7 +252,7 @@ mod tests {
         }
         let busy = adaptive.timeout().as_secs();
         assert!((300..=400).contains(&busy), "{busy}");
-        // After a long silence it is told soon again, never more than once a second.
+        // After a long silence a NOTIFY is due soon, but never more than once a second.
         adaptive.count(Duration::from_secs(86_400));
         assert_eq!(adaptive.timeout(), Duration::from_secs(6));
         assert_eq!(

@@ -8,8 +8,8 @@
 //!   (`subscription`, `dialog`, `watched`), add and remove through it, and have NOTIFYs sent
 //!   (`want`, `take_state`). `dialogs`, `usages`, `due`, `path_proof`, `home` are parts of it.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
-//! - `watched`: the watched presentities with their state and watchers; `watch`: the mail to their
-//!   owners. `watcher`: who watches, as the rules see it.
+//! - `watched`: the watched presentities with their state and watchers, and the mail to their
+//!   owners. `watcher`: the watcher of a subscription, as the rules see it.
 
 pub(crate) mod audience;
 pub(crate) mod dialog_entry;

@@ -1,5 +1,5 @@
-//! Pacing: how many NOTIFYs a phone can take (W:A3.13). A token bucket a phone, the first edge at
-//! once.
+//! Pacing: the rate of NOTIFYs that a phone can take (W:A3.13). One token bucket per phone; the
+//! first change after a pause is notified at once.
 //!
 //! A phone is identified by source address, source port and Contact, so that thousands of phones
 //! behind one SBC are not paced as one. A subscription whose phone has no token waits in the
@@ -99,8 +99,8 @@ impl Phones {
         phone.map_or(0, |phone| phone.subscriptions as usize)
     }
 
-    /// Takes a token. Without one, the subscription waits and the answer is when to ask
-    /// [`Self::release`], if it is the first to wait.
+    /// Takes a token. Without one, the subscription waits; if it is the first to wait, the result
+    /// is when to call [`Self::release`].
     pub(crate) fn admit(
         &mut self,
         id: PhoneId,
@@ -168,7 +168,7 @@ pub(crate) enum Admitted {
     WaitFirst(Instant),
 }
 
-/// What waits.
+/// The next waiting subscription of a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Release {
     /// This one may go now.

@@ -37,8 +37,8 @@ impl Table {
         }
     }
 
-    /// A SUBSCRIBE in a dialog shows that our 2xx arrived, with the tag that nobody can guess, unless
-    /// that went another way.
+    /// A SUBSCRIBE in a dialog proves that our 2xx with its unguessable tag arrived, unless that
+    /// went over another path.
     pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
         let unmoved = self.dialog(id).filter(|entry| !entry.has_moved);
         if let Some(path) = unmoved.map(|entry| entry.path)
@@ -81,7 +81,7 @@ impl Table {
         entry.is_some_and(|entry| entry.path == path)
     }
 
-    /// Another NOTIFY may ask for the path's proof.
+    /// Another NOTIFY may now be sent to prove the path.
     pub(crate) fn end_turn(&mut self, id: InFlightId, path: PathId) {
         let Some(probe) = self.paths.probe_mut(path) else {
             // The path is proven.

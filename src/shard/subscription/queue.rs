@@ -1,5 +1,5 @@
-//! The NOTIFY queue. State changes go before all other NOTIFYs (initial, after a refresh, final), but
-//! the others get one turn in four.
+//! The NOTIFY queue. State changes go before all other NOTIFYs (initial, after a refresh, final),
+//! but the others get one turn in four.
 
 use std::collections::VecDeque;
 
@@ -42,7 +42,7 @@ impl Backlog {
         self.others.pop_front()
     }
 
-    /// So many of those that will most likely be the next.
+    /// The subscriptions that will most likely be next, at most `count`.
     pub(crate) fn first(&self, count: usize) -> impl Iterator<Item = SubscriptionId> {
         self.changes.iter().chain(&self.others).take(count).copied()
     }

@@ -7,8 +7,8 @@ use crate::presence::document::Format;
 use crate::presence::document::dialog_info::ShownDialogs;
 use crate::presence::document::reginfo::ShownContacts;
 
-/// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without a body
-/// was sent.
+/// What [`Subscription::shown`](crate::shard::subscription::Subscription) is when a NOTIFY without
+/// a body was sent.
 pub(crate) const SHOWN_EMPTY: u64 = 2;
 
 /// The last sent state of a subscription with partial notifications.
@@ -23,7 +23,7 @@ pub(crate) enum Shown {
 }
 
 impl Shown {
-    /// What a subscription has to remember that is told changes alone; None for others.
+    /// What a subscription with partial notifications must remember; None for other formats.
     pub(crate) fn of(format: Format, is_partial: bool) -> Option<Box<Self>> {
         match format {
             Format::DialogInfo if is_partial => {

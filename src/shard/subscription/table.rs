@@ -1,10 +1,11 @@
-//! The subscription table of a shard: dialogs, their subscriptions, and the presentities they watch.
+//! The subscription table of a shard: dialogs, their subscriptions, and the presentities they
+//! watch.
 //!
 //! Invariants: a subscription and its dialog refer to each other; a subscription and each
 //! presentity it watches (one, or the resources of its list) refer to each other; a dialog is
 //! removed with its last subscription, and so is a phone; a watched presentity is removed with its
-//! last watcher. Our To-tag names the dialog's place, so a lookup is one index and one comparison of
-//! octets: there is no map of dialogs that a peer could fill with collisions.
+//! last watcher. Our To-tag names the dialog's place, so a lookup is one index and one comparison
+//! of octets: there is no map of dialogs that a peer could fill with collisions.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -195,7 +196,8 @@ impl Table {
         self.watched.watchers().max(self.subscriptions.len())
     }
 
-    /// The names its newest watcher but one has for the same presentity, when they are these.
+    /// The Event value and entity URI of a new subscription: shared with the previous watcher of
+    /// the same presentity if they are equal.
     fn names_of(&self, subject: &Subject, event: &[u8], entity: &[u8]) -> Arc<Names> {
         let others = subject.slot().and_then(|slot| {
             let watchers = self.watched(slot.watched)?.watchers();

@@ -21,7 +21,7 @@ impl Table {
         entry.map_or_else(SmallVec::new, |entry| entry.subscriptions.clone())
     }
 
-    /// The phone of a dialog belongs to another family of User-Agents than before.
+    /// Sets the profile of a dialog: the User-Agent of its phone may have changed.
     pub(crate) fn take_profile(&mut self, id: DialogId, profile: Arc<Profile>) {
         let entry = self.dialogs.get_mut(id);
         if let Some(entry) = entry.expected("the dialog is in the table") {
@@ -29,7 +29,7 @@ impl Table {
         }
     }
 
-    /// The rendering of a subscription's documents is chosen again: the profile of its phone or the
+    /// Chooses the rendering of a subscription's documents again: the profile of its phone or the
     /// style of its list may have changed.
     pub(crate) fn render_anew(&mut self, id: SubscriptionId) {
         let recipient = self.recipient(id);
@@ -39,8 +39,9 @@ impl Table {
         }
     }
 
-    /// Whether a subscription cannot be refreshed: we ended it, although its last NOTIFY could not
-    /// leave yet, or what it held was given back. One that ran out is late, not too late.
+    /// Whether a subscription cannot be refreshed: we ended it, even if its last NOTIFY is still
+    /// queued, or its appearance was released. An expired one can still be refreshed until it is
+    /// removed.
     pub(crate) fn is_over(&self, id: SubscriptionId) -> bool {
         let is_over = |subscription: &Subscription| {
             let is_ended = match subscription.phase() {
@@ -66,8 +67,8 @@ impl Table {
         })
     }
 
-    /// The phone was heard from, perhaps over a new path: NOTIFYs due to its other subscriptions can
-    /// be sent now.
+    /// The phone was heard from, perhaps over a new path: NOTIFYs due to its other subscriptions
+    /// can be sent now.
     pub(crate) fn wake_siblings(&mut self, id: DialogId, awake: SubscriptionId) {
         let Some(entry) = self.dialogs.get(id) else {
             // The SUBSCRIBE ended its last subscription without another NOTIFY (RFC 5839 §4.2).

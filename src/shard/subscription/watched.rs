@@ -83,8 +83,8 @@ impl WatchedPresentities {
         self.watchers
     }
 
-    /// Adds a watcher to a presentity. If it is the first, the owner is asked for the current and all
-    /// future states.
+    /// Adds a watcher to a presentity. If it is the first, the owner is asked for the current and
+    /// all future states.
     pub(super) fn join(
         &mut self,
         aor: &Aor,
@@ -116,8 +116,8 @@ impl WatchedPresentities {
         id
     }
 
-    /// Removes a watcher. Returns the watcher that took its slot. If it was the last, the owner is
-    /// told.
+    /// Removes a watcher. Returns the watcher that took its slot. If it was the last, sends the
+    /// owner an Unwatch.
     pub(super) fn leave(&mut self, slot: WatchSlot, turn: &mut Turn<'_>) -> Option<WatcherSlot> {
         let watched = self.watched.get_mut(slot.watched);
         let watched = watched.expected("a watched presentity lives while it has a watcher")?;

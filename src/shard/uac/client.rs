@@ -1,5 +1,5 @@
-//! What a subscription and a publication of ours have in common: who is asked about whom, the
-//! request that is under way, and when what is due.
+//! What a subscription and a publication of ours have in common: the server and the user there, the
+//! outstanding request, and the time of the next one.
 //!
 //! It is *active* until its time is over, then *leaving* while its state is being removed at the
 //! server, then *over*; it stays a minute more for the operator to read.
@@ -50,16 +50,16 @@ pub(crate) struct Client {
     /// The challenge of the server (401) and the one of a proxy (407) that credentials are written
     /// for.
     pub(super) challenges: [Option<ReceivedChallenge>; 2],
-    /// How often the request at hand was challenged.
+    /// How often the outstanding request was challenged.
     pub(super) challenged: u8,
 
     // What is under way, and when what is due.
     pub(super) transaction: Option<ClientTransactionId>,
-    /// The request that is under way, or was last, removes the state.
+    /// The latest request removes the state.
     pub(super) is_removing: bool,
     pub(super) timer: Option<TimerHandle>,
     ends_at: Instant,
-    /// The next request, unless one is under way then.
+    /// The time of the next request, unless one is outstanding then.
     pub(super) request_at: Option<Instant>,
     /// Timer N: a NOTIFY must have come by then (RFC 6665 §4.1.2.4).
     pub(super) notify_by: Option<Instant>,
@@ -163,7 +163,7 @@ impl Client {
         }
     }
 
-    /// Ends it; `status` is what the operator is told of the user.
+    /// Ends it, and reports the final status of the user to the operator.
     pub(super) fn end(&mut self, status: Option<UserStatus>, turn: &mut Turn<'_>) {
         if let Some(status) = status {
             self.log.user(status, turn);
@@ -245,8 +245,8 @@ impl Uac {
         self.go_on_leaving(id, turn);
     }
 
-    /// Removes the state of a client at the server, unless a request is still under way. One without
-    /// state there is over.
+    /// Removes the state of a client at the server, unless a request is still under way. One
+    /// without state there is over.
     pub(super) fn go_on_leaving(&mut self, id: ClientId, turn: &mut Turn<'_>) {
         let Some(client) = self.clients.get_mut(id) else {
             return;

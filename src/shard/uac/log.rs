@@ -1,11 +1,11 @@
-//! What happened to a client, for the operator who ordered it.
+//! The events of a client, for the operator who started the probe.
 
 use std::time::Instant;
 
 use crate::shard::contract::probe::{ProbeEntry, ProbeEvent, ServerStatus, UserStatus};
 use crate::shard::contract::turn::Turn;
 
-/// The events so far, and what they amount to.
+/// The events so far, and the status of server and user.
 #[derive(Debug)]
 pub(crate) struct Log {
     started: Instant,
@@ -30,7 +30,7 @@ impl Log {
         self.entries.get(seen..).unwrap_or_default().to_vec()
     }
 
-    /// The end is always told; of the rest, the limit's number of events.
+    /// Adds an event, up to the limit; the end is always added.
     pub(super) fn add(&mut self, event: ProbeEvent, turn: &mut Turn<'_>) {
         let entries_max = turn.options.probe_entries_max;
         let event = match self.entries.len() {
@@ -49,14 +49,14 @@ impl Log {
         self.entries.push(ProbeEntry { at, event });
     }
 
-    /// Tells the server's status if it is another than before.
+    /// Records the server's status if it changed.
     pub(super) fn server(&mut self, status: ServerStatus, turn: &mut Turn<'_>) {
         if self.server.replace(status) != Some(status) {
             self.add(ProbeEvent::Server(status), turn);
         }
     }
 
-    /// Tells the user's status if it is another than before.
+    /// Records the user's status if it changed.
     pub(super) fn user(&mut self, status: UserStatus, turn: &mut Turn<'_>) {
         if self.user.replace(status) != Some(status) {
             self.add(ProbeEvent::User(status), turn);

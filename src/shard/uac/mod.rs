@@ -6,11 +6,11 @@
 //!   the request that is under way, refresh, retry, end.
 //! - `subscriber`: the dialog of a subscription of ours (RFC 6665 §4.1, §4.4.1).
 //! - `publisher`: the entity tag of a publication of ours, and its document (RFC 3903 §4).
-//! - `response`, `notification`: what the server says, and what follows from it.
-//! - `log`: what an operator reads of it.
+//! - `response`, `notification`: the responses and NOTIFYs of the server, and their effect.
+//! - `log`: the events that an operator can read.
 //!
 //! Guarantees: nothing here allocates or costs time on the way of a NOTIFY of ours to a phone. A
-//! client has at most one request under way. It sends nothing to a host that the operator did not
+//! client has at most one outstanding request. It sends nothing to a host that the operator did not
 //! name. It ends at its time, and at the latest 32 s after that it is gone.
 
 pub(crate) mod client;
@@ -61,7 +61,7 @@ impl Uac {
         live.count()
     }
 
-    /// Begins what the operator orders, and sends the first request.
+    /// Begins a probe that the operator ordered, and sends the first request.
     pub(crate) fn begin(&mut self, order: ProbeOrder, turn: &mut Turn<'_>) -> Reply {
         if self.clients.len() >= turn.options.clients_max {
             turn.counters.clients_over_limit += 1;

@@ -1,5 +1,5 @@
-//! Non-INVITE client transactions (RFC 3261 §17.1.2), for any method. Timer E repeats a request over
-//! UDP, timer F gives it up, timer K absorbs repeated responses.
+//! Non-INVITE client transactions (RFC 3261 §17.1.2), for any method. Timer E repeats a request
+//! over UDP, timer F gives it up, timer K absorbs repeated responses.
 //!
 //! The NOTIFYs of our own subscriptions have a table of their own in `notify`, which keeps one copy
 //! of a body for many of them.
@@ -32,7 +32,7 @@ struct ClientTransaction {
     timer: TimerHandle,
     /// The request, for timer E; empty on a stream and once it is answered.
     request: Box<[u8]>,
-    /// Who awaits the final response; None once it came.
+    /// The client that awaits the final response; None after it came.
     client: Option<ClientId>,
 }
 
@@ -48,9 +48,9 @@ pub(super) struct Sent {
     pub(super) method: Method<'static>,
     pub(super) sequence: u32,
     pub(super) flow: Flow,
-    /// Who awaits the response.
+    /// The client that awaits the response.
     pub(super) client: ClientId,
-    /// Where it stands in the arena.
+    /// Its place in the arena.
     pub(super) octets: Range<usize>,
 }
 

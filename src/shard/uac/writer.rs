@@ -54,7 +54,7 @@ impl Client {
         }
     }
 
-    /// Tells the operator that a request is sent.
+    /// Records for the operator that a request is sent.
     fn tell_sent(&mut self, method: Method<'static>, turn: &mut Turn<'_>) {
         let method = str::from_utf8(method.token()).unwrap_or_default();
         let expires = self.expires_of_request();

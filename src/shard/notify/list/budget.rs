@@ -13,8 +13,8 @@ use crate::shard::notify::Notifier;
 use crate::shard::notify::list::ListSubscription;
 use crate::shard::subscription::Phase;
 
-/// Octets of a NOTIFY with full state on UDP, unless the family of phones has a budget of its own:
-/// most take fragments, and less than this no datagram has to hold (RFC 3261 §18.1.1).
+/// Octets of a NOTIFY with full state on UDP, unless the profile of the phone sets another limit:
+/// most phones reassemble fragments, and must accept datagrams of this size (RFC 3261 §18.1.1).
 const UDP_OCTETS: usize = 60_000;
 
 /// Octets of a NOTIFY of changes on UDP: fits nearly every path MTU.
@@ -31,7 +31,7 @@ pub(crate) struct Budget {
     pub(crate) octets: usize,
     /// Octets of the body before compression.
     pub(crate) inflated_octets: usize,
-    /// Resources it tells of.
+    /// Resources that it reports.
     pub(crate) resources: usize,
 }
 
@@ -103,7 +103,7 @@ impl Notifier {
         if flow.is_none_or(|flow| flow.transport.is_reliable()) {
             return false;
         }
-        turn.counters.notifies_short_of_room += 1;
+        turn.counters.notifies_waiting_for_memory += 1;
         let subscription = subscriptions.table_mut().subscription_mut(id);
         if let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") {
             subscription.pause(turn.now + PAUSE);

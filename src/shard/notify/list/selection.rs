@@ -1,8 +1,8 @@
-//! Which resources the next NOTIFY of a list tells of: all, when all fit; else as many as fit, in
-//! the order of the list, and the next NOTIFY goes on behind the last of them.
+//! Selects the resources for the next NOTIFY of a list: all if they fit, otherwise as many as fit,
+//! in the order of the list; the NOTIFY after it continues behind the last of them.
 //!
-//! What is chosen is rendered at once, because only its octets tell whether it fits. Nothing is
-//! taken back from the list by choosing: the NOTIFY may not go after all.
+//! A selected resource is rendered at once, because only its octets show whether it fits. Selecting
+//! does not change the list: the NOTIFY may not be sent after all.
 
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ use crate::shard::notify::list::budget::Budget;
 use crate::shard::subscription::table::Recipient;
 use crate::shard::subscription::watched::WatchedPresentities;
 
-/// What of a list the NOTIFY at hand tells.
+/// What the next NOTIFY reports of a list.
 #[derive(Debug, Default)]
 pub(crate) struct Selection {
     /// Full state: contains every resource.
@@ -41,7 +41,7 @@ pub(crate) struct Selection {
     pub(super) parts: Vec<u8>,
     /// The selected resources.
     pub(super) chosen: Vec<Chosen>,
-    /// Of the leavers, those from here on are not told yet.
+    /// Index of the first leaver that this NOTIFY does not report.
     pub(super) leavers_end: usize,
     /// The complete deflated body, if it fits only deflated.
     pub(super) deflated: Option<Range<usize>>,
@@ -50,7 +50,7 @@ pub(crate) struct Selection {
     dialect: Dialect,
 }
 
-/// One resource that is told.
+/// One resource that this NOTIFY reports.
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) told: Told,
@@ -196,7 +196,7 @@ impl Selection {
     }
 }
 
-/// What is told of one resource.
+/// What a NOTIFY reports of one resource.
 struct News {
     view: View,
     /// The version of its document.
@@ -213,7 +213,7 @@ struct Viewpoint<'a> {
     bodies: &'a mut BodyCache,
     directory: &'a Directory,
     view: View,
-    /// A rule about the list itself is one about all of it.
+    /// The handling of the list itself, which limits that of each resource.
     of_list: Handling,
     dialog: Option<&'a SpecificDialog>,
     is_multipart: bool,
@@ -222,8 +222,8 @@ struct Viewpoint<'a> {
 }
 
 impl Viewpoint<'_> {
-    /// What is to be told of a resource; None if the phone knows it, or may not know it. In a
-    /// notification of full state, resources that leave are told by leaving them out.
+    /// What to report of a resource; None if the phone has that state already, or may not see it.
+    /// Full state reports resources that left by omitting them.
     fn news_of(
         &mut self,
         resource: &mut Resource,
@@ -398,8 +398,8 @@ impl Notifier {
         Some(dialect)
     }
 
-    /// Full state does not fit as it is: deflated it may, for a phone that reads that; else it takes
-    /// several NOTIFYs.
+    /// Full state that does not fit is deflated, if the phone accepts that; if it still does not
+    /// fit, it takes several NOTIFYs.
     fn deflate_or_shorten(
         &mut self,
         id: SubscriptionId,

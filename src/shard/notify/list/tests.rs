@@ -313,7 +313,10 @@ fn long_lists_wait_for_retransmission_memory() {
     }
     assert!(unanswered.iter().map(String::len).sum::<usize>() <= 100_000);
     assert_eq!(
-        (unanswered.len(), lab.shard.counters.notifies_short_of_room),
+        (
+            unanswered.len(),
+            lab.shard.counters.notifies_waiting_for_memory
+        ),
         (2, 2)
     );
     let mut told = 0;
@@ -329,9 +332,9 @@ fn long_lists_wait_for_retransmission_memory() {
     }
     assert_eq!(told, 4);
     // All room is free again.
-    let waited = lab.shard.counters.notifies_short_of_room;
+    let waited = lab.shard.counters.notifies_waiting_for_memory;
     for number in 4..6 {
         lab.subscribe("biglist", &format!("list{number}"), 3600, "");
     }
-    assert_eq!(lab.shard.counters.notifies_short_of_room, waited);
+    assert_eq!(lab.shard.counters.notifies_waiting_for_memory, waited);
 }

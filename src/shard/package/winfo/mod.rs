@@ -1,5 +1,5 @@
-//! Watcher information (RFC 3857): the watchers that this shard has, and those of presentities whose
-//! watchers are subscribed to here.
+//! Watcher information (RFC 3857): the watchers that this shard has, and those of presentities
+//! whose watchers are subscribed to here.
 
 pub(crate) mod notifier;
 pub(crate) mod subscriber;
@@ -65,7 +65,7 @@ impl WatcherInfos {
             .flat_map(|followed| followed.subscriptions.iter().copied())
     }
 
-    /// Whether nothing is to be told.
+    /// Whether there is no change to report.
     pub(crate) fn is_settled(&self) -> bool {
         self.changed.is_empty()
     }
