@@ -111,3 +111,36 @@ fn log(reloaded: &Reloaded) {
         Err(text) => text.lines().for_each(|line| tracing::error!("{line}")),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::directory::Domain;
+    use crate::runtime::mesh::Mesh;
+    use crate::shard::ShardId;
+
+    #[test]
+    fn a_reload_that_a_shard_does_not_confirm_is_not_reported_as_refused() {
+        let mesh = Mesh::new(1);
+        mesh.close(ShardId(0));
+        let reloader = Reloader {
+            commander: Commander::new(mesh, Arc::new(AtomicBool::new(true)), mpsc::channel().0),
+            directory: SharedDirectory::new(Arc::new(Directory::default())),
+        };
+        let mut directory = Directory::default();
+        directory.add_domain(Domain::new("abc.com"), &[]).unwrap();
+        let fresh = LoadedConfiguration {
+            directory: Arc::new(directory),
+            notes: Vec::new(),
+        };
+        let outcome = reloader.apply(&fresh, false).unwrap_err();
+        assert_eq!(
+            outcome,
+            "the configuration is in force, but not on every shard: one does not respond"
+        );
+        assert!(reloader.directory.current().domain("abc.com").is_some());
+    }
+}

@@ -60,9 +60,14 @@ struct Tombstone {
     until: Instant,
 }
 
-/// The tombstones of one presentity, the oldest first.
+/// The tombstones of one presentity.
 #[derive(Debug, Default)]
-pub(crate) struct Tombstones(VecDeque<Tombstone>);
+pub(crate) struct Tombstones {
+    /// The oldest first.
+    tombstones: VecDeque<Tombstone>,
+    /// When the first of them expires. Every report asks for it; a busy user has many tombstones.
+    next_expiry: Option<Instant>,
+}
 
 impl Tombstones {
     /// Adds a leg that ended and for which its source uses `source_id`.
@@ -88,18 +93,24 @@ impl Tombstones {
             ending,
             until: now + life,
         };
-        self.0
+        let count = self.tombstones.len();
+        self.tombstones
             .retain(|old| old.digest.rules_out(tombstone.digest) || !tombstone.supersedes(old));
-        if self.0.len() >= TOMBSTONES_MAX {
-            self.0.pop_front();
+        if self.tombstones.len() >= TOMBSTONES_MAX {
+            self.tombstones.pop_front();
         }
-        self.0.push_back(tombstone);
+        if self.tombstones.len() < count {
+            self.next_expiry = self.earliest();
+        }
+        let until = tombstone.until;
+        self.next_expiry = Some(self.next_expiry.map_or(until, |next| next.min(until)));
+        self.tombstones.push_back(tombstone);
     }
 
     /// Returns whether a live report of `owner` is a late report about an ended leg.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
         let digest = key.digest();
-        self.0.iter().any(|tombstone| {
+        self.tombstones.iter().any(|tombstone| {
             !tombstone.digest.rules_out(digest)
                 && now < tombstone.until
                 && tombstone.covers(owner, key, state)
@@ -108,16 +119,26 @@ impl Tombstones {
 
     /// Removes tombstones that expired.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.0.retain(|tombstone| now < tombstone.until);
+        if self.next_expiry.is_some_and(|next| next <= now) {
+            self.tombstones.retain(|tombstone| now < tombstone.until);
+            self.next_expiry = self.earliest();
+        }
     }
 
     /// The next time at which [`Self::expire`] must be called.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.0.iter().map(|tombstone| tombstone.until).min()
+        self.next_expiry
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        self.tombstones
+            .iter()
+            .map(|tombstone| tombstone.until)
+            .min()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tombstones.is_empty()
     }
 }
 
