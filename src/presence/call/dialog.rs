@@ -92,6 +92,8 @@ pub struct Party {
 /// reference.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CallDialog {
+    /// Its state. It comes first because comparing it is cheap and most reports change it.
+    pub state: CallState,
     /// The `id` attribute, as written by the source when it first reported the leg. Watchers see
     /// only a digest of it.
     pub id: Box<str>,
@@ -103,8 +105,6 @@ pub struct CallDialog {
     pub remote_tag: Box<str>,
     /// Who called; None if the source does not say.
     pub direction: Option<Direction>,
-    /// Its state.
-    pub state: CallState,
     /// The presentity's end.
     pub local: Party,
     /// The other end.
@@ -129,11 +129,11 @@ impl CallDialog {
             remote,
             remote_is_private,
         } = self;
-        *call_id == other.call_id
+        *state == other.state
+            && *call_id == other.call_id
             && *local_tag == other.local_tag
             && *remote_tag == other.remote_tag
             && *direction == other.direction
-            && *state == other.state
             && *local == other.local
             && *remote == other.remote
             && *remote_is_private == other.remote_is_private

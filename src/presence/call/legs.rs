@@ -391,8 +391,13 @@ fn merge(old: &CallDialog, new: CallDialog) -> CallDialog {
             rendering: new.rendering,
         }
     };
+    let is_named_alike = new.id == old.id;
     CallDialog {
-        id: old.id.clone(),
+        id: if is_named_alike {
+            new.id
+        } else {
+            old.id.clone()
+        },
         call_id: either(new.call_id, &old.call_id),
         local_tag: either(new.local_tag, &old.local_tag),
         remote_tag: either(new.remote_tag, &old.remote_tag),

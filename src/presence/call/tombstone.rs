@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::presence::call::leg_key::{CallIdDigest, Key, Likeness};
 use crate::presence::call::{CallDialog, CallState};
@@ -64,9 +64,32 @@ struct Tombstone {
     until: Instant,
 }
 
-/// The tombstones of one presentity, the oldest first.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Tombstones(VecDeque<Tombstone>);
+/// The tombstones of one presentity. Recorded are the tombstones alone.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "VecDeque<Tombstone>")]
+pub(crate) struct Tombstones {
+    /// The oldest first.
+    tombstones: VecDeque<Tombstone>,
+    /// When the first of them expires. Every report asks for it; a busy user has many tombstones.
+    next_expiry: Option<Instant>,
+}
+
+impl Serialize for Tombstones {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.tombstones.serialize(to)
+    }
+}
+
+impl From<VecDeque<Tombstone>> for Tombstones {
+    fn from(tombstones: VecDeque<Tombstone>) -> Self {
+        let mut recovered = Self {
+            tombstones,
+            next_expiry: None,
+        };
+        recovered.next_expiry = recovered.earliest();
+        recovered
+    }
+}
 
 impl Tombstones {
     /// Adds a leg that ended and for which its source uses `source_id`.
@@ -92,18 +115,24 @@ impl Tombstones {
             ending,
             until: now + life,
         };
-        self.0
+        let count = self.tombstones.len();
+        self.tombstones
             .retain(|old| old.digest.rules_out(tombstone.digest) || !tombstone.supersedes(old));
-        if self.0.len() >= TOMBSTONES_MAX {
-            self.0.pop_front();
+        if self.tombstones.len() >= TOMBSTONES_MAX {
+            self.tombstones.pop_front();
         }
-        self.0.push_back(tombstone);
+        if self.tombstones.len() < count {
+            self.next_expiry = self.earliest();
+        }
+        let until = tombstone.until;
+        self.next_expiry = Some(self.next_expiry.map_or(until, |next| next.min(until)));
+        self.tombstones.push_back(tombstone);
     }
 
     /// Returns whether a live report of `owner` is a late report about an ended leg.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
         let digest = key.digest();
-        self.0.iter().any(|tombstone| {
+        self.tombstones.iter().any(|tombstone| {
             !tombstone.digest.rules_out(digest)
                 && now < tombstone.until
                 && tombstone.covers(owner, key, state)
@@ -112,16 +141,26 @@ impl Tombstones {
 
     /// Removes tombstones that expired.
     pub(crate) fn expire(&mut self, now: Instant) {
-        self.0.retain(|tombstone| now < tombstone.until);
+        if self.next_expiry.is_some_and(|next| next <= now) {
+            self.tombstones.retain(|tombstone| now < tombstone.until);
+            self.next_expiry = self.earliest();
+        }
     }
 
     /// The next time at which [`Self::expire`] must be called.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.0.iter().map(|tombstone| tombstone.until).min()
+        self.next_expiry
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        self.tombstones
+            .iter()
+            .map(|tombstone| tombstone.until)
+            .min()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.tombstones.is_empty()
     }
 }
 

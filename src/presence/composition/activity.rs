@@ -152,6 +152,7 @@ fn bit(name: &str) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::{ACTIVITIES, ActivitySet};
     use crate::presence::composition::Availability;

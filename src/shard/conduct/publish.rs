@@ -31,13 +31,8 @@ impl Engine {
         check_from(request.message, &principal, domain, turn.directory)?;
         check_publisher(&principal, &aor, package, turn.directory)?;
         check_exists(&aor, turn.directory)?;
-        let publication = read_publication(
-            request,
-            package,
-            (&principal, &aor),
-            &mut self.documents,
-            turn,
-        )?;
+        let admission = (&aor, domain, &principal);
+        let publication = read_publication(request, package, admission, &mut self.documents, turn)?;
         let fresh = mint_entity_tag(turn);
         let limits = publication_limits(package, domain, turn);
         let owner = turn.owner_of(&aor);

@@ -13,16 +13,16 @@
 
 pub(crate) mod body_cache;
 pub(crate) mod content;
+pub(crate) mod copies;
 pub(crate) mod cut;
 pub(crate) mod gso_padding;
 pub(crate) mod list;
 pub(crate) mod path_proof;
 pub(crate) mod response;
-pub(crate) mod retransmit;
 pub(crate) mod send;
-pub(crate) mod silence;
 pub(crate) mod suppress;
 pub(crate) mod target;
+pub(crate) mod timers;
 pub(crate) mod writer;
 
 use slab::Slab;
@@ -35,9 +35,9 @@ use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::options::Options;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::body_cache::BodyCache;
+use crate::shard::notify::copies::{Copies, Kept};
 use crate::shard::notify::gso_padding::GsoPadding;
 use crate::shard::notify::list::selection::Selection;
-use crate::shard::notify::retransmit::{Copies, Kept};
 use crate::shard::peer::local_address::LocalAddresses;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::sip::transaction::client::ClientTransaction;

@@ -16,7 +16,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::content::{Content, Written};
-use crate::shard::notify::retransmit::Kept;
+use crate::shard::notify::copies::Kept;
 use crate::shard::notify::{InFlight, Notifier};
 use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token;

@@ -5,6 +5,15 @@
 //! Requests outside dialogs pass it before they cause work (`conduct::dispatch`). Refreshes of live
 //! subscriptions and responses to NOTIFYs do not, and cost nothing here.
 //!
+//! Other rooms use [`OverloadControl`] by these functions:
+//! - before a request is served: `check_rates`, `kept_refusal`; once its sender is known:
+//!   `check_shares`; after it: `note_acceptance` or `keep_refusal`;
+//! - credentials: `attempt`, `note_proof`, `note_wrong`, `refuse_stale`;
+//! - a refusal is written: `note_repeat`, `list_refusal`, `report_failure`;
+//! - the expiry of a new subscription: `spread_expiry`;
+//! - reload and the operator: `forget_refusals`, `loops`, `refusals`.
+//!
+//! Its files:
 //! - `rate_limit`, `bucket`: rate limits by phone, source address, presentity and domain.
 //! - `kept_refusals`: refusals repeated without serving the request again.
 //! - `attempts`, `auth_lockout`, `stale_nonces`: limits on wrong and stale credentials.
@@ -128,13 +137,13 @@ impl OverloadControl {
     }
 
     /// Nanoseconds from the epoch to `now`.
-    pub(crate) fn nanos(&self, now: Instant) -> u64 {
+    fn nanos(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.epoch).as_nanos() as u64
     }
 
     /// A key that a sender can neither guess nor choose: the hash of `kind` and of what `write`
     /// adds.
-    pub(crate) fn key(&self, kind: impl Hash, write: impl FnOnce(&mut DefaultHasher)) -> u64 {
+    fn key(&self, kind: impl Hash, write: impl FnOnce(&mut DefaultHasher)) -> u64 {
         let mut hasher = self.hasher.clone();
         kind.hash(&mut hasher);
         write(&mut hasher);

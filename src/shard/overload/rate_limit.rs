@@ -154,7 +154,7 @@ impl OverloadControl {
     }
 
     /// Whether the operator exempts the source address from all rate limits.
-    pub(crate) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
+    pub(super) fn is_exempt_address(&self, request: &Request<'_>) -> bool {
         self.options.exempts(request.flow.peer.ip())
     }
 

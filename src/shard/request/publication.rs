@@ -20,7 +20,7 @@ use crate::sip::{HeaderName, Message, Status};
 pub(crate) fn read_publication<'d>(
     request: &Request<'_>,
     package: Package,
-    (principal, aor): (&Principal, &Aor),
+    (aor, domain, principal): (&Aor, &Domain, &Principal),
     reader: &mut document::Reader,
     turn: &Turn<'d>,
 ) -> Result<Publication, Refusal<'d>> {
@@ -33,10 +33,7 @@ pub(crate) fn read_publication<'d>(
             let account = Aor::new(user, aor.domain());
             turn.directory.is_feeder(Some(&account), aor.domain())
         }
-        Principal::Believed => turn
-            .directory
-            .domain(aor.domain())
-            .is_some_and(|domain| domain.trusts(request.flow.peer.ip())),
+        Principal::Believed => domain.trusts(request.flow.peer.ip()),
     };
     let publisher = publisher_of(message, request.flow.peer.ip(), principal, is_feeder);
     Ok(Publication {

@@ -4,14 +4,28 @@
 //!   depends on that; `audience` and `seizure` hold what only one kind has, `list` is a room.
 //! - `event_rate`, `suppress`, `shown`: rate limits, suppression and partial state of the NOTIFYs
 //!   of one subscription.
-//! - `table`: all dialogs, subscriptions and watched presentities of a shard. Other rooms find
-//!   (`subscription`, `dialog`, `watched`), add and remove through it, and have NOTIFYs sent
-//!   (`want`, `take_state`). `dialogs`, `usages`, `due`, `path_proof`, `home` are parts of it.
+//! - `table`: all dialogs, subscriptions, phones and watched presentities of a shard. `dialogs`,
+//!   `usages`, `due`, `path_proof`, `home` are parts of it.
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
 //!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
 //! - `watched`: the watched presentities with their state and watchers, and the mail to their
 //!   owners. `watcher`: the watcher of a subscription, as the rules see it.
+//!
+//! Other rooms use [`Table`](table::Table) by these functions:
+//! - dialogs: `accept_dialog`, `add_dialog`; `home_of`, `find_dialog`, `dialog`, `usages`;
+//!   `refresh_target`, `take_path`, `take_profile`, `cut`;
+//! - subscriptions: `add_subscription`, `insert_subscription`, `remove_subscription`; `subscription`,
+//!   `usage_of`, `is_over`, `aor_of`, `watcher_of`; `subscription_mut` for the transitions of one;
+//! - presentities: `join`, `leave`, `watched`, `take_state`;
+//! - NOTIFYs: `want`, `queue_again`, `pop_queued`, `next_paced`, `due`, `may_send`, `recipient`,
+//!   `told_already`, `await_report`, `wake_siblings`, `arm_subscription`;
+//! - the proof of a path: `prove_path`, `prove_path_by_tag`, `unproven_path_to`, `take_waiting`,
+//!   `let_go_of_path`;
+//! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
+//! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
+//! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
+//!   `acknowledged`; `withhold_dialogs`, `recover_dialog`, `release_dialogs`.
 
 mod acknowledgement;
 pub(crate) mod audience;
