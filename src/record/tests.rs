@@ -10,6 +10,7 @@ use super::*;
 use crate::presence::call::{
     Appearance, AppearanceState, CallDialog, CallState, Direction, Party, SpecificDialog,
 };
+use crate::presence::composition::activity::ActivitySet;
 use crate::presence::document::{Document, Format};
 use crate::presence::event::Package;
 use crate::presence::event::list::Member;
@@ -427,4 +428,11 @@ fn variants_keep_their_numbers() {
         SubjectRecord::Watchers,
         SubjectRecord::ListInSeries,
     ]);
+}
+
+#[test]
+fn a_set_of_activities_is_recorded_whole() {
+    let set = ActivitySet::from_names(["worship", "do-not-disturb"]);
+    let octets = postcard::to_allocvec(&set).unwrap();
+    assert_eq!(postcard::from_bytes::<ActivitySet>(&octets).unwrap(), set);
 }
