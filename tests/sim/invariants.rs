@@ -285,8 +285,8 @@ impl Checker {
         dialog.unsubscribed |= expires == 0;
         dialog.owes_since.get_or_insert(now);
         // A node that recovered with an older record went on at an older address.
-        if (dialog.flow != *flow || dialog.is_doubtful)
-            && let Some(last) = &mut dialog.last
+        if let Some(last) = &mut dialog.last
+            && (dialog.flow != *flow || dialog.is_doubtful && last.path.1 != flow.peer)
         {
             last.outcome.get_or_insert((now, Outcome::Abandoned));
             self.paths.abandon(last.path.1);
