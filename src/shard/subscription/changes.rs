@@ -96,7 +96,8 @@ impl Table {
     }
 
     /// Whether the next NOTIFY of a subscription may take a CSeq. If not, it waits until the record
-    /// that reserves more is durable.
+    /// that reserves more is durable, even where no acknowledgement waits: a CSeq that comes twice
+    /// darkens the lamp.
     pub(crate) fn may_take_number(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
         if !self.changes.is_recording {
             return true;
@@ -108,8 +109,7 @@ impl Table {
             recipient.dialog.dialog().local_sequence(),
             recipient.dialog.recorded,
         );
-        let is_allowed = recorded.allows(sequence, turn.commits)
-            || turn.options.durability != Durability::Synced;
+        let is_allowed = recorded.allows(sequence, turn.commits);
         if !is_allowed {
             recipient.subscription.queued();
             turn.commits.hold(Acknowledgement::Notify(id));

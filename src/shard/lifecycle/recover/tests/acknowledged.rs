@@ -226,8 +226,31 @@ fn a_key_that_is_used_again_is_not_confused() {
     assert_eq!(node.dialogs_stored(), 1);
 }
 
-/// After a restart the first NOTIFY waits for a record that reserves its CSeq; one that crosses the end
-/// of a block does not, as the next block is recorded half a block before.
+/// After a restart the first NOTIFY waits for a record that reserves its CSeq, even if acknowledgements
+/// wait for nothing: another restart before would give the same CSeq again.
+#[test]
+fn a_number_is_not_taken_before_its_record_is_durable() {
+    for durability in [Durability::Relaxed, Durability::Synced] {
+        let mut node = Node::new(1, durability);
+        let mut phone = Phone::new(udp(5062), "123", "dialog");
+        phone.begin(&mut node, 1800);
+        node.commits_at_once = false;
+        for _ in 0..3 {
+            node.restart(1, MOMENT);
+            node.wait(MOMENT);
+            assert!(node.take_sent().is_empty());
+        }
+        for _ in 0..3 {
+            let sent = after_commit(&mut node);
+            assert_eq!(phone.take_notifies(&sent), 1);
+            node.restart(1, MOMENT);
+            node.wait(MOMENT);
+        }
+    }
+}
+
+/// A NOTIFY that crosses the end of a block does not wait, as the next block is recorded half a block
+/// before.
 #[test]
 fn a_notify_waits_for_its_number_only_after_a_restart() {
     let (mut node, mut phone) = subscribed();
