@@ -24,14 +24,14 @@ pub(crate) struct DialogEntry {
     pub(super) phone: PhoneId,
     /// What the phone's family of User-Agents needs.
     pub(super) profile: Arc<Profile>,
-    /// The URI of its watcher, if From does not name it, see `sender`.
-    pub(super) sender: Option<Box<[u8]>>,
+    /// The URI of its watcher, if From does not name it. Boxed twice, as nearly no dialog has one.
+    pub(super) sender: Option<Box<Box<[u8]>>>,
     /// More than one only for peers of RFC 3265 (RFC 6665 §4.2.1.4, §4.5.2).
     pub(super) subscriptions: SmallVec<[SubscriptionId; 1]>,
     pub(super) recorded: Recorded,
 }
 
-const _: () = assert!(size_of::<DialogEntry>() <= 136);
+const _: () = assert!(size_of::<DialogEntry>() <= 128);
 
 impl DialogEntry {
     #[inline]
@@ -72,10 +72,13 @@ impl DialogEntry {
         size_of::<Self>() + self.dialog.octets() + sender
     }
 
+    /// The URI of its watcher, if From does not name it.
+    pub(super) fn sender(&self) -> Option<&[u8]> {
+        self.sender.as_deref().map(|sender| &**sender)
+    }
+
     /// The URI of its watcher (RFC 3325).
     pub(crate) fn watcher_uri(&self) -> &[u8] {
-        self.sender
-            .as_deref()
-            .unwrap_or_else(|| self.dialog.remote_uri())
+        self.sender().unwrap_or_else(|| self.dialog.remote_uri())
     }
 }

@@ -113,7 +113,7 @@ impl Table {
             has_moved: false,
             phone: self.phones.add(new.phone_key, &profile, turn.now),
             profile,
-            sender: new.sender,
+            sender: new.sender.map(Box::new),
             subscriptions: SmallVec::new(),
             recorded: Recorded::NOT,
         };
@@ -354,7 +354,7 @@ impl Table {
             has_moved: true,
             phone: self.phones.add(key, &recovered.profile, turn.now),
             profile: recovered.profile,
-            sender: recovered.sender,
+            sender: recovered.sender.map(Box::new),
             subscriptions: SmallVec::new(),
             recorded: Recorded::recovered(sequence),
         };

@@ -87,7 +87,7 @@ impl Table {
             destination: path.destination,
             is_path_proven: self.is_path_proven(entry.path),
             profile: Cow::Borrowed(&entry.profile.name),
-            sender: entry.sender.as_deref().map(Cow::Borrowed),
+            sender: entry.sender().map(Cow::Borrowed),
             subscriptions,
         };
         let start = turn.out.arena.len();
