@@ -5,7 +5,7 @@
 //! Requests outside dialogs pass it before they cause work (`conduct::dispatch`). Refreshes of live
 //! subscriptions and responses to NOTIFYs do not, and cost nothing here.
 //!
-//! Other rooms use [`OverloadControl`] by these functions:
+//! Other rooms use `OverloadControl` by these functions:
 //! - before a request is served: `check_rates`, `kept_refusal`; once its sender is known:
 //!   `check_shares`; after it: `note_acceptance` or `keep_refusal`;
 //! - credentials: `attempt`, `note_proof`, `note_wrong`, `refuse_stale`;
