@@ -47,6 +47,7 @@ impl Engine {
         turn.counters.messages_received += 1;
         if !is_forwarded
             && let Some(shard) = self.subscriptions.table().home_of(&message, &flow, turn)
+            && !self.began_here(&message, turn)
         {
             turn.counters.messages_misdirected += 1;
             let bytes = octets.into();
@@ -68,6 +69,14 @@ impl Engine {
                 self.handle_request(&message, method, uri, flow, turn)
             }
         }
+    }
+
+    /// Whether a message is the retransmission of an initial SUBSCRIBE that is served here. Its flow
+    /// may have become crowded since, but a copy must meet its transaction.
+    fn began_here(&mut self, message: &Message<'_>, turn: &Turn<'_>) -> bool {
+        let is_initial = matches!(message.start_line(), StartLine::Request { .. })
+            && message.to().is_some_and(|to| to.tag().is_none());
+        is_initial && self.uas.knows(message, turn.now)
     }
 
     fn handle_request(

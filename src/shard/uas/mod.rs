@@ -86,6 +86,11 @@ impl Uas {
         &mut self.overload
     }
 
+    /// Whether a request is a retransmission.
+    pub(crate) fn knows(&mut self, request: &Message<'_>, now: Instant) -> bool {
+        self.transactions.knows(request, now)
+    }
+
     /// Finds the server transaction of a request, or begins one.
     pub(crate) fn begin_transaction(
         &mut self,

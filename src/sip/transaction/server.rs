@@ -172,6 +172,15 @@ impl ServerTransactions {
         }
     }
 
+    /// Whether a request is a copy of a stored one.
+    pub fn knows(&mut self, request: &Message<'_>, now: Instant) -> bool {
+        let Some(identity) = self.identify(request) else {
+            return false;
+        };
+        let octets = self.scratch.get(..identity.octets);
+        self.find(identity.hash, octets, now).is_some()
+    }
+
     /// Stores the final response. Reliable transports need none (Timer J = 0): the entry is
     /// removed. A response that comes after 32 s, a second one, and one larger than the whole ring
     /// are not stored.

@@ -53,6 +53,27 @@ fn nothing_leaves_before_the_record_is_durable() {
     assert!(sent[0].starts_with("SIP/2.0 200 "), "stored: {sent:?}");
 }
 
+/// A flow becomes crowded while a 2xx waits: then new subscriptions live where their Call-ID says, but
+/// a retransmission meets its transaction.
+#[test]
+fn a_retransmission_on_a_crowded_flow_begins_nothing() {
+    for durability in [Durability::Synced, Durability::None] {
+        for number in 0..8 {
+            let mut node = Node::new(2, durability);
+            node.options.subscriptions_per_flow_home = 1;
+            node.start(2);
+            node.commits_at_once = false;
+            let mut phone = Phone::new(udp(5062), "123", "dialog");
+            phone.call_id = format!("c{number}");
+            let request = phone.subscribe(1800);
+            node.receive(phone.flow, &request);
+            node.receive(phone.flow, &request);
+            assert_eq!(node.counter("requests_retransmitted"), 1, "{number}");
+            assert_eq!(node.counter("subscriptions"), 1, "{number}");
+        }
+    }
+}
+
 /// What was never acknowledged is not there after a restart, and the phone tries again.
 #[test]
 fn what_was_not_durable_was_not_acknowledged() {
