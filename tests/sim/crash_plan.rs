@@ -41,8 +41,9 @@ pub(crate) struct CrashPlan {
 }
 
 impl CrashPlan {
-    /// The shortest time that the node is down: longer than a reload takes to reach all shards.
-    pub(crate) const DOWN_MIN: Micros = 50 * MILLISECOND;
+    /// The shortest time that the node is down: longer than a reload takes to reach all shards, and
+    /// than a datagram takes, so that none of the old process overtakes one of the new.
+    pub(crate) const DOWN_MIN: Micros = 160 * MILLISECOND;
 
     /// Longest time for which an acknowledgement waits: for the commits of
     /// [`Store`](crate::store::Store), and their report.
@@ -64,7 +65,7 @@ impl CrashPlan {
             report_max: rng.pick(&[0, MILLISECOND, 50 * MILLISECOND]),
             acknowledgements_held_max: rng.pick(&[1, 3, 65_536, 65_536]),
             crash_in_calm: rng.chance(500).then(|| rng.below(60 * SECOND)),
-            down_max: rng.pick(&[100 * MILLISECOND, SECOND, SECOND, 20 * SECOND]),
+            down_max: rng.pick(&[200 * MILLISECOND, SECOND, SECOND, 20 * SECOND]),
             portion_every: rng.pick(&[0, MILLISECOND, 20 * MILLISECOND, 200 * MILLISECOND]),
             portion: rng.pick(&[1, 3, 1000]),
             fault: None,

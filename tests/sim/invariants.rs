@@ -208,7 +208,8 @@ pub(crate) struct Checker {
     /// Streams that have ended.
     closed: HashSet<ConnectionId>,
     /// Our tags of dialogs that the store kept although their 2xx never left.
-    orphans: HashSet<String>,
+    /// With the path of their last NOTIFY.
+    orphans: HashMap<String, Option<(u16, SocketAddr)>>,
     /// When the node had all records back after its last crash.
     recovered_at: Micros,
 }
@@ -223,7 +224,7 @@ impl Checker {
             violations: Vec::new(),
             notifies: 0,
             closed: HashSet::new(),
-            orphans: HashSet::new(),
+            orphans: HashMap::new(),
             recovered_at: 0,
         }
     }
@@ -293,7 +294,7 @@ impl Checker {
         }
         dialog.is_proven &= dialog.flow == *flow;
         dialog.flow = *flow;
-        dialog.flow_lost = false;
+        dialog.flow_lost = self.closed.contains(&flow.connection);
         dialog.is_doubtful = false;
         if dialog.end == Some(End::Told) {
             self.fail(now, "a 2xx after the end", key);
@@ -304,7 +305,10 @@ impl Checker {
     pub(crate) fn notify_sent(&mut self, now: Micros, notify: &Notify) {
         let Some(&at) = self.dialogs_by_key.get(&notify.key) else {
             let tag = notify.key.rsplit(' ').next().unwrap_or_default();
-            if self.orphans.contains(tag) {
+            if let Some(path) = self.orphans.get_mut(tag) {
+                // Others may wait for its response.
+                *path = Some(notify.path);
+                let _ = self.paths.notify_sent(now, notify.path, 0);
                 return;
             }
             return self.fail(now, "a NOTIFY before any 2xx", format!("{notify:?}"));
@@ -342,6 +346,10 @@ impl Checker {
     /// A response to a NOTIFY reached the node. Only the first one counts.
     pub(crate) fn notify_answered(&mut self, now: Micros, key: &str, cseq: u32, answer: Answer) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
+            let tag = key.rsplit(' ').next().unwrap_or_default();
+            if let Some(Some(path)) = self.orphans.get(tag) {
+                self.paths.prove(now, *path);
+            }
             return;
         };
         let dialog = &mut self.dialogs[at];
@@ -433,7 +441,7 @@ impl Checker {
         let dialog = self.dialogs_by_key.get(key);
         dialog.is_some_and(|dialog| {
             let dialog = &self.dialogs[*dialog];
-            dialog.uncertain || dialog.is_doubtful
+            dialog.uncertain || dialog.is_doubtful || dialog.end == Some(End::Lost)
         })
     }
 
@@ -671,9 +679,9 @@ impl Dialog {
             }
         };
         let resolved_at = path_at.max(resolved_at).max(recovered_at);
-        // After a crash, CSeq numbers must be reserved by a new record first.
-        let reserving = if self.has_crashed { bounds.hold } else { 0 };
-        let slack = 2 * SECOND + bounds.pace + self.behind + bounds.propagation + reserving;
+        // While a 2xx waits for its record, NOTIFYs wait for it; after a crash they wait for a record
+        // that reserves CSeq numbers.
+        let slack = 2 * SECOND + bounds.pace + self.behind + bounds.propagation + bounds.hold;
         if self
             .owes_since
             .is_some_and(|owes| now > owes.max(resolved_at) + slack)
@@ -681,7 +689,8 @@ impl Dialog {
             return Some("no NOTIFY after a 2xx");
         }
         let is_postponed = |last: &Last| matches!(last.outcome, Some((_, Outcome::Postponed)));
-        if self.last.as_ref().is_some_and(is_postponed) && now > resolved_at + slack {
+        let is_due = self.owes_since.is_none() && now > resolved_at + slack;
+        if self.last.as_ref().is_some_and(is_postponed) && is_due {
             return Some("no NOTIFY after the pause that a 503 asked for");
         }
         if let (LeastRate::Every(period), Some(last)) = (self.least_rate, &self.last)

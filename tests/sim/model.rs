@@ -27,6 +27,8 @@ use crate::network::{ActorId, MILLISECOND, Micros, SECOND};
 
 /// How long after its expiry a statement may still count (W:B1.9: 2 s).
 pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;
+/// Claims that may count or not, of which every subset is tried.
+const UNSURE_MAX: usize = 12;
 /// The grace of a publication after its expiry (W:B1.9).
 const PUBLICATION_GRACE: Micros = 2 * SECOND;
 /// How long an ended leg is remembered.
@@ -122,6 +124,8 @@ pub(crate) struct Model {
     pub(crate) intents: HashMap<(String, u32), Intent>,
     /// Accepted requests.
     taken: HashMap<(String, u32), Taken>,
+    /// Refused requests, which another process may serve.
+    refused: Vec<((String, u32), Intent)>,
     pub(crate) taken_count: u64,
     /// How many changes there were.
     revisions: u64,
@@ -160,6 +164,7 @@ impl Model {
             presentities: (0..presentities).map(empty).collect(),
             intents: HashMap::new(),
             taken: HashMap::new(),
+            refused: Vec::new(),
             taken_count: 0,
             revisions: 0,
         }
@@ -241,6 +246,7 @@ impl Model {
             self.intents.insert(request.clone(), intent);
             return Ok(());
         }
+        self.refused.push((request.clone(), intent.clone()));
         let presentity = &self.presentities[intent.presentity];
         let live = presentity.saved.publications.iter().any(|publication| {
             let condition = intent.condition.as_ref();
@@ -680,7 +686,7 @@ impl Snapshot {
             .filter(|claim| claim.until + EXPIRY_SLACK > start);
         let (sure, maybe): (Vec<&Claim>, Vec<&Claim>) =
             live.partition(|claim| claim.until > end + MILLISECOND);
-        let maybe = &maybe[..maybe.len().min(8)];
+        let maybe = &maybe[..maybe.len().min(UNSURE_MAX)];
         for subset in 0..1u32 << maybe.len() {
             let chosen = maybe
                 .iter()

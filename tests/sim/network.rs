@@ -5,7 +5,7 @@
 //! The seed determines the order of events at the same instant.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
@@ -64,6 +64,8 @@ pub(crate) enum Event {
     Wake { actor: ActorId, wake: Wake },
     /// A peer learns that its stream ended.
     PeerClosed(ActorId),
+    /// A peer learns that its stream was refused.
+    PeerRefused(ActorId),
     /// The time-dependent invariants are checked.
     Sweep,
     /// The next phase of the run.
@@ -189,6 +191,8 @@ pub(crate) struct Net {
     scheduled: u64,
     actors_by_address: HashMap<SocketAddr, ActorId>,
     connections: Vec<Connection>,
+    /// Peers that will learn that their stream was refused.
+    refused: HashSet<ActorId>,
     last_mail: HashMap<(u16, u16), Micros>,
     ports: u16,
     tokens: u64,
@@ -209,6 +213,7 @@ impl Net {
             scheduled: 0,
             actors_by_address: HashMap::new(),
             connections: Vec::new(),
+            refused: HashSet::new(),
             last_mail: HashMap::new(),
             ports: 20_000,
             tokens: 0,
@@ -254,14 +259,19 @@ impl Net {
             open: self.is_up,
             last: [self.now; 2],
         });
-        if !self.is_up {
+        if !self.is_up && self.refused.insert(actor) {
             let after = self.rng.between(SECOND, 3 * SECOND);
-            self.schedule(self.now + after, Event::PeerClosed(actor));
+            self.schedule(self.now + after, Event::PeerRefused(actor));
         }
         ConnectionId {
             shard: ShardId(shard),
             number: self.connections.len() as u32,
         }
+    }
+
+    /// A peer has learned that its stream was refused.
+    pub(crate) fn note_refused(&mut self, actor: ActorId) {
+        self.refused.remove(&actor);
     }
 
     /// Breaks a stream. The node learns of a silent break some time later, the peer never does.

@@ -57,6 +57,9 @@ pub(crate) struct Dialog {
     pub(crate) lines: Vec<Line>,
     /// The subscription is pending.
     pub(crate) is_pending: bool,
+    /// NOTIFYs came from another fork than the 2xx: it may have refused those of the right one, until
+    /// its next SUBSCRIBE.
+    pub(crate) is_forked: bool,
     /// Whether its end was notified while the phone was busy.
     pub(crate) missed_end: bool,
     /// Whether the phone has abandoned it, but still responds to its NOTIFYs.
@@ -120,6 +123,7 @@ impl Dialog {
         self.shown = None;
         self.lines.clear();
         self.is_pending = false;
+        self.is_forked = true;
     }
 
     /// Returns whether a NOTIFY arrived.
@@ -277,6 +281,15 @@ impl Phone {
         }
     }
 
+    /// Its stream was refused: it tries again, unless it has another by now.
+    pub(crate) fn handle_refused(&mut self, bench: &mut Bench) {
+        if let Access::Tcp(_, connection) = self.access
+            && !bench.net.is_open(connection)
+        {
+            self.handle_closed(bench);
+        }
+    }
+
     /// The run ends: some phones unsubscribe, some go silent, some let their subscriptions expire.
     pub(crate) fn leave(&mut self, bench: &mut Bench) {
         self.leaving = true;
@@ -320,6 +333,7 @@ impl Phone {
             shown: None,
             lines: Vec::new(),
             is_pending: false,
+            is_forked: false,
             missed_end: false,
             over: false,
             agent: Agent::of(&self.user),
@@ -487,6 +501,7 @@ impl Phone {
             // What was notified came from a fork that never got a 2xx.
             dialog.leave_fork();
         }
+        dialog.is_forked &= !dialog.established;
         dialog.remote_tag = Some(tag.to_owned());
         dialog.target = target.to_owned();
         dialog.established = true;

@@ -375,6 +375,12 @@ impl World {
                     phone.handle_closed(&mut self.bench);
                 }
             }
+            Event::PeerRefused(actor) => {
+                self.bench.net.note_refused(actor);
+                if let Actor::Phone(phone) = &mut self.actors[actor] {
+                    phone.handle_refused(&mut self.bench);
+                }
+            }
             Event::Sweep => self.sweep(),
             Event::Phase => self.next_phase(),
         }

@@ -40,7 +40,7 @@ impl Checker {
 
     /// The store kept a dialog whose 2xx never left: there will be NOTIFYs in it.
     pub(crate) fn expect_orphan(&mut self, tag: &str) {
-        self.orphans.insert(tag.to_owned());
+        self.orphans.insert(tag.to_owned(), None);
     }
 
     /// Whether a dialog with our tag had a 2xx.
@@ -120,6 +120,8 @@ impl Dialog {
                 self.is_doubtful = true;
                 self.end = None;
             }
+            // It had run out: perhaps a 2xx that would have renewed it never left.
+            Kept::Newest if now > self.deadline => self.is_doubtful = true,
             Kept::Newest => {}
             Kept::Older => {
                 self.is_doubtful = true;

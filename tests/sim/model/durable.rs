@@ -60,8 +60,10 @@ impl Model {
     /// The process is gone: no presentity has a state until its record comes back, and each request
     /// may be served again.
     pub(crate) fn forget(&mut self, now: Micros) {
-        for (request, taken) in self.taken.drain() {
-            self.intents.entry(request).or_insert(taken.intent);
+        let taken = self.taken.drain();
+        let taken = taken.map(|(request, taken)| (request, taken.intent));
+        for (request, intent) in taken.chain(self.refused.drain(..)) {
+            self.intents.entry(request).or_insert(intent);
         }
         for presentity in &mut self.presentities {
             presentity.saved = Saved {

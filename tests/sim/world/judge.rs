@@ -170,7 +170,8 @@ impl World {
         let mut of_it = requests.filter(|request| {
             let intent = intents.get(*request);
             let is_of_it = intent.is_some_and(|intent| Some(intent.presentity) == presentity);
-            is_of_it && !settled.contains(request)
+            let is_forwarded = self.waiting.values().any(|waits| waits == *request);
+            is_of_it && !is_forwarded && !settled.contains(request)
         });
         of_it.next().cloned()
     }

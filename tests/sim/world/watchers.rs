@@ -317,6 +317,7 @@ impl World {
         let paused_until = judge.paused_until(&dialog.key());
         dialog.established
             && !dialog.missed_end
+            && !dialog.is_forked
             && !judge.may_be_gone(&dialog.key())
             && now > paused_until + patience
             && now > phone.troubled_until + patience
