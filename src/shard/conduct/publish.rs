@@ -83,7 +83,7 @@ impl Engine {
 
     /// Serves deferred PUBLISHes while few NOTIFYs are queued, and at least one per turn, because
     /// changes from other sources must not delay PUBLISHes for ever. A refused PUBLISH does not
-    /// count, so that unauthenticated senders delay nobody.
+    /// count, so that unauthenticated senders delay no publisher.
     pub(crate) fn read_postponed(&mut self, turn: &mut Turn<'_>) {
         let mut has_read = false;
         for _ in 0..READ_PER_TURN {

@@ -208,7 +208,7 @@ impl UserStatus {
     }
 }
 
-/// One line for the operator; what a peer wrote is made visible by whoever shows it.
+/// One line for the operator; control characters from the peer are escaped where it is displayed.
 impl fmt::Display for ProbeEvent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -139,13 +139,13 @@ mod tests {
     const TRUSTED: &str = "10.0.0.7";
     const ANYWHERE: &str = "203.0.113.9";
 
-    /// Whom the rules take the sender of a request to be.
+    /// The sender of a request, as the rules see it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Sender {
         From,
         /// Another URI than From.
         Uri(&'static str),
-        /// Nobody: 403.
+        /// The request is refused with 403.
         Refused,
     }
     use Sender::{Refused, Uri};
