@@ -21,7 +21,7 @@ const EXPIRES: u32 = 3600;
 const DIALOGS_MAX: usize = 50;
 /// Ended dialogs that are asked for again.
 const ENDED_MAX: usize = 20;
-/// Users of whom calls are reported by HTTP; calls of the others are published.
+/// Users whose calls are reported by HTTP; the calls of the others are published.
 const REPORTED: usize = USERS / 2;
 
 /// The state of a user that was acknowledged; None for unknown.

@@ -71,7 +71,7 @@ impl Paths {
         self.asked.retain(|(_, asked), _| *asked != peer);
     }
 
-    /// The node crashed: its new process has asked nobody yet.
+    /// The node crashed: its new process has sent no NOTIFY that could prove a path.
     pub(crate) fn forget(&mut self) {
         self.asked.clear();
         self.silences.clear();

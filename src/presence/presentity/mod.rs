@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Reason shown when all contributions are irrelevant to availability.
 const SILENT_RULE: &str = "no source speaks of calls or availability";
 
-/// The state of a user about whom nothing is known, which is most users when a server starts. It is
+/// The state of a user without contributions, as most users are when a server starts. It is
 /// shared until the first change.
 static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
 

@@ -61,7 +61,7 @@ pub(crate) struct Engine {
     is_congested: bool,
     publish_queue: PublishQueue,
     early: EarlyInputs,
-    /// How published documents are written.
+    /// The templates by which published documents are read.
     documents: document::Reader,
 }
 

@@ -3,8 +3,8 @@
 //!
 //! Guarantees: no allocation after [`ExpiringCache::new`]; a lookup reads one set, that is one or
 //! two cache lines. Overflow: a new key replaces the slot of its set that expires first. So an
-//! entry may be forgotten, but one key is not taken for another: keys have 64 bits, and nobody
-//! outside knows the secret of the hash.
+//! entry may be forgotten, but one key is not taken for another: keys have 64 bits, and a peer
+//! does not know the secret of the hash.
 
 /// Slots per set.
 const SLOTS_PER_SET: usize = 4;

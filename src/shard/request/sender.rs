@@ -185,7 +185,7 @@ mod tests {
             "sip:anonymous@anonymous.invalid",
             Uri("sip:100@abc.com"),
         ),
-        // Nobody else.
+        // An account may not speak for another user.
         (Account("100"), "sip:101@abc.com", Refused),
         (Account("100"), "sip:101@pbx.abc.com", Refused),
         (Account("100"), "sip:101@192.0.2.1", Refused),
