@@ -54,8 +54,8 @@ fn udp() -> Result<(), Error> {
     let plain = Daemon::start_with(binary, 1, "[limits]\nsegment = \"0 B\"")?;
     let mut one = Fleet::subscribed(segmented.sip, ONE_PORT)?;
     let mut each = Fleet::subscribed(plain.sip, ONE_PORT)?;
-    one.answer_in_trains()?;
-    each.answer_in_trains()?;
+    one.respond_in_segments()?;
+    each.respond_in_segments()?;
     let publish = |fleet: &mut Fleet| scenario::closed_loop(fleet, Stimulus::Publish, CHANGES, 1);
     let ratio = pairs::abba(PAIRS, |side| {
         let work = match side {

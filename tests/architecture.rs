@@ -478,7 +478,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("serde", &["presence", "record", "sip"]),
     (
         "serde_json",
-        &["http/answer", "http/control/refusal", "http/tests"],
+        &["http/representation", "http/control/refusal", "http/tests"],
     ),
     ("sha2", &["sip/digest", "presence/document"]),
     ("signal_hook", &["runtime"]),

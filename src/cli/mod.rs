@@ -8,8 +8,8 @@ mod edit;
 mod operate;
 mod probe;
 mod question;
-mod say;
 mod serve;
+mod set;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
 use crate::cli::operate::{DrainArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
-use crate::cli::say::SayArguments;
+use crate::cli::set::SetArguments;
 
 /// Where the configuration is unless `--config` or [`CONFIG_VARIABLE`] says otherwise.
 const CONFIG_FILE: &str = "/etc/lamplighter/lamplighter.toml";
@@ -71,7 +71,7 @@ enum Command {
     /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
     /// Set the state of an address: do-not-disturb, a note, a lamp, a parked call.
-    Say(SayArguments),
+    Set(SetArguments),
     /// Show and replace the rules that an address has for its watchers.
     Rules(RulesArguments),
     /// Approve a watcher, pending or not.
@@ -171,7 +171,7 @@ pub fn main() -> ExitCode {
         Command::Refusals(arguments) => arguments.ask("/refusals"),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::List(arguments) => edit::list(&arguments),
-        Command::Say(arguments) => say::run(&arguments),
+        Command::Set(arguments) => set::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),
         Command::Approve(arguments) => edit::approve(&arguments),
         Command::Deny(arguments) => edit::deny(&arguments),
@@ -232,7 +232,7 @@ mod tests {
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Drain(arguments) => Some(arguments.request()),
-            Command::Say(arguments) => Some(arguments.request()),
+            Command::Set(arguments) => Some(arguments.request()),
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),
             Command::Rules(arguments) => arguments.request().ok(),
@@ -284,13 +284,13 @@ mod tests {
             ),
             ("list delete t@a", "/list/delete", &[("list", "t@a")]),
             (
-                "say 1@a dnd on --config /y",
-                "/say/dnd",
+                "set 1@a dnd on --config /y",
+                "/set/dnd",
                 &[("aor", "1@a"), ("state", "on")],
             ),
             (
-                "say 1@a forward no-answer *97 --rings 3",
-                "/say/forward",
+                "set 1@a forward no-answer *97 --rings 3",
+                "/set/forward",
                 &[
                     ("aor", "1@a"),
                     ("kind", "no-answer"),
@@ -299,13 +299,13 @@ mod tests {
                 ],
             ),
             (
-                "say 1@a note out_to_lunch",
-                "/say/note",
+                "set 1@a note out_to_lunch",
+                "/set/note",
                 &[("aor", "1@a"), ("text", "out to lunch")],
             ),
             (
-                "say 1@a presence open away lunch",
-                "/say/presence",
+                "set 1@a presence open away lunch",
+                "/set/presence",
                 &[
                     ("aor", "1@a"),
                     ("basic", "open"),
@@ -313,13 +313,13 @@ mod tests {
                 ],
             ),
             (
-                "say 1@a messages 3/1 1/0",
-                "/say/messages",
+                "set 1@a messages 3/1 1/0",
+                "/set/messages",
                 &[("aor", "1@a"), ("counts", "3/1"), ("urgent", "1/0")],
             ),
             (
-                "say *76210@a lamp early --from sip:5@a --display Five --expires 10m",
-                "/say/lamp",
+                "set *76210@a lamp early --from sip:5@a --display Five --expires 10m",
+                "/set/lamp",
                 &[
                     ("aor", "*76210@a"),
                     ("state", "early"),
@@ -329,14 +329,14 @@ mod tests {
                 ],
             ),
             (
-                "say 700@a park sip:5@a --display Five",
-                "/say/park",
+                "set 700@a park sip:5@a --display Five",
+                "/set/park",
                 &[("aor", "700@a"), ("from", "sip:5@a"), ("display", "Five")],
             ),
-            ("say 700@a unpark", "/say/unpark", &[("aor", "700@a")]),
+            ("set 700@a unpark", "/set/unpark", &[("aor", "700@a")]),
             (
-                "say 1@a appearance 2 held --party <sip:5@a>",
-                "/say/appearance",
+                "set 1@a appearance 2 held --party <sip:5@a>",
+                "/set/appearance",
                 &[
                     ("aor", "1@a"),
                     ("index", "2"),
@@ -345,8 +345,8 @@ mod tests {
                 ],
             ),
             (
-                "say 1@a registered sip:1@10.0.0.9 3600",
-                "/say/registered",
+                "set 1@a registered sip:1@10.0.0.9 3600",
+                "/set/registered",
                 &[
                     ("aor", "1@a"),
                     ("contact", "sip:1@10.0.0.9"),
@@ -354,8 +354,8 @@ mod tests {
                 ],
             ),
             (
-                "say 1@a unregistered",
-                "/say/unregistered",
+                "set 1@a unregistered",
+                "/set/unregistered",
                 &[("aor", "1@a")],
             ),
             (
@@ -404,10 +404,10 @@ mod tests {
             "list add t@a",
             "list create",
             "list create t@a --style pretty 1",
-            "say 1@a",
-            "say 1@a dnd maybe",
-            "say 1@a forward sometimes 5",
-            "say 1@a appearance two held",
+            "set 1@a",
+            "set 1@a dnd maybe",
+            "set 1@a forward sometimes 5",
+            "set 1@a appearance two held",
             "approve b@x",
             "loops 1@a",
             "probe",

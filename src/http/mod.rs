@@ -15,7 +15,6 @@
 //!
 //! It does not do TLS (use a proxy), and it reaches the shards only through `Engine`.
 
-mod answer;
 mod attempts;
 mod call_state;
 mod connections;
@@ -25,6 +24,7 @@ pub mod engine;
 pub mod facts;
 mod failed_attempts;
 mod monitor;
+mod representation;
 mod routes;
 mod server;
 mod site;

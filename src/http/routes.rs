@@ -10,14 +10,15 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Method, Request};
 
-use crate::http::answer::response::Response;
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    Answered, Form, drain, lists, loops, probe, refusals, reload, rules, say, status, watchers, why,
+    ControlResult, Form, drain, lists, loops, probe, refusals, reload, rules, set, status,
+    watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
+use crate::http::representation::response::Response;
 use crate::http::site::{Endpoint, Site};
 
 /// A row of the table.
@@ -69,7 +70,7 @@ pub(crate) struct Page<E: 'static> {
 }
 
 /// The handler of a page.
-pub(crate) type PageHandler<E> = for<'s> fn(Form, &'s Site<E>) -> LocalBoxFuture<'s, Answered>;
+pub(crate) type PageHandler<E> = for<'s> fn(Form, &'s Site<E>) -> LocalBoxFuture<'s, ControlResult>;
 
 /// An asynchronous function as the handler of a page.
 macro_rules! page {
@@ -79,9 +80,9 @@ macro_rules! page {
 }
 
 /// Makes a handler from a function that parses a state update.
-macro_rules! say {
+macro_rules! set {
     ($update:path) => {
-        |form, site| Box::pin(say::say(form, site, $update))
+        |form, site| Box::pin(set::set(form, site, $update))
     };
 }
 
@@ -149,45 +150,45 @@ impl<E: Engine> Route<E> {
             page!(rules::deny),
         ),
         Self::command("/rules/remove", &["aor"], page!(rules::remove)),
-        Self::command("/say/dnd", &["aor", "state"], say!(say::do_not_disturb)),
+        Self::command("/set/dnd", &["aor", "state"], set!(set::do_not_disturb)),
         Self::command(
-            "/say/forward",
+            "/set/forward",
             &["aor", "kind", "target", "rings"],
-            say!(say::forward),
+            set!(set::forward),
         ),
-        Self::command("/say/note", &["aor", "text"], say!(say::note)),
+        Self::command("/set/note", &["aor", "text"], set!(set::note)),
         Self::command(
-            "/say/presence",
+            "/set/presence",
             &["aor", "basic", "activities"],
-            say!(say::presence),
+            set!(set::presence),
         ),
         Self::command(
-            "/say/messages",
+            "/set/messages",
             &["aor", "counts", "urgent"],
-            say!(say::messages),
+            set!(set::messages),
         ),
         Self::command(
-            "/say/lamp",
+            "/set/lamp",
             &["aor", "state", "from", "display", "expires"],
-            say!(say::lamp),
+            set!(set::lamp),
         ),
         Self::command(
-            "/say/park",
+            "/set/park",
             &["aor", "from", "display", "expires"],
-            say!(say::park),
+            set!(set::park),
         ),
-        Self::command("/say/unpark", &["aor"], say!(say::unpark)),
+        Self::command("/set/unpark", &["aor"], set!(set::unpark)),
         Self::command(
-            "/say/appearance",
+            "/set/appearance",
             &["aor", "index", "state", "party"],
-            say!(say::appearance),
+            set!(set::appearance),
         ),
         Self::command(
-            "/say/registered",
+            "/set/registered",
             &["aor", "contact", "expires"],
-            say!(say::registered),
+            set!(set::registered),
         ),
-        Self::command("/say/unregistered", &["aor"], say!(say::unregistered)),
+        Self::command("/set/unregistered", &["aor"], set!(set::unregistered)),
     ];
 
     /// The routes of a path at an endpoint; none when there is no such page.

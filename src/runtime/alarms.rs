@@ -11,7 +11,7 @@ pub(crate) fn log(report: &LoopReport) {
         user_agent = ?report.user_agent,
         method = ?report.method,
         target = ?report.target,
-        answered = report.answered,
+        status = report.status,
         per_minute = report.per_minute(),
         "phone {:?} is looping; `lamplighter loops` lists all looping phones",
         report.phone

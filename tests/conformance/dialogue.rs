@@ -27,7 +27,7 @@
 //! = nothing for 500ms                 time passes, and no message was sent
 //! ! call_state 123@abc.com number=12 expires=2s     the HTTP hook; no number clears; `reveal` discloses the number
 //!                                                  state=ringing|busy|dnd|idle gives the state
-//! ! say 123@abc.com dnd on            the operator changes a state, see [`crate::said`]
+//! ! set 123@abc.com dnd on            the operator changes a state, see [`crate::state_update`]
 //! ! probe subscribe sip:123@pbx.com    the operator probes the server at 10.0.0.9:5060; `package=presence`, `from=`,
 //!                                       `user=`, `password=` and `for=60s` may follow
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
@@ -130,17 +130,17 @@ pub(crate) enum Action {
         reveal: bool,
     },
     /// The operator changes the state of an address.
-    Say {
+    Set {
         /// The address.
         aor: String,
         /// The change.
-        said: StateUpdate,
+        update: StateUpdate,
     },
     /// The operator starts a probe.
     Probe(Box<ProbeOrder>),
     /// The next result that the probe must have reported; None if it must not have reported any
     /// more.
-    Told(Option<String>),
+    ProbeReports(Option<String>),
     /// The operator reloads the configuration, whose new text this is.
     Reload(String),
     /// A stream ends.

@@ -120,9 +120,9 @@ impl Stage {
                 let (number, state) = (number.as_deref(), state.as_deref());
                 self.world.call_state(aor, number, state, *expires, *reveal)
             }
-            Action::Say { aor, said } => self.world.say(aor, said.clone()),
+            Action::Set { aor, update } => self.world.set_state(aor, update.clone()),
             Action::Probe(order) => self.world.begin_probe(order),
-            Action::Told(expected) => self.world.expect_told(expected.as_deref()),
+            Action::ProbeReports(expected) => self.world.expect_told(expected.as_deref()),
             Action::Reload(text) => self.world.reload(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),

@@ -7,7 +7,7 @@ use lamplighter::sip::Transport;
 
 use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Rule, Step};
 use crate::shorthand::Sentence;
-use crate::{probe, said};
+use crate::{probe, state_update};
 
 impl Dialogue {
     /// Reads a case; the error names the line.
@@ -159,12 +159,12 @@ fn command(words: &[&str]) -> Result<Action, String> {
         ["congested", "on"] => Ok(Action::Congested(true)),
         ["congested", "off"] => Ok(Action::Congested(false)),
         ["alarm", words @ ..] => Ok(Action::Alarm(words.join(" "))),
-        ["probe", "tells", "nothing"] => Ok(Action::Told(None)),
-        ["probe", "tells", words @ ..] => Ok(Action::Told(Some(words.join(" ")))),
+        ["probe", "tells", "nothing"] => Ok(Action::ProbeReports(None)),
+        ["probe", "tells", words @ ..] => Ok(Action::ProbeReports(Some(words.join(" ")))),
         ["probe", words @ ..] => Ok(Action::Probe(Box::new(probe::order(words)?))),
-        ["say", aor, rest @ ..] => Ok(Action::Say {
+        ["set", aor, rest @ ..] => Ok(Action::Set {
             aor: (*aor).to_owned(),
-            said: said::parse(rest)?,
+            update: state_update::parse(rest)?,
         }),
         ["call_state", aor, rest @ ..] => {
             let (mut number, mut state) = (None, None);

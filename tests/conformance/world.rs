@@ -207,7 +207,7 @@ impl World {
             Some("busy") => Some(call(CallState::Confirmed)),
             None | Some("idle") => None,
             Some("dnd") => {
-                return self.say(aor.as_str(), StateUpdate::CallStateDoNotDisturb(expires));
+                return self.set_state(aor.as_str(), StateUpdate::CallStateDoNotDisturb(expires));
             }
             Some(_) => return Err("ringing, busy, dnd or idle?".to_owned()),
         };
@@ -216,9 +216,9 @@ impl World {
     }
 
     /// The operator changes the state of an address.
-    pub(crate) fn say(&mut self, aor: &str, said: StateUpdate) -> Result<(), String> {
+    pub(crate) fn set_state(&mut self, aor: &str, update: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        self.command(&aor.clone(), Command::UpdateState { aor, update: said })
+        self.command(&aor.clone(), Command::UpdateState { aor, update })
     }
 
     /// Sends a command to the owner of a presentity, which executes it.
@@ -397,7 +397,7 @@ impl World {
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
         let alarm =
-            |alarm: LoopReport| format!("{} {} {}", alarm.phone, alarm.method, alarm.answered);
+            |alarm: LoopReport| format!("{} {} {}", alarm.phone, alarm.method, alarm.status);
         self.alarms.extend(self.outbox.alarms.drain(..).map(alarm));
         self.outbox.clear();
     }

@@ -57,7 +57,7 @@ pub(crate) struct Bounds {
 
 /// The value of Subscription-State.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub(crate) enum SubscriptionState {
     Active { expires: u64 },
     Terminated { reason: String },
 }
@@ -80,7 +80,7 @@ pub(crate) struct Notify {
     pub(crate) may_go_on: bool,
     /// The configuration was reloaded since the last NOTIFY: a repetition is permitted.
     pub(crate) is_reconfigured: bool,
-    pub(crate) standing: Standing,
+    pub(crate) subscription_state: SubscriptionState,
     pub(crate) least_rate: LeastRate,
     /// 0 for datagrams.
     pub(crate) connection: ConnectionId,
@@ -97,7 +97,8 @@ impl Notify {
     /// Returns whether the state of a fetch may still follow.
     fn may_be_withheld(&self) -> bool {
         let expires = WITHHELD_EXPIRES;
-        (self.body_octets == 0 || self.may_go_on) && self.standing == Standing::Active { expires }
+        (self.body_octets == 0 || self.may_go_on)
+            && self.subscription_state == SubscriptionState::Active { expires }
     }
 }
 
@@ -147,7 +148,7 @@ struct Last {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     /// The terminated NOTIFY left.
-    Told,
+    Notified,
     /// The phone answered 481.
     Refused,
     /// The node crashed and has no record of it.
@@ -296,7 +297,7 @@ impl Checker {
         dialog.flow = *flow;
         dialog.flow_lost = self.closed.contains(&flow.connection);
         dialog.is_doubtful = false;
-        if dialog.end == Some(End::Told) {
+        if dialog.end == Some(End::Notified) {
             self.fail(now, "a 2xx after the end", key);
         }
     }
@@ -517,7 +518,7 @@ impl Dialog {
         }
         match self.end {
             Some(End::Lost) => return Err("a NOTIFY in a dialog without a record"),
-            Some(End::Told) => return Err("a NOTIFY after the terminated one"),
+            Some(End::Notified) => return Err("a NOTIFY after the terminated one"),
             Some(End::Refused) => return Err("a NOTIFY after 481"),
             None => {}
         }
@@ -525,8 +526,11 @@ impl Dialog {
             if last.outcome.is_none() && now < last.first_at + TIMER_F - 10 * MILLISECOND {
                 return Err("a NOTIFY while another is outstanding");
             }
-            let is_news =
-                self.owes_since.is_some() || matches!(notify.standing, Standing::Terminated { .. });
+            let is_news = self.owes_since.is_some()
+                || matches!(
+                    notify.subscription_state,
+                    SubscriptionState::Terminated { .. }
+                );
             if now + 10 * MILLISECOND < self.pauses.over_at() && !is_news {
                 return Err("a NOTIFY before the pause after a 503 is over");
             }
@@ -536,7 +540,7 @@ impl Dialog {
                 && self.least_rate == LeastRate::Nothing
                 && !notify.is_reconfigured
                 && delivered
-                && matches!(notify.standing, Standing::Active { .. })
+                && matches!(notify.subscription_state, SubscriptionState::Active { .. })
             {
                 return Err("a NOTIFY without a change and without a SUBSCRIBE");
             }
@@ -547,7 +551,7 @@ impl Dialog {
         if is_over && may_follow && notify.may_be_withheld() {
             return Ok(());
         }
-        self.check_standing(now, &notify.standing, bounds)
+        self.check_subscription_state(now, &notify.subscription_state, bounds)
     }
 
     fn check_numbers(&self, notify: &Notify) -> Result<(), &'static str> {
@@ -572,15 +576,17 @@ impl Dialog {
         }
     }
 
-    fn check_standing(
+    fn check_subscription_state(
         &self,
         now: Micros,
-        standing: &Standing,
+        state: &SubscriptionState,
         bounds: Bounds,
     ) -> Result<(), &'static str> {
-        match standing {
-            Standing::Active { .. } if self.unsubscribed => Err("active after the unsubscribe"),
-            Standing::Active { expires } => {
+        match state {
+            SubscriptionState::Active { .. } if self.unsubscribed => {
+                Err("active after the unsubscribe")
+            }
+            SubscriptionState::Active { expires } => {
                 let stated = expires * SECOND;
                 let left = self.deadline.saturating_sub(now);
                 let sane = stated <= left + 1500 * MILLISECOND
@@ -592,16 +598,16 @@ impl Dialog {
                 }
             }
             // Whether policy requires this is not judged here.
-            Standing::Terminated { reason } if reason == "rejected" => Ok(()),
-            Standing::Terminated { .. }
+            SubscriptionState::Terminated { reason } if reason == "rejected" => Ok(()),
+            SubscriptionState::Terminated { .. }
                 if !self.unsubscribed && now + SECOND + bounds.hold < self.deadline =>
             {
                 Err("terminated before its time")
             }
-            Standing::Terminated { reason } if reason != "timeout" => {
+            SubscriptionState::Terminated { reason } if reason != "timeout" => {
                 Err("terminated for another reason than timeout")
             }
-            Standing::Terminated { .. } => Ok(()),
+            SubscriptionState::Terminated { .. } => Ok(()),
         }
     }
 
@@ -619,8 +625,11 @@ impl Dialog {
             self.sent = version;
         }
         self.sent += 1;
-        if matches!(notify.standing, Standing::Terminated { .. }) {
-            self.end = Some(End::Told);
+        if matches!(
+            notify.subscription_state,
+            SubscriptionState::Terminated { .. }
+        ) {
+            self.end = Some(End::Notified);
         }
         self.last = Some(Last {
             cseq: notify.cseq,

@@ -43,7 +43,7 @@ pub(super) fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify
         is_partial: false,
         may_go_on: false,
         is_reconfigured: false,
-        standing: Standing::Active { expires: left },
+        subscription_state: SubscriptionState::Active { expires: left },
         least_rate: LeastRate::Nothing,
         connection: ConnectionId::default(),
         path: (0, flow(5060).peer),
@@ -53,7 +53,7 @@ pub(super) fn notify(cseq: u32, version: u32, essence: u64, left: u64) -> Notify
 
 pub(super) fn terminated(cseq: u32, version: u32) -> Notify {
     Notify {
-        standing: Standing::Terminated {
+        subscription_state: SubscriptionState::Terminated {
             reason: "timeout".into(),
         },
         ..notify(cseq, version, 9, 0)

@@ -12,11 +12,11 @@
 
 mod composition;
 mod durable;
-mod told;
+mod statements;
 
 pub(crate) use composition::{Expected, Style, Word};
 pub(crate) use durable::Saved;
-pub(crate) use told::{Told, VOICE_MAIL};
+pub(crate) use statements::{Update, VOICE_MAIL};
 
 use std::collections::HashMap;
 
@@ -263,10 +263,10 @@ impl Model {
 
     /// The owner accepted a statement that was not made by PUBLISH. Returns the number of the change,
     /// if it changes what counts.
-    pub(crate) fn told(&mut self, now: Micros, presentity: usize, told: Told) -> Option<u64> {
+    pub(crate) fn update(&mut self, now: Micros, presentity: usize, update: Update) -> Option<u64> {
         self.revisions += 1;
         let presentity = &mut self.presentities[presentity];
-        let has_changed = presentity.saved.statements.hear(now, told);
+        let has_changed = presentity.saved.statements.apply(now, update);
         presentity.revision = self.revisions;
         presentity.remember(now);
         has_changed.then_some(self.revisions)

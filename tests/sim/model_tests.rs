@@ -127,18 +127,18 @@ fn a_request_processed_twice_is_seen() {
 }
 
 /// Statements about one presentity, and the resulting state.
-fn composed(style: Style, told: &[Told]) -> Expected {
+fn composed(style: Style, update: &[Update]) -> Expected {
     let mut model = Model::new(1, style, 0);
-    for told in told {
-        model.told(1, 0, told.clone());
+    for update in update {
+        model.update(1, 0, update.clone());
     }
     let mut allowed = model.allowed(0, 2, 2);
     assert_eq!(allowed.len(), 1, "{allowed:?}");
     allowed.remove(0)
 }
 
-fn declared(open: Option<bool>, activity: Option<&'static str>) -> Told {
-    Told::Presence(Some(Word {
+fn declared(open: Option<bool>, activity: Option<&'static str>) -> Update {
+    Update::Presence(Some(Word {
         open,
         activity,
         ..Word::default()
@@ -149,20 +149,20 @@ fn declared(open: Option<bool>, activity: Option<&'static str>) -> Told {
 #[test]
 fn precedence_in_every_style() {
     use Style::{Alceo, Imagicle, Standard};
-    let dnd = || Told::DoNotDisturb(true);
-    let forward = |target| Told::Forward {
+    let dnd = || Update::DoNotDisturb(true);
+    let forward = |target| Update::Forward {
         is_active: true,
         target,
     };
-    let call = || Told::CallState(Some(60 * SECOND));
-    let contact = || Told::Registered(1, 60 * SECOND);
+    let call = || Update::CallState(Some(60 * SECOND));
+    let contact = || Update::Registered(1, 60 * SECOND);
     let away = || declared(None, Some("away"));
-    let table: [(Style, Vec<Told>, &str, bool); 16] = [
+    let table: [(Style, Vec<Update>, &str, bool); 16] = [
         (Standard, vec![], "offline", false),
         (Standard, vec![contact()], "available", true),
         (
             Standard,
-            vec![contact(), Told::Unregistered],
+            vec![contact(), Update::Unregistered],
             "unreachable",
             false,
         ),
@@ -210,22 +210,22 @@ fn precedence_in_every_style() {
         (Imagicle, vec![call(), away()], "busy", true),
         (Imagicle, vec![away()], "away", true),
     ];
-    for (style, told, availability, open) in table {
-        let expected = composed(style, &told);
+    for (style, update, availability, open) in table {
+        let expected = composed(style, &update);
         let verdict = (expected.availability.text(), expected.open);
-        assert_eq!(verdict, (availability, open), "{style:?} {told:?}");
+        assert_eq!(verdict, (availability, open), "{style:?} {update:?}");
     }
 }
 
 /// W:D2.14, D3.4
 #[test]
 fn notes_and_activities() {
-    let expected = composed(Style::Standard, &[Told::DoNotDisturb(true)]);
+    let expected = composed(Style::Standard, &[Update::DoNotDisturb(true)]);
     assert_eq!(expected.note.as_deref(), Some("Do not disturb"));
     assert_eq!(expected.activities, ["busy"]);
-    let note = Told::Note(Some("back soon".into()));
-    let call = Told::Lamp(Some(60 * SECOND));
-    let expected = composed(Style::Standard, &[Told::DoNotDisturb(true), note, call]);
+    let note = Update::Note(Some("back soon".into()));
+    let call = Update::Lamp(Some(60 * SECOND));
+    let expected = composed(Style::Standard, &[Update::DoNotDisturb(true), note, call]);
     assert_eq!(expected.note.as_deref(), Some("back soon"));
     assert_eq!(expected.activities, ["busy"]);
     let expected = composed(Style::Standard, &[declared(None, Some("meeting"))]);
@@ -329,10 +329,10 @@ fn a_tag_is_learnt_from_the_200_that_waited() {
 fn a_presentity_with_nothing_that_counts_is_blank() {
     let mut source = Source::new();
     assert!(source.model.is_blank(1, 0));
-    let note = |note: Option<&str>| Told::Note(note.map(str::to_owned));
-    assert!(source.model.told(1, 0, note(None)).is_none());
-    assert!(source.model.told(1, 0, note(Some("back at 2"))).is_some());
+    let note = |note: Option<&str>| Update::Note(note.map(str::to_owned));
+    assert!(source.model.update(1, 0, note(None)).is_none());
+    assert!(source.model.update(1, 0, note(Some("back at 2"))).is_some());
     assert!(!source.model.is_blank(2, 0));
-    assert!(source.model.told(2, 0, note(None)).is_some());
+    assert!(source.model.update(2, 0, note(None)).is_some());
     assert!(source.model.is_blank(3, 0));
 }

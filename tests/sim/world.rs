@@ -547,7 +547,7 @@ impl World {
             if let Context::Statement(token, presentity, said) = served
                 && !is_over_limit(&outbox, token)
             {
-                self.hear(token, presentity, &said);
+                self.apply_update(token, presentity, &said);
             }
         }
         for transmit in &outbox.transmits {

@@ -83,8 +83,8 @@ impl Drop for Blaster {
 fn serve(socket: &UdpSocket, blast: &Blast, is_over: &AtomicBool) -> io::Result<()> {
     let mut incoming = Incoming::new();
     let mut outgoing = Outgoing::new();
-    let trains = trains(blast);
-    if let Some(octets) = trains.segment {
+    let sends = Sends::of(blast);
+    if let Some(octets) = sends.segment {
         system::set_segment(socket, octets)?;
     }
     while !is_over.load(Ordering::Relaxed) {
@@ -100,7 +100,7 @@ fn serve(socket: &UdpSocket, blast: &Blast, is_over: &AtomicBool) -> io::Result<
                 .datagrams()
                 .filter(|(_, octets)| octets.starts_with(b"BLAST"));
             for _ in 0..words.count() {
-                let all = trains.datagrams.iter();
+                let all = sends.datagrams.iter();
                 outgoing.send(socket, all.map(|(peer, octets)| (*peer, octets.as_slice())))?;
             }
         }
@@ -124,33 +124,36 @@ fn echo(
     outgoing.send(socket, both.flatten()).map(|_| ())
 }
 
-/// What it hands to the kernel.
-struct Trains {
+/// The datagrams, or batches of segments (`UDP_SEGMENT`), that are handed to the kernel.
+struct Sends {
     datagrams: Vec<(SocketAddrV4, Vec<u8>)>,
     segment: Option<usize>,
 }
 
-fn trains(blast: &Blast) -> Trains {
-    match blast {
-        Blast::Each(datagrams) => Trains {
-            datagrams: datagrams.clone(),
-            segment: None,
-        },
-        Blast::Echo(..) | Blast::Swallow => Trains {
-            datagrams: Vec::new(),
-            segment: None,
-        },
-        Blast::Segments(peer, datagrams, count) => {
-            let octets = datagrams.iter().map(Vec::len).max().unwrap_or(0);
-            let padded = |datagram: &Vec<u8>| {
-                let mut padded = datagram.clone();
-                padded.resize(octets, b'\n');
-                padded
-            };
-            let train = |train: &[Vec<u8>]| (*peer, train.iter().flat_map(padded).collect());
-            Trains {
-                datagrams: datagrams.chunks(*count).map(train).collect(),
-                segment: Some(octets),
+impl Sends {
+    fn of(blast: &Blast) -> Self {
+        match blast {
+            Blast::Each(datagrams) => Sends {
+                datagrams: datagrams.clone(),
+                segment: None,
+            },
+            Blast::Echo(..) | Blast::Swallow => Sends {
+                datagrams: Vec::new(),
+                segment: None,
+            },
+            Blast::Segments(peer, datagrams, count) => {
+                let octets = datagrams.iter().map(Vec::len).max().unwrap_or(0);
+                let padded = |datagram: &Vec<u8>| {
+                    let mut padded = datagram.clone();
+                    padded.resize(octets, b'\n');
+                    padded
+                };
+                let batch =
+                    |segments: &[Vec<u8>]| (*peer, segments.iter().flat_map(padded).collect());
+                Sends {
+                    datagrams: datagrams.chunks(*count).map(batch).collect(),
+                    segment: Some(octets),
+                }
             }
         }
     }

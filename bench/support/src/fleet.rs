@@ -50,8 +50,8 @@ impl Size {
     }
 }
 
-/// Octets of a response that is part of a train.
-pub const ANSWER_OCTETS: usize = 512;
+/// Octets of a response that is one segment of a batch (`UDP_SEGMENT`).
+pub const RESPONSE_OCTETS: usize = 512;
 
 /// Counts of all phones since the fleet began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub struct Fleet {
     outgoing: Outgoing,
     ready: Vec<u64>,
     text: Vec<u8>,
-    answers: Vec<(SocketAddrV4, Range<usize>)>,
+    responses: Vec<(SocketAddrV4, Range<usize>)>,
 
     watchers: Vec<Watcher>,
     presentities: Vec<Presentity>,
@@ -136,7 +136,7 @@ pub struct Fleet {
     /// Changes skipped because the last one had not reached all watchers yet.
     pub overtaken: u64,
     /// Length that responses are padded to; None for no padding.
-    answer_octets: Option<usize>,
+    response_octets: Option<usize>,
 }
 
 impl Fleet {
@@ -167,7 +167,7 @@ impl Fleet {
             outgoing: Outgoing::new(),
             ready: Vec::with_capacity(1024),
             text: Vec::with_capacity(64 * 1024),
-            answers: Vec::with_capacity(system::BATCH),
+            responses: Vec::with_capacity(system::BATCH),
             watchers: Vec::with_capacity(size.watchers as usize),
             presentities: (0..size.presentities).map(presentity).collect(),
             tally: Tally::default(),
@@ -176,7 +176,7 @@ impl Fleet {
             latencies: Vec::new(),
             first_latencies: Vec::new(),
             overtaken: 0,
-            answer_octets: None,
+            response_octets: None,
         })
     }
 
@@ -189,14 +189,15 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Phones answer in trains from now on (GSO), each answer filled up to [`ANSWER_OCTETS`]: they
-    /// are never slower than a server that sends in trains, and wake it as a network card does, for
-    /// many datagrams at once. From then on they cannot subscribe.
-    pub fn answer_in_trains(&mut self) -> Result<(), Error> {
+    /// From now on, phones send their responses in batches of segments (UDP generic segmentation
+    /// offload), each padded to [`RESPONSE_OCTETS`]. They are then never slower than a server that
+    /// sends in batches, and wake it as a network card does, for many datagrams at once. After
+    /// this call they cannot subscribe.
+    pub fn respond_in_segments(&mut self) -> Result<(), Error> {
         for (socket, _) in &self.sockets[..self.size.ports] {
-            system::set_segment(socket, ANSWER_OCTETS)?;
+            system::set_segment(socket, RESPONSE_OCTETS)?;
         }
-        self.answer_octets = Some(ANSWER_OCTETS);
+        self.response_octets = Some(RESPONSE_OCTETS);
         Ok(())
     }
 
@@ -472,18 +473,18 @@ impl Fleet {
         }
         self.incoming = incoming;
         let socket = &self.sockets[key].0;
-        // Answers lie one behind the other.
-        let train_max = self.answer_octets.map_or(1, |_| system::BATCH);
-        let trains = self
-            .answers
+        // Responses to one peer are adjacent in `text`.
+        let segments_max = self.response_octets.map_or(1, |_| system::BATCH);
+        let batches = self
+            .responses
             .chunk_by(|one, next| one.0 == next.0)
-            .flat_map(|same| same.chunks(train_max));
-        let datagrams = trains.filter_map(|train| {
-            let ((peer, first), (_, last)) = (train.first()?, train.last()?);
+            .flat_map(|same| same.chunks(segments_max));
+        let datagrams = batches.filter_map(|batch| {
+            let ((peer, first), (_, last)) = (batch.first()?, batch.last()?);
             Some((*peer, &self.text[first.start..last.end]))
         });
         self.outgoing.send(socket, datagrams)?;
-        self.answers.clear();
+        self.responses.clear();
         Ok(count)
     }
 
@@ -524,10 +525,10 @@ impl Fleet {
         if let (false, SocketAddr::V4(peer)) = (self.is_mute, peer) {
             let start = self.text.len();
             sip::write_ok(&mut self.text, octets);
-            if let Some(octets) = self.answer_octets {
+            if let Some(octets) = self.response_octets {
                 sip::fill_up(&mut self.text, start, octets);
             }
-            self.answers.push((peer, start..self.text.len()));
+            self.responses.push((peer, start..self.text.len()));
         }
     }
 

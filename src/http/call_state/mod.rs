@@ -16,11 +16,11 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Method, Request, StatusCode, header};
 
-use crate::http::answer::response;
-use crate::http::answer::response::Response;
 use crate::http::call_state::fields::Fields;
 use crate::http::call_state::report::Report;
 use crate::http::engine::Engine;
+use crate::http::representation::response;
+use crate::http::representation::response::Response;
 use crate::http::site::Site;
 use crate::shard::{Command, Reply, ShardId};
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 
-use crate::http::answer::drain::Drained;
-use crate::http::control::{Answered, ControlRefusal, Form};
+use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::drain::Drained;
 use crate::http::site::Site;
 use crate::shard::{Command, Reply};
 
@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PACE: Duration = Duration::from_millis(20);
 
 /// Ends them, and waits until the phones know. New ones are refused from now on.
-pub(crate) async fn drain<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn drain<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
     site.engine.decline_work();
     let deadline = Instant::now() + PATIENCE;
     let pick = |reply| match reply {

@@ -7,9 +7,9 @@ use hyper::Request;
 use hyper::body::{Bytes, Incoming};
 
 use crate::directory::Directory;
-use crate::http::answer::TERMINAL_COLUMNS;
 use crate::http::control::aor;
 use crate::http::control::refusal::ControlRefusal;
+use crate::http::representation::TERMINAL_COLUMNS;
 use crate::presence::Aor;
 
 /// Octets of a body: the members of the longest list, or a document of rules.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::directory::lists::{ListFault, StoredList};
-use crate::http::answer::list;
-use crate::http::answer::list::{Deleted, Edited, Heading, List, Lists, Stored};
 use crate::http::control::edit::edit;
-use crate::http::control::{Answered, ControlRefusal, Form};
+use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::list;
+use crate::http::representation::list::{Deleted, Edited, Heading, List, Lists, Stored};
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::event::list::{ListStyle, Member};
@@ -18,7 +18,7 @@ use crate::presence::event::list::{ListStyle, Member};
 const USER_OCTETS_MAX: usize = 256;
 
 /// `GET /list`: one list with its members, or all that are stored.
-pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let directory = site.directory();
     if form.long("list").is_none() {
         return Ok(Box::new(all(&directory)));
@@ -40,12 +40,12 @@ pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// `POST /list/create`
-pub(crate) async fn create<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn create<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     change(&form, site, created).await
 }
 
 /// `POST /list/add`
-pub(crate) async fn add<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn add<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     change(&form, site, |form, aor, directory| {
         Ok(directory.with_member(aor, form.required("member")?, place(form)?)?)
     })
@@ -53,7 +53,7 @@ pub(crate) async fn add<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// `POST /list/remove`
-pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     change(&form, site, |form, aor, directory| {
         Ok(directory.without_member(aor, form.required("member")?)?)
     })
@@ -61,7 +61,7 @@ pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// `POST /list/delete`
-pub(crate) async fn delete<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn delete<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     change(&form, site, |_, aor, directory| {
         Ok(directory.without_list(aor)?)
     })
@@ -73,7 +73,7 @@ async fn change<E: Engine>(
     form: &Form,
     site: &Site<E>,
     change: impl FnOnce(&Form, &Aor, &Directory) -> Result<Directory, ControlRefusal>,
-) -> Answered {
+) -> ControlResult {
     let edited = edit(site, |directory| {
         let aor = form.address("list", directory)?;
         change(form, &aor, directory)

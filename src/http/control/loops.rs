@@ -2,14 +2,14 @@
 
 use std::cmp::Reverse;
 
-use crate::http::answer::loops::Loops;
-use crate::http::control::{Answered, Form};
+use crate::http::control::{ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::loops::Loops;
 use crate::http::site::Site;
 use crate::shard::{Command, Reply};
 
 /// Asks every shard; the busiest phone comes first.
-pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
     let pick = |reply| match reply {
         Reply::Loops(found) => Some(found),
         _ => None,

@@ -15,7 +15,7 @@ mod refusal;
 pub(crate) mod refusals;
 pub(crate) mod reload;
 pub(crate) mod rules;
-pub(crate) mod say;
+pub(crate) mod set;
 pub(crate) mod status;
 pub(crate) mod watchers;
 pub(crate) mod why;
@@ -23,7 +23,7 @@ pub(crate) mod why;
 pub(crate) use form::Form;
 pub(crate) use refusal::ControlRefusal;
 
-use crate::http::answer::Answer;
+use crate::http::representation::Representation;
 
 /// What a page answers.
-pub(crate) type Answered = Result<Box<dyn Answer>, ControlRefusal>;
+pub(crate) type ControlResult = Result<Box<dyn Representation>, ControlRefusal>;

@@ -4,9 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::http::answer::probe::{ProbeBegun, ProbeProgress};
-use crate::http::control::{Answered, ControlRefusal, Form};
+use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::probe::{ProbeBegun, ProbeProgress};
 use crate::http::site::Site;
 use crate::presence::call::CallState;
 use crate::presence::event::Package;
@@ -16,7 +16,7 @@ use crate::sip::digest::client::Login;
 use crate::sip::uri::Scheme;
 use crate::sip::{Transport, Uri};
 
-/// How long a probe lasts if the operator does not say.
+/// How long a probe lasts unless the operator gives a time.
 const DURATION: Duration = Duration::from_secs(60);
 /// The longest that it may last.
 const DURATION_MAX: Duration = Duration::from_secs(3600);
@@ -26,7 +26,7 @@ pub(crate) const FIELDS: [&str; 8] = [
 ];
 
 /// Subscribes.
-pub(crate) async fn subscribe<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn subscribe<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let package = match form.optional("package")? {
         None => Package::Dialog,
         Some(_) => form.word(
@@ -38,7 +38,7 @@ pub(crate) async fn subscribe<E: Engine>(form: Form, site: &Site<E>) -> Answered
 }
 
 /// Publishes.
-pub(crate) async fn publish<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn publish<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let states = [
         ("busy", CallState::Confirmed),
         ("ringing", CallState::Early),
@@ -49,7 +49,7 @@ pub(crate) async fn publish<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// What happened since the operator last asked.
-pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let id = id_of(form.required("id")?).ok_or(ControlRefusal::NoProbe)?;
     let seen = form.number("seen")?.unwrap_or_default() as usize;
     let command = Command::ReadProbe { id, seen };
@@ -60,7 +60,7 @@ pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> Answered {
     }
 }
 
-async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Answered {
+async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> ControlResult {
     let target = sip_uri("target", form.required("target")?)?;
     let server = server_of(form, &target)?;
     let flow = site.facts.flow_to(server).ok_or(ControlRefusal::NoRoute)?;

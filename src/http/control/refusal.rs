@@ -5,9 +5,9 @@ use hyper::{StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::directory::lists::ListFault;
-use crate::http::answer::response::Response;
-use crate::http::answer::{Answer, Format, response, visible};
 use crate::http::control::aor::NotAnAor;
+use crate::http::representation::response::Response;
+use crate::http::representation::{Format, Representation, response, visible};
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
 
@@ -171,7 +171,7 @@ impl ControlRefusal {
     }
 }
 
-impl Answer for ControlRefusal {
+impl Representation for ControlRefusal {
     fn text(&self, _: Option<usize>) -> String {
         if *self == Self::Silent {
             return "Service Unavailable\n".to_owned();

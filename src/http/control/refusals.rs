@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use crate::http::answer::refusals::Refusals;
-use crate::http::control::{Answered, Form};
+use crate::http::control::{ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::refusals::Refusals;
 use crate::http::site::Site;
 use crate::shard::{Command, Reply};
 
 /// Asks every shard; the latest comes first.
-pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
     let pick = |reply| match reply {
         Reply::Refusals(found) => Some(found),
         _ => None,

@@ -3,11 +3,11 @@
 //! the configuration, not the end of the process.
 
 use crate::directory::Directory;
-use crate::http::answer::rules::Rules;
 use crate::http::control::aor::NotAnAor;
 use crate::http::control::edit::edit;
-use crate::http::control::{Answered, ControlRefusal, Form, aor};
+use crate::http::control::{ControlRefusal, ControlResult, Form, aor};
 use crate::http::engine::Engine;
+use crate::http::representation::rules::Rules;
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::document::pres_rules;
@@ -19,7 +19,7 @@ const DOCUMENTS_MAX: usize = 100_000;
 const WATCHERS_MAX: usize = 1_000;
 
 /// `GET /rules`
-pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;
     if directory.has_rules_document(&aor) {
@@ -30,18 +30,18 @@ pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// `POST /rules/import`
-pub(crate) async fn import<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn import<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let rules = pres_rules::parse(form.document())?;
     replace(&form, site, |_, _| Ok(rules)).await
 }
 
 /// `POST /rules/approve`
-pub(crate) async fn approve<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn approve<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     decide(&form, site, Handling::Allow).await
 }
 
 /// `POST /rules/deny`
-pub(crate) async fn deny<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn deny<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let handling = if form.is_yes("politely")? {
         Handling::PoliteBlock
     } else {
@@ -51,7 +51,7 @@ pub(crate) async fn deny<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// `POST /rules/remove`
-pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let remove = |directory: &Directory, aor: &Aor| {
         let has_rules = directory.has_rules_document(aor);
         let gone = has_rules.then(Vec::new);
@@ -61,7 +61,7 @@ pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// Gives the watcher that the form names `handling`.
-async fn decide<E: Engine>(form: &Form, site: &Site<E>, handling: Handling) -> Answered {
+async fn decide<E: Engine>(form: &Form, site: &Site<E>, handling: Handling) -> ControlResult {
     let decide = |directory: &Directory, aor: &Aor| {
         let watcher = aor::of_any_domain(form.required("watcher")?, directory);
         let watcher = watcher.ok_or(NotAnAor::Unreadable)?;
@@ -75,7 +75,7 @@ async fn replace<E: Engine>(
     form: &Form,
     site: &Site<E>,
     rules: impl FnOnce(&Directory, &Aor) -> Result<Vec<ImportedRule>, ControlRefusal>,
-) -> Answered {
+) -> ControlResult {
     let replace = |directory: &Directory| {
         let aor = form.known_aor(directory)?;
         let rules = rules(directory, &aor)?;

@@ -1,13 +1,13 @@
 //! `GET /status` and `GET /counters`: how the server is, and what it counted.
 
-use crate::http::answer::status::Status;
-use crate::http::control::{Answered, Form};
+use crate::http::control::{ControlResult, Form};
 use crate::http::engine::Engine;
 use crate::http::monitor;
+use crate::http::representation::status::Status;
 use crate::http::site::Site;
 
 /// A few facts and figures.
-pub(crate) async fn status<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn status<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
     let counters = monitor::count(site).await;
     let (domains, accounts) = site.directory().count();
     Ok(Box::new(Status {
@@ -25,6 +25,6 @@ pub(crate) async fn status<E: Engine>(_: Form, site: &Site<E>) -> Answered {
 }
 
 /// Every counter.
-pub(crate) async fn counters<E: Engine>(_: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn counters<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
     Ok(Box::new(monitor::count(site).await))
 }

@@ -1,15 +1,15 @@
 //! `GET /watchers`: who watches an address, or subscribes to a list.
 
-use crate::http::answer::watchers::Watchers;
-use crate::http::control::{Answered, Form};
+use crate::http::control::{ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::watchers::Watchers;
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::shard::contract::report::WatcherReport;
 use crate::shard::{Command, Reply};
 
 /// Asks every shard.
-pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let aor = form.known_aor(&site.directory())?;
     let pick = |reply| match reply {
         Reply::Watchers(found) => Some(found),

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 
-use crate::http::answer::list::Heading;
-use crate::http::answer::why::{Explanation, ListExplanation, MemberState, NoState, State};
-use crate::http::control::{Answered, ControlRefusal, Form};
+use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::list::Heading;
+use crate::http::representation::why::{Explanation, ListExplanation, MemberState, NoState, State};
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::event::list::{Member, Resolved};
@@ -17,7 +17,7 @@ const MEMBERS_SHOWN_MAX: usize = 1_000;
 const MEMBERS_AT_ONCE: usize = 64;
 
 /// Asks the shard that owns the address, or each member of the list.
-pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
+pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;
     if let Some(list) = directory.list(&aor) {
@@ -27,7 +27,7 @@ pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> Answered {
 }
 
 /// The state of an address, after something was said of it.
-pub(super) async fn state<E: Engine>(aor: Aor, site: &Site<E>) -> Answered {
+pub(super) async fn state<E: Engine>(aor: Aor, site: &Site<E>) -> ControlResult {
     Ok(Box::new(State(explain(aor, site).await?)))
 }
 

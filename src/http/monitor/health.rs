@@ -2,9 +2,9 @@
 
 use hyper::StatusCode;
 
-use crate::http::answer::response;
-use crate::http::answer::response::Response;
 use crate::http::engine::Engine;
+use crate::http::representation::response;
+use crate::http::representation::response::Response;
 use crate::http::site::Site;
 
 /// `GET /healthz`

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
 
-use crate::http::answer::response;
-use crate::http::answer::response::Response;
 use crate::http::engine::Engine;
 use crate::http::monitor;
+use crate::http::representation::response;
+use crate::http::representation::response::Response;
 use crate::http::site::Site;
 
 /// `GET /metrics`

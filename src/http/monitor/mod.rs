@@ -3,8 +3,8 @@
 pub(crate) mod health;
 pub(crate) mod metrics;
 
-use crate::http::answer::counters::Counters;
 use crate::http::engine::Engine;
+use crate::http::representation::counters::Counters;
 use crate::http::site::Site;
 use crate::shard::{Command, Reply};
 use crate::telemetry;

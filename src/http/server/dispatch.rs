@@ -6,12 +6,12 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Method, Request, StatusCode, header};
 
-use crate::http::answer::response::Response;
-use crate::http::answer::{Format, response};
 use crate::http::connections::Visit;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{ControlRefusal, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::response::Response;
+use crate::http::representation::{Format, response};
 use crate::http::routes;
 use crate::http::routes::{Handler, Page, Route, Who};
 use crate::http::server::host;
@@ -96,13 +96,13 @@ async fn run<E: Engine>(
         Handler::Raw(handler) => handler(request, peer, site).await,
         Handler::Page(page) => {
             let format = Format::preferred(request.headers());
-            let response = answer(route.path, page, request, format, site).await;
+            let response = page_response(route.path, page, request, format, site).await;
             response.unwrap_or_else(|refusal| refusal.into_response(format))
         }
     }
 }
 
-async fn answer<E: Engine>(
+async fn page_response<E: Engine>(
     path: &str,
     page: &Page<E>,
     request: Request<Incoming>,
@@ -115,6 +115,6 @@ async fn answer<E: Engine>(
         tracing::debug!(path, "command");
     }
     let columns = form.columns()?;
-    let answer = (page.handler)(form, site).await?;
-    Ok(response::answer(&*answer, format, columns))
+    let value = (page.handler)(form, site).await?;
+    Ok(response::ok(&*value, format, columns))
 }

@@ -16,14 +16,14 @@ fn a_number_makes_busy_and_its_absence_clears() {
             .unwrap()
             .starts_with("text/plain")
     );
-    let told = server.told();
-    let call = told[0].call.clone().unwrap();
-    assert_eq!(told[0].aor, "123@abc.com");
+    let updates = server.call_updates();
+    let call = updates[0].call.clone().unwrap();
+    assert_eq!(updates[0].aor, "123@abc.com");
     assert_eq!(
-        told[0].shard,
+        updates[0].shard,
         ShardId::owner_of(&Aor::new("123", "abc.com"), SHARDS)
     );
-    assert_eq!(told[0].expires, Duration::from_secs(600));
+    assert_eq!(updates[0].expires, Duration::from_secs(600));
     assert!(call.id.starts_with("call_state-"));
     assert_eq!((call.state.as_str(), call.direction), ("confirmed", None));
     assert_eq!(&*call.remote.identity, "sip:+4930123@abc.com");
@@ -36,8 +36,8 @@ fn a_number_makes_busy_and_its_absence_clears() {
         "&number=5&expires=0",
     ] {
         assert_eq!(server.call(clear).status, 200);
-        let told = server.told();
-        assert_eq!((told.len(), &told[0].call), (1, &None), "{clear}");
+        let updates = server.call_updates();
+        assert_eq!((updates.len(), &updates[0].call), (1, &None), "{clear}");
     }
 }
 
@@ -47,8 +47,11 @@ fn the_same_number_is_the_same_call() {
     server.call("&number=5&expires=10");
     server.call("&number=5&expires=20");
     server.call("&number=6");
-    let told = server.told();
-    let calls: Vec<_> = told.iter().map(|told| told.call.clone().unwrap()).collect();
+    let updates = server.call_updates();
+    let calls: Vec<_> = updates
+        .iter()
+        .map(|update| update.call.clone().unwrap())
+        .collect();
     assert!(calls[0].equals_but_for_id(&calls[1]));
     assert!(!calls[1].equals_but_for_id(&calls[2]));
     assert_ne!(calls[1].id, calls[2].id, "watchers see another call");
@@ -65,7 +68,7 @@ fn expires_is_bounded_by_the_longest_call() {
     ] {
         server.call(&format!("&number=5{rest}"));
         assert_eq!(
-            server.told()[0].expires,
+            server.call_updates()[0].expires,
             Duration::from_secs(seconds),
             "{rest}"
         );
@@ -78,7 +81,7 @@ fn expires_is_bounded_by_the_longest_call() {
         );
         assert_eq!(server.call(&format!("&expires={bad}")).status, 400, "{bad}");
     }
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
 }
 
 #[test]
@@ -90,7 +93,13 @@ fn the_number_is_shown_only_with_reveal_number() {
             .status,
         200
     );
-    assert!(!server.told()[0].call.as_ref().unwrap().remote_is_private);
+    assert!(
+        !server.call_updates()[0]
+            .call
+            .as_ref()
+            .unwrap()
+            .remote_is_private
+    );
 }
 
 #[test]
@@ -102,7 +111,7 @@ fn an_alias_means_its_domain() {
             .status,
         200
     );
-    assert_eq!(server.told()[0].aor, "123@abc.com");
+    assert_eq!(server.call_updates()[0].aor, "123@abc.com");
 }
 
 /// RFC 7616 §5
@@ -170,7 +179,7 @@ fn all_wrong_credentials_get_the_same_response() {
         assert_eq!(response.body, expected.body, "{query}");
         assert_eq!(without_date(&response), without_date(&expected), "{query}");
     }
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
 }
 
 #[test]
@@ -187,7 +196,7 @@ fn a_repeated_parameter_is_refused() {
         assert_eq!(server.call(twice).status, 400, "{twice}");
     }
     assert_eq!(server.call("&number=5&other=1&other=2").status, 200);
-    assert_eq!(server.told().len(), 1);
+    assert_eq!(server.call_updates().len(), 1);
 }
 
 #[test]
@@ -210,11 +219,16 @@ fn dangerous_numbers_are_refused_and_never_echoed() {
         server.call(&format!("&number={}", "1".repeat(65))).status,
         400
     );
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
     // A raw `+` is a space, and spaces are nothing.
     assert_eq!(server.call("&number=+49+30+1").status, 200);
     assert_eq!(
-        &*server.told()[0].call.as_ref().unwrap().remote.identity,
+        &*server.call_updates()[0]
+            .call
+            .as_ref()
+            .unwrap()
+            .remote
+            .identity,
         "sip:49301@abc.com"
     );
 }
@@ -229,7 +243,7 @@ fn missing_parameters_are_named() {
             "{query}"
         );
     }
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
 }
 
 #[test]
@@ -249,7 +263,7 @@ fn a_form_is_equivalent_to_a_query() {
             .status,
         200
     );
-    assert_eq!(server.told().len(), 3);
+    assert_eq!(server.call_updates().len(), 3);
     assert_eq!(server.post("?number=5", content_type, form).status, 400);
     assert_eq!(
         server
@@ -263,7 +277,7 @@ fn a_form_is_equivalent_to_a_query() {
             .status,
         413
     );
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
 }
 
 #[test]
@@ -278,14 +292,14 @@ fn state_gives_ringing_dnd_and_idle() {
     let server = Server::start();
     let call = |rest: &str| {
         assert_eq!(server.call(rest).status, 200, "{rest}");
-        let mut told = server.told();
-        assert_eq!(told.len(), 1, "{rest}");
-        told.remove(0).call
+        let mut updates = server.call_updates();
+        assert_eq!(updates.len(), 1, "{rest}");
+        updates.remove(0).call
     };
     let ringing = call("&state=ringing&number=5").unwrap();
-    let told = (ringing.state, ringing.direction, &*ringing.remote.identity);
+    let updates = (ringing.state, ringing.direction, &*ringing.remote.identity);
     assert_eq!(
-        told,
+        updates,
         (
             CallState::Early,
             Some(Direction::Recipient),
@@ -311,15 +325,15 @@ fn state_gives_ringing_dnd_and_idle() {
         assert_eq!(call(idle), None, "{idle}");
     }
     assert_eq!(server.call("&state=dnd&expires=60").status, 200);
-    let (aor, said) = server.engine.said.lock().unwrap().pop().unwrap();
+    let (aor, update) = server.engine.updates.lock().unwrap().pop().unwrap();
     assert_eq!(aor, "123@abc.com");
-    let StateUpdate::CallStateDoNotDisturb(life) = said else {
-        unreachable!("{said:?}")
+    let StateUpdate::CallStateDoNotDisturb(life) = update else {
+        unreachable!("{update:?}")
     };
     assert_eq!(life, Duration::from_secs(60));
     for unknown in ["&state=away", "&state=BUSY", "&state=busy&state=idle"] {
         let refused = server.call(unknown);
         assert_eq!(refused.status, 400, "{unknown}: {}", refused.body);
     }
-    assert!(server.told().is_empty());
+    assert!(server.call_updates().is_empty());
 }

@@ -7,21 +7,21 @@ use crate::presence::source::ForwardKind;
 
 impl Server {
     /// The last state update, and the address it is about.
-    fn said(&self) -> (String, StateUpdate) {
-        self.engine.said.lock().unwrap().pop().unwrap()
+    fn last_update(&self) -> (String, StateUpdate) {
+        self.engine.updates.lock().unwrap().pop().unwrap()
     }
 
     /// Says something of 123@abc.com; what the engine was told.
-    fn say(&self, page: &str, fields: &str) -> StateUpdate {
-        let answer = self.command(&format!("/say/{page}"), &format!("aor=123@abc.com{fields}"));
+    fn set(&self, page: &str, fields: &str) -> StateUpdate {
+        let answer = self.command(&format!("/set/{page}"), &format!("aor=123@abc.com{fields}"));
         assert_eq!(answer.status, 200, "{page}{fields}: {}", answer.body);
         assert_eq!(
             answer.body,
             "123@abc.com is ringing (basic open, lamp early)\n"
         );
-        let (aor, said) = self.said();
+        let (aor, update) = self.last_update();
         assert_eq!(aor, "123@abc.com");
-        said
+        update
     }
 
     /// Whether it is refused so, and nothing was done.
@@ -35,7 +35,7 @@ impl Server {
             answer.body
         );
         assert!(answer.body.ends_with('\n'));
-        assert!(self.engine.said.lock().unwrap().is_empty());
+        assert!(self.engine.updates.lock().unwrap().is_empty());
         assert!(Arc::ptr_eq(&before, &self.directory.current()));
     }
 
@@ -220,14 +220,14 @@ fn a_busy_shard_gets_the_directory_later() {
 fn say_sets_features_notes_and_presence() {
     let server = Server::start();
     assert!(matches!(
-        server.say("dnd", "&state=on"),
+        server.set("dnd", "&state=on"),
         StateUpdate::DoNotDisturb(true)
     ));
     assert!(matches!(
-        server.say("dnd", "&state=off"),
+        server.set("dnd", "&state=off"),
         StateUpdate::DoNotDisturb(false)
     ));
-    let StateUpdate::Forward(forward) = server.say("forward", "&kind=no-answer&target=*97&rings=4")
+    let StateUpdate::Forward(forward) = server.set("forward", "&kind=no-answer&target=*97&rings=4")
     else {
         unreachable!()
     };
@@ -240,29 +240,29 @@ fn say_sets_features_notes_and_presence() {
         ),
         (ForwardKind::NoAnswer, true, "*97", Some(4))
     );
-    let StateUpdate::Forward(forward) = server.say("forward", "&kind=immediate&target=off") else {
+    let StateUpdate::Forward(forward) = server.set("forward", "&kind=immediate&target=off") else {
         unreachable!()
     };
     assert!(!forward.is_active && forward.target.is_empty(), "forgotten");
-    let StateUpdate::Note(note) = server.say("note", "&text=out+to+lunch") else {
+    let StateUpdate::Note(note) = server.set("note", "&text=out+to+lunch") else {
         unreachable!()
     };
     assert_eq!(note.as_deref(), Some("out to lunch"));
     assert!(matches!(
-        server.say("note", "&text=off"),
+        server.set("note", "&text=off"),
         StateUpdate::Note(None)
     ));
     let presence = "&basic=closed&activities=away+dnd+away";
-    let StateUpdate::Presence(Some(statement)) = server.say("presence", presence) else {
+    let StateUpdate::Presence(Some(statement)) = server.set("presence", presence) else {
         unreachable!()
     };
     assert_eq!(statement.open, Some(false));
     assert_eq!(statement.activities, ["away", "dnd"].map(Box::from));
     assert!(matches!(
-        server.say("presence", "&basic=off"),
+        server.set("presence", "&basic=off"),
         StateUpdate::Presence(None)
     ));
-    let StateUpdate::Messages(Some(messages)) = server.say("messages", "&counts=3/1&urgent=1/0")
+    let StateUpdate::Messages(Some(messages)) = server.set("messages", "&counts=3/1&urgent=1/0")
     else {
         unreachable!()
     };
@@ -272,22 +272,22 @@ fn say_sets_features_notes_and_presence() {
         (counts.new, counts.old, counts.urgent_new, counts.urgent_old),
         (3, 1, 1, 0)
     );
-    let StateUpdate::Messages(Some(messages)) = server.say("messages", "&counts=0/4") else {
+    let StateUpdate::Messages(Some(messages)) = server.set("messages", "&counts=0/4") else {
         unreachable!()
     };
     assert!(!messages.are_waiting);
     assert!(matches!(
-        server.say("messages", "&counts=off"),
+        server.set("messages", "&counts=off"),
         StateUpdate::Messages(None)
     ));
     let contact = "&contact=sip:123@10.0.0.9:5060&expires=3600";
-    let StateUpdate::Registered(contacts) = server.say("registered", contact) else {
+    let StateUpdate::Registered(contacts) = server.set("registered", contact) else {
         unreachable!()
     };
     let contact = ("sip:123@10.0.0.9:5060".into(), Duration::from_secs(3600));
     assert_eq!(contacts, [contact]);
     assert!(matches!(
-        server.say("unregistered", ""),
+        server.set("unregistered", ""),
         StateUpdate::Unregistered
     ));
 }
@@ -300,7 +300,7 @@ fn say_sets_lamps_and_appearances() {
         source,
         call,
         expires,
-    } = server.say("lamp", lamp)
+    } = server.set("lamp", lamp)
     else {
         unreachable!()
     };
@@ -311,10 +311,10 @@ fn say_sets_lamps_and_appearances() {
         (call.state, &*call.remote.identity, &*call.remote.display),
         (CallState::Early, "sip:5@x.example", "Five")
     );
-    let StateUpdate::Call { call: None, .. } = server.say("lamp", "&state=off") else {
+    let StateUpdate::Call { call: None, .. } = server.set("lamp", "&state=off") else {
         unreachable!()
     };
-    let StateUpdate::Appearance(appearance) = server.say(
+    let StateUpdate::Appearance(appearance) = server.set(
         "appearance",
         "&index=2&state=held-private&party=Bob+<sip:bob@abc.com>",
     ) else {
@@ -332,16 +332,16 @@ fn say_sets_lamps_and_appearances() {
 fn a_parked_call_waits_in_its_orbit() {
     let server = Server::start();
     let parked = server.command(
-        "/say/park",
+        "/set/park",
         "aor=700@pbx.example&from=sip:5@x.example&display=Five",
     );
     assert_eq!(parked.status, 200, "{}", parked.body);
-    let (orbit, said) = server.said();
+    let (orbit, update) = server.last_update();
     let StateUpdate::Call {
         call: Some(call),
         expires: None,
         ..
-    } = said
+    } = update
     else {
         unreachable!()
     };
@@ -356,10 +356,10 @@ fn a_parked_call_waits_in_its_orbit() {
     );
     assert_eq!(&*call.remote.identity, "sip:5@x.example");
     assert!(call.is_parked_at(&Aor::new("700", "pbx.example")));
-    let taken = server.command("/say/unpark", "aor=700@pbx.example");
+    let taken = server.command("/set/unpark", "aor=700@pbx.example");
     assert_eq!(taken.status, 200, "{}", taken.body);
     assert!(matches!(
-        server.said().1,
+        server.last_update().1,
         StateUpdate::Call { call: None, .. }
     ));
 }
@@ -433,24 +433,24 @@ fn invalid_says_are_refused() {
         ("registered", "&contact=sip:1@h", "expires is missing"),
     ] {
         let fields = format!("aor=123@abc.com{fields}");
-        server.refuses(&format!("/say/{page}"), &fields, 400, words);
+        server.refuses(&format!("/set/{page}"), &fields, 400, words);
     }
     let long = format!("aor=123@abc.com&text={}", "x".repeat(1025));
-    server.refuses("/say/note", &long, 400, "longer than 1024");
+    server.refuses("/set/note", &long, 400, "longer than 1024");
     let on = |aor: &str| format!("aor={aor}&state=on");
     server.refuses(
-        "/say/dnd",
+        "/set/dnd",
         &on("124@abc.com"),
         404,
         "124@abc.com does not exist",
     );
-    server.refuses("/say/dnd", &on("1@nowhere"), 404, "unknown domain");
-    server.refuses("/say/dnd", &on("any-dn@abc.com"), 409, "is a list");
-    server.refuses("/say/hello", "", 404, "Not Found");
+    server.refuses("/set/dnd", &on("1@nowhere"), 404, "unknown domain");
+    server.refuses("/set/dnd", &on("any-dn@abc.com"), 409, "is a list");
+    server.refuses("/set/hello", "", 404, "Not Found");
     server.engine.is_full.store(true, Ordering::SeqCst);
-    server.refuses("/say/dnd", &on("123@abc.com"), 503, "limit of presentities");
+    server.refuses("/set/dnd", &on("123@abc.com"), 503, "limit of presentities");
     server.engine.is_silent.store(true, Ordering::SeqCst);
-    server.refuses("/say/dnd", &on("123@abc.com"), 503, "Unavailable");
+    server.refuses("/set/dnd", &on("123@abc.com"), 503, "Unavailable");
 }
 
 const DOCUMENT: &str = r#"<ruleset xmlns="urn:ietf:params:xml:ns:common-policy" xmlns:pr="urn:ietf:params:xml:ns:pres-rules">
@@ -545,7 +545,7 @@ fn questions_need_get_and_commands_need_post() {
         (told.status, told.header("allow")),
         (405, Some("get, head, options"))
     );
-    for page in ["/list/", "/list/rename", "/rules/import/x", "/say", "/"] {
+    for page in ["/list/", "/list/rename", "/rules/import/x", "/set", "/"] {
         assert_eq!(server.command(page, "").status, 404, "{page}");
     }
     assert_eq!(server.get("/list").status, 404, "never at the public door");

@@ -11,7 +11,7 @@ const LOOP: fn(u64, u64) -> Value = |requests, per_minute| {
         "phone": format!("sip:{requests}@abc.com"),
         "method": "SUBSCRIBE",
         "to": "sip:9@abc.com",
-        "answered": 503,
+        "status": 503,
         "requests": requests,
         "per_minute": per_minute,
         "age_seconds": 30,
@@ -185,8 +185,8 @@ fn lists_have_members_and_members_have_states() {
         "name": "The team",
         "style": "rfc",
         "member_count": 2,
-        "and_everybody_else": false,
-        "and_parked_calls": false,
+        "includes_all_extensions": false,
+        "includes_parked_calls": false,
     });
     let mut list = heading.clone();
     list["members"] = json!([
@@ -261,16 +261,16 @@ fn commands_answer_in_json_too_and_so_do_refusals() {
         let json: Value = serde_json::from_str(&response.body).unwrap();
         (response.status, json)
     };
-    let (status, said) = post("/say/dnd", "aor=123@abc.com&state=on");
-    assert_eq!((status, &said["availability"]), (200, &json!("ringing")));
-    assert_eq!(said.get("contributions"), None);
+    let (status, body) = post("/set/dnd", "aor=123@abc.com&state=on");
+    assert_eq!((status, &body["availability"]), (200, &json!("ringing")));
+    assert_eq!(body.get("contributions"), None);
     let (_, made) = post("/list/create", "list=team@abc.com&members=123");
     assert_eq!(made["member_count"], 1);
     let (_, gone) = post("/list/delete", "list=team@abc.com");
     assert_eq!(gone, json!({"deleted": "team@abc.com"}));
     let (_, reloaded) = post("/reload", "accept_removal=yes");
     assert_eq!(reloaded, json!({"notes": ["reloaded"]}));
-    let refused = post("/say/dnd", "aor=123@abc.com&state=maybe");
+    let refused = post("/set/dnd", "aor=123@abc.com&state=maybe");
     let words = "state must be one of: on, off";
     assert_eq!(refused, (400, json!({"error": words})));
     server.engine.is_silent.store(true, Ordering::SeqCst);

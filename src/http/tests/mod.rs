@@ -43,9 +43,9 @@ use crate::sip::Transport;
 
 const SHARDS: u16 = 3;
 
-/// What the engine was told by call_state.htm.
+/// A call state that call_state.htm gave to the engine.
 #[derive(Clone, Debug, PartialEq)]
-struct Told {
+struct CallUpdate {
     shard: ShardId,
     aor: String,
     call: Option<Arc<CallDialog>>,
@@ -54,12 +54,12 @@ struct Told {
 
 #[derive(Clone, Default)]
 struct FakeEngine {
-    told: Arc<Mutex<Vec<Told>>>,
+    calls: Arc<Mutex<Vec<CallUpdate>>>,
     is_ready: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     /// The other state updates, by address of record.
-    said: Arc<Mutex<Vec<(String, StateUpdate)>>>,
+    updates: Arc<Mutex<Vec<(String, StateUpdate)>>>,
     /// Probes that were ordered.
     probes: Arc<Mutex<Vec<ProbeOrder>>>,
     /// Directories that each shard was given.
@@ -103,18 +103,18 @@ impl Engine for FakeEngine {
                         expires: Some(expires),
                     },
             } => {
-                let told = Told {
+                let update = CallUpdate {
                     shard,
                     aor: aor.as_str().to_owned(),
                     call,
                     expires,
                 };
-                self.told.lock().unwrap().push(told);
+                self.calls.lock().unwrap().push(update);
                 Reply::Done
             }
-            Command::UpdateState { aor, update: said } => {
+            Command::UpdateState { aor, update } => {
                 assert_eq!(shard, ShardId::owner_of(&aor, SHARDS));
-                self.said.lock().unwrap().push((aor.to_string(), said));
+                self.updates.lock().unwrap().push((aor.to_string(), update));
                 Reply::Done
             }
             Command::Why(aor) => Reply::Why(why(&aor)),
@@ -173,7 +173,7 @@ fn looping(requests: u64) -> LoopReport {
         user_agent: "baresip v1.0.0\u{1b}[2J".to_owned(),
         method: "SUBSCRIBE".to_owned(),
         target: "sip:9@abc.com".to_owned(),
-        answered: 503,
+        status: 503,
         requests,
         age: Duration::from_secs(30),
     }
@@ -440,8 +440,8 @@ impl Server {
         Response::new(str::from_utf8(&octets).unwrap())
     }
 
-    fn told(&self) -> Vec<Told> {
-        std::mem::take(&mut self.engine.told.lock().unwrap())
+    fn call_updates(&self) -> Vec<CallUpdate> {
+        std::mem::take(&mut self.engine.calls.lock().unwrap())
     }
 }
 

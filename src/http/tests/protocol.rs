@@ -34,7 +34,7 @@ fn other_methods_and_paths_are_refused() {
             "{path}"
         );
     }
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn http_1_0_gets_a_response_and_the_connection_closes() {
         (response.header("content-length"), response.body.as_str()),
         (Some("3"), "OK\n")
     );
-    assert_eq!(server.told().len(), 1);
+    assert_eq!(server.call_updates().len(), 1);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn requests_cannot_be_smuggled() {
         let status = Response::new(&text).status;
         assert!((400..500).contains(&status), "{head}: {text}");
         assert_eq!(text.matches("HTTP/1.1 ").count(), 1, "{head}: {text}");
-        assert_eq!(server.told(), [], "{head}");
+        assert_eq!(server.call_updates(), [], "{head}");
     }
 }
 
@@ -171,5 +171,5 @@ fn exactly_one_valid_host_header_is_required() {
     let target = "/call_state.htm?domain=abc.com&user=123&password=s3cret+pass&number=5";
     let head = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n");
     assert_eq!(Response::new(&server.raw(head.as_bytes())).status, 400);
-    assert_eq!(server.told(), []);
+    assert_eq!(server.call_updates(), []);
 }

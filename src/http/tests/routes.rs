@@ -102,24 +102,24 @@ fn every_page_has_its_methods_and_no_others() {
         let allow = allow.join(", ").to_ascii_lowercase();
         for method in METHODS {
             let response = server.request_at(endpoint, method, path);
-            let (status, told) = (response.status, response.header("allow"));
+            let (status, updates) = (response.status, response.header("allow"));
             let what = format!("{method} {path}: {}", response.head);
             if method == "OPTIONS" {
-                assert_eq!((status, told), (204, Some(&*allow)), "{what}");
+                assert_eq!((status, updates), (204, Some(&*allow)), "{what}");
                 assert_eq!(response.body, "", "{what}");
             } else if allows(&methods, method) {
                 // Most miss a field: what matters is that the handler was reached.
                 assert!(![404, 405].contains(&status), "{what}");
-                assert_eq!(told, None, "{what}");
+                assert_eq!(updates, None, "{what}");
             } else {
-                assert_eq!((status, told), (405, Some(&*allow)), "{what}");
+                assert_eq!((status, updates), (405, Some(&*allow)), "{what}");
                 // What is left of the request is not read.
                 assert_eq!(response.header("connection"), Some("close"), "{what}");
             }
         }
     }
-    assert_eq!(server.told(), []);
-    assert!(server.engine.said.lock().unwrap().is_empty());
+    assert_eq!(server.call_updates(), []);
+    assert!(server.engine.updates.lock().unwrap().is_empty());
     assert!(server.engine.reloads.lock().unwrap().is_empty());
 }
 
@@ -140,7 +140,7 @@ fn every_page_is_at_one_endpoint() {
 fn an_unknown_path_is_404_whatever_the_method() {
     let server = Server::start();
     for endpoint in Endpoint::ALL {
-        for path in ["/", "/whyx", "/why/", "/Why", "/say", "/list/rename"] {
+        for path in ["/", "/whyx", "/why/", "/Why", "/set", "/list/rename"] {
             for method in METHODS {
                 let response = server.request_at(endpoint, method, path);
                 assert_eq!(response.status, 404, "{method} {path}");

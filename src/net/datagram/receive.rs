@@ -161,8 +161,8 @@ impl ReceivedDatagrams for ReceiveBatch {
             let (index, offset) = (self.next, self.offset);
             let header = &self.headers[index];
             let length = (header.msg_len as usize).min(DATAGRAM_OCTETS_MAX);
-            let told = read_control(&header.msg_hdr);
-            let end = told.segment.map_or(length, |segment| offset + segment);
+            let control = read_control(&header.msg_hdr);
+            let end = control.segment.map_or(length, |segment| offset + segment);
             let end = end.min(length);
             if end == length {
                 (self.next, self.offset) = (index + 1, 0);
@@ -175,8 +175,8 @@ impl ReceivedDatagrams for ReceiveBatch {
             let start = index * STRIDE;
             return Some(Received {
                 peer,
-                local: told.local,
-                lost: told.lost,
+                local: control.local,
+                lost: control.lost,
                 is_truncated: header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0,
                 bytes: &self.buffers[start + offset..start + end],
             });
@@ -193,7 +193,7 @@ pub(crate) fn empty_header() -> mmsghdr {
 
 /// The kernel's control messages for a buffer.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
+struct ControlData {
     local: Option<IpAddr>,
     lost: Option<u32>,
     /// Octets of each datagram of a GRO batch but the last; not 0.
@@ -201,8 +201,8 @@ struct Told {
 }
 
 #[allow(unsafe_code, reason = "control messages are walked by pointer")]
-fn read_control(header: &msghdr) -> Told {
-    let mut told = Told::default();
+fn read_control(header: &msghdr) -> ControlData {
+    let mut control = ControlData::default();
     // SAFETY: msg_control and msg_controllen were set by the kernel to what it wrote into this
     // slot's Control, which is aligned for cmsghdr; CMSG_NXTHDR stays within that length.
     let mut next: *const cmsghdr = unsafe { libc::CMSG_FIRSTHDR(header) };
@@ -215,30 +215,30 @@ fn read_control(header: &msghdr) -> Told {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: level and type say what the data is; it may be unaligned.
                 let info = unsafe { ptr::read_unaligned(data.cast::<libc::in_pktinfo>()) };
-                told.local = Some(IpAddr::V4(Ipv4Addr::from(
+                control.local = Some(IpAddr::V4(Ipv4Addr::from(
                     info.ipi_spec_dst.s_addr.to_ne_bytes(),
                 )));
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: as above.
                 let info = unsafe { ptr::read_unaligned(data.cast::<libc::in6_pktinfo>()) };
-                told.local = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
+                control.local = Some(IpAddr::V6(Ipv6Addr::from(info.ipi6_addr.s6_addr)));
             }
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) => {
                 // SAFETY: as above.
-                told.lost = Some(unsafe { ptr::read_unaligned(data.cast::<u32>()) });
+                control.lost = Some(unsafe { ptr::read_unaligned(data.cast::<u32>()) });
             }
             (libc::SOL_UDP, libc::UDP_GRO) => {
                 // SAFETY: as above.
                 let segment = unsafe { ptr::read_unaligned(data.cast::<libc::c_int>()) };
-                told.segment = usize::try_from(segment).ok().filter(|octets| *octets > 0);
+                control.segment = usize::try_from(segment).ok().filter(|octets| *octets > 0);
             }
             _ => {}
         }
         // SAFETY: as for CMSG_FIRSTHDR.
         next = unsafe { libc::CMSG_NXTHDR(header, next) };
     }
-    told
+    control
 }
 
 #[cfg(test)]

@@ -55,10 +55,10 @@ pub(crate) fn compose<'a>(
     previous: &Composed,
     composed: &mut Composed,
 ) -> Verdict {
-    let believes_claims = circumstances.believes_claims();
+    let accepts_claims = circumstances.accepts_claims();
     let on_the_phone = declarations
         .clone()
-        .find(|(_, said)| believes_claims && said.is_on_the_phone())
+        .find(|(_, said)| accepts_claims && said.is_on_the_phone())
         .map(|(by, _)| by);
     let legs = calls.clone().map(|(_, call)| call);
     calls::show(legs, on_the_phone.is_some(), &mut composed.calls);
@@ -107,8 +107,8 @@ pub(crate) fn compose<'a>(
     let activities = declarations.fold(ActivitySet::default(), |set, (_, said)| {
         set.union(said.activities)
     });
-    let disbelieved = (!believes_claims).then_some(ON_THE_PHONE);
-    let unsaid = implied_activity(composed).into_iter().chain(disbelieved);
+    let ignored = (!accepts_claims).then_some(ON_THE_PHONE);
+    let unsaid = implied_activity(composed).into_iter().chain(ignored);
     let rest = unsaid.fold(activities, ActivitySet::without);
     share_activities(rest, previous, composed);
     verdict

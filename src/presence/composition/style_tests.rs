@@ -498,8 +498,8 @@ fn on_the_phone_beside_call_reports_lights_no_lamp() {
     ] {
         assert_eq!(lamp(&composed(style, facts).0), shown, "{style:?} {facts}");
     }
-    let disbelieved = composed(Style::Imagicle, "feed on-the-phone").0;
-    assert!(disbelieved.activities.is_empty() && implied_activity(&disbelieved).is_none());
+    let ignored = composed(Style::Imagicle, "feed on-the-phone").0;
+    assert!(ignored.activities.is_empty() && implied_activity(&ignored).is_none());
 }
 
 /// Which source decides, and why.

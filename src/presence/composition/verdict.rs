@@ -124,7 +124,7 @@ impl Circumstances<'_> {
     }
 
     /// Returns whether a client's claim of a call counts (W:D3.18).
-    pub(super) fn believes_claims(&self) -> bool {
+    pub(super) fn accepts_claims(&self) -> bool {
         self.rules.style != Style::Imagicle || self.call_source.is_none()
     }
 

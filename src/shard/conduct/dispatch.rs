@@ -224,7 +224,7 @@ impl Engine {
         let principal = self.uas.authenticate(request, domain, turn)?;
         let user = match &principal {
             Principal::User(user) => Some(user.as_str()),
-            Principal::Believed => None,
+            Principal::Unauthenticated => None,
         };
         let sender = AdmittedSender {
             request,

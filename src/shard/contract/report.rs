@@ -143,7 +143,7 @@ pub struct LoopReport {
     /// The URI in To.
     pub target: String,
     /// The status of the latest response; 200 if the phone restarts an accepted subscription.
-    pub answered: u16,
+    pub status: u16,
     /// Requests since the loop was detected.
     pub requests: u64,
     /// Time from the detection to the latest request.

@@ -13,7 +13,7 @@ use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::ListPlan;
-use crate::shard::list::resource::Standing;
+use crate::shard::list::resource::Membership;
 use crate::shard::list::state::ListState;
 use crate::shard::subscription::watched::WatcherSlot;
 use crate::shard::subscription::watcher::decide;
@@ -121,10 +121,10 @@ impl Subscriptions {
     ) {
         let decision = self.decide_resource(id, member.aor.as_ref(), package, turn);
         let known = known(member, turn.directory);
-        let standing = if known.is_some() {
-            Standing::Live
+        let membership = if known.is_some() {
+            Membership::Listed
         } else {
-            Standing::Unknown
+            Membership::Unknown
         };
         let list = self.table.list_mut(id);
         let Some(list) = list.expected("only a list has members") else {
@@ -134,7 +134,7 @@ impl Subscriptions {
             turn.counters.resources_over_limit += 1;
             return;
         }
-        let place = list.push(member, decision, standing, is_fixed);
+        let place = list.push(member, decision, membership, is_fixed);
         if let Some(aor) = known {
             self.watch_resource(id, place, aor, turn);
         }

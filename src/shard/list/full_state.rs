@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::shard::list::resource::{Leaver, Resource, Standing, Told};
+use crate::shard::list::resource::{Leaver, Membership, ReportedResource, Resource};
 use crate::shard::list::state::ListState;
 
 // Questions.
@@ -48,12 +48,12 @@ impl ListState {
         for resource in &mut self.resources {
             resource.shown = 0;
             // The NOTIFY that reported its removal may have been lost.
-            if resource.standing == Standing::Gone && resource.is_listed {
-                resource.standing = Standing::Leaving;
+            if resource.membership == Membership::Gone && resource.is_displayed {
+                resource.membership = Membership::Leaving;
             }
         }
         for leaver in &mut self.leavers {
-            leaver.is_told = false;
+            leaver.is_reported = false;
         }
         self.restart_full_state();
     }
@@ -64,9 +64,9 @@ impl ListState {
         self.is_unfinished = false;
         self.next_place = 0;
         for resource in &mut self.resources {
-            let is_told = resource.standing != Standing::Gone;
-            resource.is_marked |= is_told;
-            resource.is_owed = is_told;
+            let is_reportable = resource.membership != Membership::Gone;
+            resource.is_marked |= is_reportable;
+            resource.is_owed = is_reportable;
         }
     }
 
@@ -89,7 +89,7 @@ impl ListState {
         });
         // The phone still lists a resource that left and returned before a NOTIFY reported that.
         for place in returned {
-            self.resources[place].is_listed = true;
+            self.resources[place].is_displayed = true;
         }
     }
 
@@ -101,39 +101,39 @@ impl ListState {
 
     /// A NOTIFY reports these resources, and the leavers before `leavers_end`. If it turns out to
     /// be lost, [`ListState::forget_shown`] takes this back.
-    pub(crate) fn told(
+    pub(crate) fn reported(
         &mut self,
-        resources: impl Iterator<Item = Told>,
+        resources: impl Iterator<Item = ReportedResource>,
         leavers_end: usize,
         is_full: bool,
     ) {
         self.owes_full = false;
-        for told in resources {
-            self.resources[told.place].told(told);
-            self.next_place = told.place + 1;
+        for resource in resources {
+            self.resources[resource.place].reported(resource);
+            self.next_place = resource.place + 1;
         }
         for leaver in &mut self.leavers[..leavers_end] {
-            leaver.is_told = true;
+            leaver.is_reported = true;
         }
         if is_full {
             self.drop_leavers();
         }
-        let are_told = is_full || self.leavers.iter().all(|leaver| leaver.is_told);
+        let are_reported = is_full || self.leavers.iter().all(|leaver| leaver.is_reported);
         let mut owed = self.resources.iter().filter(|it| it.is_owed).peekable();
         let is_owed = owed.peek().is_some();
-        debug_assert!(owed.all(|it| it.is_marked && it.standing != Standing::Gone));
-        self.is_unfinished = is_owed || !are_told;
+        debug_assert!(owed.all(|it| it.is_marked && it.membership != Membership::Gone));
+        self.is_unfinished = is_owed || !are_reported;
     }
 
     /// Full state reports that resources are gone by omitting them.
     fn drop_leavers(&mut self) {
         for resource in &mut self.resources {
-            if resource.standing == Standing::Leaving {
+            if resource.membership == Membership::Leaving {
                 resource.set_gone();
             }
         }
         for leaver in &mut self.leavers {
-            leaver.is_told = true;
+            leaver.is_reported = true;
         }
     }
 }

@@ -3,14 +3,14 @@
 use crate::presence::policy::Decision;
 use crate::shard::contract::ids::WatchSlot;
 
-/// Whether a resource is present.
+/// Whether a resource is on the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// Present; its state is reported.
-    Live,
-    /// No longer present; this must still be notified (W:D4.5).
+pub(crate) enum Membership {
+    /// On the list; its state is reported.
+    Listed,
+    /// Taken off the list; a NOTIFY must still report this (W:D4.5).
     Leaving,
-    /// No longer present, and notified as such; its position is kept.
+    /// Taken off the list, which a NOTIFY has reported; its position is kept.
     Gone,
     /// On the list, but no such user exists here: reported as terminated, `noresource` (RFC 5367).
     Unknown,
@@ -27,7 +27,7 @@ pub(crate) struct Resource {
     /// Basis of its RLMI instance id and Content-IDs (RFC 4662 §5.3-5.5; W:B5.8).
     pub(super) number: u32,
     pub(super) decision: Decision,
-    pub(super) standing: Standing,
+    pub(super) membership: Membership,
     /// The version of its next document (W:B5.9).
     pub(super) version: u32,
     /// What the phone was last sent: the hash of the body (odd), or an even code for an instance
@@ -38,7 +38,7 @@ pub(crate) struct Resource {
     /// Not yet included in the full state being sent: must be included even if unchanged.
     pub(super) is_owed: bool,
     /// The phone has been sent this resource, and may display it.
-    pub(super) is_listed: bool,
+    pub(super) is_displayed: bool,
     /// Listed explicitly, not through a roster; stays whether or not the user is present.
     pub(super) is_fixed: bool,
     /// Its owner has reported its state.
@@ -53,12 +53,12 @@ pub(crate) struct Leaver {
     pub(super) uri: Box<str>,
     pub(super) name: Box<str>,
     pub(super) number: u32,
-    pub(super) is_told: bool,
+    pub(super) is_reported: bool,
 }
 
 /// One resource that a NOTIFY reports.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Told {
+pub(crate) struct ReportedResource {
     /// Its place in the list.
     pub(crate) place: usize,
     /// The hash or code of what is shown: see [`Resource::has_shown`].
@@ -78,7 +78,7 @@ impl Resource {
         &self.name
     }
 
-    /// Where its presentity is watched; None for one that does not exist or is no longer present.
+    /// Where its presentity is watched; None if it does not exist or was taken off the list.
     #[inline]
     pub(crate) const fn slot(&self) -> Option<WatchSlot> {
         self.slot
@@ -96,10 +96,10 @@ impl Resource {
         self.decision
     }
 
-    /// Whether it is there.
+    /// Whether it is on the list.
     #[inline]
-    pub(crate) const fn standing(&self) -> Standing {
-        self.standing
+    pub(crate) const fn membership(&self) -> Membership {
+        self.membership
     }
 
     /// The version of its next document.
@@ -121,15 +121,15 @@ impl Resource {
     /// by omitting it.
     #[inline]
     pub(crate) fn take_due(&mut self, is_full: bool) -> bool {
-        if self.standing == Standing::Gone {
+        if self.membership == Membership::Gone {
             // The phone has acknowledged the NOTIFY that reported it gone.
-            self.is_listed = false;
+            self.is_displayed = false;
             return false;
         }
-        self.is_marked && !(is_full && self.standing == Standing::Leaving)
+        self.is_marked && !(is_full && self.membership == Membership::Leaving)
     }
 
-    /// There is nothing of it to report.
+    /// The next NOTIFY need not report it.
     #[inline]
     pub(crate) fn unmark(&mut self) {
         self.is_marked = false;
@@ -141,20 +141,20 @@ impl Resource {
         !std::mem::replace(&mut self.is_known, true)
     }
 
-    /// It is no longer present, and no NOTIFY has to report that.
+    /// Takes it off the list without a NOTIFY that reports this.
     pub(super) fn set_gone(&mut self) {
-        self.standing = Standing::Gone;
+        self.membership = Membership::Gone;
         self.unmark();
     }
 
     /// A NOTIFY reports it.
-    pub(super) fn told(&mut self, told: Told) {
-        self.version += u32::from(told.has_document);
-        self.shown = told.shown;
+    pub(super) fn reported(&mut self, report: ReportedResource) {
+        self.version += u32::from(report.has_document);
+        self.shown = report.shown;
         self.unmark();
-        self.is_listed = true;
-        if self.standing == Standing::Leaving {
-            self.standing = Standing::Gone;
+        self.is_displayed = true;
+        if self.membership == Membership::Leaving {
+            self.membership = Membership::Gone;
         }
     }
 }
@@ -176,7 +176,7 @@ impl Leaver {
     }
 
     /// Whether a NOTIFY has reported that it ended.
-    pub(crate) const fn is_told(&self) -> bool {
-        self.is_told
+    pub(crate) const fn is_reported(&self) -> bool {
+        self.is_reported
     }
 }

@@ -13,7 +13,7 @@ use crate::presence::policy::Decision;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::WatchSlot;
 use crate::shard::list::plan::{ListPlan, RESOURCES_MAX};
-use crate::shard::list::resource::{Leaver, Resource, Standing};
+use crate::shard::list::resource::{Leaver, Membership, Resource};
 
 /// See [`Expected`].
 const PLACE: &str = "a place is that of a resource in its list";
@@ -195,7 +195,7 @@ impl ListState {
         &mut self,
         member: &Member,
         decision: Decision,
-        standing: Standing,
+        membership: Membership,
         is_fixed: bool,
     ) -> u32 {
         let place = self.resources.len() as u32;
@@ -213,12 +213,12 @@ impl ListState {
             slot: None,
             number,
             decision,
-            standing,
+            membership,
             version,
             shown: 0,
             is_marked: true,
             is_owed: self.owes_full,
-            is_listed: false,
+            is_displayed: false,
             is_fixed,
             is_known: true,
         });
@@ -291,7 +291,7 @@ impl ListState {
         self.resources
             .iter()
             .filter(|resource| resource.is_fixed)
-            .map(|it| (&*it.uri, &*it.name, it.standing != Standing::Unknown))
+            .map(|it| (&*it.uri, &*it.name, it.membership != Membership::Unknown))
     }
 
     /// A resource is present again. Returns whether its presentity must be watched again.
@@ -299,16 +299,16 @@ impl ListState {
         let Some(resource) = self.expect_resource(place) else {
             return false;
         };
-        if matches!(resource.standing, Standing::Leaving | Standing::Gone) {
-            if resource.standing == Standing::Gone {
+        if matches!(resource.membership, Membership::Leaving | Membership::Gone) {
+            if resource.membership == Membership::Gone {
                 resource.shown = 0;
-                resource.is_listed = false;
+                resource.is_displayed = false;
             }
-            resource.standing = Standing::Live;
+            resource.membership = Membership::Listed;
             resource.decision = decision;
             resource.is_marked = true;
         }
-        resource.standing == Standing::Live && resource.slot.is_none()
+        resource.membership == Membership::Listed && resource.slot.is_none()
     }
 
     /// Removes a resource that a roster added. Returns whether a NOTIFY must report that. With one
@@ -317,12 +317,12 @@ impl ListState {
         let is_series = self.encoding == Encoding::Series;
         match self.expect_resource(place) {
             // It appeared and disappeared before it was reported.
-            Some(resource) if !resource.is_fixed && !is_series && !resource.is_listed => {
+            Some(resource) if !resource.is_fixed && !is_series && !resource.is_displayed => {
                 resource.set_gone();
                 true
             }
             Some(resource) if !resource.is_fixed && !is_series => {
-                resource.standing = Standing::Leaving;
+                resource.membership = Membership::Leaving;
                 resource.is_marked = true;
                 true
             }
@@ -333,7 +333,7 @@ impl ListState {
     /// Whether a resource that is gone is still watched.
     pub(crate) fn has_watched_gone(&self) -> bool {
         // Explicitly listed resources are never Gone.
-        let has_left = |it: &Resource| it.standing == Standing::Gone && it.slot.is_some();
+        let has_left = |it: &Resource| it.membership == Membership::Gone && it.slot.is_some();
         !self.rosters.is_empty() && self.resources.iter().any(has_left)
     }
 
@@ -341,7 +341,7 @@ impl ListState {
     pub(crate) fn take_gone_slots(&mut self) -> Vec<WatchSlot> {
         let places = 0..self.resources.len() as u32;
         let is_gone =
-            |list: &Self, place: u32| list.resources[place as usize].standing == Standing::Gone;
+            |list: &Self, place: u32| list.resources[place as usize].membership == Membership::Gone;
         places
             .filter_map(|place| is_gone(self, place).then(|| self.take_slot(place))?)
             .collect()
@@ -356,8 +356,9 @@ impl ListState {
     /// version are remembered.
     fn remove_last_if_gone(&mut self) -> bool {
         // Only the last resource can be removed without shifting indexes.
-        let is_free =
-            |resource: &Resource| resource.standing == Standing::Gone && resource.slot.is_none();
+        let is_free = |resource: &Resource| {
+            resource.membership == Membership::Gone && resource.slot.is_none()
+        };
         let Some(freed) = self.resources.pop_if(|last| is_free(last)) else {
             return false;
         };
@@ -376,12 +377,12 @@ impl ListState {
         self.place_by_aor.clear();
         let slots = self.slots().map(|(slot, _)| slot).collect();
         for resource in std::mem::take(&mut self.resources) {
-            if resource.is_listed && self.encoding == Encoding::Rlmi {
+            if resource.is_displayed && self.encoding == Encoding::Rlmi {
                 self.leavers.push(Leaver {
                     uri: resource.uri.clone(),
                     name: resource.name.clone(),
                     number: resource.number,
-                    is_told: false,
+                    is_reported: false,
                 });
             }
             self.remember(resource);
@@ -430,24 +431,20 @@ mod tests {
     #[test]
     fn a_resource_that_left_and_returned_is_still_listed() {
         let (mut list, member) = empty_list();
-        let place = list.push(&member, Decision::ALLOW, Standing::Live, true);
-        list.resources[place as usize].is_listed = true;
+        let place = list.push(&member, Decision::ALLOW, Membership::Listed, true);
+        list.resources[place as usize].is_displayed = true;
         list.remove_all();
-        list.push(&member, Decision::ALLOW, Standing::Live, true);
+        list.push(&member, Decision::ALLOW, Membership::Listed, true);
         list.forget_leavers();
         assert!(list.leavers.is_empty(), "it is on the list");
         list.remove_all();
-        assert_eq!(
-            list.leavers.len(),
-            1,
-            "the phone is to be told that it left"
-        );
+        assert_eq!(list.leavers.len(), 1, "a NOTIFY must report that it left");
     }
 
     #[test]
     fn a_list_is_complete_once_every_owner_has_told_its_state() {
         let (mut list, member) = empty_list();
-        let place = list.push(&member, Decision::STATE_ONLY, Standing::Live, true);
+        let place = list.push(&member, Decision::STATE_ONLY, Membership::Listed, true);
         assert!(list.is_complete());
         let slot = WatchSlot {
             watched: WatchedId(0),

@@ -131,7 +131,7 @@ impl OverloadControl {
         }
         looping.latest = turn.now;
         looping.report.peer = request.flow.peer;
-        looping.report.answered = status.0;
+        looping.report.status = status.0;
         looping.report.requests += 1;
         if turn.now < looping.alarm_at {
             return;
@@ -167,7 +167,7 @@ fn describe(request: &Request<'_>, shard: ShardId) -> LoopReport {
         user_agent: text(message.header(HeaderName::UserAgent).unwrap_or_default()),
         method: text(message.method().token()),
         target: text(message.to().map_or(b"", |to| to.uri)),
-        answered: 0,
+        status: 0,
         requests: 0,
         age: Duration::ZERO,
     }

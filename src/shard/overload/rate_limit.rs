@@ -18,7 +18,7 @@ use crate::sip::{HeaderName, Method, Uri};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AdmittedSender<'a> {
     pub(crate) request: &'a Request<'a>,
-    /// The authenticated user; None for a believed peer.
+    /// The authenticated user; None for a request accepted without authentication.
     pub(crate) user: Option<&'a str>,
     /// It is authenticated, or its phone has a subscription here.
     pub(crate) is_known: bool,
@@ -56,7 +56,7 @@ impl OverloadControl {
     }
 
     /// Takes a token from the buckets of presentity and domain. `user` is the authenticated user;
-    /// None for a believed peer.
+    /// None for a request accepted without authentication.
     pub(crate) fn check_shares(
         &mut self,
         sender: &AdmittedSender<'_>,
@@ -94,7 +94,8 @@ impl OverloadControl {
 }
 
 impl OverloadControl {
-    /// Whether an authenticated or believed request passes although a bucket is empty.
+    /// Whether a request that was authenticated, or accepted without,
+    /// passes although a bucket is empty.
     fn may_exceed_share(
         &self,
         limit: OverloadLimit,
@@ -104,16 +105,16 @@ impl OverloadControl {
     ) -> bool {
         let AdmittedSender { request, user, .. } = *sender;
         let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
-        let is_believed = domain.accepts_unauthenticated(request.flow.peer.ip());
+        let is_accepted_unauthenticated = domain.accepts_unauthenticated(request.flow.peer.ip());
         let is_feeder = || {
             let user = user.map(|user| Aor::new(user, &domain.name));
-            is_believed || turn.directory.is_feeder(user.as_ref(), &domain.name)
+            is_accepted_unauthenticated || turn.directory.is_feeder(user.as_ref(), &domain.name)
         };
         let is_open = domain.auth == AuthMode::None;
         let may = match limit {
             OverloadLimit::Phone => feeds && is_feeder(),
             OverloadLimit::Presentity => is_open || feeds && is_feeder(),
-            OverloadLimit::Domain => is_open || feeds && is_believed,
+            OverloadLimit::Domain => is_open || feeds && is_accepted_unauthenticated,
             OverloadLimit::Source
             | OverloadLimit::Path
             | OverloadLimit::Backlog
@@ -178,12 +179,14 @@ impl OverloadControl {
         let Some(domain) = directory.domain(&self.host) else {
             return false;
         };
-        let is_believed = domain.accepts_unauthenticated(request.flow.peer.ip());
+        let is_accepted_unauthenticated = domain.accepts_unauthenticated(request.flow.peer.ip());
         let method = request.message.method();
         let feeds = matches!(method, Method::Publish | Method::Register);
         match limit {
-            OverloadLimit::Phone => feeds && (is_believed || claims_to_feed(request, directory)),
-            OverloadLimit::Source => is_believed,
+            OverloadLimit::Phone => {
+                feeds && (is_accepted_unauthenticated || claims_to_feed(request, directory))
+            }
+            OverloadLimit::Source => is_accepted_unauthenticated,
             OverloadLimit::Presentity
             | OverloadLimit::Domain
             | OverloadLimit::Path

@@ -257,7 +257,7 @@ fn an_address_has_a_bucket_unless_the_domain_trusts_it() {
         (1..5).map(|host| lab.subscribe(&v6(host), &format!("{host}@abc.com"), "9@abc.com"));
     let statuses: Vec<String> = asked.map(|response| status(&response).to_owned()).collect();
     assert_eq!(statuses, ["401", "401", "401", "503"]);
-    // With `auth = "none"` every sender is believed.
+    // With `auth = "none"` every request is accepted without authentication.
     let mut lab = Lab::new(AuthMode::None, overload);
     assert!(!ask(&mut lab, STRANGER).contains("503"));
 }
@@ -756,7 +756,7 @@ fn a_looping_phone_raises_an_alarm_and_is_listed() {
     let [looping] = &lab.loops()[..] else {
         panic!("one phone loops")
     };
-    assert_eq!((looping.answered, lab.counter("loops_alarmed")), (503, 1));
+    assert_eq!((looping.status, lab.counter("loops_alarmed")), (503, 1));
     lab.pass(Duration::from_secs(120));
     assert!(lab.loops().is_empty());
 }

@@ -19,7 +19,7 @@ pub(crate) fn mailbox(
 ) -> Aor {
     let own = match principal {
         Principal::User(user) => Some(Aor::new(user, named.domain())),
-        Principal::Believed => {
+        Principal::Unauthenticated => {
             sender(request, turn).filter(|sender| sender.domain() == named.domain())
         }
     };

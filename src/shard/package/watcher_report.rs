@@ -44,9 +44,9 @@ fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<Watche
     let entry = entry.expected("a subscription has a dialog")?;
     let flow = table.flow_of(entry)?;
     let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-    let standing = subscription.watcher(watcher.resource);
-    let standing = standing.expected("a watcher names its resource")?;
-    let decision = standing.decision;
+    let watched = subscription.watcher(watcher.resource);
+    let watched = watched.expected("a watcher names its resource")?;
+    let decision = watched.decision;
     Some(WatcherReport {
         shard: turn.options.id,
         watcher: text(entry.watcher_uri()),
@@ -60,7 +60,7 @@ fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<Watche
             (_, Handling::PoliteBlock) => WatcherState::PoliteBlock,
             _ => state_of(subscription),
         },
-        list: standing.list.cloned(),
+        list: watched.list.cloned(),
         rule: turn.directory.deciding_rule(decision.rule),
         privacy: decision.privacy,
         profile: entry.profile().name.to_string(),

@@ -56,7 +56,7 @@ pub(crate) fn publisher_of(
             is_feeder
         }
         // A trusted address may be an SBC with many phones behind it.
-        Principal::Believed => {
+        Principal::Unauthenticated => {
             hash.number(1);
             hash.field(message.from().map(|from| from.uri).unwrap_or_default());
             false
@@ -170,7 +170,7 @@ mod tests {
         let source = fact("source").unwrap_or(SBC).parse().unwrap();
         let principal = match fact("account") {
             Some(account) => Principal::User(account.into()),
-            None => Principal::Believed,
+            None => Principal::Unauthenticated,
         };
         publisher_of(&message, source, &principal, facts.contains("feeder"))
     }

@@ -26,13 +26,13 @@ use crate::shard::request::refusal::Refusal;
 use crate::sip::uri::sip_uri;
 use crate::sip::{Message, Uri};
 
-/// Who sent a request, as far as authentication shows.
+/// The sender of a request, as established by authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Principal {
     /// A user of the domain, authenticated by digest.
     User(String),
-    /// Not authenticated, but believed: a trusted address, or a domain with `auth = "none"`.
-    Believed,
+    /// Accepted without authentication: a trusted address, or a domain with `auth = "none"`.
+    Unauthenticated,
 }
 
 /// What From names, compared with the authenticated account.
@@ -77,7 +77,7 @@ pub(crate) fn sender_instead_of_from<'m, 'd>(
             Ok(Some(uri.into()))
         }
         (Principal::User(_), FromName::Itself) => Ok(None),
-        (Principal::Believed, _) => {
+        (Principal::Unauthenticated, _) => {
             let asserted = asserted_identity(message).filter(|_| domain.trusts(peer));
             Ok(asserted.map(Cow::Borrowed))
         }
@@ -288,15 +288,25 @@ mod tests {
                         Some("sip:bob@xyz.com"),
                     )
                 }
-                Peer(asserted) => (AuthMode::Digest, TRUSTED, Principal::Believed, asserted),
-                Nothing(asserted) => (AuthMode::None, ANYWHERE, Principal::Believed, asserted),
+                Peer(asserted) => (
+                    AuthMode::Digest,
+                    TRUSTED,
+                    Principal::Unauthenticated,
+                    asserted,
+                ),
+                Nothing(asserted) => (
+                    AuthMode::None,
+                    ANYWHERE,
+                    Principal::Unauthenticated,
+                    asserted,
+                ),
             };
             let directory = directory(auth);
             let domain = directory.domain("abc.com").unwrap();
             let peer: IpAddr = peer.parse().unwrap();
             assert_eq!(
                 domain.accepts_unauthenticated(peer),
-                principal == Principal::Believed
+                principal == Principal::Unauthenticated
             );
             let octets = request(method, from, asserted);
             let message = Message::parse(octets.as_bytes(), Framing::Datagram).unwrap();
@@ -330,7 +340,7 @@ mod tests {
             (user("100"), "sip:x@evil.example", false),
             // Nor does a feeder take over the dialogs of those it may speak for.
             (user("pbx"), "sip:100@abc.com", false),
-            (Principal::Believed, "sip:100@abc.com", true),
+            (Principal::Unauthenticated, "sip:100@abc.com", true),
         ] {
             let checked = check_owner(&principal, owner.as_bytes(), domain, &directory);
             assert_eq!(checked.is_ok(), is_owner, "{principal:?} {owner}");

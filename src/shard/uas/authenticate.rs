@@ -70,7 +70,7 @@ impl Uas {
         turn: &mut Turn<'d>,
     ) -> Result<Principal, Refusal<'d>> {
         if domain.accepts_unauthenticated(request.flow.peer.ip()) {
-            return Ok(Principal::Believed);
+            return Ok(Principal::Unauthenticated);
         }
         if domain.auth == AuthMode::Trusted {
             return Err(Refusal::Plain(Status::FORBIDDEN));

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{Model, Publication, Tombstone};
-use crate::model::told::Statements;
+use crate::model::statements::Statements;
 use crate::network::{MILLISECOND, Micros};
 
 /// The entity tag of a publication; empty until the 200 that names it leaves. Copies are of one

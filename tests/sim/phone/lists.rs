@@ -114,15 +114,15 @@ impl Target {
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) uri: String,
-    pub(crate) standing: LineStanding,
+    pub(crate) state: LineState,
     /// The version of its last document.
     version: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum LineStanding {
+pub(crate) enum LineState {
     /// It has had no NOTIFY yet.
-    Untold,
+    Unreported,
     Shown(Shown),
     Pending,
     Terminated(String),
@@ -167,7 +167,7 @@ impl Dialog {
     pub(super) fn take_document(&mut self, entity: &str, shown: Shown) {
         let line = Line {
             uri: entity.to_owned(),
-            standing: LineStanding::Shown(shown.clone()),
+            state: LineState::Shown(shown.clone()),
             version: None,
         };
         match self.lines.iter_mut().find(|line| line.uri == entity) {
@@ -199,7 +199,7 @@ impl Dialog {
             let known = old.iter().find(|line| line.uri == resource.uri);
             let mut line = known.cloned().unwrap_or_else(|| Line {
                 uri: resource.uri.to_owned(),
-                standing: LineStanding::Untold,
+                state: LineState::Unreported,
                 version: None,
             });
             if let Some(instance) = &resource.instance {
@@ -216,7 +216,7 @@ impl Dialog {
 
 impl Line {
     fn take(&mut self, instance: &rlmi::Instance<'_>) -> Result<(), &'static str> {
-        self.standing = match (instance.state, instance.document) {
+        self.state = match (instance.state, instance.document) {
             (InstanceState::Active, Some(document)) => {
                 let notified = documents::read(document)?;
                 if notified.entity != self.uri {
@@ -226,15 +226,15 @@ impl Line {
                     return Err("the version of a part goes back");
                 }
                 self.version = notified.version;
-                LineStanding::Shown(notified.shown)
+                LineState::Shown(notified.shown)
             }
             (InstanceState::Active, None) => return Err("active without a state"),
             (_, Some(_)) if instance.state == InstanceState::Pending => {
                 return Err("pending with a state");
             }
-            (InstanceState::Pending, _) => LineStanding::Pending,
+            (InstanceState::Pending, _) => LineState::Pending,
             // A removed resource may be notified a last time.
-            (InstanceState::Terminated(reason), _) => LineStanding::Terminated(reason.to_owned()),
+            (InstanceState::Terminated(reason), _) => LineState::Terminated(reason.to_owned()),
         };
         Ok(())
     }

@@ -36,8 +36,8 @@ impl Phone {
                 .fail(now, "CSeq goes back, seen by the phone", text.start);
         }
         if self.busy.is_on(now) {
-            let standing = text.one("Subscription-State").unwrap_or_default();
-            dialog.missed_end |= standing.starts_with("terminated");
+            let subscription_state = text.one("Subscription-State").unwrap_or_default();
+            dialog.missed_end |= subscription_state.starts_with("terminated");
             return self.refuse(text, bench);
         }
         // Sometimes the phone itself misbehaves.
@@ -62,19 +62,26 @@ impl Phone {
                     Err(fault) => bench.checker.fail(now, fault, text.body),
                 }
                 self.answer(text, status, "", bench);
-                let standing = text.one("Subscription-State").unwrap_or_default();
-                if standing.starts_with("terminated") {
-                    self.handle_terminated(serial, standing, bench);
+                let subscription_state = text.one("Subscription-State").unwrap_or_default();
+                if subscription_state.starts_with("terminated") {
+                    self.handle_terminated(serial, subscription_state, bench);
                 }
             }
         }
     }
 
-    pub(super) fn handle_terminated(&mut self, serial: u64, standing: &str, bench: &mut Bench) {
-        if parameter(standing, "reason").is_none() {
-            bench
-                .checker
-                .fail(bench.net.now, "terminated without a reason", standing);
+    pub(super) fn handle_terminated(
+        &mut self,
+        serial: u64,
+        subscription_state: &str,
+        bench: &mut Bench,
+    ) {
+        if parameter(subscription_state, "reason").is_none() {
+            bench.checker.fail(
+                bench.net.now,
+                "terminated without a reason",
+                subscription_state,
+            );
         }
         self.lose(serial, bench);
     }
@@ -134,8 +141,8 @@ impl Phone {
 
 /// Applies the contents of a NOTIFY; the error says what a phone could not parse.
 fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<(), &'static str> {
-    let standing = text.one("Subscription-State").unwrap_or_default();
-    dialog.is_pending = standing.starts_with("pending");
+    let subscription_state = text.one("Subscription-State").unwrap_or_default();
+    dialog.is_pending = subscription_state.starts_with("pending");
     if text.body.is_empty() {
         dialog.last_notify = Some((
             sequence,

@@ -2,13 +2,13 @@
 //! several NOTIFYs.
 
 use super::World;
-use super::watchers::Told;
+use super::watchers::StateHeader;
 use crate::documents::{Shown, read};
-use crate::invariants::Standing;
+use crate::invariants::SubscriptionState;
 use crate::network::Micros;
 use crate::phone::Dialog;
 use crate::phone::agent::{Agent, PATH_OCTETS};
-use crate::phone::lists::{Line, LineStanding};
+use crate::phone::lists::{Line, LineState};
 use crate::realm::{DOMAIN, Handling, Realm, Unfolded, Watcher};
 use crate::rlmi;
 use crate::rlmi::{Instance, InstanceState};
@@ -44,7 +44,7 @@ impl World {
     pub(super) fn judge_list_notify(
         &mut self,
         text: &Text<'_>,
-        told: &Told,
+        header: &StateHeader,
         content_type: &str,
         watcher: Watcher<'_>,
         target: &str,
@@ -53,7 +53,7 @@ impl World {
         let now = self.bench.net.now;
         let from = now.saturating_sub(self.bench.net.plan.propagation_max());
         let handling = |realm: &Realm| realm.decide(watcher, target).handling;
-        let is_active = matches!(told.standing, Standing::Active { .. });
+        let is_active = matches!(header.state, SubscriptionState::Active { .. });
         let realms = &self.bench.realms;
         let mut admits = realms
             .during(from, now)
@@ -63,17 +63,19 @@ impl World {
                 handling(realm) == Handling::Confirm || !realm.admits(watcher, target)
             };
             let is_hidden = realms.during(from, now).any(hides);
-            let is_pending = told.is_pending || !is_active;
+            let is_pending = header.is_pending || !is_active;
             // Without RLMI an empty list has nothing to notify.
-            let is_of_nobody = !told.is_pending && admits && !self.requires_list(key);
+            let is_of_nobody = !header.is_pending && admits && !self.requires_list(key);
             return match is_hidden && is_pending || is_of_nobody {
                 true => Ok(()),
-                false => Err(format!("{told:?} without a body for {watcher:?} {target}")),
+                false => Err(format!(
+                    "{header:?} without a body for {watcher:?} {target}"
+                )),
             };
         }
-        admits &= !told.is_pending;
+        admits &= !header.is_pending;
         if !admits {
-            return Err(format!("{told:?} of {target} for {watcher:?}"));
+            return Err(format!("{header:?} of {target} for {watcher:?}"));
         }
         if !content_type.starts_with("multipart/") {
             let notified = read(text.body)?;
@@ -84,7 +86,7 @@ impl World {
         }
         let list = rlmi::read(content_type, text.body)?;
         if Watcher::of(list.uri).is_none_or(|uri| uri.user != target) {
-            return Err(format!("the list {target} is told as {}", list.uri));
+            return Err(format!("the list {target} is header as {}", list.uri));
         }
         if list.is_full && list.resources.iter().any(|it| it.instance.is_none()) {
             return Err(format!("full without the state of all: {list:?}"));
@@ -121,11 +123,11 @@ impl World {
     pub(super) fn judge_list_size(
         &self,
         text: &Text<'_>,
-        standing: &Standing,
+        standing: &SubscriptionState,
         watcher: Watcher<'_>,
     ) -> Result<(), String> {
         let content_type = text.one("Content-Type").unwrap_or_default();
-        let is_last = !matches!(standing, Standing::Active { .. });
+        let is_last = !matches!(standing, SubscriptionState::Active { .. });
         if is_last || !content_type.starts_with("multipart/") {
             return Ok(());
         }
@@ -156,26 +158,24 @@ impl World {
             (InstanceState::Active, Some(document)) => {
                 let notified = read(document)?;
                 if notified.entity != uri {
-                    return Err(format!("{uri} is told as {}", notified.entity));
+                    return Err(format!("{uri} is header as {}", notified.entity));
                 }
-                LineStanding::Shown(notified.shown)
+                LineState::Shown(notified.shown)
             }
-            (InstanceState::Pending, None) => LineStanding::Pending,
-            (InstanceState::Terminated(reason), None) => {
-                LineStanding::Terminated(reason.to_owned())
-            }
+            (InstanceState::Pending, None) => LineState::Pending,
+            (InstanceState::Terminated(reason), None) => LineState::Terminated(reason.to_owned()),
             _ => return Err(format!("{uri}: {instance:?}")),
         };
-        self.judge_standing(watcher, target, resource, &standing, from)
+        self.judge_line_state(watcher, target, resource, &standing, from)
     }
 
     /// Judges the state of a resource in a list.
-    fn judge_standing(
+    fn judge_line_state(
         &self,
         watcher: Watcher<'_>,
         target: &str,
         resource: Watcher<'_>,
-        standing: &LineStanding,
+        standing: &LineState,
         from: Micros,
     ) -> Result<(), String> {
         let now = self.bench.net.now;
@@ -186,12 +186,12 @@ impl World {
                 && realms.any(|realm| realm.decide(watcher, user).handling == handling)
         };
         let is_right = match standing {
-            LineStanding::Shown(shown) if resource.domain == DOMAIN => {
+            LineState::Shown(shown) if resource.domain == DOMAIN => {
                 return self.judge_shown(watcher, Some(target), user, shown, from);
             }
-            LineStanding::Untold | LineStanding::Shown(_) => false,
-            LineStanding::Pending => is_handled(Handling::Confirm),
-            LineStanding::Terminated(reason) => match reason.as_str() {
+            LineState::Unreported | LineState::Shown(_) => false,
+            LineState::Pending => is_handled(Handling::Confirm),
+            LineState::Terminated(reason) => match reason.as_str() {
                 "rejected" => is_handled(Handling::Block),
                 "noresource" if resource.domain == DOMAIN => {
                     let is_taken_off = |realm: &Realm| {
@@ -209,7 +209,9 @@ impl World {
         };
         match is_right {
             true => Ok(()),
-            false => Err(format!("{watcher:?} is told of {resource:?} {standing:?}")),
+            false => Err(format!(
+                "{watcher:?} is header of {resource:?} {standing:?}"
+            )),
         }
     }
 
@@ -333,8 +335,8 @@ impl World {
     }
 
     /// Whether a resource is in a list in one of the configurations of that time. A phone that never
-    /// gets the full state is not told after a crash that another has left the list meanwhile, because
-    /// no record says which resources it was told of.
+    /// gets the full state is not header after a crash that another has left the list meanwhile, because
+    /// no record says which resources it was header of.
     fn must_be(&self, target: &str, user: &str, from: Micros) -> bool {
         let mut realms = self.bench.realms.during(from, self.bench.net.now);
         realms.any(|realm| {
@@ -378,19 +380,19 @@ impl World {
         let lines: Vec<&Line> = dialog.lines.iter().filter(|it| !is_forgotten(it)).collect();
         for line in &lines {
             let resource = Watcher::of(&line.uri).ok_or("a resource of no name")?;
-            match &line.standing {
-                LineStanding::Shown(shown) if !knows_lists => {
+            match &line.state {
+                LineState::Shown(shown) if !knows_lists => {
                     self.judge_line(watcher, target, resource.user, shown, from)?;
                 }
                 // It may have been added a moment ago.
-                LineStanding::Untold
+                LineState::Unreported
                     if self.bench.realms.changed(from, now)
                         || self.may_be(resource.user, false, from) => {}
-                standing => self.judge_standing(watcher, target, resource, standing, from)?,
+                standing => self.judge_line_state(watcher, target, resource, standing, from)?,
             }
         }
         let is_there = |line: &&&Line| {
-            let is_gone = line.standing == LineStanding::Terminated("noresource".into());
+            let is_gone = line.state == LineState::Terminated("noresource".into());
             !is_gone || line.uri.rsplit('@').next() != Some(DOMAIN)
         };
         let lines = lines.iter().filter(is_there);

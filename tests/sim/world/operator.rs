@@ -3,7 +3,7 @@
 
 use super::{Asked, DOMAIN, Phase, World, aor_of};
 use crate::model;
-use crate::model::Told;
+use crate::model::Update;
 use crate::network::{ActorId, MILLISECOND, Micros, SECOND, Wake};
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::{CallState, Party};
@@ -94,10 +94,10 @@ impl World {
     }
 
     /// The owner applies a statement, and so does the model.
-    pub(super) fn hear(&mut self, token: CommandId, presentity: usize, said: &StateUpdate) {
+    pub(super) fn apply_update(&mut self, token: CommandId, presentity: usize, said: &StateUpdate) {
         let now = self.bench.net.now;
         let after = |duration: Duration| now + duration.as_micros() as Micros;
-        let told = match said {
+        let update = match said {
             StateUpdate::Call {
                 source,
                 call,
@@ -105,21 +105,21 @@ impl World {
             } => {
                 let until = call.as_ref().and_then(|_| expires.map(after));
                 match source {
-                    CallSource::CallState => Told::CallState(until),
-                    CallSource::Operator => Told::Lamp(until),
+                    CallSource::CallState => Update::CallState(until),
+                    CallSource::Operator => Update::Lamp(until),
                 }
             }
-            StateUpdate::DoNotDisturb(is_on) => Told::DoNotDisturb(*is_on),
+            StateUpdate::DoNotDisturb(is_on) => Update::DoNotDisturb(*is_on),
             StateUpdate::CallStateDoNotDisturb(_) => {
                 unreachable!("the hook of this world tells calls alone")
             }
-            StateUpdate::Forward(forward) => Told::Forward {
+            StateUpdate::Forward(forward) => Update::Forward {
                 is_active: forward.is_active,
                 target: known(&TARGETS, &forward.target),
             },
-            StateUpdate::Note(note) => Told::Note(note.as_deref().map(str::to_owned)),
+            StateUpdate::Note(note) => Update::Note(note.as_deref().map(str::to_owned)),
             StateUpdate::Presence(statement) => {
-                Told::Presence(statement.as_ref().map(|statement| {
+                Update::Presence(statement.as_ref().map(|statement| {
                     model::Word {
                         open: statement.open,
                         activity: statement
@@ -133,9 +133,9 @@ impl World {
             }
             StateUpdate::Registered(contacts) => {
                 let (uri, expires) = &contacts[0];
-                Told::Registered(uri.as_bytes()[uri.len() - 1], after(*expires))
+                Update::Registered(uri.as_bytes()[uri.len() - 1], after(*expires))
             }
-            StateUpdate::Unregistered => Told::Unregistered,
+            StateUpdate::Unregistered => Update::Unregistered,
             other => {
                 return self.fail(
                     "the simulation said what it does not know",
@@ -143,7 +143,7 @@ impl World {
                 );
             }
         };
-        let revision = self.bench.model.told(now, presentity, told);
+        let revision = self.bench.model.update(now, presentity, update);
         if let Some(Asked::StateUpdate(.., change)) = self.commands.get_mut(&token) {
             *change = revision.map(|revision| (presentity, revision));
         }

@@ -6,7 +6,7 @@ use super::judge::{dialog_key, hash_of};
 use super::{Actor, World};
 use crate::crash_plan::CrashPlan;
 use crate::documents::{Shown, read, without_versions};
-use crate::invariants::{LeastRate, Notify, Standing};
+use crate::invariants::{LeastRate, Notify, SubscriptionState};
 use crate::model::Expected;
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::phone::agent::Agent;
@@ -24,34 +24,34 @@ pub(super) const VERDICT_LIFE: Micros = 100 * SECOND;
 
 /// The value of Subscription-State, and whether it is pending.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
-    pub(super) standing: Standing,
+pub(super) struct StateHeader {
+    pub(super) state: SubscriptionState,
     pub(super) is_pending: bool,
 }
 
-impl Told {
+impl StateHeader {
     pub(super) fn of(text: &Text<'_>) -> Option<Self> {
         let value = text.one("Subscription-State")?;
         let (state, _) = value.split_once(';')?;
-        let standing = match state {
-            "active" | "pending" => Standing::Active {
+        let subscription_state = match state {
+            "active" | "pending" => SubscriptionState::Active {
                 expires: parameter(value, "expires")?.parse().ok()?,
             },
-            "terminated" => Standing::Terminated {
+            "terminated" => SubscriptionState::Terminated {
                 reason: parameter(value, "reason")?.to_owned(),
             },
             _ => return None,
         };
         let is_pending = state == "pending";
         Some(Self {
-            standing,
+            state: subscription_state,
             is_pending,
         })
     }
 
     /// Returns whether policy ended it.
     fn is_rejected(&self) -> bool {
-        matches!(&self.standing, Standing::Terminated { reason } if reason == "rejected")
+        matches!(&self.state, SubscriptionState::Terminated { reason } if reason == "rejected")
     }
 }
 
@@ -73,7 +73,7 @@ impl World {
                 return self.fail("a malformed document", format!("{fault}:\n{}", text.body));
             }
         };
-        let Some(told) = Told::of(text) else {
+        let Some(header) = StateHeader::of(text) else {
             return self.fail("a NOTIFY without a readable Subscription-State", text.start);
         };
         // Without a body it may belong to a list that is otherwise notified by RLMI (W:B5.3).
@@ -90,7 +90,7 @@ impl World {
                 text.body,
             );
         }
-        let essence = without_versions(text.body) + if told.is_pending { "pending" } else { "" };
+        let essence = without_versions(text.body) + if header.is_pending { "pending" } else { "" };
         let key = dialog_key(text, "To", "From");
         let since = self.bench.checker.last_told(&key).unwrap_or(now);
         let watcher = text.uri("To").and_then(Watcher::of);
@@ -103,7 +103,7 @@ impl World {
             is_partial: is_full == Some(false) && takes_all,
             may_go_on: is_of_list && (!is_list || is_full == Some(false) && !takes_all),
             is_reconfigured: self.bench.realms.changed(since, now),
-            standing: told.standing.clone(),
+            subscription_state: header.state.clone(),
             least_rate: least_rate(text.one("Subscription-State").unwrap_or_default()),
             connection: flow.connection,
             path: (shard, flow.peer),
@@ -115,7 +115,7 @@ impl World {
         if self.bench.checker.notifies == news {
             return;
         }
-        let judged = self.judge_notify(text, &told, content_type, &notify.key);
+        let judged = self.judge_notify(text, &header, content_type, &notify.key);
         if let Err(fault) = judged {
             self.fail("a NOTIFY says what is not so", fault);
         }
@@ -125,7 +125,7 @@ impl World {
     fn judge_notify(
         &mut self,
         text: &Text<'_>,
-        told: &Told,
+        header: &StateHeader,
         content_type: &str,
         key: &str,
     ) -> Result<(), String> {
@@ -134,7 +134,7 @@ impl World {
         let watcher = watcher.ok_or("a watcher without a name")?;
         let target = text.uri("From").and_then(Watcher::of);
         let target = target.ok_or("a NOTIFY about nobody")?.user;
-        if told.is_rejected() {
+        if header.is_rejected() {
             self.rejections += 1;
             let from = now.saturating_sub(VERDICT_LIFE);
             let mut realms = self.bench.realms.during(from, now);
@@ -147,15 +147,16 @@ impl World {
             };
         }
         let from = now.saturating_sub(self.bench.net.plan.propagation_max());
-        let is_active = !told.is_pending && matches!(told.standing, Standing::Active { .. });
+        let is_active =
+            !header.is_pending && matches!(header.state, SubscriptionState::Active { .. });
         if is_active && text.body.is_empty() && !self.bench.checker.is_proven(key) {
             // A body too long for an unproven path follows later.
             return Ok(());
         }
         if self.is_list(target) {
             self.list_notifies += 1;
-            self.judge_list_size(text, &told.standing, watcher)?;
-            return self.judge_list_notify(text, told, content_type, watcher, target, key);
+            self.judge_list_size(text, &header.state, watcher)?;
+            return self.judge_list_notify(text, header, content_type, watcher, target, key);
         }
         let shown = match text.body {
             "" => Shown::Nothing,
@@ -163,13 +164,13 @@ impl World {
                 let notified = read(body)?;
                 let entity = Watcher::of(&notified.entity).ok_or("a NOTIFY about nobody")?;
                 if entity.user != target {
-                    return Err(format!("{target} is told as {}", notified.entity));
+                    return Err(format!("{target} is header as {}", notified.entity));
                 }
                 notified.shown
             }
         };
-        if told.is_pending && shown != Shown::Nothing || is_active && shown == Shown::Nothing {
-            return Err(format!("{told:?} with {shown:?}"));
+        if header.is_pending && shown != Shown::Nothing || is_active && shown == Shown::Nothing {
+            return Err(format!("{header:?} with {shown:?}"));
         }
         // The expected end comes although policy now hides the state.
         let mut realms = self.bench.realms.during(from, now);
@@ -276,7 +277,7 @@ impl World {
                 }
                 judged += 1;
                 verdict = match key.target {
-                    _ if !dialog.was_told() => Err("it was never told".to_owned()),
+                    _ if !dialog.was_told() => Err("it was never header".to_owned()),
                     Target::One(presentity) => {
                         let model = &self.bench.model;
                         let allowed = allowed

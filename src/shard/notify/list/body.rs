@@ -42,8 +42,8 @@ impl Notifier {
         let selection = &self.selection;
         let list = subscription.list_mut();
         let list = list.expected("resources are selected for a list")?;
-        let told = selection.chosen.iter().map(|chosen| chosen.told);
-        list.told(told, selection.leavers_end, selection.is_full);
+        let reported = selection.chosen.iter().map(|chosen| chosen.reported);
+        list.reported(reported, selection.leavers_end, selection.is_full);
         Some(ListBody {
             octets,
             format,

@@ -21,7 +21,7 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::list::resource::{Leaver, Resource, Standing, Told};
+use crate::shard::list::resource::{Leaver, Membership, ReportedResource, Resource};
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::BodyCache;
@@ -53,7 +53,7 @@ pub(crate) struct Selection {
 /// One resource that this NOTIFY reports.
 #[derive(Debug)]
 pub(super) struct Chosen {
-    pub(super) told: Told,
+    pub(super) reported: ReportedResource,
     /// Where its octets begin.
     element: usize,
     part: usize,
@@ -111,13 +111,13 @@ impl Selection {
     /// Adds the resource at `place` of the list.
     fn push(&mut self, place: usize, resource: &Resource, news: &News, arena: &[u8]) {
         let document = news.document.as_ref();
-        let told = Told {
+        let reported = ReportedResource {
             place,
             shown: news.shown,
             has_document: document.is_some(),
         };
         self.chosen.push(Chosen {
-            told,
+            reported,
             element: self.elements.len(),
             part: self.parts.len(),
         });
@@ -125,7 +125,7 @@ impl Selection {
         if self.dialect.is_multipart {
             let instance = Instance {
                 id: resource.number(),
-                state: instance_state(resource.standing(), resource.decision().handling),
+                state: instance_state(resource.membership(), resource.decision().handling),
                 content_id: document.is_some().then_some(id),
             };
             self.write_resource(resource.uri(), resource.name(), instance);
@@ -177,7 +177,7 @@ impl Selection {
         let mut resources = self.chosen.len();
         for (index, leaver) in leavers.iter().enumerate() {
             let end = self.elements.len();
-            if !leaver.is_told() {
+            if !leaver.is_reported() {
                 resources += 1;
                 let state = InstanceState::Terminated(Termination::NoResource);
                 let instance = Instance {
@@ -203,7 +203,7 @@ struct News {
     version: u32,
     /// The shared part of its state, in the arena; None if it has no state to show.
     document: Option<Body>,
-    /// What `Told::shown` becomes.
+    /// What `ReportedResource::shown` becomes.
     shown: u64,
 }
 
@@ -263,7 +263,7 @@ impl Viewpoint<'_> {
         // A resource that does not exist is not watched.
         let watched = self.watched.get(resource.slot()?.watched);
         let watched = watched.expected("a list watches its resources")?;
-        if resource.standing() != Standing::Live {
+        if resource.membership() != Membership::Listed {
             return None;
         }
         let view = self.view_of(resource);
@@ -426,7 +426,7 @@ impl Notifier {
 /// for the instance state.
 fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
     body.map_or_else(
-        || match instance_state(resource.standing(), resource.decision().handling) {
+        || match instance_state(resource.membership(), resource.decision().handling) {
             InstanceState::Active => 2,
             InstanceState::Pending => 4,
             InstanceState::Terminated(Termination::Rejected) => 6,
@@ -436,13 +436,13 @@ fn shown_as(resource: &Resource, body: Option<&Body>) -> u64 {
     )
 }
 
-fn instance_state(standing: Standing, handling: Handling) -> InstanceState {
-    match (standing, handling) {
-        (Standing::Leaving | Standing::Gone | Standing::Unknown, _) => {
+fn instance_state(membership: Membership, handling: Handling) -> InstanceState {
+    match (membership, handling) {
+        (Membership::Leaving | Membership::Gone | Membership::Unknown, _) => {
             InstanceState::Terminated(Termination::NoResource)
         }
-        (Standing::Live, Handling::Block) => InstanceState::Terminated(Termination::Rejected),
-        (Standing::Live, Handling::Confirm) => InstanceState::Pending,
-        (Standing::Live, Handling::PoliteBlock | Handling::Allow) => InstanceState::Active,
+        (Membership::Listed, Handling::Block) => InstanceState::Terminated(Termination::Rejected),
+        (Membership::Listed, Handling::Confirm) => InstanceState::Pending,
+        (Membership::Listed, Handling::PoliteBlock | Handling::Allow) => InstanceState::Active,
     }
 }

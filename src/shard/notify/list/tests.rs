@@ -319,10 +319,10 @@ fn long_lists_wait_for_retransmission_memory() {
         ),
         (2, 2)
     );
-    let mut told = 0;
+    let mut reported = 0;
     for _ in 0..20 {
         for notify in std::mem::take(&mut unanswered) {
-            told += 1;
+            reported += 1;
             let heard = lab.listen(vec!["SIP/2.0 200".into(), notify]);
             assert_eq!(heard.are_full, [true]);
         }
@@ -330,7 +330,7 @@ fn long_lists_wait_for_retransmission_memory() {
         unanswered = lab.send(b"\r\n\r\n");
         unanswered.retain(|text| text.starts_with("NOTIFY"));
     }
-    assert_eq!(told, 4);
+    assert_eq!(reported, 4);
     // All room is free again.
     let waited = lab.shard.counters.notifies_waiting_for_memory;
     for number in 4..6 {

@@ -186,9 +186,9 @@ pub(super) fn watcher(
     if subscription.package() != package || subscription.phase() != Phase::Active {
         return None;
     }
-    let standing = subscription.watcher(resource);
-    let standing = standing.expected("a watcher names its resource")?;
-    let status = match standing.decision.handling {
+    let watched = subscription.watcher(resource);
+    let watched = watched.expected("a watcher names its resource")?;
+    let status = match watched.decision.handling {
         Handling::Block => return None,
         Handling::Confirm => WatcherStatus::Pending,
         // Polite blocking is reported as active: the presentity knows its own rule (RFC 5025
@@ -198,7 +198,7 @@ pub(super) fn watcher(
     let entry = table.dialog(subscription.dialog());
     let entry = entry.expected("a subscription has a dialog")?;
     Some(WatcherInfo {
-        id: watcher_id(table, id, standing.number)?,
+        id: watcher_id(table, id, watched.number)?,
         status,
         event: WatcherEvent::Subscribe,
         uri: String::from_utf8_lossy(entry.watcher_uri()).into(),

@@ -1,5 +1,5 @@
-//! Answers: the result types of the endpoints, one file each, and how a value is rendered: as text
-//! for a terminal, or as JSON when the client prefers that (`accept`).
+//! Representations (RFC 9110 §3.2): the result types of the endpoints, one file each, and how a
+//! value is rendered: as text for a terminal, or as JSON when the client prefers that (`accept`).
 //!
 //! Text and JSON are rendered from the same value and from nothing else. Times in JSON are whole
 //! seconds, their names end in `_seconds`; what is unknown or absent is `null`.
@@ -25,8 +25,8 @@ pub(crate) use text::{TERMINAL_COLUMNS, visible};
 
 use serde_json::Value;
 
-/// A value that a page answers with.
-pub(crate) trait Answer {
+/// The result of a request to an endpoint, with its two representations.
+pub(crate) trait Representation {
     /// As text for a terminal of `columns`; None for unlimited width. Ends with a line feed.
     fn text(&self, columns: Option<usize>) -> String;
 

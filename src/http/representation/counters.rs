@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::answer::Answer;
-use crate::http::answer::table::Table;
-use crate::http::answer::text::write_silent;
+use crate::http::representation::Representation;
+use crate::http::representation::table::Table;
+use crate::http::representation::text::write_silent;
 
 /// The counters of all shards added up, and of the process.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl Counters {
     }
 }
 
-impl Answer for Counters {
+impl Representation for Counters {
     fn text(&self, _: Option<usize>) -> String {
         let mut table = Table::new(&["COUNTER", "VALUE"]);
         for (name, value) in &self.values {

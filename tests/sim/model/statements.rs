@@ -5,7 +5,7 @@ use crate::network::{MILLISECOND, Micros};
 
 /// A statement that is not made by PUBLISH.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum Update {
     /// `call_state.htm`: in a call until then, or in none.
     CallState(Option<Micros>),
     /// The operator switches the lamp on until then, or off.
@@ -32,7 +32,7 @@ const FOR_GOOD: Micros = Micros::MAX / 2;
 /// The last statement of each source that has one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Statements {
-    told: Vec<Told>,
+    updates: Vec<Update>,
     is_known_to_a_registrar: bool,
     /// There is room for every presentity whose calls are reported in a run.
     pub(super) is_known_by_calls: bool,
@@ -40,27 +40,30 @@ pub(crate) struct Statements {
 
 impl Statements {
     /// The statement of a source replaces its last one. Returns whether that changes what counts.
-    pub(super) fn hear(&mut self, now: Micros, told: Told) -> bool {
+    pub(super) fn apply(&mut self, now: Micros, update: Update) -> bool {
         let before = self.in_force(now);
-        let is_same_source = |old: &Told| match (old, &told) {
-            (Told::Registered(old, _), Told::Registered(new, _)) => old == new,
-            (Told::Registered(..), Told::Unregistered) => true,
-            _ => std::mem::discriminant(old) == std::mem::discriminant(&told),
+        let is_same_source = |old: &Update| match (old, &update) {
+            (Update::Registered(old, _), Update::Registered(new, _)) => old == new,
+            (Update::Registered(..), Update::Unregistered) => true,
+            _ => std::mem::discriminant(old) == std::mem::discriminant(&update),
         };
-        self.told.retain(|old| !is_same_source(old));
-        self.is_known_to_a_registrar |= matches!(told, Told::Registered(..) | Told::Unregistered);
-        self.is_known_by_calls |= matches!(told, Told::CallState(_) | Told::Lamp(_));
-        let says_nothing = match &told {
-            Told::CallState(until) | Told::Lamp(until) => until.is_none_or(|until| until <= now),
-            Told::DoNotDisturb(is_on) => !is_on,
-            Told::Forward { is_active, target } => !is_active && target.is_empty(),
-            Told::Note(note) => note.is_none(),
-            Told::Presence(word) => word.is_none(),
-            Told::Registered(_, until) => *until <= now,
-            Told::Unregistered => true,
+        self.updates.retain(|old| !is_same_source(old));
+        self.is_known_to_a_registrar |=
+            matches!(update, Update::Registered(..) | Update::Unregistered);
+        self.is_known_by_calls |= matches!(update, Update::CallState(_) | Update::Lamp(_));
+        let says_nothing = match &update {
+            Update::CallState(until) | Update::Lamp(until) => {
+                until.is_none_or(|until| until <= now)
+            }
+            Update::DoNotDisturb(is_on) => !is_on,
+            Update::Forward { is_active, target } => !is_active && target.is_empty(),
+            Update::Note(note) => note.is_none(),
+            Update::Presence(word) => word.is_none(),
+            Update::Registered(_, until) => *until <= now,
+            Update::Unregistered => true,
         };
         if !says_nothing {
-            self.told.push(told);
+            self.updates.push(update);
         }
         self.in_force(now) != before
     }
@@ -68,8 +71,8 @@ impl Statements {
     /// The statements without those that have run out.
     fn in_force(&self, now: Micros) -> Self {
         let mut statements = self.clone();
-        let counts = |told: &Told| claim_of(told).until > now + MILLISECOND;
-        statements.told.retain(counts);
+        let counts = |update: &Update| claim_of(update).until > now + MILLISECOND;
+        statements.updates.retain(counts);
         statements
     }
 
@@ -84,16 +87,16 @@ impl Statements {
             says: Says::KnownByCalls,
         });
         let known = registrar.into_iter().chain(calls);
-        known.chain(self.told.iter().map(claim_of))
+        known.chain(self.updates.iter().map(claim_of))
     }
 }
 
 /// The claims of a statement that is in force.
-fn claim_of(told: &Told) -> Claim {
-    let (until, says) = match told {
-        Told::CallState(until) | Told::Lamp(until) => (until.unwrap_or_default(), Says::Call),
-        Told::DoNotDisturb(_) => (FOR_GOOD, Says::DoNotDisturb),
-        Told::Forward { is_active, target } => {
+fn claim_of(update: &Update) -> Claim {
+    let (until, says) = match update {
+        Update::CallState(until) | Update::Lamp(until) => (until.unwrap_or_default(), Says::Call),
+        Update::DoNotDisturb(_) => (FOR_GOOD, Says::DoNotDisturb),
+        Update::Forward { is_active, target } => {
             let to_voice_mail = VOICE_MAIL.contains(target);
             let is_diverted = *is_active && !target.is_empty();
             let says = match is_diverted {
@@ -102,13 +105,13 @@ fn claim_of(told: &Told) -> Claim {
             };
             (FOR_GOOD, says)
         }
-        Told::Note(note) => (FOR_GOOD, Says::Note(note.clone().unwrap_or_default())),
-        Told::Presence(word) => {
+        Update::Note(note) => (FOR_GOOD, Says::Note(note.clone().unwrap_or_default())),
+        Update::Presence(word) => {
             let word = word.clone().unwrap_or_default();
             (FOR_GOOD, Says::OperatorDeclared(word))
         }
-        Told::Registered(_, until) => (*until, Says::Contact),
-        Told::Unregistered => (FOR_GOOD, Says::Registrar),
+        Update::Registered(_, until) => (*until, Says::Contact),
+        Update::Unregistered => (FOR_GOOD, Says::Registrar),
     };
     Claim { until, says }
 }

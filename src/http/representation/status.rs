@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
-use crate::http::answer::text::{span, write_silent};
 use crate::http::facts::{Facts, counted};
+use crate::http::representation::Representation;
+use crate::http::representation::text::{span, write_silent};
 
 /// Status.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct Status {
     pub(crate) silent: Vec<u16>,
 }
 
-impl Answer for Status {
+impl Representation for Status {
     fn text(&self, _: Option<usize>) -> String {
         let ready = if self.is_ready { "ready" } else { "not ready" };
         let mut text = format!(

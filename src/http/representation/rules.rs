@@ -4,8 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::http::answer::table::Table;
-use crate::http::answer::{Answer, TERMINAL_COLUMNS, visible};
+use crate::http::representation::table::Table;
+use crate::http::representation::{Representation, TERMINAL_COLUMNS, visible};
 use crate::presence::Aor;
 use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule};
 
@@ -18,7 +18,7 @@ pub(crate) struct Rules {
     pub(crate) rules: Vec<ImportedRule>,
 }
 
-impl Answer for Rules {
+impl Representation for Rules {
     fn text(&self, _: Option<usize>) -> String {
         let aor = &self.aor;
         let count = match self.rules.len() {

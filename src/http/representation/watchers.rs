@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
-use crate::http::answer::table::Table;
-use crate::http::answer::text::{address, span, write_silent};
+use crate::http::representation::Representation;
+use crate::http::representation::table::Table;
+use crate::http::representation::text::{address, span, write_silent};
 use crate::presence::Aor;
 use crate::presence::policy::DecidingRule;
 use crate::shard::contract::report::WatcherReport;
@@ -39,7 +39,7 @@ pub(crate) struct Watchers {
     pub(crate) silent: Vec<u16>,
 }
 
-impl Answer for Watchers {
+impl Representation for Watchers {
     fn text(&self, columns: Option<usize>) -> String {
         let aor = &self.aor;
         let mut text = match self.reports.len() {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::table::Table;
-use crate::http::answer::{Answer, visible};
+use crate::http::representation::table::Table;
+use crate::http::representation::{Representation, visible};
 use crate::presence::Aor;
 use crate::presence::event::list::{ListStyle, Resolved, RosterKind};
 
@@ -106,13 +106,13 @@ impl Heading {
             "name": self.name,
             "style": word(self.style),
             "member_count": self.members,
-            "and_everybody_else": has(RosterKind::AnyDn),
-            "and_parked_calls": has(RosterKind::Parked),
+            "includes_all_extensions": has(RosterKind::AnyDn),
+            "includes_parked_calls": has(RosterKind::Parked),
         })
     }
 }
 
-impl Answer for Edited {
+impl Representation for Edited {
     fn text(&self, _: Option<usize>) -> String {
         self.0.line()
     }
@@ -122,7 +122,7 @@ impl Answer for Edited {
     }
 }
 
-impl Answer for List {
+impl Representation for List {
     fn text(&self, _: Option<usize>) -> String {
         let mut text = self.heading.line();
         if self.members.is_empty() {
@@ -152,7 +152,7 @@ impl Answer for List {
     }
 }
 
-impl Answer for Lists {
+impl Representation for Lists {
     fn text(&self, _: Option<usize>) -> String {
         if self.0.is_empty() {
             return "There are no lists.\n".to_owned();
@@ -186,7 +186,7 @@ impl Answer for Lists {
     }
 }
 
-impl Answer for Deleted {
+impl Representation for Deleted {
     fn text(&self, _: Option<usize>) -> String {
         visible(&format!("{} was deleted", self.0)) + "\n"
     }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
 use crate::http::facts::counted;
+use crate::http::representation::Representation;
 
 /// Subscriptions were ended.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Drained {
     pub(crate) left: usize,
 }
 
-impl Answer for Drained {
+impl Representation for Drained {
     fn text(&self, _: Option<usize>) -> String {
         match self.left {
             0 => "all subscriptions are ended: stop the server now\n".to_owned(),

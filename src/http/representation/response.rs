@@ -5,29 +5,29 @@ use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{StatusCode, header};
 
-use crate::http::answer::{Answer, Format};
+use crate::http::representation::{Format, Representation};
 
 /// A whole response.
 pub(crate) type Response = hyper::Response<Full<Bytes>>;
 
-/// An answer in a format; a text of so many columns.
-pub(crate) fn answer(answer: &dyn Answer, format: Format, columns: Option<usize>) -> Response {
-    rendered(StatusCode::OK, answer, format, columns)
+/// 200 with a value in a format; text is as wide as `columns`.
+pub(crate) fn ok(value: &dyn Representation, format: Format, columns: Option<usize>) -> Response {
+    rendered(StatusCode::OK, value, format, columns)
 }
 
 /// Any value in a format.
 pub(crate) fn rendered(
     status: StatusCode,
-    answer: &dyn Answer,
+    value: &dyn Representation,
     format: Format,
     columns: Option<usize>,
 ) -> Response {
     let mut response = match format {
-        Format::Text => text(status, answer.text(columns)),
+        Format::Text => text(status, value.text(columns)),
         Format::Json => {
             let json = HeaderValue::from_static("application/json");
             with(
-                text(status, format!("{}\n", answer.json())),
+                text(status, format!("{}\n", value.json())),
                 header::CONTENT_TYPE,
                 json,
             )
@@ -88,7 +88,7 @@ pub(crate) fn not_allowed(allow: HeaderValue) -> Response {
     with(response, header::ALLOW, allow)
 }
 
-/// The answer to OPTIONS: the methods that there are.
+/// The response to OPTIONS: the methods that there are.
 pub(crate) fn options(allow: HeaderValue) -> Response {
     let mut response = Response::new(Full::default());
     *response.status_mut() = StatusCode::NO_CONTENT;

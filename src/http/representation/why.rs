@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::list::Heading;
-use crate::http::answer::table::Table;
-use crate::http::answer::text::span;
-use crate::http::answer::{Answer, visible};
+use crate::http::representation::list::Heading;
+use crate::http::representation::table::Table;
+use crate::http::representation::text::span;
+use crate::http::representation::{Representation, visible};
 use crate::presence::Aor;
 use crate::presence::call::Direction;
 use crate::presence::composition::{Extended, ImagicleStatus};
@@ -57,7 +57,7 @@ pub(crate) enum NoState {
     Silent,
 }
 
-impl Answer for Explanation {
+impl Representation for Explanation {
     fn text(&self, columns: Option<usize>) -> String {
         let why = &self.why;
         let mut text = self.headline();
@@ -85,7 +85,7 @@ impl Answer for Explanation {
     }
 }
 
-impl Answer for State {
+impl Representation for State {
     fn text(&self, _: Option<usize>) -> String {
         self.0.headline()
     }
@@ -95,7 +95,7 @@ impl Answer for State {
     }
 }
 
-impl Answer for ListExplanation {
+impl Representation for ListExplanation {
     fn text(&self, columns: Option<usize>) -> String {
         let mut text = self.list.line();
         if self.members.is_empty() {

@@ -1,5 +1,5 @@
 //! State that the operator, or a feeder on the operator's behalf, sets for an address:
-//! `POST /say/...`.
+//! `POST /set/...`.
 //!
 //! | page | fields |
 //! |---|---|
@@ -19,7 +19,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::http::control::{Answered, ControlRefusal, Form, why};
+use crate::http::control::{ControlRefusal, ControlResult, Form, why};
 use crate::http::engine::Engine;
 use crate::http::site::{CallNumbers, Site};
 use crate::presence::call::{Appearance, AppearanceState, CallState, Direction, Party, appearance};
@@ -43,7 +43,7 @@ const ID_PREFIX: &str = "operator";
 pub(crate) type ReadUpdate = fn(&Form, &Aor, &CallNumbers) -> Result<StateUpdate, ControlRefusal>;
 
 /// Sends the update to the owning shard and returns the new state.
-pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate) -> Answered {
+pub(crate) async fn set<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate) -> ControlResult {
     let directory = site.directory();
     let aor = form.known_aor(&directory)?;
     if directory.is_list(&aor) {
@@ -64,7 +64,7 @@ pub(crate) async fn say<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
     }
 }
 
-/// `POST /say/dnd`
+/// `POST /set/dnd`
 pub(crate) fn do_not_disturb(
     form: &Form,
     _: &Aor,
@@ -74,7 +74,7 @@ pub(crate) fn do_not_disturb(
     Ok(StateUpdate::DoNotDisturb(is_on))
 }
 
-/// `POST /say/forward`
+/// `POST /set/forward`
 pub(crate) fn forward(
     form: &Form,
     _: &Aor,
@@ -103,12 +103,12 @@ pub(crate) fn forward(
     }))
 }
 
-/// `POST /say/note`
+/// `POST /set/note`
 pub(crate) fn note(form: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, ControlRefusal> {
     Ok(StateUpdate::Note(unless_off(form, "text")?.map(Into::into)))
 }
 
-/// `POST /say/presence`
+/// `POST /set/presence`
 pub(crate) fn presence(
     form: &Form,
     _: &Aor,
@@ -144,7 +144,7 @@ pub(crate) fn presence(
     })))
 }
 
-/// `POST /say/messages`
+/// `POST /set/messages`
 pub(crate) fn messages(
     form: &Form,
     _: &Aor,
@@ -185,7 +185,7 @@ pub(crate) fn messages(
     })))
 }
 
-/// `POST /say/lamp`
+/// `POST /set/lamp`
 pub(crate) fn lamp(
     form: &Form,
     _: &Aor,
@@ -204,7 +204,7 @@ pub(crate) fn lamp(
     Ok(said_call(call, expires))
 }
 
-/// `POST /say/park`: one dialog on hold, which a call to the orbit picks up (W:C8.1).
+/// `POST /set/park`: one dialog on hold, which a call to the orbit picks up (W:C8.1).
 pub(crate) fn park(
     form: &Form,
     orbit: &Aor,
@@ -226,7 +226,7 @@ pub(crate) fn park(
     Ok(said_call(Some(call), form.time("expires")?))
 }
 
-/// `POST /say/appearance`
+/// `POST /set/appearance`
 pub(crate) fn appearance(
     form: &Form,
     _: &Aor,
@@ -251,7 +251,7 @@ pub(crate) fn appearance(
     }))
 }
 
-/// `POST /say/registered`
+/// `POST /set/registered`
 pub(crate) fn registered(
     form: &Form,
     _: &Aor,
@@ -265,12 +265,12 @@ pub(crate) fn registered(
     Ok(StateUpdate::Registered(vec![(contact.into(), expires)]))
 }
 
-/// `POST /say/unpark`
+/// `POST /set/unpark`
 pub(crate) fn unpark(_: &Form, _: &Aor, _: &CallNumbers) -> Result<StateUpdate, ControlRefusal> {
     Ok(said_call(None, None))
 }
 
-/// `POST /say/unregistered`
+/// `POST /set/unregistered`
 pub(crate) fn unregistered(
     _: &Form,
     _: &Aor,

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
+use crate::http::representation::Representation;
 
 /// A configuration that is in force now.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct Reload {
     pub(crate) lines: Vec<String>,
 }
 
-impl Answer for Reload {
+impl Representation for Reload {
     fn text(&self, _: Option<usize>) -> String {
         self.lines.iter().map(|line| format!("{line}\n")).collect()
     }

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::{Answer, visible};
+use crate::http::representation::{Representation, visible};
 use crate::shard::contract::probe::{ProbeEntry, ProbeEvent, ProbeId, ProbeReport};
 
 /// A probe has begun.
 #[derive(Debug)]
 pub(crate) struct ProbeBegun(pub(crate) ProbeId);
 
-impl Answer for ProbeBegun {
+impl Representation for ProbeBegun {
     fn text(&self, _: Option<usize>) -> String {
         format!("{}\n", text_of(self.0))
     }
@@ -23,7 +23,7 @@ impl Answer for ProbeBegun {
 #[derive(Debug)]
 pub(crate) struct ProbeProgress(pub(crate) ProbeReport);
 
-impl Answer for ProbeProgress {
+impl Representation for ProbeProgress {
     fn text(&self, _: Option<usize>) -> String {
         self.0.entries.iter().map(line).collect()
     }

@@ -1,4 +1,4 @@
-//! `lamplighter say`: sets the state of an address.
+//! `lamplighter set`: sets the state of an address.
 
 use std::process::ExitCode;
 
@@ -7,9 +7,9 @@ use clap::{Args, Subcommand};
 use crate::cli::client::Request;
 use crate::cli::{ServerArguments, question};
 
-/// `lamplighter say`
+/// `lamplighter set`
 #[derive(Debug, Args)]
-pub(super) struct SayArguments {
+pub(super) struct SetArguments {
     /// The address of record: 123@example.com or sip:123@example.com.
     #[arg(value_name = "AOR")]
     aor: String,
@@ -116,31 +116,31 @@ struct CallArguments {
 }
 
 /// Sends it to the running server.
-pub(super) fn run(arguments: &SayArguments) -> ExitCode {
+pub(super) fn run(arguments: &SetArguments) -> ExitCode {
     question::run(&arguments.request(), &arguments.server)
 }
 
-impl SayArguments {
+impl SetArguments {
     pub(super) fn request(&self) -> Request {
-        let say = |path| Request::post(path).with("aor", &self.aor);
+        let set = |path| Request::post(path).with("aor", &self.aor);
         match &self.what {
-            What::Dnd { state } => say("/say/dnd").with("state", state),
+            What::Dnd { state } => set("/set/dnd").with("state", state),
             What::Forward {
                 kind,
                 target,
                 rings,
-            } => say("/say/forward")
+            } => set("/set/forward")
                 .with("kind", kind)
                 .with("target", target)
                 .with_some("rings", rings.as_ref()),
-            What::Note { text } => say("/say/note").with("text", text),
-            What::Presence { basic, activities } => say("/say/presence")
+            What::Note { text } => set("/set/note").with("text", text),
+            What::Presence { basic, activities } => set("/set/presence")
                 .with("basic", basic)
                 .with("activities", activities.join(" ")),
-            What::Messages { counts, urgent } => say("/say/messages")
+            What::Messages { counts, urgent } => set("/set/messages")
                 .with("counts", counts)
                 .with_some("urgent", urgent.as_ref()),
-            What::Lamp { state, call } => say("/say/lamp")
+            What::Lamp { state, call } => set("/set/lamp")
                 .with("state", state)
                 .with_some("from", call.from.as_ref())
                 .with_some("display", call.display.as_ref())
@@ -149,23 +149,23 @@ impl SayArguments {
                 from,
                 display,
                 expires,
-            } => say("/say/park")
+            } => set("/set/park")
                 .with("from", from)
                 .with_some("display", display.as_ref())
                 .with_some("expires", expires.as_ref()),
-            What::Unpark => say("/say/unpark"),
+            What::Unpark => set("/set/unpark"),
             What::Appearance {
                 index,
                 state,
                 party,
-            } => say("/say/appearance")
+            } => set("/set/appearance")
                 .with("index", index)
                 .with("state", state)
                 .with_some("party", party.as_ref()),
-            What::Registered { contact, seconds } => say("/say/registered")
+            What::Registered { contact, seconds } => set("/set/registered")
                 .with("contact", contact)
                 .with("expires", seconds),
-            What::Unregistered => say("/say/unregistered"),
+            What::Unregistered => set("/set/unregistered"),
         }
     }
 }

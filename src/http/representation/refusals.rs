@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
-use crate::http::answer::table::Table;
-use crate::http::answer::text::{address, span, write_silent};
 use crate::http::failed_attempts::FailedAttempt;
+use crate::http::representation::Representation;
+use crate::http::representation::table::Table;
+use crate::http::representation::text::{address, span, write_silent};
 use crate::shard::contract::report::RefusalReport;
 
 /// All of them.
@@ -26,7 +26,7 @@ pub(crate) struct Refusals {
 /// A row of the table, with the age by which rows are sorted.
 type Row = (Duration, [String; 8]);
 
-impl Answer for Refusals {
+impl Representation for Refusals {
     fn text(&self, columns: Option<usize>) -> String {
         let requests = self.requests.iter().map(request_row);
         let attempts = self.attempts.iter();

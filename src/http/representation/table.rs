@@ -1,6 +1,6 @@
 //! Text tables for a terminal.
 
-use crate::http::answer::text::visible;
+use crate::http::representation::text::visible;
 
 /// Columns of blanks between two cells.
 const GAP: usize = 2;
@@ -85,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::http::answer::text::span;
+    use crate::http::representation::text::span;
 
     #[test]
     fn columns_line_up() {

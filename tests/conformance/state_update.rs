@@ -1,14 +1,14 @@
-//! The operator's statement in a `! say` step, in the words of a dialogue.
+//! A state update by the operator: the words of a `! set` step.
 //!
 //! ```text
-//! ! say 101@abc.com dnd on|off
-//! ! say 101@abc.com forward immediate|busy|no-answer <target>|off
-//! ! say 101@abc.com note In a meeting|off
-//! ! say 101@abc.com messages 2/8|off
-//! ! say 101@abc.com lamp early|confirmed|off [from=<uri>] [expires=60s]
-//! ! say 101@abc.com registered <uri> <seconds>
-//! ! say 101@abc.com presence open|closed [activity...]|off
-//! ! say 101@abc.com appearance <index> <state> [party="Bob" <sip:bob@abc.com>]
+//! ! set 101@abc.com dnd on|off
+//! ! set 101@abc.com forward immediate|busy|no-answer <target>|off
+//! ! set 101@abc.com note In a meeting|off
+//! ! set 101@abc.com messages 2/8|off
+//! ! set 101@abc.com lamp early|confirmed|off [from=<uri>] [expires=60s]
+//! ! set 101@abc.com registered <uri> <seconds>
+//! ! set 101@abc.com presence open|closed [activity...]|off
+//! ! set 101@abc.com appearance <index> <state> [party="Bob" <sip:bob@abc.com>]
 //! ```
 
 use std::sync::Arc;
@@ -47,7 +47,7 @@ pub(crate) fn parse(words: &[&str]) -> Result<StateUpdate, String> {
             ..RichPresence::default()
         }))),
         ["appearance", index, state, party @ ..] => appearance(index, state, party),
-        _ => Err("say what?".to_owned()),
+        _ => Err("set what?".to_owned()),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::http::answer::Answer;
-use crate::http::answer::table::Table;
-use crate::http::answer::text::{address, span, write_silent};
+use crate::http::representation::Representation;
+use crate::http::representation::table::Table;
+use crate::http::representation::text::{address, span, write_silent};
 use crate::shard::contract::report::LoopReport;
 
 /// All of them.
@@ -16,7 +16,7 @@ pub(crate) struct Loops {
     pub(crate) silent: Vec<u16>,
 }
 
-impl Answer for Loops {
+impl Representation for Loops {
     fn text(&self, columns: Option<usize>) -> String {
         let mut text = match self.reports.len() {
             0 => "No looping phones.\n".to_owned(),
@@ -55,7 +55,7 @@ fn table(reports: &[LoopReport]) -> Table {
             report.phone.clone(),
             report.method.clone(),
             report.target.clone(),
-            report.answered.to_string(),
+            report.status.to_string(),
             report.per_minute().to_string(),
             span(report.age),
             report.user_agent.clone(),
@@ -71,7 +71,7 @@ fn json(report: &LoopReport) -> Value {
         "phone": report.phone,
         "method": report.method,
         "to": report.target,
-        "answered": report.answered,
+        "status": report.status,
         "requests": report.requests,
         "per_minute": report.per_minute(),
         "age_seconds": report.age.as_secs(),
