@@ -127,18 +127,21 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("connections", &[]),
             ("failed_attempts", &[]),
             ("attempts", &["failed_attempts"]),
-            ("answer", &["facts", "failed_attempts"]),
+            ("representation", &["facts", "failed_attempts"]),
             (
                 "site",
                 &["attempts", "connections", "directory", "engine", "facts"],
             ),
-            ("call_state", &["answer", "attempts", "engine", "site"]),
-            ("monitor", &["answer", "engine", "site"]),
-            ("control", &["answer", "engine", "monitor", "site"]),
+            (
+                "call_state",
+                &["representation", "attempts", "engine", "site"],
+            ),
+            ("monitor", &["representation", "engine", "site"]),
+            ("control", &["representation", "engine", "monitor", "site"]),
             (
                 "routes",
                 &[
-                    "answer",
+                    "representation",
                     "call_state",
                     "control",
                     "engine",
@@ -149,7 +152,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             (
                 "server",
                 &[
-                    "answer",
+                    "representation",
                     "connections",
                     "control",
                     "engine",

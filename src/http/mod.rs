@@ -4,10 +4,10 @@
 //! ```text
 //! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | monitor | control
 //!                                       ▲                                               │
-//!                                       └── answer: a value, rendered as text or JSON ◄─┘
+//!                                       └── representation: a value as text or JSON ◄───┘
 //! ```
 //! To add an endpoint, add a row to `routes` and a handler next to similar ones; for a new kind of
-//! result, also add a type to `answer`.
+//! result, also add a type to `representation`.
 //!
 //! Guarantees: query strings, passwords and called numbers reach no log and no public response;
 //! nothing a client does holds a connection longer than the times in `server::connection`;

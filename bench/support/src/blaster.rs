@@ -133,11 +133,11 @@ struct Sends {
 impl Sends {
     fn of(blast: &Blast) -> Self {
         match blast {
-            Blast::Each(datagrams) => Sends {
+            Blast::Each(datagrams) => Self {
                 datagrams: datagrams.clone(),
                 segment: None,
             },
-            Blast::Echo(..) | Blast::Swallow => Sends {
+            Blast::Echo(..) | Blast::Swallow => Self {
                 datagrams: Vec::new(),
                 segment: None,
             },
@@ -150,7 +150,7 @@ impl Sends {
                 };
                 let batch =
                     |segments: &[Vec<u8>]| (*peer, segments.iter().flat_map(padded).collect());
-                Sends {
+                Self {
                     datagrams: datagrams.chunks(*count).map(batch).collect(),
                     segment: Some(octets),
                 }

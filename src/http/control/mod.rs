@@ -1,8 +1,8 @@
 //! The operator's pages on the control socket: questions and commands, a file each. A page takes a
-//! [`Form`] and answers with a value of `answer`, or refuses. Which pages there are, and which
+//! [`Form`] and returns a value of `representation`, or refuses. Which pages there are, and which
 //! fields each knows, stands in `routes`.
 //!
-//! A command is done when its answer comes: every shard has it, and NOTIFYs are on their way.
+//! A command is done when its response comes: every shard has it, and NOTIFYs are on their way.
 
 mod aor;
 pub(crate) mod drain;
@@ -25,5 +25,5 @@ pub(crate) use refusal::ControlRefusal;
 
 use crate::http::representation::Representation;
 
-/// What a page answers.
+/// The result of a page: a value to render, or a refusal.
 pub(crate) type ControlResult = Result<Box<dyn Representation>, ControlRefusal>;
