@@ -27,7 +27,7 @@ use crate::network::{ActorId, MILLISECOND, Micros, SECOND};
 
 /// How long after its expiry a statement may still count (W:B1.9: 2 s).
 pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;
-/// Claims that may count or not, of which every subset is tried.
+/// Ends of claims that may have passed or not, of which every combination is tried.
 const UNSURE_MAX: usize = 12;
 /// The grace of a publication after its expiry (W:B1.9).
 const PUBLICATION_GRACE: Micros = 2 * SECOND;
@@ -601,6 +601,7 @@ impl Presentity {
                             key: key_of(leg),
                             state: leg.state,
                             recipient: leg.recipient,
+                            runs_out: *until,
                         },
                     }));
                 }
@@ -684,15 +685,26 @@ impl Snapshot {
             .claims
             .iter()
             .filter(|claim| claim.until + EXPIRY_SLACK > start);
-        let (sure, maybe): (Vec<&Claim>, Vec<&Claim>) =
-            live.partition(|claim| claim.until > end + MILLISECOND);
-        let maybe = &maybe[..maybe.len().min(UNSURE_MAX)];
-        for subset in 0..1u32 << maybe.len() {
-            let chosen = maybe
+        let sure_from = end + MILLISECOND;
+        let (sure, mut unsure): (Vec<&Claim>, Vec<&Claim>) =
+            live.partition(|claim| claim.until > sure_from);
+        // The calls of a publication end with it, all at once, but for those that run out before.
+        let ends = |claim: &Claim| match claim.says {
+            Says::Leg { runs_out, .. } => (claim.until, runs_out.min(sure_from)),
+            _ => (claim.until, sure_from),
+        };
+        unsure.sort_by_key(|claim| ends(claim));
+        let groups: Vec<_> = unsure
+            .chunk_by(|one, next| ends(one) == ends(next))
+            .collect();
+        assert!(groups.len() <= UNSURE_MAX, "too many claims end at once");
+        for subset in 0..1u32 << groups.len() {
+            let chosen = groups
                 .iter()
                 .enumerate()
-                .filter(|(at, _)| subset >> at & 1 == 1);
-            let claims = sure.iter().copied().chain(chosen.map(|(_, claim)| *claim));
+                .filter(|(at, _)| subset >> at & 1 == 1)
+                .flat_map(|(_, group)| group.iter());
+            let claims = sure.iter().chain(chosen).copied();
             let state = compose(claims, self.nature);
             if !states.contains(&state) {
                 states.push(state);

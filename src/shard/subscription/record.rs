@@ -44,7 +44,8 @@ impl Table {
         }
         match self.dialogs.get_mut(id).map(|entry| &mut entry.recorded) {
             Some(recorded) if was_marked && recorded.is_there => {
-                recorded.remove(turn.commits.record(key, None, turn.out));
+                let number = turn.commits.record(key, None, turn.out);
+                recorded.remove(number, turn.commits);
             }
             // Another dialog with the same place has replaced the record.
             Some(recorded) if recorded.is_there => {}

@@ -51,18 +51,23 @@ impl Recorded {
     /// A record with that number was written when `sequence` was the last CSeq. Returns the last that
     /// the record reserves.
     pub(super) fn write(&mut self, number: u64, sequence: u32, commits: &Commits) -> u32 {
-        let before = self.durable_limit(commits);
-        self.limit = sequence.saturating_add(RESERVED);
-        self.beyond = self.limit.saturating_sub(before).min(RESERVED) as u16;
-        self.number = number;
+        self.follow(number, sequence.saturating_add(RESERVED), commits);
         self.is_there = true;
         self.limit
     }
 
-    /// The removal of the record was written, with that number.
-    pub(super) const fn remove(&mut self, number: u64) {
-        self.number = number;
+    /// The removal of the record was written, with that number. Until it is durable, the record that
+    /// it removes still counts.
+    pub(super) fn remove(&mut self, number: u64, commits: &Commits) {
+        self.follow(number, self.limit, commits);
         self.is_there = false;
+    }
+
+    /// The record with that number follows the records before it, which count until it is durable.
+    fn follow(&mut self, number: u64, limit: u32, commits: &Commits) {
+        let before = self.durable_limit(commits);
+        self.beyond = limit.saturating_sub(before).min(RESERVED) as u16;
+        (self.number, self.limit) = (number, limit);
     }
 
     /// Whether a NOTIFY may take the CSeq after `sequence` already.
@@ -126,6 +131,19 @@ mod tests {
     }
 
     #[test]
+    fn the_removal_of_a_durable_record_delays_no_notify() {
+        let mut commits = Commits::default();
+        let mut recorded = Recorded::recovered(100);
+        let number = write(&mut commits);
+        recorded.write(number, 100, &commits);
+        commits.advance(number);
+        let removal = write(&mut commits);
+        recorded.remove(removal, &commits);
+        assert!(recorded.allows(355, &commits), "the record is durable");
+        assert!(!recorded.allows(356, &commits), "the record may come back");
+    }
+
+    #[test]
     fn without_a_record_there_is_no_limit() {
         let mut commits = Commits::default();
         let mut recorded = Recorded::NOT;
@@ -136,7 +154,7 @@ mod tests {
         assert!(!recorded.allows(263, &commits));
         commits.advance(number);
         let number = write(&mut commits);
-        recorded.remove(number);
+        recorded.remove(number, &commits);
         assert!(!recorded.allows(263, &commits), "the record may come back");
         commits.advance(number);
         assert!(recorded.allows(263, &commits));

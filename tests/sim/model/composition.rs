@@ -171,6 +171,8 @@ pub(crate) enum Says {
         key: LegKey,
         state: State,
         recipient: bool,
+        /// When it runs out by itself, if its publication does not end before.
+        runs_out: Micros,
     },
     /// `call_state.htm`, or the operator: in a call whose remote party is never revealed.
     Call,
@@ -333,6 +335,7 @@ fn lamps_of<'a>(said: impl Iterator<Item = &'a Says> + Clone) -> Vec<State> {
             key,
             state,
             recipient,
+            ..
         } => {
             let is_unanswered = *state != State::Confirmed;
             if is_unanswered && answered(&key.0) {
