@@ -42,7 +42,7 @@ fn hash(text: &str) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// A phone's SUBSCRIBE with the count-th answer to a nonce.
+/// A phone's SUBSCRIBE with the count-th use of a nonce.
 fn subscribe(nonce: &str, count: u32) -> Vec<u8> {
     let secret = hash(&format!("w7:{REALM}:secret"));
     let request = hash(&format!("SUBSCRIBE:{URI}"));
@@ -105,7 +105,10 @@ fn main() -> Result<(), Error> {
                     .verify(&message, &realm, &mut replay, UPTIME)
                     .is_ok()
             });
-            assert!(matches!(verified, Ok(true)), "a right answer is right");
+            assert!(
+                matches!(verified, Ok(true)),
+                "right credentials are accepted"
+            );
         };
         bencher.iter_batched(next, verify, BatchSize::SmallInput);
     });

@@ -60,9 +60,9 @@ fn main() -> Result<(), Error> {
             let mut spent = Duration::ZERO;
             for _ in 0..rounds {
                 inside.publish(0);
-                let answers = inside.answers(1);
+                let responses = inside.responses(1);
                 let start = system::thread_cpu();
-                inside.take_answers(&answers);
+                inside.take_responses(&responses);
                 spent += system::thread_cpu() - start;
                 inside.out.clear();
             }

@@ -52,7 +52,7 @@ fn main() -> Result<(), Error> {
     })?;
     check_equal_work(&floor, &ours)?;
 
-    // The phones do not answer: sending alone.
+    // The phones do not respond: only sending is measured.
     fleet.is_mute = true;
     let mut mute = Vec::new();
     for _ in 0..PAIRS {

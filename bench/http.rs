@@ -87,8 +87,8 @@ impl Clients {
             for stream in &mut self.streams {
                 let count = stream.read(&mut self.buffer)?;
                 if !self.buffer[..count].starts_with(b"HTTP/1.1 200") {
-                    let answer = String::from_utf8_lossy(&self.buffer[..count]);
-                    return Err(format!("not a 200: {answer}").into());
+                    let response = String::from_utf8_lossy(&self.buffer[..count]);
+                    return Err(format!("not a 200: {response}").into());
                 }
             }
         }
@@ -122,14 +122,14 @@ fn hello() -> Result<(SocketAddr, u32), Error> {
 }
 
 async fn greet(listener: tokio::net::TcpListener) -> std::io::Result<()> {
-    async fn answer(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    async fn respond(_: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         Ok(Response::new(Full::new(Bytes::from_static(b"hello\n"))))
     }
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         tokio::task::spawn_local(async move {
-            let service = service_fn(answer);
+            let service = service_fn(respond);
             // If a client goes away, only its connection ends.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)

@@ -1,7 +1,7 @@
 //! The cost of an idle server, and of waking it.
 //!
 //! With a million idle subscriptions: the share of a core that the server uses. Then single
-//! datagrams and bursts of 16, 150 us apart, that need no answer (a keepalive of two line ends):
+//! datagrams and bursts of 16, 150 us apart, that need no response (a keepalive of two line ends):
 //! CPU time for each, beside a loop of `poll` and `recvmmsg` that does nothing else. In turns.
 //!
 //! `cargo bench --bench idle`, under a minute. `-- --small` uses 10,000 subscriptions.

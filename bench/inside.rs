@@ -60,10 +60,10 @@ impl Inside {
     pub(crate) fn join(&mut self, watcher: u32) {
         self.dialogs.push((String::new(), String::new(), 0));
         self.refresh(watcher);
-        let answer = self.sent(0);
+        let response = self.sent(0);
         let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        let to = sip::header(&answer, "To").unwrap_or_default();
-        let contact = sip::header(&answer, "Contact").unwrap_or_default();
+        let to = sip::header(&response, "To").unwrap_or_default();
+        let contact = sip::header(&response, "Contact").unwrap_or_default();
         let dialog = &mut self.dialogs[watcher as usize];
         dialog.0 = text(sip::tag(to));
         dialog.1 = text(contact).trim_matches(['<', '>']).to_owned();
@@ -117,7 +117,7 @@ impl Inside {
     #[allow(dead_code, reason = "the criterion benchmarks look at the whole")]
     pub(crate) fn publish_in_turns(&mut self, presentity: u32) -> Vec<Duration> {
         self.write_publish(presentity);
-        let (mut turns, mut answers) = (Vec::new(), Vec::new());
+        let (mut turns, mut responses) = (Vec::new(), Vec::new());
         let mut start = system::thread_cpu();
         let input = Input::Message {
             flow: Self::flow(PBX),
@@ -130,10 +130,10 @@ impl Inside {
             if turns.len() == 1 {
                 self.remember_tag(presentity);
             }
-            answers.extend(self.answers(usize::from(turns.len() == 1)));
+            responses.extend(self.responses(usize::from(turns.len() == 1)));
             start = system::thread_cpu();
         }
-        self.take_answers(&answers);
+        self.take_responses(&responses);
         self.out.clear();
         turns
     }
@@ -147,8 +147,8 @@ impl Inside {
 
     /// The 200 to a PUBLISH is the first message in the outbox.
     fn remember_tag(&mut self, presentity: u32) {
-        let answer = self.sent(0);
-        let tag = sip::header(&answer, "SIP-ETag").unwrap_or_default();
+        let response = self.sent(0);
+        let tag = sip::header(&response, "SIP-ETag").unwrap_or_default();
         self.entity_tags[presentity as usize] = String::from_utf8_lossy(tag).into_owned();
     }
 
@@ -172,21 +172,21 @@ impl Inside {
     }
 
     /// The 200s to the NOTIFYs in the outbox from `first` on, with who sends them; empties it.
-    pub(crate) fn answers(&mut self, first: usize) -> Vec<(Flow, Vec<u8>)> {
+    pub(crate) fn responses(&mut self, first: usize) -> Vec<(Flow, Vec<u8>)> {
         let places = first..self.out.transmits.len();
-        let answer = |place: usize| {
+        let response = |place: usize| {
             let mut ok = Vec::new();
             sip::write_ok(&mut ok, &self.sent(place));
             (self.out.transmits[place].flow, ok)
         };
-        let answers = places.map(answer).collect();
+        let responses = places.map(response).collect();
         self.out.clear();
-        answers
+        responses
     }
 
-    /// Gives the engine answers that were written before.
-    pub(crate) fn take_answers(&mut self, answers: &[(Flow, Vec<u8>)]) {
-        for (flow, octets) in answers {
+    /// Gives responses that were written before to the engine.
+    pub(crate) fn take_responses(&mut self, responses: &[(Flow, Vec<u8>)]) {
+        for (flow, octets) in responses {
             let input = Input::Message {
                 flow: *flow,
                 bytes: octets,
@@ -197,8 +197,8 @@ impl Inside {
 
     /// Writes and gives the 200s to the NOTIFYs in the outbox from `first` on.
     pub(crate) fn acknowledge(&mut self, first: usize) {
-        let answers = self.answers(first);
-        self.take_answers(&answers);
+        let responses = self.responses(first);
+        self.take_responses(&responses);
         self.out.clear();
     }
 }

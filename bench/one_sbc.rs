@@ -202,7 +202,7 @@ struct Trunk {
     local: std::net::SocketAddr,
     stock: Vec<u8>,
     chunk: Vec<u8>,
-    answers: Vec<u8>,
+    responses: Vec<u8>,
     notifies: u64,
     /// The last NOTIFY.
     last: Vec<u8>,
@@ -217,7 +217,7 @@ impl Trunk {
             stream,
             stock: Vec::new(),
             chunk: vec![0; 1 << 20],
-            answers: Vec::new(),
+            responses: Vec::new(),
             notifies: 0,
             last: Vec::new(),
         })
@@ -235,9 +235,9 @@ impl Trunk {
             cseq: 1,
             expires: 3600,
         };
-        self.answers.clear();
-        request.write(&mut self.answers);
-        self.stream.write_all(&self.answers)?;
+        self.responses.clear();
+        request.write(&mut self.responses);
+        self.stream.write_all(&self.responses)?;
         Ok(())
     }
 
@@ -249,20 +249,20 @@ impl Trunk {
                 return Err("the server has closed the connection".into());
             }
             self.stock.extend_from_slice(&self.chunk[..count]);
-            self.answers.clear();
+            self.responses.clear();
             let mut start = 0;
             while let Some(octets) = sip::message_octets(&self.stock[start..]) {
                 let message = &self.stock[start..start + octets];
                 if message.starts_with(b"NOTIFY") {
                     self.notifies += 1;
-                    sip::write_ok(&mut self.answers, message);
+                    sip::write_ok(&mut self.responses, message);
                     self.last.clear();
                     self.last.extend_from_slice(message);
                 }
                 start += octets;
             }
             self.stock.drain(..start);
-            self.stream.write_all(&self.answers)?;
+            self.stream.write_all(&self.responses)?;
         }
         Ok(())
     }

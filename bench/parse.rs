@@ -36,7 +36,7 @@ const SUBSCRIBE: &[u8] = b"SUBSCRIBE sip:203@pbx.carrier.example.com:5060 SIP/2.
     Content-Length: 0\r\n\
     \r\n";
 
-/// The phone's answer to a NOTIFY.
+/// The phone's response to a NOTIFY.
 const OK: &[u8] = b"SIP/2.0 200 OK\r\n\
     Via: SIP/2.0/UDP 198.51.100.7:5060;rport=5060;branch=z9hG4bK00c41f7ea25b19d3c4\r\n\
     From: <sip:203@pbx.carrier.example.com:5060>;tag=8f2c61d04be7a953\r\n\

@@ -210,17 +210,17 @@ impl Bench {
             });
             let request = bench.subscribe(number);
             bench.give(flow, &request);
-            let answer = bench.sent().remove(0);
+            let response = bench.sent().remove(0);
             let phone = &mut bench.phones[number];
-            phone.to_tag = header(&answer, "To")
+            phone.to_tag = header(&response, "To")
                 .split(";tag=")
                 .nth(1)
                 .unwrap()
                 .to_owned();
-            phone.target = header(&answer, "Contact")
+            phone.target = header(&response, "Contact")
                 .trim_matches(['<', '>'])
                 .to_owned();
-            bench.answer_all();
+            bench.respond_to_all();
         }
         bench
     }
@@ -280,25 +280,25 @@ impl Bench {
     }
 
     /// The 200s to the NOTIFYs in the outbox, each with its flow. Empties the outbox.
-    fn answers(&mut self) -> Vec<(Flow, Vec<u8>)> {
+    fn responses(&mut self) -> Vec<(Flow, Vec<u8>)> {
         let sent = self.sent();
         let flows = self.outbox.transmits.iter().map(|transmit| transmit.flow);
         let notifies = flows
             .zip(&sent)
             .filter(|(_, text)| text.starts_with("NOTIFY"));
-        let answers = notifies.map(|(flow, text)| (flow, ok(text))).collect();
+        let responses = notifies.map(|(flow, text)| (flow, ok(text))).collect();
         self.outbox.clear();
-        answers
+        responses
     }
 
     /// Sends the 200s to all NOTIFYs.
-    fn answer_all(&mut self) {
+    fn respond_to_all(&mut self) {
         loop {
-            let answers = self.answers();
-            if answers.is_empty() {
+            let responses = self.responses();
+            if responses.is_empty() {
                 return;
             }
-            for (flow, octets) in answers {
+            for (flow, octets) in responses {
                 self.give(flow, &octets);
             }
         }
@@ -391,16 +391,16 @@ fn refreshes(package: &'static str) {
             bench.sent()[0]
         );
         assert_eq!(bench.notifies_sent(), 1);
-        let answers = bench.answers();
-        let answer = bench.measure(Input::Message {
+        let responses = bench.responses();
+        let response = bench.measure(Input::Message {
             flow,
-            bytes: &answers[0].1,
+            bytes: &responses[0].1,
         });
         assert_eq!(bench.notifies_sent(), 0);
         let time = bench.measure_time();
-        assert_eq!(bench.notifies_sent(), 0, "the answer was not taken");
+        assert_eq!(bench.notifies_sent(), 0, "the response was not accepted");
         if round >= WARM_UP_ROUNDS {
-            worst = std::array::from_fn(|at| worst[at].max([refresh, answer, time][at]));
+            worst = std::array::from_fn(|at| worst[at].max([refresh, response, time][at]));
         }
     }
     assert_eq!(
@@ -426,16 +426,16 @@ fn changes(package: &'static str, durability: Durability) {
         let change = bench.measure(Input::Command(CommandId(u64::from(round)), command));
         notifies += bench.notifies_sent();
         assert_eq!(bench.notifies_sent(), WATCHERS, "round {round}");
-        let mut answer = 0;
-        for (flow, octets) in bench.answers() {
-            answer = answer.max(bench.measure(Input::Message {
+        let mut response = 0;
+        for (flow, octets) in bench.responses() {
+            response = response.max(bench.measure(Input::Message {
                 flow,
                 bytes: &octets,
             }));
         }
         let time = bench.measure_time();
         if round >= WARM_UP_ROUNDS {
-            worst = std::array::from_fn(|at| worst[at].max([change, answer, time][at]));
+            worst = std::array::from_fn(|at| worst[at].max([change, response, time][at]));
         }
         bench.outbox.clear();
     }
@@ -492,11 +492,11 @@ fn retransmitting_a_notify_allocates_nothing() {
         let call = (round % 2 == 0).then(|| call("sip:200@example.com"));
         let command = Command::call_state(aor.clone(), call, Duration::from_secs(60));
         bench.measure(Input::Command(CommandId(1), command));
-        let answers = bench.answers();
+        let responses = bench.responses();
         let time = bench.measure_time();
         // Timer E fires at 0.5 s and at 1.5 s.
         assert_eq!(bench.notifies_sent(), 2 * WATCHERS);
-        for (flow, octets) in answers {
+        for (flow, octets) in responses {
             bench.give(flow, &octets);
         }
         bench.outbox.clear();
@@ -616,14 +616,14 @@ fn publish_allocations(watchers: usize) -> u64 {
             bytes: &request,
         });
         let sent = bench.sent();
-        let answer = sent
+        let response = sent
             .iter()
             .find(|text| text.starts_with("SIP/2.0"))
             .unwrap();
-        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
-        etag = format!("SIP-If-Match: {}\r\n", header(answer, "SIP-ETag"));
+        assert!(response.starts_with("SIP/2.0 200 "), "{response}");
+        etag = format!("SIP-If-Match: {}\r\n", header(response, "SIP-ETag"));
         assert_eq!(bench.notifies_sent(), watchers, "{state}");
-        bench.answer_all();
+        bench.respond_to_all();
         bench.now += ROUND;
         bench.turn();
         bench.outbox.clear();

@@ -1,6 +1,6 @@
 //! The daemon with a store is killed and started again: nothing that it acknowledged is lost.
 //!
-//! `LAMPLIGHTER_KILLS` is the number of kills under load; 20 unless it says otherwise.
+//! `LAMPLIGHTER_KILLS` is the number of kills under load (default: 20).
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -27,7 +27,7 @@ use crate::phone::Endpoint;
 
 /// Kills under load in a plain run.
 const KILLS: usize = 20;
-/// Users whose calls are reported by HTTP, then users whose calls are published.
+/// Users: one half whose calls are reported by HTTP, and one whose calls are published.
 const USERS: usize = 10;
 
 /// A server that keeps its addresses and its store from run to run.
@@ -48,7 +48,7 @@ impl Site {
         }
     }
 
-    /// Starts the server with that many shards, as far as there are CPUs.
+    /// Starts the server with this number of shards, or one for each CPU if there are fewer.
     fn start(&self, shards: usize) -> Daemon<'_> {
         let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards: Vec<usize> = (0..shards.min(cpus)).collect();
@@ -71,7 +71,7 @@ impl Site {
     }
 }
 
-/// Reports a call of a user, or its end, by HTTP. Whether it was acknowledged.
+/// Reports a call of a user, or its end, by HTTP. Returns whether the report was acknowledged.
 fn call_state(http: SocketAddr, user: &str, is_in_call: bool) -> bool {
     let number = if is_in_call { "&number=5551" } else { "" };
     let ask = || -> std::io::Result<String> {
@@ -82,11 +82,11 @@ fn call_state(http: SocketAddr, user: &str, is_in_call: bool) -> bool {
             "GET /call_state.htm?domain=a.example&user={user}&password=x{number} HTTP/1.1\r\n\
              Host: a.example\r\nConnection: close\r\n\r\n"
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
     };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    ask().is_ok_and(|response| response.starts_with("HTTP/1.1 200"))
 }
 
 #[test]
@@ -105,12 +105,16 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     assert_eq!(status, 200);
     let states = [(&dialogs[0], "confirmed"), (&dialogs[1], "early")];
     let states = states.map(|(dialog, state)| (dialog.clone(), format!("<state>{state}</state>")));
-    let is_told = phone.listen(|phone| {
+    let is_notified = phone.listen(|phone| {
         states
             .iter()
             .all(|(dialog, state)| phone.shows(dialog, state))
     });
-    assert!(is_told, "what was reported: {:#?}", phone.notified);
+    assert!(
+        is_notified,
+        "a NOTIFY for each reported call: {:#?}",
+        phone.notified
+    );
     let before = phone.notified.clone();
     daemon.kill();
 
@@ -120,14 +124,18 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     for dialog in &mut dialogs {
         assert_eq!(phone.subscribe(dialog, 600), Some(200), "in the dialog");
     }
-    let is_told = phone.listen(|phone| {
+    let is_notified = phone.listen(|phone| {
         let is_new = |(dialog, state): &(phone::Dialog, String)| {
             let (old, new) = (&before[&dialog.call_id], &phone.notified[&dialog.call_id]);
             new.cseq > old.cseq && new.version > old.version && new.last.contains(state)
         };
         states.iter().all(is_new)
     });
-    assert!(is_told, "a NOTIFY for each refresh: {:#?}", phone.notified);
+    assert!(
+        is_notified,
+        "a NOTIFY for each refresh: {:#?}",
+        phone.notified
+    );
     let (status, etag) = pbx.publish("5", etag.as_deref(), None, 600).unwrap();
     assert_eq!(status, 200, "the entity tag is still valid");
     let (status, _) = pbx
@@ -135,11 +143,15 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
         .unwrap();
     assert_eq!(status, 200);
     assert!(call_state(site.http, "0", false));
-    let is_told = phone.listen(|phone| {
+    let is_notified = phone.listen(|phone| {
         !phone.shows(&dialogs[0], "<state>confirmed")
             && phone.shows(&dialogs[1], "<state>confirmed")
     });
-    assert!(is_told, "changes after the restart: {:#?}", phone.notified);
+    assert!(
+        is_notified,
+        "changes after the restart: {:#?}",
+        phone.notified
+    );
     let mut ended = dialogs.remove(0);
     assert_eq!(phone.subscribe(&mut ended, 0), Some(200));
     daemon.kill();
@@ -152,15 +164,15 @@ fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     daemon.stop();
     let daemon = site.start(1);
     assert_eq!(phone.subscribe(&mut dialogs[0], 600), Some(200));
-    let is_told = phone.listen(|phone| phone.notified[&dialogs[0].call_id].cseq > count);
-    assert!(is_told, "a NOTIFY after SIGTERM: {:#?}", phone.notified);
+    let is_notified = phone.listen(|phone| phone.notified[&dialogs[0].call_id].cseq > count);
+    assert!(is_notified, "a NOTIFY after SIGTERM: {:#?}", phone.notified);
     assert!(phone.shows(&dialogs[0], "Subscription-State: active"));
     assert_eq!(phone.faults, [] as [String; 0]);
     daemon.stop();
 }
 
 #[test]
-fn one_server_uses_a_store() {
+fn a_store_is_used_by_one_server_at_a_time() {
     let site = Site::new("one-store");
     let _daemon = site.start(1);
     let other = Folder::new("one-store-other", "");

@@ -112,7 +112,7 @@ impl Notifier {
             return;
         }
         if self.habit == Habit::Overloaded && self.heard <= 2 {
-            return self.answer(
+            return self.respond(
                 &peer,
                 bytes,
                 "503 Service Unavailable",
@@ -164,16 +164,16 @@ impl Notifier {
         let lamp = self.lamps.get(&presentity).copied().unwrap_or_default();
         if self.habit == Habit::NotifyFirst {
             self.notify(&call_id, lamp, state);
-            self.answer(&peer, bytes, "200 OK", &lines);
+            self.respond(&peer, bytes, "200 OK", &lines);
         } else {
-            self.answer(&peer, bytes, "200 OK", &lines);
+            self.respond(&peer, bytes, "200 OK", &lines);
             self.notify(&call_id, lamp, state);
         }
     }
 
     fn publish(&mut self, request: &rsip::Request, bytes: &[u8], peer: &Peer) {
         if self.habit == Habit::RefusesPublish {
-            return self.answer(peer, bytes, "412 Conditional Request Failed", "");
+            return self.respond(peer, bytes, "412 Conditional Request Failed", "");
         }
         if self.challenged(request, bytes, peer) {
             return;
@@ -184,13 +184,13 @@ impl Notifier {
             .get(&presentity)
             .map(|number| format!("e{number}"));
         if header(request, "SIP-If-Match") != current.unwrap_or_default() {
-            return self.answer(peer, bytes, "412 Conditional Request Failed", "");
+            return self.respond(peer, bytes, "412 Conditional Request Failed", "");
         }
         let entity_tag = self.heard;
         self.etags.insert(presentity, entity_tag);
         let expires = header(request, "Expires");
         let lines = format!("SIP-ETag: e{entity_tag}\r\nExpires: {expires}\r\n");
-        self.answer(peer, bytes, "200 OK", &lines);
+        self.respond(peer, bytes, "200 OK", &lines);
         let lamp = dialog_info::scan(&request.body).map_or(Lamp::Off, |document| document.lamp);
         if self.habit == Habit::LikeKamailio && lamp == Lamp::Off {
             self.etags.remove(&request.uri.to_string());
@@ -208,7 +208,7 @@ impl Notifier {
         };
         if wants && passes() != Some(true) {
             let challenge = "WWW-Authenticate: Digest realm=\"abc.com\",nonce=\"n1\",qop=\"auth\",algorithm=MD5\r\n";
-            self.answer(peer, bytes, "401 Unauthorized", challenge);
+            self.respond(peer, bytes, "401 Unauthorized", challenge);
         }
         wants && passes() != Some(true)
     }
@@ -319,11 +319,11 @@ impl Notifier {
         self.send(&self.dialogs[&call_id].peer, text.as_bytes());
     }
 
-    fn answer(&self, peer: &Peer, request: &[u8], status: &str, lines: &str) {
+    fn respond(&self, peer: &Peer, request: &[u8], status: &str, lines: &str) {
         let mut out = Vec::new();
         message::scan(request)
             .unwrap()
-            .answer(&format!("SIP/2.0 {status}"), &mut out);
+            .respond(&format!("SIP/2.0 {status}"), &mut out);
         let text = String::from_utf8(out).unwrap();
         let text = text.replace("Content-Length", &format!("{lines}Content-Length"));
         let tagged: Vec<String> = text

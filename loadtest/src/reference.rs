@@ -23,7 +23,7 @@ const RECEIVE_BUFFER_OCTETS: i32 = 64 << 20;
 /// Maximum NOTIFYs in flight: as many as the sockets of both ends can buffer.
 const WINDOW: u64 = 2048;
 /// How long responses are awaited before they count as lost.
-const ANSWER_WAIT: Duration = Duration::from_millis(200);
+const RESPONSE_WAIT: Duration = Duration::from_millis(200);
 
 /// One subscription.
 struct Dialog {
@@ -152,10 +152,10 @@ impl Reference {
         }
     }
 
-    fn answer(&mut self, request: &Incoming<'_>, to: SocketAddrV4, more: &str) -> io::Result<()> {
-        let mut answer = Vec::new();
-        request.answer("SIP/2.0 200 OK", &mut answer);
-        let text = String::from_utf8_lossy(&answer).into_owned();
+    fn respond(&mut self, request: &Incoming<'_>, to: SocketAddrV4, more: &str) -> io::Result<()> {
+        let mut response = Vec::new();
+        request.respond("SIP/2.0 200 OK", &mut response);
+        let text = String::from_utf8_lossy(&response).into_owned();
         let mut text = text.replace("Content-Length", &format!("{more}Content-Length"));
         if request.to_tag.is_empty()
             && let Some(at) = text.find("\r\nTo:")
@@ -174,7 +174,7 @@ impl Reference {
     ) -> io::Result<()> {
         let expires = request.expires.unwrap_or(3600);
         let lines = format!("Contact: <sip:ref@127.0.0.1>\r\nExpires: {expires}\r\n");
-        self.answer(request, from, &lines)?;
+        self.respond(request, from, &lines)?;
         let call_id = String::from_utf8_lossy(request.call_id).into_owned();
         if !self.dialogs.contains_key(&call_id) {
             let user = self.users.entry(uri.to_owned()).or_default();
@@ -211,7 +211,7 @@ impl Reference {
         if changed {
             self.fan_out(uri)?;
         }
-        self.answer(request, from, &lines)
+        self.respond(request, from, &lines)
     }
 
     /// Sends one NOTIFY to every watcher, as fast as responses allow.
@@ -235,7 +235,7 @@ impl Reference {
             }
             self.sent += spans.len() as u64;
             self.send(&bytes, &spans)?;
-            self.await_answers()?;
+            self.await_responses()?;
         }
         if let Some(user) = self.users.get_mut(uri) {
             user.watchers = watchers;
@@ -272,13 +272,13 @@ impl Reference {
         Ok(())
     }
 
-    fn await_answers(&mut self) -> io::Result<()> {
+    fn await_responses(&mut self) -> io::Result<()> {
         let mut requests = Vec::new();
         self.receive(&mut requests)?;
         let mut ready = Vec::new();
         while self.sent - self.answered.min(self.sent) > WINDOW {
             let before = self.answered;
-            self.poller.wait(ANSWER_WAIT, &mut ready)?;
+            self.poller.wait(RESPONSE_WAIT, &mut ready)?;
             self.receive(&mut requests)?;
             if self.answered == before {
                 // Lost in the network: the checks at the other end will report it.

@@ -77,7 +77,7 @@ pub(crate) fn selfcheck(arguments: &SelfcheckArguments) -> io::Result<bool> {
         units::number((acknowledged as f64 / seconds.max(1e-9)).round())
     );
     println!(
-        "this tool, one core    {:>10} NOTIFY/s   {} CPU each (receive, check, answer)",
+        "this tool, one core    {:>10} NOTIFY/s   {} CPU each (receive, check, respond)",
         units::number((1e6 / own).round()),
         units::time(own)
     );

@@ -22,7 +22,7 @@ pub(super) struct Response {
     pub(super) body: String,
 }
 
-/// The format of the answer.
+/// The format of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     /// Text for a terminal.

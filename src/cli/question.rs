@@ -1,4 +1,4 @@
-//! Sends a question or a command to the running server and prints the answer as it is.
+//! Sends a question or a command to the running server and prints the response as it is.
 
 use std::io;
 use std::io::Write;
@@ -53,7 +53,7 @@ pub(super) fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
     Ok(Config::glance(&source).control_socket())
 }
 
-/// Why there is no answer at the socket, and what may help.
+/// Why there is no response from the socket, and what may help.
 pub(super) fn complaint(socket: &Path, error: &io::Error) -> String {
     format!("{}: {error}{}", socket.display(), advice(error.kind()))
 }

@@ -46,7 +46,7 @@ pub struct StoreReport {
 /// The result of a reload, in words for the operator: what is in force now, or why nothing changed.
 pub type Reloaded = Result<String, String>;
 
-/// The shard did not take the command or did not answer: it is full, or the node is ending.
+/// The shard did not take the command or did not reply: it is full, or the node is ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shard does not respond")]
 pub struct Unavailable;

@@ -1,4 +1,4 @@
-//! Every page there is: its method, its path, who may ask for it, and what answers.
+//! The table of all pages: method, path, who may request it, and its handler.
 //!
 //! To add one, write its handler in the module it belongs to and give it a row in [`Route::TABLE`].
 //! That is all: 404, 405 with `Allow`, OPTIONS and HEAD follow from the table (`server::dispatch`).
@@ -53,7 +53,7 @@ pub(crate) enum Who {
     Operator,
 }
 
-/// What answers.
+/// The handler.
 pub(crate) enum Handler<E: 'static> {
     /// Gets the raw request.
     Raw(for<'s> fn(Request<Incoming>, IpAddr, &'s Site<E>) -> LocalBoxFuture<'s, Response>),

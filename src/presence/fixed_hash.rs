@@ -71,7 +71,7 @@ impl SipHash13 {
 mod tests {
     use super::{SipHash13, fnv1a, fnv1a_of_parts};
 
-    /// Known answers: entity tags that phones hold must mean the same after an upgrade.
+    /// Test vectors: entity tags that phones hold must mean the same after an upgrade.
     #[test]
     fn the_hashes_never_change() {
         assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);

@@ -19,17 +19,17 @@ use crate::sip::{Transport, octets};
 /// A dialog with its subscriptions.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DialogRecord<'a> {
-    /// The place that our To-tag names.
+    /// Its place, which is part of our To-tag.
     pub place: u32,
     /// Identifiers, route set, remote target, and both CSeqs.
     pub dialog: Cow<'a, Dialog>,
-    /// The last CSeq that NOTIFYs may have taken since the record was written.
+    /// The highest CSeq that NOTIFYs may use before another record is written.
     pub sequence_limit: u32,
-    /// How its last SUBSCRIBE came.
+    /// The flow over which its last SUBSCRIBE arrived.
     pub flow: FlowRecord,
-    /// Where its NOTIFYs go.
+    /// The address that its NOTIFYs are sent to.
     pub destination: SocketAddr,
-    /// Whether it was known that the phone receives there.
+    /// Whether the phone has responded to a NOTIFY sent to `destination`.
     pub is_path_proven: bool,
     /// The name of the profile of its phone.
     pub profile: Cow<'a, str>,
@@ -40,12 +40,12 @@ pub struct DialogRecord<'a> {
     pub subscriptions: Vec<SubscriptionRecord<'a>>,
 }
 
-/// A flow (RFC 5626 §3). A stream does not outlive the process; its addresses tell what it was.
+/// A flow (RFC 5626 §3). A connection ends with the process; only its addresses are recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowRecord {
     /// The transport protocol.
     pub transport: Transport,
-    /// Our address. After a restart it finds the listener, whose number may be another then.
+    /// Our address. After a restart, the listener is found by it: its number may have changed.
     pub local: SocketAddr,
     /// The address and port of the peer.
     pub peer: SocketAddr,
@@ -60,7 +60,7 @@ pub struct SubscriptionRecord<'a> {
     pub package: Package,
     /// The format of its documents.
     pub format: Format,
-    /// What it is to.
+    /// The resource that it is for.
     pub subject: SubjectRecord<'a>,
     /// The value of the Event header.
     #[serde(with = "octets", borrow)]
@@ -68,36 +68,36 @@ pub struct SubscriptionRecord<'a> {
     /// The entity URI of its documents.
     #[serde(with = "octets", borrow)]
     pub entity: Cow<'a, [u8]>,
-    /// What its SUBSCRIBE asked for besides.
+    /// The other parameters of its SUBSCRIBE.
     pub terms: TermsRecord,
-    /// The version of a document that was certainly not sent yet.
+    /// A document version higher than any that was sent.
     pub version: u32,
-    /// The end that the phone was told.
+    /// When it expires, as the phone knows it.
     #[serde(with = "wall_clock::instant")]
     pub expires_at: Instant,
 }
 
-/// What a subscription is to.
+/// The resource of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SubjectRecord<'a> {
     /// One presentity.
     Presentity,
-    /// A list of the configuration, in one NOTIFY (RFC 4662).
+    /// A configured list, all of it in one NOTIFY (RFC 4662).
     List,
-    /// The list that came in the body of its SUBSCRIBE (RFC 5367).
+    /// A list in the body of the SUBSCRIBE (RFC 5367).
     ListOfBody(Cow<'a, [Member]>),
     /// The watchers of a presentity (RFC 3857).
     Watchers,
-    /// A list of the configuration, in one NOTIFY for each resource.
+    /// A configured list, with one NOTIFY for each resource.
     ListInSeries,
 }
 
-/// What a SUBSCRIBE asked for besides state.
+/// Parameters of a SUBSCRIBE: event rates, a filter, and the encoding of bodies.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TermsRecord {
     /// The shortest time between two NOTIFYs of changes (`max-rate`, RFC 6446).
     pub gap: Option<Duration>,
-    /// Whether the SUBSCRIBE asked for it; otherwise it is the package's.
+    /// Whether `gap` was requested in the SUBSCRIBE; otherwise it is the default of the package.
     pub asks_gap: bool,
     /// The longest time between two NOTIFYs (`min-rate`).
     pub period: Option<Duration>,
@@ -105,7 +105,7 @@ pub struct TermsRecord {
     pub adaptive_period: Option<Duration>,
     /// The one dialog that is watched (RFC 4235 §3.2).
     pub dialog: Option<Box<SpecificDialog>>,
-    /// The phone reads deflated bodies (RFC 9110 §8.4.1.2).
+    /// Whether the phone accepts deflated bodies (RFC 9110 §8.4.1.2).
     pub inflates: bool,
 }
 

@@ -3,15 +3,15 @@
 //! - [`dialog`]: a dialog with its subscriptions.
 //! - [`presentity`]: a presentity with all contributions to it.
 //!
-//! A record is the whole of one thing, never a change of it: the newest record of a thing replaces the
-//! others, whatever their order. Times are in milliseconds since 1970 UTC.
+//! A record holds the full state of one dialog or presentity, never a change of it: the newest record
+//! of a dialog or presentity replaces the older ones. Times are in milliseconds since 1970 UTC.
 //!
-//! # Form
-//! One octet of version, the fields in the form of postcard (<https://postcard.jamesmunns.com>), four
-//! octets of checksum over all before. A change of the fields is a new version. Enumerations are
-//! written by index: new variants go at their end.
+//! # Encoding
+//! One version octet, the fields as encoded by postcard (<https://postcard.jamesmunns.com>), and a
+//! checksum of four octets over both. A change of the fields requires a new version. Enumerations are
+//! encoded by index, so new variants are added at the end.
 //!
-//! Not here: which thing is written when (`shard`), and where to (`store`).
+//! `shard` decides which records are written and when; `store` keeps them.
 
 pub mod dialog;
 pub mod presentity;
@@ -36,11 +36,11 @@ pub enum RecordError {
     /// It is of a version that this program does not know.
     #[error("a record of version {0}; this program reads version {VERSION}")]
     Version(u8),
-    /// Its octets were changed.
+    /// Its checksum does not match its octets.
     #[error("a record with a wrong checksum")]
     Checksum,
-    /// Its fields make no sense.
-    #[error("a record that cannot be read")]
+    /// Its fields cannot be decoded.
+    #[error("a record whose fields cannot be decoded")]
     Fields,
 }
 

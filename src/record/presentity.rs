@@ -9,7 +9,7 @@ use crate::presence::wall_clock::{self, WallClock};
 use crate::presence::{Aor, Presentity};
 use crate::record::{RecordError, decode, decode_first, encode};
 
-/// A presentity, to be written.
+/// A record, to be encoded.
 #[derive(Debug, Serialize)]
 struct Written<'a> {
     aor: &'a Aor,
@@ -18,13 +18,13 @@ struct Written<'a> {
     contributions: Contributions<'a>,
 }
 
-/// A presentity, as it was read back.
+/// A record, decoded.
 #[derive(Debug, Deserialize)]
 pub struct PresentityRecord {
     /// Its address of record.
     pub aor: Aor,
-    /// When its composed state changed last: watchers may not have been told of a change shortly
-    /// before the end of the process.
+    /// When its composed state last changed. NOTIFYs of a change shortly before the process ended
+    /// may not have been sent.
     #[serde(with = "wall_clock::instant")]
     pub changed_at: Instant,
     /// All contributions to it.

@@ -1,4 +1,4 @@
-//! Records come back as they were, are never read wrongly, and keep their octets.
+//! A record is decoded to what was encoded, a damaged one is refused, and the encoding is fixed.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -123,11 +123,11 @@ pub(crate) fn limits(planned: &Limits, options: &Options) -> Limits {
 }
 
 /// Binds the control socket accessible only to this user and group. A socket that a dead process
-/// left behind is replaced; a socket that answers is not, nor is anything else at that path.
+/// left behind is replaced; a socket that accepts connections is not, nor is anything else at that path.
 fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
     let bind = || {
         if UnixStream::connect(path).is_ok() {
-            let reason = "another lamplighter answers on it";
+            let reason = "another lamplighter listens on it";
             return Err(io::Error::new(io::ErrorKind::AddrInUse, reason));
         }
         if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {

@@ -9,11 +9,11 @@ use crate::store::schema::Table;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::CoreCounters;
 
-/// Octets of records that wait for room beyond which the shard leaves its sockets unread: a disk that
-/// has hung for minutes.
+/// Octets of waiting records at which the shard stops reading its sockets: the disk has hung for
+/// minutes.
 const WAITING_CONGESTED: usize = 64 << 20;
 
-/// A shard's end of the store.
+/// Hands the records of a shard to the store.
 #[derive(Debug)]
 pub(crate) struct RecordSender {
     shard: ShardId,
@@ -27,7 +27,7 @@ pub(crate) struct RecordSender {
 }
 
 impl RecordSender {
-    /// The end of a shard in the store; None for a server that keeps nothing.
+    /// Creates the sender of a shard; `store` is None for a server without a store.
     pub(crate) const fn new(shard: ShardId, store: Option<StoreHandle>) -> Self {
         Self {
             shard,
@@ -38,7 +38,7 @@ impl RecordSender {
         }
     }
 
-    /// Hands the records of an outbox over, or keeps them until there is room.
+    /// Hands over the records of an outbox, or keeps them until the queue has room.
     pub(crate) fn send(&mut self, outbox: &Outbox, counters: &CoreCounters) {
         if outbox.records.is_empty() {
             return;
@@ -64,7 +64,7 @@ impl RecordSender {
         self.submit(batch, counters);
     }
 
-    /// Hands over what waits, if there is room now.
+    /// Hands over the waiting records, if the queue has room now.
     pub(crate) fn retry(&mut self, counters: &CoreCounters) {
         if let Some(batch) = self.waiting.take() {
             self.submit(batch, counters);
@@ -86,12 +86,12 @@ impl RecordSender {
         is_news.then_some(durable)
     }
 
-    /// Whether records wait for another try.
+    /// Whether records wait for room in the queue.
     pub(crate) const fn has_backlog(&self) -> bool {
         self.waiting.is_some()
     }
 
-    /// Whether so much waits that no new work should be taken in.
+    /// Whether so many records wait that the shard should accept no new work.
     pub(crate) fn is_congested(&self) -> bool {
         let octets = self.waiting.as_ref().map_or(0, Batch::octets);
         octets >= WAITING_CONGESTED

@@ -1,14 +1,14 @@
-//! What a shard gets from the store at the start, in parts that fit into one turn each.
+//! The parts in which a shard gets its records from the store at the start, one for each turn.
 
 use std::ops::Range;
 use std::sync::mpsc::Sender;
 
 use crate::shard::RecordKey;
 
-/// A part of what a shard gets at the start.
+/// One part.
 #[derive(Debug)]
 pub(crate) enum RecoveredPart {
-    /// Records will come.
+    /// The first part: recovery begins.
     Begin {
         /// One beyond the highest place of a dialog.
         dialogs_end: u32,
@@ -17,9 +17,9 @@ pub(crate) enum RecoveredPart {
     },
     /// Some records.
     Records(Records),
-    /// The shard is to tell the reader that it has come so far.
+    /// The shard signals the reader when it comes to this part, and so has taken all parts before it.
     Reached(Sender<()>),
-    /// There are no more records. The last part.
+    /// The last part: recovery is complete.
     End,
 }
 

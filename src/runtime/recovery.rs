@@ -1,8 +1,8 @@
-//! The start from a store: its rows go to the shards that are to hold them, part by part.
+//! Recovery at the start: reads the rows of the store, and hands each to the shard that will hold it.
 //!
 //! The order is that of [`Recovered`](crate::shard::Recovered): all shards have all presentities
-//! before the first dialog comes. A part is small enough for one turn, and few wait at a time, so that
-//! a large store takes no memory of its own.
+//! before the first dialog. Rows are handed over in parts small enough for one turn, and only a few
+//! parts wait at a time, so that a large store needs no memory of its own.
 
 use std::mem;
 use std::sync::{Arc, mpsc};
@@ -20,10 +20,10 @@ use crate::store::schema::Table;
 
 /// Octets of records at which a part is handed over: a turn of a millisecond or two.
 const PART_OCTETS: usize = 64 * 1024;
-/// How long the reader waits for a shard that is behind.
+/// How long the reader waits before it tries again to hand a part to a shard that is behind.
 const PAUSE: Duration = Duration::from_micros(200);
 
-/// What came back.
+/// The result of a recovery.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Recovery {
     /// Presentities.
@@ -34,21 +34,21 @@ pub(crate) struct Recovery {
     pub(crate) took: Duration,
 }
 
-/// Reads the store back into the shards. Returns when they have all of it.
+/// Reads the store back into the shards. Returns when they have taken all of it.
 pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootError> {
     let start = Instant::now();
-    let mut dealer = Dealer::new(Arc::clone(mesh));
+    let mut distributor = Distributor::new(Arc::clone(mesh));
     let dialogs_end = u32::try_from(store.end(Table::Dialog)?).unwrap_or(u32::MAX);
     let presentities_end = u64::try_from(store.end(Table::Presentity)?).unwrap_or_default();
-    dealer.send_all(|| RecoveredPart::Begin {
+    distributor.send_all(|| RecoveredPart::Begin {
         dialogs_end,
         presentities_end,
     });
-    let presentities = dealer.deal(store, Table::Presentity)?;
-    dealer.wait()?;
-    let dialogs = dealer.deal(store, Table::Dialog)?;
-    dealer.wait()?;
-    dealer.send_all(|| RecoveredPart::End);
+    let presentities = distributor.distribute(store, Table::Presentity)?;
+    distributor.wait()?;
+    let dialogs = distributor.distribute(store, Table::Dialog)?;
+    distributor.wait()?;
+    distributor.send_all(|| RecoveredPart::End);
     Ok(Recovery {
         presentities,
         dialogs,
@@ -56,21 +56,21 @@ pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootE
     })
 }
 
-/// Deals records out to the shards.
-struct Dealer {
+/// Distributes records to the shards.
+struct Distributor {
     mesh: Arc<Mesh>,
     /// By shard: records that are not handed over yet.
     parts: Vec<Records>,
 }
 
-impl Dealer {
+impl Distributor {
     fn new(mesh: Arc<Mesh>) -> Self {
         let parts = (0..mesh.shards()).map(|_| Records::default()).collect();
         Self { mesh, parts }
     }
 
-    /// Deals a table out; how many rows it has.
-    fn deal(&mut self, store: &Store, table: Table) -> Result<u64, StoreError> {
+    /// Distributes the rows of a table. Returns their number.
+    fn distribute(&mut self, store: &Store, table: Table) -> Result<u64, StoreError> {
         let rows = store.recover(table, |key, record| self.push(table, key, record))?;
         for shard in 0..self.mesh.shards() {
             self.flush(ShardId(shard));
@@ -80,7 +80,10 @@ impl Dealer {
 
     fn push(&mut self, table: Table, key: i64, record: &[u8]) {
         let Some(key) = key_of(table, key) else {
-            tracing::warn!(key, "the store has a row that no server wrote: ignored");
+            tracing::warn!(
+                key,
+                "ignored a row of the store: no server writes such a key"
+            );
             return;
         };
         // A record that cannot be read goes to any shard, which counts and removes it.
@@ -107,7 +110,8 @@ impl Dealer {
         }
     }
 
-    /// Waits until there is room. A shard that has ended takes nothing, which [`Self::wait`] finds.
+    /// Hands a part over, as soon as the shard has room for it. A shard that has ended takes none, which
+    /// [`Self::wait`] detects.
     fn send(&self, shard: ShardId, part: RecoveredPart) {
         let mut refused = self.mesh.recover(shard, part);
         while let Err(part) = refused {
@@ -116,7 +120,7 @@ impl Dealer {
         }
     }
 
-    /// Waits until all shards have taken what was sent.
+    /// Waits until all shards have taken the parts that were sent.
     fn wait(&self) -> Result<(), BootError> {
         let (reached, all) = mpsc::channel();
         self.send_all(|| RecoveredPart::Reached(reached.clone()));

@@ -1,4 +1,4 @@
-//! How the store is, for the pages of the operator and of monitoring.
+//! The state of the store, for the operator's pages and for monitoring.
 
 use crate::http::StoreReport;
 use crate::runtime::plan::StorePlan;
@@ -12,7 +12,7 @@ pub(crate) struct StoreMonitor {
 }
 
 impl StoreMonitor {
-    /// A view of a store that was opened by that plan.
+    /// A view of a store that was opened according to `plan`.
     pub(crate) const fn new(store: StoreHandle, plan: &StorePlan) -> Self {
         Self {
             store,
@@ -20,7 +20,7 @@ impl StoreMonitor {
         }
     }
 
-    /// How the store is now.
+    /// The state of the store now.
     pub(crate) fn report(&self) -> StoreReport {
         let health = self.store.health();
         StoreReport {

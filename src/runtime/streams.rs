@@ -120,13 +120,13 @@ fn take(
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Message { flow, bytes });
             }
-            Arrival::Response(bytes, answer) => {
+            Arrival::Response(bytes, response) => {
                 connection.note_message(now);
                 core.counters.stream_messages_received.add(1);
                 turn.handle(Input::Response {
                     flow,
                     bytes,
-                    response: answer,
+                    response,
                 });
             }
             Arrival::Ping => {

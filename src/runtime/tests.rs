@@ -134,14 +134,14 @@ impl Phone {
     }
 
     /// The next message; a NOTIFY is answered, and passed over when it is a retransmission (a busy
-    /// machine may be late with the answer).
+    /// machine may be late with the response).
     fn receive(&self) -> String {
         let mut buffer = vec![0; 65_536];
         loop {
             let (length, from) = self.socket.recv_from(&mut buffer).unwrap();
             assert_eq!(
                 from, self.server,
-                "answers leave from the address that was asked"
+                "responses leave from the address that the request was sent to"
             );
             let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
             if !text.starts_with("NOTIFY") {
@@ -163,10 +163,10 @@ impl Phone {
             phone.socket.local_addr().unwrap(),
             number,
         ));
-        let (answer, notify) = (phone.receive(), phone.receive());
+        let (response, notify) = (phone.receive(), phone.receive());
         assert!(
-            answer.starts_with("SIP/2.0 200 ") && notify.starts_with("NOTIFY "),
-            "{answer}{notify}"
+            response.starts_with("SIP/2.0 200 ") && notify.starts_with("NOTIFY "),
+            "{response}{notify}"
         );
         phone
     }
@@ -298,13 +298,13 @@ fn keepalives_never_reach_the_engine() {
     let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
     request.extend(*b"transaction!");
     phone.socket.send_to(&request, udp).unwrap();
-    let mut answer = [0; 64];
-    let length = phone.socket.recv(&mut answer).unwrap();
+    let mut response = [0; 64];
+    let length = phone.socket.recv(&mut response).unwrap();
     assert_eq!(
-        (length, &answer[..2], &answer[4..20]),
+        (length, &response[..2], &response[4..20]),
         (32, &[1, 1][..], &request[4..20])
     );
-    let port = u16::from_be_bytes([answer[26] ^ 0x21, answer[27] ^ 0x12]);
+    let port = u16::from_be_bytes([response[26] ^ 0x21, response[27] ^ 0x12]);
     assert_eq!(port, phone.socket.local_addr().unwrap().port());
     assert_eq!(
         (
@@ -357,8 +357,8 @@ fn many_phones_at_one_address_are_notified_in_one_batch() {
     for number in 0..QUIET + WATCHERS {
         let user = if number < QUIET { "quiet" } else { "crowd" };
         border.send(&subscribe(user, Transport::Udp, local, number));
-        let (answer, notify) = (border.receive(), border.receive());
-        assert!(answer.starts_with("SIP/2.0 200 "), "{answer}");
+        let (response, notify) = (border.receive(), border.receive());
+        assert!(response.starts_with("SIP/2.0 200 "), "{response}");
         assert!(notify.starts_with("NOTIFY "), "{notify}");
     }
     set_call(&node, "crowd", Some(call(CallState::Confirmed)));
@@ -653,9 +653,9 @@ fn command(socket: &Path, page: &str, form: &str) {
     let length = form.len();
     let request = format!("POST {page} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{form}");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.0 200"), "{response}");
 }
 
 /// The first NOTIFY of which something is true.

@@ -46,10 +46,10 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
     }
-    if let Some((answer, octets)) = PlainResponse::cut(buffer)
+    if let Some((response, octets)) = PlainResponse::cut(buffer)
         && octets <= limits.head_octets_max.min(limits.message_octets_max)
     {
-        return Ok(Frame::Response(octets, answer));
+        return Ok(Frame::Response(octets, response));
     }
     let mut lines = Lines::new(buffer, 0);
     let Some(start_line) = lines.start_line() else {

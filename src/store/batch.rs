@@ -1,4 +1,4 @@
-//! What a shard hands to the store in one turn.
+//! Batches: the rows that a shard writes and removes, as it hands them to the store.
 
 use std::ops::Range;
 

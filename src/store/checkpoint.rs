@@ -1,9 +1,9 @@
-//! Checkpoints: committed pages go from the write-ahead log into the file, on a connection and thread
-//! of their own, so that commits need not wait for them.
+//! Checkpoints: a thread with a connection of its own copies committed pages from the write-ahead log
+//! to the file, so that commits need not wait for this.
 //!
-//! SQLite writes the log from its beginning again only if a checkpoint has copied all of it before
-//! the next transaction begins. Under constant load that never happens by itself. So once the log is
-//! long, the checkpointer copies until little is left, and keeps the writer out for that rest.
+//! SQLite restarts the log at its beginning only if a checkpoint has copied all of it before the next
+//! transaction begins, which never happens under constant load. Once the log is long, the thread
+//! therefore copies until few pages are left, and locks the writer out while it copies those.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -17,14 +17,14 @@ use crate::store::state_file::StateFile;
 
 /// Time between two checkpoints.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Pages of 4 KiB in the log from which on it is begun anew: 64 MiB.
+/// Pages of 4 KiB in the log at which it is restarted: 64 MiB.
 const LOG_PAGES: i64 = 16 * 1024;
-/// Pages for which the writer may be kept out: about a millisecond.
+/// Pages that may be copied while the writer is locked out: about a millisecond.
 const REST_PAGES: i64 = 256;
-/// Tries to come down to `REST_PAGES`.
+/// Copies made at most to get down to `REST_PAGES`.
 const ROUNDS: u32 = 8;
 
-/// The thread of the checkpoints.
+/// The checkpoint thread.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     stop: Sender<()>,
@@ -43,11 +43,11 @@ impl Checkpointer {
         Ok(Self { stop, thread })
     }
 
-    /// Copies the rest of the log, and ends the thread. The writer must have ended.
+    /// Copies all of the log, and ends the thread. The writer must have ended.
     pub(super) fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
-            tracing::error!("the thread of the store's checkpoints ended by a panic");
+            tracing::error!("the checkpoint thread of the store panicked");
         }
     }
 }
@@ -60,17 +60,17 @@ fn run(file: &StateFile, mut wait: impl FnMut() -> Result<(), RecvTimeoutError>)
         open = known.or_else(|| file.connect().ok());
         let connection = open.as_ref().map(|open| &open.connection);
         if let Some(Err(error)) = connection.map(|connection| shorten(connection, file)) {
-            tracing::debug!(%error, "no checkpoint");
+            tracing::debug!(%error, "the checkpoint failed");
             open = None;
         }
     }
     let last = file.connect().ok();
     if let Some(Err(error)) = last.map(|open| checkpoint(&open.connection, "TRUNCATE")) {
-        tracing::debug!(%error, "no last checkpoint");
+        tracing::debug!(%error, "the last checkpoint failed");
     }
 }
 
-/// Copies the log, and lets it begin anew once it is long.
+/// Copies the log to the file; if the log is long, all of it, so that SQLite restarts it.
 fn shorten(connection: &Connection, file: &StateFile) -> rusqlite::Result<()> {
     for _ in 0..ROUNDS {
         let log = checkpoint(connection, "PASSIVE")?;
@@ -90,7 +90,7 @@ fn shorten(connection: &Connection, file: &StateFile) -> rusqlite::Result<()> {
 struct Log {
     /// Pages in the log.
     pages: i64,
-    /// Pages of them that are in the file.
+    /// Pages that were copied to the file.
     copied: i64,
 }
 

@@ -12,7 +12,7 @@ pub enum StoreError {
     Sqlite {
         /// The file.
         file: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         error: rusqlite::Error,
     },
     /// The file was written by a newer version.
@@ -51,7 +51,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it says that the file is damaged, or no database at all.
+    /// Whether the file is damaged, or is not a database at all.
     pub(super) fn is_damage(&self) -> bool {
         let Self::Sqlite { error, .. } = self else {
             return false;

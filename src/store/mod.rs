@@ -1,11 +1,12 @@
-//! The durable store: one SQLite file, written by one thread of its own.
+//! The durable store: one SQLite file, written by one thread.
 //!
-//! - `batch`: what a shard hands over: rows to write and rows to remove, up to a sequence number.
+//! - `batch`: rows that a shard writes and removes, up to a sequence number.
 //! - `schema`: the tables, their version, and how a file of an older version is migrated.
 //! - `data_directory`: the directory, used by one process at a time.
-//! - `writer`: the thread that commits batches in groups and publishes how far each shard is durable.
-//! - `unwritten`: what the writer holds while the disk fails.
-//! - `checkpoint`: moves committed pages from the write-ahead log into the file, beside the writer.
+//! - `writer`: the thread that commits batches in groups, and publishes the sequence number up to
+//!   which the rows of each shard are durable.
+//! - `unwritten`: the changes that the writer keeps while the disk fails.
+//! - `checkpoint`: a second thread, which copies committed pages from the write-ahead log to the file.
 //! - `state_file`: the file that all connections share; `salvage`: how a damaged one is replaced.
 //! - `recovery`: reads all rows back at the start.
 //!
@@ -14,10 +15,10 @@
 //!   before, are on the disk (`synchronous = FULL`). The exception is a failing disk with
 //!   [`writer::OnFailure::Memory`]: see there.
 //! - A shard never waits. The queue is bounded, and a full queue gives the batch back.
-//! - Rows are keyed by numbers that grow, never by hashes: neighbours in time are neighbours in the
-//!   file, so that a commit writes few pages.
+//! - Keys of rows are ascending numbers, never hashes: rows that are written together are adjacent in
+//!   the file, so that a commit writes few pages.
 //!
-//! The store does not know what a record says.
+//! The store does not decode records.
 
 pub mod batch;
 mod checkpoint;
@@ -52,21 +53,21 @@ pub struct Store {
     checkpointer: Checkpointer,
 }
 
-/// How a store works.
+/// The options of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
     /// Number of shards that hand batches over.
     pub shards: u16,
-    /// What the shards are told while the disk fails.
+    /// Whether records count as durable while the disk fails.
     pub on_failure: OnFailure,
-    /// Octets that the file may take; beyond, it is treated as a full disk. The log comes on top: 64
-    /// MiB, and more while the disk cannot follow.
+    /// Maximum size of the file; beyond it, commits fail as on a full disk. The log is not included:
+    /// it takes 64 MiB, and more while the disk is too slow.
     pub octets_max: Option<u64>,
 }
 
 impl Store {
-    /// Opens the store of a directory and starts its threads. `wake` is called with a shard whose
-    /// durable number rose.
+    /// Opens the store of a directory and starts its threads. `wake` is called with each shard of
+    /// which more rows are durable.
     pub fn open(
         directory: DataDirectory,
         options: StoreOptions,
@@ -92,14 +93,14 @@ impl Store {
         recovery::end(&self.file, table)
     }
 
-    /// Calls `each` with every row of a table that an earlier run left, in the order of the keys; how
-    /// many they were. Meanwhile the shards may hand batches over, but only for keys beyond
-    /// [`Self::end`], or that `each` was called with.
+    /// Calls `each` with every row that an earlier run left in a table, in the order of the keys.
+    /// Returns the number of rows. Meanwhile the shards may submit batches, but only for keys beyond
+    /// [`Self::end`], or for keys that `each` has been called with.
     pub fn recover(&self, table: Table, each: impl FnMut(i64, &[u8])) -> Result<u64, StoreError> {
         recovery::read(&self.file, table, each)
     }
 
-    /// Whether the writer has ended by itself, which is a fault.
+    /// Whether the writer's thread has ended before [`Self::close`], which is a fault.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.writer.has_ended()
@@ -111,7 +112,7 @@ impl Store {
         self.writer.handle()
     }
 
-    /// Commits what was handed over, copies the log into the file, and ends the threads. The
+    /// Commits all submitted batches, copies the log to the file, and ends the threads. The
     /// directory stays locked as long as the returned value lives.
     pub fn close(self) -> DataDirectory {
         self.writer.stop();

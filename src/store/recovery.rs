@@ -1,6 +1,6 @@
-//! Reading back at the start, on a connection of its own: meanwhile the writer commits.
+//! Recovery: reads all rows back at the start, on a connection of its own, while the writer commits.
 //!
-//! If the file turns out to be damaged, it is replaced, and reading goes on in the new one.
+//! If the file turns out to be damaged, it is replaced, and reading continues in the new one.
 
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
@@ -19,7 +19,7 @@ pub(super) fn end(file: &StateFile, table: Table) -> Result<i64, StoreError> {
     Ok(last.map_or(0, |last: i64| last.saturating_add(1)))
 }
 
-/// Calls `each` with every row of a table, in the order of the keys; how many they were.
+/// Calls `each` with every row of a table, in the order of the keys. Returns the number of rows.
 pub(super) fn read(
     file: &StateFile,
     table: Table,
@@ -35,7 +35,7 @@ pub(super) fn read(
     Ok(rows)
 }
 
-/// Does `work` on a connection, and once more on a new file if it found a damage.
+/// Runs `work` on a connection. If the file is damaged, replaces it and runs `work` once more.
 fn on_readable_file(
     file: &StateFile,
     mut work: impl FnMut(&Open) -> Result<(), StoreError>,
@@ -50,7 +50,7 @@ fn on_readable_file(
     }
 }
 
-/// Reads the rows of a table behind `last`, and moves it along.
+/// Reads the rows of a table with keys above `last`, and updates `last`.
 fn scan(
     file: &StateFile,
     open: &Open,

@@ -1,4 +1,4 @@
-//! A damaged file: it is set aside, never deleted, and what can be read of it goes into a new one.
+//! Salvage: a damaged file is set aside, never deleted, and its readable rows are copied to a new one.
 //!
 //! A table is read from both ends towards the damage. Rows between two damaged pages are lost.
 
@@ -12,8 +12,8 @@ use rusqlite::{Connection, Statement};
 use crate::store::error::StoreError;
 use crate::store::schema::{self, Table};
 
-/// Renames the file and its log, makes a new file, and copies what can be read. No connection of
-/// this process may write meanwhile.
+/// Renames the file and its log, creates a new file, and copies the readable rows to it. No
+/// connection of this process may write meanwhile.
 pub(super) fn replace(file: &Path) -> Result<(), StoreError> {
     let aside = set_aside(file)?;
     let mut connection = schema::open(file)?;
@@ -22,7 +22,7 @@ pub(super) fn replace(file: &Path) -> Result<(), StoreError> {
         file = %file.display(),
         aside = %aside.display(),
         rows,
-        "the store was damaged: the file is set aside, and what could be read of it goes on in a new one"
+        "the store was damaged: the file was set aside, and its readable rows were copied to a new one"
     );
     Ok(())
 }
@@ -48,7 +48,7 @@ fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Copies what can be read; how many rows. What cannot be read is no error.
+/// Copies the readable rows, and returns their number. Unreadable rows are skipped.
 fn copy(aside: &Path, to: &mut Connection) -> rusqlite::Result<u64> {
     let transaction = to.transaction()?;
     let mut rows = 0;
@@ -64,7 +64,7 @@ fn copy(aside: &Path, to: &mut Connection) -> rusqlite::Result<u64> {
     Ok(rows)
 }
 
-/// What one scan of a table copied.
+/// The result of one scan of a table.
 #[derive(Debug, Default)]
 struct Copied {
     rows: u64,
@@ -91,7 +91,7 @@ fn copy_rows(
     let Ok(mut rows) = statement.query([after]) else {
         return Ok(copied);
     };
-    // An error of `next` is the damage.
+    // `next` fails at the first damaged page.
     while let Ok(Some(row)) = rows.next() {
         let (Ok(key), Ok(ValueRef::Blob(record))) = (row.get(0), row.get_ref(1)) else {
             continue;

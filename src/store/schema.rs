@@ -1,10 +1,11 @@
 //! The tables of the store and their versions.
 //!
-//! - `presentity`: a presentity with all contributions to it, by the number that its owner gave it.
-//! - `dialog`: a dialog with its subscriptions, by the place that its To-tag names.
+//! - `presentity`: a presentity with all contributions to it. The key is the number that its owner
+//!   assigned.
+//! - `dialog`: a dialog with its subscriptions. The key is the place in its To-tag.
 //!
-//! What the octets of a record say is a matter of the engine, and each record carries a version of
-//! its own. The version of the file is only that of its tables.
+//! The engine defines what the records in the rows contain; each record has a version of its own. The
+//! version of the file covers only the tables.
 //!
 //! SQLite's `user_version` holds the version of a file. A new version is a new entry at the end of
 //! `MIGRATIONS`; a released entry never changes. When the server opens a file of an older version, it
@@ -41,8 +42,8 @@ pub const VERSION: i32 = MIGRATIONS.len() as i32;
 /// Octets of a page.
 pub(super) const PAGE_OCTETS: u64 = 4096;
 
-/// How a connection works. The writer alone decides when the log is copied into the file, so the
-/// automatic checkpoint is off.
+/// The settings of a connection. The checkpoint thread decides when the log is copied to the file, so
+/// automatic checkpoints are off.
 const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
@@ -55,9 +56,9 @@ const SETTINGS: &str = "
 /// A table of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Table {
-    /// Presentities with their contributions, by the number that their owner gave them.
+    /// Presentities with their contributions, by the number that their owner assigned.
     Presentity,
-    /// Dialogs with their subscriptions, by the place that their To-tag names.
+    /// Dialogs with their subscriptions, by the place in their To-tag.
     Dialog,
 }
 
@@ -111,8 +112,8 @@ pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Makes an empty file that only its owner may read, if there is none: records hold the names of
-/// callers. SQLite gives its log the mode of the file.
+/// Creates an empty file with mode 0600 if there is none, because records contain the names of
+/// callers. SQLite gives its log the same mode.
 fn make_private(file: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o600);
@@ -142,7 +143,7 @@ fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// All steps from version `found` on, in one transaction.
+/// Runs the migrations from version `found` on, in one transaction.
 fn upgrade(connection: &mut Connection, found: i32) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {

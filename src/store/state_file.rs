@@ -1,4 +1,4 @@
-//! The file that the store's connections share, and how a damaged one is replaced under them.
+//! The file that the store's connections share, and its replacement when it is damaged.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use crate::store::error::StoreError;
 use crate::store::{salvage, schema};
 
-/// Which file of that name it is: it rises when a damaged file is replaced.
+/// Incremented when a damaged file is replaced by a new one with the same path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Generation(u64);
 
@@ -16,13 +16,14 @@ pub(super) struct Generation(u64);
 #[derive(Debug)]
 pub(super) struct StateFile {
     path: PathBuf,
-    /// Pages that the file may have; SQLite answers that the disk is full beyond.
+    /// Maximum number of pages; beyond it, SQLite reports a full disk.
     pages_max: Option<i64>,
-    /// Held during a transaction, while the writer is kept out, and while the file is replaced.
+    /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
+    /// is replaced.
     generation: Mutex<Generation>,
 }
 
-/// A connection, and the file it was opened on.
+/// A connection, and the generation of the file that it has open.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) connection: Connection,
@@ -30,8 +31,8 @@ pub(super) struct Open {
 }
 
 impl StateFile {
-    /// Opens the file, creates or migrates its tables. A damaged file is set aside, and what can be
-    /// read of it is copied into a new one.
+    /// Opens the file, creates or migrates its tables. A damaged file is set aside, and its readable
+    /// rows are copied to a new one.
     pub(super) fn open(path: &Path, octets_max: Option<u64>) -> Result<Self, StoreError> {
         let file = Self {
             path: path.into(),
@@ -53,7 +54,7 @@ impl StateFile {
         &self.path
     }
 
-    /// A connection for the writer; its tables are made if the file is new.
+    /// Opens a connection; creates the tables if the file is new.
     pub(super) fn connect(&self) -> Result<Open, StoreError> {
         let generation = *self.lock();
         let connection = schema::open(&self.path)?;
@@ -68,18 +69,18 @@ impl StateFile {
         })
     }
 
-    /// Keeps all others from writing and from replacing the file.
+    /// Locks the file against transactions and replacement by other threads.
     pub(super) fn lock(&self) -> MutexGuard<'_, Generation> {
         let generation = self.generation.lock();
         generation.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a connection is on a file that was replaced since.
+    /// Whether the file of a connection has been replaced.
     pub(super) fn is_stale(&self, open: &Open) -> bool {
         open.generation != *self.lock()
     }
 
-    /// Replaces the file that `open` is on, unless another thread has done so already.
+    /// Replaces the file of `open`, unless another thread has already done so.
     pub(super) fn replace(&self, open: &Open) -> Result<(), StoreError> {
         let mut generation = self.lock();
         if *generation == open.generation {

@@ -1,4 +1,4 @@
-//! What the writer holds while the disk fails: for each row the newest change that is not written.
+//! Changes that the writer keeps while the disk fails: the newest change of each row.
 //!
 //! Limit: one entry for each row, so at most as many as the shards' tables have places, at about 300
 //! octets each.
@@ -27,7 +27,7 @@ impl Unwritten {
         }
     }
 
-    /// The changes, in no order: each is to another row.
+    /// The changes, in any order: each concerns a different row.
     pub(super) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
         self.rows
             .iter()

@@ -1,7 +1,8 @@
-//! The store's thread: it commits what the shards handed over, in groups.
+//! The writer: a thread that commits the batches of all shards in groups.
 //!
-//! A group is all that waits when the thread is free: one batch when the store is idle, hundreds when
-//! the disk is slow. So a record waits for at most two commits: the one under way and its own.
+//! A group is all batches that wait when the previous commit is done: one when the store is idle,
+//! hundreds when the disk is slow. So a record waits for at most two commits: the one in progress and
+//! its own.
 //!
 //! While the disk fails, the writer keeps the newest change of each row and tries again every second.
 //! When the disk works again, one transaction brings the file up to date.
@@ -29,25 +30,25 @@ const SPARE_BATCHES: usize = 16;
 /// Time between two tries while the disk fails.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What the shards are told while the disk fails.
+/// Whether records count as durable while the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// That their records are durable: the server goes on as if it had no store.
+    /// They do: the server continues as if it had no store.
     Memory,
-    /// Nothing: what waits for its commit goes on waiting, and the server refuses more.
+    /// They do not: acknowledgements wait for the disk, and the server refuses new requests.
     Refuse,
 }
 
-/// How the store is.
+/// The state of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Health {
     /// Why the last commit failed; None if it did not.
     pub failure: Option<String>,
-    /// Rows that are not on the disk because of that.
+    /// Rows that are not yet on the disk because of this failure.
     pub rows_unwritten: usize,
 }
 
-/// What the shards and the writer share.
+/// The state that the shards and the writer share.
 #[derive(Debug)]
 struct Shared {
     queue: ArrayQueue<Batch>,
@@ -77,7 +78,7 @@ impl StoreHandle {
         batch
     }
 
-    /// Hands a batch over. Gives it back if the queue is full. A system call only if the writer
+    /// Hands a batch over. Returns it if the queue is full. Makes a system call only if the writer
     /// sleeps.
     pub fn submit(&self, batch: Batch) -> Result<(), Batch> {
         self.shared.queue.push(batch)?;
@@ -98,7 +99,7 @@ impl StoreHandle {
         self.shared.is_failing.load(Ordering::Acquire)
     }
 
-    /// How the store is.
+    /// The state of the store.
     #[must_use]
     pub fn health(&self) -> Health {
         let health = self.shared.health.lock();
@@ -126,7 +127,8 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a file. `wake` is called with a shard whose durable number rose.
+    /// Starts the thread on a file. `wake` is called with each shard of
+    /// which more rows are durable.
     pub(super) fn start(
         file: Arc<StateFile>,
         shards: u16,
@@ -166,17 +168,17 @@ impl Writer {
         Ok(Self { handle, thread })
     }
 
-    /// The shards' end.
+    /// A handle for a shard.
     pub(super) fn handle(&self) -> StoreHandle {
         self.handle.clone()
     }
 
-    /// Whether the thread has ended by itself.
+    /// Whether the thread has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.thread.is_finished()
     }
 
-    /// Commits what was handed over, and ends the thread.
+    /// Commits all submitted batches, and ends the thread.
     pub(super) fn stop(self) {
         self.handle
             .shared
@@ -184,7 +186,7 @@ impl Writer {
             .store(true, Ordering::Release);
         self.handle.writer.unpark();
         if self.thread.join().is_err() {
-            tracing::error!("the store's thread ended by a panic");
+            tracing::error!("the writer thread of the store panicked");
         }
     }
 }
@@ -198,7 +200,7 @@ struct Work {
     shared: Arc<Shared>,
     on_failure: OnFailure,
     unwritten: Unwritten,
-    /// Shards whose durable number is to rise, and to what.
+    /// Shards of the current group, each with the sequence number that is published after its commit.
     unpublished: Vec<(u16, u64)>,
     /// Why the last commit failed.
     failure: Option<String>,
@@ -230,7 +232,7 @@ impl Work {
         }
     }
 
-    /// A last try at what could not be written.
+    /// Tries a last time to write the changes that could not be written.
     fn give_up(&mut self) {
         if self.unwritten.len() > 0 {
             self.try_again();
@@ -239,12 +241,12 @@ impl Work {
         if rows > 0 {
             tracing::error!(
                 rows,
-                "the store could not be written until the end: changes are lost"
+                "the store could not be written before the server ended: changes are lost"
             );
         }
     }
 
-    /// Whether the disk is to be tried again.
+    /// Whether it is time to write the unwritten changes again.
     fn is_due(&self) -> bool {
         self.unwritten.len() > 0 && self.next_try <= Instant::now()
     }
@@ -257,7 +259,7 @@ impl Work {
         }
     }
 
-    /// Writes a group. True if the shards may take it for durable.
+    /// Writes a group. Returns whether it counts as durable.
     fn write(&mut self, group: &[Batch]) -> bool {
         if self.unwritten.len() == 0 {
             match self.commit(group.iter().flat_map(Batch::changes)) {
@@ -285,7 +287,7 @@ impl Work {
     fn fail(&mut self, error: &StoreError) {
         self.failure = Some(error.to_string());
         self.next_try = Instant::now() + RETRY;
-        // A failed write may have left the connection in a state that it cannot leave.
+        // A failed write may have left the connection unusable.
         self.open = None;
     }
 
@@ -303,7 +305,7 @@ impl Work {
         }
     }
 
-    /// Tells the server how the store is.
+    /// Publishes the state of the store.
     fn report(&self) {
         let is_failing = self.failure.is_some();
         let health = self.shared.health.lock();
@@ -314,7 +316,7 @@ impl Work {
         self.shared.is_failing.store(is_failing, Ordering::Release);
     }
 
-    /// Writes changes in one transaction; how many they were.
+    /// Writes changes in one transaction. Returns their number.
     fn commit<'a>(&mut self, changes: impl Iterator<Item = Change<'a>>) -> Result<u64, StoreError> {
         let known = self.open.take().filter(|open| !self.file.is_stale(open));
         let open = match known {
@@ -332,7 +334,7 @@ impl Work {
         outcome
     }
 
-    /// Remembers how far each shard is durable once the group is.
+    /// Notes the last sequence number of each shard in a group, for `publish`.
     fn note(&mut self, group: &[Batch]) {
         for batch in group {
             let known = self
@@ -361,7 +363,7 @@ impl Work {
         for mut batch in group.drain(..) {
             batch.clear();
             if let Some(spare) = self.shared.spare.get(usize::from(batch.shard)) {
-                // If there are enough already, this one is freed.
+                // If there are enough spare batches, this one is freed.
                 let _freed = spare.push(batch);
             }
         }

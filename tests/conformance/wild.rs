@@ -17,7 +17,7 @@ use crate::world::World;
 
 /// The required result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
+enum Expected {
     /// 200, and immediately a NOTIFY with the state (W:A2.5).
     Subscribed,
     /// 200 with SIP-ETag (W:B1.8).
@@ -30,10 +30,10 @@ enum Answer {
     NoDialog,
 }
 
-use Answer::{ForeignTag, NoDialog, Published, Refused, Subscribed};
+use Expected::{ForeignTag, NoDialog, Published, Refused, Subscribed};
 
 /// By client and number in the file's name.
-const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
+const EXPECTED: &[(&str, &[(u32, Expected)])] = &[
     ("asyncsip", &[(1, Subscribed)]),
     (
         "baresip",
@@ -171,7 +171,7 @@ const ANSWERS: &[(&str, &[(u32, Answer)])] = &[
 ];
 
 #[test]
-fn every_wild_request_gets_the_right_answer() {
+fn every_wild_request_gets_the_expected_response() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/wild");
     let mut requests = BTreeMap::new();
     for entry in
@@ -184,8 +184,8 @@ fn every_wild_request_gets_the_right_answer() {
         }
     }
     let mut failures = Vec::new();
-    for (client, answers) in ANSWERS {
-        for (number, answer) in *answers {
+    for (client, expected) in EXPECTED {
+        for (number, expected) in *expected {
             let start = format!("{client}-{number:02}-");
             let name = requests
                 .keys()
@@ -193,8 +193,8 @@ fn every_wild_request_gets_the_right_answer() {
                 .cloned();
             let name = name.unwrap_or_else(|| panic!("{start}... has a row but no file"));
             let request = requests.remove(&name).unwrap();
-            if let Err(failure) = answered(&request, *answer) {
-                failures.push(format!("{name} must be {answer:?}: {failure}"));
+            if let Err(failure) = check(&request, *expected) {
+                failures.push(format!("{name} must be {expected:?}: {failure}"));
             }
         }
     }
@@ -212,7 +212,7 @@ fn every_wild_request_gets_the_right_answer() {
 }
 
 /// Gives a request to a new engine and checks all messages that come back.
-fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
+fn check(request: &[u8], expected: Expected) -> Result<(), String> {
     let scene =
         ["127.0.0.1", "example.test"].map(|domain| ("Domain".to_owned(), domain.to_owned()));
     let mut world = World::new(&scene)?;
@@ -226,14 +226,14 @@ fn answered(request: &[u8], answer: Answer) -> Result<(), String> {
         .iter()
         .map(|sent| readable(&sent.bytes))
         .collect();
-    let (start, header) = match answer {
+    let (start, header) = match expected {
         Subscribed => ("SIP/2.0 200 OK\r\n", "\r\nContact: "),
         Published => ("SIP/2.0 200 OK\r\n", "\r\nSIP-ETag: "),
         Refused => ("SIP/2.0 405 Method Not Allowed\r\n", "\r\nAllow: "),
         ForeignTag => ("SIP/2.0 412 Conditional Request Failed\r\n", ""),
         NoDialog => ("SIP/2.0 481 Subscription Does Not Exist\r\n", ""),
     };
-    let expected_count = if answer == Subscribed { 2 } else { 1 };
+    let expected_count = if expected == Subscribed { 2 } else { 1 };
     let is_notified = |notify: &String| {
         notify.starts_with("NOTIFY ")
             && notify.contains("\r\nSubscription-State: active;expires=")

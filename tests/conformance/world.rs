@@ -165,12 +165,12 @@ impl World {
             peer: peer.address,
         };
         // As delivered by the framing of a stream.
-        let answer = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
-        let input = match answer {
-            Some((answer, _)) => Input::Response {
+        let response = PlainResponse::cut(bytes).filter(|_| peer.transport.is_reliable());
+        let input = match response {
+            Some((response, _)) => Input::Response {
                 flow,
                 bytes,
-                response: answer,
+                response,
             },
             None => Input::Message { flow, bytes },
         };

@@ -2,7 +2,7 @@
 """A phone with odd habits, against a real server. Ends with 0 when the server bears them.
 
 odd-phone.py PORT listens-elsewhere   sends from one port and listens on another, without rport (RFC 3261 §18.2.2)
-odd-phone.py PORT spoilt-answers      its 200s to NOTIFYs are spoilt on their way, over UDP and TCP
+odd-phone.py PORT damaged-responses   its 200s to NOTIFYs are damaged on their way, over UDP and TCP
 """
 
 import re
@@ -63,7 +63,7 @@ def listens_elsewhere(server):
     speaks.sendto(subscribe, server)
     hears("SIP/2.0 200 ", "the response to SUBSCRIBE")
     notify = hears("NOTIFY ", "the NOTIFY")
-    speaks.sendto(answer(notify), server)
+    speaks.sendto(ok(notify), server)
     speaks.sendto(subscribe, server)
     hears("SIP/2.0 200 ", "the response to SUBSCRIBE, sent again")
     speaks.settimeout(0.2)
@@ -73,7 +73,7 @@ def listens_elsewhere(server):
         pass
 
 
-def answer(notify, more="", end="Content-Length: 0\r\n"):
+def ok(notify, more="", end="Content-Length: 0\r\n"):
     names = ("Via", "From", "To", "Call-ID", "CSeq")
     echoed = "".join(f"{name}: {header(notify, name)}\r\n" for name in names)
     return f"SIP/2.0 200 OK\r\n{echoed}{more}{end}\r\n".encode()
@@ -91,14 +91,14 @@ SPOILT_UDP = [("", "Content-Length: 99\r\n"), ("", "Content-Length: none\r\n")]
 
 def is_taken(notify, spoilt, send, receive):
     more, end = spoilt
-    send(answer(notify, more.replace("{CSeq}", header(notify, "CSeq")), end))
+    send(ok(notify, more.replace("{CSeq}", header(notify, "CSeq")), end))
     try:
         return receive(SILENCE) is None
     except TimeoutError:
         return True
 
 
-def spoilt_answers(server):
+def damaged_responses(server):
     phone = udp()
     via = f"SIP/2.0/UDP {HOST}:{port_of(phone)};rport;branch=z9hG4bK"
 
@@ -116,10 +116,10 @@ def spoilt_answers(server):
         notify = receive()
         expect(notify.startswith("NOTIFY "), f"the NOTIFY: {notify}")
         expect(is_taken(notify, spoilt, send, receive), f"the NOTIFY is sent again after {spoilt}")
-    spoilt_answers_tcp(server)
+    damaged_responses_tcp(server)
 
 
-def spoilt_answers_tcp(server):
+def damaged_responses_tcp(server):
     phone = socket.create_connection(server, SECONDS)
     via = f"SIP/2.0/TCP {HOST}:{port_of(phone)};rport;branch=z9hG4bK"
     stream = phone.makefile("rb", newline=None)
@@ -138,12 +138,12 @@ def spoilt_answers_tcp(server):
         phone.sendall(request("SUBSCRIBE", 1, f"{via}stream{number}", contact, "Event: dialog\r\nExpires: 0\r\n"))
         expect(receive().startswith("SIP/2.0 200 "), "the response to SUBSCRIBE")
         notify = receive()
-        phone.sendall(answer(notify, more.replace("{CSeq}", header(notify, "CSeq")), end))
+        phone.sendall(ok(notify, more.replace("{CSeq}", header(notify, "CSeq")), end))
     # The stream is in step.
     phone.sendall(request("OPTIONS", 1, f"{via}stream"))
     expect(receive().startswith("SIP/2.0 200 "), "the response to OPTIONS")
 
 
 if __name__ == "__main__":
-    habits = {"listens-elsewhere": listens_elsewhere, "spoilt-answers": spoilt_answers}
+    habits = {"listens-elsewhere": listens_elsewhere, "damaged-responses": damaged_responses}
     habits[sys.argv[2]]((HOST, int(sys.argv[1])))

@@ -38,12 +38,12 @@ fn the_plain_response_reader_agrees_with_the_parser() {
         for _ in 0..random.below(4) {
             damage(&mut octets, &seeds, &mut random);
         }
-        if let Some(answer) = PlainResponse::read(&octets) {
-            agree(&octets, Framing::Datagram, &answer);
+        if let Some(response) = PlainResponse::read(&octets) {
+            agree(&octets, Framing::Datagram, &response);
             plain += 1;
         }
-        if let Some((answer, length)) = PlainResponse::cut(&octets) {
-            let message = agree(&octets[..length], Framing::Stream, &answer);
+        if let Some((response, length)) = PlainResponse::cut(&octets) {
+            let message = agree(&octets[..length], Framing::Stream, &response);
             assert_eq!(message.bytes().len(), length);
         }
     }
@@ -52,7 +52,7 @@ fn the_plain_response_reader_agrees_with_the_parser() {
 
 /// The complete message, which has the same result as the plain response, and nothing else that the
 /// engine uses of a 200.
-fn agree<'a>(octets: &'a [u8], framing: Framing, answer: &PlainResponse<'_>) -> Message<'a> {
+fn agree<'a>(octets: &'a [u8], framing: Framing, response: &PlainResponse<'_>) -> Message<'a> {
     let text = octets.escape_ascii();
     let message = Message::parse(octets, framing).unwrap();
     let StartLine::Response { code: 200, .. } = message.start_line() else {
@@ -68,18 +68,18 @@ fn agree<'a>(octets: &'a [u8], framing: Framing, answer: &PlainResponse<'_>) -> 
     let cseq = message.cseq().unwrap();
     assert_eq!(
         (cseq.number, cseq.method),
-        (answer.sequence, Method::Notify)
+        (response.sequence, Method::Notify)
     );
     // A response matches only if branch and sent-by equal the sent ones, octet by octet; how other
     // values are read does not matter.
     if let Some(via) = message.via()
-        && SENT.contains(&(answer.sent_by, answer.branch))
+        && SENT.contains(&(response.sent_by, response.branch))
     {
-        assert_eq!(via.branch, Some(answer.branch), "{text}");
+        assert_eq!(via.branch, Some(response.branch), "{text}");
         let port = via.port.map(|port| format!(":{port}")).unwrap_or_default();
         assert_eq!(
             [via.host, port.as_bytes()].concat(),
-            answer.sent_by,
+            response.sent_by,
             "{text}"
         );
     }

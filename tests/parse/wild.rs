@@ -264,7 +264,7 @@ fn judge(octets: &[u8]) {
         if let Ok(message) = Message::parse(octets, framing) {
             assert_eq!(plain::of(&message), plain::read(octets, framing, &message));
             decode(&message);
-            answer(&message);
+            respond(&message);
         }
     }
     match next_frame(octets, &LIMITS) {
@@ -340,7 +340,7 @@ fn decode(message: &Message<'_>) {
 
 /// Responds to any message: no line of the response is written by the peer. The response to a valid
 /// request is valid, and copies its values.
-fn answer(message: &Message<'_>) {
+fn respond(message: &Message<'_>) {
     let source: SocketAddr = "192.0.2.77:5099".parse().unwrap();
     let mut out = Vec::new();
     let head = emit::ResponseHead {

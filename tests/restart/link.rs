@@ -1,11 +1,11 @@
-//! How an endpoint reaches the server: by UDP, or by one TCP connection at a time.
+//! The transport of an endpoint: UDP, or one TCP connection at a time.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
-/// How long a read may take.
-const GLANCE: Duration = Duration::from_millis(10);
+/// Timeout of a read.
+const READ_TIMEOUT: Duration = Duration::from_millis(10);
 
 pub(crate) struct Link {
     server: SocketAddr,
@@ -14,14 +14,14 @@ pub(crate) struct Link {
 
 enum Kind {
     Udp(UdpSocket),
-    /// What was read of a message is kept.
+    /// The stream, and the octets of a message that is not yet complete.
     Tcp(Option<TcpStream>, Vec<u8>),
 }
 
 impl Link {
     pub(crate) fn udp(server: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        socket.set_read_timeout(Some(GLANCE)).unwrap();
+        socket.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
         let kind = Kind::Udp(socket);
         Self { server, kind }
     }
@@ -31,7 +31,7 @@ impl Link {
         Self { server, kind }
     }
 
-    /// As it stands in Via.
+    /// The transport in Via.
     pub(crate) const fn transport(&self) -> &'static str {
         match self.kind {
             Kind::Udp(_) => "UDP",
@@ -48,13 +48,13 @@ impl Link {
                     *stream = TcpStream::connect(self.server).ok();
                 }
                 let stream = stream.as_ref()?;
-                stream.set_read_timeout(Some(GLANCE)).ok()?;
+                stream.set_read_timeout(Some(READ_TIMEOUT)).ok()?;
                 stream.local_addr().ok()
             }
         }
     }
 
-    /// Sends a message. What is lost is sent again, or not missed.
+    /// Sends a message. A request that is lost is retransmitted; the NOTIFY of a lost response too.
     pub(crate) fn send(&mut self, text: &str) {
         let _lost = match &mut self.kind {
             Kind::Udp(socket) => socket.send_to(text.as_bytes(), self.server).map(drop),
@@ -84,7 +84,7 @@ fn receive_datagram(socket: &UdpSocket) -> Option<String> {
     loop {
         match socket.recv(&mut buffer) {
             Ok(length) => return Some(String::from_utf8_lossy(&buffer[..length]).into_owned()),
-            // It tells of a datagram that was sent while the server was down.
+            // The kernel reports a datagram that was sent while the server was down.
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => {}
             Err(_) => return None,
         }
@@ -94,7 +94,7 @@ fn receive_datagram(socket: &UdpSocket) -> Option<String> {
 /// Reads from a stream; a stream that has ended is dropped.
 fn read_more(stream: &mut Option<TcpStream>, octets: &mut Vec<u8>) -> bool {
     let Some(open) = stream else {
-        std::thread::sleep(GLANCE);
+        std::thread::sleep(READ_TIMEOUT);
         return false;
     };
     let mut buffer = [0; 4096];

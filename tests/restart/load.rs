@@ -1,8 +1,8 @@
-//! Load on a server that is killed, by workers that keep account of what was acknowledged: a phone
-//! with dialogs by UDP, another by TCP, a PBX that publishes, a program that reports calls by HTTP.
+//! Load on a server that is killed. The workers (a phone by UDP, another by TCP, a PBX that publishes,
+//! a program that reports calls by HTTP) keep account of what the server acknowledged.
 //!
-//! A request that the server was killed over may have been served or not: what it is about is unknown
-//! afterwards, and is not checked.
+//! If the server is killed while a request is outstanding, it may have served the request or not: the
+//! resulting state is unknown and is not checked.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,16 +15,16 @@ use crate::link::Link;
 use crate::phone::{Dialog, Endpoint};
 use crate::{USERS, call_state};
 
-/// Life of what is subscribed and published: longer than the test.
+/// Expires of subscriptions and publications: longer than the test.
 const EXPIRES: u32 = 3600;
 /// Dialogs of a phone at once.
 const DIALOGS_MAX: usize = 50;
-/// Ended dialogs that are asked for again.
+/// Ended dialogs that are checked to be gone.
 const ENDED_MAX: usize = 20;
 /// Users whose calls are reported by HTTP; the calls of the others are published.
 const REPORTED: usize = USERS / 2;
 
-/// The state of a user that was acknowledged; None for unknown.
+/// The last acknowledged state of a user; None if unknown.
 type Known = Option<&'static str>;
 
 /// The workers, and what they know.
@@ -105,7 +105,7 @@ impl Load {
         }
     }
 
-    /// All workers work for a while; then `kill` kills the server.
+    /// Lets all workers work for `duration`, then kills the server by `kill`.
     pub(crate) fn run(&mut self, duration: Duration, kill: impl FnOnce()) {
         let Self {
             watchers,
@@ -145,7 +145,7 @@ impl Load {
         self.publisher.add_users();
     }
 
-    /// Asks the server for all that was acknowledged.
+    /// Checks that the server still has everything that it acknowledged.
     pub(crate) fn check(&mut self) {
         let publications = self.publisher.publications.iter();
         let published = publications.map(|publication| {
@@ -179,7 +179,7 @@ impl Load {
 }
 
 impl Watcher {
-    /// A new subscription, or a refresh or the end of one there is.
+    /// Begins, refreshes or ends a subscription.
     fn work(&mut self) {
         let kind = self.random.below(10);
         if self.live.is_empty() || (kind < 6 && self.live.len() < DIALOGS_MAX) {
@@ -206,7 +206,7 @@ impl Watcher {
         self.acknowledged += 1;
     }
 
-    /// All live dialogs are there, with the state of their users; those that were ended are not.
+    /// Checks that all live dialogs exist and show the state of their users, and that ended ones do not.
     fn check(&mut self, known: &BTreeMap<String, Known>) {
         for dialog in &mut self.live {
             let before = self.endpoint.notified.get(&dialog.call_id).cloned();
@@ -214,15 +214,15 @@ impl Watcher {
             let status = self.endpoint.subscribe(dialog, EXPIRES);
             assert_eq!(status, Some(200), "{dialog:?}");
             let state = known.get(&dialog.user).copied().flatten();
-            let is_told = self.endpoint.listen(|endpoint| {
+            let is_notified = self.endpoint.listen(|endpoint| {
                 let notified = endpoint.notified.get(&dialog.call_id);
                 let is_new = notified.is_some_and(|notified| notified.cseq > before);
                 is_new && shows(endpoint, dialog, state)
             });
-            let told = self.endpoint.notified.get(&dialog.call_id);
+            let notified = self.endpoint.notified.get(&dialog.call_id);
             assert!(
-                is_told,
-                "{state:?}, in {dialog:?} after {before}: {told:#?}"
+                is_notified,
+                "{state:?}, in {dialog:?} after {before}: {notified:#?}"
             );
         }
         for mut dialog in self.ended.split_off(0).into_iter().rev().take(ENDED_MAX) {
@@ -249,8 +249,8 @@ impl Publisher {
         publications.map(|publication| publication.user.clone())
     }
 
-    /// A user in the place of each whose publication is unknown: no entity tag names what may be left
-    /// of that.
+    /// Adds a new user for each whose publication is unknown: without its entity tag, it can be neither
+    /// changed nor removed.
     fn add_users(&mut self) {
         while self.publications.len() < USERS - REPORTED {
             self.users += 1;
@@ -262,7 +262,7 @@ impl Publisher {
         }
     }
 
-    /// A publication begins, changes or is removed.
+    /// Begins, changes or removes a publication.
     fn work(&mut self) {
         let index = self.random.below(self.publications.len() as u64) as usize;
         let publication = self.publications.swap_remove(index);
@@ -292,7 +292,7 @@ impl Publisher {
         self.acknowledged += 1;
     }
 
-    /// All entity tags are valid.
+    /// Checks that all entity tags are valid.
     fn check(&mut self) {
         for publication in &mut self.publications {
             let Some(etag) = &publication.etag else {
@@ -309,7 +309,7 @@ impl Publisher {
 }
 
 impl Reporter {
-    /// A call of a user begins or ends.
+    /// Begins or ends a call of a user.
     fn work(&mut self) {
         let user = self.random.below(REPORTED as u64).to_string();
         let is_in_call = self.random.below(2) == 0;

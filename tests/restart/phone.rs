@@ -9,24 +9,24 @@ use crate::link::Link;
 
 /// Time between retransmissions of a request.
 const T1: Duration = Duration::from_millis(500);
-/// How long a response may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Longest wait for a response or a NOTIFY.
+const WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// An endpoint: a phone with its dialogs, or a PBX.
 pub(crate) struct Endpoint {
-    /// Unlike the name of any other endpoint.
+    /// Unique among all endpoints.
     name: &'static str,
     link: Link,
-    /// Whether the server was killed: then no response is waited for.
+    /// The server was killed: no response will come.
     is_dead: Arc<AtomicBool>,
     requests: u32,
     /// The NOTIFYs of each dialog, by Call-ID.
     pub(crate) notified: HashMap<String, Notified>,
-    /// What the server must not do.
+    /// Faults of the server.
     pub(crate) faults: Vec<String>,
 }
 
-/// What a dialog was told.
+/// The NOTIFYs received in a dialog.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notified {
     /// The CSeq of the last NOTIFY.
@@ -43,7 +43,7 @@ pub(crate) struct Dialog {
     pub(crate) user: String,
     pub(crate) call_id: String,
     to_tag: Option<String>,
-    /// Where requests in the dialog go.
+    /// The Request-URI of requests in the dialog.
     target: String,
     cseq: u32,
 }
@@ -60,7 +60,7 @@ impl Endpoint {
         }
     }
 
-    /// A dialog that no SUBSCRIBE was sent for yet.
+    /// A new dialog, before its first SUBSCRIBE.
     pub(crate) fn dialog(&mut self, user: &str) -> Dialog {
         self.requests += 1;
         Dialog {
@@ -72,7 +72,7 @@ impl Endpoint {
         }
     }
 
-    /// SUBSCRIBEs, in the dialog if there is one already. The status of the response, if one came.
+    /// Sends a SUBSCRIBE: initial, or in the dialog. Returns the status of the final response, if any.
     pub(crate) fn subscribe(&mut self, dialog: &mut Dialog, expires: u32) -> Option<u16> {
         dialog.cseq += 1;
         let tag = dialog.to_tag.as_ref();
@@ -96,8 +96,8 @@ impl Endpoint {
         Some(status(&response))
     }
 
-    /// Publishes a call of a user, another one than before; None refreshes what `etag` names. The status, and the entity tag
-    /// of a 200.
+    /// Publishes a new call of a user in `state`; without a state, refreshes the publication with `etag`.
+    /// Returns the status, and the entity tag of a 200.
     pub(crate) fn publish(
         &mut self,
         user: &str,
@@ -128,13 +128,14 @@ impl Endpoint {
         Some((status(&response), etag))
     }
 
-    /// Sends a request until a final response comes. None if the server was killed before.
+    /// Sends and retransmits a request until a final response comes. None if the server was killed
+    /// before.
     fn request(&mut self, method: &str, target: &str, rest: &str) -> Option<String> {
         self.requests += 1;
         let branch = format!("z9hG4bK-{}-{}", self.name, self.requests);
         let start = Instant::now();
         let mut sent: Option<Instant> = None;
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < WAIT_MAX {
             if sent.is_none_or(|sent| sent.elapsed() >= T1) {
                 self.send(method, target, &branch, rest);
                 sent = Some(Instant::now());
@@ -150,7 +151,7 @@ impl Endpoint {
         None
     }
 
-    /// Sends a request once, over a new connection if the last one has ended.
+    /// Sends a request once, over a new connection if the last one was closed.
     fn send(&mut self, method: &str, target: &str, branch: &str, rest: &str) {
         let Some(local) = self.link.local() else {
             return;
@@ -165,11 +166,11 @@ impl Endpoint {
         self.link.send(&text);
     }
 
-    /// Reads until nothing comes for a moment. The response of the branch, if it came.
+    /// Reads until no message comes for a moment. Returns the final response with `branch`, if any.
     fn receive(&mut self, branch: Option<&str>) -> Option<String> {
         while let Some(text) = self.link.receive() {
             if text.starts_with("NOTIFY ") {
-                self.answer(text);
+                self.respond(text);
             } else if branch.is_some_and(|branch| text.contains(branch)) && status(&text) >= 200 {
                 return Some(text);
             }
@@ -177,11 +178,11 @@ impl Endpoint {
         None
     }
 
-    /// Answers NOTIFYs until they satisfy `is_enough`. False if they do not in time.
+    /// Receives and acknowledges NOTIFYs until `is_enough` holds. Returns false if it never does.
     pub(crate) fn listen(&mut self, mut is_enough: impl FnMut(&Self) -> bool) -> bool {
         let start = Instant::now();
         while !is_enough(self) {
-            if start.elapsed() >= PATIENCE {
+            if start.elapsed() >= WAIT_MAX {
                 return false;
             }
             self.receive(None);
@@ -189,7 +190,7 @@ impl Endpoint {
         true
     }
 
-    fn answer(&mut self, notify: String) {
+    fn respond(&mut self, notify: String) {
         let copied = ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| {
             let value = header(&notify, name).unwrap();
             format!("{name}: {value}\r\n")
@@ -207,7 +208,7 @@ impl Endpoint {
         let is_older = cseq < known.cseq || (cseq > known.cseq && version <= known.version);
         if is_older && version.is_some() {
             let known = known.last.clone();
-            let fault = format!("a NOTIFY goes back: {notify}\nafter {known}");
+            let fault = format!("a CSeq or version that does not rise: {notify}\nafter {known}");
             self.faults.push(fault);
             return;
         }
@@ -218,7 +219,7 @@ impl Endpoint {
         };
     }
 
-    /// Whether the last NOTIFY of a dialog says a text.
+    /// Whether the last NOTIFY of a dialog contains a text.
     pub(crate) fn shows(&self, dialog: &Dialog, text: &str) -> bool {
         let notified = self.notified.get(&dialog.call_id);
         notified.is_some_and(|notified| notified.last.contains(text))

@@ -1,5 +1,5 @@
-//! The store of a run and the crashes of its node, drawn from the seed apart from the rest of the plan:
-//! with and without a store, a seed gives the same phones, sources and network.
+//! The plan for the store of a run and the crashes of its node. It is drawn from the seed separately:
+//! a seed gives the same phones, publishers and network with and without a store.
 
 use lamplighter::shard::Durability;
 
@@ -9,15 +9,15 @@ use crate::random::Rng;
 /// A record is committed by the last of this many commits.
 pub(crate) const COMMITS_MAX: u64 = 4;
 
-/// A fault of the store, to test the judges.
+/// A fault injected into the store, to test the judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreFault {
     /// It loses a committed row in a crash.
     LosesRows,
-    /// It reports records as durable when it gets them.
+    /// It reports records as durable before they are committed.
     ReportsEarly,
-    /// It gives each row back as it was at first.
-    KeepsTheFirst,
+    /// It gives back the first version of each row.
+    KeepsFirst,
 }
 
 /// All values drawn from the seed for the store.
@@ -30,7 +30,7 @@ pub(crate) struct CrashPlan {
     pub(crate) acknowledgements_held_max: usize,
     /// When the node crashes.
     pub(crate) crashes: Vec<Micros>,
-    /// How long after the calm begins it crashes once more, if it does.
+    /// Time from the beginning of the calm to one more crash; None for no such crash.
     pub(crate) crash_in_calm: Option<Micros>,
     /// Longest time that the node is down.
     pub(crate) down_max: Micros,
@@ -41,12 +41,12 @@ pub(crate) struct CrashPlan {
 }
 
 impl CrashPlan {
-    /// The shortest time that the node is down: longer than a reload takes to reach all shards, and
-    /// than a datagram takes, so that none of the old process overtakes one of the new.
+    /// The shortest time that the node is down: longer than a reload or a datagram is under way, so
+    /// that nothing from the old process arrives after something from the new one.
     pub(crate) const DOWN_MIN: Micros = 160 * MILLISECOND;
 
-    /// Longest time for which an acknowledgement waits: for the commits of
-    /// [`Store`](crate::store::Store), and their report.
+    /// Longest time for which an acknowledgement is held: until the commit of its records in
+    /// [`Store`](crate::store::Store) is reported.
     pub(crate) fn hold_max(&self) -> Micros {
         COMMITS_MAX * self.commit_max + self.report_max
     }

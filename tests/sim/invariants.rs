@@ -115,7 +115,7 @@ pub(crate) enum LeastRate {
 
 /// A phone's response to a NOTIFY.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct NotifyResponse {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<u64>,
 }
@@ -126,7 +126,7 @@ enum Outcome {
     Refused,
     /// With Retry-After.
     Postponed,
-    NobodyAnswered,
+    TimedOut,
     /// The phone has moved to another path: the response from the old path is no longer awaited.
     Abandoned,
 }
@@ -149,7 +149,7 @@ struct Last {
 enum End {
     /// The terminated NOTIFY left.
     Notified,
-    /// The phone answered 481.
+    /// The phone responded with 481.
     Refused,
     /// The node crashed and has no record of it.
     Lost,
@@ -345,7 +345,13 @@ impl Checker {
     }
 
     /// A response to a NOTIFY reached the node. Only the first one counts.
-    pub(crate) fn notify_answered(&mut self, now: Micros, key: &str, cseq: u32, answer: Answer) {
+    pub(crate) fn notify_response(
+        &mut self,
+        now: Micros,
+        key: &str,
+        cseq: u32,
+        response: NotifyResponse,
+    ) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let tag = key.rsplit(' ').next().unwrap_or_default();
             if let Some(Some(path)) = self.orphans.get(tag) {
@@ -361,7 +367,7 @@ impl Checker {
         let is_at_timer_f = waited.abs_diff(TIMER_F) < SECOND;
         match last.outcome {
             // After Timer F a response belongs to no transaction, and proves nothing.
-            None | Some((_, Outcome::NobodyAnswered)) if waited > TIMER_F => {
+            None | Some((_, Outcome::TimedOut)) if waited > TIMER_F => {
                 dialog.uncertain |= is_at_timer_f;
                 if is_at_timer_f {
                     self.paths.note_proof(last.path.1);
@@ -374,10 +380,10 @@ impl Checker {
         }
         dialog.uncertain |= is_at_timer_f;
         self.paths.prove(now, last.path);
-        if answer.status < 200 {
+        if response.status < 200 {
             return;
         }
-        let outcome = match (answer.status, answer.retry_after) {
+        let outcome = match (response.status, response.retry_after) {
             (..300, _) => {
                 dialog.pauses.forget_refusals();
                 Outcome::Accepted
@@ -390,7 +396,7 @@ impl Checker {
         };
         last.outcome = Some((now, outcome));
         dialog.is_proven = true;
-        if answer.status == 481 {
+        if response.status == 481 {
             dialog.end.get_or_insert(End::Refused);
         }
     }
@@ -405,7 +411,7 @@ impl Checker {
         {
             dialog.flow_lost = true;
             if let Some(last) = &mut dialog.last {
-                last.outcome.get_or_insert((now, Outcome::NobodyAnswered));
+                last.outcome.get_or_insert((now, Outcome::TimedOut));
             }
         }
     }
@@ -493,11 +499,11 @@ impl Dialog {
             || last.transmissions > 11
             || now - last.first_at > TIMER_F + SECOND
         {
-            return Err("a retransmission out of Timer E's time");
+            return Err("a retransmission that is not due by Timer E");
         }
         match last.outcome {
-            Some((answered, _)) if now > answered + bounds.propagation => {
-                Err("a retransmission after the answer")
+            Some((responded, _)) if now > responded + bounds.propagation => {
+                Err("a retransmission after the response")
             }
             _ => Ok(()),
         }
@@ -511,7 +517,7 @@ impl Dialog {
             && !self.is_doubtful
             && (self.owes_since.is_some() || self.last.as_ref().is_none_or(is_lost))
         {
-            return Err("a part where all is owed");
+            return Err("a partial document where full state is due");
         }
         if self.uncertain || self.is_doubtful {
             return Ok(());
@@ -561,12 +567,12 @@ impl Dialog {
             return Err("CSeq does not go up by one");
         }
         if self.floor.is_some_and(|floor| notify.cseq <= floor) {
-            return Err("CSeq goes down after a crash");
+            return Err("a lower CSeq after a crash");
         }
         // NOTIFYs without a document count (W:B3.4).
         match notify.version {
             Some(version) if self.is_recovered && version < self.sent => {
-                Err("the version goes down after a crash")
+                Err("a lower version after a crash")
             }
             Some(version) if !self.is_recovered && version != self.sent => Err(match self.sent {
                 0 => "the first version is not 0",
@@ -594,7 +600,7 @@ impl Dialog {
                 if sane {
                     Ok(())
                 } else {
-                    Err("Subscription-State expires is not what is left")
+                    Err("Subscription-State expires is not the remaining time")
                 }
             }
             // Whether policy requires this is not judged here.
@@ -602,7 +608,7 @@ impl Dialog {
             SubscriptionState::Terminated { .. }
                 if !self.unsubscribed && now + SECOND + bounds.hold < self.deadline =>
             {
-                Err("terminated before its time")
+                Err("terminated before its expiry")
             }
             SubscriptionState::Terminated { reason } if reason != "timeout" => {
                 Err("terminated for another reason than timeout")
@@ -640,7 +646,7 @@ impl Dialog {
             latest_at: now,
             transmissions: 1,
             // No response arrives on a stream that has ended.
-            outcome: self.flow_lost.then_some((now, Outcome::NobodyAnswered)),
+            outcome: self.flow_lost.then_some((now, Outcome::TimedOut)),
         });
     }
 
@@ -675,12 +681,12 @@ impl Dialog {
             None => 0,
             Some(last) => {
                 if last.outcome.is_none() && now >= last.first_at + TIMER_F {
-                    last.outcome = Some((last.first_at + TIMER_F, Outcome::NobodyAnswered));
+                    last.outcome = Some((last.first_at + TIMER_F, Outcome::TimedOut));
                 }
                 match last.outcome {
                     None => return None,
                     // Probation: the engine chooses when to try again, and may give up.
-                    Some((_, Outcome::NobodyAnswered)) => return None,
+                    Some((_, Outcome::TimedOut)) => return None,
                     Some((_, Outcome::Postponed)) => self.pauses.over_at(),
                     Some((at, Outcome::Refused)) => at + 5 * SECOND,
                     Some((at, Outcome::Accepted | Outcome::Abandoned)) => at,
@@ -708,7 +714,7 @@ impl Dialog {
             return Some("no NOTIFY although its min-rate asks for one");
         }
         (now > (self.deadline + bounds.grace).max(resolved_at) + slack + SECOND)
-            .then_some("expired and not told")
+            .then_some("expired without a last NOTIFY")
     }
 }
 

@@ -90,8 +90,8 @@ impl Looper {
             return bench.checker.fail(now, "a malformed message", detail);
         };
         if text.method().is_some() {
-            let answer = response(&text, 481, "", "");
-            return bench.net.send(Access::Udp(self.address), answer.into());
+            let octets = response(&text, 481, "", "");
+            return bench.net.send(Access::Udp(self.address), octets.into());
         }
         let is_shed = text.status() == Some(503);
         if is_shed && text.number("Retry-After").is_none() {

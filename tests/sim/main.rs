@@ -263,7 +263,7 @@ fn runs_exercise_subscriptions_and_publications() {
 }
 
 #[test]
-fn crashes_do_something() {
+fn runs_with_crashes_recover_records_and_check_watchers() {
     let outcomes: Vec<Outcome> = (0..8)
         .map(|seed| run(Plan::with_store(seed), Words::None))
         .collect();
@@ -294,7 +294,7 @@ fn broken_by(fault: StoreFault) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_store_that_loses_a_row_is_seen() {
+fn a_store_that_loses_a_row_is_detected() {
     let broken = broken_by(StoreFault::LosesRows);
     assert!(
         broken.contains(&"an acknowledged subscription has no record"),
@@ -303,7 +303,7 @@ fn a_store_that_loses_a_row_is_seen() {
 }
 
 #[test]
-fn a_store_that_reports_too_early_is_seen() {
+fn a_store_that_reports_too_early_is_detected() {
     let broken = broken_by(StoreFault::ReportsEarly);
     let first = "a 2xx to SUBSCRIBE leaves before its record is durable";
     assert!(broken.contains(&first), "{broken:?}");
@@ -312,13 +312,13 @@ fn a_store_that_reports_too_early_is_seen() {
 }
 
 #[test]
-fn a_store_that_keeps_old_rows_is_seen() {
-    let broken = broken_by(StoreFault::KeepsTheFirst);
+fn a_store_that_keeps_old_rows_is_detected() {
+    let broken = broken_by(StoreFault::KeepsFirst);
     let is_loss = |invariant: &&&str| {
         [
-            "412 for a publication that lives",
-            "a watcher does not follow",
-            "a NOTIFY says what is not so",
+            "412 for an active publication",
+            "a watcher shows an old state",
+            "a NOTIFY with a wrong state",
         ]
         .contains(*invariant)
     };

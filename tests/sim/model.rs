@@ -181,8 +181,10 @@ impl Model {
     ) -> Result<(), &'static str> {
         let Some(intent) = self.intents.remove(request) else {
             return match self.taken.get(request) {
-                Some(known) if !known.etag.learn(etag) => Err("one PUBLISH was taken twice"),
-                Some(known) if known.granted != granted => Err("another expiry than was counted"),
+                Some(known) if !known.etag.learn(etag) => Err("one PUBLISH was processed twice"),
+                Some(known) if known.granted != granted => {
+                    Err("another expiry than the model computed")
+                }
                 _ => Ok(()),
             };
         };
@@ -213,7 +215,7 @@ impl Model {
         self.taken_count += 1;
         self.revisions += 1;
         if granted > intent.expires {
-            return Err("more was granted than asked");
+            return Err("granted a longer expiry than requested");
         }
         let presentity = &mut self.presentities[intent.presentity];
         let verdict = presentity.publish(now, &intent, &etag, granted);
@@ -254,10 +256,10 @@ impl Model {
                 && publication.until > now + SECOND
         });
         match status {
-            412 if live => Err("412 for a publication that lives"),
+            412 if live => Err("412 for an active publication"),
             412 if intent.condition.is_none() => Err("412 without a condition"),
             412 | 423 => Ok(()),
-            _ => Err("a PUBLISH is refused for no reason"),
+            _ => Err("a PUBLISH is refused without a reason"),
         }
     }
 

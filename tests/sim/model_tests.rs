@@ -123,7 +123,7 @@ fn a_terminated_leg_stays_terminated() {
 }
 
 #[test]
-fn a_full_document_ends_what_it_does_not_name() {
+fn a_full_document_ends_the_calls_that_it_omits() {
     let mut source = Source::new();
     let etag = source.publish(0, None, 60, Some(vec![leg("a", State::Early)]));
     source.publish(1, Some(&etag), 60, Some(vec![leg("b", State::Confirmed)]));
@@ -131,7 +131,7 @@ fn a_full_document_ends_what_it_does_not_name() {
 }
 
 #[test]
-fn a_state_superseded_a_moment_ago_is_allowed() {
+fn a_state_that_was_current_a_moment_ago_passes() {
     let mut source = Source::new();
     let etag = source.publish(10, None, 60, Some(vec![leg("a", State::Early)]));
     source.publish(20, Some(&etag), 0, None);
@@ -147,7 +147,7 @@ fn a_state_superseded_a_moment_ago_is_allowed() {
 }
 
 #[test]
-fn a_request_processed_twice_is_seen() {
+fn a_request_processed_twice_is_detected() {
     let mut source = Source::new();
     source.publish(0, None, 60, Some(vec![leg("a", State::Early)]));
     let request = (String::from("call"), 1);
@@ -263,7 +263,7 @@ fn notes_and_activities() {
 
 /// W:B3.12
 #[test]
-fn a_privacy_level_shows_exactly_what_it_should() {
+fn each_privacy_level_shows_its_part_of_the_state() {
     let expected = Expected {
         lamp: composition::Lamp(State::Early),
         has_named_call: true,
@@ -292,7 +292,7 @@ fn a_privacy_level_shows_exactly_what_it_should() {
 }
 
 #[test]
-fn a_record_brings_back_what_counted_when_it_was_written() {
+fn a_recovered_record_restores_the_state_at_its_writing() {
     let mut source = Source::new();
     let etag = source.publish(0, None, 60, Some(vec![leg("a", State::Confirmed)]));
     let (revision, saved) = source.model.save(0);
@@ -309,7 +309,7 @@ fn a_record_brings_back_what_counted_when_it_was_written() {
 }
 
 #[test]
-fn a_tag_that_is_refused_after_its_record_came_back_is_seen() {
+fn a_412_for_the_tag_in_a_recovered_record_is_detected() {
     let mut source = Source::new();
     let etag = source.publish(0, None, 60, Some(vec![leg("a", State::Confirmed)]));
     let (_, saved) = source.model.save(0);
@@ -325,11 +325,11 @@ fn a_tag_that_is_refused_after_its_record_came_back_is_seen() {
     };
     source.model.intents.insert(request.clone(), intent);
     let refused = source.model.publish_refused(30, &request, 412);
-    assert_eq!(refused, Err("412 for a publication that lives"));
+    assert_eq!(refused, Err("412 for an active publication"));
 }
 
 #[test]
-fn a_tag_is_learnt_from_the_200_that_waited() {
+fn an_entity_tag_is_learnt_from_a_200_that_was_held() {
     let mut source = Source::new();
     let request = (String::from("call"), 9);
     let intent = Intent {
@@ -347,15 +347,15 @@ fn a_tag_is_learnt_from_the_200_that_waited() {
     assert_eq!(source.lamp(2), State::Early);
     assert_eq!(source.model.publish_taken(3, &request, "e9", 60), Ok(()));
     let other = source.model.publish_taken(4, &request, "e10", 60);
-    assert_eq!(other, Err("one PUBLISH was taken twice"));
+    assert_eq!(other, Err("one PUBLISH was processed twice"));
     let shorter = source.model.publish_taken(5, &request, "e9", 50);
-    assert_eq!(shorter, Err("another expiry than was counted"));
+    assert_eq!(shorter, Err("another expiry than the model computed"));
     source.publish(6, Some("e9"), 0, None);
     assert_eq!(source.lamp(7), State::Terminated);
 }
 
 #[test]
-fn a_presentity_with_nothing_that_counts_is_blank() {
+fn a_presentity_without_valid_statements_is_blank() {
     let mut source = Source::new();
     assert!(source.model.is_blank(1, 0));
     let note = |note: Option<&str>| Update::Note(note.map(str::to_owned));

@@ -105,7 +105,7 @@ pub(crate) enum Wake {
     /// A phone: refresh the subscription of this key, if it is still the same.
     Refresh { key: usize, serial: u64 },
     /// A phone: send this response.
-    Answer(Rc<[u8]>),
+    Response(Rc<[u8]>),
     /// A phone: misbehave. A source: report a change.
     Act,
     /// A source: refresh the publication with that number, if it was not changed since.
@@ -497,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn time_never_goes_back() {
+    fn events_happen_in_the_order_of_time() {
         let mut net = net(1);
         for at in [5, 3, 9, 3] {
             net.schedule(at, Event::Sweep);
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lossy_network_loses_and_doubles() {
+    fn a_lossy_network_drops_and_duplicates_datagrams() {
         let mut net = net(3);
         net.plan.loss = [500, 0];
         net.plan.duplication = [500, 0];

@@ -34,7 +34,7 @@ pub(crate) struct Paths {
 struct Silence {
     /// When the first of them left; None if all have responses.
     since: Option<Micros>,
-    answered_at: Micros,
+    responded_at: Micros,
 }
 
 /// Why a dialog waits while its own path is not proven.
@@ -58,10 +58,10 @@ impl Paths {
     pub(crate) fn prove(&mut self, now: Micros, (shard, peer): (u16, SocketAddr)) {
         self.proven.insert(peer);
         self.unanswered_since.remove(&(shard, peer));
-        let answered_at = now;
+        let responded_at = now;
         let silence = Silence {
             since: None,
-            answered_at,
+            responded_at,
         };
         self.silences.insert(peer.ip(), silence);
     }
@@ -93,11 +93,11 @@ impl Paths {
             return Ok(());
         }
         if body_octets > BODY_OCTETS_MAX {
-            return Err("a long body to an address that never answered");
+            return Err("a long body to an address that never responded");
         }
         let asked = self.asked.insert((shard, peer), now);
         if asked.is_some_and(|asked| now + 10 * MILLISECOND < asked + TURN) {
-            return Err("two NOTIFYs at a time to an address that never answered");
+            return Err("two NOTIFYs at a time to an address that never responded");
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Paths {
         if self.proven.contains(&peer) || transmissions <= TRANSMISSIONS_MAX {
             Ok(())
         } else {
-            Err("a NOTIFY too often to an address that never answered")
+            Err("a NOTIFY too often to an address that never responded")
         }
     }
 
@@ -122,7 +122,7 @@ impl Paths {
         let own = own.filter(|((_, asked), _)| *asked == peer);
         let own = own.map(|(_, since)| *since).min();
         match [own, silence.since].into_iter().flatten().min() {
-            None => Wait::Over(silence.answered_at),
+            None => Wait::Over(silence.responded_at),
             Some(since) if now < since + PATIENCE => Wait::Waits,
             Some(_) => Wait::MayBeGone,
         }

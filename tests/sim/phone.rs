@@ -90,7 +90,7 @@ pub(crate) struct Phone {
     /// Dialogs that have ended but may still get a NOTIFY.
     ended: VecDeque<Dialog>,
     /// Responses by branch, with their time, for retransmitted NOTIFYs.
-    answers: VecDeque<(Micros, String, Rc<[u8]>)>,
+    responses: VecDeque<(Micros, String, Rc<[u8]>)>,
 
     expires: u64,
     /// Delay of its responses.
@@ -155,7 +155,7 @@ impl Phone {
             uac: Uac::new(id),
             keys: Vec::new(),
             ended: VecDeque::new(),
-            answers: VecDeque::new(),
+            responses: VecDeque::new(),
             expires: net.rng.between(30, net.plan.expires_max),
             slowness: if net.rng.chance(150) {
                 net.rng.between(1, 4) * SECOND
@@ -222,7 +222,7 @@ impl Phone {
         let now = bench.net.now;
         if now < self.frozen_until {
             // Timers that fire while it is frozen are handled when it resumes.
-            if !matches!(wake, Wake::Answer(_)) {
+            if !matches!(wake, Wake::Response(_)) {
                 let after = self.frozen_until - now + bench.net.rng.below(SECOND);
                 bench.net.wake(self.id, after, wake);
             }
@@ -236,7 +236,7 @@ impl Phone {
             }
             Wake::Subscribe(key) => self.subscribe(key, bench),
             Wake::Refresh { key, serial } => self.refresh(key, serial, bench),
-            Wake::Answer(octets) => self.send(octets, bench),
+            Wake::Response(octets) => self.send(octets, bench),
             Wake::Act => self.mischief(bench),
             Wake::Renew { .. } | Wake::Call(_) => {}
         }
@@ -414,14 +414,14 @@ impl Phone {
         if status < 200 {
             return;
         }
-        let Some(exchange) = self.uac.answer(text.branch().unwrap_or_default()) else {
+        let Some(exchange) = self.uac.finish(text.branch().unwrap_or_default()) else {
             return;
         };
         let asked = exchange.purpose;
         if text.cseq() != Some((asked.cseq, "SUBSCRIBE")) {
             return bench
                 .checker
-                .fail(now, "an answer with another CSeq", text.start);
+                .fail(now, "a response with another CSeq", text.start);
         }
         match status {
             200..=299 => self.handle_granted(&asked, text, bench),
@@ -441,7 +441,7 @@ impl Phone {
             }
             481 => self.restart(&asked, 200 * MILLISECOND, bench),
             503 if self.has_live(&asked) && now >= bench.net.troubled_until => {
-                (bench.checker).fail(now, "a refresh is held back", text.start)
+                (bench.checker).fail(now, "a refresh is refused by overload control", text.start)
             }
             // A refresh overtaken by the next, or an overloaded node.
             500 | 503 => self.retry(&asked, bench),
@@ -449,7 +449,7 @@ impl Phone {
             403 => self.handle_forbidden(&asked, bench),
             _ => bench
                 .checker
-                .fail(now, "a SUBSCRIBE is refused for no reason", text.start),
+                .fail(now, "a SUBSCRIBE is refused without a reason", text.start),
         }
     }
 
@@ -461,7 +461,9 @@ impl Phone {
         let admits = |realm: &Realm| realm.admits(self.watcher(), &user);
         if realms.during(asked.at, now).all(admits) {
             let detail = format!("{:?} for {user}", self.watcher());
-            bench.checker.fail(now, "refused without a rule", detail);
+            bench
+                .checker
+                .fail(now, "a subscription is refused without a rule", detail);
         }
         let after = bench.net.rng.between(2, 8) * SECOND;
         self.restart(asked, after, bench);
@@ -480,7 +482,7 @@ impl Phone {
         if granted > asked.expires {
             return bench
                 .checker
-                .fail(now, "more was granted than asked", text.start);
+                .fail(now, "granted a longer expiry than requested", text.start);
         }
         let Some(dialog) = self.keys[asked.key]
             .dialog

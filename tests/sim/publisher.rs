@@ -167,14 +167,14 @@ impl Source {
         if status < 200 {
             return;
         }
-        let Some(exchange) = self.uac.answer(text.branch().unwrap_or_default()) else {
+        let Some(exchange) = self.uac.finish(text.branch().unwrap_or_default()) else {
             return;
         };
         let asked = exchange.purpose;
         if text.cseq() != Some((asked.cseq, "PUBLISH")) {
             return bench
                 .checker
-                .fail(now, "an answer with another CSeq", text.start);
+                .fail(now, "a response with another CSeq", text.start);
         }
         let publication = &mut self.publications[asked.publication];
         publication.asking = false;
@@ -205,7 +205,7 @@ impl Source {
             }
             _ => bench
                 .checker
-                .fail(now, "a PUBLISH is refused for no reason", text.start),
+                .fail(now, "a PUBLISH is refused without a reason", text.start),
         }
     }
 
@@ -226,7 +226,7 @@ impl Source {
             if granted > asked.expires || publication.etag.as_deref() == Some(etag) {
                 return bench.checker.fail(
                     now,
-                    "the same SIP-ETag again, or more granted than asked",
+                    "an old SIP-ETag, or a longer expiry than requested",
                     text.start,
                 );
             }

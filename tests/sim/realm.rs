@@ -376,7 +376,7 @@ mod tests {
     };
 
     #[test]
-    fn a_list_unfolds() {
+    fn a_list_is_expanded() {
         let office = realm().unfold("office").unwrap();
         assert_eq!(office.members, ["101", "102", "w2", "9@elsewhere.net"]);
         assert!(office.parked && !office.everybody);

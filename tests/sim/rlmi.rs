@@ -46,14 +46,14 @@ struct Part<'a> {
 /// Reads a body with that Content-Type; the error says what is wrong with it.
 pub(crate) fn read<'a>(content_type: &'a str, body: &'a str) -> Result<ListBody<'a>, &'static str> {
     if quoted(content_type, "type") != Some("application/rlmi+xml") {
-        return Err("a multipart that is no list");
+        return Err("a multipart body that is not a list");
     }
     let start = quoted(content_type, "start").ok_or("a multipart without start")?;
     let mut parts = parts(content_type, body)?;
     let root = parts.first_mut().ok_or("a multipart without parts")?;
     let start = start.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
     if start != Some(root.content_id) || root.content_type != "application/rlmi+xml" {
-        return Err("the first part is not the one the multipart starts with");
+        return Err("the first part is not the root of the multipart body");
     }
     root.is_named = true;
     let (tag, mut rest) = element(root.body, "list").ok_or("no list")?;
@@ -78,7 +78,7 @@ pub(crate) fn read<'a>(content_type: &'a str, body: &'a str) -> Result<ListBody<
         rest = &rest[end..];
     }
     if parts.iter().any(|part| !part.is_named) {
-        return Err("a part that no resource names");
+        return Err("a part that no resource refers to");
     }
     Ok(list)
 }
@@ -103,13 +103,13 @@ fn read_resource<'a>(
     };
     let id = attribute(tag, "id").ok_or("an instance without id")?;
     if id.is_empty() || id.len() > 8 {
-        return Err("an instance id that Cisco phones choke on");
+        return Err("an instance id that Cisco phones reject");
     }
     let state = match (attribute(tag, "state"), attribute(tag, "reason")) {
         (Some("active"), None) => InstanceState::Active,
         (Some("pending"), None) => InstanceState::Pending,
         (Some("terminated"), Some(reason)) => InstanceState::Terminated(reason),
-        _ => return Err("an instance of no state, or a reason out of place"),
+        _ => return Err("an instance without a state, or with a reason where none belongs"),
     };
     let document = match attribute(tag, "cid") {
         None => None,
@@ -117,7 +117,7 @@ fn read_resource<'a>(
             let part = parts.iter_mut().find(|part| part.content_id == cid);
             let part = part.ok_or("a cid without its part")?;
             if std::mem::replace(&mut part.is_named, true) {
-                return Err("a part named twice");
+                return Err("two parts with one Content-ID");
             }
             Some(part.body)
         }
@@ -139,7 +139,7 @@ fn parts<'a>(content_type: &'a str, body: &'a str) -> Result<Vec<Part<'a>>, &'st
         .find_map(|parameter| parameter.trim().strip_prefix("boundary="))
         .ok_or("a multipart without boundary")?;
     if boundary.len() > 10 {
-        return Err("a boundary that Cisco phones choke on");
+        return Err("a boundary that Cisco phones reject");
     }
     let (open, close) = (format!("--{boundary}\r\n"), format!("--{boundary}--\r\n"));
     let inside = body
@@ -227,9 +227,12 @@ mod tests {
         let fault = |resources: &str, parts: &[&str]| read(TYPE, &body(resources, parts)).err();
         assert_eq!(fault(&one, &[]), Some("a cid without its part"));
         let unnamed = fault(&one, &["r1@h", "r2@h"]);
-        assert_eq!(unnamed, Some("a part that no resource names"));
+        assert_eq!(unnamed, Some("a part that no resource refers to"));
         let twice = one.clone() + &resource("sip:b@h", active);
-        assert_eq!(fault(&twice, &["r1@h"]), Some("a part named twice"));
+        assert_eq!(
+            fault(&twice, &["r1@h"]),
+            Some("two parts with one Content-ID")
+        );
         assert_eq!(
             fault(&(one.clone() + &one), &[]),
             Some("a cid without its part")

@@ -48,7 +48,7 @@ impl<'a> Text<'a> {
                 .ok_or("a mandatory header is missing")?;
         }
         if body.is_empty() == message.header("Content-Type").is_some() {
-            return Err("Content-Type and body do not go together");
+            return Err("a Content-Type without a body, or a body without a Content-Type");
         }
         Ok(message)
     }
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn a_written_message_is_parsed_back() {
         let request = Request {
             method: "SUBSCRIBE",
             uri: "sip:100@example.com",
@@ -245,16 +245,16 @@ mod tests {
         assert_eq!((text.tag("From"), text.tag("To")), (Some("abc"), None));
         assert_eq!(text.uri("To"), Some("sip:100@example.com"));
         let octets = response(&text, 200, "xyz", "Expires: 60\r\n");
-        let answer = Text::parse(&octets).unwrap();
+        let response = Text::parse(&octets).unwrap();
         assert_eq!(
-            (answer.status(), answer.tag("To")),
+            (response.status(), response.tag("To")),
             (Some(200), Some("xyz"))
         );
-        assert_eq!(answer.number("Expires"), Some(60));
+        assert_eq!(response.number("Expires"), Some(60));
     }
 
     #[test]
-    fn a_wrong_content_length_is_seen() {
+    fn a_wrong_content_length_is_detected() {
         let octets = b"SIP/2.0 200 OK\r\nVia: x\r\nFrom: x\r\nTo: x\r\nCall-ID: x\r\nCSeq: 1 X\r\nContent-Length: 1\r\n\r\n";
         assert!(Text::parse(octets).is_err());
     }

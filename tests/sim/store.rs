@@ -1,8 +1,8 @@
 //! The simulated store of a node: it takes the records of each shard in order, commits them in groups
-//! after a while, and keeps the last committed state of each row.
+//! after a delay, and keeps the last committed state of each row.
 //!
-//! A crash loses what is not committed. A torn crash keeps some of it: of each shard's records a few
-//! more, in order, than those that were reported as durable.
+//! A crash loses the records that are not committed: either all of them, or all but the first few of
+//! each shard, which were written but not yet reported as durable.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
@@ -12,7 +12,7 @@ use crate::crash_plan::{COMMITS_MAX, StoreFault};
 use crate::model::Saved;
 use crate::random::Rng;
 
-/// The kind and the node in a To-tag of a dialog, before its place.
+/// The beginning of our To-tags, before the place: the kind and the node.
 const TAG_HEAD: &str = "0000";
 /// Octets of a To-tag.
 const TAG_OCTETS: usize = 28;
@@ -43,9 +43,9 @@ struct Written {
     judged: Option<Judged>,
 }
 
-/// The records of one shard.
+/// The records of one shard that are not committed.
 #[derive(Debug, Default)]
-struct Lane {
+struct Uncommitted {
     numbered: u64,
     waiting: VecDeque<Written>,
 }
@@ -54,21 +54,21 @@ struct Lane {
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     rows: BTreeMap<RecordKey, Row>,
-    lanes: Vec<Lane>,
-    /// Commits of a part in sequence.
-    parts: u64,
-    /// The revision of each presentity that is committed, also by a removal.
+    shards: Vec<Uncommitted>,
+    /// Partial commits in a row.
+    partial_commits: u64,
+    /// The last committed revision of each presentity; a removal counts too.
     revisions: HashMap<usize, u64>,
     /// Our tags of all dialogs that ever had a row.
     tags: HashSet<String>,
-    /// The octets of each row when it was written first, to test the judges.
+    /// The first octets of each row, for [`StoreFault::KeepsFirst`].
     first: HashMap<RecordKey, Vec<u8>>,
 }
 
 impl Store {
-    /// A process with that many shards begins. Their records are numbered from 1.
+    /// Begins a process with so many shards. The records of each are numbered from 1.
     pub(crate) fn open(&mut self, shards: u16) {
-        self.lanes = (0..shards).map(|_| Lane::default()).collect();
+        self.shards = (0..shards).map(|_| Uncommitted::default()).collect();
     }
 
     /// A shard writes a record, or a removal. Returns its number.
@@ -79,10 +79,10 @@ impl Store {
         octets: Option<Vec<u8>>,
         judged: Option<Judged>,
     ) -> u64 {
-        let lane = &mut self.lanes[usize::from(shard)];
-        lane.numbered += 1;
-        let number = lane.numbered;
-        lane.waiting.push_back(Written {
+        let shard = &mut self.shards[usize::from(shard)];
+        shard.numbered += 1;
+        let number = shard.numbered;
+        shard.waiting.push_back(Written {
             number,
             key,
             octets,
@@ -93,17 +93,21 @@ impl Store {
 
     /// Whether a record is not committed.
     pub(crate) fn has_waiting(&self) -> bool {
-        self.lanes.iter().any(|lane| !lane.waiting.is_empty())
+        self.shards.iter().any(|shard| !shard.waiting.is_empty())
     }
 
-    /// Commits what waits, in some of the commits only a part of it. Returns each shard that has
-    /// progressed, with the number up to which its records are durable.
+    /// Commits the records that wait; some commits are partial. Returns each shard of which records
+    /// were committed, with the number of the last.
     pub(crate) fn commit(&mut self, rng: &mut Rng) -> Vec<(u16, u64)> {
-        let is_partial = self.parts < COMMITS_MAX - 2 && rng.chance(200);
-        self.parts = if is_partial { self.parts + 1 } else { 0 };
+        let is_partial = self.partial_commits < COMMITS_MAX - 2 && rng.chance(200);
+        self.partial_commits = if is_partial {
+            self.partial_commits + 1
+        } else {
+            0
+        };
         let mut durable = Vec::new();
-        for shard in 0..self.lanes.len() {
-            let waiting = self.lanes[shard].waiting.len() as u64;
+        for shard in 0..self.shards.len() {
+            let waiting = self.shards[shard].waiting.len() as u64;
             let count = match is_partial {
                 true => rng.below(waiting + 1),
                 false => waiting,
@@ -115,11 +119,11 @@ impl Store {
         durable
     }
 
-    /// Commits that many records of a shard. Returns the number of the last.
+    /// Commits `count` records of a shard. Returns the number of the last.
     fn commit_of(&mut self, shard: usize, count: u64) -> Option<u64> {
         let mut last = None;
         for _ in 0..count {
-            let written = self.lanes[shard].waiting.pop_front()?;
+            let written = self.shards[shard].waiting.pop_front()?;
             last = Some(written.number);
             self.apply(written);
         }
@@ -148,16 +152,16 @@ impl Store {
         }
     }
 
-    /// The process crashes. Returns the keys of which a newer record is lost than the one that is kept.
+    /// Crashes. Returns the keys whose newest record is lost.
     pub(crate) fn crash(&mut self, rng: &mut Rng) -> HashSet<RecordKey> {
         if rng.chance(500) {
-            for shard in 0..self.lanes.len() {
-                let waiting = self.lanes[shard].waiting.len() as u64;
+            for shard in 0..self.shards.len() {
+                let waiting = self.shards[shard].waiting.len() as u64;
                 let kept = rng.below(waiting + 1);
                 self.commit_of(shard, kept);
             }
         }
-        let lost = self.lanes.drain(..).flat_map(|lane| lane.waiting);
+        let lost = self.shards.drain(..).flat_map(|shard| shard.waiting);
         lost.map(|written| written.key).collect()
     }
 
@@ -166,7 +170,7 @@ impl Store {
         self.rows.iter().map(|(key, row)| (*key, row))
     }
 
-    /// Does in a crash what no store may do.
+    /// Injects a fault at a crash, to test the judges.
     pub(crate) fn fail(&mut self, fault: StoreFault, rng: &mut Rng) {
         match fault {
             StoreFault::LosesRows => {
@@ -174,7 +178,7 @@ impl Store {
                 let lost = self.rows.keys().nth(lost).copied();
                 lost.and_then(|key| self.rows.remove(&key));
             }
-            StoreFault::KeepsTheFirst => {
+            StoreFault::KeepsFirst => {
                 for (key, row) in &mut self.rows {
                     row.octets.clone_from(&self.first[key]);
                 }
@@ -183,18 +187,18 @@ impl Store {
         }
     }
 
-    /// The committed row of the dialog to which our tag belongs.
+    /// Whether the dialog with our tag has a committed row.
     pub(crate) fn holds_dialog(&self, tag: &str) -> bool {
         let row = place_of(tag).and_then(|place| self.rows.get(&RecordKey::Dialog(place)));
         row.is_some_and(|row| is_within(&row.octets, tag.as_bytes()))
     }
 
-    /// Whether a row of the dialog with our tag was ever committed.
+    /// Whether the dialog with our tag ever had a committed row.
     pub(crate) fn had_dialog(&self, tag: &str) -> bool {
         self.tags.contains(tag)
     }
 
-    /// The revision of a presentity that is committed.
+    /// The last committed revision of a presentity.
     pub(crate) fn revision_of(&self, presentity: usize) -> u64 {
         self.revisions.get(&presentity).copied().unwrap_or_default()
     }
@@ -210,7 +214,7 @@ pub(crate) fn tag_in(octets: &[u8], place: u32) -> Option<String> {
     Some(String::from_utf8_lossy(tag).into_owned())
 }
 
-/// The place that a tag of the node names: its digits from the fifth to the twelfth.
+/// The place in one of our tags: digits 5 to 12.
 pub(crate) fn place_of(tag: &str) -> Option<u32> {
     u32::from_str_radix(tag.get(4..12)?, 16).ok()
 }
@@ -240,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_there_once_it_is_committed() {
+    fn a_row_exists_once_its_record_is_committed() {
         let mut store = store();
         assert_eq!(store.write(1, KEY, Some(TAG.into()), None), 1);
         assert!(store.has_waiting() && !store.holds_dialog(TAG));
@@ -253,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_keeps_a_part_of_what_waits_in_order() {
+    fn a_crash_keeps_the_first_uncommitted_records_or_none() {
         let mut kept = HashSet::new();
         for seed in 0..50 {
             let mut store = store();

@@ -89,8 +89,8 @@ impl<P> Uac<P> {
         None
     }
 
-    /// A final response arrived; None if it is a copy of an earlier one.
-    pub(crate) fn answer(&mut self, branch: &str) -> Option<Exchange<P>> {
+    /// Ends the transaction of a final response; None if it has ended already.
+    pub(crate) fn finish(&mut self, branch: &str) -> Option<Exchange<P>> {
         let at = self
             .open
             .iter()

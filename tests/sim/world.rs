@@ -17,7 +17,7 @@ mod summary;
 mod watchers;
 
 use crate::crash_plan::CrashPlan;
-use crate::invariants::{Answer, Bounds, Checker, Violation};
+use crate::invariants::{Bounds, Checker, NotifyResponse, Violation};
 use crate::looper::Looper;
 use crate::model::Model;
 use crate::network::{ActorId, Event, Micros, Net, SECOND, Wake};
@@ -427,12 +427,12 @@ impl World {
         };
         let bytes = &**octets;
         // As delivered by the framing of a stream.
-        let answer = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
-        let input = match answer {
-            Some((answer, _)) => Input::Response {
+        let response = PlainResponse::cut(bytes).filter(|_| flow.transport.is_reliable());
+        let input = match response {
+            Some((response, _)) => Input::Response {
                 flow,
                 bytes,
-                response: answer,
+                response,
             },
             None => Input::Message { flow, bytes },
         };
@@ -449,11 +449,13 @@ impl World {
             (Some(status), "NOTIFY") => {
                 // In a response to our NOTIFY we are From, the phone is To.
                 let key = dialog_key(text, "To", "From");
-                let answer = Answer {
+                let response = NotifyResponse {
                     status,
                     retry_after: text.one("Retry-After").and_then(|it| it.parse().ok()),
                 };
-                self.bench.checker.notify_answered(now, &key, cseq, answer);
+                self.bench
+                    .checker
+                    .notify_response(now, &key, cseq, response);
                 Context::Other
             }
             (None, "PUBLISH") => {
@@ -522,7 +524,10 @@ impl World {
             (now, 0)
         };
         if core.spins.1 > SPIN_MAX {
-            return self.fail("a timer that never lets go", format!("shard {shard}"));
+            return self.fail(
+                "a timer that is due again and again",
+                format!("shard {shard}"),
+            );
         }
         let at = self.start + Duration::from_micros(now);
         let mut outbox = std::mem::take(&mut self.outbox);

@@ -12,7 +12,7 @@ use std::{io, thread};
 use crate::system::{Incoming, Outgoing};
 use crate::{Error, SERVER_CPU, system};
 
-/// Room in its socket for the answers to everything it sends at once.
+/// Receive buffer of its socket: room for the responses to everything that it sends at once.
 const BUFFER_OCTETS: usize = 16 * 1024 * 1024;
 /// How often it checks whether it must end.
 const LOOK: Duration = Duration::from_millis(100);
@@ -112,13 +112,13 @@ fn echo(
     socket: &UdpSocket,
     incoming: &Incoming,
     outgoing: &mut Outgoing,
-    answers: [&[u8]; 2],
+    responses: [&[u8]; 2],
 ) -> io::Result<()> {
     let requests = incoming
         .datagrams()
         .filter(|(_, octets)| octets.starts_with(b"SUBSCRIBE"));
     let both = requests.filter_map(|(peer, _)| match peer {
-        SocketAddr::V4(peer) => Some(answers.map(|octets| (peer, octets))),
+        SocketAddr::V4(peer) => Some(responses.map(|octets| (peer, octets))),
         SocketAddr::V6(_) => None,
     });
     outgoing.send(socket, both.flatten()).map(|_| ())

@@ -11,7 +11,7 @@ use std::{fs, thread};
 use crate::sip::DOMAIN;
 use crate::{Error, SERVER_CPU, system};
 
-/// How long a server may take until it answers.
+/// Longest time until a server that was started responds.
 const START: Duration = Duration::from_secs(10);
 
 /// A running `lamplighter serve`; killed when dropped.
@@ -98,7 +98,7 @@ impl Daemon {
             }
             if self
                 .get("/readyz")
-                .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
+                .is_ok_and(|response| response.starts_with("HTTP/1.1 200"))
             {
                 return Ok(());
             }
@@ -107,7 +107,7 @@ impl Daemon {
         Err("the server is not ready in time".into())
     }
 
-    /// An HTTP answer, whole.
+    /// A whole HTTP response.
     pub fn get(&self, path: &str) -> Result<String, Error> {
         let mut stream = TcpStream::connect(self.http)?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -115,9 +115,9 @@ impl Daemon {
             stream,
             "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n"
         )?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        Ok(response)
     }
 
     /// The process.

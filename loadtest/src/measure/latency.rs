@@ -17,17 +17,17 @@ pub(crate) enum Measure {
     /// From a change until the last of its watchers shows it.
     LampLast,
     /// From a SUBSCRIBE that begins a dialog until its 2xx.
-    SubscribeAnswer,
+    SubscribeResponse,
     /// From a SUBSCRIBE that begins a dialog until its first NOTIFY.
     SubscribeNotify,
     /// From a SUBSCRIBE in a dialog until its 2xx.
-    RefreshAnswer,
+    RefreshResponse,
     /// From a SUBSCRIBE in a dialog until its NOTIFY.
     RefreshNotify,
     /// From a PUBLISH until its 2xx.
-    PublishAnswer,
+    PublishResponse,
     /// From a GET of call_state.htm until its 200.
-    HttpAnswer,
+    HttpResponse,
     /// How late requests were sent: the tool's own share of all latencies above.
     StartLag,
 }
@@ -37,12 +37,12 @@ impl Measure {
         Self::Lamp,
         Self::LampFirst,
         Self::LampLast,
-        Self::SubscribeAnswer,
+        Self::SubscribeResponse,
         Self::SubscribeNotify,
-        Self::RefreshAnswer,
+        Self::RefreshResponse,
         Self::RefreshNotify,
-        Self::PublishAnswer,
-        Self::HttpAnswer,
+        Self::PublishResponse,
+        Self::HttpResponse,
         Self::StartLag,
     ];
 
@@ -52,12 +52,12 @@ impl Measure {
             Self::Lamp => "publish_to_lamp",
             Self::LampFirst => "publish_to_first_lamp",
             Self::LampLast => "publish_to_last_lamp",
-            Self::SubscribeAnswer => "subscribe_to_200",
+            Self::SubscribeResponse => "subscribe_to_200",
             Self::SubscribeNotify => "subscribe_to_notify",
-            Self::RefreshAnswer => "refresh_to_200",
+            Self::RefreshResponse => "refresh_to_200",
             Self::RefreshNotify => "refresh_to_notify",
-            Self::PublishAnswer => "publish_to_200",
-            Self::HttpAnswer => "http_to_200",
+            Self::PublishResponse => "publish_to_200",
+            Self::HttpResponse => "http_to_200",
             Self::StartLag => "generator_lag",
         }
     }

@@ -59,7 +59,7 @@ pub(crate) struct Tally {
     /// Messages parsed in full by the second parser.
     pub(crate) sampled: u64,
     /// Final responses by method and status.
-    pub(crate) answers: BTreeMap<(&'static str, u16), u64>,
+    pub(crate) responses: BTreeMap<(&'static str, u16), u64>,
     pub(crate) examples: Vec<String>,
 }
 
@@ -88,7 +88,7 @@ impl Tally {
             ("foreign", self.foreign),
             ("subscribes_failed", self.subscribes_failed),
             ("changes_failed", self.changes_failed),
-            ("never_answered", self.timed_out),
+            ("no_response", self.timed_out),
             ("connections_closed", self.connections_closed),
             (
                 "never_established",

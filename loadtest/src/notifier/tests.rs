@@ -89,7 +89,7 @@ fn a_good_notifier_gets_a_clean_report() {
     );
     assert_eq!(
         (
-            count(Measure::SubscribeAnswer),
+            count(Measure::SubscribeResponse),
             count(Measure::SubscribeNotify)
         ),
         (20, 20)
@@ -127,8 +127,8 @@ fn a_challenge_is_answered_and_remembered() {
     let outcome = swarm(Habit::Challenges, alone(), Some("secret"));
     let tally = outcome.swarm.tally();
     assert!(tally.is_clean(), "{tally:?}");
-    assert_eq!(tally.answers[&("SUBSCRIBE", 401)], 20);
-    assert!(!tally.answers.contains_key(&("PUBLISH", 401)));
+    assert_eq!(tally.responses[&("SUBSCRIBE", 401)], 20);
+    assert!(!tally.responses.contains_key(&("PUBLISH", 401)));
     let outcome = swarm(Habit::Challenges, alone(), Some("wrong"));
     let tally = outcome.swarm.tally();
     assert_eq!((tally.established, tally.subscribes_failed), (0, 20));
@@ -250,7 +250,10 @@ fn streams_and_call_states_work() {
     let tally = swarm(Habit::Good, http, Some("x")).swarm.tally().clone();
     assert!(tally.is_clean(), "{tally:?}");
     // Busy and free again, so that no publication remains to be removed.
-    assert_eq!((tally.notifies, tally.answers[&("GET", 200)]), (20 * 4, 10));
+    assert_eq!(
+        (tally.notifies, tally.responses[&("GET", 200)]),
+        (20 * 4, 10)
+    );
 }
 
 #[test]

@@ -79,10 +79,7 @@ const FAULTS: &[(&str, &str)] = &[
         "a SUBSCRIBE that was refused, or a subscription that was lost",
     ),
     ("changes_failed", "a change that the server did not accept"),
-    (
-        "never_answered",
-        "a request without a response for 32 seconds",
-    ),
+    ("no_response", "a request without a response for 32 seconds"),
     ("connections_closed", "a connection that the server closed"),
     (
         "never_established",
@@ -295,7 +292,7 @@ fn rates(summary: &Summary) -> Chart {
         axis,
         &[
             ("NOTIFYs checked", |point| Some(point.notifies)),
-            ("requests answered", |point| Some(point.requests)),
+            ("requests with a response", |point| Some(point.requests)),
             ("retransmissions, both ways", |point| {
                 Some(point.retransmissions)
             }),
@@ -459,13 +456,13 @@ fn write_faults(summary: &Summary, out: &mut String) -> std::fmt::Result {
 fn write_details(summary: &Summary, out: &mut String) -> std::fmt::Result {
     let nonzero = summary.counts.iter().filter(|(_, count)| **count > 0);
     let counts = nonzero.map(|(key, count)| (units::phrase(key), units::number(*count as f64)));
-    let answers = summary.answers.iter();
-    let answers = answers.map(|(key, count)| (key.clone(), units::number(*count as f64)));
+    let responses = summary.responses.iter();
+    let responses = responses.map(|(key, count)| (key.clone(), units::number(*count as f64)));
     let keys = summary.keys.iter();
     let keys = keys.map(|(key, value)| (key.clone(), value.to_string().replace('"', "")));
     writeln!(out, "<section class=\"columns\">")?;
     list(out, "Counts", counts)?;
-    list(out, "Answers", answers)?;
+    list(out, "Responses", responses)?;
     list(out, "The scenario's keys", keys)?;
     let generator = &summary.generator;
     let own = [

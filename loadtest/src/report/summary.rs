@@ -40,7 +40,7 @@ pub(crate) struct Summary {
     pub(crate) remarks: Vec<String>,
     pub(crate) faults: BTreeMap<String, u64>,
     pub(crate) counts: BTreeMap<String, u64>,
-    pub(crate) answers: BTreeMap<String, u64>,
+    pub(crate) responses: BTreeMap<String, u64>,
     pub(crate) latencies: BTreeMap<String, LatencySummary>,
     pub(crate) stages: Vec<StageSummary>,
     /// Only if the server's processes are known.
@@ -151,7 +151,7 @@ impl Summary {
             let summary = LatencySummary::new(latency);
             (latency.count() > 0).then(|| (measure.key().to_owned(), summary))
         });
-        let answers = swarm.tally().answers.iter();
+        let responses = swarm.tally().responses.iter();
         Self {
             format: FORMAT,
             tool: concat!("lamplighter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -165,7 +165,7 @@ impl Summary {
             remarks: remarks(outcome, &generator, overload.as_ref()),
             faults: owned(swarm.tally().faults()),
             counts: counts(outcome),
-            answers: answers
+            responses: responses
                 .map(|((method, status), count)| (format!("{method} {status}"), *count))
                 .collect(),
             latencies: latencies.collect(),
@@ -479,7 +479,7 @@ pub(crate) fn example() -> Summary {
         remarks: vec!["Nothing much.".to_owned()],
         faults: owned([("lost", 0), ("wrong", 0)]),
         counts: owned([("notifies", 10_000), ("changes", 10)]),
-        answers: owned([("SUBSCRIBE 200", 1000)]),
+        responses: owned([("SUBSCRIBE 200", 1000)]),
         latencies: BTreeMap::from([("publish_to_lamp".to_owned(), LatencySummary::new(&latency))]),
         stages: vec![StageSummary {
             name: "load".to_owned(),

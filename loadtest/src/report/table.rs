@@ -60,12 +60,12 @@ fn write_table(summary: &Summary, out: &mut String) -> std::fmt::Result {
         .map(|(key, count)| format!("{} {}", units::phrase(key), units::number(*count as f64)))
         .collect();
     wrap("counts", &counts, out);
-    let answers: Vec<String> = summary
-        .answers
+    let responses: Vec<String> = summary
+        .responses
         .iter()
-        .map(|(answer, count)| format!("{answer}: {}", units::number(*count as f64)))
+        .map(|(response, count)| format!("{response}: {}", units::number(*count as f64)))
         .collect();
-    wrap("answers", &answers, out);
+    wrap("responses", &responses, out);
     if let Some(cost) = &summary.cost {
         let costs: Vec<String> = costs(cost)
             .map(|(what, value)| format!("{what} {value}"))

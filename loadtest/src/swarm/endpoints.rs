@@ -252,7 +252,7 @@ impl Endpoints {
                 turn.tally()
                     .foreign(|| format!("an unexpected request: {method} {uri}"));
                 let write = |out: &mut Vec<u8>| {
-                    message.answer("SIP/2.0 405 Method Not Allowed", out);
+                    message.respond("SIP/2.0 405 Method Not Allowed", out);
                 };
                 turn.outbox.push(received.port, write);
             }
@@ -261,15 +261,15 @@ impl Endpoints {
 
     fn handle_response(&mut self, status: u16, received: &Received<'_>, turn: &mut Turn<'_>) {
         let client = &mut self.client;
-        let Some(answer) = client.handle_response(status, received, turn) else {
+        let Some(response) = client.handle_response(status, received, turn) else {
             return;
         };
-        match answer.planned.purpose.owner() {
-            Owner::User(user) => self.users.handle_answer(user, &answer, client, turn),
+        match response.planned.purpose.owner() {
+            Owner::User(user) => self.users.handle_response(user, &response, client, turn),
             Owner::Subscription(key) => {
-                match self.phones.handle_answer(key, &answer, client, turn) {
+                match self.phones.handle_response(key, &response, client, turn) {
                     Fate::GoesOn => {}
-                    Fate::Lost => self.start_anew(key, answer.planned.scheduled, turn),
+                    Fate::Lost => self.start_anew(key, response.planned.scheduled, turn),
                     Fate::Failed => self.phones.fail(key, &mut self.users, turn),
                 }
             }

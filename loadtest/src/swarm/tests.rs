@@ -48,10 +48,10 @@ fn only(outbox: &mut Outbox) -> String {
     messages.into_iter().next().unwrap()
 }
 
-fn answer(request: &str) -> String {
+fn respond(request: &str) -> String {
     let mut out = Vec::new();
     let request = message::scan(request.as_bytes()).unwrap();
-    request.answer("SIP/2.0 200 OK", &mut out);
+    request.respond("SIP/2.0 200 OK", &mut out);
     let text = String::from_utf8(out).unwrap();
     let tagged = |line: &str| match line.starts_with("To:") {
         true => format!("{line};tag=s"),
@@ -116,7 +116,7 @@ fn subscribed(now: Instant) -> (Swarm, Outbox) {
     ] {
         assert!(subscribe.contains(line), "{line}: {subscribe}");
     }
-    swarm.handle(0, answer(&subscribe).as_bytes(), now, &mut outbox);
+    swarm.handle(0, respond(&subscribe).as_bytes(), now, &mut outbox);
     (swarm, outbox)
 }
 

@@ -75,7 +75,7 @@ impl Turn<'_> {
     }
 
     /// Counts a 2xx without its mandatory contents.
-    pub(super) fn note_wrong_answer(&mut self, request: &dyn Debug, response: &Incoming<'_>) {
+    pub(super) fn note_wrong_response(&mut self, request: &dyn Debug, response: &Incoming<'_>) {
         let tag = String::from_utf8_lossy(response.to_tag);
         let expires = response.expires;
         self.tally().wrong += 1;

@@ -128,7 +128,7 @@ pub(crate) fn frame(buffer: &[u8]) -> Result<Option<usize>, Unreadable> {
 impl<'a> Incoming<'a> {
     /// Appends the response to this request: `status_line` without its line end, the copied lines,
     /// no body.
-    pub(crate) fn answer(&self, status_line: &str, out: &mut Vec<u8>) {
+    pub(crate) fn respond(&self, status_line: &str, out: &mut Vec<u8>) {
         out.extend_from_slice(status_line.as_bytes());
         out.extend_from_slice(b"\r\n");
         for line in &self.echo_lines[..self.echo_count] {
@@ -421,12 +421,12 @@ mod tests {
     #[test]
     fn an_answer_repeats_what_must_be_repeated() {
         let mut out = Vec::new();
-        scan(NOTIFY).unwrap().answer("SIP/2.0 200 OK", &mut out);
-        let answer = scan(&out).unwrap();
-        assert_eq!(answer.start, Start::Response(200));
-        assert_eq!(answer.branch, b"z9hG4bKabc");
-        assert_eq!(answer.sequence, 12);
-        assert_eq!(answer.to_tag, b"phone1");
+        scan(NOTIFY).unwrap().respond("SIP/2.0 200 OK", &mut out);
+        let response = scan(&out).unwrap();
+        assert_eq!(response.start, Start::Response(200));
+        assert_eq!(response.branch, b"z9hG4bKabc");
+        assert_eq!(response.sequence, 12);
+        assert_eq!(response.to_tag, b"phone1");
         assert!(rsip::Response::try_from(out.as_slice()).is_ok());
     }
 

@@ -32,10 +32,10 @@ pub(super) fn command(server: SocketAddr, person: usize, is_busy: bool) -> Strin
 pub(super) fn tell(server: SocketAddr, person: usize, is_busy: bool) -> Result<(), String> {
     let named = |what: &dyn std::fmt::Display| format!("GET call_state.htm: {what}");
     match get(server, &path(person, is_busy)) {
-        Ok(answer) if answer.starts_with("HTTP/1.1 200 ") => Ok(()),
-        Ok(answer) => Err(named(&format!(
+        Ok(response) if response.starts_with("HTTP/1.1 200 ") => Ok(()),
+        Ok(response) => Err(named(&format!(
             "response {:?}",
-            answer.lines().next().unwrap_or("")
+            response.lines().next().unwrap_or("")
         ))),
         Err(error) => Err(named(&error)),
     }
@@ -47,9 +47,9 @@ fn get(server: SocketAddr, path: &str) -> io::Result<String> {
     stream.set_nodelay(true)?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut response = String::new();
+    stream.read_to_string(&mut response)?;
+    Ok(response)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A phone: a thread with a UDP socket that subscribes to the others, answers NOTIFYs and reports
+//! A phone: a thread with a UDP socket that subscribes to the others, responds to NOTIFYs and reports
 //! what its lamps show.
 //!
 //! It follows the rules for a subscriber (Timer E, refreshes, tags, CSeq) and reports what the server
@@ -181,7 +181,7 @@ impl Phone {
                 method: Method::Notify,
                 ..
             } => self.take_notify(&message, now),
-            StartLine::Request { .. } => self.answer(&message, Status::METHOD_NOT_ALLOWED),
+            StartLine::Request { .. } => self.respond(&message, Status::METHOD_NOT_ALLOWED),
         }
     }
 
@@ -221,7 +221,7 @@ impl Phone {
         };
         let found = self.subscriptions.iter_mut().find(mine);
         let (Some(subscription), Some(sequence)) = (found, notify.cseq()) else {
-            self.answer(notify, Status::SUBSCRIPTION_DOES_NOT_EXIST);
+            self.respond(notify, Status::SUBSCRIPTION_DOES_NOT_EXIST);
             return self.fault("received a NOTIFY that belongs to none of its subscriptions");
         };
         let last = subscription.notified.replace(sequence.number);
@@ -233,7 +233,7 @@ impl Phone {
             .get(..10)
             .is_some_and(|word| word.eq_ignore_ascii_case(b"terminated"));
         subscription.is_over |= ends;
-        self.answer(notify, Status::OK);
+        self.respond(notify, Status::OK);
         match last {
             Some(last) if last == sequence.number => return,
             Some(last) if last + 1 != sequence.number => {
@@ -248,7 +248,7 @@ impl Phone {
         }
     }
 
-    fn answer(&self, request: &Message<'_>, status: Status) {
+    fn respond(&self, request: &Message<'_>, status: Status) {
         let mut out = Vec::with_capacity(512);
         let head = emit::ResponseHead {
             status,

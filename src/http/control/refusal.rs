@@ -109,7 +109,7 @@ pub(crate) enum ControlRefusal {
     /// The configuration was not reloaded, or not by every shard. One line for each fault.
     #[error("{0}")]
     NotReloaded(String),
-    /// The engine does not answer.
+    /// The engine does not reply.
     #[error("the engine does not respond")]
     Silent,
 }

@@ -70,7 +70,7 @@ async fn decide<E: Engine>(form: &Form, site: &Site<E>, handling: Handling) -> C
     replace(form, site, decide).await
 }
 
-/// Replaces the rules of the presentity that the form names; answers with the new ones.
+/// Replaces the rules of the presentity that the form names. Returns the new ones.
 async fn replace<E: Engine>(
     form: &Form,
     site: &Site<E>,

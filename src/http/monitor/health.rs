@@ -1,4 +1,4 @@
-//! `/healthz` and `/readyz`: whether the process answers, and whether it takes new work.
+//! `/healthz` and `/readyz`: whether the process runs, and whether it accepts new work.
 
 use hyper::StatusCode;
 

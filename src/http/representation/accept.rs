@@ -3,7 +3,7 @@
 use hyper::header;
 use hyper::header::HeaderMap;
 
-/// A format of answers.
+/// A format of responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Text for a terminal, unless the client asks for something else.

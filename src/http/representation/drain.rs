@@ -18,7 +18,7 @@ impl Representation for Drained {
             0 => "all subscriptions are ended: stop the server now\n".to_owned(),
             left => {
                 let left = counted(left as u64, "subscription");
-                format!("{left} left: their phones do not answer\n")
+                format!("{left} left: their phones do not respond\n")
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) fn address(transport: Transport, peer: SocketAddr) -> String {
     format!("{} {peer}", transport.uri_parameter())
 }
 
-/// Appends which shards are missing from an answer.
+/// Appends which shards are missing from a response.
 pub(super) fn write_silent(silent: &[u16], text: &mut String) {
     for shard in silent {
         text.push_str(&format!("Shard {shard} does not respond.\n"));

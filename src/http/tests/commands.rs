@@ -13,10 +13,10 @@ impl Server {
 
     /// Says something of 123@abc.com; what the engine was told.
     fn set(&self, page: &str, fields: &str) -> StateUpdate {
-        let answer = self.command(&format!("/set/{page}"), &format!("aor=123@abc.com{fields}"));
-        assert_eq!(answer.status, 200, "{page}{fields}: {}", answer.body);
+        let response = self.command(&format!("/set/{page}"), &format!("aor=123@abc.com{fields}"));
+        assert_eq!(response.status, 200, "{page}{fields}: {}", response.body);
         assert_eq!(
-            answer.body,
+            response.body,
             "123@abc.com is ringing (basic open, lamp early)\n"
         );
         let (aor, update) = self.last_update();
@@ -27,14 +27,18 @@ impl Server {
     /// Whether it is refused so, and nothing was done.
     fn refuses(&self, page: &str, fields: &str, status: u16, words: &str) {
         let before = self.directory.current();
-        let answer = self.command(page, fields);
-        assert_eq!(answer.status, status, "{page} {fields}: {}", answer.body);
-        assert!(
-            answer.body.contains(words),
+        let response = self.command(page, fields);
+        assert_eq!(
+            response.status, status,
             "{page} {fields}: {}",
-            answer.body
+            response.body
         );
-        assert!(answer.body.ends_with('\n'));
+        assert!(
+            response.body.contains(words),
+            "{page} {fields}: {}",
+            response.body
+        );
+        assert!(response.body.ends_with('\n'));
         assert!(self.engine.updates.lock().unwrap().is_empty());
         assert!(Arc::ptr_eq(&before, &self.directory.current()));
     }

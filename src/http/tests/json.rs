@@ -1,4 +1,4 @@
-//! The operator's answers in JSON: the same values as in the texts of `operator` and `commands`.
+//! Responses to the operator in JSON: the values that `operator` and `commands` check as text.
 
 use serde_json::{Value, json};
 
@@ -252,7 +252,7 @@ fn rules_are_conditions_and_what_they_grant() {
 }
 
 #[test]
-fn commands_answer_in_json_too_and_so_do_refusals() {
+fn responses_to_commands_and_refusals_are_also_available_in_json() {
     let server = Server::start();
     let post = |page: &str, form: &str| {
         let length = form.len();

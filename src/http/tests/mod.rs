@@ -90,7 +90,7 @@ impl Engine for FakeEngine {
         if self.is_silent.load(Ordering::SeqCst) {
             return Err(Unavailable);
         }
-        // An engine answers from another core: not at once.
+        // An engine replies from another core: not at once.
         sleep(Duration::from_millis(1)).await;
         Ok(match command {
             Command::UpdateState { .. } if self.is_full.load(Ordering::SeqCst) => Reply::OverLimit,
@@ -365,7 +365,7 @@ impl Server {
     /// Sends octets on a connection of their own, closes the sending side and reads to the end.
     fn raw(&self, octets: &[u8]) -> String {
         let mut stream = self.connect();
-        // The server may answer and close before it has read everything.
+        // The server may respond and close before it has read everything.
         let _ = stream.write_all(octets);
         let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut text = Vec::new();
@@ -416,7 +416,7 @@ impl Server {
         ))
     }
 
-    /// What a page of the operator answers in JSON.
+    /// The response of a page of the operator in JSON.
     fn json(&self, target: &str) -> serde_json::Value {
         let response = self.socket(&format!(
             "GET {target} HTTP/1.0\r\nAccept: application/json\r\n\r\n"
@@ -429,7 +429,7 @@ impl Server {
 
     fn socket(&self, request: &str) -> Response {
         let mut stream = UnixStream::connect(&self.control).unwrap();
-        // The server may answer, and hang up, before it has read everything.
+        // The server may respond and close before it has read everything.
         let _ = stream.write_all(request.as_bytes());
         let mut octets = Vec::new();
         let end = stream.read_to_end(&mut octets).map_err(|it| it.kind());

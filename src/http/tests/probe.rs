@@ -7,9 +7,9 @@ use crate::shard::contract::probe::ProbeTask;
 fn a_probe_is_started_and_read() {
     let server = Server::start();
     let fields = "target=123@pbx.example.com&server=127.0.0.1:5070&user=7&password=x&for=1m";
-    let answer = server.command("/probe/subscribe", fields);
+    let response = server.command("/probe/subscribe", fields);
     // 5070 modulo three shards, and the number that the engine gave.
-    assert_eq!((answer.status, answer.body.as_str()), (200, "0-3c\n"));
+    assert_eq!((response.status, response.body.as_str()), (200, "0-3c\n"));
     let order = server.engine.probes.lock().unwrap().pop().unwrap();
     assert_eq!(&*order.target, "sip:123@pbx.example.com");
     assert_eq!(&*order.from, "sip:7@pbx.example.com");
@@ -92,9 +92,9 @@ fn invalid_probes_are_refused() {
         ),
     ];
     for (page, fields, words) in table {
-        let answer = server.command(&format!("/probe/{page}"), &fields);
-        assert_eq!(answer.status, 400, "{fields}: {}", answer.body);
-        assert!(answer.body.contains(words), "{fields}: {}", answer.body);
+        let response = server.command(&format!("/probe/{page}"), &fields);
+        assert_eq!(response.status, 400, "{fields}: {}", response.body);
+        assert!(response.body.contains(words), "{fields}: {}", response.body);
     }
     assert!(server.engine.probes.lock().unwrap().is_empty());
 }

@@ -102,17 +102,17 @@ fn every_page_has_its_methods_and_no_others() {
         let allow = allow.join(", ").to_ascii_lowercase();
         for method in METHODS {
             let response = server.request_at(endpoint, method, path);
-            let (status, updates) = (response.status, response.header("allow"));
+            let (status, allowed) = (response.status, response.header("allow"));
             let what = format!("{method} {path}: {}", response.head);
             if method == "OPTIONS" {
-                assert_eq!((status, updates), (204, Some(&*allow)), "{what}");
+                assert_eq!((status, allowed), (204, Some(&*allow)), "{what}");
                 assert_eq!(response.body, "", "{what}");
             } else if allows(&methods, method) {
                 // Most miss a field: what matters is that the handler was reached.
                 assert!(![404, 405].contains(&status), "{what}");
-                assert_eq!(updates, None, "{what}");
+                assert_eq!(allowed, None, "{what}");
             } else {
-                assert_eq!((status, updates), (405, Some(&*allow)), "{what}");
+                assert_eq!((status, allowed), (405, Some(&*allow)), "{what}");
                 // What is left of the request is not read.
                 assert_eq!(response.header("connection"), Some("close"), "{what}");
             }

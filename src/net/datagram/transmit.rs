@@ -547,7 +547,7 @@ mod tests {
             let datagram = |_| Datagram {
                 peer,
                 source: Some(source),
-                pieces: [b"answer", b""],
+                pieces: [b"response", b""],
             };
             assert_eq!(
                 SendBatch::new(1400)

@@ -178,14 +178,14 @@ mod tests {
 
     #[test]
     fn framing_does_not_depend_on_how_a_stream_is_split() {
-        let answer = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP a;branch=b\r\nFrom: <sip:a@b>\r\n\
+        let response = "SIP/2.0 200 OK\r\nVia: SIP/2.0/TCP a;branch=b\r\nFrom: <sip:a@b>\r\n\
             To: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 NOTIFY\r\nContent-Length: 0\r\n\r\n";
         let expected = [
             message(0),
             PING.to_owned(),
             message(700),
-            answer.to_owned(),
-            answer.to_owned(),
+            response.to_owned(),
+            response.to_owned(),
             message(5000),
             message(3),
             message(1),

@@ -1,5 +1,5 @@
-//! The end of a turn: records of what changed, and the acknowledgements whose records are durable.
-//! Also the other direction, at the start: records that come back.
+//! The end of a turn: writes the records of what changed, and sends the acknowledgements whose records
+//! are durable. Also recovery at the start: records that come back.
 
 use crate::shard::conduct::Engine;
 use crate::shard::contract::commit::{Acknowledgement, Durability, RecordKey};
@@ -7,7 +7,8 @@ use crate::shard::contract::input::Recovered;
 use crate::shard::contract::turn::Turn;
 
 impl Engine {
-    /// Writes the records of what changed in this turn, and sends what waited for nothing else.
+    /// Writes the records of what changed in this turn, and sends acknowledgements whose records are
+    /// durable.
     pub(crate) fn commit(&mut self, turn: &mut Turn<'_>) {
         if turn.options.durability == Durability::None {
             return;
@@ -20,7 +21,7 @@ impl Engine {
             if turn.loopback.is_empty() {
                 return;
             }
-            // An outcome was for this shard.
+            // An outcome was addressed to this shard, and changed its state.
             self.deliver_loopback(turn);
         }
     }
@@ -49,7 +50,7 @@ impl Engine {
         }
     }
 
-    /// Takes what an earlier process recorded.
+    /// Recovers what an earlier process recorded.
     pub(crate) fn recover(&mut self, recovered: &Recovered<'_>, turn: &mut Turn<'_>) {
         match *recovered {
             Recovered::Begin {

@@ -1,8 +1,8 @@
-//! What comes while recorded presentities are still to come, and would change one: it waits. A
-//! PUBLISH may name an entity tag that is in a record, and what a document ends is in a record too; so
-//! a record never meets newer contributions.
+//! Early inputs: requests and commands that change a presentity, and that arrive before all recorded
+//! presentities are recovered. They wait until then: the entity tag that a PUBLISH names, or the calls
+//! that its document ends, may still be in a record. So a record never meets newer contributions.
 //!
-//! A new subscription does not wait: it is notified again when its presentity comes back.
+//! A new subscription does not wait: it is notified again when its presentity is recovered.
 
 use std::collections::VecDeque;
 
@@ -19,8 +19,9 @@ const REGISTER: &[u8] = b"REGISTER ";
 /// Early inputs served per turn.
 const SERVED_PER_TURN: usize = 64;
 
-/// Inputs in order of arrival. Requests and commands are limited as acknowledgements are, requests by
-/// their octets too. Mail is not: the requests behind it wait on other shards, which limit them.
+/// Inputs in order of arrival. The limit on held acknowledgements applies to them as well, and
+/// requests are also limited by their octets. Mail is not limited here: the shards that received the
+/// requests behind it limit these.
 #[derive(Debug, Default)]
 pub(crate) struct EarlyInputs {
     inputs: VecDeque<EarlyInput>,
@@ -38,7 +39,7 @@ enum EarlyInput {
 }
 
 impl EarlyInputs {
-    /// Whether nothing waits.
+    /// Whether no input waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.inputs.is_empty()
     }
@@ -58,13 +59,14 @@ impl EarlyInputs {
 }
 
 impl Engine {
-    /// Whether inputs that change presentities wait. What comes later waits behind the others.
+    /// Whether an input that changes a presentity must wait: during recovery, and behind other inputs
+    /// that wait.
     fn holds_back(&self) -> bool {
         self.compositor.is_recovering() || !self.early.is_empty()
     }
 
-    /// Lets a PUBLISH or REGISTER wait. False if it is to be served now, or refused because too much
-    /// waits.
+    /// Lets a PUBLISH or REGISTER wait. Returns false if it need not, or if too many inputs wait
+    /// already, so that it will be refused.
     pub(crate) fn hold_back_request(&mut self, flow: Flow, octets: &[u8], turn: &Turn<'_>) -> bool {
         let waits = self.holds_back()
             && (octets.starts_with(PUBLISH) || octets.starts_with(REGISTER))
@@ -77,7 +79,7 @@ impl Engine {
         waits
     }
 
-    /// Lets mail that changes a presentity wait; gives any other back.
+    /// Lets mail that changes a presentity wait; returns any other mail.
     pub(crate) fn hold_back_mail(&mut self, mail: Mail) -> Option<Mail> {
         let is_change = matches!(
             mail,
@@ -94,7 +96,7 @@ impl Engine {
         None
     }
 
-    /// Lets a state update wait; gives any other command back.
+    /// Lets a state update wait; returns any other command.
     pub(crate) fn hold_back_command(
         &mut self,
         id: CommandId,
@@ -114,7 +116,7 @@ impl Engine {
         None
     }
 
-    /// Serves what waited, once all presentities are back.
+    /// Serves inputs that waited, once all presentities are recovered.
     pub(crate) fn serve_early(&mut self, turn: &mut Turn<'_>) {
         if self.compositor.is_recovering() {
             return;

@@ -5,8 +5,8 @@
 //! which they are durable ([`Input::Durable`](crate::shard::Input::Durable)).
 //!
 //! With [`Durability::Synced`] an acknowledgement (a 2xx, a reply, mail with an outcome) is held
-//! until all records that were written up to the end of its turn are durable. So what a peer was
-//! told is never lost. NOTIFYs of changes are not held.
+//! until all records that were written up to the end of its turn are durable. So nothing that was
+//! acknowledged is ever lost. NOTIFYs of changes are not held.
 //!
 //! Invariant: acknowledgements are released in the order in which they were held.
 
@@ -20,7 +20,7 @@ use crate::shard::contract::mail::Mail;
 use crate::shard::contract::outbox::Outbox;
 use crate::sip::transaction::server::TransactionKey;
 
-/// What is recorded, and what waits for it.
+/// Whether state is recorded, and whether acknowledgements wait for the records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Nothing is recorded: all state ends with the process.
@@ -35,16 +35,16 @@ pub enum Durability {
 /// The table and the row of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RecordKey {
-    /// A presentity, by the number that its owner gave it. Numbers grow and are not used again.
+    /// A presentity, by the number that its owner assigned. Numbers ascend and are never reused.
     Presentity(u64),
-    /// A dialog with its subscriptions, by the place that its To-tag names.
+    /// A dialog with its subscriptions, by the place in its To-tag.
     Dialog(u32),
 }
 
 /// A record to be written, or to be removed. A record replaces the one with the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordChange {
-    /// What it is of.
+    /// The presentity or dialog.
     pub key: RecordKey,
     /// Its octets, a range of the arena; None to remove it.
     pub octets: Option<Range<usize>>,
@@ -56,14 +56,14 @@ pub(crate) enum Acknowledgement {
     /// A 2xx, and the subscription whose NOTIFY must follow it.
     Response {
         transaction: Option<TransactionKey>,
-        /// Where it goes.
+        /// The flow that it is sent on.
         flow: Flow,
         octets: Box<[u8]>,
         subscription: Option<SubscriptionId>,
     },
     /// The reply to a command.
     Reply(CommandId, Reply),
-    /// No message: a NOTIFY of this subscription needs a CSeq that a record reserves.
+    /// Not a message: a NOTIFY of this subscription, which waits for a record that reserves its CSeq.
     Notify(SubscriptionId),
     /// Mail that tells another shard the outcome of a request.
     Mail(Address, Mail),
@@ -79,10 +79,11 @@ pub(crate) struct Commits {
     held: VecDeque<Held>,
 }
 
-/// See [`Commits::held`].
+/// An acknowledgement that is held.
 #[derive(Debug)]
 struct Held {
-    /// The record that it waits for; None until the turn ends, as records are written at its end.
+    /// The number of the record that it waits for; None until the end of the turn, when records are
+    /// written.
     sequence: Option<u64>,
     acknowledgement: Acknowledgement,
 }
@@ -119,7 +120,7 @@ impl Commits {
         self.held.len()
     }
 
-    /// The records of the turn are written: what was held in it waits for the last of them.
+    /// Ends a turn, whose records are written: acknowledgements held in it wait for the last of these.
     pub(crate) fn end_turn(&mut self) {
         let of_turn = self.held.iter_mut().rev();
         for held in of_turn.take_while(|held| held.sequence.is_none()) {
@@ -127,7 +128,7 @@ impl Commits {
         }
     }
 
-    /// The records up to this number are durable. Numbers may come late or again.
+    /// Records up to this number are durable. Numbers may arrive late or more than once.
     pub(crate) fn advance(&mut self, durable: u64) {
         debug_assert!(durable <= self.written, "only what was written is durable");
         self.durable = self.durable.max(durable);

@@ -81,7 +81,7 @@ pub enum Mail {
         domain: Box<str>,
         /// The presentities.
         aors: Vec<Aor>,
-        /// The watch it answers, and whether the presentities appeared or disappeared.
+        /// The watch that it concerns, and whether the presentities appeared or disappeared.
         announcement: Announcement,
     },
     /// To every shard: report the watchers of a presentity to `follower` now and after every change

@@ -93,7 +93,7 @@ pub struct Options {
     pub body_octets_max: usize,
 
     // Transactions.
-    /// Octets of responses kept to answer retransmitted requests. Beyond it: the oldest goes first.
+    /// Octets of responses that are kept for retransmitted requests. Beyond it: the oldest goes first.
     pub response_ring_octets: usize,
     /// Nonces whose nonce counts are remembered against replay.
     pub nonces_max: usize,

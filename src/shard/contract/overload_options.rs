@@ -32,7 +32,7 @@ pub struct OverloadOptions {
     /// Token buckets of all kinds that are remembered. Beyond it: the bucket that is full first is
     /// forgotten first.
     pub buckets_max: usize,
-    /// Dialogs of one address and port before it answers its first NOTIFY. Beyond it: 503.
+    /// Dialogs of one address and port before it responds to its first NOTIFY. Beyond it: 503.
     pub unproven_max: usize,
 
     // Refusals.

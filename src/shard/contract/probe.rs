@@ -29,7 +29,7 @@ pub struct ProbeOrder {
     pub target: Box<str>,
     /// The SIP URI of From.
     pub from: Box<str>,
-    /// Answers a challenge of the server.
+    /// Responds to a challenge of the server.
     pub login: Option<Login>,
     /// How long it lasts; the state is removed then.
     pub duration: Duration,

@@ -1,11 +1,12 @@
 //! Dialogs come back after a restart, each to the place that its To-tag names.
 //!
-//! A record tells what a phone agreed with us: its dialog, its route, what it subscribed to, until
-//! when. What we decide is decided anew, by the directory in force: profile, rules, members of lists.
-//! A subscription to what is gone, or that expired meanwhile, ends as it would have.
+//! A record holds what was agreed with the phone: the dialog, its route, its subscriptions and when
+//! they expire. What the server decides (profile, rules, members of lists) is decided again by the
+//! directory in force. A subscription that expired meanwhile, or whose resource no longer exists, ends
+//! as it would have without the restart.
 //!
-//! Guarantees: CSeq and versions continue beyond all that may have been sent; the first NOTIFY carries
-//! full state; a stream is gone with its process, so its dialogs wait for the next SUBSCRIBE.
+//! Guarantees: CSeq and versions are higher than any that may have been sent; the first NOTIFY carries
+//! full state; connections end with the process, so dialogs on them wait for the next SUBSCRIBE.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use crate::shard::subscription::shown::Shown;
 use crate::shard::subscription::{NewSubscription, Phase, Wants};
 
 impl Subscriptions {
-    /// Keeps the places below `dialogs_end` from new dialogs: recorded ones come back to them.
+    /// Reserves the places below `dialogs_end` for recorded dialogs.
     pub(crate) fn begin_recovery(&mut self, dialogs_end: u32, turn: &Turn<'_>) {
         let (shards, id) = (turn.options.shards.max(1), turn.options.id.0);
         let indexes = dialogs_end
@@ -42,8 +43,8 @@ impl Subscriptions {
         self.table.withhold_dialogs(indexes);
     }
 
-    /// Takes back a dialog with its subscriptions. A record that cannot be read is removed. One of a
-    /// dialog that began since the restart may come too, and changes nothing.
+    /// Recovers a dialog with its subscriptions. A record that cannot be decoded is removed. The record
+    /// of a dialog that began after the restart may be read too, and is ignored.
     pub(crate) fn recover(&mut self, place: u32, octets: &[u8], turn: &mut Turn<'_>) {
         let (shards, here) = (turn.options.shards, turn.options.id);
         let id = DialogId(Place(place).index(shards));
@@ -64,7 +65,7 @@ impl Subscriptions {
         }
     }
 
-    /// All dialogs are back: the places that are left are free.
+    /// Ends recovery: places that are still reserved become free.
     pub(crate) fn end_recovery(&mut self, _turn: &mut Turn<'_>) {
         self.table.release_dialogs();
     }
@@ -79,7 +80,7 @@ impl Subscriptions {
         }
     }
 
-    /// Takes back a subscription. Nothing is decided at first, then all by the directory in force.
+    /// Recovers a subscription: at first as allowed, then re-evaluated by the directory in force.
     fn recover_subscription(
         &mut self,
         dialog: DialogId,
@@ -110,7 +111,7 @@ impl Subscriptions {
         self.resume(id, turn);
     }
 
-    /// A subscription goes on, or ends if its time is over.
+    /// Continues a subscription, or ends it if it has expired.
     fn resume(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription(id);
         let Some(subscription) = subscription.expected("it was just recovered") else {
@@ -150,14 +151,14 @@ fn recovered_dialog(
     }
 }
 
-/// The profile of that name; the generic one if there is none any more.
+/// The profile with this name; the generic one if it no longer exists.
 fn profile_of(name: &str, turn: &Turn<'_>) -> Arc<Profile> {
     let generic = turn.directory.profile(b"");
     Arc::clone(turn.directory.profile_named(name).unwrap_or(generic))
 }
 
-/// The list that a subscription is to. One that is no list any more has no members, and is about to
-/// end.
+/// The list of a subscription. A list that no longer exists has no members, and its subscription is
+/// about to end.
 fn plan_of(record: &SubscriptionRecord<'_>, turn: &Turn<'_>) -> Option<ListPlan> {
     let configured = || turn.directory.list(&record.aor).unwrap_or_default();
     match &record.subject {
@@ -189,8 +190,8 @@ fn flow_of(record: &FlowRecord, listener: u16) -> Flow {
     }
 }
 
-/// The listener at the address where a dialog began; None if it is gone, so that the phone cannot be
-/// reached before its next SUBSCRIBE.
+/// The listener at the address where a SUBSCRIBE arrived; None if it no longer exists, so that the
+/// phone cannot be reached before its next SUBSCRIBE.
 fn listener_of(flow: &FlowRecord, options: &Options) -> Option<u16> {
     if options.listeners.is_empty() {
         return Some(0);

@@ -21,22 +21,22 @@ struct WatchedRoster {
     watch: WatchNumber,
     present: BTreeSet<Aor>,
     subscriptions: Vec<(SubscriptionId, RosterKind)>,
-    /// Shards that have not answered yet.
+    /// Shards that have not replied yet.
     awaited: u16,
 }
 
-/// What a subscription finds when it begins to follow a roster.
+/// The result when a subscription begins to follow a roster.
 #[derive(Debug)]
 pub(crate) enum Attended {
-    /// The domain is watched already: the users known to be present.
+    /// The domain is already watched: the users known to be present.
     Known(Vec<Aor>),
     /// The domain must be watched from now on, under this number.
     New(WatchNumber),
 }
 
 impl Rosters {
-    /// A subscription follows a roster from now on. A domain that is not watched yet waits for the
-    /// answers of all `shards`.
+    /// Makes a subscription follow a roster. A domain that is not watched yet waits for the replies of
+    /// all `shards`.
     pub(crate) fn attend(&mut self, roster: &Roster, id: SubscriptionId, shards: u16) -> Attended {
         let follower = (id, roster.kind);
         if let Some(known) = self.watched.get_mut(&roster.domain) {

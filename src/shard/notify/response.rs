@@ -56,7 +56,7 @@ impl Outcome {
 }
 
 impl Notifier {
-    /// A response to a NOTIFY of ours; false if it answers something else (RFC 3261 §17.1.3, §18.1.2,
+    /// A response to a NOTIFY of ours; false if it belongs to another request (RFC 3261 §17.1.3, §18.1.2,
     /// §8.1.3.3).
     pub(crate) fn handle_response(
         &mut self,
@@ -149,7 +149,7 @@ impl Notifier {
         Some((id, self.local_addresses.known(&in_flight.flow)?))
     }
 
-    /// The NOTIFY that a response answers: matched by its single Via and CSeq; the rest may be
+    /// The NOTIFY of a response: matched by its single Via and CSeq; the rest may be
     /// malformed, because gateways duplicate headers or truncate bodies, and such a response still
     /// confirms delivery.
     fn match_response(

@@ -1,9 +1,8 @@
 //! `as-feature-event` (W:C9): do-not-disturb and call forwarding, set and displayed on the phone.
 //!
-//! The body of a SUBSCRIBE, if there is one, switches something. It is said to the presentity's
-//! owner like anything else that is said of it, without an end; the NOTIFY that answers the
-//! SUBSCRIBE tells all features as they are then. Changes by another phone or the operator are
-//! notified like any change.
+//! A SUBSCRIBE may have a body that switches a feature. The change goes to the owner of the presentity
+//! as a state update that does not expire, and the NOTIFY that follows the SUBSCRIBE reports all
+//! features as they are then. Changes by another phone or the operator are notified like any change.
 //!
 //! Only the user and trusted peers may set features, even if a rule lets others watch them.
 

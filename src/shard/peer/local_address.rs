@@ -82,7 +82,7 @@ impl LocalAddress {
         self.sent_by.as_bytes()
     }
 
-    /// Whether a Via sent-by is ours. A response with any other sent-by answers no request of ours
+    /// Whether a Via sent-by is ours. A response with any other sent-by belongs to no request of ours
     /// (RFC 3261 §17.1.3, §18.1.2, §8.1.3.3).
     pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
         let name = self.sent_by.as_bytes().get(..self.name_octets);

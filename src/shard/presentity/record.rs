@@ -1,15 +1,15 @@
 //! Presentities as records: written at the end of a turn in which a contribution changed, and read
 //! after a restart.
 //!
-//! - A presentity gets a number with its first record. Numbers grow and are not used again; the
-//!   shard hands out those with its remainder, `number % shards == id`.
-//! - A record stays as long as there is anything to keep: a contribution, a tombstone, or that calls
-//!   were ever reported. Then it is removed.
-//! - Seized appearances of shared lines are not taken back. They are claims of phones that last 15 s,
-//!   and the subscriptions that hold them are not recorded either: a phone seizes again.
+//! - A presentity gets a number with its first record. Numbers ascend and are never reused. Each
+//!   shard assigns its own: those with `number % shards == id`.
+//! - A record is removed when nothing is left to keep: no contribution, no tombstone, and no call was
+//!   ever reported.
+//! - Seized appearances of shared lines are not recovered. A seizure lasts 15 s, and the subscription
+//!   that holds it is not recorded either: the phone seizes again.
 //! - A recovered record never replaces newer contributions: until all presentities are recovered,
-//!   whatever changes one waits (`conduct/early.rs`), and of two records of one presentity the one
-//!   with the higher number counts.
+//!   inputs that change one wait (`conduct/early.rs`). Of two records of one presentity, the one with
+//!   the higher number counts.
 
 use std::num::NonZeroU64;
 use std::time::Instant;
@@ -27,7 +27,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::presentities::{Owned, Presentities};
 use crate::shard::presentity::{Compositor, OWNED};
 
-/// What is to be recorded at the end of the turn, and which numbers are in use.
+/// The records to be written at the end of the turn, and the numbers in use.
 #[derive(Debug, Default)]
 pub(crate) struct Recording {
     /// Presentities whose record is out of date.
@@ -35,7 +35,7 @@ pub(crate) struct Recording {
     /// Numbers whose records are to be removed.
     removed: Vec<u64>,
     numbers: Numbers,
-    /// Recorded presentities are still to come.
+    /// Recovery is in progress: recorded presentities are still to come.
     is_recovering: bool,
 }
 
@@ -67,14 +67,14 @@ impl Numbers {
 }
 
 impl Recording {
-    /// The record with that number is removed at the end of the turn.
+    /// Has the record with this number removed at the end of the turn.
     pub(super) fn remove(&mut self, number: u64) {
         self.removed.push(number);
     }
 }
 
 impl Presentities {
-    /// A contribution to a presentity changed: its record is written at the end of the turn.
+    /// Has the record of a presentity written at the end of the turn: a contribution changed.
     pub(crate) fn mark(&mut self, id: PresentityId, turn: &Turn<'_>) {
         if turn.options.durability == Durability::None {
             return;
@@ -86,7 +86,7 @@ impl Presentities {
         }
     }
 
-    /// The composed state of a presentity changed.
+    /// As [`Self::mark`], when the composed state changed too.
     pub(crate) fn mark_changed(&mut self, id: PresentityId, turn: &Turn<'_>) {
         if turn.options.durability == Durability::None {
             return;
@@ -104,7 +104,7 @@ impl Presentities {
         }
         let mut marked = std::mem::take(&mut self.recording.marked);
         for id in marked.drain(..) {
-            // A place without a mark: the presentity was forgotten, and another may have its place.
+            // Not marked any more: the presentity was removed, and another may have its id.
             if let Some(owned) = self.owned.get_mut(id)
                 && std::mem::take(&mut owned.is_marked)
             {
@@ -137,14 +137,14 @@ fn write_record(owned: &mut Owned, numbers: &mut Numbers, turn: &mut Turn<'_>) {
     turn.commits.record(key, Some(octets), turn.out);
 }
 
-/// Whether a restart must not lose a presentity.
+/// Whether a presentity must survive a restart.
 fn is_worth_keeping(presentity: &Presentity) -> bool {
     !presentity.is_blank() || presentity.is_known_by_calls()
 }
 
 impl Owned {
-    /// Whether it has a record although there is nothing to keep any more.
-    pub(crate) fn is_recorded_in_vain(&self) -> bool {
+    /// Whether it has a record although nothing is left to keep.
+    pub(crate) fn has_obsolete_record(&self) -> bool {
         self.recorded.number.is_some() && !is_worth_keeping(&self.presentity)
     }
 }
@@ -162,7 +162,7 @@ impl Compositor {
         self.presentities.write_records(turn);
     }
 
-    /// Numbers below `presentities_end` belong to recorded presentities, which come now.
+    /// Begins recovery. Numbers below `presentities_end` belong to recorded presentities.
     pub(crate) fn begin_recovery(&mut self, presentities_end: u64, turn: &Turn<'_>) {
         debug_assert!(
             turn.options.durability != Durability::None,
@@ -173,7 +173,7 @@ impl Compositor {
         recording.numbers.end = recording.numbers.end.max(presentities_end);
     }
 
-    /// All recorded presentities have come.
+    /// Ends recovery: all recorded presentities have come.
     pub(crate) fn end_recovery(&mut self) {
         self.presentities.recording.is_recovering = false;
     }
@@ -183,12 +183,12 @@ impl Compositor {
         self.presentities.recording.is_recovering
     }
 
-    /// Takes back a presentity with its contributions. The record is removed if it cannot be read, or
-    /// if nothing in it counts any more.
+    /// Recovers a presentity with its contributions. The record is removed if it cannot be decoded, or
+    /// if nothing in it is valid any more.
     pub(crate) fn recover(&mut self, number: u64, octets: &[u8], turn: &mut Turn<'_>) {
         let record = PresentityRecord::decode(octets, turn.clock());
         let is_kept = match (NonZeroU64::new(number), record) {
-            (Some(number), Ok(record)) => self.take_back(number, record, turn),
+            (Some(number), Ok(record)) => self.recover_record(number, record, turn),
             _ => {
                 turn.counters.records_unreadable += 1;
                 false
@@ -199,8 +199,8 @@ impl Compositor {
         }
     }
 
-    /// False if there is nothing to keep of it.
-    fn take_back(
+    /// Returns whether the record is kept.
+    fn recover_record(
         &mut self,
         number: NonZeroU64,
         record: PresentityRecord,
@@ -211,7 +211,7 @@ impl Compositor {
             changed_at,
             contributions,
         } = record;
-        if !is_canonical(&aor, turn.directory) || !self.gives_way(&aor, number) {
+        if !is_canonical(&aor, turn.directory) || !self.is_replaced_by(&aor, number) {
             turn.counters.records_obsolete += 1;
             return false;
         }
@@ -238,9 +238,9 @@ impl Compositor {
         true
     }
 
-    /// Whether a presentity is to be replaced by the record with that number: it is not known yet, or
-    /// it is only watched, or an older record is of it too, which goes.
-    fn gives_way(&mut self, aor: &Aor, number: NonZeroU64) -> bool {
+    /// Whether the record with this number replaces the presentity: it is unknown, or only watched, or
+    /// was recovered from a record with a lower number, which is then removed.
+    fn is_replaced_by(&mut self, aor: &Aor, number: NonZeroU64) -> bool {
         let id = self.presentities.find(aor);
         let Some(owned) = id.and_then(|id| self.presentities.get_mut(id).expected(OWNED)) else {
             return true;
@@ -256,7 +256,7 @@ impl Compositor {
     }
 }
 
-/// Whether that address of record exists, and its domain still has that name.
+/// Whether an address of record exists, and its domain still has this name.
 fn is_canonical(aor: &Aor, directory: &Directory) -> bool {
     let domain = directory.domain(aor.domain());
     domain.is_some_and(|domain| domain.name == aor.domain()) && directory.exists(aor)

@@ -171,7 +171,7 @@ impl Compositor {
         }
         if owned.is_idle() && !owned.presentity.is_known_by_calls() {
             self.presentities.forget(id);
-        } else if owned.is_recorded_in_vain() {
+        } else if owned.has_obsolete_record() {
             self.presentities.mark(id, turn);
         }
     }

@@ -1,9 +1,9 @@
 //! NOTIFYs wait while the 2xx to a SUBSCRIBE of their subscription is held until its record is durable
 //! (RFC 6665 §4.2.1.2: the NOTIFY follows the 2xx).
 //!
-//! What the subscription wants meanwhile it remembers. A subscription may be removed while its 2xx is
-//! held, and its key be used again. As every 2xx is released in the order in which it was held, the
-//! next that is released for that key belongs to the removed one, and is passed over.
+//! Meanwhile the subscription remembers that a NOTIFY is wanted. A subscription may be removed while its
+//! 2xx is held, and its key may be reused. Since 2xx responses are released in the order in which they
+//! were held, the next one released for this key belongs to the removed subscription, and is ignored.
 
 use crate::shard::contract::commit::Durability;
 use crate::shard::contract::ids::SubscriptionId;
@@ -12,8 +12,8 @@ use crate::shard::subscription::Wants;
 use crate::shard::subscription::table::Table;
 
 impl Table {
-    /// The 2xx to a SUBSCRIBE is to be held: the NOTIFYs of its subscription wait for it. None if they
-    /// need not.
+    /// Makes the NOTIFYs of a subscription wait for the 2xx to its SUBSCRIBE, which is to be held. None
+    /// if they need not wait.
     pub(crate) fn await_acknowledgement(
         &mut self,
         id: SubscriptionId,
@@ -26,14 +26,18 @@ impl Table {
         is_counted.then_some(id)
     }
 
-    /// The 2xx to a SUBSCRIBE of a subscription was sent: its NOTIFY may follow.
+    /// Notes that the 2xx to a SUBSCRIBE of a subscription was sent: the NOTIFY may follow.
     pub(crate) fn acknowledged(&mut self, id: SubscriptionId) {
-        if let Some(at) = self.passed_over.iter().position(|passed| *passed == id) {
-            self.passed_over.swap_remove(at);
+        if let Some(at) = self
+            .ignored_releases
+            .iter()
+            .position(|ignored| *ignored == id)
+        {
+            self.ignored_releases.swap_remove(at);
             return;
         }
         let Some(subscription) = self.subscriptions.get_mut(id) else {
-            debug_assert!(false, "a removed subscription is passed over");
+            debug_assert!(false, "releases for a removed subscription are ignored");
             return;
         };
         subscription.acknowledgement_sent();
@@ -42,8 +46,8 @@ impl Table {
         }
     }
 
-    /// A subscription is removed while `held` of its 2xx are held.
-    pub(super) fn pass_over(&mut self, id: SubscriptionId, held: u8) {
-        self.passed_over.extend((0..held).map(|_| id));
+    /// Ignores the next `held` releases for a subscription that is removed while its 2xx are held.
+    pub(super) fn ignore_releases(&mut self, id: SubscriptionId, held: u8) {
+        self.ignored_releases.extend((0..held).map(|_| id));
     }
 }

@@ -1,6 +1,6 @@
-//! The dialogs that changed in this turn in a way that a record tells: each is marked once.
+//! Dialogs whose record must be written at the end of the turn, each marked once.
 //!
-//! Without records nothing is marked.
+//! Without a store, no dialog is marked.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -20,11 +20,11 @@ pub(super) struct Changes {
     changed: VecDeque<Change>,
 }
 
-/// A dialog that changed, or that is gone.
+/// A dialog that changed, or that was removed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Change {
     pub(super) dialog: DialogId,
-    /// It is gone, and there is a record of it. Its key may be in use again.
+    /// It was removed, and has a record. Its key may be in use again.
     pub(super) has_left_record: bool,
 }
 
@@ -41,7 +41,7 @@ impl Changes {
         self.changed.pop_front()
     }
 
-    /// A dialog is gone, of which there is a record.
+    /// Notes that a dialog was removed that has a record.
     pub(super) fn left_record(&mut self, dialog: DialogId) {
         let has_left_record = true;
         self.changed.push_back(Change {

@@ -1,8 +1,8 @@
-//! Writes the records of dialogs (see `record::dialog`), and the removals of those without an active
-//! subscription.
+//! Writes the records of dialogs (see `record::dialog`), and removes the records of dialogs without an
+//! active subscription.
 //!
-//! Recorded are active subscriptions, except those that hold an appearance of a line: these last some
-//! seconds, and the phone seizes again. A fetch is never recorded, nor is a last NOTIFY that is due.
+//! Active subscriptions are recorded, except those that hold an appearance of a shared line: these last
+//! some seconds, and the phone seizes again. Fetches, and subscriptions that ended, are not recorded.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -112,8 +112,8 @@ impl Table {
         })
     }
 
-    /// The members of a list that came in the body of a SUBSCRIBE. One that is no user here has no
-    /// address of record.
+    /// The members of a list that came in the body of a SUBSCRIBE. A member that is not a user of this
+    /// server has no address of record.
     fn members_of(&self, list: &ListState) -> Vec<Member> {
         let members = list.resources().map(|resource| Member {
             uri: resource.uri().into(),
@@ -127,7 +127,7 @@ impl Table {
 }
 
 impl Subscription {
-    /// Whether it outlives the process.
+    /// Whether it survives a restart.
     fn is_recorded(&self) -> bool {
         self.phase() == Phase::Active && self.subject().is_recorded()
     }

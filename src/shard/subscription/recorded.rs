@@ -1,27 +1,27 @@
-//! What was recorded of a dialog, and how many NOTIFYs that allows.
+//! The state of a dialog's record, and the CSeq numbers that it reserves.
 //!
-//! A NOTIFY writes no record. Instead a record of a dialog reserves a block of CSeq numbers, and of
-//! versions of each of its subscriptions, since a NOTIFY takes one of both. After a restart both
+//! A NOTIFY writes no record. Instead, each record of a dialog reserves a block of CSeq numbers, and a
+//! block of versions for each subscription, since a NOTIFY uses one of each. After a restart, both
 //! continue beyond the block.
 //!
-//! Guarantee: no NOTIFY takes a CSeq that a restart could give again, whichever record is the last that
-//! became durable.
+//! Guarantee: no NOTIFY uses a CSeq that could be used again after a restart, whichever record is the
+//! last that became durable.
 
 use crate::shard::contract::commit::Commits;
 
 /// CSeq numbers, and versions, that one record reserves.
 pub(crate) const RESERVED: u32 = 256;
 
-/// What was recorded of a dialog.
+/// The state of a dialog's record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recorded {
     /// The number of its last record, or of the removal of it; 0 if there was none.
     number: u64,
     /// The last CSeq that its last record reserves.
     limit: u32,
-    /// How far from `limit` the records before reach, of which one is durable already.
+    /// How far below `limit` the last CSeq is that an earlier, durable record reserves.
     beyond: u16,
-    /// There is a record, perhaps not durable yet.
+    /// There is a record, which may not be durable yet.
     pub(super) is_there: bool,
     /// The dialog changed, and its record is to be written at the end of the turn.
     pub(super) is_marked: bool,
@@ -39,7 +39,7 @@ impl Recorded {
         is_marked: false,
     };
 
-    /// A dialog that was recovered: all that its record reserved is used.
+    /// A recovered dialog: all numbers that its record reserved count as used.
     pub(super) const fn recovered(sequence: u32) -> Self {
         Self {
             limit: sequence,
@@ -48,40 +48,40 @@ impl Recorded {
         }
     }
 
-    /// A record with that number was written when `sequence` was the last CSeq. Returns the last that
-    /// the record reserves.
+    /// Notes that a record with this number was written when `sequence` was the last CSeq. Returns the
+    /// last CSeq that the record reserves.
     pub(super) fn write(&mut self, number: u64, sequence: u32, commits: &Commits) -> u32 {
         self.follow(number, sequence.saturating_add(RESERVED), commits);
         self.is_there = true;
         self.limit
     }
 
-    /// The removal of the record was written, with that number. Until it is durable, the record that
-    /// it removes still counts.
+    /// Notes that the record was removed, by a change with this number. Until that is durable, the
+    /// removed record still counts.
     pub(super) fn remove(&mut self, number: u64, commits: &Commits) {
         self.follow(number, self.limit, commits);
         self.is_there = false;
     }
 
-    /// The record with that number follows the records before it, which count until it is durable.
+    /// Notes a record or removal with this number. Until it is durable, the earlier records count.
     fn follow(&mut self, number: u64, limit: u32, commits: &Commits) {
         let before = self.durable_limit(commits);
         self.beyond = limit.saturating_sub(before).min(RESERVED) as u16;
         (self.number, self.limit) = (number, limit);
     }
 
-    /// Whether a NOTIFY may take the CSeq after `sequence` already.
+    /// Whether a NOTIFY may use the CSeq after `sequence`.
     pub(super) fn allows(&self, sequence: u32, commits: &Commits) -> bool {
         sequence < self.durable_limit(commits)
     }
 
-    /// Whether it is time for another record: half of what this one reserves is used.
+    /// Whether another record is needed: half of the numbers that this one reserves are used.
     pub(super) const fn is_low(&self, sequence: u32) -> bool {
         self.is_there && sequence >= self.limit.saturating_sub(RESERVED / 2)
     }
 
-    /// The last CSeq that is reserved by what is durable. Where nothing is recorded, nothing can come
-    /// back, and there is no limit.
+    /// The last CSeq that a durable record reserves. Without a record, the dialog cannot come back, and
+    /// there is no limit.
     fn durable_limit(&self, commits: &Commits) -> u32 {
         match (commits.is_durable(self.number), self.is_there) {
             (true, true) => self.limit,

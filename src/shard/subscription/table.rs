@@ -49,7 +49,7 @@ pub(crate) struct Table {
     /// The dialogs to be recorded.
     pub(super) changes: Changes,
     /// Removed subscriptions of which a 2xx is still held, once for each.
-    pub(super) passed_over: Vec<SubscriptionId>,
+    pub(super) ignored_releases: Vec<SubscriptionId>,
 }
 
 /// A subscription, and what a NOTIFY to it needs besides.
@@ -78,7 +78,7 @@ impl Table {
             dialogs_by_connection: GrowingMap::default(),
             dialogs_by_peer: GrowingMap::default(),
             changes: Changes::new(options.durability),
-            passed_over: Vec::new(),
+            ignored_releases: Vec::new(),
         }
     }
 
@@ -248,7 +248,7 @@ impl Table {
     ) -> Option<Subscription> {
         let subscription = self.subscriptions.remove(id)?;
         self.octets -= octets_of_names(subscription.names());
-        self.pass_over(id, subscription.acknowledgements_held());
+        self.ignore_releases(id, subscription.acknowledgements_held());
         self.forget_usage(subscription.dialog(), id);
         for (slot, _) in subscription.subject().slots() {
             self.leave(slot, turn);

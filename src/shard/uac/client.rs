@@ -22,7 +22,7 @@ use crate::sip::digest::client::{Login, ReceivedChallenge};
 
 /// How long a client that is over can be read.
 const READABLE: Duration = Duration::from_secs(60);
-/// The least Expires that it asks for: many servers answer 423 to a shorter one.
+/// The least Expires that it asks for: many servers refuse a shorter one with 423.
 const EXPIRES_MIN: u32 = 60;
 /// Digits of a Call-ID.
 const CALL_ID_DIGITS: usize = 32;

@@ -103,7 +103,8 @@ impl Uac {
         Some(report)
     }
 
-    /// A response that answers no NOTIFY. False if it answers no request of this room either.
+    /// Handles a response that belongs to no NOTIFY. Returns false if it belongs to no request of this
+    /// room either.
     pub(crate) fn handle_response(
         &mut self,
         message: &Message<'_>,

@@ -171,10 +171,10 @@ fn a_refresh_to_the_same_target_or_none_allocates_nothing() {
 #[test]
 fn a_2xx_refreshes_too_and_an_unusable_contact_changes_nothing() {
     let mut dialog = accept(&subscribe("Contact: <sip:200@10.0.0.7:5062>\r\n")).unwrap();
-    let answer = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1\r\nFrom: <sip:123@abc.com>;tag=5f00d1e\r\n\
+    let response = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bK1\r\nFrom: <sip:123@abc.com>;tag=5f00d1e\r\n\
                   To: <sip:200@abc.com>;tag=q1w2\r\nCall-ID: x\r\nCSeq: 1001 NOTIFY\r\nContact: <sip:200@10.0.0.8>\r\n\
                   Content-Length: 0\r\n\r\n";
-    let message = Message::parse(answer.as_bytes(), Framing::Datagram).unwrap();
+    let message = Message::parse(response.as_bytes(), Framing::Datagram).unwrap();
     assert_eq!(dialog.refresh_target(&message), Ok(true));
     assert_eq!(dialog.remote_target(), b"sip:200@10.0.0.8");
     for lines in [

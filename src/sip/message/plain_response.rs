@@ -37,7 +37,7 @@ impl<'a> PlainResponse<'a> {
     /// to a NOTIFY.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
-        Some(Self::read_front(bytes)?.answer)
+        Some(Self::read_front(bytes)?.response)
     }
 
     /// Reads the plain 200 at the front of a stream. Returns it with its length; None if there is
@@ -46,7 +46,7 @@ impl<'a> PlainResponse<'a> {
     #[must_use]
     pub fn cut(stream: &'a [u8]) -> Option<(Self, usize)> {
         let front = Self::read_front(stream)?;
-        front.has_length.then_some((front.answer, front.octets))
+        front.has_length.then_some((front.response, front.octets))
     }
 
     fn read_front(bytes: &'a [u8]) -> Option<Front<'a>> {
@@ -88,7 +88,7 @@ impl<'a> PlainResponse<'a> {
         let (sent_by, branch) = read_via(via)?;
         let number = octets::number(cseq.strip_suffix(b" NOTIFY")?)?;
         Some(Front {
-            answer: Self {
+            response: Self {
                 branch,
                 sent_by,
                 sequence: u32::try_from(number)
@@ -103,7 +103,7 @@ impl<'a> PlainResponse<'a> {
 
 /// A plain 200 at the front of a buffer.
 struct Front<'a> {
-    answer: PlainResponse<'a>,
+    response: PlainResponse<'a>,
     /// Its length.
     octets: usize,
     /// Whether it has a Content-Length, of 0.
@@ -205,22 +205,22 @@ mod tests {
 
     #[test]
     fn a_plain_200_is_read() {
-        let answer = PlainResponse::read(PLAIN.as_bytes()).unwrap();
+        let response = PlainResponse::read(PLAIN.as_bytes()).unwrap();
         let expected = PlainResponse {
             branch: b"z9hG4bK77",
             sent_by: b"10.0.0.1:5060",
             sequence: 7,
         };
-        assert_eq!(answer, expected);
+        assert_eq!(response, expected);
     }
 
     #[test]
     fn on_a_stream_it_ends_where_it_says() {
         let plain = PLAIN.replace("UDP", "TCP");
         let stream = format!("{plain}{plain}");
-        let answer = PlainResponse::read(plain.as_bytes()).unwrap();
+        let response = PlainResponse::read(plain.as_bytes()).unwrap();
         let first = PlainResponse::cut(stream.as_bytes());
-        assert_eq!(first, Some((answer, plain.len())));
+        assert_eq!(first, Some((response, plain.len())));
         for end in 0..plain.len() {
             assert_eq!(PlainResponse::cut(&stream.as_bytes()[..end]), None, "{end}");
         }

@@ -172,7 +172,7 @@ impl Ring {
 
     /// Appends a response to the newest record in place. Returns false, and changes nothing, if the
     /// record has another ticket or a response, or if there is no room after it.
-    pub(super) fn answer_newest(&mut self, ticket: u64, response: &[u8], now: Instant) -> bool {
+    pub(super) fn complete_newest(&mut self, ticket: u64, response: &[u8], now: Instant) -> bool {
         let room = self.place(response.len());
         let Some(newest) = self.records.back_mut() else {
             return false;
@@ -334,11 +334,11 @@ mod tests {
                     record.state = State::UnderWay;
                     let response = vec![!ticket as u8; random.below(900) as usize];
                     if let Some(number) = ring.push(record, &identities, &[]) {
-                        assert!(!ring.answer_newest(ticket + 1, &response, now));
-                        let is_answered = ring.answer_newest(ticket, &response, now);
+                        assert!(!ring.complete_newest(ticket + 1, &response, now));
+                        let is_answered = ring.complete_newest(ticket, &response, now);
                         let record = *ring.get(number).unwrap();
                         assert_eq!(record.state == State::Answered, is_answered);
-                        assert!(!ring.answer_newest(ticket, &[], now) || !is_answered);
+                        assert!(!ring.complete_newest(ticket, &[], now) || !is_answered);
                         answered += usize::from(is_answered);
                     }
                 }

@@ -188,7 +188,7 @@ impl ServerTransactions {
         if reliable {
             return self.forget(key);
         }
-        if self.answer_newest(key, response, now) {
+        if self.complete_newest(key, response, now) {
             return;
         }
         let Some(record) = self.take_under_way(key) else {
@@ -300,7 +300,7 @@ impl ServerTransactions {
     /// Completes the newest entry in place, without removing it: nearly every request is the newest
     /// when its response is ready. Returns false if the key belongs to another entry, or if there
     /// is no room after it.
-    fn answer_newest(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
+    fn complete_newest(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
         let is_it = |newest: &&Record| newest.ticket == key.ticket && !is_past(newest, now);
         let Some(newest) = self.ring.newest().filter(is_it) else {
             return false;
@@ -309,7 +309,7 @@ impl ServerTransactions {
             return false;
         }
         self.make_room(response.len(), now);
-        self.ring.answer_newest(key.ticket, response, now)
+        self.ring.complete_newest(key.ticket, response, now)
     }
 
     /// Stores the identities in the scratch buffer, with the response if there is one. Returns

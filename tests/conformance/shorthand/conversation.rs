@@ -23,7 +23,7 @@ pub(crate) struct Conversation {
     /// NOTIFYs of the server, in order.
     pub(crate) notifies: Vec<Said>,
     /// Responses of the phones, in order.
-    pub(crate) answers: Vec<Said>,
+    pub(crate) phone_responses: Vec<Said>,
     /// The subscriptions, in the order of the last SUBSCRIBE.
     pub(crate) subscriptions: Vec<Subscription>,
     /// The next CSeq of a NOTIFY, by Call-ID: the name of the first, and the number added.
@@ -94,7 +94,7 @@ impl Conversation {
             requests: Vec::new(),
             responses: Vec::new(),
             notifies: Vec::new(),
-            answers: Vec::new(),
+            phone_responses: Vec::new(),
             subscriptions: Vec::new(),
             next_cseqs: BTreeMap::new(),
             branches: BTreeSet::new(),
@@ -142,11 +142,11 @@ impl Conversation {
         let via = message.value("Via");
         if message.is_response() {
             let open = self.notifies.iter_mut().filter(|said| said.peer == peer);
-            let is_answered = |said: &&mut Said| is_answer(&message, &said.message);
+            let is_answered = |said: &&mut Said| is_response_to(&message, &said.message);
             if let Some(said) = open.rev().find(is_answered) {
                 said.is_answered = true;
             }
-            self.answers.push(Said::new(peer, shard, message));
+            self.phone_responses.push(Said::new(peer, shard, message));
             return;
         }
         if let Some((_, branch)) = via.split_once("branch=") {
@@ -173,7 +173,7 @@ impl Conversation {
 
     fn note_response(&mut self, response: &Message) {
         let mut requests = self.requests.iter_mut().rev();
-        let Some(said) = requests.find(|said| is_answer(response, &said.message)) else {
+        let Some(said) = requests.find(|said| is_response_to(response, &said.message)) else {
             return;
         };
         said.is_answered = true;
@@ -245,7 +245,7 @@ impl Said {
 }
 
 /// Returns whether it is a response to that request.
-fn is_answer(response: &Message, request: &Message) -> bool {
+fn is_response_to(response: &Message, request: &Message) -> bool {
     let same = |name: &str| response.get(name) == request.get(name);
     same("Call-ID") && same("CSeq")
 }

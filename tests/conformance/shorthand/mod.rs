@@ -28,13 +28,13 @@
 //! `about 124` or `in c2` (the Call-ID up to its `@`) after the name of the phone selects one of
 //! several subscriptions. `UPDATE_GOLDEN=1` writes new messages in this form, see [`shorten`].
 
-mod answer;
 pub(crate) mod body;
 pub(crate) mod conversation;
 pub(crate) mod message;
 mod notify;
 mod phone;
 mod request;
+mod response;
 mod sentence;
 pub(crate) mod shorten;
 mod tests;

@@ -188,7 +188,7 @@ impl Conversation {
     /// The last message of a phone with that method or status, octet by octet.
     pub(crate) fn repeated(&self, phone: &str, kind: &str) -> Result<Draft, String> {
         let phone = self.phone(phone)?;
-        let said = self.requests.iter().chain(&self.answers).rev();
+        let said = self.requests.iter().chain(&self.phone_responses).rev();
         let found = said
             .filter(|said| said.peer == phone.peer)
             .find(|said| said.message.kind() == kind);

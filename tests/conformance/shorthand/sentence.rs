@@ -180,7 +180,7 @@ impl Conversation {
         let mut draft = match (sentence.is_received, words.as_slice()) {
             (true, [phone, "repeats", kind @ ..]) => self.repeated(phone, &kind.join(" "))?,
             (true, [phone, "answers", status @ ..]) => {
-                self.answer(phone, &status.join(" "), &which)?
+                self.phone_response(phone, &status.join(" "), &which)?
             }
             (true, [phone, "watches", "list", target]) => {
                 self.request(phone, "watches list", Some(target), &which)?

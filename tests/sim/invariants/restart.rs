@@ -82,10 +82,10 @@ impl Checker {
         let is_silent = dialog
             .last
             .as_ref()
-            .is_some_and(|last| matches!(last.outcome, None | Some((_, Outcome::NobodyAnswered))));
+            .is_some_and(|last| matches!(last.outcome, None | Some((_, Outcome::TimedOut))));
         if dialog.is_living(now) && !dialog.is_removed && !is_silent {
             let detail = format!("{dialog:?}");
-            self.fail(now, "481 for a subscription that lives", detail);
+            self.fail(now, "481 for an active subscription", detail);
         }
     }
 }

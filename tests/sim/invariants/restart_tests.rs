@@ -11,27 +11,27 @@ const TAG: &str = "node";
 fn recovered(kept: Kept) -> Checker {
     let mut checker = checker();
     checker.notify_sent(1, &notify(10, 0, 1, 60));
-    checker.notify_answered(2, KEY, 10, plain(200));
+    checker.notify_response(2, KEY, 10, plain(200));
     checker.crashed(SECOND, true, |_| kept);
     checker.recovered(2 * SECOND);
     checker
 }
 
 #[test]
-fn a_right_restart_passes() {
+fn a_restart_with_all_records_passes() {
     let mut checker = recovered(Kept::Newest);
     checker.notify_sent(2 * SECOND, &notify(266, 256, 1, 58));
-    checker.notify_answered(3 * SECOND, KEY, 266, plain(200));
+    checker.notify_response(3 * SECOND, KEY, 266, plain(200));
     checker.notify_sent(4 * SECOND, &notify(267, 257, 2, 56));
-    checker.notify_answered(5 * SECOND, KEY, 267, plain(200));
+    checker.notify_response(5 * SECOND, KEY, 267, plain(200));
     checker.notify_sent(70 * SECOND, &terminated(268, 258));
-    checker.notify_answered(71 * SECOND, KEY, 268, plain(200));
+    checker.notify_response(71 * SECOND, KEY, 268, plain(200));
     checker.sweep(300 * SECOND);
     assert_eq!(broken(&checker), [""; 0]);
 }
 
 #[test]
-fn an_acknowledged_subscription_without_a_record_is_seen() {
+fn an_acknowledged_subscription_without_a_record_is_detected() {
     let missing = ["an acknowledged subscription has no record"];
     assert_eq!(broken(&recovered(Kept::Nothing)), missing);
     let mut checker = checker();
@@ -44,76 +44,79 @@ fn an_acknowledged_subscription_without_a_record_is_seen() {
 }
 
 #[test]
-fn a_sequence_that_goes_down_after_a_crash_is_seen() {
+fn a_lower_cseq_after_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
     checker.notify_sent(2 * SECOND, &notify(10, 256, 1, 58));
-    assert_eq!(broken(&checker), ["CSeq goes down after a crash"]);
+    assert_eq!(broken(&checker), ["a lower CSeq after a crash"]);
 }
 
 #[test]
-fn a_version_that_goes_down_after_a_crash_is_seen() {
+fn a_lower_version_after_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
     checker.notify_sent(2 * SECOND, &notify(266, 0, 1, 58));
-    assert_eq!(broken(&checker), ["the version goes down after a crash"]);
+    assert_eq!(broken(&checker), ["a lower version after a crash"]);
 }
 
 #[test]
-fn a_version_skipped_later_is_seen() {
+fn a_version_skipped_after_the_first_notify_since_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
     checker.notify_sent(2 * SECOND, &notify(266, 256, 1, 58));
-    checker.notify_answered(3 * SECOND, KEY, 266, plain(200));
+    checker.notify_response(3 * SECOND, KEY, 266, plain(200));
     checker.notify_sent(4 * SECOND, &notify(267, 300, 2, 56));
     assert_eq!(broken(&checker), ["the version does not go up by one"]);
 }
 
 #[test]
-fn a_refresh_that_is_unknown_after_a_crash_is_seen() {
+fn a_481_to_a_refresh_after_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
     checker.subscribe_unknown(3 * SECOND, KEY);
-    assert_eq!(broken(&checker), ["481 for a subscription that lives"]);
+    assert_eq!(broken(&checker), ["481 for an active subscription"]);
 }
 
 #[test]
-fn a_refresh_may_be_unknown_when_the_subscription_is_over() {
+fn a_481_to_a_refresh_after_the_expiry_passes() {
     let mut checker = recovered(Kept::Newest);
     checker.subscribe_unknown(61 * SECOND, KEY);
     assert_eq!(broken(&checker), [""; 0]);
 }
 
 #[test]
-fn a_part_after_a_crash_is_seen() {
+fn a_partial_document_first_after_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
     let part = super::super::Notify {
         is_partial: true,
         ..notify(266, 256, 1, 58)
     };
     checker.notify_sent(2 * SECOND, &part);
-    assert_eq!(broken(&checker), ["a part where all is owed"]);
+    assert_eq!(
+        broken(&checker),
+        ["a partial document where full state is due"]
+    );
 }
 
 #[test]
-fn an_end_that_is_not_told_after_a_crash_is_seen() {
+fn an_expiry_without_a_last_notify_after_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
     checker.notify_sent(2 * SECOND, &notify(266, 256, 1, 58));
-    checker.notify_answered(3 * SECOND, KEY, 266, plain(200));
+    checker.notify_response(3 * SECOND, KEY, 266, plain(200));
     checker.sweep(90 * SECOND);
-    assert_eq!(broken(&checker), ["expired and not told"]);
+    assert_eq!(broken(&checker), ["expired without a last NOTIFY"]);
 }
 
 #[test]
-fn an_older_record_may_end_early_until_the_next_refresh() {
+fn an_earlier_expiry_from_an_older_record_passes_until_the_next_refresh() {
     let mut checker = recovered(Kept::Older);
     checker.notify_sent(2 * SECOND, &notify(266, 256, 1, 20));
-    checker.notify_answered(3 * SECOND, KEY, 266, plain(200));
+    checker.notify_response(3 * SECOND, KEY, 266, plain(200));
     assert_eq!(broken(&checker), [""; 0]);
     checker.subscribe_accepted(4 * SECOND, KEY, 2, 60, &flow(5060));
     checker.notify_sent(4 * SECOND, &notify(267, 257, 1, 20));
-    let not_left = ["Subscription-State expires is not what is left"];
+    let not_left = ["Subscription-State expires is not the remaining time"];
     assert_eq!(broken(&checker), not_left);
 }
 
 #[test]
-fn a_notify_in_a_dialog_that_was_never_granted_needs_its_record() {
+fn a_notify_without_a_2xx_passes_only_if_its_dialog_was_recorded() {
     let mut checker = recovered(Kept::Newest);
     let orphan = super::super::Notify {
         key: "other phone orphan".into(),

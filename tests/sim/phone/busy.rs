@@ -30,6 +30,6 @@ impl Phone {
     /// It refuses without reading the NOTIFY.
     pub(super) fn refuse(&mut self, notify: &Text<'_>, bench: &mut Bench) {
         let retry_after = format!("Retry-After: {}\r\n", self.busy.retry_after);
-        self.answer(notify, 503, &retry_after, bench);
+        self.respond(notify, 503, &retry_after, bench);
     }
 }

@@ -186,7 +186,7 @@ impl Dialog {
         let list = rlmi::read(content_type, body)?;
         let before = self.last_notify.and_then(|(_, version)| version);
         if before.is_some_and(|before| list.version <= before) {
-            return Err("the version goes back, seen by the phone");
+            return Err("the phone received a lower version");
         }
         if before.is_none() && !list.is_full && self.agent.takes_all() {
             return Err("the first list is not full");
@@ -220,10 +220,10 @@ impl Line {
             (InstanceState::Active, Some(document)) => {
                 let notified = documents::read(document)?;
                 if notified.entity != self.uri {
-                    return Err("a part about somebody else");
+                    return Err("a part about another resource");
                 }
                 if self.version.is_some() && notified.version <= self.version {
-                    return Err("the version of a part goes back");
+                    return Err("the version of a part is lower");
                 }
                 self.version = notified.version;
                 LineState::Shown(notified.shown)

@@ -54,7 +54,7 @@ impl Phone {
     /// A reboot: the phone loses its state without ending its subscriptions.
     pub(super) fn forget_everything(&mut self, bench: &mut Bench) {
         self.uac.forget();
-        self.answers.clear();
+        self.responses.clear();
         self.ended.clear();
         for at in 0..self.keys.len() {
             self.keys[at].dialog = None;

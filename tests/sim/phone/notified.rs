@@ -11,8 +11,8 @@ impl Phone {
     pub(super) fn handle_notify(&mut self, text: &Text<'_>, bench: &mut Bench) {
         let now = bench.net.now;
         let branch = text.branch().unwrap_or_default();
-        if let Some((.., answer)) = self.answers.iter().find(|(_, known, _)| known == branch) {
-            return self.send(Rc::clone(answer), bench);
+        if let Some((.., response)) = self.responses.iter().find(|(_, known, _)| known == branch) {
+            return self.send(Rc::clone(response), bench);
         }
         let (call_id, tag, remote) = (text.call_id(), text.tag("To"), text.tag("From"));
         let event = text.one("Event").unwrap_or_default();
@@ -26,14 +26,14 @@ impl Phone {
             dialog.call_id == call_id && Some(dialog.tag.as_str()) == tag && same
         });
         let Some(dialog) = found else {
-            return self.answer(text, 481, "", bench);
+            return self.respond(text, 481, "", bench);
         };
         dialog.remote_tag = remote.map(str::to_owned);
         let sequence = text.cseq().map_or(0, |(number, _)| number);
         if dialog.last_notify.is_some_and(|(last, _)| sequence <= last) {
             bench
                 .checker
-                .fail(now, "CSeq goes back, seen by the phone", text.start);
+                .fail(now, "the phone received a lower CSeq", text.start);
         }
         if self.busy.is_on(now) {
             let subscription_state = text.one("Subscription-State").unwrap_or_default();
@@ -49,11 +49,11 @@ impl Phone {
         match mood {
             0..5 => {
                 let serial = dialog.serial;
-                self.answer(text, 481, "", bench);
+                self.respond(text, 481, "", bench);
                 self.lose(serial, bench);
             }
-            5..8 => self.answer(text, 503, "Retry-After: 2\r\n", bench),
-            8..10 => self.answer(text, 503, "Retry-After: 0\r\n", bench),
+            5..8 => self.respond(text, 503, "Retry-After: 2\r\n", bench),
+            8..10 => self.respond(text, 503, "Retry-After: 0\r\n", bench),
             _ => {
                 let status = if mood < 15 { 500 } else { 200 };
                 let serial = dialog.serial;
@@ -61,7 +61,7 @@ impl Phone {
                     Ok(()) => {}
                     Err(fault) => bench.checker.fail(now, fault, text.body),
                 }
-                self.answer(text, status, "", bench);
+                self.respond(text, status, "", bench);
                 let subscription_state = text.one("Subscription-State").unwrap_or_default();
                 if subscription_state.starts_with("terminated") {
                     self.handle_terminated(serial, subscription_state, bench);
@@ -108,7 +108,7 @@ impl Phone {
         }
     }
 
-    pub(super) fn answer(
+    pub(super) fn respond(
         &mut self,
         text: &Text<'_>,
         status: u16,
@@ -121,16 +121,16 @@ impl Phone {
         let after = bench.net.rng.below(self.slowness);
         bench
             .net
-            .wake(self.id, after, Wake::Answer(Rc::clone(&octets)));
+            .wake(self.id, after, Wake::Response(Rc::clone(&octets)));
         let now = bench.net.now;
-        self.answers.push_back((now, branch, octets));
+        self.responses.push_back((now, branch, octets));
         // Timer J: as long as a retransmission may arrive.
         while self
-            .answers
+            .responses
             .front()
             .is_some_and(|(at, ..)| at + 40 * SECOND < now)
         {
-            self.answers.pop_front();
+            self.responses.pop_front();
         }
     }
 
@@ -164,10 +164,10 @@ fn take_notify(dialog: &mut Dialog, text: &Text<'_>, sequence: u32) -> Result<()
     let notified = read(text.body)?;
     let before = dialog.last_notify.and_then(|(_, version)| version);
     if before.is_some() && notified.version <= before {
-        return Err("the version goes back, seen by the phone");
+        return Err("the phone received a lower version");
     }
     if !notified.entity.starts_with("sip:") {
-        return Err("the entity is no URI");
+        return Err("the entity is not a URI");
     }
     dialog.last_notify = Some((sequence, notified.version));
     dialog.take_document(&notified.entity, notified.shown);

@@ -113,7 +113,7 @@ impl World {
                 Mail::Publish(publish) => {
                     let Some(request) = self.forwarded(shard, &publish.aor, served, &settled)
                     else {
-                        self.fail("a PUBLISH that nobody sent", format!("shard {shard}"));
+                        self.fail("a PUBLISH that no publisher sent", format!("shard {shard}"));
                         continue;
                     };
                     settled.push(request.clone());
@@ -275,7 +275,7 @@ impl World {
                 };
                 if !allowed.iter().any(agrees) {
                     self.fail(
-                        "the explanation is of another state",
+                        "the explanation does not match the state",
                         format!("{why:?}\n    allowed: {allowed:?}"),
                     );
                 }
@@ -283,7 +283,10 @@ impl World {
                 let stays = [Source::Registrar, Source::Alternative];
                 let mut sources = why.contributions.iter().map(|it| &it.source);
                 if self.phase == Phase::Audit && sources.any(|it| !stays.contains(it)) {
-                    self.fail("a contribution is left past its time", format!("{why:?}"));
+                    self.fail(
+                        "a contribution is left after its expiry",
+                        format!("{why:?}"),
+                    );
                 }
             }
             (Some(Asked::Drain), Reply::Outstanding(0)) => {}
@@ -303,7 +306,7 @@ impl World {
         let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
         let late = value("timers_armed_late");
         if late > LATE_TIMERS_MAX + value("notifies_sent") / 4 {
-            self.fail("timers are armed for the past", format!("{late}"));
+            self.fail("timers are set in the past", format!("{late}"));
         }
     }
 
@@ -346,7 +349,10 @@ impl World {
             .iter()
             .position(|core| core.shard.poll_timeout().is_some())
         {
-            self.fail("a timer is left when nothing is", format!("shard {at}"));
+            self.fail(
+                "a timer is left although no state is",
+                format!("shard {at}"),
+            );
         }
     }
 }

@@ -86,7 +86,7 @@ impl World {
         }
         let list = rlmi::read(content_type, text.body)?;
         if Watcher::of(list.uri).is_none_or(|uri| uri.user != target) {
-            return Err(format!("the list {target} is header as {}", list.uri));
+            return Err(format!("the list {target} is reported as {}", list.uri));
         }
         if list.is_full && list.resources.iter().any(|it| it.instance.is_none()) {
             return Err(format!("full without the state of all: {list:?}"));
@@ -158,7 +158,7 @@ impl World {
             (InstanceState::Active, Some(document)) => {
                 let notified = read(document)?;
                 if notified.entity != uri {
-                    return Err(format!("{uri} is header as {}", notified.entity));
+                    return Err(format!("{uri} is reported as {}", notified.entity));
                 }
                 LineState::Shown(notified.shown)
             }
@@ -210,7 +210,7 @@ impl World {
         match is_right {
             true => Ok(()),
             false => Err(format!(
-                "{watcher:?} is header of {resource:?} {standing:?}"
+                "{watcher:?} is notified of {resource:?} {standing:?}"
             )),
         }
     }
@@ -335,8 +335,8 @@ impl World {
     }
 
     /// Whether a resource is in a list in one of the configurations of that time. A phone that never
-    /// gets the full state is not header after a crash that another has left the list meanwhile, because
-    /// no record says which resources it was header of.
+    /// gets the full state is not notified after a crash that another resource has left the list
+    /// meanwhile, because no record says which resources it was sent.
     fn must_be(&self, target: &str, user: &str, from: Micros) -> bool {
         let mut realms = self.bench.realms.during(from, self.bench.net.now);
         realms.any(|realm| {

@@ -111,7 +111,7 @@ impl World {
             }
             StateUpdate::DoNotDisturb(is_on) => Update::DoNotDisturb(*is_on),
             StateUpdate::CallStateDoNotDisturb(_) => {
-                unreachable!("the hook of this world tells calls alone")
+                unreachable!("the hook of this world reports calls only")
             }
             StateUpdate::Forward(forward) => Update::Forward {
                 is_active: forward.is_active,
@@ -138,7 +138,7 @@ impl World {
             StateUpdate::Unregistered => Update::Unregistered,
             other => {
                 return self.fail(
-                    "the simulation said what it does not know",
+                    "the simulation sent an update that the model does not know",
                     format!("{other:?}"),
                 );
             }

@@ -88,7 +88,10 @@ impl World {
             self.recorded.insert(key, presentity);
         }
         let Some(&presentity) = self.recorded.get(&key) else {
-            self.fail("a removal of what was never recorded", format!("{key}"));
+            self.fail(
+                "the removal of a record that was never written",
+                format!("{key}"),
+            );
             return None;
         };
         if octets.is_none() && !self.bench.model.is_blank(now, presentity) {
@@ -109,7 +112,10 @@ impl World {
         let Some(octets) = octets else {
             match self.recorded_tags.get(&place) {
                 Some(tag) => self.bench.checker.recorded(tag, true),
-                None => self.fail("a removal of what was never recorded", format!("{place}")),
+                None => self.fail(
+                    "the removal of a record that was never written",
+                    format!("{place}"),
+                ),
             }
             return;
         };

@@ -117,7 +117,7 @@ impl World {
         }
         let judged = self.judge_notify(text, &header, content_type, &notify.key);
         if let Err(fault) = judged {
-            self.fail("a NOTIFY says what is not so", fault);
+            self.fail("a NOTIFY with a wrong state", fault);
         }
     }
 
@@ -164,7 +164,7 @@ impl World {
                 let notified = read(body)?;
                 let entity = Watcher::of(&notified.entity).ok_or("a NOTIFY about nobody")?;
                 if entity.user != target {
-                    return Err(format!("{target} is header as {}", notified.entity));
+                    return Err(format!("{target} is reported as {}", notified.entity));
                 }
                 notified.shown
             }
@@ -277,7 +277,7 @@ impl World {
                 }
                 judged += 1;
                 verdict = match key.target {
-                    _ if !dialog.was_told() => Err("it was never header".to_owned()),
+                    _ if !dialog.was_told() => Err("it was never notified".to_owned()),
                     Target::One(presentity) => {
                         let model = &self.bench.model;
                         let allowed = allowed
@@ -301,7 +301,7 @@ impl World {
         }
         self.judged += judged;
         if let Err(fault) = verdict {
-            self.fail("a watcher does not follow", fault);
+            self.fail("a watcher shows an old state", fault);
         }
     }
 

@@ -68,10 +68,10 @@ pub(super) struct Request<'a> {
 }
 
 /// A final response to a request.
-pub(super) struct Answer<'a> {
+pub(super) struct FinalResponse<'a> {
     pub(super) planned: Planned,
     pub(super) outcome: Outcome,
-    pub(super) response: &'a Incoming<'a>,
+    pub(super) message: &'a Incoming<'a>,
 }
 
 /// What the owner of a request must do after its final response.
@@ -187,7 +187,7 @@ impl Client {
         status: u16,
         received: &'a Received<'a>,
         turn: &mut Turn<'_>,
-    ) -> Option<Answer<'a>> {
+    ) -> Option<FinalResponse<'a>> {
         let response = &received.message;
         // The response to a retransmission can arrive after the transaction has ended.
         let (ticket, request) = self.transactions.find(response.branch)?;
@@ -198,11 +198,11 @@ impl Client {
         let sent = self.transactions.finish(ticket);
         turn.note_news();
         let method = sent.planned.purpose.method();
-        *turn.tally().answers.entry((method, status)).or_insert(0) += 1;
-        Some(Answer {
+        *turn.tally().responses.entry((method, status)).or_insert(0) += 1;
+        Some(FinalResponse {
             planned: sent.planned,
             outcome: self.judge(status, &sent, response, turn),
-            response,
+            message: response,
         })
     }
 
@@ -320,7 +320,7 @@ fn contact_user(account: &str, key: SubscriptionKey) -> String {
 /// Lets the second parser check the response against its request, if the response is in the sample.
 fn sample(request: &[u8], received: &Received<'_>, turn: &mut Turn<'_>) {
     // The first responses are all parsed.
-    if !turn.results.tally.answers.is_empty() && !turn.is_sampled() {
+    if !turn.results.tally.responses.is_empty() && !turn.is_sampled() {
         return;
     }
     let Ok(request) = message::scan(request) else {

@@ -6,7 +6,7 @@ mod subscription;
 
 use crate::measure::latency::Measure;
 use crate::scenario::ListBy;
-use crate::swarm::client::{Answer, Client, Outcome, Planned, Purpose, Request};
+use crate::swarm::client::{Client, FinalResponse, Outcome, Planned, Purpose, Request};
 use crate::swarm::key::{Key, SubscriptionKey, Table};
 use crate::swarm::phones::judge::{Fault, Judge};
 use crate::swarm::phones::subscription::{Heard, NextNotify, Phase, Subscription};
@@ -160,18 +160,18 @@ impl Phones {
     }
 
     /// Handles the response to a SUBSCRIBE. Returns what the phone does with the subscription.
-    pub(super) fn handle_answer(
+    pub(super) fn handle_response(
         &mut self,
         key: SubscriptionKey,
-        answer: &Answer<'_>,
+        response: &FinalResponse<'_>,
         client: &mut Client,
         turn: &mut Turn<'_>,
     ) -> Fate {
-        let planned = answer.planned;
+        let planned = response.planned;
         let is_refresh = matches!(planned.purpose, Purpose::Refresh(_));
-        let refused = match answer.outcome {
+        let refused = match response.outcome {
             Outcome::Accepted => {
-                self.accept(key, answer, turn);
+                self.accept(key, response, turn);
                 return Fate::GoesOn;
             }
             Outcome::Challenged => {
@@ -204,20 +204,20 @@ impl Phones {
     }
 
     /// A 2xx to a SUBSCRIBE.
-    fn accept(&mut self, key: SubscriptionKey, answer: &Answer<'_>, turn: &mut Turn<'_>) {
-        let (planned, response) = (answer.planned, answer.response);
+    fn accept(&mut self, key: SubscriptionKey, response: &FinalResponse<'_>, turn: &mut Turn<'_>) {
+        let (planned, response) = (response.planned, response.message);
         let subscription = &mut self.subscriptions[key];
         let is_right_tag = subscription.accepted(response.to_tag, response.contact);
         let is_right = match planned.purpose {
             Purpose::Subscribe(_) => {
                 let is_first = subscription.generation() == 0;
-                turn.record(Measure::SubscribeAnswer, planned.scheduled);
+                turn.record(Measure::SubscribeResponse, planned.scheduled);
                 turn.tally().subscribes += 1;
                 turn.tally().established += u64::from(is_first);
                 turn.is_fair_expires(response) && !response.contact.is_empty()
             }
             Purpose::Refresh(_) => {
-                turn.record(Measure::RefreshAnswer, planned.scheduled);
+                turn.record(Measure::RefreshResponse, planned.scheduled);
                 turn.tally().refreshes += 1;
                 turn.is_fair_expires(response)
             }
@@ -227,7 +227,7 @@ impl Phones {
             }
         };
         if !is_right_tag || !is_right {
-            turn.note_wrong_answer(&planned.purpose, response);
+            turn.note_wrong_response(&planned.purpose, response);
         }
         self.advance(key);
     }
@@ -243,7 +243,7 @@ impl Phones {
     ) {
         let notify = &received.message;
         let Some(life) = self.find(received, turn) else {
-            return answer_481(received, turn);
+            return respond_481(received, turn);
         };
         let key = SubscriptionKey::from_number(life.subscription);
         let is_our_tag = turn.plan.names().life_of_tag(notify.to_tag) == Some(life);
@@ -258,18 +258,18 @@ impl Phones {
         match heard {
             Heard::WrongTag => {
                 judge.fault(Fault::Wrong("a tag"), turn);
-                answer_481(received, turn);
+                respond_481(received, turn);
             }
             Heard::Retransmission => {
-                answer_200(received, turn);
+                respond_200(received, turn);
                 turn.tally().repeated += 1;
             }
             Heard::AfterTheEnd => {
-                answer_or_withhold(received, turn);
+                respond_or_withhold(received, turn);
                 judge.fault(Fault::Duplicate, turn);
             }
             Heard::Next(next) => {
-                answer_or_withhold(received, turn);
+                respond_or_withhold(received, turn);
                 turn.tally().notifies += 1;
                 turn.note_news();
                 if turn.is_sampled() || turn.results.tally.notifies <= SAMPLED_AT_FIRST {
@@ -361,25 +361,25 @@ fn list_of(key: SubscriptionKey, plan: &Plan) -> Vec<u8> {
 
 /// Responds to a NOTIFY with 200; for the percentage of NOTIFYs set in the scenario, only when it
 /// is retransmitted.
-fn answer_or_withhold(received: &Received<'_>, turn: &mut Turn<'_>) {
+fn respond_or_withhold(received: &Received<'_>, turn: &mut Turn<'_>) {
     if turn.random.percent(turn.plan.scenario().withhold) {
         turn.tally().withheld += 1;
     } else {
-        answer_200(received, turn);
+        respond_200(received, turn);
         turn.tally().acknowledged += 1;
     }
 }
 
-fn answer_200(received: &Received<'_>, turn: &mut Turn<'_>) {
-    answer(received, "SIP/2.0 200 OK", turn);
+fn respond_200(received: &Received<'_>, turn: &mut Turn<'_>) {
+    respond(received, "SIP/2.0 200 OK", turn);
 }
 
-fn answer_481(received: &Received<'_>, turn: &mut Turn<'_>) {
-    answer(received, "SIP/2.0 481 Subscription does not exist", turn);
+fn respond_481(received: &Received<'_>, turn: &mut Turn<'_>) {
+    respond(received, "SIP/2.0 481 Subscription does not exist", turn);
 }
 
-fn answer(received: &Received<'_>, status_line: &str, turn: &mut Turn<'_>) {
-    let write = |out: &mut Vec<u8>| received.message.answer(status_line, out);
+fn respond(received: &Received<'_>, status_line: &str, turn: &mut Turn<'_>) {
+    let write = |out: &mut Vec<u8>| received.message.respond(status_line, out);
     turn.outbox.push(received.port, write);
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::measure::latency::Measure;
 use crate::scenario::{Feed, PublicationOf};
-use crate::swarm::client::{Answer, Client, Outcome, Planned, Purpose, Request};
+use crate::swarm::client::{Client, FinalResponse, Outcome, Planned, Purpose, Request};
 use crate::swarm::key::{Key, Table, UserKey};
 use crate::swarm::plan::Plan;
 use crate::swarm::stage::Stage;
@@ -189,17 +189,17 @@ impl Users {
     }
 
     /// Handles the response to a user's PUBLISH.
-    pub(super) fn handle_answer(
+    pub(super) fn handle_response(
         &mut self,
         user: UserKey,
-        answer: &Answer<'_>,
+        response: &FinalResponse<'_>,
         client: &mut Client,
         turn: &mut Turn<'_>,
     ) {
-        let planned = answer.planned;
-        match answer.outcome {
+        let planned = response.planned;
+        match response.outcome {
             Outcome::Accepted => {
-                self.accept(user, planned, answer.response, turn);
+                self.accept(user, planned, response.message, turn);
                 self.report_next(user, client, turn);
             }
             Outcome::Challenged => self.send(user, planned, client, turn),
@@ -237,14 +237,14 @@ impl Users {
         turn: &mut Turn<'_>,
     ) {
         if is_load(turn.stage) {
-            turn.record(Measure::PublishAnswer, planned.scheduled);
+            turn.record(Measure::PublishResponse, planned.scheduled);
         }
         turn.tally().publishes += 1;
         turn.tally().changes += 1;
         let entity_tag = String::from_utf8_lossy(response.entity_tag).into_owned();
         let withdraws = planned.purpose.is_last();
         if !withdraws && (entity_tag.is_empty() || !turn.is_fair_expires(response)) {
-            turn.note_wrong_answer(&planned.purpose, response);
+            turn.note_wrong_response(&planned.purpose, response);
         }
         let ends_with_call = turn.plan.scenario().publication_of == PublicationOf::Call;
         let presentity = &mut self.presentities[user];
@@ -294,13 +294,13 @@ impl Users {
             return;
         };
         turn.note_news();
-        *turn.tally().answers.entry(("GET", status)).or_insert(0) += 1;
+        *turn.tally().responses.entry(("GET", status)).or_insert(0) += 1;
         if status == 200 {
             self.presentities[change.user].accepted(None);
             turn.tally().http_requests += 1;
             turn.tally().changes += 1;
             if is_load(turn.stage) {
-                turn.record(Measure::HttpAnswer, change.scheduled);
+                turn.record(Measure::HttpResponse, change.scheduled);
             }
         } else {
             self.fail(change.user, turn);

@@ -1,6 +1,7 @@
 //! Subscriptions go on after a restart, and a phone is told nothing that a restart takes back.
 //!
-//! A node of some shards with a store: what the shards recorded. The phones answer each NOTIFY.
+//! Recovery of a node of some shards from the records that its shards wrote. The phones acknowledge
+//! each NOTIFY.
 
 mod acknowledged;
 mod kinds;
@@ -41,10 +42,10 @@ struct Node {
     commits_at_once: bool,
     /// The messages since they were taken last.
     sent: Vec<(Flow, String)>,
-    /// How many of them were looked at for NOTIFYs to answer.
+    /// How many of them were searched for NOTIFYs to acknowledge.
     seen: usize,
-    /// Whether phones answer NOTIFYs.
-    phones_answer: bool,
+    /// Whether phones respond to NOTIFYs.
+    phones_respond: bool,
 }
 
 fn directory() -> Directory {
@@ -105,7 +106,7 @@ impl Node {
             commits_at_once: true,
             sent: Vec::new(),
             seen: 0,
-            phones_answer: true,
+            phones_respond: true,
         };
         node.start(shards);
         node
@@ -229,7 +230,7 @@ impl Node {
         }
     }
 
-    /// Time passes; phones answer NOTIFYs.
+    /// Lets time pass; phones respond to NOTIFYs.
     fn wait(&mut self, time: Duration) {
         let end = self.now + time;
         loop {
@@ -249,17 +250,17 @@ impl Node {
             if self.commits_at_once {
                 self.commit();
             }
-            self.answer();
+            self.respond();
         }
         self.now = end;
     }
 
-    /// Answers the new NOTIFYs.
-    fn answer(&mut self) {
+    /// Acknowledges the new NOTIFYs.
+    fn respond(&mut self) {
         let news = self.sent[self.seen.min(self.sent.len())..].to_vec();
         self.seen = self.sent.len();
         for (flow, text) in news {
-            if self.phones_answer && text.starts_with("NOTIFY ") {
+            if self.phones_respond && text.starts_with("NOTIFY ") {
                 self.receive(flow, &response_to(&text));
             }
         }
@@ -276,7 +277,7 @@ impl Node {
     }
 
     fn take_sent(&mut self) -> Vec<String> {
-        self.answer();
+        self.respond();
         self.seen = 0;
         let sent = std::mem::take(&mut self.sent);
         sent.into_iter().map(|(_, text)| text).collect()

@@ -63,7 +63,7 @@ fn begin(
     (key, seen)
 }
 
-fn answer(transactions: &mut ServerTransactions, text: &str, response: &[u8], now: Instant) {
+fn respond(transactions: &mut ServerTransactions, text: &str, response: &[u8], now: Instant) {
     let (key, seen) = begin(transactions, text, now);
     assert_eq!(seen, Seen::New);
     transactions.complete(key, response, false, now);
@@ -97,7 +97,7 @@ fn a_thousand_copies_get_one_response() {
 fn branch_and_host_compare_without_case_and_the_default_port_is_filled_in() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = request_by("SUBSCRIBE", "SIP/2.0/UDP Phone.abc.com;branch=z9hG4bKaBc");
-    answer(&mut transactions, &text, b"yes", now);
+    respond(&mut transactions, &text, b"yes", now);
     for via in [
         "SIP/2.0/UDP phone.ABC.com:5060;branch=Z9HG4BKABC",
         "SIP / 2.0 / UDP  phone.abc.com : 5060 ;rport; branch=z9hG4bKabc",
@@ -113,7 +113,7 @@ fn branch_and_host_compare_without_case_and_the_default_port_is_filled_in() {
 #[test]
 fn another_branch_host_port_or_method_is_another_transaction() {
     let (mut transactions, now) = (transactions(), Instant::now());
-    answer(&mut transactions, &subscribe("z9hG4bK1"), b"yes", now);
+    respond(&mut transactions, &subscribe("z9hG4bK1"), b"yes", now);
     for (method, via) in [
         ("SUBSCRIBE", "SIP/2.0/UDP 10.0.0.7:5060;branch=z9hG4bK2"),
         ("SUBSCRIBE", "SIP/2.0/UDP 10.0.0.7:5061;branch=z9hG4bK1"),
@@ -131,7 +131,7 @@ fn another_branch_host_port_or_method_is_another_transaction() {
 #[test]
 fn the_same_request_by_another_path_is_merged() {
     let (mut transactions, now) = (transactions(), Instant::now());
-    answer(&mut transactions, &subscribe("z9hG4bK1"), b"yes", now);
+    respond(&mut transactions, &subscribe("z9hG4bK1"), b"yes", now);
     let (key, other_path) = begin(&mut transactions, &subscribe("z9hG4bK2"), now);
     assert_eq!(other_path, Seen::Merged);
     transactions.complete(key, b"482", false, now);
@@ -166,7 +166,7 @@ fn the_same_request_by_another_path_is_merged() {
 
 fn transactions_with(text: &str, now: Instant) -> ServerTransactions {
     let mut transactions = transactions();
-    answer(&mut transactions, text, b"yes", now);
+    respond(&mut transactions, text, b"yes", now);
     transactions
 }
 
@@ -176,7 +176,7 @@ fn requests_within_a_dialog_are_never_merged() {
     for branch in ["z9hG4bK1", "z9hG4bK2", "z9hG4bK3"] {
         let text =
             subscribe(branch).replace("To: <sip:123@abc.com>", "To: <sip:123@abc.com>;tag=ours");
-        answer(&mut transactions, &text, b"yes", now);
+        respond(&mut transactions, &text, b"yes", now);
     }
 }
 
@@ -228,7 +228,7 @@ fn a_forgotten_transaction_is_new_again() {
     transactions.forget(key);
     transactions.complete(key, b"late", false, now);
     assert_eq!(transactions.entries(), 0);
-    answer(&mut transactions, &text, b"yes", now);
+    respond(&mut transactions, &text, b"yes", now);
     transactions.forget(key);
     assert_eq!(
         seen(&mut transactions, &text, now),
@@ -268,7 +268,7 @@ fn an_ack_belongs_to_its_invite_and_is_never_remembered() {
         Seen::New
     );
     assert_eq!(transactions.entries(), 0);
-    answer(&mut transactions, &request_by("INVITE", via), b"405", now);
+    respond(&mut transactions, &request_by("INVITE", via), b"405", now);
     assert_eq!(
         seen(&mut transactions, &request_by("INVITE", via), now),
         Seen::Answered(b"405".to_vec())
@@ -283,10 +283,10 @@ fn a_cancel_is_its_own_transaction() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let cancel = request_by("CANCEL", "SIP/2.0/UDP 10.0.0.7;branch=z9hG4bK1");
     assert!(!transactions.knows_cancelled(&parse(&cancel), now));
-    answer(&mut transactions, &subscribe("z9hG4bK1"), b"yes", now);
+    respond(&mut transactions, &subscribe("z9hG4bK1"), b"yes", now);
     assert!(transactions.knows_cancelled(&parse(&cancel), now));
     assert!(!transactions.knows_cancelled(&parse(&cancel), now + TIMER_J));
-    answer(&mut transactions, &cancel, b"200", now);
+    respond(&mut transactions, &cancel, b"200", now);
     assert_eq!(
         seen(&mut transactions, &cancel, now),
         Seen::Answered(b"200".to_vec())
@@ -338,8 +338,8 @@ fn rfc_2543_requests_match_by_everything() {
 #[test]
 fn a_hash_collision_never_returns_another_response() {
     let (mut transactions, now) = (transactions(), Instant::now());
-    answer(&mut transactions, &numbered(1), b"one", now);
-    answer(&mut transactions, &numbered(2), b"two", now);
+    respond(&mut transactions, &numbered(1), b"one", now);
+    respond(&mut transactions, &numbered(2), b"two", now);
     let one = transactions.identify(&parse(&numbered(1))).unwrap();
     let two = transactions.identify(&parse(&numbered(2))).unwrap();
     let number = *transactions.numbers_by_hash.get(&two.hash).unwrap();
@@ -356,8 +356,8 @@ fn a_hash_collision_never_returns_another_response() {
 fn a_response_larger_than_the_ring_is_not_stored() {
     let now = Instant::now();
     let mut transactions = ServerTransactions::new(1024, KEY);
-    answer(&mut transactions, &numbered(1), b"one", now);
-    answer(&mut transactions, &numbered(2), &[b'x'; 1024], now);
+    respond(&mut transactions, &numbered(1), b"one", now);
+    respond(&mut transactions, &numbered(2), &[b'x'; 1024], now);
     assert_eq!(
         seen(&mut transactions, &numbered(1), now),
         Seen::Answered(b"one".to_vec()),
@@ -376,7 +376,7 @@ fn a_response_larger_than_the_ring_is_not_stored() {
     );
 
     let mut nothing = ServerTransactions::new(0, KEY);
-    answer(&mut nothing, &numbered(1), b"one", now);
+    respond(&mut nothing, &numbered(1), b"one", now);
     assert_eq!(seen(&mut nothing, &numbered(1), now), Seen::New);
     assert_eq!(nothing.entries(), 0);
 }
@@ -386,7 +386,7 @@ fn the_oldest_goes_first_and_is_counted() {
     let now = Instant::now();
     let mut transactions = ServerTransactions::new(4096, KEY);
     for number in 0..100 {
-        answer(&mut transactions, &numbered(number), &[b'x'; 500], now);
+        respond(&mut transactions, &numbered(number), &[b'x'; 500], now);
     }
     let kept = transactions.entries();
     assert!((5..=8).contains(&kept), "{kept}");
@@ -402,7 +402,7 @@ fn expired_responses_are_evicted_without_being_counted() {
     let mut now = Instant::now();
     let mut transactions = ServerTransactions::new(4096, KEY);
     for number in 0..100 {
-        answer(&mut transactions, &numbered(number), &[b'x'; 500], now);
+        respond(&mut transactions, &numbered(number), &[b'x'; 500], now);
         now += Duration::from_secs(8);
     }
     assert_eq!(transactions.evicted_early(), 0);
@@ -416,7 +416,7 @@ fn a_pending_transaction_survives_a_storm() {
     let publish = numbered(1).replace("SUBSCRIBE", "PUBLISH");
     let (key, _) = begin(&mut transactions, &publish, now);
     for number in 100..1100 {
-        answer(&mut transactions, &numbered(number), &[b'x'; 700], now);
+        respond(&mut transactions, &numbered(number), &[b'x'; 700], now);
         assert_eq!(seen(&mut transactions, &publish, now), Seen::UnderWay);
         let other_path = publish.replace("z9hG4bK000001", "z9hG4bKother");
         assert_eq!(seen(&mut transactions, &other_path, now), Seen::Merged);

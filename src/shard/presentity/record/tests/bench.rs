@@ -443,7 +443,7 @@ impl Bench {
         self.settle();
     }
 
-    /// Applies the effects of one turn, and answers NOTIFYs with 200.
+    /// Applies the effects of one turn, and acknowledges NOTIFYs with 200.
     fn take(&mut self, shard: u16, mut out: Outbox) {
         let records = out.records.iter();
         let records = records.map(|change| (change.key, out.octets_of(change).map(Vec::from)));

@@ -81,7 +81,7 @@ impl Conversation {
     }
 
     /// `9 answers 200 OK`: to the last NOTIFY that has no response yet.
-    pub(crate) fn answer(
+    pub(crate) fn phone_response(
         &self,
         phone: &str,
         status: &str,
