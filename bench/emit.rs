@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use criterion::Criterion;
-use lamplighter::sip::dialog::{Dialog, Origin};
+use lamplighter::sip::dialog::{Contact, Dialog, Origin};
 use lamplighter::sip::message::Framing;
 use lamplighter::sip::{Message, Status, emit};
 use lamplighter_bench::sip::Subscribe;
@@ -67,7 +67,9 @@ fn main() -> Result<(), Error> {
     subscribe.write(&mut octets);
     let request = Message::parse(&octets, Framing::Datagram)
         .map_err(|fault| format!("our own SUBSCRIBE: {fault:?}"))?;
-    let mut dialog = Dialog::accept(&request, TAG, 4711).map_err(|fault| format!("{fault:?}"))?;
+    let mut dialog = Contact::of(&request)
+        .and_then(|contact| Dialog::accept(&request, &contact, TAG, 4711))
+        .map_err(|fault| format!("{fault:?}"))?;
 
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))

@@ -21,7 +21,7 @@ use crate::presence::source::{
     RichPresence, StateUpdate,
 };
 use crate::presence::{Aor, Presentity};
-use crate::sip::dialog::Dialog;
+use crate::sip::dialog::{Contact, Dialog};
 use crate::sip::message::Framing;
 use crate::sip::{Message, Transport};
 
@@ -221,7 +221,8 @@ fn dialog() -> Dialog {
         Call-ID: a84b@192.0.2.7\r\nCSeq: 4 SUBSCRIBE\r\nContact: <sip:200@192.0.2.7:5062>\r\n\
         Record-Route: <sip:192.0.2.1;lr>\r\nEvent: dialog\r\nContent-Length: 0\r\n\r\n";
     let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
-    Dialog::accept(&message, b"0000000000070123456789abcdef", 256).unwrap()
+    let contact = Contact::of(&message).unwrap();
+    Dialog::accept(&message, &contact, b"0000000000070123456789abcdef", 256).unwrap()
 }
 
 fn record(at: Instant) -> DialogRecord<'static> {

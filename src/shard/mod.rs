@@ -25,40 +25,54 @@
 //! of `overload`, the containers, and what `subscription/table.rs` keeps behind it (transitions,
 //! queue, phones, paths, watcher lists).
 //!
+//! A room is entered by a call that may change it. `conduct` enters each room once on each way, and
+//! the room does its whole part in that call (tests/architecture/ways.rs counts). Two rooms are as
+//! they are for a reason:
+//! - `uas` stands around the others: a request passes it on its way in, and its response on its way
+//!   out. In between it is asked who sent the request, because only `request` tells the domain that
+//!   decides how that is proved, and a request that is shed must not cost reading its target.
+//! - `subscription` is the table of `lifecycle`, which opens it to the notifier alone
+//!   (`lifecycle/notifiers_table.rs`). For a NOTIFY those two ask the table in turn, as each question
+//!   depends on the answer before: what is queued, whether it is due, what the phone has seen, whether
+//!   its limits allow what it has not.
+//!
 //! A SUBSCRIBE to its 200. A refusal anywhere is one `Err(Refusal)`, which `refuse` writes.
 //! 1. `conduct/mod.rs`: `handle`.
-//! 2. `conduct/dispatch.rs`: `handle_octets` parses it and finds its shard, `handle_request` its
-//!    transaction; `serve_guarded` applies the limits; `serve`, `admit`.
-//! 3. `uas/authenticate.rs`: `authenticate`, who sent it.
-//! 4. `conduct/subscribe.rs`: `serve_subscribe`, `subscribe`, which asks 5, 6, 8, 9 and 12 in turn.
-//! 5. `lifecycle/asked.rs`: `read_subscribe`, `plan`: package, format, expiry, body and list.
-//! 6. `lifecycle/begin.rs`: `accept_dialog`, if the tables have room.
-//! 7. `subscription/dialogs.rs`: `accept_dialog`, with the path to the phone; for 9 `add_dialog`.
+//! 2. `conduct/dispatch.rs`: `handle_octets` parses it and finds its shard; `handle_request`,
+//!    `serve_guarded`, `serve` for a `Method::Subscribe`, `admit`, which ask 3 in turn, and 4.
+//! 3. `uas/admission.rs`: `begin_transaction`; `guard` applies the limits; `admit`, `authenticate`: who
+//!    sent it. After 12 `conclude` looks for loops.
+//! 4. `conduct/subscribe.rs`: `serve_subscribe`, `subscribe`, which asks 5 and 12.
+//! 5. `lifecycle/begin.rs`: `subscribe`, which asks 6 to 11 in turn: `accept_dialog`, if the tables
+//!    have room; `authorise`; `begin_dialog`, `begin`; `accept`.
+//! 6. `lifecycle/asked.rs`: `read_subscribe`, `plan`: package, format, expiry, body and list.
+//! 7. `subscription/dialogs.rs`: `accept_dialog`, with the path to the phone; before 9 `add_dialog`.
 //! 8. `subscription/watcher.rs`: `decide`, what the rules let the watcher see.
-//! 9. `lifecycle/begin.rs`: `begin_dialog`, `begin`.
-//! 10. `subscription/table.rs`: `add_subscription`.
-//! 11. `subscription/watched.rs`: `join`, the mail to the owner of the presentity.
-//! 12. `uas/response.rs`: `begin_response`, `end_response`.
-//! 13. `subscription/due.rs`: `want` for the NOTIFY; before it, for 9, `arm_subscription`.
+//! 9. `subscription/table.rs`: `add_subscription`.
+//! 10. `subscription/watched.rs`: `join`, the mail to the owner of the presentity.
+//! 11. `subscription/due.rs`: `arm_subscription`; `want` for the NOTIFY.
+//! 12. `uas/response.rs`: `respond_to_subscribe`.
 //!
 //! A change to its NOTIFY:
 //! 1. `conduct/mod.rs`: `handle_mail` for a `Mail::State`; later `handle_timeout`.
-//! 2. `subscription/table.rs`: `take_state` queues the watchers.
-//! 3. `notify/send.rs`: `send_queued`, `notify`, which asks 4, 5, 8, 9 and 10 in turn.
-//! 4. `subscription/due.rs`: `due`, whether a NOTIFY is wanted and can be sent.
-//! 5. `notify/content.rs`: `content_of`.
-//! 6. `lifecycle/subject.rs`: `source_of`, what kind of content there is.
+//! 2. `lifecycle/subject.rs`: `take_state`; then for 4 `next_of`: whether a NOTIFY is due, and what kind
+//!    of content there is; after 8 `after_notify`.
+//! 3. `subscription/table.rs`: `take_state` queues the watchers.
+//! 4. `notify/send.rs`: `send_queued`, `notify`, which asks 2, 6, 5 and 8 in turn.
+//! 5. `subscription/due.rs`: `due`, whether a NOTIFY is wanted and can be sent; `may_send`, unless the
+//!    phone has the content already: the rate that it asked for, one NOTIFY on an unproven path, the
+//!    rate limit of the phone.
+//! 6. `notify/content.rs`: `content_of`; after 5 `write_body`, the part that is the subscription's own.
 //! 7. `notify/body_cache.rs`: `of`, one rendering for all watchers with the same view.
-//! 8. `subscription/due.rs`: `may_send`, unless the phone has the content already: the rate that it
-//!    asked for, one NOTIFY on an unproven path, the rate limit of the phone.
-//! 9. `notify/content.rs`: `write_body`, the part that is the subscription's own.
-//! 10. `notify/writer.rs`: `write_notify` sends it, keeps a copy and arms timer E.
+//! 8. `notify/writer.rs`: `write_notify` sends it, keeps a copy and arms timer E.
 //!
 //! A PUBLISH to the mail it causes:
 //! 1. `conduct/mod.rs`: `handle`.
 //! 2. `conduct/publish.rs`: `postpone` while NOTIFYs are queued, and later `read_postponed`.
-//! 3. `conduct/dispatch.rs`: `handle_octets` to `admit`, as for SUBSCRIBE.
-//! 4. `uas/authenticate.rs`: `authenticate`.
+//! 3. `conduct/dispatch.rs`: `handle_octets`, `handle_request`, `serve_guarded`, `serve` for a
+//!    `Method::Publish`, `admit`.
+//! 4. `uas/admission.rs`: `begin_transaction`, `guard`, `admit`, `authenticate`, `conclude`, as for
+//!    SUBSCRIBE.
 //! 5. `conduct/publish.rs`: `serve_publish`.
 //! 6. `request/publication.rs`: `read_publication`.
 //! 7. `uas/suspended.rs`: `suspend`, only if another shard owns the presentity; it is sent a
@@ -70,7 +84,7 @@
 //!
 //! The HTTP request call_state.htm to the mail it causes:
 //! 1. `conduct/mod.rs`: `handle`, on the shard of the presentity's owner.
-//! 2. `conduct/operator.rs`: `execute` for a `Command::UpdateState`.
+//! 2. `conduct/operator.rs`: `execute`, `handle_command` for a `Command::UpdateState`.
 //! 3. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
 //!
 //! # Records

@@ -17,6 +17,8 @@ use subtle::ConstantTimeEq;
 use crate::sip::{Fault, HeaderName, Message, emit, octets};
 use read::Span;
 
+pub use read::Contact;
+
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
 const CACHE_LINE_OCTETS: usize = 64;
@@ -78,12 +80,13 @@ pub struct Origin<'a> {
 }
 
 impl Dialog {
-    /// Creates the dialog for an initial SUBSCRIBE; `local_tag` is the To-tag of our 2xx. Returns a
-    /// fault if there is not exactly one Contact with a sip or sips URI (RFC 3261 §12.1.1), if the
+    /// Creates the dialog for an initial SUBSCRIBE; `contact` is its Contact, and `local_tag` the
+    /// To-tag of our 2xx. Returns a fault if it has several Contacts (RFC 3261 §12.1.1), if the
     /// Record-Routes cannot be parsed, if To already has a tag, or if a part or the whole exceeds
     /// its maximum length.
     pub fn accept(
         request: &Message<'_>,
+        contact: &Contact<'_>,
         local_tag: &[u8],
         local_sequence: u32,
     ) -> Result<Self, Fault> {
@@ -91,24 +94,29 @@ impl Dialog {
         if to.tag().is_some() {
             return Err(Fault::Invalid(HeaderName::To));
         }
-        Self::read(request, Some(local_tag), local_sequence)
+        Self::read(request, contact, Some(local_tag), local_sequence)
     }
 
     /// Creates the dialog from the first NOTIFY to our SUBSCRIBE (RFC 6665 §4.4.1). Its To-tag is
     /// the From-tag of our SUBSCRIBE, whose CSeq is `local_sequence`. Returns the faults of
     /// [`Self::accept`].
-    pub fn of_notify(notify: &Message<'_>, local_sequence: u32) -> Result<Self, Fault> {
-        Self::read(notify, None, local_sequence)
+    pub fn of_notify(
+        notify: &Message<'_>,
+        contact: &Contact<'_>,
+        local_sequence: u32,
+    ) -> Result<Self, Fault> {
+        Self::read(notify, contact, None, local_sequence)
     }
 
     /// The dialog of a request from the peer. Our tag is `added_tag`, or is already in To.
     fn read(
         request: &Message<'_>,
+        contact: &Contact<'_>,
         added_tag: Option<&[u8]>,
         local_sequence: u32,
     ) -> Result<Self, Fault> {
         let cseq = request.cseq().ok_or(Fault::Missing(HeaderName::CSeq))?;
-        let target = read::contact(request)?.ok_or(Fault::Missing(HeaderName::Contact))?;
+        let target = contact.target()?;
         let tag_octets = added_tag.unwrap_or_default();
         let mut text = Vec::with_capacity(read::text_octets(request, tag_octets, target));
         read::push_call_id(&mut text, request)?;
@@ -230,11 +238,15 @@ impl Dialog {
     /// Target refresh (RFC 6665 §4.4.1, RFC 3261 §12.2): stores the Contact of a request or of a
     /// 2xx, and returns whether it is another. An absent or equal Contact changes nothing and
     /// allocates nothing; an unusable Contact is a fault.
-    pub fn refresh_target(&mut self, message: &Message<'_>) -> Result<bool, Fault> {
-        let Some(target) = read::contact(message)?.filter(|target| *target != self.remote_target())
-        else {
-            return Ok(false);
+    pub fn refresh_target(&mut self, contact: Result<Contact<'_>, Fault>) -> Result<bool, Fault> {
+        let target = match contact {
+            Ok(contact) => contact.target()?,
+            Err(Fault::Missing(_)) => return Ok(false),
+            Err(fault) => return Err(fault),
         };
+        if target == self.remote_target() {
+            return Ok(false);
+        }
         let kept = self.between(0, self.routes_end);
         let octets = kept.len() + target.len();
         if octets > DIALOG_OCTETS_MAX {

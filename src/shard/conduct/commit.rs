@@ -14,7 +14,7 @@ impl Engine {
             return;
         }
         loop {
-            self.subscriptions.table_mut().write_records(turn);
+            self.subscriptions.write_records(turn);
             self.compositor.write_records(turn);
             turn.commits.end_turn();
             self.acknowledge(turn);
@@ -38,11 +38,11 @@ impl Engine {
                 } => {
                     self.uas.send_held(transaction, flow, &octets, turn);
                     if let Some(subscription) = subscription {
-                        self.subscriptions.table_mut().acknowledged(subscription);
+                        self.subscriptions.acknowledged(subscription);
                     }
                 }
                 Acknowledgement::Notify(subscription) => {
-                    self.subscriptions.table_mut().queue_again(&[subscription]);
+                    self.subscriptions.queue_recorded(subscription);
                 }
                 Acknowledgement::Reply(id, reply) => turn.out.replies.push((id, reply)),
                 Acknowledgement::Mail(to, mail) => turn.send(to, mail),

@@ -8,19 +8,25 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
-use crate::shard::overload::rate_limit::AdmittedSender;
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
-use crate::shard::request::phone_key::phone_key_of;
+use crate::shard::request::phone_key::phone_key;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
-use crate::shard::request::sender::Principal;
+use crate::shard::request::sender::Authentication;
 use crate::shard::request::target::{Target, refuse_call, resolve};
+
 use crate::sip::message::PlainResponse;
-use crate::sip::transaction::server::Arrival;
 use crate::sip::{Message, Method, StartLine, Status};
 
-/// The presentity that an admitted request is about, its domain, and who sent the request.
-pub(crate) type Admission<'d> = (Aor, &'d Domain, Principal);
+/// An admitted request.
+#[derive(Debug)]
+pub(crate) struct Admission<'d> {
+    /// The presentity that it is about.
+    pub(crate) aor: Aor,
+    pub(crate) domain: &'d Domain,
+    /// Who sent it.
+    pub(crate) authentication: Authentication,
+}
 
 impl Engine {
     /// Handles a datagram or a message cut from a stream. `response` is the message already parsed
@@ -46,7 +52,7 @@ impl Engine {
         };
         turn.counters.messages_received += 1;
         if !is_forwarded
-            && let Some(shard) = self.subscriptions.table().home_of(&message, &flow, turn)
+            && let Some(shard) = self.subscriptions.home_of(&message, &flow, turn)
             && !self.began_here(&message, turn)
         {
             turn.counters.messages_misdirected += 1;
@@ -90,14 +96,9 @@ impl Engine {
         if method == Method::Ack {
             return;
         }
-        let mut request = Request {
-            message,
-            flow,
-            transaction: None,
-            phone_key: None,
-        };
         if let Some(fault) = message.fault() {
             if message.is_answerable() {
+                let request = Request::new(message, flow, None);
                 self.uas.refuse(&request, &Refusal::Fault(fault), turn);
             } else {
                 turn.counters.messages_unreadable += 1;
@@ -105,38 +106,27 @@ impl Engine {
             return;
         }
         let is_to_client = method == Method::Notify && self.client_of(message, turn).is_some();
-        if is_to_client
+        let has_transaction = is_to_client
             || matches!(
                 method,
                 Method::Subscribe | Method::Publish | Method::Register
-            )
-        {
-            let (key, arrival) = self.uas.begin_transaction(message, turn.now);
-            match arrival {
-                Arrival::New => request.transaction = Some(key),
-                Arrival::UnderWay => {
-                    turn.counters.requests_retransmitted += 1;
-                    return;
-                }
-                Arrival::Answered(response) => {
-                    turn.counters.requests_retransmitted += 1;
-                    let start = turn.out.arena.len();
-                    turn.out.arena.extend_from_slice(response);
-                    let end = turn.out.arena.len();
-                    turn.transmit(request.response_flow(), start..end, 0..0);
-                    return;
-                }
-                Arrival::Merged => {
-                    return self
-                        .uas
-                        .refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), turn);
-                }
+            );
+        let mut transaction = None;
+        if has_transaction {
+            transaction = self.uas.begin_transaction(message, flow, turn);
+            if transaction.is_none() {
+                return;
             }
         }
+        let mut request = Request::new(message, flow, transaction);
         let is_in_dialog =
             method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
         if !is_in_dialog && !is_to_client && method != Method::Cancel {
-            request.phone_key = phone_key_of(&request);
+            if let Ok(contact) = &request.contact {
+                let key = phone_key(&flow, &contact.uri);
+                request.phone_key = Some(key);
+                request.is_known = self.subscriptions.is_known_phone(key);
+            }
             return self.serve_guarded(&request, method, uri, turn);
         }
         if let Err(refusal) = self.serve(&request, method, uri, turn) {
@@ -221,34 +211,21 @@ impl Engine {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };
         check_extensions(request.message)?;
-        let principal = self.uas.authenticate(request, domain, turn)?;
-        let user = match &principal {
-            Principal::User(user) => Some(user.as_str()),
-            Principal::Unauthenticated => None,
-        };
-        let sender = AdmittedSender {
-            request,
-            user,
-            is_known: user.is_some() || self.subscriptions.is_known_phone(request),
-        };
-        self.uas
-            .overload_mut()
-            .check_shares(&sender, &aor, domain, turn)
-            .map_err(Refusal::Shed)?;
-        Ok((aor, domain, principal))
+        let authentication = self.uas.admit(request, (&aor, domain), turn)?;
+        Ok(Admission {
+            aor,
+            domain,
+            authentication,
+        })
     }
 }
 
 impl Engine {
-    /// Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
+    /// The limit that a request of that method meets, whoever sends it. Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
     /// once and more later, then OPTIONS. PUBLISHes are not shed for that but deferred (`publish`).
     /// What would have to wait for the store is shed while too much waits already, or while recorded
     /// presentities are still to come.
-    pub(super) fn check_backlog(
-        &self,
-        method: Method<'_>,
-        turn: &Turn<'_>,
-    ) -> Result<(), OverloadLimit> {
+    fn backlog_met_by(&self, method: Method<'_>, turn: &Turn<'_>) -> Option<OverloadLimit> {
         let must_wait = match method {
             Method::Subscribe => turn.is_store_behind(),
             Method::Publish | Method::Register => {
@@ -257,21 +234,16 @@ impl Engine {
             _ => false,
         };
         if must_wait {
-            return Err(OverloadLimit::Store);
+            return Some(OverloadLimit::Store);
         }
         let backlog_max = turn.options.overload.backlog_max;
+        let queued = self.subscriptions.queued();
         let is_behind = match method {
-            Method::Subscribe => {
-                self.is_congested || self.subscriptions.table().queued() >= backlog_max
-            }
-            Method::Options => self.subscriptions.table().queued() >= backlog_max.saturating_mul(2),
+            Method::Subscribe => self.is_congested || queued >= backlog_max,
+            Method::Options => queued >= backlog_max.saturating_mul(2),
             _ => false,
         };
-        if is_behind {
-            Err(OverloadLimit::Backlog)
-        } else {
-            Ok(())
-        }
+        is_behind.then_some(OverloadLimit::Backlog)
     }
 }
 
@@ -284,32 +256,10 @@ impl Engine {
         uri: &[u8],
         turn: &mut Turn<'_>,
     ) {
-        let is_known = self.subscriptions.is_known_phone(request);
-        let overload = self.uas.overload_mut();
-        let passed = overload.check_rates(request, uri, is_known, turn);
-        if let Err(limit) = passed.and_then(|()| self.check_backlog(method, turn)) {
-            return self.uas.refuse(request, &Refusal::Shed(limit), turn);
-        }
-        if let Some(refusal) = self.uas.overload_mut().kept_refusal(request, uri, turn) {
-            turn.counters.refusals_repeated += 1;
-            self.uas.forget(request);
-            let request = Request {
-                transaction: None,
-                ..*request
-            };
-            return self.uas.refuse(&request, &refusal, turn);
-        }
-        match self.serve(request, method, uri, turn) {
-            Ok(()) => self
-                .uas
-                .overload_mut()
-                .note_acceptance(request, method, turn),
-            Err(refusal) => {
-                self.uas
-                    .overload_mut()
-                    .keep_refusal(request, uri, &refusal, turn);
-                self.uas.refuse(request, &refusal, turn);
-            }
+        let backlog = self.backlog_met_by(method, turn);
+        if self.uas.guard(request, uri, backlog, turn) {
+            let served = self.serve(request, method, uri, turn);
+            self.uas.conclude(request, uri, served, turn);
         }
     }
 }

@@ -34,7 +34,6 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::PublishQueue;
-use crate::shard::package::feature_event::handle_switched;
 use crate::shard::presentity::Compositor;
 use crate::shard::uac::Uac;
 use crate::shard::uas::Uas;
@@ -216,9 +215,7 @@ impl Engine {
             }
             Mail::Watch { aor, watcher } => self.compositor.handle_watch(&aor, watcher, turn),
             Mail::Unwatch { aor, watcher } => self.compositor.handle_unwatch(&aor, watcher, turn),
-            Mail::State { aor, composed } => {
-                self.subscriptions.table_mut().take_state(&aor, composed)
-            }
+            Mail::State { aor, composed } => self.subscriptions.take_state(&aor, composed),
             Mail::WatchDomain {
                 domain,
                 watcher,
@@ -277,7 +274,7 @@ impl Engine {
             } => self.compositor.handle_switch(aor, *update, reply_to, turn),
             Mail::Switched { aor, subscription } => {
                 let id = SubscriptionId(subscription);
-                handle_switched(self.subscriptions.table_mut(), &aor, id);
+                self.subscriptions.handle_switched(&aor, id);
             }
             Mail::Register(register) => self.compositor.handle_register_mail(*register, turn),
             Mail::RegisterOutcome { request, outcome } => {

@@ -32,8 +32,8 @@ impl Engine {
             }
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
-            Command::Loops => Reply::Loops(self.uas.overload().loops(turn)),
-            Command::Refusals => Reply::Refusals(self.uas.overload().refusals(turn)),
+            Command::Loops => Reply::Loops(self.uas.loops(turn)),
+            Command::Refusals => Reply::Refusals(self.uas.refusals_listed(turn)),
             // The turn already has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);
@@ -41,9 +41,7 @@ impl Engine {
             }
             Command::Drain => {
                 self.subscriptions.drain(turn);
-                Reply::Outstanding(
-                    self.subscriptions.table().subscription_count() + self.notifier.outstanding(),
-                )
+                Reply::Outstanding(self.subscriptions.count() + self.notifier.outstanding())
             }
             Command::BeginProbe(order) => self.uac.begin(*order, turn),
             Command::ReadProbe { id, seen } => Reply::Probe(self.uac.read(id, seen, turn)),
@@ -60,22 +58,13 @@ impl Engine {
                 "responses_evicted_early",
                 self.uas.responses_evicted_early(),
             ),
-            (
-                "subscriptions",
-                self.subscriptions.table().subscription_count() as u64,
-            ),
+            ("subscriptions", self.subscriptions.count() as u64),
             ("presentities", self.compositor.len() as u64),
             ("notifies_outstanding", self.notifier.outstanding() as u64),
-            (
-                "notifies_queued",
-                self.subscriptions.table().queued() as u64,
-            ),
+            ("notifies_queued", self.subscriptions.queued() as u64),
             ("clients", self.uac.clients() as u64),
             ("timers", turn.wheel.len() as u64),
-            (
-                "phones_looping",
-                self.uas.overload().loops(turn).len() as u64,
-            ),
+            ("phones_looping", self.uas.loops(turn).len() as u64),
         ]);
         counters
     }

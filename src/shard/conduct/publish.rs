@@ -21,9 +21,11 @@ impl Engine {
     pub(crate) fn serve_publish<'d>(
         &mut self,
         request: &Request<'_>,
-        (aor, domain, principal): Admission<'d>,
+        admission: Admission<'d>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
+        let Admission { aor, domain, .. } = admission;
+        let principal = admission.authentication.principal;
         let package = event_of(request.message)?.package;
         if document::accepted(package).is_empty() {
             return Err(Refusal::BadEvent);
@@ -42,7 +44,7 @@ impl Engine {
                     .apply_publication(&aor, publication, fresh, &limits, turn);
             return self.uas.respond_to_publish(request, package, outcome, turn);
         }
-        let suspended = self.uas.suspend(request, None, package, turn)?;
+        let suspended = self.uas.suspend(request, package, None, turn)?;
         let reply_to = (turn.here(), suspended);
         let publish = ForwardedPublish {
             aor,

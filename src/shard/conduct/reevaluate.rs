@@ -32,7 +32,7 @@ impl Reevaluation {
 impl Engine {
     /// The configuration changed: forgets refusals and begins a re-evaluation.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
-        self.uas.overload_mut().forget_refusals();
+        self.uas.forget_refusals();
         self.begin_reevaluation(turn);
     }
 
@@ -52,7 +52,7 @@ impl Engine {
             presentity: 0,
             presentities: self.compositor.places(),
             subscription: 0,
-            subscriptions: self.subscriptions.table().subscriptions_end(),
+            subscriptions: self.subscriptions.end(),
         };
     }
 
@@ -70,13 +70,7 @@ impl Engine {
         }
         while left > 0 && self.reevaluation.subscription < self.reevaluation.subscriptions {
             let id = SubscriptionId(self.reevaluation.subscription);
-            // A vacant place costs one, too.
-            let cost = self
-                .subscriptions
-                .table()
-                .subscription(id)
-                .map_or(1, |subscription| subscription.subject().resources());
-            self.subscriptions.reevaluate_subscription(id, turn);
+            let cost = self.subscriptions.reevaluate_subscription(id, turn);
             self.reevaluation.subscription += 1;
             left = left.saturating_sub(cost);
         }

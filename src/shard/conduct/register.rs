@@ -7,6 +7,7 @@ use crate::presence::event::Package;
 use crate::presence::registration::BindingChange;
 use crate::presence::source::StateUpdate;
 use crate::shard::conduct::Engine;
+use crate::shard::conduct::dispatch::Admission;
 use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::{ForwardedRegister, Mail};
 use crate::shard::contract::turn::Turn;
@@ -30,7 +31,12 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let target = Target::Presentity { aor, domain };
-        let (aor, domain, principal) = self.admit(request, target, turn)?;
+        let Admission {
+            aor,
+            domain,
+            authentication,
+        } = self.admit(request, target, turn)?;
+        let principal = authentication.principal;
         check_from(request.message, &principal, domain, turn.directory)?;
         check_registrant(&principal, &aor, turn.directory)?;
         check_exists(&aor, turn.directory)?;
@@ -43,7 +49,7 @@ impl Engine {
                 .apply_registration(&aor, change, sequence, turn);
             return self.uas.respond_to_register(request, outcome, turn);
         }
-        let suspended = self.uas.suspend(request, None, Package::Reg, turn)?;
+        let suspended = self.uas.suspend(request, Package::Reg, None, turn)?;
         let register = ForwardedRegister {
             aor,
             change,
@@ -132,7 +138,7 @@ impl Engine {
         (aor, update): (Aor, StateUpdate),
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let suspended = self.uas.suspend(request, None, Package::Reg, turn)?;
+        let suspended = self.uas.suspend(request, Package::Reg, None, turn)?;
         let mail = Mail::UpdateState {
             aor,
             update: Box::new(update),

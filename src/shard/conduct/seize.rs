@@ -3,15 +3,16 @@
 use crate::presence::call::appearance;
 use crate::presence::event::Package;
 use crate::shard::conduct::Engine;
-use crate::shard::conduct::subscribe::Admitted;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::mail::{Claim, Mail, SeizeRefused};
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::begin::Admitted;
 use crate::shard::request::Request;
-use crate::shard::request::headers::event_of;
 use crate::shard::request::refusal::Refusal;
-use crate::shard::request::target::{Target, resolve};
-use crate::shard::request::uris::request_uri;
+use crate::shard::request::sender::Sender;
 use crate::shard::subscription::seizure::give_back;
+use crate::shard::subscription::watcher::Watcher;
+use crate::shard::uas::suspended::Seizing;
 use crate::sip::header::{NameAddr, list_items};
 use crate::sip::{Message, Status};
 
@@ -23,22 +24,29 @@ impl Engine {
         admitted: &Admitted<'_, 'd>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let Admitted {
-            request,
-            aor,
-            sender,
-            ..
-        } = *admitted;
-        let index = appearance_index(request.message)?;
-        let suspended = self
-            .uas
-            .suspend(request, sender, Package::LineSeize, turn)?;
+        let message = admitted.request.message;
+        let index = appearance_index(message)?;
+        let seizing = Seizing {
+            aor: admitted.aor.clone(),
+            sender: Sender {
+                uri: admitted.sender.map(|uri| uri.to_vec().into()),
+                aor: admitted.watcher.aor().cloned(),
+            },
+            salt: admitted.salt,
+            event: admitted.event.places_in(message.bytes()),
+        };
+        let suspended = self.uas.suspend(
+            admitted.request,
+            Package::LineSeize,
+            Some(Box::new(seizing)),
+            turn,
+        )?;
         let mail = Mail::Seize {
-            aor: aor.clone(),
+            aor: admitted.aor.clone(),
             index,
             reply_to: (turn.here(), suspended),
         };
-        turn.send_to_owner(aor, mail);
+        turn.send_to_owner(admitted.aor, mail);
         Ok(())
     }
 
@@ -49,14 +57,18 @@ impl Engine {
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'_>,
     ) {
-        let Some(suspended) = self.uas.resume(suspended, turn) else {
+        let suspended = self.uas.resume(suspended, turn);
+        let seizing = suspended
+            .as_ref()
+            .map(|suspended| suspended.seizing.as_deref());
+        let seizing = seizing.and_then(|it| it.expected("it asked for an appearance"));
+        let (Some(suspended), Some(seizing)) = (&suspended, seizing) else {
             // The SUBSCRIBE timed out.
             give_back(outcome.ok(), turn);
             return;
         };
         suspended.with_request(|request| {
-            let sender = suspended.sender.as_deref();
-            if let Err(refusal) = self.go_on_seizing(request, sender, outcome, turn) {
+            if let Err(refusal) = self.go_on_seizing(request, seizing, outcome, turn) {
                 self.uas.refuse(request, &refusal, turn);
             }
         });
@@ -66,42 +78,34 @@ impl Engine {
     fn go_on_seizing<'d>(
         &mut self,
         request: &Request<'_>,
-        sender: Option<&[u8]>,
+        seizing: &Seizing,
         outcome: Result<Claim, SeizeRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let target = resolve(request_uri(request.message), &request.flow, turn);
-        match (target, event_of(request.message)) {
-            (Ok(Target::Presentity { aor, domain }), Ok(event)) => {
-                let admitted = Admitted {
-                    request,
-                    aor: &aor,
-                    sender,
-                    domain,
-                    directory: turn.directory,
-                    event,
-                };
-                self.begin_seizure(&admitted, outcome, turn)
-            }
+        let Seizing {
+            aor, sender, event, ..
+        } = seizing;
+        let Some(domain) = turn.directory.domain(aor.domain()) else {
             // The domain was removed meanwhile.
-            _ => {
-                give_back(outcome.ok(), turn);
-                Err(Refusal::Plain(Status::NOT_FOUND))
-            }
-        }
-    }
-
-    fn begin_seizure<'d>(
-        &mut self,
-        admitted: &Admitted<'_, 'd>,
-        outcome: Result<Claim, SeizeRefused>,
-        turn: &mut Turn<'d>,
-    ) -> Result<(), Refusal<'d>> {
+            give_back(outcome.ok(), turn);
+            return Err(Refusal::Plain(Status::NOT_FOUND));
+        };
         let claim = outcome.map_err(|refused| match refused {
             SeizeRefused::Taken => Refusal::Plain(Status::TEMPORARILY_UNAVAILABLE),
             SeizeRefused::TooMany => Refusal::OverLimit,
         })?;
-        let subscribed = self.subscribe(admitted, Some(&claim), turn);
+        let peer = request.flow.peer.ip();
+        let admitted = Admitted {
+            request,
+            event: event.in_message(request.message.bytes()),
+            aor,
+            domain,
+            sender: sender.uri.as_deref(),
+            watcher: &Watcher::of(sender.aor.clone(), peer, Some(domain)),
+            salt: seizing.salt,
+            claim: Some(&claim),
+        };
+        let subscribed = self.subscribe(&admitted, turn);
         if subscribed.is_err() {
             give_back(Some(claim), turn);
         }

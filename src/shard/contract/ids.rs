@@ -8,15 +8,15 @@ use crate::shard::container::slab::Key;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct InFlightId(pub(crate) NonZeroU32);
 
-impl InFlightId {
-    /// The key of the NOTIFY at `index` of the table.
-    pub(crate) fn at(index: u32) -> Self {
+impl Key for InFlightId {
+    #[inline]
+    fn from_index(index: u32) -> Self {
         Self(NonZeroU32::MIN.saturating_add(index))
     }
 
-    /// The index in the table.
-    pub(crate) fn index(self) -> usize {
-        self.0.get() as usize - 1
+    #[inline]
+    fn index(self) -> u32 {
+        self.0.get() - 1
     }
 }
 
@@ -47,6 +47,10 @@ pub(crate) struct PathId(pub(crate) u32);
 /// Key of a subscription or publication of ours at another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientId(pub(crate) u32);
+
+/// Key of a request that waits for the owner of its presentity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SuspendedId(pub(crate) u32);
 
 /// Key of a client transaction other than that of a NOTIFY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,5 +90,6 @@ slab_key!(
     PresentityId,
     SubscriptionId,
     WatchedId,
-    PathId
+    PathId,
+    SuspendedId
 );

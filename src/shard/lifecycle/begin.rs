@@ -1,48 +1,222 @@
-//! Creates dialogs and subscriptions within the limits, and refreshes subscriptions, including
-//! further usages of a dialog.
+//! A SUBSCRIBE outside a dialog: from the request to the new subscription, within the limits (RFC 6665
+//! §4.2.1), and what its 2xx says.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::presence::document::{Format, View};
 use crate::presence::event::{Package, Termination};
-use crate::presence::policy::Handling;
+use crate::presence::policy::{Decision, Handling};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
+use crate::shard::contract::mail::Claim;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
-use crate::shard::lifecycle::asked::{Asked, Beginning};
+use crate::shard::lifecycle::asked::{Asked, Beginning, Enclosed, read_subscribe};
 use crate::shard::list::plan::ListPlan;
+use crate::shard::package::feature_event::{check_may_switch, switch};
 use crate::shard::request::Request;
-use crate::shard::request::refusal::{OverloadLimit, Refusal};
-use crate::shard::subscription::NewSubscription;
+use crate::shard::request::headers::EventHeader;
+use crate::shard::request::refusal::Refusal;
+use crate::shard::request::uris::{entity_uri, request_uri};
 use crate::shard::subscription::dialogs::NewDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::watcher::decide;
-use crate::sip::{Message, Status};
+use crate::shard::subscription::watcher::{Watcher, decide};
+use crate::shard::subscription::{NewSubscription, Wants};
+use crate::sip::Status;
+
+/// A SUBSCRIBE outside a dialog that passed authentication and rate limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admitted<'a, 'd> {
+    pub(crate) request: &'a Request<'a>,
+    pub(crate) event: EventHeader<'a>,
+    pub(crate) aor: &'a Aor,
+    pub(crate) domain: &'d Domain,
+    /// The URI of its sender, if it is not the one in From.
+    pub(crate) sender: Option<&'a [u8]>,
+    pub(crate) watcher: &'a Watcher,
+    /// The salt of the nonce that its credentials carry.
+    pub(crate) salt: Option<u32>,
+    /// The appearance that the owner of the line granted.
+    pub(crate) claim: Option<&'a Claim>,
+}
+
+/// A SUBSCRIBE that gets a 2xx.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) subscription: SubscriptionId,
+    pub(crate) granted: Duration,
+    /// The 2xx, and the NOTIFY behind it, wait until the record is durable.
+    pub(crate) waits: bool,
+    /// The watcher has the current state already: a 204, which no NOTIFY follows (RFC 5839 §4.2).
+    pub(crate) is_silent: bool,
+    /// Older subscriptions of its phone are to be removed.
+    pub(crate) replaces_older: bool,
+}
+
+/// What the 2xx to a SUBSCRIBE says of the dialog and the subscription.
+#[derive(Debug)]
+pub(crate) struct Acceptance<'t> {
+    pub(crate) accepted: Accepted,
+    /// Our tag.
+    pub(crate) tag: &'t [u8],
+    pub(crate) is_list: bool,
+    /// The subscription, if its NOTIFY waits for the 2xx.
+    pub(crate) held: Option<SubscriptionId>,
+}
 
 impl Subscriptions {
-    /// A SUBSCRIBE renews a subscription. True if it had expired, and continues.
-    pub(crate) fn renew(
+    /// Begins the subscription, or the fetch, that a SUBSCRIBE asks for. None if the owner of the line
+    /// must be asked first for the appearance that it names.
+    pub(crate) fn subscribe<'d>(
         &mut self,
-        id: SubscriptionId,
-        asked: &Asked<'_>,
-        message: &Message<'_>,
-        turn: &mut Turn<'_>,
-    ) -> bool {
-        let terms = Terms::of(message, &asked.event);
-        let was_over = self.table.renew(id, turn.now + asked.granted, terms);
-        if was_over {
-            self.winfo.note_watcher(id, &self.table);
+        admitted: &Admitted<'_, 'd>,
+        turn: &mut Turn<'d>,
+    ) -> Result<Option<Acceptance<'_>>, Refusal<'d>> {
+        let Admitted {
+            request,
+            event,
+            aor,
+            claim,
+            ..
+        } = *admitted;
+        let mut asked = read_subscribe(request.message, event, admitted.domain, turn)?;
+        let plan = asked.plan(request.message, aor, turn)?;
+        let new = self.accept_dialog(request, admitted.sender, plan.as_ref(), turn)?;
+        let decision = authorise(admitted, &asked, plan.as_ref(), turn)?;
+        if event.package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
+            return Ok(None);
         }
-        self.table.render_anew(id);
-        self.table.arm_subscription(id, turn);
-        was_over
+        asked.granted = self
+            .expiry_jitter
+            .spread(asked.granted, asked.expires_min, turn);
+        let entity = match plan {
+            Some(_) => request_uri(request.message).to_vec(),
+            None => entity_uri(request.message, aor),
+        };
+        let beginning = Beginning {
+            aor,
+            plan,
+            decision,
+            asked: &asked,
+            entity: &entity,
+            message: request.message,
+            claim,
+        };
+        let id = self.begin_dialog(new, beginning, turn);
+        let peer = request.flow.peer;
+        self.table.prove_path_by_salt(id, admitted.salt, peer, turn);
+        let accepted = Accepted {
+            subscription: id,
+            granted: asked.granted,
+            // A fetch is not recorded, nor is an appearance of a line.
+            waits: !asked.granted.is_zero() && claim.is_none(),
+            is_silent: false,
+            replaces_older: asked.profile.replaces_same_contact,
+        };
+        self.accept(accepted, asked.enclosed, turn).map(Some)
     }
 
+    /// The dialog that a SUBSCRIBE to these resources may begin. `sender`: the URI of its watcher, if
+    /// it is not the one in From.
+    ///
+    /// Refuses it if a table is full, or if its path has too many dialogs that no response has
+    /// proved yet.
+    fn accept_dialog<'d>(
+        &mut self,
+        request: &Request<'_>,
+        sender: Option<&[u8]>,
+        plan: Option<&ListPlan>,
+        turn: &mut Turn<'d>,
+    ) -> Result<NewDialog, Refusal<'d>> {
+        let new = self.table.accept_dialog(request, sender, turn)?;
+        let phone = self.table.phones().find(new.phone_key);
+        self.check_room(phone, plan.map_or(1, ListPlan::places), turn)?;
+        self.table.check_path(&new.path, turn)?;
+        Ok(new)
+    }
+
+    /// Accepts a SUBSCRIBE: its subscription owes a NOTIFY (RFC 6665 §4.2.1.2), after the 2xx and, if
+    /// a feature is switched, once the owner has applied the change.
+    pub(crate) fn accept<'d>(
+        &mut self,
+        accepted: Accepted,
+        enclosed: Enclosed,
+        turn: &mut Turn<'d>,
+    ) -> Result<Acceptance<'_>, Refusal<'d>> {
+        let id = accepted.subscription;
+        let held = match accepted.waits {
+            true => self.table.await_acknowledgement(id, turn),
+            false => None,
+        };
+        if accepted.is_silent {
+            turn.counters.notifies_suppressed += 1;
+        } else {
+            let subscription = self.table.subscription_mut(id);
+            if let Some(subscription) = subscription.expected("its SUBSCRIBE is accepted") {
+                subscription.forget_shown();
+            }
+            self.table.want(id, Wants::Notify);
+        }
+        if let Enclosed::Switch(update) = enclosed {
+            switch(&mut self.table, id, update, turn);
+        }
+        let subscription = self.table.subscription(id);
+        let entry = subscription.and_then(|subscription| self.table.dialog(subscription.dialog()));
+        let entry = entry.expected("an accepted subscription is in the table");
+        let (Some(subscription), Some(entry)) = (subscription, entry) else {
+            return Err(Refusal::NO_SUBSCRIPTION);
+        };
+        Ok(Acceptance {
+            accepted,
+            tag: entry.dialog().local_tag(),
+            is_list: subscription.is_multipart(),
+            held,
+        })
+    }
+}
+
+/// What the watcher may see by the rules in force.
+///
+/// Refuses a watcher that is blocked, that may not subscribe to a whole domain, or that may not
+/// switch the feature.
+fn authorise<'d>(
+    admitted: &Admitted<'_, 'd>,
+    asked: &Asked<'_>,
+    plan: Option<&ListPlan>,
+    turn: &Turn<'_>,
+) -> Result<Decision, Refusal<'d>> {
+    let Admitted {
+        aor,
+        domain,
+        watcher,
+        event: EventHeader { package, .. },
+        ..
+    } = *admitted;
+    let directory = turn.directory;
+    let decision = match plan {
+        Some(plan) if plan.is_of_body() => Decision::ALLOW,
+        _ => decide(watcher, aor, package, turn),
+    };
+    let has_whole_domain = plan.is_some_and(|plan| plan.resolved().has_whole_domain());
+    let is_forbidden = decision.handling == Handling::Block
+        || package == Package::LineSeize && decision.handling != Handling::Allow
+        || has_whole_domain && !watcher.may_any_dn(&domain.name, directory);
+    if is_forbidden {
+        return Err(Refusal::Plain(Status::FORBIDDEN));
+    }
+    if asked.enclosed.is_switch() {
+        check_may_switch(watcher, aor, directory)?;
+    }
+    Ok(decision)
+}
+
+impl Subscriptions {
     /// Begins a subscription in a dialog of its own. A fetch ends at once (RFC 6665 §4.4.3).
-    pub(crate) fn begin_dialog(
+    fn begin_dialog(
         &mut self,
         new: NewDialog,
         beginning: Beginning<'_>,
@@ -69,7 +243,7 @@ impl Subscriptions {
     }
 
     /// Creates the subscription and its watcher slots.
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         dialog: DialogId,
         beginning: Beginning<'_>,
@@ -132,84 +306,6 @@ impl Subscriptions {
         id
     }
 
-    /// Adds a subscription to another package in the dialog of `first`, and to its presentity:
-    /// peers of RFC 3265 do so (RFC 6665 §4.2.1.4, §4.5.2).
-    pub(crate) fn add_usage<'d>(
-        &mut self,
-        (id, first): (DialogId, SubscriptionId),
-        asked: &Asked<'_>,
-        message: &Message<'_>,
-        turn: &mut Turn<'d>,
-    ) -> Result<SubscriptionId, Refusal<'d>> {
-        if asked.event.package == Package::LineSeize {
-            return Err(Refusal::Because(
-                Status::FORBIDDEN,
-                "Seize In A Dialog Of Its Own",
-            ));
-        }
-        let entry = self.table.dialog(id);
-        let entry = entry
-            .expected("the dialog was found")
-            .ok_or(Refusal::NO_SUBSCRIPTION)?;
-        let phone = entry.phone();
-        self.check_room(Some(phone), 1, turn)?;
-        if turn.is_store_behind() {
-            return Err(Refusal::Shed(OverloadLimit::Store));
-        }
-        let sibling = self.table.subscription(first);
-        let sibling = sibling
-            .expected("a dialog has a subscription")
-            .ok_or(Refusal::NO_SUBSCRIPTION)?;
-        if asked.enclosed.list().is_some() || sibling.subject().list().is_some() {
-            return Err(Refusal::Because(
-                Status::FORBIDDEN,
-                "List In A Dialog Of Its Own",
-            ));
-        }
-        let entity = sibling.entity().to_vec();
-        let aor = self.table.aor_of(sibling).cloned();
-        let aor = aor.expected("a subscription is to an address of record");
-        let aor = aor.ok_or(Refusal::NO_SUBSCRIPTION)?;
-        let watcher = self.table.watcher_of(first, turn);
-        let watcher = watcher.expected("a subscription has a watcher");
-        let watcher = watcher.ok_or(Refusal::NO_SUBSCRIPTION)?;
-        let decision = decide(&watcher, &aor, asked.event.package, turn);
-        if decision.handling == Handling::Block {
-            return Err(Refusal::Plain(Status::FORBIDDEN));
-        }
-        turn.counters.subscriptions_created += 1;
-        let beginning = Beginning {
-            aor: &aor,
-            plan: None,
-            decision,
-            asked,
-            entity: &entity,
-            message,
-            claim: None,
-        };
-        Ok(self.begin(id, beginning, turn))
-    }
-}
-
-impl Subscriptions {
-    /// The dialog that a SUBSCRIBE to so many resources may begin. `sender`: the URI of its
-    /// watcher, if it is not the one in From.
-    ///
-    /// Refuses it if a table is full, or if its path has too many dialogs that no response has
-    /// proved yet.
-    pub(crate) fn accept_dialog<'d>(
-        &mut self,
-        request: &Request<'_>,
-        sender: Option<&[u8]>,
-        resources: usize,
-        turn: &mut Turn<'d>,
-    ) -> Result<NewDialog, Refusal<'d>> {
-        let new = self.table.accept_dialog(request, sender, turn)?;
-        self.check_room(self.table.phones().find(new.phone_key), resources, turn)?;
-        self.table.check_path(&new.path, turn)?;
-        Ok(new)
-    }
-
     /// Checks the limits for one more subscription with `places` resources.
     pub(super) fn check_room<'d>(
         &self,
@@ -234,9 +330,8 @@ impl Subscriptions {
         }
     }
 
-    /// Whether the phone that sent a request has a live subscription.
-    pub(crate) fn is_known_phone(&self, request: &Request<'_>) -> bool {
-        let phone = request.phone_key;
-        phone.is_some_and(|key| self.table.phones().find(key).is_some())
+    /// Whether the phone with that key has a subscription.
+    pub(crate) fn is_known_phone(&self, key: u64) -> bool {
+        self.table.phones().find(key).is_some()
     }
 }

@@ -1,33 +1,44 @@
 //! The subscriptions of this shard: how they begin, are renewed, decided about again, and end.
 //!
 //! Other rooms use [`Subscriptions`] by these functions:
-//! - a SUBSCRIBE: `asked::read_subscribe`, `accept_dialog`, `begin_dialog`, `add_usage`,
-//!   `renew`, `replace_list`, `end_subscription`, `remove`;
-//! - a NOTIFY: `before_notify`, `source_of`, `after_notify`;
-//! - a change of rules or of a path: `reevaluate_subscription`, `decide_moved`, `reevaluate_waiting`;
-//! - timers and mail: the functions `handle_...`, and `report_watchers` at the end of a turn;
-//! - a restart: `begin_recovery`, `recover`, `end_recovery`;
-//! - the operator: `watchers`, `drain`;
-//! - `table` and `table_mut`: the table of subscriptions, with an interface of its own.
+//! - a SUBSCRIBE: `home_of`, `is_known_phone`, `queued`, and `subscribe` for a new subscription;
+//!   `find_dialog`, `is_unrecovered`, and for the notifier `asked::read_subscribe`, `check_switch`,
+//!   `add_usage`, `replace_list`, `renew`, `end_subscription`, `accept` and `remove`;
+//! - a NOTIFY: `next_of` before it is written, `after_notify`; `source_of` for what it would carry;
+//! - a change of rules or of a path: `end`, `reevaluate_subscription`, `decide_moved`,
+//!   `reevaluate_waiting`;
+//! - timers and mail: `take_state`, the functions `handle_...`, and `report_watchers` at the end of a
+//!   turn;
+//! - records: `write_records`, `acknowledged`, `queue_recorded`; `begin_recovery`, `recover`,
+//!   `end_recovery`;
+//! - the operator: `watchers`, `drain`, `count`.
+//!
+//! Nobody but the notifier sees the table of subscriptions: `notifiers_table` says why.
 
 pub(crate) mod asked;
-mod begin;
+pub(crate) mod begin;
 mod drain;
 mod end;
 mod members;
+pub(crate) mod notifiers_table;
+mod records;
 mod recover;
 mod reevaluate;
+pub(crate) mod refresh;
 mod rosters;
 pub(crate) mod subject;
 mod timer;
 mod watchers;
 
+use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::roster::Rosters;
+use crate::shard::overload::expiry_jitter::ExpiryJitter;
 use crate::shard::package::winfo::WatcherInfos;
 use crate::shard::subscription::table::Table;
+use crate::sip::Message;
 
 /// Dialogs and subscriptions, and what is known of what they watch.
 #[derive(Debug)]
@@ -35,6 +46,7 @@ pub(crate) struct Subscriptions {
     table: Table,
     rosters: Rosters,
     winfo: WatcherInfos,
+    expiry_jitter: ExpiryJitter,
     /// No new subscriptions are accepted: the process is about to end.
     is_draining: bool,
     /// The last subscription deactivated by the drain.
@@ -48,19 +60,35 @@ impl Subscriptions {
             table: Table::new(options),
             rosters: Rosters::default(),
             winfo: WatcherInfos::default(),
+            expiry_jitter: ExpiryJitter::new(&options.overload, options.epoch),
             is_draining: false,
             drained: SubscriptionId(0),
         }
     }
 
-    #[inline]
-    pub(crate) fn table(&self) -> &Table {
-        &self.table
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.table.subscription_count()
     }
 
-    #[inline]
-    pub(crate) fn table_mut(&mut self) -> &mut Table {
-        &mut self.table
+    /// One beyond the highest id that a subscription has or had.
+    pub(crate) fn end(&self) -> u32 {
+        self.table.subscriptions_end()
+    }
+
+    /// How many may be due a NOTIFY.
+    pub(crate) fn queued(&self) -> usize {
+        self.table.queued()
+    }
+
+    /// The other shard that a message belongs to.
+    pub(crate) fn home_of(
+        &self,
+        message: &Message<'_>,
+        flow: &Flow,
+        turn: &Turn<'_>,
+    ) -> Option<Address> {
+        self.table.home_of(message, flow, turn)
     }
 
     /// Whether all work on subscriptions waits for a timer or a message.

@@ -11,9 +11,24 @@ use crate::shard::subscription::watcher::decide;
 use crate::shard::subscription::{Phase, Wants};
 
 impl Subscriptions {
-    pub(crate) fn reevaluate_subscription(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+    /// Re-evaluates the subscription at a place of the table. Returns how many resources that took; a
+    /// vacant place costs one, too.
+    pub(crate) fn reevaluate_subscription(
+        &mut self,
+        id: SubscriptionId,
+        turn: &mut Turn<'_>,
+    ) -> usize {
         let Some(subscription) = self.table.subscription(id) else {
-            // Vacant: re-evaluation walks the places of the table.
+            return 1;
+        };
+        let cost = subscription.subject().resources();
+        self.reevaluate(id, turn);
+        cost
+    }
+
+    fn reevaluate(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let subscription = self.table.subscription(id);
+        let Some(subscription) = subscription.expected("it is being re-evaluated") else {
             return;
         };
         let aor = self.table.aor_of(subscription);

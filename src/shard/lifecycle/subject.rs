@@ -1,15 +1,21 @@
-//! The parts of NOTIFY handling that differ by kind of subscription and need several modules. The
-//! notifier and the conductor ask here and know no kind by name. What one room knows,
+//! What a subscription is to: its state arrives here, and becomes the source of a NOTIFY's content.
+//! Here are the parts of NOTIFY handling that differ by kind of subscription and need several modules.
+//! The notifier and the conductor ask here and know no kind by name. What one room knows,
 //! `subscription::subject` answers.
+
+use std::sync::Arc;
 
 use crate::presence::event::{Package, Termination};
 use crate::presence::policy::Handling;
+use crate::presence::{Aor, Composed};
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::package::feature_event::handle_switched;
 use crate::shard::subscription::Phase;
+use crate::shard::subscription::due::Due;
 use crate::shard::subscription::subject::Subject;
 
 /// Where the content of a NOTIFY comes from.
@@ -27,7 +33,39 @@ pub(crate) enum Source {
     Nothing,
 }
 
+/// What is to be done for a subscription that was taken from the queue.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Nothing, or not now.
+    Nothing,
+    /// A NOTIFY with that content, unless the phone has it already.
+    Notify(Source),
+    /// It has ended, and its last NOTIFY cannot be sent any more: it is to be removed.
+    Removal,
+}
+
 impl Subscriptions {
+    /// What is next for a subscription that was taken from the queue.
+    #[inline]
+    pub(crate) fn next_of(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> Next {
+        self.end_if_released(id, turn);
+        match self.table.due(id, turn.now) {
+            Due::Nothing => Next::Nothing,
+            Due::Removal => Next::Removal,
+            Due::Notify => self.source_of(id, turn).map_or(Next::Nothing, Next::Notify),
+        }
+    }
+
+    /// Takes the state of a presentity that its owner reports.
+    pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
+        self.table.take_state(aor, composed);
+    }
+
+    /// The owner confirmed a change of a feature.
+    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
+        handle_switched(&mut self.table, aor, id);
+    }
+
     /// Where the content of the next NOTIFY comes from; None while an owner or a shard has not
     /// reported yet. A watcher that the rules block, or have not decided about, gets no state
     /// (RFC 6665 §4.2.2).
@@ -62,9 +100,8 @@ impl Subscriptions {
         }
     }
 
-    /// A NOTIFY is about to be written. A subscription to a seized appearance ends here once the
-    /// appearance is no longer seized.
-    pub(crate) fn before_notify(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+    /// A subscription to a seized appearance ends once the appearance is no longer seized.
+    fn end_if_released(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         let subscription = self.table.subscription(id);
         let Some(subscription) = subscription.expected("a NOTIFY is of a subscription") else {
             return;

@@ -19,6 +19,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::lifecycle::subject::Source;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::body_cache::BodyCache;
@@ -112,10 +113,11 @@ impl Notifier {
     pub(crate) fn content_of(
         &mut self,
         id: SubscriptionId,
+        source: Source,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) -> Option<Content> {
-        let slot = match subscriptions.source_of(id, turn)? {
+        let slot = match source {
             Source::State(slot) => slot,
             Source::Document(body) => {
                 return content_unless_suppressed(subscriptions.table(), id, body);
@@ -160,7 +162,8 @@ impl Notifier {
         if subscription.subject().list().is_some() {
             return None;
         }
-        match self.content_of(id, subscriptions, turn)? {
+        let source = subscriptions.source_of(id, turn)?;
+        match self.content_of(id, source, subscriptions, turn)? {
             Content::Document(body) => Some(body.hash),
             Content::Empty(_) | Content::Resources | Content::Withheld => None,
         }

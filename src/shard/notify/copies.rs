@@ -8,8 +8,7 @@
 
 use std::ops::Range;
 
-use slab::Slab;
-
+use crate::shard::container::slab::{Key, Slab};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::outbox::Outbox;
 
@@ -22,11 +21,25 @@ const BUFFER_OCTETS_MAX: usize = 4096;
 /// See [`Expected`].
 const SHARED: &str = "a body is kept as long as a NOTIFY that shares it";
 
+/// Key of a shared body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct BodyId(u32);
+
+impl Key for BodyId {
+    fn from_index(index: u32) -> Self {
+        Self(index)
+    }
+
+    fn index(self) -> u32 {
+        self.0
+    }
+}
+
 /// The copy of one NOTIFY; empty on TCP and TLS, which retransmit themselves.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
     head: Vec<u8>,
-    body: Option<u32>,
+    body: Option<BodyId>,
 }
 
 #[derive(Debug)]
@@ -38,9 +51,9 @@ struct Body {
 /// Shared bodies and the buffer pool.
 #[derive(Debug, Default)]
 pub(crate) struct Copies {
-    bodies: Slab<Body>,
+    bodies: Slab<BodyId, Body>,
     /// The newest body, identified by the generation of the outbox and its place there.
-    newest: Option<(u64, Range<usize>, u32)>,
+    newest: Option<(u64, Range<usize>, BodyId)>,
     buffers: Vec<Vec<u8>>,
     octets: usize,
 }
@@ -71,10 +84,10 @@ impl Copies {
         kept
     }
 
-    fn share(&mut self, octets: &[u8], generation: u64, tail: &Range<usize>) -> u32 {
+    fn share(&mut self, octets: &[u8], generation: u64, tail: &Range<usize>) -> BodyId {
         if let Some((known, place, id)) = &self.newest
             && (known, place) == (&generation, tail)
-            && let Some(body) = self.bodies.get_mut(*id as usize).expected(SHARED)
+            && let Some(body) = self.bodies.get_mut(*id).expected(SHARED)
         {
             body.sharers += 1;
             return *id;
@@ -85,7 +98,7 @@ impl Copies {
         let id = self.bodies.insert(Body {
             octets: buffer,
             sharers: 1,
-        }) as u32;
+        });
         self.newest = Some((generation, tail.clone(), id));
         id
     }
@@ -94,7 +107,7 @@ impl Copies {
     pub(crate) fn write(&self, kept: &Kept, arena: &mut Vec<u8>) {
         arena.extend_from_slice(&kept.head);
         let Some(id) = kept.body else { return };
-        if let Some(body) = self.bodies.get(id as usize).expected(SHARED) {
+        if let Some(body) = self.bodies.get(id).expected(SHARED) {
             arena.extend_from_slice(&body.octets);
         }
     }
@@ -103,7 +116,7 @@ impl Copies {
     pub(crate) fn forget(&mut self, kept: Kept) {
         self.recycle(kept.head);
         let Some(id) = kept.body else { return };
-        let Some(body) = self.bodies.get_mut(id as usize).expected(SHARED) else {
+        let Some(body) = self.bodies.get_mut(id).expected(SHARED) else {
             return;
         };
         body.sharers -= 1;
@@ -113,8 +126,9 @@ impl Copies {
         if matches!(&self.newest, Some((_, _, newest)) if *newest == id) {
             self.newest = None;
         }
-        let body = self.bodies.remove(id as usize);
-        self.recycle(body.octets);
+        if let Some(body) = self.bodies.remove(id) {
+            self.recycle(body.octets);
+        }
     }
 
     fn recycle(&mut self, mut buffer: Vec<u8>) {
@@ -159,7 +173,7 @@ mod tests {
         for kept in [second, third, alone, fourth] {
             copies.forget(kept);
         }
-        assert!(copies.bodies.is_empty() && copies.newest.is_none());
+        assert!(copies.bodies.len() == 0 && copies.newest.is_none());
     }
 
     #[test]

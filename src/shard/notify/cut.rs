@@ -5,6 +5,7 @@ use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::Notifier;
 use crate::shard::subscription::Phase;
 

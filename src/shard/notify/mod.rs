@@ -6,9 +6,8 @@
 //!   name the transaction;
 //! - no response: `handle_notify_timer` for a retransmission or Timer F, `handle_closed` for a
 //!   connection that broke, `release_phone` for a phone whose rate limit allows a NOTIFY again;
-//! - a SUBSCRIBE: `contact_of` for the Contact of its 200, `take_target` for a changed Contact,
-//!   `is_suppressed` for Suppress-If-Match, `replace_older` for a phone that subscribes anew,
-//!   `remove_subscription`;
+//! - a SUBSCRIBE: `refresh` in a dialog; `contact_of` for the Contact of its 200; after that
+//!   `replace_older` for a phone that subscribes anew, `remove_subscription`;
 //! - the operator: `outstanding`.
 
 pub(crate) mod body_cache;
@@ -18,6 +17,7 @@ pub(crate) mod cut;
 pub(crate) mod gso_padding;
 pub(crate) mod list;
 pub(crate) mod path_proof;
+pub(crate) mod refresh;
 pub(crate) mod response;
 pub(crate) mod send;
 pub(crate) mod suppress;
@@ -25,15 +25,15 @@ pub(crate) mod target;
 pub(crate) mod timers;
 pub(crate) mod writer;
 
-use slab::Slab;
-
 use crate::presence::document::deflate::Deflater;
+use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::options::Options;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::body_cache::BodyCache;
 use crate::shard::notify::copies::{Copies, Kept};
 use crate::shard::notify::gso_padding::GsoPadding;
@@ -64,7 +64,7 @@ pub(crate) struct InFlight {
 pub(crate) struct Notifier {
     local_addresses: LocalAddresses,
     bodies: BodyCache,
-    in_flight: Slab<InFlight>,
+    in_flight: Slab<InFlightId, InFlight>,
     copies: Copies,
     /// The part of the current body that is specific to its subscription.
     prolog: Vec<u8>,
@@ -80,7 +80,7 @@ impl Notifier {
         Self {
             local_addresses: LocalAddresses::new(options.advertise.clone()),
             bodies: BodyCache::default(),
-            in_flight: Slab::new(),
+            in_flight: Slab::default(),
             copies: Copies::default(),
             prolog: Vec::new(),
             deflater: Deflater::default(),
@@ -110,7 +110,7 @@ impl Notifier {
         let Some(in_flight) = recipient.subscription.in_flight() else {
             return;
         };
-        let in_flight = self.in_flight.get_mut(in_flight.index());
+        let in_flight = self.in_flight.get_mut(in_flight);
         if let Some(in_flight) = in_flight.expected("a subscription's NOTIFY is outstanding") {
             let path = recipient.dialog.path();
             in_flight.subscription = None;
@@ -122,7 +122,7 @@ impl Notifier {
 
     /// Ends a NOTIFY transaction and frees its copy.
     pub(crate) fn end(&mut self, id: InFlightId) -> Option<InFlight> {
-        let in_flight = self.in_flight.try_remove(id.index());
+        let in_flight = self.in_flight.remove(id);
         let mut in_flight = in_flight.expected("a NOTIFY ends once")?;
         self.copies.forget(std::mem::take(&mut in_flight.kept));
         Some(in_flight)

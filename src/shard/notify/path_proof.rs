@@ -4,6 +4,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::{InFlight, Notifier};
 
 /// Retransmissions of a NOTIFY over a path that is not proven.
@@ -16,7 +17,7 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> bool {
-        let in_flight = self.in_flight.get(id.index());
+        let in_flight = self.in_flight.get(id);
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return false;
         };
@@ -37,7 +38,7 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
-        let in_flight = self.in_flight.get(id.index());
+        let in_flight = self.in_flight.get(id);
         let probed = in_flight
             .expected("the response was matched to it")?
             .held_path;

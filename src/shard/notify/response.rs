@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use crate::shard::container::slab::Key;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::Notifier;
 use crate::shard::peer::local_address::LocalAddress;
 use crate::shard::peer::routing_token::RoutingToken;
@@ -70,7 +72,7 @@ impl Notifier {
             return false;
         };
         if code < 200 {
-            let in_flight = self.in_flight.get_mut(id.index());
+            let in_flight = self.in_flight.get_mut(id);
             if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.held_path {
@@ -137,8 +139,8 @@ impl Notifier {
         shards: u16,
     ) -> Option<(InFlightId, &LocalAddress)> {
         let place = RoutingToken::place_in(branch)?;
-        let id = InFlightId::at(place.index(shards));
-        let in_flight = self.in_flight.get(id.index())?;
+        let id = InFlightId::from_index(place.index(shards));
+        let in_flight = self.in_flight.get(id)?;
         let is_it = in_flight.sequence == sequence
             && in_flight.token.is_in(branch)
             && in_flight.flow.peer.ip() == flow.peer.ip();

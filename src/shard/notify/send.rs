@@ -3,8 +3,10 @@
 use crate::shard::contract::ids::{PhoneId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
+use crate::shard::lifecycle::subject::Next;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::due::{Due, FETCHED_AT_ONCE, MaySend};
+use crate::shard::subscription::due::{FETCHED_AT_ONCE, MaySend};
 
 impl Notifier {
     /// Sends queued NOTIFYs, up to the limit of one turn. The limit lets us read pending responses
@@ -52,13 +54,12 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        subscriptions.before_notify(id, turn);
-        match subscriptions.table().due(id, turn.now) {
-            Due::Nothing => return,
-            Due::Removal => return self.remove_subscription(id, subscriptions, turn),
-            Due::Notify => {}
-        }
-        let Some(mut content) = self.content_of(id, subscriptions, turn) else {
+        let source = match subscriptions.next_of(id, turn) {
+            Next::Nothing => return,
+            Next::Removal => return self.remove_subscription(id, subscriptions, turn),
+            Next::Notify(source) => source,
+        };
+        let Some(mut content) = self.content_of(id, source, subscriptions, turn) else {
             return;
         };
         if self.is_told(id, &content, subscriptions) {

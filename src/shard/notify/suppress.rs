@@ -4,6 +4,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::Notifier;
 use crate::shard::subscription::suppress::Suppress;
 use crate::sip::Message;

@@ -4,6 +4,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::Notifier;
 use crate::shard::peer::next_hop::{moved_hop, named_hop, next_hop};
 use crate::shard::peer::path::Path;
@@ -12,7 +13,7 @@ use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watched::WatcherSlot;
-use crate::sip::dialog::Sequence;
+use crate::sip::dialog::{Contact, Sequence};
 use crate::sip::{Message, Status};
 
 impl Notifier {
@@ -40,7 +41,7 @@ impl Notifier {
         let before = named_hop(entry.dialog(), flow.transport);
         subscriptions
             .table_mut()
-            .refresh_target(id, request.message)?;
+            .refresh_target(id, request.contact)?;
         let entry = subscriptions.table().dialog(id);
         let Some(entry) = entry.expected("its target has just been taken") else {
             return Ok(false);
@@ -72,7 +73,7 @@ impl Notifier {
         let before = named_hop(entry.dialog(), path.flow.transport);
         if subscriptions
             .table_mut()
-            .refresh_target(id, response)
+            .refresh_target(id, Contact::of(response))
             .is_err()
         {
             return false;

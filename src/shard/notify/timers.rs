@@ -5,6 +5,7 @@ use crate::shard::contract::ids::InFlightId;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::response::STRIKES_MAX;
 use crate::shard::subscription::{Phase, Wants};
@@ -18,7 +19,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let in_flight = self.in_flight.get_mut(id.index());
+        let in_flight = self.in_flight.get_mut(id);
         let Some(in_flight) = in_flight.expected("the end of a NOTIFY cancels its timer") else {
             return;
         };
@@ -41,7 +42,7 @@ impl Notifier {
     }
 
     fn retransmit(&mut self, id: InFlightId, turn: &mut Turn<'_>) {
-        let in_flight = self.in_flight.get(id.index());
+        let in_flight = self.in_flight.get(id);
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return;
         };
@@ -62,7 +63,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         turn.counters.notifies_unanswered += 1;
-        let in_flight = self.in_flight.get(id.index());
+        let in_flight = self.in_flight.get(id);
         let unproven = in_flight
             .expected("its timer fired")
             .and_then(|in_flight| in_flight.held_path)

@@ -9,12 +9,14 @@ use crate::presence::document::{multipart, rlmi};
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
+use crate::shard::container::slab::Key;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{InFlightId, SubscriptionId};
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Transmit;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::content::{Content, Written};
 use crate::shard::notify::copies::Kept;
 use crate::shard::notify::{InFlight, Notifier};
@@ -59,8 +61,8 @@ impl Notifier {
         let is_reliable = flow.transport.is_reliable();
         let generation = turn.out.generation();
         let is_one_of_many = !is_reliable && self.gso_padding.join(flow.peer, generation, dialogs);
-        let in_flight_id = InFlightId::at(self.in_flight.vacant_key() as u32);
-        let (kind, index) = (Kind::ClientTransaction, in_flight_id.index() as u32);
+        let in_flight_id = self.in_flight.vacant_key();
+        let (kind, index) = (Kind::ClientTransaction, in_flight_id.index());
         let token = RoutingToken::mint(kind, index, turn.options, turn.random);
         let local = self.local_addresses.of(&flow);
         let origin = Origin {

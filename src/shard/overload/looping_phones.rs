@@ -68,18 +68,13 @@ pub(super) struct LoopingPhones {
 
 impl OverloadControl {
     /// Notes that a request outside a dialog was served.
-    pub(crate) fn note_acceptance(
-        &mut self,
-        request: &Request<'_>,
-        method: Method<'_>,
-        turn: &mut Turn<'_>,
-    ) {
+    pub(crate) fn note_acceptance(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) {
         if request.message.header(HeaderName::Authorization).is_some() {
             let fingerprint = self.fingerprint("loop", request);
             let rate = self.rates.repeats;
             self.buckets.give_back(fingerprint, rate);
         }
-        if method == Method::Subscribe {
+        if request.message.method() == Method::Subscribe {
             self.note_repeat(request, Status::OK, turn);
         }
     }

@@ -10,8 +10,9 @@
 //!   `check_shares`; after it: `note_acceptance` or `keep_refusal`;
 //! - credentials: `attempt`, `note_proof`, `note_wrong`, `refuse_stale`;
 //! - a refusal is written: `note_repeat`, `list_refusal`, `report_failure`;
-//! - the expiry of a new subscription: `spread_expiry`;
 //! - reload and the operator: `forget_refusals`, `loops`, `refusals`.
+//!
+//! `ExpiryJitter` and `PublishQueue` belong to whatever holds the subscriptions and conducts.
 //!
 //! Its files:
 //! - `rate_limit`, `bucket`: rate limits by phone, source address, presentity and domain.
@@ -73,8 +74,6 @@ pub(crate) struct OverloadControl {
     /// Time at which the token bucket of logged authentication failures is full again.
     failures_full_at: u64,
     lockouts: Lockouts,
-    /// Time at which the shard's token bucket of initial SUBSCRIBEs is full again.
-    crowd_full_at: u64,
     /// Buffer for the host of a Request-URI; kept for its capacity.
     host: String,
 }
@@ -87,7 +86,6 @@ struct RateLimits {
     source: RateLimit,
     domain: RateLimit,
     stale: RateLimit,
-    crowd: RateLimit,
     repeats: RateLimit,
 }
 
@@ -102,7 +100,6 @@ impl RateLimits {
             source: of(options.source),
             domain: of(options.domain),
             stale: RateLimit::new(options.cool_down, options.stale_max),
-            crowd: RateLimit::per_second(options.crowd, options.crowd.saturating_mul(10)),
             repeats: RateLimit::new(repeat.unwrap_or_default(), options.loop_per_minute),
         }
     }
@@ -125,7 +122,6 @@ impl OverloadControl {
             epoch,
             hasher,
             generation: 0,
-            crowd_full_at: 0,
             host: String::with_capacity(HOST_OCTETS),
         }
     }

@@ -20,8 +20,6 @@ pub(crate) struct AdmittedSender<'a> {
     pub(crate) request: &'a Request<'a>,
     /// The authenticated user; None for a request accepted without authentication.
     pub(crate) user: Option<&'a str>,
-    /// It is authenticated, or its phone has a subscription here.
-    pub(crate) is_known: bool,
 }
 
 impl OverloadControl {
@@ -29,15 +27,13 @@ impl OverloadControl {
     /// that exceeds its own limit takes no token from its neighbours. A request with credentials
     /// takes the phone's token only after authentication, so that a forged From cannot use up the
     /// tokens of that user.
-    ///
-    /// `is_known`: its phone has a subscription here.
     pub(crate) fn check_rates(
         &mut self,
         request: &Request<'_>,
         uri: &[u8],
-        is_known: bool,
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
+        let is_known = request.is_known;
         let source = network_of(request.flow.peer.ip());
         let source = self.key(OverloadLimit::Source, |hasher| source.hash(hasher));
         let phone = (!offers_proof(request)).then(|| self.phone_key(request, None));
@@ -64,11 +60,8 @@ impl OverloadControl {
         domain: &Domain,
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
-        let AdmittedSender {
-            request,
-            user,
-            is_known,
-        } = *sender;
+        let AdmittedSender { request, user } = *sender;
+        let is_known = user.is_some() || request.is_known;
         let phone = offers_proof(request).then(|| self.phone_key(request, user));
         // A request about the domain itself has no presentity.
         let presentity = (!aor.user().is_empty()).then(|| {

@@ -5,24 +5,27 @@
 
 use crate::presence::Aor;
 use crate::shard::contract::turn::Turn;
-use crate::shard::request::Request;
-use crate::shard::request::sender::Principal;
-use crate::shard::request::target::sender;
+use crate::shard::request::headers::address_of_record;
+use crate::shard::request::sender::{Principal, Sender};
+use crate::sip::Message;
 
 /// `named`, or the requesting user's own mailbox if `named` is that user's voicemail number or is
 /// not a user.
 pub(crate) fn mailbox(
     named: Aor,
-    request: &Request<'_>,
-    principal: &Principal,
+    message: &Message<'_>,
+    (principal, sender): (&Principal, &Sender<'_>),
     turn: &Turn<'_>,
 ) -> Aor {
     let own = match principal {
-        Principal::User(user) => Some(Aor::new(user, named.domain())),
-        Principal::Unauthenticated => {
-            sender(request, turn).filter(|sender| sender.domain() == named.domain())
+        // The mailbox is that of From, whatever identity the peer asserts.
+        Principal::Unauthenticated if sender.uri.is_some() => {
+            let from = message.from();
+            from.and_then(|from| address_of_record(from.uri, turn.directory))
         }
+        Principal::Unauthenticated | Principal::User(_) => sender.aor.clone(),
     };
+    let own = own.filter(|own| own.domain() == named.domain());
     let is_meant = |own: &Aor| {
         turn.directory.rules_of(own).is_voicemail(named.user()) || !turn.directory.exists(&named)
     };

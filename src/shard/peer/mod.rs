@@ -4,6 +4,7 @@
 //!   prove a path before more NOTIFYs are sent on it.
 //! - `next_hop`: the destination, from what the SUBSCRIBE says (RFC 3261 §12.2.1.1).
 //! - `local_address`: our Via and Contact on a local address.
+//! - `path_salt`: salts of nonces that prove a path.
 //! - `routing_token`: the To-tags and branches that we mint.
 //!
 //! Reads requests and dialogs, sends nothing.
@@ -11,4 +12,5 @@
 pub(crate) mod local_address;
 pub(crate) mod next_hop;
 pub(crate) mod path;
+pub(crate) mod path_salt;
 pub(crate) mod routing_token;

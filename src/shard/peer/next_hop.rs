@@ -20,7 +20,11 @@ pub(crate) fn next_hop(request: &Request<'_>, dialog: &Dialog) -> SocketAddr {
     if is_symmetric || flow.transport.is_reliable() {
         return flow.peer;
     }
-    named_hop(dialog, flow.transport)
+    let named = match (dialog.first_route(), &request.contact) {
+        (None, Ok(contact)) => address_of(&contact.uri, flow.transport),
+        _ => named_hop(dialog, flow.transport),
+    };
+    named
         .and_then(|named| at_same_host(named, flow.peer))
         .unwrap_or(flow.peer)
 }
@@ -46,7 +50,12 @@ pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketA
     let hop = dialog
         .first_route()
         .unwrap_or_else(|| dialog.remote_target());
-    let is_bound = Uri::parse(hop).is_ok_and(|uri| uri.parameter("ob").is_some());
+    address_of(&Uri::parse(hop).ok()?, transport)
+}
+
+/// The address of a first hop with that URI.
+fn address_of(hop: &Uri<'_>, transport: Transport) -> Option<SocketAddr> {
+    let is_bound = hop.parameter("ob").is_some();
     numeric_address(hop, transport).filter(|_| !is_bound)
 }
 
@@ -59,8 +68,7 @@ fn at_same_host(named: SocketAddr, mut seen: SocketAddr) -> Option<SocketAddr> {
 
 /// The IP address and port of a URI; the transport's default port if the URI has none. None if the
 /// host is a name.
-pub(crate) fn numeric_address(uri: &[u8], transport: Transport) -> Option<SocketAddr> {
-    let uri = Uri::parse(uri).ok()?;
+pub(crate) fn numeric_address(uri: &Uri<'_>, transport: Transport) -> Option<SocketAddr> {
     Some(SocketAddr::new(
         uri.ip()?,
         uri.port.unwrap_or_else(|| transport.default_port()),

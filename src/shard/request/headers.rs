@@ -2,6 +2,7 @@
 //! causes.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
@@ -41,10 +42,14 @@ pub(crate) fn find_domain<'d>(
 
 /// The address of record that a URI names, of any domain. Aliases of our domains are resolved.
 pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option<Aor> {
-    if let Some(aor) = address_of_record(uri, directory) {
-        return Some(aor);
+    aor_of(&Uri::parse(uri).ok()?, directory)
+}
+
+/// The same for a URI that is parsed already.
+pub(crate) fn aor_of(uri: &Uri<'_>, directory: &Directory) -> Option<Aor> {
+    if let Some((_, aor)) = find_domain(uri, directory) {
+        return aor;
     }
-    let uri = Uri::parse(uri).ok()?;
     let mut host = String::with_capacity(uri.host.len());
     uri.write_host(&mut host);
     let mut user = String::with_capacity(uri.user.map_or(0, <[u8]>::len));
@@ -52,14 +57,14 @@ pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option
 }
 
 /// The identity that a peer asserts for the sender (RFC 3325 §9.1). Use it only if the peer is
-/// trusted.
-pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
+/// trusted. Its text, and parsed.
+pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<(&'m [u8], Uri<'m>)> {
     message
         .headers(HeaderName::PAssertedIdentity)
         .flat_map(list_items)
         .filter_map(NameAddr::parse)
-        .map(|asserted| asserted.uri)
-        .find(|uri| Uri::parse(uri).is_ok_and(|uri| uri.scheme == Scheme::Sip))
+        .filter_map(|asserted| Some((asserted.uri, Uri::parse(asserted.uri).ok()?)))
+        .find(|(_, uri)| uri.scheme == Scheme::Sip)
 }
 
 /// Refuses an address of record that does not exist (RFC 6665 §4.2.1.1).
@@ -108,6 +113,50 @@ pub(crate) struct EventHeader<'m> {
     /// `id` without quotes, empty if absent.
     pub(crate) id: &'m [u8],
     pub(crate) parameters: Parameters<'m>,
+}
+
+/// Where the parts of an Event header are in their message: its parsed form while the message is
+/// suspended.
+#[derive(Clone, Debug)]
+pub(crate) struct EventPlaces {
+    package: Package,
+    value: Range<usize>,
+    id: Range<usize>,
+    parameters: Range<usize>,
+}
+
+impl EventHeader<'_> {
+    /// Its places in the octets of its message.
+    pub(crate) fn places_in(&self, message: &[u8]) -> EventPlaces {
+        EventPlaces {
+            package: self.package,
+            value: place_of(self.value, message),
+            id: place_of(self.id, message),
+            parameters: place_of(self.parameters.0, message),
+        }
+    }
+}
+
+impl EventPlaces {
+    /// The header in the octets of its message.
+    pub(crate) fn in_message<'m>(&self, message: &'m [u8]) -> EventHeader<'m> {
+        let part = |place: &Range<usize>| message.get(place.clone()).unwrap_or_default();
+        EventHeader {
+            package: self.package,
+            value: part(&self.value),
+            id: part(&self.id),
+            parameters: Parameters(part(&self.parameters)),
+        }
+    }
+}
+
+/// The place of a part of a message; an empty one if it is no part of it.
+fn place_of(part: &[u8], message: &[u8]) -> Range<usize> {
+    let start = (part.as_ptr() as usize).wrapping_sub(message.as_ptr() as usize);
+    match start.checked_add(part.len()) {
+        Some(end) if end <= message.len() && !part.is_empty() => start..end,
+        _ => 0..0,
+    }
 }
 
 /// The Event header of a SUBSCRIBE or PUBLISH. Refuses a missing one, a malformed one, and an

@@ -6,7 +6,7 @@
 //! - `sender`, `publisher`: who sent it; `phone_key`: from which phone.
 //! - `refusal`: why it is refused.
 //!
-//! Where its response goes, [`Request`] itself tells.
+//! Where its response goes, `response_flow` tells.
 //!
 //! Guarantee: changes nothing and sends nothing.
 
@@ -23,10 +23,11 @@ pub(crate) mod uris;
 use std::net::IpAddr;
 
 use crate::shard::contract::flow::Flow;
-use crate::sip::Message;
+use crate::sip::dialog::Contact;
 use crate::sip::header::Via;
 use crate::sip::transaction::server::TransactionKey;
 use crate::sip::uri::host_ip;
+use crate::sip::{Fault, Message};
 
 /// A request that passed the message checks, with the flow it arrived on.
 #[derive(Clone, Copy, Debug)]
@@ -35,28 +36,52 @@ pub(crate) struct Request<'a> {
     pub(crate) flow: Flow,
     /// The server transaction that waits for the response; None if the response is not stored.
     pub(crate) transaction: Option<TransactionKey>,
+    /// Its Contact.
+    pub(crate) contact: Result<Contact<'a>, Fault>,
     /// The key of the phone that sent it. None in a dialog, which knows its phone, and in a request
     /// without Contact.
     pub(crate) phone_key: Option<u64>,
+    /// That phone has a subscription here.
+    pub(crate) is_known: bool,
 }
 
-impl Request<'_> {
-    /// The flow of the response (RFC 3261 §18.2.2, RFC 3581 §4). On a stream: that stream. On UDP:
-    /// the source address, with the source port if Via has `rport`, else with the port of the Via
-    /// sent-by. `maddr` is ignored, because it would direct responses to a third party.
-    pub(crate) fn response_flow(&self) -> Flow {
-        let mut flow = self.flow;
-        let is_symmetric = |via: &Via<'_>| via.has_rport() || is_hidden_by_nat(via, flow.peer.ip());
-        if let Some(via) = self.message.via()
-            && !flow.transport.is_reliable()
-            && !is_symmetric(via)
-        {
-            let port = via.port.filter(|port| *port != 0);
-            let default = flow.transport.default_port();
-            flow.peer.set_port(port.unwrap_or(default));
+impl<'a> Request<'a> {
+    /// A request, with its Contact read.
+    pub(crate) fn new(
+        message: &'a Message<'a>,
+        flow: Flow,
+        transaction: Option<TransactionKey>,
+    ) -> Self {
+        Self {
+            message,
+            flow,
+            transaction,
+            contact: Contact::of(message),
+            phone_key: None,
+            is_known: false,
         }
-        flow
     }
+
+    /// The flow of its response.
+    pub(crate) fn response_flow(&self) -> Flow {
+        response_flow(self.message, self.flow)
+    }
+}
+
+/// The flow of the response to a request (RFC 3261 §18.2.2, RFC 3581 §4). On a stream: that stream. On
+/// UDP: the source address, with the source port if Via has `rport`, else with the port of the Via
+/// sent-by. `maddr` is ignored, because it would direct responses to a third party.
+pub(crate) fn response_flow(request: &Message<'_>, mut flow: Flow) -> Flow {
+    let is_symmetric = |via: &Via<'_>| via.has_rport() || is_hidden_by_nat(via, flow.peer.ip());
+    if let Some(via) = request.via()
+        && !flow.transport.is_reliable()
+        && !is_symmetric(via)
+    {
+        let port = via.port.filter(|port| *port != 0);
+        let default = flow.transport.default_port();
+        flow.peer.set_port(port.unwrap_or(default));
+    }
+    flow
 }
 
 /// Whether the sender is behind a NAT: its Via sent-by is a private or shared address other than

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::shard::request::headers::{any_address_of_record, asserted_identity};
+use crate::shard::request::headers::{any_address_of_record, aor_of, asserted_identity};
 use crate::shard::request::refusal::Refusal;
 use crate::sip::uri::sip_uri;
 use crate::sip::{Message, Uri};
@@ -33,6 +33,14 @@ pub(crate) enum Principal {
     User(String),
     /// Accepted without authentication: a trusted address, or a domain with `auth = "none"`.
     Unauthenticated,
+}
+
+/// What authentication shows of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Authentication {
+    pub(crate) principal: Principal,
+    /// The salt of the nonce that its credentials carry, if we issued it.
+    pub(crate) salt: Option<u32>,
 }
 
 /// What From names, compared with the authenticated account.
@@ -59,29 +67,45 @@ pub(crate) fn check_from<'d>(
     }
 }
 
-/// The URI of the sender if it is not the one in From; None if it is.
+/// The sender of a request, as the rules see it.
+#[derive(Debug)]
+pub(crate) struct Sender<'m> {
+    /// Its URI, if it is not the one in From.
+    pub(crate) uri: Option<Cow<'m, [u8]>>,
+    /// The address of record that its URI names.
+    pub(crate) aor: Option<Aor>,
+}
+
+/// The sender of a request.
 ///
 /// Refuses a request whose principal may not use the name in From.
-pub(crate) fn sender_instead_of_from<'m, 'd>(
+pub(crate) fn sender_of<'m, 'd>(
     message: &Message<'m>,
     principal: &Principal,
     peer: IpAddr,
     domain: &Domain,
     directory: &Directory,
-) -> Result<Option<Cow<'m, [u8]>>, Refusal<'d>> {
+) -> Result<Sender<'m>, Refusal<'d>> {
     let from = from_of(message, principal, domain, directory);
-    match (principal, from) {
-        (_, FromName::Foreign) => Err(Refusal::ForeignFrom),
+    let (uri, aor) = match (principal, from) {
+        (_, FromName::Foreign) => return Err(Refusal::ForeignFrom),
         (Principal::User(user), FromName::Usable) => {
             let uri = sip_uri(user, &domain.name).into_bytes();
-            Ok(Some(uri.into()))
+            (Some(uri.into()), Some(Aor::new(user, &domain.name)))
         }
-        (Principal::User(_), FromName::Itself) => Ok(None),
+        (Principal::User(user), FromName::Itself) => (None, Some(Aor::new(user, &domain.name))),
         (Principal::Unauthenticated, _) => {
-            let asserted = asserted_identity(message).filter(|_| domain.trusts(peer));
-            Ok(asserted.map(Cow::Borrowed))
+            match asserted_identity(message).filter(|_| domain.trusts(peer)) {
+                Some((text, uri)) => (Some(Cow::Borrowed(text)), aor_of(&uri, directory)),
+                None => (None, from_aor(message, directory)),
+            }
         }
-    }
+    };
+    Ok(Sender { uri, aor })
+}
+
+fn from_aor(message: &Message<'_>, directory: &Directory) -> Option<Aor> {
+    any_address_of_record(message.from()?.uri, directory)
 }
 
 /// Refuses a request in a dialog of `watcher` that is authenticated as another account.
@@ -109,17 +133,18 @@ fn from_of(
     let Principal::User(user) = principal else {
         return FromName::Usable;
     };
-    let Some(uri) = message.from().map(|from| from.uri) else {
+    let uri = message.from().and_then(|from| Uri::parse(from.uri).ok());
+    let Some(uri) = uri else {
         return FromName::Foreign;
     };
-    let Some(named) = any_address_of_record(uri, directory) else {
+    let Some(named) = aor_of(&uri, directory) else {
         return FromName::Foreign;
     };
     let account = Aor::new(user, &domain.name);
     if named == account {
         return FromName::Itself;
     }
-    let is_at_address = Uri::parse(uri).is_ok_and(|uri| uri.ip().is_some());
+    let is_at_address = uri.ip().is_some();
     let is_anonymous = named.domain().ends_with("anonymous.invalid");
     let is_fed =
         named.domain() == account.domain() && directory.is_feeder(Some(&account), &domain.name);
@@ -141,14 +166,14 @@ mod tests {
 
     /// The sender of a request, as the rules see it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Sender {
+    enum Expected {
         From,
         /// Another URI than From.
         Uri(&'static str),
         /// The request is refused with 403.
         Refused,
     }
-    use Sender::{Refused, Uri};
+    use Expected::{Refused, Uri};
 
     /// What proves who sends a request.
     #[derive(Clone, Copy, Debug)]
@@ -163,16 +188,16 @@ mod tests {
     use Proof::{Account, Nothing, Peer};
 
     /// What proves the sender, From, and who the sender is.
-    const TABLE: [(Proof, &str, Sender); 32] = [
+    const TABLE: [(Proof, &str, Expected); 32] = [
         // An account is itself at any name of its domain.
-        (Account("100"), "sip:100@abc.com", Sender::From),
+        (Account("100"), "sip:100@abc.com", Expected::From),
         (
             Account("100"),
             "sip:100@ABC.com:5060;user=phone",
-            Sender::From,
+            Expected::From,
         ),
-        (Account("100"), "sip:100@pbx.abc.com", Sender::From),
-        (Account("100"), "sips:100@abc.com", Sender::From),
+        (Account("100"), "sip:100@pbx.abc.com", Expected::From),
+        (Account("100"), "sips:100@abc.com", Expected::From),
         // At an IP address, or anonymous, it is the account all the same.
         (Account("100"), "sip:100@192.0.2.1", Uri("sip:100@abc.com")),
         (
@@ -196,7 +221,7 @@ mod tests {
         (Account("100"), "sip:abc.com", Refused),
         (Account("100"), "tel:100", Refused),
         // A feeder speaks for any user of its domain and is itself.
-        (Account("pbx"), "sip:pbx@abc.com", Sender::From),
+        (Account("pbx"), "sip:pbx@abc.com", Expected::From),
         (Account("pbx"), "sip:101@abc.com", Uri("sip:pbx@abc.com")),
         (
             Account("pbx"),
@@ -222,21 +247,21 @@ mod tests {
             "sip:100@abc.com",
             Uri("sip:v@evil.example"),
         ),
-        (Peer(None), "sip:100@abc.com", Sender::From),
-        (Peer(None), "sip:bob@xyz.com", Sender::From),
-        (Peer(None), "sip:x@evil.example", Sender::From),
+        (Peer(None), "sip:100@abc.com", Expected::From),
+        (Peer(None), "sip:bob@xyz.com", Expected::From),
+        (Peer(None), "sip:x@evil.example", Expected::From),
         // Where nothing is proved, what is asserted counts for nothing.
-        (Nothing(None), "sip:100@abc.com", Sender::From),
-        (Nothing(None), "sip:x@evil.example", Sender::From),
+        (Nothing(None), "sip:100@abc.com", Expected::From),
+        (Nothing(None), "sip:x@evil.example", Expected::From),
         (
             Nothing(Some("sip:100@abc.com")),
             "sip:x@evil.example",
-            Sender::From,
+            Expected::From,
         ),
         (
             Nothing(Some("sip:100@abc.com")),
             "sip:101@abc.com",
-            Sender::From,
+            Expected::From,
         ),
     ];
 
@@ -314,15 +339,20 @@ mod tests {
 
             let checked = check_from(&message, &principal, domain, &directory);
             assert_eq!(checked.is_err(), expected == Refused, "{what}");
-            let sender = sender_instead_of_from(&message, &principal, peer, domain, &directory);
-            match expected {
+            let sender = sender_of(&message, &principal, peer, domain, &directory);
+            let uri = match expected {
                 Refused => {
                     assert!(matches!(checked, Err(Refusal::ForeignFrom)), "{what}");
                     assert!(matches!(sender, Err(Refusal::ForeignFrom)), "{what}");
+                    continue;
                 }
-                Sender::From => assert_eq!(sender.unwrap(), None, "{what}"),
-                Uri(uri) => assert_eq!(sender.unwrap().as_deref(), Some(uri.as_bytes()), "{what}"),
-            }
+                Expected::From => None,
+                Uri(uri) => Some(uri),
+            };
+            let sender = sender.unwrap();
+            assert_eq!(sender.uri.as_deref(), uri.map(str::as_bytes), "{what}");
+            let aor = any_address_of_record(uri.unwrap_or(from).as_bytes(), &directory);
+            assert_eq!(sender.aor, aor, "{what}");
         }
     }
 

@@ -7,8 +7,7 @@ use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::turn::Turn;
-use crate::shard::request::Request;
-use crate::shard::request::headers::{address_of_record, find_domain};
+use crate::shard::request::headers::find_domain;
 use crate::shard::request::refusal::Refusal;
 use crate::sip::dialog::URI_OCTETS_MAX;
 use crate::sip::uri::Scheme;
@@ -69,9 +68,4 @@ pub(crate) fn resolve<'d>(
 pub(crate) fn is_local(address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
     let is_same = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
     is_same(&flow.local) || turn.options.local_addresses.iter().any(is_same)
-}
-
-/// The address of record in From, if it is of a domain that we serve.
-pub(crate) fn sender(request: &Request<'_>, turn: &Turn<'_>) -> Option<Aor> {
-    address_of_record(request.message.from()?.uri, turn.directory)
 }

@@ -23,8 +23,8 @@ use crate::shard::request::target::is_local;
 use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::recorded::Recorded;
 use crate::shard::subscription::table::Table;
-use crate::sip::dialog::{Dialog, Sequence};
-use crate::sip::{Fault, Message, Status};
+use crate::sip::dialog::{Contact, Dialog, Sequence};
+use crate::sip::{Fault, Message, Status, Uri};
 
 /// Initial CSeq numbers stay this far below 2^31 (RFC 3261 §12.2.1.1).
 const INITIAL_SEQUENCE_MAX: u32 = (1 << 31) - (1 << 24);
@@ -54,15 +54,6 @@ pub(crate) struct RecoveredDialog {
     pub(crate) sender: Option<Box<[u8]>>,
 }
 
-impl NewDialog {
-    /// The URI of its watcher (RFC 3325).
-    pub(crate) fn watcher_uri(&self) -> &[u8] {
-        self.sender
-            .as_deref()
-            .unwrap_or_else(|| self.dialog.remote_uri())
-    }
-}
-
 impl Table {
     /// Creates a dialog whose To-tag contains its future key. `sender`: the URI of its watcher, if
     /// it is not the one in From.
@@ -79,17 +70,18 @@ impl Table {
             turn.random,
         );
         let sequence = 1 + turn.random.below(INITIAL_SEQUENCE_MAX);
-        let dialog = Dialog::accept(request.message, &token.octets(), sequence)?;
+        let contact = request.contact?;
+        let dialog = Dialog::accept(request.message, &contact, &token.octets(), sequence)?;
         let flow = request.flow;
-        check_not_ourselves(&dialog, &flow, turn)?;
+        check_not_ourselves(&contact.uri, &flow, turn)?;
         let destination = next_hop(request, &dialog);
-        // A request that was suspended brings no key.
-        let key = request.phone_key;
+        let phone_key = request.phone_key;
+        let phone_key = phone_key.expected("a SUBSCRIBE with a Contact comes from a phone");
         Ok(NewDialog {
             place: token.place,
             sender: sender.map(Box::from),
             path: Path { flow, destination },
-            phone_key: key.unwrap_or_else(|| phone_key(&flow, dialog.remote_target())),
+            phone_key: phone_key.unwrap_or_default(),
             dialog,
         })
     }
@@ -173,14 +165,14 @@ impl Table {
     pub(crate) fn refresh_target(
         &mut self,
         id: DialogId,
-        message: &Message<'_>,
+        contact: Result<Contact<'_>, Fault>,
     ) -> Result<(), Fault> {
         let entry = self.dialogs.get_mut(id);
         let Some(entry) = entry.expected("the message is in this dialog") else {
             return Ok(());
         };
         let before = entry.octets();
-        let refreshed = entry.dialog.refresh_target(message);
+        let refreshed = entry.dialog.refresh_target(contact);
         self.octets = self.octets - before + entry.octets();
         if refreshed? {
             self.mark(id);
@@ -346,7 +338,8 @@ impl Table {
             self.prove_path(path);
         }
         let sequence = recovered.dialog.local_sequence();
-        let key = phone_key(&recovered.path.flow, recovered.dialog.remote_target());
+        let target = Uri::parse(recovered.dialog.remote_target());
+        let key = target.map_or(0, |target| phone_key(&recovered.path.flow, &target));
         let entry = DialogEntry {
             dialog: recovered.dialog,
             path,
@@ -367,11 +360,11 @@ impl Table {
 
 /// A NOTIFY to ourselves would come back as a request (W:E2.4, E2.5).
 fn check_not_ourselves<'d>(
-    dialog: &Dialog,
+    contact: &Uri<'_>,
     flow: &Flow,
     turn: &Turn<'d>,
 ) -> Result<(), Refusal<'d>> {
-    let address = numeric_address(dialog.remote_target(), flow.transport);
+    let address = numeric_address(contact, flow.transport);
     if address.is_some_and(|address| is_local(address, flow, turn)) {
         return Err(Refusal::Because(
             Status::BAD_REQUEST,

@@ -20,7 +20,7 @@
 //! - presentities: `join`, `leave`, `watched`, `take_state`;
 //! - NOTIFYs: `want`, `queue_again`, `pop_queued`, `next_paced`, `due`, `may_send`, `recipient`,
 //!   `told_already`, `await_report`, `wake_siblings`, `arm_subscription`;
-//! - the proof of a path: `prove_path`, `prove_path_by_tag`, `unproven_path_to`, `take_waiting`,
+//! - the proof of a path: `prove_path`, `prove_path_by_tag`, `prove_path_by_salt`, `take_waiting`,
 //!   `let_go_of_path`;
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.

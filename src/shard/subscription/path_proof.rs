@@ -6,6 +6,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::path::Path;
+use crate::shard::peer::path_salt::is_salt_for;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::table::Table;
@@ -48,8 +49,25 @@ impl Table {
         }
     }
 
+    /// The credentials of a SUBSCRIBE have a nonce of ours with that salt: if we sent it to the source
+    /// address, it proves that this is a path to the phone.
+    pub(crate) fn prove_path_by_salt(
+        &mut self,
+        id: SubscriptionId,
+        salt: Option<u32>,
+        peer: SocketAddr,
+        turn: &Turn<'_>,
+    ) {
+        if let Some(salt) = salt
+            && let Some(path) = self.unproven_path_to(id, peer)
+            && is_salt_for(salt, peer, turn)
+        {
+            self.prove_path(path);
+        }
+    }
+
     /// The path of a subscription, if it leads to that peer and is not proven.
-    pub(crate) fn unproven_path_to(&self, id: SubscriptionId, peer: SocketAddr) -> Option<PathId> {
+    fn unproven_path_to(&self, id: SubscriptionId, peer: SocketAddr) -> Option<PathId> {
         let subscription = self.subscription(id);
         let dialog = subscription.expected("the SUBSCRIBE is to it")?.dialog();
         let entry = self.dialog(dialog);

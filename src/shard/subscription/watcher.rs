@@ -5,8 +5,8 @@
 
 use std::net::IpAddr;
 
-use crate::directory::Directory;
 use crate::directory::decide::WatcherIdentity;
+use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Decision;
@@ -27,7 +27,11 @@ impl Watcher {
     /// Who that URI is, coming from that address, to a domain of ours.
     pub(crate) fn new(uri: &[u8], peer: IpAddr, domain: &str, directory: &Directory) -> Self {
         let aor = any_address_of_record(uri, directory);
-        let domain = directory.domain(domain);
+        Self::of(aor, peer, directory.domain(domain))
+    }
+
+    /// The same for a URI that names that address of record.
+    pub(crate) fn of(aor: Option<Aor>, peer: IpAddr, domain: Option<&Domain>) -> Self {
         let is_ours = aor
             .as_ref()
             .is_some_and(|aor| domain.is_some_and(|domain| domain.name == aor.domain()));
@@ -38,6 +42,11 @@ impl Watcher {
             is_authenticated: is_ours || is_trusted_peer,
             aor,
         }
+    }
+
+    /// Its address of record.
+    pub(crate) fn aor(&self) -> Option<&Aor> {
+        self.aor.as_ref()
     }
 
     /// The form the directory takes.

@@ -66,7 +66,7 @@ impl Uac {
     ) -> Result<(), Refusal<'static>> {
         let client = self.clients.get_mut(id);
         let client = client.ok_or(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))?;
-        let taken = client.read_notify(request.message, turn);
+        let taken = client.read_notify(request, turn);
         match taken {
             Ok(notification) => {
                 turn.counters.notifies_received += 1;
@@ -87,9 +87,10 @@ impl Client {
     /// Checks a NOTIFY in the order of RFC 3261 §12.2.2 and §8.2, and reads it.
     fn read_notify(
         &mut self,
-        message: &Message<'_>,
+        request: &Request<'_>,
         turn: &Turn<'_>,
     ) -> Result<Notification, Refusal<'static>> {
+        let message = request.message;
         let sequence = self.sequence;
         let Role::Subscriber(subscriber) = &mut self.role else {
             return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
@@ -105,9 +106,9 @@ impl Client {
         let state = state.ok_or(Fault::Missing(HeaderName::SubscriptionState))?;
         let told = read_body(subscriber.package, message, turn)?;
         let dialog = match &mut subscriber.dialog {
-            None => Some(Dialog::of_notify(message, sequence)?),
+            None => Some(Dialog::of_notify(message, &request.contact?, sequence)?),
             Some(dialog) => {
-                dialog.refresh_target(message)?;
+                dialog.refresh_target(request.contact)?;
                 None
             }
         };

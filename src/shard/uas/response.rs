@@ -2,10 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::directory::Domain;
-use crate::presence::document;
-use crate::presence::document::{Format, feature_event, resource_lists};
+use crate::presence::document::Format;
 use crate::presence::event::Package;
 use crate::shard::contract::commit::{Acknowledgement, Durability};
 use crate::shard::contract::counters::Counters;
@@ -14,30 +14,30 @@ use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
+use crate::shard::peer::path_salt::salt_for;
 use crate::shard::request::Request;
 use crate::shard::request::headers::unsupported_option_tags;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::uas::Uas;
-use crate::shard::uas::authenticate::salt_for;
 use crate::sip::digest::{Algorithm, Challenge};
 use crate::sip::emit::ResponseHead;
 use crate::sip::transaction::server::TransactionKey;
-use crate::sip::{Message, Status, emit};
+use crate::sip::{HeaderName, Message, Status, emit};
 
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
 
 /// The methods we support in a domain for which we are the registrar.
-const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
+pub(super) const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH, REGISTER";
 
 /// The content codings we accept.
-const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
+pub(super) const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 
 /// Octets after the headers of a response without a body.
-const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
+pub(super) const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
 
 /// Octets of the To-tag of a bare refusal.
-const BARE_TAG_OCTETS: usize = 6;
+pub(super) const BARE_TAG_OCTETS: usize = 6;
 
 /// The form of a bare refusal.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,22 @@ enum Bare {
     Short,
     /// 400, because even the short form would be too long.
     TooShort,
+}
+
+/// What the 2xx to a SUBSCRIBE says, and when it leaves.
+#[derive(Debug)]
+pub(crate) struct SubscribeAccepted<'a> {
+    pub(crate) status: Status,
+    /// Our tag.
+    pub(crate) tag: &'a [u8],
+    /// Our Contact.
+    pub(crate) contact: &'a [u8],
+    pub(crate) granted: Duration,
+    pub(crate) is_list: bool,
+    /// It waits until the record of this turn is durable.
+    pub(crate) waits: bool,
+    /// The subscription whose NOTIFY waits for it.
+    pub(crate) held: Option<SubscriptionId>,
 }
 
 impl Uas {
@@ -218,58 +234,29 @@ impl Uas {
         self.end_response(request, head, turn);
     }
 
-    /// Sends the 200 to OPTIONS with our capabilities (RFC 3261 §11.2); not stored in the
-    /// transaction. If the full response is more than 1.5 times as long as the request of an
-    /// unauthenticated sender, it carries Allow alone; over UDP, if even that is too long, it is a
-    /// bare 200 (W:E3.8).
-    pub(crate) fn respond_options(
+    /// Sends the 2xx to a SUBSCRIBE: with Expires and our Contact (RFC 6665 §4.2.1.2; W:A1.14-A1.16).
+    pub(crate) fn respond_to_subscribe(
         &mut self,
         request: &Request<'_>,
-        is_stranger: bool,
-        is_registrar: bool,
+        accepted: &SubscribeAccepted<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let tag = stateless_tag(request.message, turn);
-        let head = begin_response(request, Status::OK, None, &tag, turn);
-        let allow = if is_registrar {
-            ALLOW_OF_REGISTRAR
+        let granted = accepted.granted;
+        let head = begin_response(request, accepted.status, None, accepted.tag, turn);
+        for route in request.message.headers(HeaderName::RecordRoute) {
+            emit::header(&mut turn.out.arena, "Record-Route", route);
+        }
+        emit::header(&mut turn.out.arena, "Contact", accepted.contact);
+        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
+        if accepted.is_list {
+            emit::header(&mut turn.out.arena, "Require", b"eventlist");
+        }
+        if accepted.waits {
+            self.end_acknowledgement(request, head, accepted.held, turn);
         } else {
-            ALLOW
-        };
-        emit::header(&mut turn.out.arena, "Allow", allow);
-        let brief = turn.out.arena.len();
-        emit::header(
-            &mut turn.out.arena,
-            "Allow-Events",
-            allow_events().as_bytes(),
-        );
-        emit::header(&mut turn.out.arena, "Accept", accept().as_bytes());
-        emit::header(&mut turn.out.arena, "Accept-Encoding", ACCEPT_ENCODING);
-        emit::header(&mut turn.out.arena, "Accept-Language", b"en");
-        emit::header(
-            &mut turn.out.arena,
-            "Supported",
-            b"eventlist, recipient-list-subscribe",
-        );
-        let octets_max = request.message.bytes().len() * 3 / 2;
-        if is_stranger && turn.out.arena.len() - head + END_OCTETS > octets_max {
-            turn.out.arena.truncate(brief);
+            self.end_response(request, head, turn);
         }
-        let is_datagram = !request.flow.transport.is_reliable();
-        if is_stranger && is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
-            let (message, peer) = (request.message, request.flow.peer);
-            turn.out.arena.truncate(head);
-            let bare = ResponseHead {
-                status: Status::OK,
-                reason: None,
-                to_tag: &tag[..BARE_TAG_OCTETS],
-                source: peer,
-            };
-            emit::bare_response_head(&mut turn.out.arena, message, &bare);
-            turn.out.arena.extend_from_slice(b"\r\n");
-            return self.send_response(request, head, turn);
-        }
-        self.end_response(request, head, turn);
+        turn.keep_stream(&request.flow, granted);
     }
 
     /// Ends a response without a body, sends it, and stores it for retransmitted requests.
@@ -310,7 +297,12 @@ impl Uas {
     }
 
     /// Sends a complete response and stores it for retransmitted requests.
-    fn send_response(&mut self, request: &Request<'_>, start: usize, turn: &mut Turn<'_>) {
+    pub(super) fn send_response(
+        &mut self,
+        request: &Request<'_>,
+        start: usize,
+        turn: &mut Turn<'_>,
+    ) {
         let head = start..turn.out.arena.len();
         let response = turn.out.arena.get(head.clone());
         let response = response.expected("the response lies in the outbox");
@@ -381,7 +373,7 @@ pub(crate) fn begin_response(
 
 /// The To-tag of a response that is not stored: the same for each retransmission of the request (RFC
 /// 3261 §8.2.6.2).
-fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
+pub(super) fn stateless_tag(message: &Message<'_>, turn: &Turn<'_>) -> [u8; 16] {
     let mut hasher = DefaultHasher::new();
     turn.options.key.hash(&mut hasher);
     message.call_id().hash(&mut hasher);
@@ -428,7 +420,7 @@ fn algorithms(domain: &Domain) -> &'static [Algorithm] {
 }
 
 /// The value of Allow-Events: all packages.
-fn allow_events() -> String {
+pub(super) fn allow_events() -> String {
     Package::ALL.map(Package::token).join(", ")
 }
 
@@ -439,15 +431,6 @@ fn list_events() -> String {
         .filter(|package| package.is_for_lists());
     let tokens: Vec<&str> = packages.map(Package::token).collect();
     tokens.join(", ")
-}
-
-/// The value of Accept: the bodies of PUBLISH of all packages, and of SUBSCRIBE.
-fn accept() -> String {
-    let published = Package::ALL.map(document::accepted);
-    let published = published.into_iter().filter(|types| !types.is_empty());
-    let subscribed = [resource_lists::CONTENT_TYPE, feature_event::CONTENT_TYPE];
-    let types: Vec<&str> = published.chain(subscribed).collect();
-    types.join(", ")
 }
 
 fn write_unsupported(arena: &mut Vec<u8>, message: &Message<'_>) {

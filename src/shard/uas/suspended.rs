@@ -1,14 +1,18 @@
 //! Suspended requests: they arrived on this shard and wait for the outcome from the owner of their
 //! presentity.
 
+use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::SuspendedId;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
+use crate::shard::request::headers::EventPlaces;
 use crate::shard::request::refusal::Refusal;
+use crate::shard::request::sender::Sender;
 use crate::shard::uas::Uas;
 use crate::sip::Message;
 use crate::sip::transaction::TIMER_F;
@@ -20,13 +24,25 @@ pub(crate) struct SuspendedRequest {
     pub(crate) octets: Box<[u8]>,
     pub(crate) flow: Flow,
     pub(crate) transaction: Option<TransactionKey>,
-    /// The URI of its sender, if it is not the one in From.
-    pub(crate) sender: Option<Box<[u8]>>,
+    phone_key: Option<u64>,
     pub(crate) package: Package,
+    /// Only of a SUBSCRIBE that asks for an appearance.
+    pub(crate) seizing: Option<Box<Seizing>>,
     /// Its place in the table, and how many were suspended before it. A place is used again, a
     /// number is not: the outcome of a request that timed out must not continue another one.
     number: u64,
     timer: TimerHandle,
+}
+
+/// What was read of a SUBSCRIBE that asks for an appearance. It is not read again.
+#[derive(Debug)]
+pub(crate) struct Seizing {
+    /// The line.
+    pub(crate) aor: Aor,
+    pub(crate) sender: Sender<'static>,
+    /// The salt of the nonce that its credentials carry.
+    pub(crate) salt: Option<u32>,
+    pub(crate) event: EventPlaces,
 }
 
 /// Requests suspended at once. Beyond it: 503.
@@ -35,16 +51,15 @@ const SUSPENDED_MAX: usize = 65_536;
 const PLACES: u64 = SUSPENDED_MAX as u64;
 
 impl SuspendedRequest {
-    /// Calls `serve` with the request, parsed again.
+    /// Calls `serve` with the request. Its message is parsed again, as the parts of a parsed message
+    /// borrow its octets.
     pub(crate) fn with_request(&self, serve: impl FnOnce(&Request<'_>)) {
         let message = Message::parse(&self.octets, self.flow.transport.framing());
         debug_assert!(message.is_ok(), "only a parsed request is suspended");
         if let Ok(message) = message {
             serve(&Request {
-                message: &message,
-                flow: self.flow,
-                transaction: self.transaction,
-                phone_key: None,
+                phone_key: self.phone_key,
+                ..Request::new(&message, self.flow, self.transaction)
             });
         }
     }
@@ -60,9 +75,9 @@ impl Uas {
     }
 
     fn take_suspended(&mut self, number: u64) -> Option<SuspendedRequest> {
-        let place = (number % PLACES) as usize;
-        let suspended = self.suspended.get(place)?;
-        (suspended.number == number).then(|| self.suspended.remove(place))
+        let place = SuspendedId((number % PLACES) as u32);
+        let is_it = self.suspended.get(place)?.number == number;
+        is_it.then(|| self.suspended.remove(place))?
     }
 
     /// A suspended request timed out.
@@ -77,14 +92,14 @@ impl Uas {
     pub(crate) fn suspend<'d>(
         &mut self,
         request: &Request<'_>,
-        sender: Option<&[u8]>,
         package: Package,
+        seizing: Option<Box<Seizing>>,
         turn: &mut Turn<'d>,
     ) -> Result<u64, Refusal<'d>> {
         if self.suspended.len() >= SUSPENDED_MAX {
             return Err(Refusal::OverLimit);
         }
-        let number = self.suspensions * PLACES + self.suspended.vacant_key() as u64;
+        let number = self.suspensions * PLACES + u64::from(self.suspended.vacant_key().0);
         self.suspensions += 1;
         let timer = turn
             .wheel
@@ -95,8 +110,9 @@ impl Uas {
             octets,
             flow,
             transaction,
-            sender: sender.map(Box::from),
+            phone_key: request.phone_key,
             package,
+            seizing,
             number,
             timer,
         });

@@ -43,30 +43,55 @@ impl Span {
     }
 }
 
-/// The URI of the only Contact, without headers, which a request line must not have (RFC 3261
-/// §19.1.1). None without a Contact.
-pub(super) fn contact<'a>(message: &Message<'a>) -> Result<Option<&'a [u8]>, Fault> {
-    let mut items = message.headers(HeaderName::Contact).flat_map(list_items);
-    let Some(item) = items.next() else {
-        return Ok(None);
-    };
-    if items.next().is_some() {
-        return Err(Fault::Invalid(HeaderName::Contact));
-    }
-    let uri = NameAddr::parse(item).and_then(|address| request_uri(address.uri));
-    let uri = uri.filter(|uri| uri.len() <= URI_OCTETS_MAX);
-    uri.map(Some).ok_or(Fault::Invalid(HeaderName::Contact))
+/// The first Contact of a message, parsed: the remote target of its dialog if it is the only one (RFC
+/// 3261 §12.1.1).
+#[derive(Clone, Copy, Debug)]
+pub struct Contact<'a> {
+    /// Its URI.
+    pub uri: Uri<'a>,
+    /// The part of it that is allowed in a request line.
+    target: &'a [u8],
+    is_only: bool,
 }
 
-/// The part of a sip or sips URI that is allowed in a request line. No URI that can be parsed
-/// contains an octet that could end the line, or the angle brackets around it.
-fn request_uri(text: &[u8]) -> Option<&[u8]> {
+impl<'a> Contact<'a> {
+    /// Reads the first Contact of a message. Returns a fault if there is none, or if it is no sip or
+    /// sips URI or too long.
+    pub fn of(message: &Message<'a>) -> Result<Self, Fault> {
+        let mut items = message.headers(HeaderName::Contact).flat_map(list_items);
+        let first = items.next().ok_or(Fault::Missing(HeaderName::Contact))?;
+        let is_only = items.next().is_none();
+        Self::read(first, is_only).ok_or(Fault::Invalid(HeaderName::Contact))
+    }
+
+    fn read(item: &'a [u8], is_only: bool) -> Option<Self> {
+        let (uri, target) = request_uri(NameAddr::parse(item)?.uri)?;
+        (target.len() <= URI_OCTETS_MAX).then_some(Self {
+            uri,
+            target,
+            is_only,
+        })
+    }
+
+    /// The remote target; a fault if there are several Contacts.
+    pub(super) fn target(&self) -> Result<&'a [u8], Fault> {
+        match self.is_only {
+            true => Ok(self.target),
+            false => Err(Fault::Invalid(HeaderName::Contact)),
+        }
+    }
+}
+
+/// A sip or sips URI, and the part of it that is allowed in a request line: without headers (RFC 3261
+/// §19.1.1). No URI that can be parsed contains an octet that could end the line, or the angle brackets
+/// around it.
+fn request_uri(text: &[u8]) -> Option<(Uri<'_>, &[u8])> {
     let uri = Uri::parse(text).ok()?;
     if !matches!(uri.scheme, Scheme::Sip | Scheme::Sips) {
         return None;
     }
     let text = text.strip_suffix(uri.headers)?;
-    Some(text.strip_suffix(b"?").unwrap_or(text))
+    Some((uri, text.strip_suffix(b"?").unwrap_or(text)))
 }
 
 /// Appends the Call-ID. A Call-ID with a fold is malformed, and could not be echoed unchanged.
@@ -157,13 +182,14 @@ pub(super) fn push_routes(text: &mut Vec<u8>, request: &Message<'_>) -> Result<R
         }
         let route = text.get(item_start..).and_then(NameAddr::parse);
         let route = route.ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
-        let uri = request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
+        let (parsed, uri) =
+            request_uri(route.uri).ok_or(Fault::Invalid(HeaderName::RecordRoute))?;
         match position {
             0 => {
                 // `Record-Route: sip:p;lr` without brackets is malformed, but unambiguous: lr
                 // belongs to the URI.
-                let is_loose = Uri::parse(uri).is_ok_and(|uri| uri.parameter("lr").is_some())
-                    || route.parameters.get("lr").is_some();
+                let is_loose =
+                    parsed.parameter("lr").is_some() || route.parameters.get("lr").is_some();
                 let first = Span::of(uri, text);
                 routes = RouteSpans {
                     first,

@@ -26,12 +26,17 @@ fn subscribe_to(to: &str, lines: &str) -> String {
 fn accept(request: &str) -> Result<Dialog, Fault> {
     let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
     assert_eq!(message.fault(), None, "{request}");
-    Dialog::accept(&message, b"5f00d1e", 1000)
+    accept_message(&message)
+}
+
+fn accept_message(message: &Message<'_>) -> Result<Dialog, Fault> {
+    Dialog::accept(message, &Contact::of(message)?, b"5f00d1e", 1000)
 }
 
 fn refresh(dialog: &mut Dialog, lines: &str) -> Result<bool, Fault> {
     let request = subscribe_to("<sip:123@abc.com>;tag=5f00d1e", lines);
-    dialog.refresh_target(&Message::parse(request.as_bytes(), Framing::Datagram).unwrap())
+    let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
+    dialog.refresh_target(Contact::of(&message))
 }
 
 fn write(dialog: &mut Dialog, origin: &Origin<'_>) -> String {
@@ -175,7 +180,7 @@ fn a_2xx_refreshes_too_and_an_unusable_contact_changes_nothing() {
                   To: <sip:200@abc.com>;tag=q1w2\r\nCall-ID: x\r\nCSeq: 1001 NOTIFY\r\nContact: <sip:200@10.0.0.8>\r\n\
                   Content-Length: 0\r\n\r\n";
     let message = Message::parse(response.as_bytes(), Framing::Datagram).unwrap();
-    assert_eq!(dialog.refresh_target(&message), Ok(true));
+    assert_eq!(dialog.refresh_target(Contact::of(&message)), Ok(true));
     assert_eq!(dialog.remote_target(), b"sip:200@10.0.0.8");
     for lines in [
         "Contact: *\r\n",
@@ -241,7 +246,7 @@ fn contacts_that_create_no_dialog() {
         let request = subscribe(&format!("Contact: {contact}\r\n"));
         // The message may have the fault already; the dialog detects it independently.
         let message = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
-        let result = Dialog::accept(&message, b"5f00d1e", 1000);
+        let result = accept_message(&message);
         assert!(
             matches!(
                 result,
@@ -412,7 +417,7 @@ fn mutated_requests_never_add_a_line() {
         let Ok(message) = Message::parse(&octets, Framing::Datagram) else {
             continue;
         };
-        let Ok(mut dialog) = Dialog::accept(&message, b"5f00d1e", 1000) else {
+        let Ok(mut dialog) = accept_message(&message) else {
             continue;
         };
         accepted += 1;
@@ -442,7 +447,7 @@ fn a_subscribers_dialog_is_taken_from_the_notify() {
         "Record-Route: <sip:p1;lr>, <sip:p2;lr>\r\nContact: <sip:123@10.0.0.7:5070>\r\n",
     );
     let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
-    let mut dialog = Dialog::of_notify(&message, 2).unwrap();
+    let mut dialog = Dialog::of_notify(&message, &Contact::of(&message).unwrap(), 2).unwrap();
     assert!(dialog.matches(b"x@192.0.2.10", b"ours", b"theirs"));
     assert_eq!(dialog.take_sequence(4), Sequence::OutOfOrder);
     assert_eq!(dialog.take_sequence(5), Sequence::Next);
@@ -458,5 +463,8 @@ fn a_subscribers_dialog_is_taken_from_the_notify() {
     );
     let without_contact = notify("<sip:9@abc.com>;tag=ours", "");
     let message = Message::parse(without_contact.as_bytes(), Framing::Datagram).unwrap();
-    assert!(Dialog::of_notify(&message, 2).is_err());
+    assert_eq!(
+        Contact::of(&message).err(),
+        Some(Fault::Missing(HeaderName::Contact))
+    );
 }

@@ -32,6 +32,15 @@ use nonce::{NonceId, NonceKey};
 /// is accepted.
 const SKEW_MAX: Duration = Duration::from_secs(1);
 
+/// What the right credentials of a request show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The authenticated user name, unescaped.
+    pub user: String,
+    /// The salt of its nonce, which we issued.
+    pub salt: u32,
+}
+
 /// A hash algorithm of RFC 7616.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -197,14 +206,14 @@ impl Authenticator {
     }
 
     /// Verifies the request's Authorization for `realm`. An unknown user takes the same code path
-    /// and time as a known one. Returns the authenticated user name (unescaped).
+    /// and time as a known one.
     pub fn verify(
         &self,
         request: &Message<'_>,
         realm: &impl Realm,
         replay: &mut ReplayWindows,
         uptime: Duration,
-    ) -> Result<String, Denied> {
+    ) -> Result<Verified, Denied> {
         let parameters = select(request, realm.name())?;
         if parameters.qop.is_none() && !self.allows_rfc2069 {
             return Err(Denied::NoCredentials);
@@ -230,7 +239,10 @@ impl Authenticator {
         if !replay.take(nonce, credentials.count) {
             return Err(Denied::Stale);
         }
-        Ok(user)
+        Ok(Verified {
+            user,
+            salt: nonce.salt,
+        })
     }
 
     /// The salt of the nonce in the request's Authorization, if we issued that nonce for `realm`

@@ -8,6 +8,7 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;
 use crate::shard::notify::list::ListSubscription;

@@ -21,6 +21,7 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::list::resource::{Leaver, Membership, ReportedResource, Resource};
 use crate::shard::list::state::Encoding;
 use crate::shard::notify::Notifier;

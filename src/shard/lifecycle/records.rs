@@ -1,0 +1,22 @@
+//! The records of dialogs, and what waits until they are durable.
+
+use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::Subscriptions;
+
+impl Subscriptions {
+    /// Writes the records of the dialogs that changed in this turn.
+    pub(crate) fn write_records(&mut self, turn: &mut Turn<'_>) {
+        self.table.write_records(turn);
+    }
+
+    /// The 2xx to a SUBSCRIBE, which was held, was sent: its NOTIFY may follow.
+    pub(crate) fn acknowledged(&mut self, id: SubscriptionId) {
+        self.table.acknowledged(id);
+    }
+
+    /// The record that a NOTIFY waited for is durable.
+    pub(crate) fn queue_recorded(&mut self, id: SubscriptionId) {
+        self.table.queue_again(&[id]);
+    }
+}
