@@ -110,6 +110,26 @@ pub const INCUMBENT_SUBSCRIBE: Bar = at_least(
     5.0,
     10.0,
 );
+/// `store`: from a record to its commit, in milliseconds.
+pub const DURABLE_10: Bar = at_most("record to durable, p99 in ms, 10,000 a second", 2.0, 1.0);
+/// `store`: the same at a higher rate.
+pub const DURABLE_30: Bar = at_most("record to durable, p99 in ms, 30,000 a second", 5.0, 2.0);
+/// `store`: the price of a record for the shard.
+pub const SYNCED_CPU: Bar = at_most(
+    "CPU of the shard per SUBSCRIBE, synced - without store, us",
+    1.0,
+    0.5,
+);
+/// `store`: subscriptions a second.
+pub const SYNCED_RATE: Bar = at_least("SUBSCRIBE/s, synced / without store", 0.9, 1.0);
+/// `store`: from the start of the process, in milliseconds.
+pub const SERVING: Bar = at_most(
+    "SIP served after a start with 1 M subscriptions, ms",
+    200.0,
+    100.0,
+);
+/// `store`: all subscriptions are back.
+pub const RECOVERY: Bar = at_most("recovery of 1 M subscriptions / bare SELECT", 3.0, 2.0);
 
 impl Bar {
     /// Prints what was measured, and what that means.

@@ -17,6 +17,7 @@ const START: Duration = Duration::from_secs(10);
 /// A running `lamplighter serve`; killed when dropped.
 #[derive(Debug)]
 pub struct Daemon {
+    binary: PathBuf,
     child: Child,
     directory: PathBuf,
     /// Where it speaks SIP, on UDP and TCP.
@@ -70,27 +71,35 @@ impl Daemon {
             http_cpu = system::cpus() - 1,
         );
         fs::write(&file, text)?;
-        let log = fs::File::create(directory.join("log"))?;
-        let mut command = Command::new(binary.as_ref());
-        command
-            .args(["serve", "--config"])
-            .arg(&file)
-            .env("LAMPLIGHTER_LOG", "warn")
-            .stdout(Stdio::null())
-            .stderr(log);
-        let child = system::spawn(&mut command)?;
+        let binary = binary.as_ref().to_path_buf();
+        let child = serve(&binary, &directory)?;
         let mut daemon = Self {
+            binary,
             child,
             directory,
             sip,
             http,
         };
-        daemon.wait_until_ready()?;
+        daemon.wait_until_ready(START)?;
         Ok(daemon)
     }
 
-    fn wait_until_ready(&mut self) -> Result<(), Error> {
-        let deadline = Instant::now() + START;
+    /// Kills it with SIGKILL; returns when it is gone.
+    pub fn kill(&mut self) -> Result<(), Error> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Starts it again after [`Self::kill`], with the same configuration. Does not wait.
+    pub fn start_again(&mut self) -> Result<(), Error> {
+        self.child = serve(&self.binary, &self.directory)?;
+        Ok(())
+    }
+
+    /// Waits until it is ready.
+    pub fn wait_until_ready(&mut self, timeout: Duration) -> Result<(), Error> {
+        let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(self.directory.join("log")).unwrap_or_default();
@@ -126,6 +135,21 @@ impl Daemon {
         self.child.id()
     }
 
+    /// CPU time of the threads of its shards; exact while they have nothing to do.
+    pub fn shard_cpu(&self) -> Result<Duration, Error> {
+        let threads = system::threads(self.process())?;
+        let shards = threads
+            .iter()
+            .filter(|(_, name)| name.starts_with("shard-"));
+        let cpu: Vec<_> = shards
+            .map(|(thread, _)| system::task_cpu(self.process(), *thread))
+            .collect::<Result<_, _>>()?;
+        match cpu.is_empty() {
+            true => Err("no thread of a shard".into()),
+            false => Ok(cpu.iter().sum()),
+        }
+    }
+
     /// CPU time of all its threads, the kernel's helpers for its rings included; exact while they
     /// have nothing to do.
     pub fn cpu(&self) -> Result<Duration, Error> {
@@ -140,6 +164,18 @@ impl Drop for Daemon {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+fn serve(binary: &Path, directory: &Path) -> Result<Child, Error> {
+    let log = fs::File::create(directory.join("log"))?;
+    let mut command = Command::new(binary);
+    command
+        .args(["serve", "--config"])
+        .arg(directory.join("lamplighter.toml"))
+        .env("LAMPLIGHTER_LOG", "warn")
+        .stdout(Stdio::null())
+        .stderr(log);
+    Ok(system::spawn(&mut command)?)
 }
 
 /// A loopback port that is free for UDP and TCP now.

@@ -28,12 +28,17 @@ pub fn cpus() -> usize {
 
 /// Starts a child that may run anywhere, although the calling thread is pinned.
 pub fn spawn(command: &mut Command) -> io::Result<Child> {
-    let spawn = || {
+    anywhere(|| command.spawn())?
+}
+
+/// Runs `work` on a thread that may run on any CPU. Threads and children that it starts may too.
+pub fn anywhere<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let run = || {
         set_affinity(0..cpus());
-        command.spawn()
+        work()
     };
-    let child = thread::scope(|scope| scope.spawn(spawn).join());
-    child.unwrap_or_else(|_| Err(io::Error::other("the thread that starts children panicked")))
+    let outcome = thread::scope(|scope| scope.spawn(run).join());
+    outcome.map_err(|_| io::Error::other("a thread without a CPU of its own panicked"))
 }
 
 #[allow(unsafe_code, reason = "sched_setaffinity has no safe wrapper")]
