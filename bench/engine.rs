@@ -28,7 +28,8 @@ use inside::Inside;
 use lamplighter_bench::{Error, system};
 
 const WATCHERS: u32 = 1000;
-const SPREAD: u32 = 10_000;
+/// Odd, so that each presentity is published in another state every time.
+const SPREAD: u32 = 9_999;
 
 fn main() -> Result<(), Error> {
     if let Some((what, rounds)) = counted() {

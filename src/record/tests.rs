@@ -181,6 +181,38 @@ fn a_presentity_comes_back_as_it_was() {
     assert_eq!(octets_of(&after, now, clock), octets);
 }
 
+/// A presentity whose only call ended ten seconds before `now`.
+fn hung_up(now: Instant) -> Presentity {
+    let mut presentity = Presentity::default();
+    for (state, seconds) in [(CallState::Confirmed, 40), (CallState::Terminated, 10)] {
+        let ago = now - Duration::from_secs(seconds);
+        publish(&mut presentity, Package::Dialog, dialogs(state), ago);
+    }
+    presentity
+}
+
+fn dialogs(state: CallState) -> Document {
+    Document::DialogInfo {
+        entity: None,
+        full: true,
+        dialogs: vec![call(state)],
+    }
+}
+
+/// A late report of the call does not light the lamp again until the tombstone expires.
+#[test]
+fn a_call_that_ended_stays_ended_after_a_restart() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let clock = clock(now);
+    let octets = octets_of(&hung_up(now), now, clock);
+    for (seconds, calls) in [(21, 0), (22, 1)] {
+        let then = now + Duration::from_secs(seconds);
+        let mut after = recovered(&octets, now, clock);
+        publish(&mut after, Package::Dialog, dialogs(CallState::Early), then);
+        assert_eq!(after.composed().calls.len(), calls, "{seconds} s later");
+    }
+}
+
 #[test]
 fn what_ran_out_meanwhile_is_gone() {
     let now = Instant::now() + Duration::from_secs(1000);
@@ -349,10 +381,14 @@ fn records_keep_their_octets() {
     let hash = |octets: &[u8]| (octets.len(), SipHash13::of(octets));
     assert_eq!(hash(&of_dialog), GOLDEN_DIALOG);
     assert_eq!(hash(&of_presentity), GOLDEN_PRESENTITY);
+    let of_ended_call = octets_of(&hung_up(now), now, clock(now));
+    assert_eq!(hash(&of_ended_call), GOLDEN_ENDED_CALL);
 }
 
 const GOLDEN_DIALOG: (usize, u64) = (465, 15_927_743_391_582_784_452);
 const GOLDEN_PRESENTITY: (usize, u64) = (481, 7_220_520_394_492_960_986);
+
+const GOLDEN_ENDED_CALL: (usize, u64) = (115, 18_054_262_510_361_749_823);
 
 /// The index of every variant in a record.
 #[test]

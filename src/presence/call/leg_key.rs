@@ -3,10 +3,11 @@
 //! The key of a leg is (Call-ID, local tag, remote tag) or, if its source gives no Call-ID,
 //! (publisher, `id`), because every phone numbers its own calls. A missing tag matches any tag.
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use crate::presence::call::CallDialog;
-use crate::presence::fixed_hash::fnv1a;
 
 /// The key of the leg that a report is about.
 #[derive(Clone, Copy)]
@@ -40,7 +41,17 @@ impl<'a> Key<'a> {
     /// their texts need not be read.
     pub(crate) fn digest(self) -> CallIdDigest {
         let is_known = !self.call_id.is_empty();
-        CallIdDigest(is_known.then(|| fnv1a(self.call_id.as_bytes())))
+        CallIdDigest(is_known.then(|| hash(self.call_id.as_bytes())))
+    }
+
+    /// Returns whether the call has a Call-ID.
+    pub(crate) fn has_call_id(self) -> bool {
+        !self.call_id.is_empty()
+    }
+
+    /// Returns whether the sources of both keys use one `id`.
+    pub(crate) fn has_id_of(self, other: Self) -> bool {
+        self.id == other.id
     }
 
     /// Returns whether a `new` report names the dialog of this leg: it has the same `id` and
@@ -79,15 +90,74 @@ impl<'a> Key<'a> {
     }
 }
 
+/// The texts of a key, in one allocation.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeyTexts {
+    /// `id`, Call-ID, local tag and remote tag, concatenated.
+    texts: Box<str>,
+    /// Octets of each of the first three.
+    lengths: [u32; 3],
+}
+
+impl KeyTexts {
+    /// Copies the texts of a key.
+    pub(crate) fn of(key: Key<'_>) -> Self {
+        let first = [key.id, key.call_id, key.local_tag];
+        let octets = first.iter().map(|text| text.len()).sum::<usize>() + key.remote_tag.len();
+        let mut texts = String::with_capacity(octets);
+        first.iter().for_each(|text| texts.push_str(text));
+        texts.push_str(key.remote_tag);
+        Self {
+            texts: texts.into(),
+            lengths: first.map(|text| text.len() as u32),
+        }
+    }
+
+    /// The key with these texts.
+    pub(crate) fn key(&self, publisher: u64) -> Key<'_> {
+        let mut rest = &*self.texts;
+        let [id, call_id, local_tag] = self.lengths.map(|octets| {
+            // A damaged record may name a length that its text does not have.
+            let (text, behind) = rest.split_at_checked(octets as usize).unwrap_or_default();
+            rest = behind;
+            text
+        });
+        Key {
+            publisher,
+            id,
+            call_id,
+            local_tag,
+            remote_tag: rest,
+        }
+    }
+}
+
 /// A hash of a Call-ID; None if there is no Call-ID.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct CallIdDigest(Option<u64>);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallIdDigest(Option<NonZeroU64>);
 
 impl CallIdDigest {
     /// Returns whether keys with these digests certainly belong to different legs.
     pub(crate) fn rules_out(self, other: Self) -> bool {
         matches!((self.0, other.0), (Some(one), Some(other)) if one != other)
     }
+}
+
+/// A hash for comparing texts of one presentity: quick, without a secret, and good for this process
+/// only.
+fn hash(octets: &[u8]) -> NonZeroU64 {
+    let (words, rest) = octets.as_chunks();
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let hash = words
+        .iter()
+        .chain([&last])
+        .map(|word| u64::from_le_bytes(*word))
+        .fold(octets.len() as u64, |hash, word| {
+            let mixed = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed ^ (mixed >> 32)
+        });
+    NonZeroU64::MIN | hash
 }
 
 /// How the keys of two reports compare.

@@ -181,23 +181,19 @@ impl CallSet {
 
     fn terminate(&mut self, owner: Owner, dialog: CallDialog, now: Instant) {
         self.end_branches(owner, &dialog, now);
-        let source_id = dialog.id.clone();
-        let call = match self.own_leg(owner, &dialog) {
-            Some(index) => merge(&self.legs.remove(index).call, dialog.clone()),
-            None => dialog.clone(),
-        };
+        let merged = self
+            .own_leg(owner, &dialog)
+            .map(|index| merge(&self.legs.remove(index).call, dialog.clone()));
         // It ends under both keys: the known one, and the one in this report.
-        let known = Key::new(owner.publisher, &source_id, &call);
+        let known = merged.as_ref().unwrap_or(&dialog);
+        let known = Key::new(owner.publisher, &dialog.id, known);
         let stated = Key::of(owner.publisher, &dialog);
         self.legs
             .retain(|leg| !leg.is_restated_by(known) && !leg.is_restated_by(stated));
         if known.likeness(stated) != Likeness::Equal {
-            let (stated, id) = (Arc::new(dialog), source_id.clone());
-            self.tombstones
-                .add(owner, stated, id, Ending::Terminated, now);
+            self.tombstones.add(owner, stated, Ending::Terminated, now);
         }
-        self.tombstones
-            .add(owner, Arc::new(call), source_id, Ending::Terminated, now);
+        self.tombstones.add(owner, known, Ending::Terminated, now);
     }
 
     /// Ends the other legs of a dialog that was reported as `terminated`. If the leg with the equal
@@ -321,8 +317,7 @@ impl CallSet {
         while let Some(leg) = self.legs.get(index) {
             if is_over(leg) {
                 let leg = self.legs.remove(index);
-                self.tombstones
-                    .add(leg.owner, leg.call, leg.source_id, ending, now);
+                self.tombstones.add(leg.owner, leg.key(), ending, now);
             } else {
                 index += 1;
             }

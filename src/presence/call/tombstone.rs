@@ -3,13 +3,12 @@
 //! They are bounded in time and in number.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::presence::call::leg_key::{CallIdDigest, Key, Likeness};
-use crate::presence::call::{CallDialog, CallState};
+use crate::presence::call::CallState;
+use crate::presence::call::leg_key::{CallIdDigest, Key, KeyTexts, Likeness};
 use crate::presence::wall_clock;
 
 /// The lifetime of a tombstone: the longest time that a delayed or retransmitted report can be in
@@ -21,7 +20,7 @@ pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
 /// report of the last.
 pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(4);
 
-/// Maximum tombstones of one presentity; one more replaces the oldest.
+/// Maximum tombstones of one presentity; one more replaces the one that would expire first.
 const TOMBSTONES_MAX: usize = 64;
 
 /// The publication a leg belongs to.
@@ -52,98 +51,85 @@ pub(crate) enum Ending {
     Expired,
 }
 
+/// An ended leg. Of the call only the key is kept: a busy user has many tombstones.
 #[derive(Debug, Serialize, Deserialize)]
 struct Tombstone {
     owner: Owner,
-    call: Arc<CallDialog>,
-    source_id: Box<str>,
-    /// The digest of its key. A busy user has many tombstones, whose texts are scattered in memory.
-    digest: CallIdDigest,
+    texts: KeyTexts,
     ending: Ending,
     #[serde(with = "wall_clock::instant")]
     until: Instant,
 }
 
-/// The tombstones of one presentity. Recorded are the tombstones alone.
+/// The tombstones of one presentity. Most presentities have none.
 #[derive(Debug, Default, Deserialize)]
-#[serde(from = "VecDeque<Tombstone>")]
+#[serde(from = "Vec<Tombstone>")]
 pub(crate) struct Tombstones {
-    /// The oldest first.
-    tombstones: VecDeque<Tombstone>,
-    /// When the first of them expires. Every report asks for it; a busy user has many tombstones.
+    graveyard: Option<Box<Graveyard>>,
+    /// When the first of them expires: every report asks for it.
     next_expiry: Option<Instant>,
 }
 
+/// Tombstones, and the digests of their keys at equal indexes: a report is compared with the digests,
+/// which lie close together.
+#[derive(Debug, Default)]
+struct Graveyard {
+    digests: VecDeque<CallIdDigest>,
+    /// Those that expire first come first.
+    tombstones: VecDeque<Tombstone>,
+}
+
+/// Recorded are the tombstones alone.
 impl Serialize for Tombstones {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        self.tombstones.serialize(to)
+        let none = VecDeque::new();
+        let graveyard = self.graveyard.as_ref();
+        graveyard
+            .map_or(&none, |graveyard| &graveyard.tombstones)
+            .serialize(to)
     }
 }
 
-impl From<VecDeque<Tombstone>> for Tombstones {
-    fn from(tombstones: VecDeque<Tombstone>) -> Self {
-        let mut recovered = Self {
-            tombstones,
-            next_expiry: None,
-        };
-        recovered.next_expiry = recovered.earliest();
+impl From<Vec<Tombstone>> for Tombstones {
+    fn from(tombstones: Vec<Tombstone>) -> Self {
+        let mut recovered = Self::default();
+        for tombstone in tombstones {
+            recovered.change(|graveyard| graveyard.insert(tombstone));
+        }
         recovered
     }
 }
 
 impl Tombstones {
-    /// Adds a leg that ended and for which its source uses `source_id`.
-    pub(crate) fn add(
-        &mut self,
-        owner: Owner,
-        call: Arc<CallDialog>,
-        source_id: Box<str>,
-        ending: Ending,
-        now: Instant,
-    ) {
-        let life = if call.call_id.is_empty() {
-            TOMBSTONE_LIFE_WITHOUT_CALL_ID
-        } else {
+    /// Adds a leg that ended.
+    pub(crate) fn add(&mut self, owner: Owner, key: Key<'_>, ending: Ending, now: Instant) {
+        let life = if key.has_call_id() {
             TOMBSTONE_LIFE
+        } else {
+            TOMBSTONE_LIFE_WITHOUT_CALL_ID
         };
-        let digest = Key::new(owner.publisher, &source_id, &call).digest();
         let tombstone = Tombstone {
-            digest,
             owner,
-            call,
-            source_id,
+            texts: KeyTexts::of(key),
             ending,
             until: now + life,
         };
-        let count = self.tombstones.len();
-        self.tombstones
-            .retain(|old| old.digest.rules_out(tombstone.digest) || !tombstone.supersedes(old));
-        if self.tombstones.len() >= TOMBSTONES_MAX {
-            self.tombstones.pop_front();
-        }
-        if self.tombstones.len() < count {
-            self.next_expiry = self.earliest();
-        }
-        let until = tombstone.until;
-        self.next_expiry = Some(self.next_expiry.map_or(until, |next| next.min(until)));
-        self.tombstones.push_back(tombstone);
+        self.change(|graveyard| graveyard.replace_by(tombstone));
     }
 
     /// Returns whether a live report of `owner` is a late report about an ended leg.
     pub(crate) fn cover(&self, owner: Owner, key: Key<'_>, state: CallState, now: Instant) -> bool {
-        let digest = key.digest();
-        self.tombstones.iter().any(|tombstone| {
-            !tombstone.digest.rules_out(digest)
-                && now < tombstone.until
-                && tombstone.covers(owner, key, state)
+        self.graveyard.as_ref().is_some_and(|graveyard| {
+            graveyard
+                .alike(key.digest())
+                .any(|(_, tombstone)| now < tombstone.until && tombstone.covers(owner, key, state))
         })
     }
 
     /// Removes tombstones that expired.
     pub(crate) fn expire(&mut self, now: Instant) {
         if self.next_expiry.is_some_and(|next| next <= now) {
-            self.tombstones.retain(|tombstone| now < tombstone.until);
-            self.next_expiry = self.earliest();
+            self.change(|graveyard| graveyard.expire(now));
         }
     }
 
@@ -152,21 +138,67 @@ impl Tombstones {
         self.next_expiry
     }
 
-    fn earliest(&self) -> Option<Instant> {
-        self.tombstones
-            .iter()
-            .map(|tombstone| tombstone.until)
-            .min()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next_expiry.is_none()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tombstones.is_empty()
+    fn change(&mut self, change: impl FnOnce(&mut Graveyard)) {
+        let graveyard = self.graveyard.get_or_insert_default();
+        change(graveyard);
+        let first = graveyard.tombstones.front();
+        self.next_expiry = first.map(|tombstone| tombstone.until);
+    }
+}
+
+impl Graveyard {
+    /// The tombstones whose legs may have that digest, with their indexes.
+    fn alike(&self, digest: CallIdDigest) -> impl Iterator<Item = (usize, &Tombstone)> {
+        let digests = self.digests.iter().enumerate();
+        let alike = digests.filter(move |(_, other)| !other.rules_out(digest));
+        alike.filter_map(|(index, _)| Some((index, self.tombstones.get(index)?)))
+    }
+
+    /// Inserts a tombstone instead of those that it supersedes.
+    fn replace_by(&mut self, tombstone: Tombstone) {
+        let digest = tombstone.key().digest();
+        let superseded = |graveyard: &Self| {
+            let mut alike = graveyard.alike(digest);
+            alike.find_map(|(index, old)| tombstone.supersedes(old).then_some(index))
+        };
+        while let Some(index) = superseded(self) {
+            self.remove(index);
+        }
+        if self.tombstones.len() >= TOMBSTONES_MAX {
+            self.remove(0);
+        }
+        self.insert(tombstone);
+    }
+
+    /// Nearly every tombstone expires last of all.
+    fn insert(&mut self, tombstone: Tombstone) {
+        let mut earlier = self.tombstones.iter();
+        let last = earlier.rposition(|old| old.until <= tombstone.until);
+        let index = last.map_or(0, |last| last + 1);
+        self.digests.insert(index, tombstone.key().digest());
+        self.tombstones.insert(index, tombstone);
+    }
+
+    fn expire(&mut self, now: Instant) {
+        let is_over = |tombstone: &Tombstone| tombstone.until <= now;
+        while self.tombstones.front().is_some_and(is_over) {
+            self.remove(0);
+        }
+    }
+
+    fn remove(&mut self, index: usize) {
+        self.digests.remove(index);
+        self.tombstones.remove(index);
     }
 }
 
 impl Tombstone {
     fn key(&self) -> Key<'_> {
-        Key::new(self.owner.publisher, &self.source_id, &self.call)
+        self.texts.key(self.owner.publisher)
     }
 
     /// Returns whether a live report of `owner` is about this leg and must therefore be ignored.
@@ -202,10 +234,10 @@ impl Tombstone {
     /// Returns whether this tombstone makes `old` redundant.
     fn supersedes(&self, old: &Self) -> bool {
         let is_final = self.ending == Ending::Terminated || self.ending == old.ending;
-        let is_own =
-            self.owner.publication == old.owner.publication || self.call.call_id.is_empty();
+        let (key, old_key) = (self.key(), old.key());
+        let is_own = self.owner.publication == old.owner.publication || !key.has_call_id();
         // Without tags, a different `id` means a different dialog.
-        let is_same = old.source_id == self.source_id;
-        is_final && is_own && is_same && old.key().likeness(self.key()) == Likeness::Equal
+        let is_same = old_key.has_id_of(key);
+        is_final && is_own && is_same && old_key.likeness(key) == Likeness::Equal
     }
 }

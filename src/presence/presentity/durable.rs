@@ -37,7 +37,7 @@ impl Presentity {
         Contributions {
             publications: &self.publications,
             calls: &self.calls,
-            statements: &self.statements,
+            statements: self.statements.get(),
             is_known_by_calls: self.is_known_by_calls,
             publication_next: self.publication_next,
         }
@@ -50,7 +50,7 @@ impl Presentity {
         let mut presentity = Self {
             publications: contributions.publications,
             calls: contributions.calls,
-            statements: contributions.statements,
+            statements: contributions.statements.into(),
             is_known_by_calls: contributions.is_known_by_calls,
             publication_next: contributions.publication_next,
             extras_are_stale: true,

@@ -47,7 +47,7 @@ impl StoredPublication {
             _ => Source::Publish(self.entity_tag),
         };
         let reported = || {
-            let registrations = presentity.statements.registrations.iter();
+            let registrations = presentity.statements.get().registrations.iter();
             registrations.filter(|one| one.reporter == Reporter::Publication(self.number))
         };
         let asserts = match &self.holding {

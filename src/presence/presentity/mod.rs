@@ -14,6 +14,7 @@ mod durable;
 mod explain;
 mod publication;
 mod publishing;
+mod statement_box;
 mod statements;
 
 use std::sync::{Arc, LazyLock};
@@ -31,6 +32,7 @@ use crate::presence::composition::{
 };
 use crate::presence::event::Package;
 use crate::presence::presentity::publishing::StoredPublication;
+use crate::presence::presentity::statement_box::StatementBox;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
 use crate::presence::source::{Messages, StateUpdate};
@@ -69,7 +71,7 @@ pub struct Presentity {
     // Contributions.
     publications: Vec<StoredPublication>,
     calls: CallSet,
-    statements: Statements,
+    statements: StatementBox,
     /// Whether a source has ever reported its calls, even if there were none. Most sources report
     /// only during a call; a user must not seem to leave whenever a call ends.
     is_known_by_calls: bool,
@@ -91,7 +93,7 @@ impl Default for Presentity {
             rules_since: None,
             publications: Vec::new(),
             calls: CallSet::default(),
-            statements: Statements::default(),
+            statements: StatementBox::default(),
             is_known_by_calls: false,
             publication_next: 0,
         }
@@ -128,7 +130,7 @@ impl Presentity {
             said,
             StateUpdate::Call { .. } | StateUpdate::CallStateDoNotDisturb(_)
         );
-        self.statements.take(said, now);
+        self.statements.make().take(said, now);
         self.recompose()
     }
 
@@ -145,7 +147,7 @@ impl Presentity {
         now: Instant,
     ) -> Result<bool, BindingRefused> {
         self.drop_expired(now);
-        let registrations = &mut self.statements.registrations;
+        let registrations = &mut self.statements.make().registrations;
         registrations.bind(change, sequence, room, now)?;
         self.extras_are_stale = true;
         Ok(self.recompose())
@@ -154,13 +156,15 @@ impl Presentity {
     /// The contacts that the user's phones have bound, each with its remaining time.
     #[must_use]
     pub fn bindings(&self, now: Instant) -> Vec<Binding> {
-        self.statements.registrations.bindings(now)
+        self.statements.get().registrations.bindings(now)
     }
 
     /// The number of registered contacts.
     #[must_use]
     pub fn contacts(&self) -> usize {
-        self.statements.registrations.len()
+        self.statements
+            .made()
+            .map_or(0, |statements| statements.registrations.len())
     }
 
     /// Drops expired contributions. Returns whether the composed state changed.
@@ -175,7 +179,7 @@ impl Presentity {
     pub fn next_expiry(&self) -> Option<Instant> {
         let publications = self.publications.iter().map(StoredPublication::end);
         publications
-            .chain(self.statements.next_expiry())
+            .chain(self.statements.made().and_then(Statements::next_expiry))
             .chain(self.calls.next_expiry())
             .chain(self.stale_since)
             .min()
@@ -214,7 +218,7 @@ impl Presentity {
         let publications = self.publications.iter();
         publications
             .map(|entity| entity.explain(self))
-            .chain(self.statements.explain(&self.verdict))
+            .chain(self.statements.get().explain(&self.verdict))
             .chain(self.explain_account())
             .filter(is_alive)
             .collect()
@@ -232,7 +236,7 @@ impl Presentity {
     }
 
     fn has_contribution(&self) -> bool {
-        !self.publications.is_empty() || !self.statements.are_blank()
+        !self.publications.is_empty() || !self.statements.get().are_blank()
     }
 
     fn drop_expired(&mut self, now: Instant) {
@@ -240,19 +244,22 @@ impl Presentity {
             return;
         }
         let calls = &mut self.calls;
-        let registrations = &mut self.statements.registrations;
+        let mut statements = self.statements.made_mut();
         // Legs first: a leg that expired before its publication leaves no tombstone.
         calls.expire(now);
         self.publications.retain(|entity| {
             let lives = now < entity.end();
             if !lives {
                 calls.abandon(entity.number, now);
-                registrations.abandon(entity.number, ContactEnd::Expired, now);
+                if let Some(statements) = &mut statements {
+                    let registrations = &mut statements.registrations;
+                    registrations.abandon(entity.number, ContactEnd::Expired, now);
+                }
                 self.extras_are_stale |= entity.package != Package::Dialog;
             }
             lives
         });
-        self.extras_are_stale |= self.statements.expire(now);
+        self.extras_are_stale |= statements.is_some_and(|statements| statements.expire(now));
         self.stale_since.get_or_insert(now);
     }
 
@@ -272,19 +279,20 @@ impl Presentity {
         });
         let by_publication =
             heard.map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
+        let statements = self.statements.get();
         let circumstances = Circumstances {
             rules: &self.rules,
             extras: &self.extras,
             alternative_by: self.alternative().map_or(Contributor::Nobody, |(by, _)| by),
-            note: self.statements.note.as_ref().map(|stated| &stated.what),
-            has_registrar: self.statements.registrations.are_known(),
+            note: statements.note.as_ref().map(|stated| &stated.what),
+            has_registrar: statements.registrations.are_known(),
             call_source: self.call_source(),
             is_known_by_calls: self.is_known_by_calls,
-            has_call_state_dnd: self.statements.call_state_dnd.is_some(),
+            has_call_state_dnd: statements.call_state_dnd.is_some(),
         };
         self.verdict = composition::compose(
-            self.statements.calls().chain(by_publication),
-            declarations(&self.statements, &self.publications),
+            statements.calls().chain(by_publication),
+            declarations(statements, &self.publications),
             &circumstances,
             &self.composed,
             Arc::make_mut(&mut self.spare),
@@ -304,14 +312,14 @@ impl Presentity {
             let first = publications.find(|entity| entity.package == Package::Dialog)?;
             Some(Contributor::Publication(first.number))
         };
-        let first = self.statements.calls().next().map(|(by, _)| by);
+        let first = self.statements.get().calls().next().map(|(by, _)| by);
         first.or_else(by_publication)
     }
 
     /// The alternative number of the user, and its source: a client takes precedence over the
     /// account, because its value is more recent.
     fn alternative(&self) -> Option<(Contributor, &str)> {
-        let mut declared = declarations(&self.statements, &self.publications)
+        let mut declared = declarations(self.statements.get(), &self.publications)
             .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));
         declared.next().or_else(|| {
             let number = self.rules.alternative.as_deref()?;
@@ -325,7 +333,7 @@ impl Presentity {
             .publications
             .iter()
             .filter_map(|entity| Some((entity.since, entity.messages()?)));
-        let operator = self.statements.messages.iter();
+        let operator = self.statements.get().messages.iter();
         published
             .chain(operator.map(|stated| (stated.since, &stated.what)))
             .max_by_key(|(since, _)| *since)
@@ -333,16 +341,17 @@ impl Presentity {
     }
 
     fn gather_extras(&self) -> Extras {
-        let registered = self.statements.registrations.iter();
+        let statements = self.statements.get();
+        let registered = statements.registrations.iter();
         let contacts: Vec<_> = registered.map(|one| one.contact.clone()).collect();
         let alternative = self.alternative().filter(|_| contacts.is_empty());
-        let appearances = self.statements.appearances.iter();
+        let appearances = statements.appearances.iter();
         Extras {
-            features: self.statements.features(),
+            features: statements.features(),
             messages: self.messages().cloned(),
             alternative: alternative.map(|(_, number)| number.into()),
             contacts,
-            ended_contacts: self.statements.registrations.ended().cloned().collect(),
+            ended_contacts: statements.registrations.ended().cloned().collect(),
             appearances: appearances.map(|stated| stated.what.clone()).collect(),
             display: self.rules.display.clone(),
             do_not_disturb_lamp: self.rules.do_not_disturb,

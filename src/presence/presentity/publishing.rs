@@ -137,8 +137,10 @@ impl Presentity {
             Operation::Remove(index) => {
                 let removed = self.publications.remove(index);
                 self.calls.remove(removed.number, now);
-                let registrations = &mut self.statements.registrations;
-                registrations.abandon(removed.number, ContactEnd::Deactivated, now);
+                if let Some(statements) = self.statements.made_mut() {
+                    let registrations = &mut statements.registrations;
+                    registrations.abandon(removed.number, ContactEnd::Deactivated, now);
+                }
             }
         }
         // Legs are not among the extras and cannot change them.
@@ -194,8 +196,10 @@ impl Presentity {
         self.number(&mut entity);
         for &number in &superseded {
             self.calls.hand_over(number, entity.owner());
-            let registrations = &mut self.statements.registrations;
-            registrations.hand_over(number, entity.number);
+            if let Some(statements) = self.statements.made_mut() {
+                let registrations = &mut statements.registrations;
+                registrations.hand_over(number, entity.number);
+            }
         }
         self.publications.retain(|old| !goes(old));
         self.end_calls_of_others(&entity, &document, now);
@@ -321,7 +325,7 @@ impl Presentity {
             Document::Messages { messages } => entity.holding = Holding::Messages(messages),
             Document::Registrations { full, contacts, .. } => {
                 entity.holding = Holding::Contacts;
-                let registrations = &mut self.statements.registrations;
+                let registrations = &mut self.statements.make().registrations;
                 registrations.publish(entity.number, contacts, full, now);
             }
         }

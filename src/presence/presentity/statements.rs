@@ -13,7 +13,7 @@ use crate::presence::source::{CallSource, Features, Forward, Messages, StateUpda
 use crate::presence::wall_clock;
 
 /// All of these statements.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Statements {
     pub(super) call_state: Option<CallStatement>,
     /// Do-not-disturb, which `call_state.htm` set instead of a call, and when it ends.
@@ -28,6 +28,12 @@ pub(super) struct Statements {
     pub(super) registrations: Registrations,
     /// The appearances that are not idle, in the order of their index.
     pub(super) appearances: Vec<Stated<Appearance>>,
+}
+
+impl Default for Statements {
+    fn default() -> Self {
+        Self::BLANK
+    }
 }
 
 /// A statement, and when it was first made.
@@ -56,6 +62,20 @@ pub(super) struct CallStatement {
 }
 
 impl Statements {
+    /// No statements.
+    pub(super) const BLANK: Self = Self {
+        call_state: None,
+        call_state_dnd: None,
+        lamp: None,
+        do_not_disturb: None,
+        forwards: Vec::new(),
+        note: None,
+        presence: None,
+        messages: None,
+        registrations: Registrations::NONE,
+        appearances: Vec::new(),
+    };
+
     /// Applies the update of a source.
     pub(super) fn take(&mut self, said: StateUpdate, now: Instant) {
         match said {

@@ -69,6 +69,14 @@ pub(crate) struct Registrations {
 }
 
 impl Registrations {
+    /// No registrations, on which no registrar ever reported.
+    pub(crate) const NONE: Self = Self {
+        registrations: Vec::new(),
+        ended: VecDeque::new(),
+        id_next: 0,
+        empty_since: None,
+    };
+
     /// The registered contacts.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Registration> {
         self.registrations.iter()

@@ -2,6 +2,7 @@
 
 pub mod client;
 mod identity;
+mod index;
 mod ring;
 pub mod server;
 

@@ -117,6 +117,11 @@ impl Ring {
             .get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
+    /// The number of the oldest record, or of the next one if there is none.
+    pub(super) fn first(&self) -> u64 {
+        self.first
+    }
+
     /// The oldest record.
     pub(super) fn front(&self) -> Option<&Record> {
         self.records.front()

@@ -11,10 +11,10 @@
 //! s. If the ring is full of such entries, a new request is not stored, and its retransmission is
 //! handled as a new request.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 use std::time::{Duration, Instant};
 
+use super::index::Index;
 use super::ring::{Record, Ring, State};
 use super::{TIMER_F, identity};
 use crate::sip::{Message, Method};
@@ -78,7 +78,7 @@ impl TransactionKey {
 pub struct ServerTransactions {
     ring: Ring,
     /// Numbers of the ring's records, by the hashes of their identities and merge identities.
-    numbers_by_hash: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
+    index: Index,
     /// Contains the key; cloned for every hash.
     hasher: DefaultHasher,
     last_ticket: u64,
@@ -115,17 +115,13 @@ impl ServerTransactions {
     #[must_use]
     pub fn new(octets: usize, hash_key: [u64; 2]) -> Self {
         let ring = Ring::new(octets);
-        // Two hashes per entry, and twice the capacity of a full table: such a sparse table neither
-        // grows nor rehashes.
-        let numbers_by_hash = HashMap::with_capacity_and_hasher(
-            4 * ring.records_max(),
-            BuildHasherDefault::default(),
-        );
+        // Two hashes per entry.
+        let index = Index::new(2 * ring.records_max());
         let mut hasher = DefaultHasher::new();
         hash_key.into_iter().for_each(|half| hasher.write_u64(half));
         Self {
             ring,
-            numbers_by_hash,
+            index,
             hasher,
             last_ticket: 0,
             entries: 0,
@@ -257,18 +253,28 @@ impl ServerTransactions {
 
     /// The live record with that identity.
     fn find(&self, hash: u64, identity: Option<&[u8]>, now: Instant) -> Option<&Record> {
-        let record = self.ring.get(*self.numbers_by_hash.get(&hash)?)?;
-        let is_it = is_live(record, now) && Some(self.ring.identity(record)) == identity;
-        is_it.then_some(record)
+        self.indexed(hash).map(|(_, record)| record).find(|record| {
+            record.hash == hash
+                && is_live(record, now)
+                && Some(self.ring.identity(record)) == identity
+        })
+    }
+
+    /// The records that may have that hash, with their numbers.
+    fn indexed(&self, hash: u64) -> impl Iterator<Item = (u64, &Record)> {
+        let numbers = self.index.find(hash, self.ring.first());
+        numbers.filter_map(|number| Some((number, self.ring.get(number)?)))
     }
 
     fn is_merged(&self, identity: &Identity, now: Instant) -> bool {
         let octets = self.scratch.get(identity.octets..).unwrap_or_default();
-        let number = self.numbers_by_hash.get(&identity.merge_hash);
-        let Some(record) = number.and_then(|number| self.ring.get(*number)) else {
-            return false;
+        let is_copy = |record: &Record| {
+            record.merge_hash == identity.merge_hash
+                && is_live(record, now)
+                && self.ring.merge_identity(record) == octets
         };
-        !octets.is_empty() && is_live(record, now) && self.ring.merge_identity(record) == octets
+        let mut indexed = self.indexed(identity.merge_hash);
+        !octets.is_empty() && indexed.any(|(_, record)| is_copy(record))
     }
 
     /// The relation of a request to the record of its transaction.
@@ -282,11 +288,10 @@ impl ServerTransactions {
     /// Removes the entry of a key, if it still waits for its response. Its identities are moved to
     /// the scratch buffer.
     fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
-        let number = *self.numbers_by_hash.get(&key.hash)?;
-        let record = *self.ring.get(number)?;
-        if record.ticket != key.ticket || record.state != State::UnderWay {
-            return None;
-        }
+        let is_it =
+            |record: &Record| record.ticket == key.ticket && record.state == State::UnderWay;
+        let (number, record) = self.indexed(key.hash).find(|(_, record)| is_it(record))?;
+        let record = *record;
         self.scratch.clear();
         self.scratch.extend_from_slice(self.ring.identity(&record));
         self.scratch
@@ -392,19 +397,17 @@ impl ServerTransactions {
     }
 
     fn index(&mut self, record: &Record, number: u64) {
-        self.numbers_by_hash.insert(record.hash, number);
+        self.index.insert(record.hash, number);
         if record.merge_octets > 0 {
-            self.numbers_by_hash.insert(record.merge_hash, number);
+            self.index.insert(record.merge_hash, number);
         }
     }
 
-    /// Removes the index entry of the record with that number, unless a later record with an equal
-    /// hash replaced it.
+    /// Removes the index entries of the record with that number.
     fn unindex(&mut self, record: &Record, number: u64) {
-        for hash in [record.hash, record.merge_hash] {
-            if self.numbers_by_hash.get(&hash) == Some(&number) {
-                self.numbers_by_hash.remove(&hash);
-            }
+        self.index.remove(record.hash, number);
+        if record.merge_octets > 0 {
+            self.index.remove(record.merge_hash, number);
         }
     }
 }
@@ -415,26 +418,6 @@ fn is_past(record: &Record, now: Instant) -> bool {
 
 fn is_live(record: &Record, now: Instant) -> bool {
     record.state != State::Dead && !is_past(record, now)
-}
-
-/// The hasher of an index whose keys are already hashes.
-#[derive(Debug, Default)]
-struct AlreadyHashed(u64);
-
-impl Hasher for AlreadyHashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for octet in octets {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*octet);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
 }
 
 #[cfg(test)]
