@@ -113,11 +113,11 @@ fn overload(fleet: &mut Fleet, daemon: &Daemon, most: f64) -> Result<(), Error> 
         "  silence {:.2} s after the load",
         (last - start).as_secs_f64()
     );
-    let told = ["retransmitted", "lost_in_kernel"];
+    let shown = ["retransmitted", "lost_in_kernel"];
     let metrics = daemon.get("/metrics")?;
     for line in metrics
         .lines()
-        .filter(|line| !line.starts_with('#') && told.iter().any(|name| line.contains(name)))
+        .filter(|line| !line.starts_with('#') && shown.iter().any(|name| line.contains(name)))
     {
         println!("  {line}");
     }

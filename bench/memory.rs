@@ -121,7 +121,7 @@ fn hot() -> Result<(), Error> {
     longest.sort_unstable();
     let middle = |times: &[Duration]| times.get(times.len() / 2).copied().unwrap_or_default();
     let milliseconds = micros(middle(&longest)) / 1000.0;
-    println!("one change told to {CROWD} watchers in {count} turns, the engine alone");
+    println!("one change with {CROWD} watchers in {count} turns, the engine alone");
     println!(
         "  first turn {:.1} us, longest {:.1} us, longest of all {:.1} us",
         micros(middle(&first)),

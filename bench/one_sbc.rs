@@ -121,7 +121,7 @@ fn verify(fleet: &mut Fleet, daemon: &Daemon) -> Result<(), Error> {
         spaces += padding.map_or(0, |rest| rest.len() - rest.trim_ascii_start().len());
     }
     if calls.len() as u32 != WATCHERS / PRESENTITIES {
-        return Err(format!("{} of the watchers have been told", calls.len()).into());
+        return Err(format!("{} of the watchers were notified", calls.len()).into());
     }
     println!(
         "  {} datagrams read in full: {} lengths, {:.1} octets of padding each",
@@ -130,9 +130,9 @@ fn verify(fleet: &mut Fleet, daemon: &Daemon) -> Result<(), Error> {
         spaces as f64 / datagrams.len() as f64
     );
     let metrics = daemon.get("/metrics")?;
-    let told = ["datagrams_sent", "segment", "turn_nanoseconds"];
+    let shown = ["datagrams_sent", "segment", "turn_nanoseconds"];
     for line in metrics.lines().filter(|line| !line.starts_with('#')) {
-        if told.iter().any(|name| line.contains(name)) {
+        if shown.iter().any(|name| line.contains(name)) {
             println!("  {line}");
         }
     }
@@ -182,7 +182,7 @@ fn tcp() -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until a server's CPU time stands still.
+/// Waits until a server uses no more CPU time.
 fn rest(cpu: impl Fn() -> Result<Duration, Error>) -> Result<(), Error> {
     let mut last = cpu()?;
     for _ in 0..25 {

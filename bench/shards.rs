@@ -133,7 +133,7 @@ impl Apart {
     /// Both at once, half of the changes each.
     fn cpu_per_notify(&mut self) -> Result<f64, Error> {
         let before = self.settled()?;
-        let told = self.told();
+        let notified = self.notified();
         for change in 0..CHANGES {
             let presentity = (change / 2 % u64::from(PRESENTITIES / 2)) as u32;
             let half = (change % 2) as usize;
@@ -150,10 +150,10 @@ impl Apart {
         }
         self.pump(|halves| halves.iter().all(|(_, fleet)| under_way(fleet) == 0))?;
         let cpu = self.settled()?.saturating_sub(before);
-        Ok(scenario::micros(cpu) / (self.told() - told) as f64)
+        Ok(scenario::micros(cpu) / (self.notified() - notified) as f64)
     }
 
-    fn told(&self) -> u64 {
+    fn notified(&self) -> u64 {
         self.halves
             .iter()
             .map(|(_, fleet)| fleet.tally.notifies)

@@ -118,6 +118,7 @@ fn options(epoch: Instant) -> Options {
         epoch,
         key: [7; 32],
         durability: Durability::None,
+        writes_history: false,
         acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
         listeners: Vec::new(),
@@ -181,6 +182,7 @@ impl Bench {
         let now = Instant::now();
         let options = Options {
             durability,
+            writes_history: durability != Durability::None,
             ..options(now)
         };
         let shard = Shard::new(options, Arc::new(directory()), [1; 32]);
@@ -425,6 +427,8 @@ fn changes(package: &'static str, durability: Durability) {
         let command = Command::call_state(aor.clone(), call, expires);
         let change = bench.measure(Input::Command(CommandId(u64::from(round)), command));
         notifies += bench.notifies_sent();
+        let is_recorded = durability != Durability::None;
+        assert_eq!(bench.outbox.history.len(), usize::from(is_recorded));
         assert_eq!(bench.notifies_sent(), WATCHERS, "round {round}");
         let mut response = 0;
         for (flow, octets) in bench.responses() {

@@ -5,6 +5,8 @@
 #[path = "operator/daemon.rs"]
 mod daemon;
 
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -188,8 +190,8 @@ fn one_server_probes_another() {
     let here = Folder::new("probe-here", &tenants(&[("here.test", 1)]));
     let there = Folder::new("probe-there", &tenants(&[("there.test", 2)]));
     let _here = Daemon::start(&here);
-    let (_there, told) = Daemon::start_and_tell(&there);
-    let (_, address) = told.split_once("SIP on udp ").unwrap();
+    let (_there, text) = Daemon::start_and_tell(&there);
+    let (_, address) = text.split_once("SIP on udp ").unwrap();
     let address = address.split([',', ' ', '\n']).next().unwrap();
     let password = here.0.join("password");
     fs::write(&password, "x\n").unwrap();
@@ -201,13 +203,13 @@ fn one_server_probes_another() {
     let watched = thread::scope(|scope| {
         let watch = scope.spawn(|| here.says(&line));
         thread::sleep(Duration::from_secs(1));
-        let told = here.says(&format!(
+        let text = here.says(&format!(
             "probe publish {rest} --user 0 --state busy --for 2s"
         ));
         for words in ["401 Unauthorized", "200 OK, for", "user status: Published"] {
-            assert!(told.contains(words), "{words}\n{told}");
+            assert!(text.contains(words), "{words}\n{text}");
         }
-        assert!(told.ends_with("the probe is over\n"), "{told}");
+        assert!(text.ends_with("the probe is over\n"), "{text}");
         watch.join().unwrap()
     });
     for words in [
@@ -230,4 +232,149 @@ fn one_server_probes_another() {
         complaint,
         "a probe can use UDP only; TCP and TLS are not supported yet\n"
     );
+}
+
+/// What a page of call_state.htm says, by HTTP.
+fn call_state(http: &str, domain: &str, number: &str) {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "GET /call_state.htm?domain={domain}&user=0&password=x&number={number} HTTP/1.1\r\n\
+         Host: {domain}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// Publishes that user 1 is out to lunch.
+fn publish(sip: &str) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = socket.local_addr().unwrap();
+    let body = "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"sip:1@a.example\">\
+        <tuple id=\"t\"><status><basic>closed</basic></status><note>lunch, \"long\"</note></tuple>\
+        </presence>";
+    let request = format!(
+        "PUBLISH sip:1@a.example SIP/2.0\r\nVia: SIP/2.0/UDP {address};branch=z9hG4bK-history\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:1@a.example>;tag=1\r\nTo: <sip:1@a.example>\r\n\
+         Call-ID: history\r\nCSeq: 1 PUBLISH\r\nEvent: presence\r\nExpires: 600\r\n\
+         Content-Type: application/pidf+xml\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    socket.send_to(request.as_bytes(), sip).unwrap();
+    let mut response = [0; 2048];
+    let length = socket.recv(&mut response).unwrap();
+    assert!(response[..length].starts_with(b"SIP/2.0 200"));
+}
+
+/// The output of a command once it contains a text: the history is written a moment later.
+fn says_soon(folder: &Folder, line: &str, text: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let said = folder.says(line);
+        if said.contains(text) {
+            return said;
+        }
+        assert!(Instant::now() < deadline, "no {text:?} in {said}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// An address in the line of a start.
+fn address<'l>(ready: &'l str, before: &str) -> &'l str {
+    let (_, rest) = ready.split_once(before).unwrap();
+    rest.split([',', ' ', ';', '\n']).next().unwrap()
+}
+
+#[test]
+fn the_history_is_shown_outlives_the_server_and_forgets() {
+    let mut text = tenants(&[("a.example", 2), ("b.example", 1)]);
+    text.push_str("[store]\ndirectory = \"state\"\n");
+    text = text.replace(
+        "name = \"a.example\"\n",
+        "name = \"a.example\"\nauth = \"none\"\n",
+    );
+    text = text.replace(
+        "name = \"b.example\"\n",
+        "name = \"b.example\"\nreveal_number = true\n",
+    );
+    let folder = Folder::new("history", &text);
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let http = address(&ready, "HTTP on ");
+    call_state(http, "a.example", "5551");
+    call_state(http, "b.example", "5552");
+    folder.says("set 0@a.example note out");
+    publish(address(&ready, "SIP on udp "));
+
+    let table = says_soon(&folder, "history 0@a.example --since 2h", " out");
+    for words in [
+        "STATUS",
+        "busy",
+        "http:call_state",
+        "a call is confirmed",
+        "anonymous",
+    ] {
+        assert!(table.contains(words), "{words}\n{table}");
+    }
+    assert!(!table.contains("5551"), "{table}");
+    let json = says_soon(&folder, "history b.example --json", "\"next\":null");
+    assert!(json.contains("\"party\":\"sip:5552@b.example\""), "{json}");
+    let csv = says_soon(&folder, "history a.example --csv", "lunch");
+    assert!(
+        csv.starts_with("time,address,status,lamp,source,reason,party,note,basic\r\n"),
+        "{csv}"
+    );
+    assert!(csv.contains("\"lunch, \"\"long\"\"\",closed\r\n"), "{csv}");
+    assert!(csv.contains(",1@a.example,"), "{csv}");
+    let never = folder.says("history 0@a.example --until 1h");
+    assert_eq!(never, "0@a.example has no history in that time.\n");
+    let counters = folder.says("status --json");
+    assert!(counters.contains("\"ready\":true"), "{counters}");
+
+    daemon.kill();
+    let daemon = Daemon::start(&folder);
+    let after = folder.says("history 0@a.example --since 2h");
+    assert_eq!(after, table, "a crash loses nothing of it");
+
+    let told = folder.says("forget 0@a.example");
+    for words in ["1 reported calls", "1 notes", "changes in the history"] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+    daemon.kill();
+    let daemon = Daemon::start(&folder);
+    let why = folder.says("why 0@a.example");
+    assert!(why.contains("No source has reported anything."), "{why}");
+    let gone = folder.says("history 0@a.example");
+    assert_eq!(gone, "0@a.example has no history in that time.\n");
+    assert_eq!(
+        folder.says("forget 0@a.example"),
+        "nothing was known of 0@a.example\n"
+    );
+    let others = folder.says("history a.example");
+    assert!(
+        others.contains("lunch") && !others.contains("0@a.example"),
+        "{others}"
+    );
+    daemon.stop();
+    for entry in fs::read_dir(folder.0.join("state")).unwrap() {
+        let path = entry.unwrap().path();
+        let octets = fs::read(&path).unwrap();
+        let mut windows = octets.windows(4);
+        assert!(!windows.any(|window| window == b"5551"), "{path:?}");
+    }
+}
+
+#[test]
+fn without_a_history_the_command_says_why() {
+    let folder = Folder::new("no-history", &tenants(&[("a.example", 1)]));
+    let daemon = Daemon::start(&folder);
+    let complaint = folder.complains("history 0@a.example");
+    assert!(complaint.contains("no history is kept"), "{complaint}");
+    folder.says("set 0@a.example note out");
+    let told = folder.says("forget 0@a.example");
+    assert_eq!(told, "erased of 0@a.example:\n       1 notes\n");
+    daemon.stop();
 }

@@ -12,83 +12,22 @@ mod link;
 mod load;
 #[path = "restart/phone.rs"]
 mod phone;
+#[path = "restart/site.rs"]
+mod site;
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use std::{fs, thread};
 
-use crate::daemon::{Daemon, Folder};
+use crate::daemon::Folder;
 use crate::link::Link;
 use crate::load::Load;
 use crate::phone::Endpoint;
+use crate::site::{Site, call_state};
 
 /// Kills under load in a plain run.
 const KILLS: usize = 20;
-/// Users: one half whose calls are reported by HTTP, and one whose calls are published.
-const USERS: usize = 10;
-
-/// A server that keeps its addresses and its store from run to run.
-struct Site {
-    folder: Folder,
-    sip: SocketAddr,
-    http: SocketAddr,
-}
-
-impl Site {
-    fn new(name: &str) -> Self {
-        let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let http = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self {
-            folder: Folder::new(name, ""),
-            sip: sip.local_addr().unwrap(),
-            http: http.local_addr().unwrap(),
-        }
-    }
-
-    /// Starts the server with this number of shards, or one for each CPU if there are fewer.
-    fn start(&self, shards: usize) -> Daemon<'_> {
-        let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let shards: Vec<usize> = (0..shards.min(cpus)).collect();
-        let mut text = format!(
-            "[node]\ndata_dir = \"data\"\n[cores]\nshards = {shards:?}\n\
-             [[sip.listen]]\ntransport = \"udp\"\naddress = \"{}\"\n\
-             [[sip.listen]]\ntransport = \"tcp\"\naddress = \"{0}\"\n[http]\nlisten = [\"{}\"]\n\
-             [store]\ndirectory = \"state\"\n[notify]\nrate = 0\n\
-             [limits]\nresponse_ring = \"1 MiB\"\n\
-             [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\n",
-            self.sip, self.http
-        );
-        for user in 0..USERS {
-            text.push_str(&format!(
-                "[[account]]\nuser = \"{user}\"\ndomain = \"a.example\"\npassword = \"x\"\n"
-            ));
-        }
-        self.folder.configure(&text);
-        Daemon::start(&self.folder)
-    }
-}
-
-/// Reports a call of a user, or its end, by HTTP. Returns whether the report was acknowledged.
-fn call_state(http: SocketAddr, user: &str, is_in_call: bool) -> bool {
-    let number = if is_in_call { "&number=5551" } else { "" };
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(http)?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        write!(
-            stream,
-            "GET /call_state.htm?domain=a.example&user={user}&password=x{number} HTTP/1.1\r\n\
-             Host: a.example\r\nConnection: close\r\n\r\n"
-        )?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        Ok(response)
-    };
-    ask().is_ok_and(|response| response.starts_with("HTTP/1.1 200"))
-}
-
 #[test]
 fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     let site = Site::new("restart");

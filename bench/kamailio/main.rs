@@ -1,7 +1,7 @@
 //! Kamailio compared with this server as a presence server for busy lamps.
 //!
 //! `lamplighter-load` runs the same scenarios (`*.toml` beside this file) against both on the same
-//! CPU, in turns, to and fro, each server started anew for each run: Kamailio in its fastest mode
+//! CPU, alternating, each server started again for each run: Kamailio in its fastest mode
 //! (everything in memory), and in a durable one (written through to PostgreSQL). All figures are
 //! those of its reports, whose CPU time is that of all processes and threads of a server, its
 //! database included. `kamailio.cfg` beside this file is the configuration, `run` installs what is

@@ -105,13 +105,13 @@ fn measure(arguments: &SelfcheckArguments) -> io::Result<(Outcome, Done)> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let server = socket.local_addr()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
+    let stopped = Arc::clone(&stop);
     let (cpu, offload) = (arguments.notifier_cpu, arguments.offload);
     let notifier = thread::spawn(move || {
         if let Some(cpu) = cpu {
             sockets::pin(cpu)?;
         }
-        Reference::new(socket, PADDING, offload)?.serve(&told)
+        Reference::new(socket, PADDING, offload)?.serve(&stopped)
     });
     let scenario = Scenario {
         about: "This tool against the fastest notifier there is.".to_owned(),

@@ -29,6 +29,8 @@ pub(super) enum Format {
     Text,
     /// JSON.
     Json,
+    /// CSV.
+    Csv,
 }
 
 /// A question or a command.
@@ -117,9 +119,11 @@ impl Request {
             octets.extend(["?", &query]);
         }
         octets.push_str(" HTTP/1.0\r\n");
-        if format == Format::Json {
-            octets.push_str("Accept: application/json\r\n");
-        }
+        octets.push_str(match format {
+            Format::Text => "",
+            Format::Json => "Accept: application/json\r\n",
+            Format::Csv => "Accept: text/csv\r\n",
+        });
         if self.is_post {
             octets.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod demo;
 mod edit;
+mod history;
 mod operate;
 mod probe;
 mod question;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
+use crate::cli::history::{ForgetArguments, HistoryArguments};
 use crate::cli::operate::{DrainArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::set::SetArguments;
@@ -60,6 +62,10 @@ enum Command {
     Drain(DrainArguments),
     /// Explain the current lamp state of an address.
     Why(QuestionArguments),
+    /// Show how the state of an address, or of all addresses of a domain, changed in the past.
+    History(HistoryArguments),
+    /// Erase what is known and stored of an address: state, history, rules.
+    Forget(ForgetArguments),
     /// Show who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),
     /// Show phones that keep repeating failing requests.
@@ -166,6 +172,8 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Drain(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Why(arguments) => arguments.ask("/why"),
+        Command::History(arguments) => arguments.ask(),
+        Command::Forget(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => arguments.ask("/loops"),
         Command::Refusals(arguments) => arguments.ask("/refusals"),
@@ -232,6 +240,8 @@ mod tests {
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Drain(arguments) => Some(arguments.request()),
+            Command::History(arguments) => Some(arguments.request()),
+            Command::Forget(arguments) => Some(arguments.request()),
             Command::Set(arguments) => Some(arguments.request()),
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),
@@ -253,6 +263,23 @@ mod tests {
             ("status --config /y", "/status", &[]),
             ("reload", "/reload", &[]),
             ("drain --end", "/drain", &[]),
+            (
+                "history 1@a --since 2h --until 10m --limit 5 --from 7 --csv",
+                "/history",
+                &[
+                    ("aor", "1@a"),
+                    ("since", "2h"),
+                    ("until", "10m"),
+                    ("limit", "5"),
+                    ("from", "7"),
+                ],
+            ),
+            (
+                "history a.example --wide --json",
+                "/history",
+                &[("domain", "a.example"), ("wide", "yes")],
+            ),
+            ("forget 1@a --socket /x", "/forget", &[("aor", "1@a")]),
             (
                 "reload --accept-removal",
                 "/reload",
@@ -388,7 +415,15 @@ mod tests {
             ),
         ];
         for (line, path, fields) in table {
-            let is_question = ["/list", "/loops", "/refusals", "/rules", "/status"].contains(path);
+            let is_question = [
+                "/history",
+                "/list",
+                "/loops",
+                "/refusals",
+                "/rules",
+                "/status",
+            ]
+            .contains(path);
             let expected = if is_question {
                 Request::get(path)
             } else {

@@ -30,8 +30,8 @@ pub(super) struct ReloadArguments {
 /// `lamplighter drain`
 #[derive(Debug, Args)]
 pub(super) struct DrainArguments {
-    /// End all subscriptions: phones are told to subscribe again. Without this they would go on
-    /// after the next start.
+    /// End all subscriptions, so that phones subscribe again. Otherwise, subscriptions continue after
+    /// the next start.
     #[arg(long, required = true)]
     end: bool,
     #[command(flatten)]

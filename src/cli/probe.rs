@@ -116,13 +116,13 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     let (mut seen, mut is_good, mut is_over) = (0, true, false);
     while !is_over {
         std::thread::sleep(POLL);
-        let told = ask(&progress(id, seen), socket, Format::Text)?;
-        seen += told.lines().count();
+        let text = ask(&progress(id, seen), socket, Format::Text)?;
+        seen += text.lines().count();
         if !is_json {
-            print(&told);
+            print(&text);
         }
-        is_good = told.lines().rev().find_map(status).unwrap_or(is_good);
-        is_over = told.lines().any(|line| line.ends_with(OVER));
+        is_good = text.lines().rev().find_map(status).unwrap_or(is_good);
+        is_over = text.lines().any(|line| line.ends_with(OVER));
     }
     if is_json {
         print(&ask(&progress(id, 0), socket, Format::Json)?);
@@ -132,8 +132,8 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     Ok(is_good)
 }
 
-/// Whether a line tells of a good or a bad status of the user; None for any other line. That
-/// nothing is requested any more is neither.
+/// Whether a line reports a good or a bad status of the user. None for any other line, and for the
+/// status that no request is made any more.
 fn status(line: &str) -> Option<bool> {
     let (_, status) = line.split_once(USER)?;
     (status != "Not requested by anyone").then_some(!FAILURES.contains(&status))

@@ -11,16 +11,21 @@ use crate::config::{Complaints, Config, Source};
 
 /// Sends it and prints what comes back.
 pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
+    let format = match server.json {
+        true => Format::Json,
+        false => Format::Text,
+    };
+    run_as(request, server, format)
+}
+
+/// Sends it and prints what comes back, in that format.
+pub(super) fn run_as(request: &Request, server: &ServerArguments, format: Format) -> ExitCode {
     let socket = match socket(server) {
         Ok(socket) => socket,
         Err(complaints) => {
             eprintln!("{complaints}");
             return ExitCode::FAILURE;
         }
-    };
-    let format = match server.json {
-        true => Format::Json,
-        false => Format::Text,
     };
     match request.send(&socket, format) {
         Ok(response) if response.status == 200 => {

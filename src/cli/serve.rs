@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::runtime::{ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan};
+use crate::runtime::{HistoryPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan};
 use crate::{config, runtime, telemetry};
 
 /// Runs until a signal ends it.
@@ -100,6 +100,10 @@ fn store_plan(store: config::StorePlan) -> StorePlan {
         directory: store.directory,
         refuses_on_failure: store.refuses_on_failure,
         octets_max: store.octets_max,
+        history: store.history.map(|history| HistoryPlan {
+            age_max: history.age_max,
+            octets_max: history.octets_max,
+        }),
     }
 }
 
@@ -120,7 +124,7 @@ pub(super) fn crowd_limits(connections: Connections) -> ConnectionLimits {
     }
 }
 
-/// Reads the file anew; every fault of it is an error. The warnings list every section that still
+/// Reads the file again; every fault in it is an error. The warnings list every section that still
 /// needs a restart.
 fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
     let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;

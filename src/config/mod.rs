@@ -24,7 +24,7 @@ mod text;
 pub use complaint::{Complaint, Complaints, Source};
 pub use listeners::Listener;
 pub use machine::Machine;
-pub use plan::{Connections, Plan, StorePlan};
+pub use plan::{Connections, HistoryPlan, Plan, StorePlan};
 pub use quantity::{Interval, Octets};
 pub use schema::{AuthKind, Config, TransportKind};
 pub use tenants::SHIPPED_FILE;

@@ -31,6 +31,17 @@ pub struct StorePlan {
     pub refuses_on_failure: bool,
     /// Octets of its file.
     pub octets_max: Option<u64>,
+    /// How much history is kept; None for none.
+    pub history: Option<HistoryPlan>,
+}
+
+/// The history of each domain without limits of its own, as configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryPlan {
+    /// Older changes are removed.
+    pub age_max: Duration,
+    /// Octets of the changes of one domain.
+    pub octets_max: Option<u64>,
 }
 
 /// A node, as configured.
@@ -105,7 +116,7 @@ impl Plan {
             listeners,
             http_listen,
             control_socket: config.control_socket(),
-            store: store(&config.store),
+            store: store(config),
             sip_connections: Connections {
                 max: config.limits.connections,
                 per_address_max: config.limits.connections_per_address,
@@ -121,13 +132,23 @@ impl Plan {
     }
 }
 
-/// `[store]`; None if nothing is stored.
-fn store(keys: &schema::Store) -> Option<StorePlan> {
+/// `[store]` and `[history]`; None if nothing is stored.
+fn store(config: &Config) -> Option<StorePlan> {
+    let keys = &config.store;
     let directory = keys.directory.as_ref()?.get_ref().clone();
     let stores = keys.durability != DurabilityKind::None;
     stores.then(|| StorePlan {
         directory,
         refuses_on_failure: keys.on_store_failure == StoreFailureKind::Refuse,
+        octets_max: keys.size.map(|size| size.0 as u64),
+        history: history(&config.history),
+    })
+}
+
+/// `[history]`; None if none is kept.
+fn history(keys: &schema::History) -> Option<HistoryPlan> {
+    keys.enabled.then(|| HistoryPlan {
+        age_max: keys.retention.0,
         octets_max: keys.size.map(|size| size.0 as u64),
     })
 }

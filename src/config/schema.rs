@@ -8,6 +8,7 @@ mod profile;
 mod shield;
 mod tenant;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -37,6 +38,7 @@ pub(super) const TABLES: Tables = &[
     (SipListen::HEADER, SipListen::KEYS),
     (Http::HEADER, Http::KEYS),
     (Store::HEADER, Store::KEYS),
+    (History::HEADER, History::KEYS),
     (Notify::HEADER, Notify::KEYS),
     (Auth::HEADER, Auth::KEYS),
     (Limits::HEADER, Limits::KEYS),
@@ -62,6 +64,8 @@ keys! {
         pub http: Http = absent();
         /// `[store]`
         pub store: Store = absent();
+        /// `[history]`
+        pub history: History = absent();
         /// `[notify]`
         pub notify: Notify = absent();
         /// `[auth]`
@@ -201,6 +205,23 @@ words! {
 }
 
 keys! {
+    /// `[history]`: the changes of composed states.
+    pub struct History in "[history]" {
+        /// Whether it is kept, if there is a store.
+        pub enabled: bool = true;
+        /// How long.
+        pub retention: Interval = Interval::from_days(30), in HISTORY_RETENTION;
+        /// Octets of one domain; none for no limit.
+        pub size: Option<Octets> = None, in HISTORY_SIZE;
+    }
+}
+
+/// Bounds of a retention.
+const HISTORY_RETENTION: RangeInclusive<Interval> = Interval::SECOND..=Interval::from_days(3650);
+/// Bounds of a size.
+const HISTORY_SIZE: RangeInclusive<Octets> = Octets(64 << 10)..=Octets(1 << 50);
+
+keys! {
     /// `[notify]`: the pace of NOTIFYs to one phone.
     pub struct Notify in "[notify]" {
         /// NOTIFYs per second on average; 0 for no limit.
@@ -323,6 +344,7 @@ impl Config {
             ("[sip]", self.sip != new.sip),
             ("[http]", self.http != new.http),
             ("[store]", self.store != new.store),
+            ("[history]", self.history != new.history),
             ("[notify]", self.notify != new.notify),
             ("[auth]", self.auth != new.auth),
             ("[limits]", self.limits != new.limits),

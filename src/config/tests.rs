@@ -276,6 +276,10 @@ fn a_store_needs_a_directory() {
         directory: "/srv/state".into(),
         refuses_on_failure: false,
         octets_max: None,
+        history: Some(HistoryPlan {
+            age_max: Duration::from_secs(30 * 86_400),
+            octets_max: None,
+        }),
     };
     assert_eq!(
         stored(directory),
@@ -293,6 +297,30 @@ fn a_store_needs_a_directory() {
     );
     let changed = Config::parse(&source(directory)).unwrap();
     assert_eq!(Config::default().needs_restart(&changed), ["[store]"]);
+}
+
+#[test]
+fn history_is_kept_as_long_as_the_file_says() {
+    let directory = "[store]\ndirectory = \"/srv/state\"\n";
+    let history = |text: &str| plan(&format!("{directory}{text}")).store.unwrap().history;
+    assert_eq!(history("[history]\nenabled = false"), None);
+    let expected = HistoryPlan {
+        age_max: Duration::from_secs(3 * 86_400),
+        octets_max: Some(64 << 20),
+    };
+    let limits = "[history]\nretention = \"3d\"\nsize = \"64 MiB\"\n";
+    assert_eq!(history(limits), Some(expected));
+    let domain =
+        "[[domain]]\nname = \"abc.com\"\nhistory_retention = \"90d\"\nhistory_size = \"1 GiB\"";
+    let plan = plan(&format!("{limits}{domain}"));
+    assert_eq!(plan.store, None, "without a store there is no history");
+    let domain = plan.directory.domain("abc.com").unwrap();
+    assert_eq!(
+        (domain.history_age_max, domain.history_octets_max),
+        (Some(Duration::from_secs(90 * 86_400)), Some(1 << 30))
+    );
+    let changed = Config::parse(&source(limits)).unwrap();
+    assert_eq!(Config::default().needs_restart(&changed), ["[history]"]);
 }
 
 #[test]

@@ -9,8 +9,8 @@
 //! private to the presentity ([`is_private`]) are for trusted peers and feeder accounts only,
 //! unless a policy names the package.
 //!
-//! A watcher of another domain is not authenticated here (`shard::request::sender`). A rule that
-//! allows it by name does not apply; a rule that blocks it does.
+//! Watchers of other domains cannot be authenticated (`shard::request::sender`) unless a trusted peer
+//! vouches for them. So a rule that allows one by name does not apply; a rule that blocks one does.
 //!
 //! Nothing here allocates.
 
@@ -291,7 +291,7 @@ impl Case<'_> {
         // An unauthenticated watcher gains nothing from its name, but can be blocked by it.
         let is_grant = policy.handling == Handling::Allow;
         let is_known = self.watcher.is_authenticated || !is_grant;
-        let somebody = self.watcher.aor.filter(|_| is_known);
+        let watcher = self.watcher.aor.filter(|_| is_known);
         if self.is_self() {
             // A policy that matches everyone does not lock a user out of its own state.
             return match condition {
@@ -305,16 +305,16 @@ impl Case<'_> {
         match condition {
             WatcherCondition::Myself => false,
             WatcherCondition::SameGroup => {
-                somebody.is_some_and(|watcher| tenant.groups.share_one(watcher, self.presentity))
+                watcher.is_some_and(|watcher| tenant.groups.share_one(watcher, self.presentity))
             }
             WatcherCondition::SameDomain => self.is_same_domain(),
             WatcherCondition::Listed => {
-                somebody.is_some_and(|watcher| self.directory.is_listed(watcher, self.presentity))
+                watcher.is_some_and(|watcher| self.directory.is_listed(watcher, self.presentity))
             }
             WatcherCondition::Trusted => self.watcher.is_trusted_peer,
-            WatcherCondition::People(People::Everybody) => true,
+            WatcherCondition::People(People::Everyone) => true,
             WatcherCondition::People(people) => {
-                somebody.is_some_and(|watcher| tenant.names(people, watcher))
+                watcher.is_some_and(|watcher| tenant.names(people, watcher))
             }
         }
     }
@@ -345,7 +345,7 @@ impl Tenant {
     /// Returns whether a group or pattern includes an address of record.
     fn names(&self, people: &People, aor: &Aor) -> bool {
         match people {
-            People::Everybody => true,
+            People::Everyone => true,
             People::Group(name) => self.groups.is_member(aor, name),
             People::Named(pattern) => pattern.matches(aor),
         }

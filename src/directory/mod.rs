@@ -93,6 +93,10 @@ pub struct Domain {
     pub composition: Style,
     /// How do-not-disturb appears on busy lamp fields.
     pub dnd_lamp: DoNotDisturbLamp,
+    /// How long its history is kept; None: as long as that of other domains.
+    pub history_age_max: Option<Duration>,
+    /// Octets of its history; None: as many as those of other domains.
+    pub history_octets_max: Option<u64>,
 }
 
 impl Domain {
@@ -119,6 +123,8 @@ impl Domain {
             default_handling: Handling::Allow,
             composition: Style::Standard,
             dnd_lamp: DoNotDisturbLamp::None,
+            history_age_max: None,
+            history_octets_max: None,
         }
     }
 

@@ -117,7 +117,7 @@ fn a_member_is_read_and_kept_once() {
     let team = list(&directory, &spellings);
     directory.add_list(&aor("team@abc.com"), team).unwrap();
     let resolved = directory.list(&aor("team@abc.com")).unwrap();
-    let told: Vec<_> = resolved
+    let names: Vec<_> = resolved
         .members
         .iter()
         .map(|member| {
@@ -126,7 +126,7 @@ fn a_member_is_read_and_kept_once() {
         })
         .collect();
     assert_eq!(
-        told,
+        names,
         [
             ("sip:101@pbx.abc.com", "101@abc.com", "Alice"),
             ("sip:Bob@elsewhere.example", "", "Bob"),
@@ -279,9 +279,9 @@ fn a_list_is_edited_without_touching_the_others() {
         ["10", "101", "100", "9"]
     );
     assert_eq!(users(&before), ["10", "100", "9"]);
-    let told = second.list(&team).unwrap();
+    let list = second.list(&team).unwrap();
     assert_eq!(
-        (&*told.name, told.style),
+        (&*list.name, list.style),
         ("The team", ListStyle::Broadworks)
     );
     assert!(Arc::ptr_eq(
@@ -310,10 +310,10 @@ fn a_list_is_edited_without_touching_the_others() {
         fault(first.with_member(&team, "other", None)),
         ListFault::Cycle(_)
     ));
-    let nobody = aor("nobody@abc.com");
+    let unknown = aor("nobody@abc.com");
     assert_eq!(
-        fault(first.without_list(&nobody)),
-        ListFault::NoList(nobody.clone())
+        fault(first.without_list(&unknown)),
+        ListFault::NoList(unknown.clone())
     );
     let sales = aor("sales@abc.com");
     assert_eq!(
@@ -405,164 +405,164 @@ fn what_each_condition_matches() {
     directory.add_list(&aor("boss@abc.com"), boss).unwrap();
     let named = |user: &str, domain: &str| People::Named(Pattern::new(user, domain));
     let who = WatcherCondition::People;
-    let everybody = People::Everybody;
+    let everyone = People::Everyone;
     let table = [
         (
             WatcherCondition::Myself,
-            everybody.clone(),
+            everyone.clone(),
             "9@abc.com",
             "9@abc.com",
             true,
         ),
         (
             WatcherCondition::Myself,
-            everybody.clone(),
+            everyone.clone(),
             "10@abc.com",
             "9@abc.com",
             false,
         ),
         (
             WatcherCondition::SameGroup,
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "101@abc.com",
             true,
         ),
         (
             WatcherCondition::SameGroup,
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "9@abc.com",
             false,
         ),
         (
             WatcherCondition::SameGroup,
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "100@abc.com",
             false,
         ),
         (
             WatcherCondition::SameDomain,
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "9@abc.com",
             true,
         ),
         (
             WatcherCondition::SameDomain,
-            everybody.clone(),
+            everyone.clone(),
             "100@xyz.com",
             "9@abc.com",
             false,
         ),
         (
             WatcherCondition::Listed,
-            everybody.clone(),
+            everyone.clone(),
             "10@abc.com",
             "9@abc.com",
             true,
         ),
         (
             WatcherCondition::Listed,
-            everybody.clone(),
+            everyone.clone(),
             "bob@elsewhere",
             "9@abc.com",
             true,
         ),
         (
             WatcherCondition::Listed,
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "9@abc.com",
             false,
         ),
         (
             WatcherCondition::Listed,
-            everybody.clone(),
+            everyone.clone(),
             "9@abc.com",
             "10@abc.com",
             false,
         ),
         (
             WatcherCondition::Trusted,
-            everybody.clone(),
+            everyone.clone(),
             "trusted:x@y",
             "9@abc.com",
             true,
         ),
         (
             WatcherCondition::Trusted,
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "9@abc.com",
             false,
         ),
         (
-            who(everybody.clone()),
-            everybody.clone(),
+            who(everyone.clone()),
+            everyone.clone(),
             "",
             "9@abc.com",
             true,
         ),
         (
-            who(everybody.clone()),
-            everybody.clone(),
+            who(everyone.clone()),
+            everyone.clone(),
             "9@abc.com",
             "9@abc.com",
             false,
         ),
         (
             who(named("9", "abc.com")),
-            everybody.clone(),
+            everyone.clone(),
             "9@abc.com",
             "9@abc.com",
             true,
         ),
         (
             who(named("*", "elsewhere")),
-            everybody.clone(),
+            everyone.clone(),
             "bob@elsewhere",
             "9@abc.com",
             true,
         ),
         (
             who(named("*", "elsewhere")),
-            everybody.clone(),
+            everyone.clone(),
             "",
             "9@abc.com",
             false,
         ),
         (
             who(People::Group("sales".into())),
-            everybody.clone(),
+            everyone.clone(),
             "100@abc.com",
             "9@abc.com",
             true,
         ),
         (
             who(People::Group("sales".into())),
-            everybody.clone(),
+            everyone.clone(),
             "10@abc.com",
             "9@abc.com",
             false,
         ),
         (
-            who(everybody.clone()),
+            who(everyone.clone()),
             named("7*", "abc.com"),
             "100@abc.com",
             "704@abc.com",
             true,
         ),
         (
-            who(everybody.clone()),
+            who(everyone.clone()),
             named("7*", "abc.com"),
             "100@abc.com",
             "9@abc.com",
             false,
         ),
         (
-            who(everybody),
+            who(everyone),
             People::Group("sales".into()),
             "9@abc.com",
             "101@abc.com",
@@ -587,25 +587,25 @@ fn what_each_condition_matches() {
 #[test]
 fn the_first_rule_that_matches_decides() {
     let mut directory = directory();
-    let everybody = || WatcherCondition::People(People::Everybody);
+    let everyone = || WatcherCondition::People(People::Everyone);
     let chief = Policy {
         handling: Handling::PoliteBlock,
-        ..policy(1, everybody(), People::Named(Pattern::new("9", "abc.com")))
+        ..policy(1, everyone(), People::Named(Pattern::new("9", "abc.com")))
     };
     let no_pickup = Policy {
         handling: Handling::Allow,
         privacy: Some(Privacy::Party),
-        ..policy(2, WatcherCondition::SameDomain, People::Everybody)
+        ..policy(2, WatcherCondition::SameDomain, People::Everyone)
     };
     let winfo = Policy {
         package: Some(Package::PresenceWinfo),
         handling: Handling::Allow,
-        ..policy(4, WatcherCondition::SameDomain, People::Everybody)
+        ..policy(4, WatcherCondition::SameDomain, People::Everyone)
     };
     for rule in [
         chief,
         no_pickup,
-        policy(3, everybody(), People::Everybody),
+        policy(3, everyone(), People::Everyone),
         winfo,
     ] {
         directory.add_policy("abc.com", rule);
@@ -689,7 +689,7 @@ fn a_presentitys_own_rules_are_summed_up() {
     let mut stricter = directory.clone();
     stricter.add_policy(
         "abc.com",
-        policy(1, WatcherCondition::Listed, People::Everybody),
+        policy(1, WatcherCondition::Listed, People::Everyone),
     );
     assert_eq!(decide(&stricter, "bob@elsewhere", "9@abc.com").2, 1);
     assert_eq!(decide(&stricter, "eve@elsewhere", "9@abc.com").2, document);
@@ -701,8 +701,8 @@ fn a_presentitys_own_rules_are_summed_up() {
         privacy: Some(Privacy::AnonymousParty),
         ..policy(
             1,
-            WatcherCondition::People(People::Everybody),
-            People::Everybody,
+            WatcherCondition::People(People::Everyone),
+            People::Everyone,
         )
     };
     asked.add_policy("abc.com", confirm);

@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn changes_reach_the_shards_in_order() {
         let shared = SharedDirectory::new(Arc::default());
-        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let changes = (0..8).map(|thread| {
-            let (shared, told) = (shared.clone(), Arc::clone(&told));
+            let (shared, seen) = (shared.clone(), Arc::clone(&seen));
             std::thread::spawn(move || {
                 for number in 0..50 {
                     let add = |directory: &Directory| {
@@ -78,7 +78,7 @@ mod tests {
                         edited.add_domain(domain, &[]).map(|()| edited)
                     };
                     let tell = |directory: &Arc<Directory>| {
-                        told.lock().unwrap().push(directory.domains().len());
+                        seen.lock().unwrap().push(directory.domains().len());
                     };
                     shared.change(add, tell).unwrap();
                 }
@@ -88,7 +88,7 @@ mod tests {
         changes
             .into_iter()
             .for_each(|thread| thread.join().unwrap());
-        assert_eq!(*told.lock().unwrap(), (1..=400).collect::<Vec<_>>());
+        assert_eq!(*seen.lock().unwrap(), (1..=400).collect::<Vec<_>>());
         assert_eq!(shared.current().domains().len(), 400);
         let refused = shared.change(|_| Err("no"), |_| unreachable!());
         assert_eq!(refused, Err("no"));

@@ -3,6 +3,8 @@
 
 use std::future::Future;
 
+use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
+use crate::presence::Aor;
 use crate::shard::{Command, Reply, ShardId};
 
 /// A handle of the engine. A clone is another handle of the same one.
@@ -28,6 +30,16 @@ pub trait Engine: Clone + 'static {
     /// The node takes no new work from now on: it is not ready any more.
     fn decline_work(&self);
 
+    /// Asks the history for a page.
+    fn history(
+        &self,
+        query: HistoryQuery,
+    ) -> impl Future<Output = Result<HistoryPage, HistoryFault>>;
+
+    /// Erases an address from the history, and waits until that is on the disk.
+    fn erase_history(&self, aor: &Aor)
+    -> impl Future<Output = Result<HistoryErased, HistoryFault>>;
+
     /// How the store is; None for a node without one.
     fn store(&self) -> Option<StoreReport>;
 }
@@ -36,7 +48,9 @@ pub trait Engine: Clone + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreReport {
     /// What it counts.
-    pub counters: [(&'static str, u64); 4],
+    pub counters: [(&'static str, u64); 7],
+    /// What its history counts, if one is kept.
+    pub history: Vec<(&'static str, u64)>,
     /// Why it cannot be written; None if it can.
     pub failure: Option<String>,
     /// While it cannot be written, the node acknowledges nothing; otherwise it goes on in memory.

@@ -13,8 +13,8 @@ use hyper::{Method, Request};
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    ControlResult, Form, drain, lists, loops, probe, refusals, reload, rules, set, status,
-    watchers, why,
+    ControlResult, Form, drain, forget, history, lists, loops, probe, refusals, reload, rules, set,
+    status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -114,6 +114,11 @@ impl<E: Engine> Route<E> {
         Self::question("/status", &[], page!(status::status)),
         Self::question("/counters", &[], page!(status::counters)),
         Self::question("/why", &["aor", "wide"], page!(why::show)),
+        Self::question(
+            "/history",
+            &["aor", "domain", "since", "until", "limit", "from", "wide"],
+            page!(history::show),
+        ),
         Self::question("/watchers", &["aor", "wide"], page!(watchers::show)),
         Self::question("/loops", &["wide"], page!(loops::show)),
         Self::question("/refusals", &["wide"], page!(refusals::show)),
@@ -124,6 +129,7 @@ impl<E: Engine> Route<E> {
         Self::command("/probe/subscribe", &probe::FIELDS, page!(probe::subscribe)),
         Self::command("/probe/publish", &probe::FIELDS, page!(probe::publish)),
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
+        Self::command("/forget", &["aor"], page!(forget::forget)),
         Self::command("/drain", &[], page!(drain::drain)),
         Self::command(
             "/list/create",
@@ -258,7 +264,7 @@ impl RouteMethod {
         }
     }
 
-    /// As it stands in `Allow`.
+    /// As written in `Allow`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "GET, HEAD",

@@ -1,8 +1,8 @@
 //! Lets the thread block in epoll for sockets or a wake-up from another thread, bypassing the
 //! executor.
 //!
-//! One `epoll_wait` costs a fraction of what it costs the executor to fall asleep and to wake. It is
-//! for short waits only: meanwhile no task of the executor runs. A completion in the executor's
+//! An `epoll_wait` costs a fraction of a sleep and wake-up of the executor. It is only for short waits,
+//! because no task of the executor runs meanwhile. A completion in the executor's
 //! rings ends such a wait too, because the kernel interrupts the thread that made a ring.
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Other threads ring it to end a wait. While the thread does not wait, ringing costs a fence.
 #[derive(Debug)]
 pub struct Bell {
-    is_heard: AtomicBool,
+    has_waiter: AtomicBool,
     event: File,
 }
 
@@ -25,7 +25,8 @@ impl Bell {
     /// written before this call.
     pub fn ring(&self) {
         fence(Ordering::SeqCst);
-        if self.is_heard.load(Ordering::Relaxed) && self.is_heard.swap(false, Ordering::SeqCst) {
+        if self.has_waiter.load(Ordering::Relaxed) && self.has_waiter.swap(false, Ordering::SeqCst)
+        {
             // It can only fail for a count near 2^64, at which the waiter is woken as well.
             let _ = (&self.event).write(&1u64.to_ne_bytes());
         }
@@ -39,8 +40,8 @@ pub enum Waited {
     Ready,
     /// The kernel interrupted it: the executor's rings have something.
     Interrupted,
-    /// Nothing came.
-    InVain,
+    /// The timeout is over.
+    TimedOut,
 }
 
 /// The sockets and the bell that a thread waits for.
@@ -62,8 +63,8 @@ impl Readiness {
         for socket in sockets {
             add(&epoll, socket.as_raw_fd())?;
         }
-        let is_heard = AtomicBool::new(false);
-        let bell = Arc::new(Bell { is_heard, event });
+        let has_waiter = AtomicBool::new(false);
+        let bell = Arc::new(Bell { has_waiter, event });
         Ok(Self { epoll, bell })
     }
 
@@ -73,17 +74,17 @@ impl Readiness {
         &self.bell
     }
 
-    /// Waits, until `patience`, rounded up to milliseconds, is over. Returns at once if `has_work`,
-    /// which is called when a ring would already end the wait.
-    pub fn wait(&self, patience: Duration, has_work: impl FnOnce() -> bool) -> Waited {
-        self.bell.is_heard.store(true, Ordering::SeqCst);
+    /// Waits for at most `timeout`, rounded up to milliseconds. Returns at once if `has_work`, which is
+    /// called when the bell can already end the wait.
+    pub fn wait(&self, timeout: Duration, has_work: impl FnOnce() -> bool) -> Waited {
+        self.bell.has_waiter.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         let waited = if has_work() {
             Waited::Ready
         } else {
-            self.wait_for_events(patience)
+            self.wait_for_events(timeout)
         };
-        if !self.bell.is_heard.swap(false, Ordering::SeqCst) {
+        if !self.bell.has_waiter.swap(false, Ordering::SeqCst) {
             // Another thread has rung, or is ringing right now; if its write is not read here, it
             // ends the next wait early.
             let _ = (&self.bell.event).read(&mut [0; 8]);
@@ -92,15 +93,15 @@ impl Readiness {
     }
 
     #[allow(unsafe_code, reason = "epoll has no safe wrapper here")]
-    fn wait_for_events(&self, patience: Duration) -> Waited {
-        let milliseconds = patience.as_micros().div_ceil(1000);
+    fn wait_for_events(&self, timeout: Duration) -> Waited {
+        let milliseconds = timeout.as_micros().div_ceil(1000);
         let milliseconds = libc::c_int::try_from(milliseconds).unwrap_or(libc::c_int::MAX);
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: room for one event, which lives through the call; the descriptor is ours.
         let count =
             unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), &raw mut event, 1, milliseconds) };
         match count {
-            0 => Waited::InVain,
+            0 => Waited::TimedOut,
             1.. => Waited::Ready,
             _ => Waited::Interrupted,
         }
@@ -163,7 +164,7 @@ mod tests {
     fn a_datagram_ends_every_wait_until_it_is_read() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let readiness = Readiness::new([socket.as_fd()].into_iter()).unwrap();
-        assert_eq!(readiness.wait(SHORT, has_nothing), Waited::InVain);
+        assert_eq!(readiness.wait(SHORT, has_nothing), Waited::TimedOut);
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client
             .send_to(b"OPTIONS", socket.local_addr().unwrap())
@@ -171,7 +172,7 @@ mod tests {
         assert_eq!(readiness.wait(LONG, has_nothing), Waited::Ready);
         assert_eq!(readiness.wait(LONG, has_nothing), Waited::Ready);
         socket.recv(&mut [0; 16]).unwrap();
-        assert_eq!(readiness.wait(SHORT, has_nothing), Waited::InVain);
+        assert_eq!(readiness.wait(SHORT, has_nothing), Waited::TimedOut);
     }
 
     #[test]
@@ -181,8 +182,8 @@ mod tests {
         readiness.bell().ring();
         assert_eq!(
             readiness.wait(SHORT, has_nothing),
-            Waited::InVain,
-            "nobody heard the bell, so it left nothing behind"
+            Waited::TimedOut,
+            "no thread waited, so the bell wrote nothing"
         );
     }
 

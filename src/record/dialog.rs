@@ -12,7 +12,7 @@ use crate::presence::document::Format;
 use crate::presence::event::Package;
 use crate::presence::event::list::Member;
 use crate::presence::wall_clock::{self, WallClock};
-use crate::record::{RecordError, decode, encode};
+use crate::record::{RecordError, decode, decode_first, encode};
 use crate::sip::dialog::Dialog;
 use crate::sip::{Transport, octets};
 
@@ -122,4 +122,12 @@ impl<'o> DialogRecord<'o> {
     pub fn decode(octets: &'o [u8], clock: WallClock) -> Result<Self, RecordError> {
         decode(octets, clock)
     }
+}
+
+/// The place that a record is of. Its other fields are not read.
+///
+/// # Errors
+/// See [`RecordError`].
+pub fn place_of(octets: &[u8]) -> Result<u32, RecordError> {
+    decode_first(octets)
 }

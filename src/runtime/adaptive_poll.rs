@@ -85,7 +85,7 @@ async fn poll(core: &Core, mut unread: Unread) {
                         is_worth_it = true;
                         break;
                     }
-                    Waited::InVain => return,
+                    Waited::TimedOut => return,
                 }
             }
             let received = datagrams::due_turn(core);

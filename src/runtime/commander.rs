@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
 use crate::http::{Engine, Reloaded, StoreReport, Unavailable};
+use crate::presence::Aor;
+use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::replier::{PendingCommand, Replier};
 use crate::runtime::store_monitor::StoreMonitor;
@@ -52,22 +55,27 @@ impl Commander {
         &self,
         shard: ShardId,
         command: Command,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Reply, Unavailable> {
         let (replier, receiver) = Replier::to_thread();
         self.mesh
             .command(shard, PendingCommand { command, replier })
             .map_err(|_| Unavailable)?;
-        receiver.recv_timeout(patience).map_err(|_| Unavailable)
+        receiver.recv_timeout(timeout).map_err(|_| Unavailable)
     }
 
-    /// Sends every shard its own command, and blocks until all have replied or `patience` is over.
+    /// Sends every shard its own command, and blocks until all have replied or `timeout` is over.
     pub fn ask_all_blocking(
         &self,
-        patience: Duration,
+        timeout: Duration,
         command: impl Fn() -> Command,
     ) -> Vec<Result<Reply, Unavailable>> {
-        self.ask_all(command).wait(patience)
+        self.ask_all(command).wait(timeout)
+    }
+
+    /// The history; None if none is kept.
+    pub(crate) fn historian(&self) -> Option<&Historian> {
+        self.store.as_ref()?.historian.as_ref()
     }
 
     /// Gives every shard a command made for it and returns at once.
@@ -91,9 +99,9 @@ impl Commander {
 pub(crate) struct Replies(Vec<mpsc::Receiver<Reply>>);
 
 impl Replies {
-    /// Blocks until all have replied or `patience` is over. In the order of the shards.
-    pub(crate) fn wait(self, patience: Duration) -> Vec<Result<Reply, Unavailable>> {
-        let deadline = std::time::Instant::now() + patience;
+    /// Blocks until all have replied or `timeout` is over. In the order of the shards.
+    pub(crate) fn wait(self, timeout: Duration) -> Vec<Result<Reply, Unavailable>> {
+        let deadline = std::time::Instant::now() + timeout;
         let wait = |receiver: mpsc::Receiver<Reply>| {
             let left = deadline.saturating_duration_since(std::time::Instant::now());
             receiver.recv_timeout(left).map_err(|_| Unavailable)
@@ -136,6 +144,22 @@ impl Engine for Commander {
 
     fn decline_work(&self) {
         self.is_ready.store(false, Ordering::Release);
+    }
+
+    fn history(
+        &self,
+        query: HistoryQuery,
+    ) -> impl Future<Output = Result<HistoryPage, HistoryFault>> {
+        let page = self.historian().map(|historian| historian.ask(query));
+        async { page.ok_or(HistoryFault::Off)?.await }
+    }
+
+    fn erase_history(
+        &self,
+        aor: &Aor,
+    ) -> impl Future<Output = Result<HistoryErased, HistoryFault>> {
+        let erased = self.historian().map(|historian| historian.erase(aor));
+        async { erased.ok_or(HistoryFault::Off)?.await }
     }
 
     fn store(&self) -> Option<StoreReport> {

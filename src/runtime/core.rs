@@ -32,6 +32,7 @@ use crate::net::stream::connection::Connection;
 use crate::net::stream::connections::Connections;
 use crate::runtime::alarms;
 use crate::runtime::arrival_pattern::ArrivalPattern;
+use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::records::RecordSender;
@@ -41,6 +42,7 @@ use crate::runtime::watchdog::Watchdog;
 use crate::shard::{
     CommandId, ConnectionId, Flow, Input, Outbox, Recovered, Shard, ShardId, Transmit,
 };
+use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
 
@@ -97,6 +99,8 @@ pub(crate) struct Outlets {
     pub(crate) mesh: Arc<Mesh>,
     /// To the store, if there is one: then the core begins with what that holds.
     pub(crate) store: Option<StoreHandle>,
+    /// To the history, if one is kept.
+    pub(crate) history: Option<HistoryHandle>,
 }
 
 /// The sockets of a core.
@@ -117,6 +121,7 @@ struct State {
     streams: Connections,
     mail: MailSender,
     records: RecordSender,
+    history: HistorySender,
     repliers: HashMap<CommandId, Replier>,
     last_token: u64,
     times: TurnTimes,
@@ -143,7 +148,11 @@ impl Core {
         counters: Arc<CoreCounters>,
         sockets: Sockets,
     ) -> Rc<Self> {
-        let Outlets { mesh, store } = outlets;
+        let Outlets {
+            mesh,
+            store,
+            history,
+        } = outlets;
         let Sockets {
             datagram_ports,
             readiness,
@@ -157,6 +166,7 @@ impl Core {
             streams: Connections::new(id, limits.clone()),
             mail: MailSender::new(Arc::clone(&mesh)),
             records: RecordSender::new(id, store),
+            history: HistorySender::new(id, history),
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
@@ -191,6 +201,8 @@ impl Core {
         };
         let is_congested = turn.state.is_congested();
         turn.state.shard.handle_congestion(is_congested);
+        let is_refused = turn.state.records.is_refused();
+        turn.state.shard.handle_store_failure(is_refused);
         let result = work(&mut turn);
         turn.finish();
         result
@@ -333,7 +345,7 @@ impl Turn<'_> {
         streams.end_idle(self.now, |peer| shard.trusts(peer), &self.core.counters);
     }
 
-    /// Forgets a stream that has ended, and tells the engine.
+    /// Removes a stream that has ended, and informs the engine.
     pub(crate) fn closed(&mut self, name: ConnectionId) {
         // Messages for it may be in the outbox; they must leave while it exists.
         self.empty_outbox();
@@ -385,7 +397,7 @@ impl Turn<'_> {
         state.watchdog.look(core.id, lateness, now, &core.counters);
     }
 
-    /// Tells the engine how far its records are durable, if they are further than before.
+    /// Informs the engine when more of its records are durable.
     fn take_durable(&mut self) {
         if !self.core.mesh.take_durable(self.core.id) {
             return;
@@ -458,6 +470,7 @@ impl Turn<'_> {
             streams,
             mail: mail_sender,
             records,
+            history,
             repliers,
             ..
         } = &mut *self.state;
@@ -468,6 +481,7 @@ impl Turn<'_> {
         let counters = &self.core.counters;
         records.send(outbox, counters);
         send_messages(self.core, outbox, streams);
+        history.send(outbox);
         if !streams.is_flushed() {
             streams.flush(outbox, counters, |connection| {
                 let connection = Rc::clone(connection);

@@ -26,6 +26,7 @@ mod datagrams;
 mod descriptors;
 mod error;
 mod executor;
+mod history;
 mod mesh;
 pub mod node;
 mod plan;
@@ -47,7 +48,7 @@ pub use commander::Commander;
 pub use daemon::run;
 pub use error::BootError;
 pub use node::Node;
-pub use plan::{ListenerPlan, NodePlan, StorePlan};
+pub use plan::{HistoryPlan, ListenerPlan, NodePlan, StorePlan};
 pub use reload::LoadedConfiguration;
 
 #[cfg(test)]

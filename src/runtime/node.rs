@@ -1,8 +1,8 @@
 //! A node: all cores of this process, from the first socket to the last thread.
 //!
 //! Steps that can fail come first: io_uring, sockets, then threads. A node that does not start
-//! leaves nothing behind. With a store, the shards get what it holds while they serve; the node is
-//! ready when all of it is back.
+//! leaves nothing behind. With a store, its records are recovered while the shards already serve; the
+//! node is ready when all are recovered.
 
 use std::future::poll_fn;
 use std::io;
@@ -24,27 +24,30 @@ use crate::runtime::commander::{Commander, ReloadRequest};
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
+use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::plan::{NodePlan, StorePlan};
+use crate::runtime::plan::{HistoryPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
 use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
 use crate::runtime::store_monitor::StoreMonitor;
-use crate::runtime::{boot, executor, recovery};
+use crate::runtime::{boot, executor, history, recovery};
 use crate::shard::{Command, Durability, Options, Reply, ShardId};
 use crate::sip::Transport;
 use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
+use crate::store::history::History;
+use crate::store::history::limits::HistoryLimits;
 use crate::store::writer::OnFailure;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::CoreCounters;
 use crate::{http, telemetry};
 
-/// How often a draining node asks whether it is done.
+/// Time between two checks whether a draining node is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Timeout for a command from this module before the shard counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(2);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for the HTTP core's io_uring to cancel pending operations, which would keep its ports
 /// bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
@@ -63,6 +66,7 @@ pub struct Node {
     counters: Vec<Arc<CoreCounters>>,
     /// Closed after the last turn of all cores.
     store: Option<Store>,
+    history: Option<History>,
     threads: Vec<JoinHandle<()>>,
     ended: mpsc::Receiver<CoreEnded>,
 }
@@ -98,11 +102,18 @@ impl Node {
         let bound = Bound::new(&plan)?;
         let mesh = Mesh::new(shards);
         let store = plan.store.as_ref();
-        let store = store.map(|plan| open(plan, &mesh)).transpose()?;
+        let limits = |history| history::limits(history, &plan.directory);
+        let store = store.map(|plan| open(plan, limits, &mesh)).transpose()?;
+        let (store, history) = store.unzip();
+        let history: Option<History> = history.flatten();
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
         let monitor = store.as_ref().zip(plan.store.as_ref());
-        let monitor = monitor.map(|(store, plan)| StoreMonitor::new(store.handle(), plan));
+        let monitor = monitor.map(|(store, plan)| {
+            let historian = history.as_ref().zip(plan.history);
+            let historian = historian.map(|(history, plan)| Historian::new(history, plan));
+            StoreMonitor::new(store.handle(), historian, plan)
+        });
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), reloads, monitor),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
@@ -117,6 +128,7 @@ impl Node {
             http_stop: Arc::default(),
             counters: Vec::with_capacity(plan.shards.len()),
             store,
+            history,
             threads: Vec::with_capacity(cores),
             ended,
         };
@@ -185,15 +197,15 @@ impl Node {
 
     /// Ends the node. With a store, its subscriptions stay as they are for the next process.
     ///
-    /// Without one it takes no new subscriptions, ends those there are (the engine tells their phones
-    /// to subscribe anew), waits until every phone has responded or `patience` is over, then ends all
-    /// cores. Returns how many subscriptions and NOTIFYs were left.
-    pub fn stop(self, patience: Duration) -> usize {
+    /// Without a store, refuses new subscriptions, ends the existing ones so that their phones
+    /// subscribe again, waits until every phone has responded or for `timeout`, then ends all cores.
+    /// Returns how many subscriptions and NOTIFYs were left.
+    pub fn stop(self, timeout: Duration) -> usize {
         self.is_ready.store(false, Ordering::Release);
         if self.store.is_some() {
             return 0;
         }
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             let outstanding = self.outstanding();
             if outstanding == 0 || Instant::now() >= deadline {
@@ -204,7 +216,9 @@ impl Node {
     }
 
     fn outstanding(&self) -> usize {
-        let replies = self.commander.ask_all_blocking(PATIENCE, || Command::Drain);
+        let replies = self
+            .commander
+            .ask_all_blocking(COMMAND_TIMEOUT, || Command::Drain);
         let outstanding = |reply| match reply {
             Ok(Reply::Outstanding(count)) => count,
             // A shard that does not reply is not waited for.
@@ -227,6 +241,7 @@ impl Node {
             .share(&mut limits.connections, &mut http_connections);
         let dealt = bound.deal(plan.shards.len());
         let store = self.store.as_ref().map(Store::handle);
+        let history = self.history.as_ref().map(History::handle);
         for ((id, cpu), sockets) in (0..).map(ShardId).zip(&plan.shards).zip(dealt.sip) {
             let name = format!("shard-{}", id.0);
             let readiness = boot::readiness(&sockets).map_err(|reason| BootError::Core {
@@ -247,6 +262,7 @@ impl Node {
                 counters: telemetry::register(id.0),
                 limits: limits.clone(),
                 store: store.clone(),
+                history: history.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
             let thread = CoreThread {
@@ -326,6 +342,9 @@ impl Drop for Node {
             // A panic was reported when it happened.
             let _ = thread.join();
         }
+        if let Some(history) = self.history.take() {
+            history.close();
+        }
         if let Some(store) = self.store.take() {
             drop(store.close());
         }
@@ -335,8 +354,12 @@ impl Drop for Node {
     }
 }
 
-/// Opens the store; it wakes a shard whose records became durable.
-fn open(plan: &StorePlan, mesh: &Arc<Mesh>) -> Result<Store, StoreError> {
+/// Opens the store, and the history beside it; the store wakes a shard whose records became durable.
+fn open(
+    plan: &StorePlan,
+    limits: impl Fn(HistoryPlan) -> HistoryLimits,
+    mesh: &Arc<Mesh>,
+) -> Result<(Store, Option<History>), StoreError> {
     let options = StoreOptions {
         shards: mesh.shards(),
         on_failure: match plan.refuses_on_failure {
@@ -346,10 +369,22 @@ fn open(plan: &StorePlan, mesh: &Arc<Mesh>) -> Result<Store, StoreError> {
         octets_max: plan.octets_max,
     };
     let directory = DataDirectory::open(&plan.directory)?;
+    let history = plan.history.map(|history| {
+        let file = directory.history_file();
+        History::open(&file, mesh.shards(), limits(history))
+    });
+    let history = history.transpose()?;
     let mesh = Arc::clone(mesh);
-    Store::open(directory, options, move |shard| {
-        mesh.tell_durable(ShardId(shard))
-    })
+    let store = Store::open(directory, options, move |shard| {
+        mesh.tell_durable(ShardId(shard));
+    });
+    match store {
+        Ok(store) => Ok((store, history)),
+        Err(error) => {
+            history.into_iter().for_each(History::close);
+            Err(error)
+        }
+    }
 }
 
 /// The options of every shard, except its id.
@@ -359,6 +394,8 @@ fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
     if plan.store.is_none() {
         options.durability = Durability::None;
     }
+    let history = plan.store.as_ref().and_then(|store| store.history);
+    options.writes_history = history.is_some();
     if options.key == [0; 32] {
         options.key = kernel::random_octets().map_err(BootError::Random)?;
     }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::directory::Directory;
 use crate::net::connection_limits::ConnectionLimits;
@@ -31,6 +32,17 @@ pub struct StorePlan {
     /// While it cannot be written: whether acknowledgements wait. Otherwise the node goes on in memory.
     pub refuses_on_failure: bool,
     /// Octets that its file may take.
+    pub octets_max: Option<u64>,
+    /// How much history is kept; None for none.
+    pub history: Option<HistoryPlan>,
+}
+
+/// The history of each domain without limits of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryPlan {
+    /// Older changes are removed.
+    pub age_max: Duration,
+    /// Octets of the changes of one domain; None for no limit.
     pub octets_max: Option<u64>,
 }
 

@@ -86,7 +86,12 @@ impl RecordSender {
         is_news.then_some(durable)
     }
 
-    /// Whether records wait for room in the queue.
+    /// Whether what needs the store is to be refused.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.store.as_ref().is_some_and(StoreHandle::is_refusing)
+    }
+
+    /// Whether records wait for another try.
     pub(crate) const fn has_backlog(&self) -> bool {
         self.waiting.is_some()
     }
@@ -111,10 +116,17 @@ const fn row_of(key: RecordKey) -> (Table, i64) {
     }
 }
 
+/// Numbers of presentities are below: a server that makes a million a second takes 146,000 years.
+const PRESENTITIES_END: u64 = 1 << 62;
+
 /// The key of the record in a row; None for a key that no server wrote.
 pub(crate) fn key_of(table: Table, key: i64) -> Option<RecordKey> {
     match table {
-        Table::Presentity => u64::try_from(key).ok().map(RecordKey::Presentity),
+        Table::Presentity => {
+            let number = u64::try_from(key).ok();
+            let number = number.filter(|number| *number < PRESENTITIES_END);
+            number.map(RecordKey::Presentity)
+        }
         Table::Dialog => u32::try_from(key).ok().map(RecordKey::Dialog),
     }
 }
@@ -183,7 +195,7 @@ mod tests {
     fn a_key_comes_back_from_its_row() {
         let keys = [
             RecordKey::Presentity(0),
-            RecordKey::Presentity(u64::MAX >> 1),
+            RecordKey::Presentity(PRESENTITIES_END - 1),
             RecordKey::Dialog(0),
             RecordKey::Dialog(u32::MAX),
         ];
@@ -193,5 +205,6 @@ mod tests {
         }
         assert_eq!(key_of(Table::Dialog, 1 << 32), None);
         assert_eq!(key_of(Table::Presentity, -1), None);
+        assert_eq!(key_of(Table::Presentity, 1 << 62), None);
     }
 }

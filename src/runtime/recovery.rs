@@ -4,6 +4,7 @@
 //! before the first dialog. Rows are handed over in parts small enough for one turn, and only a few
 //! parts wait at a time, so that a large store needs no memory of its own.
 
+use std::collections::HashSet;
 use std::mem;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -13,7 +14,7 @@ use crate::runtime::error::BootError;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::records::key_of;
 use crate::runtime::recovered_part::{Records, RecoveredPart};
-use crate::shard::{ShardId, recovering_shard};
+use crate::shard::{ShardId, is_record_of, recovering_shard};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
@@ -38,15 +39,17 @@ pub(crate) struct Recovery {
 pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootError> {
     let start = Instant::now();
     let mut distributor = Distributor::new(Arc::clone(mesh));
-    let dialogs_end = u32::try_from(store.end(Table::Dialog)?).unwrap_or(u32::MAX);
-    let presentities_end = u64::try_from(store.end(Table::Presentity)?).unwrap_or_default();
+    let (dialogs_end, removed_dialogs) = end(store, Table::Dialog)?;
+    let dialogs_end = u32::try_from(dialogs_end).unwrap_or(u32::MAX);
+    let (presentities_end, removed_presentities) = end(store, Table::Presentity)?;
+    let presentities_end = u64::try_from(presentities_end).unwrap_or_default();
     distributor.send_all(|| RecoveredPart::Begin {
         dialogs_end,
         presentities_end,
     });
-    let presentities = distributor.distribute(store, Table::Presentity)?;
+    let presentities = distributor.distribute(store, Table::Presentity, removed_presentities)?;
     distributor.wait()?;
-    let dialogs = distributor.distribute(store, Table::Dialog)?;
+    let dialogs = distributor.distribute(store, Table::Dialog, removed_dialogs)?;
     distributor.wait()?;
     distributor.send_all(|| RecoveredPart::End);
     Ok(Recovery {
@@ -56,9 +59,36 @@ pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootE
     })
 }
 
+/// One beyond the highest key of a table, and the keys above that are not: their rows are removed, as
+/// the shards would set room aside for all keys up to them.
+fn end(store: &Store, table: Table) -> Result<(i64, HashSet<i64>), StoreError> {
+    let mut impossible = HashSet::new();
+    let end = store.end(table, |key, octets| {
+        let is_sound = key_of(table, key).is_some_and(|key| is_record_of(key, octets));
+        if !is_sound {
+            impossible.insert(key);
+        }
+        is_sound
+    })?;
+    remove(store, table, &impossible);
+    Ok((end, impossible))
+}
+
+fn remove(store: &Store, table: Table, impossible: &HashSet<i64>) {
+    if !impossible.is_empty() {
+        let rows = impossible.len();
+        tracing::warn!(rows, "the store has rows that no server wrote: removed");
+        store.remove(table, impossible);
+    }
+}
+
 /// Distributes records to the shards.
 struct Distributor {
     mesh: Arc<Mesh>,
+    /// Keys of the table whose rows are removed already.
+    removed: HashSet<i64>,
+    /// Other keys of the table that no server wrote.
+    impossible: HashSet<i64>,
     /// By shard: records that are not handed over yet.
     parts: Vec<Records>,
 }
@@ -66,24 +96,36 @@ struct Distributor {
 impl Distributor {
     fn new(mesh: Arc<Mesh>) -> Self {
         let parts = (0..mesh.shards()).map(|_| Records::default()).collect();
-        Self { mesh, parts }
+        Self {
+            mesh,
+            removed: HashSet::new(),
+            impossible: HashSet::new(),
+            parts,
+        }
     }
 
-    /// Distributes the rows of a table. Returns their number.
-    fn distribute(&mut self, store: &Store, table: Table) -> Result<u64, StoreError> {
+    /// Distributes the rows of a table, except those of some keys. Returns their number.
+    fn distribute(
+        &mut self,
+        store: &Store,
+        table: Table,
+        removed: HashSet<i64>,
+    ) -> Result<u64, StoreError> {
+        self.removed = removed;
         let rows = store.recover(table, |key, record| self.push(table, key, record))?;
         for shard in 0..self.mesh.shards() {
             self.flush(ShardId(shard));
         }
+        remove(store, table, &mem::take(&mut self.impossible));
         Ok(rows)
     }
 
     fn push(&mut self, table: Table, key: i64, record: &[u8]) {
+        if self.removed.contains(&key) {
+            return;
+        }
         let Some(key) = key_of(table, key) else {
-            tracing::warn!(
-                key,
-                "ignored a row of the store: no server writes such a key"
-            );
+            self.impossible.insert(key);
             return;
         };
         // A record that cannot be read goes to any shard, which counts and removes it.

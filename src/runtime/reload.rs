@@ -55,6 +55,9 @@ impl Reloader {
             Ok(new.clone().with_rules_documents_of(current))
         };
         let tell = |directory: &Arc<Directory>| {
+            if let Some(historian) = self.commander.historian() {
+                historian.take_limits(directory);
+            }
             let reload = || Command::Reload(Arc::clone(directory));
             self.commander.ask_all(reload)
         };

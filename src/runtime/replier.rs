@@ -1,6 +1,6 @@
 //! Delivers a shard's reply to the caller: a task of the HTTP core or a plain thread.
 //!
-//! Guarantee: an asker gets a reply, or [`Unavailable`] once the replier is dropped.
+//! Guarantee: the caller gets a reply, or [`Unavailable`] once the replier is dropped.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,22 +18,22 @@ use crate::shard::{Command, Reply};
 pub(crate) struct PendingCommand {
     /// The command.
     pub(crate) command: Command,
-    /// Takes the reply to the asker.
+    /// Delivers the reply.
     pub(crate) replier: Replier,
 }
 
-/// Takes the reply to one command to its asker. If it is dropped without a reply, the asker is told
+/// Delivers the reply to one command to its caller. If it is dropped without a reply, the caller gets
 /// [`Unavailable`].
 #[derive(Debug)]
-pub(crate) struct Replier<T = Reply>(Asker<T>);
+pub(crate) struct Replier<T = Reply>(Caller<T>);
 
 #[derive(Debug)]
-enum Asker<T> {
+enum Caller<T> {
     Task(Arc<Slot<T>>),
     Thread(mpsc::Sender<T>),
 }
 
-/// Where a reply is left for a task.
+/// The slot from which a task takes its reply.
 #[derive(Debug)]
 struct Slot<T> {
     reply: ArrayQueue<T>,
@@ -42,17 +42,17 @@ struct Slot<T> {
 }
 
 impl<T> Replier<T> {
-    /// A replier to a task, and the task's wait.
+    /// A replier to a task, and the future with which the task waits.
     pub(crate) fn to_task() -> (Self, impl Future<Output = Result<T, Unavailable>>) {
         let slot = Slot::new();
-        let replier = Self(Asker::Task(Arc::clone(&slot)));
+        let replier = Self(Caller::Task(Arc::clone(&slot)));
         (replier, poll_fn(move |context| slot.poll(context)))
     }
 
-    /// A replier to a thread, and where the thread receives.
+    /// A replier to a thread, and the channel from which the thread receives.
     pub(crate) fn to_thread() -> (Self, mpsc::Receiver<T>) {
         let (sender, receiver) = mpsc::channel();
-        (Self(Asker::Thread(sender)), receiver)
+        (Self(Caller::Thread(sender)), receiver)
     }
 
     /// Sends the reply.
@@ -60,16 +60,16 @@ impl<T> Replier<T> {
         match &self.0 {
             // There is room: this is the only replier, and it replies once. Dropping `self` wakes the
             // task.
-            Asker::Task(slot) => drop(slot.reply.push(reply)),
+            Caller::Task(slot) => drop(slot.reply.push(reply)),
             // The thread may have timed out.
-            Asker::Thread(sender) => drop(sender.send(reply)),
+            Caller::Thread(sender) => drop(sender.send(reply)),
         }
     }
 }
 
 impl<T> Drop for Replier<T> {
     fn drop(&mut self) {
-        if let Asker::Task(slot) = &self.0 {
+        if let Caller::Task(slot) = &self.0 {
             slot.is_over.store(true, Ordering::Release);
             slot.waker.wake();
         }

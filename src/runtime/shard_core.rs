@@ -17,6 +17,7 @@ use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::streams::Acceptor;
 use crate::runtime::{adaptive_poll, datagrams, streams, timekeeper};
 use crate::shard::{Options, Shard};
+use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::CoreCounters;
 
@@ -47,10 +48,12 @@ pub(crate) struct ShardCore {
     pub(crate) limits: Limits,
     /// Where its records go. If there is a store, the shard begins with what that holds.
     pub(crate) store: Option<StoreHandle>,
+    /// Where changes of composed states go.
+    pub(crate) history: Option<HistoryHandle>,
 }
 
 impl ShardCore {
-    /// Serves until it is told to end: a turn whenever mail or a command waits, and other tasks for
+    /// Serves until it is ordered to end: a turn whenever mail or a command waits, and other tasks for
     /// the sockets and the timer.
     pub(crate) async fn run(self) {
         let (core, acceptors) = self.assemble();
@@ -94,6 +97,7 @@ impl ShardCore {
         let outlets = Outlets {
             mesh: self.mesh,
             store: self.store,
+            history: self.history,
         };
         let core = Core::new(id, shard, outlets, self.counters, sockets);
         (core, acceptors)

@@ -1,5 +1,5 @@
 //! Signals, on a plain thread of their own: SIGTERM and SIGINT stop gracefully; a second one exits
-//! immediately; SIGHUP reads the configuration anew.
+//! immediately; SIGHUP reloads the configuration.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 pub enum Request {
     /// Drain and end.
     Stop,
-    /// Read the configuration anew.
+    /// Reload the configuration.
     Reload,
 }
 

@@ -1,6 +1,7 @@
 //! The state of the store, for the operator's pages and for monitoring.
 
 use crate::http::StoreReport;
+use crate::runtime::history::Historian;
 use crate::runtime::plan::StorePlan;
 use crate::store::writer::StoreHandle;
 
@@ -9,13 +10,20 @@ use crate::store::writer::StoreHandle;
 pub(crate) struct StoreMonitor {
     store: StoreHandle,
     refuses_on_failure: bool,
+    /// None if no history is kept.
+    pub(crate) historian: Option<Historian>,
 }
 
 impl StoreMonitor {
     /// A view of a store that was opened according to `plan`.
-    pub(crate) const fn new(store: StoreHandle, plan: &StorePlan) -> Self {
+    pub(crate) const fn new(
+        store: StoreHandle,
+        historian: Option<Historian>,
+        plan: &StorePlan,
+    ) -> Self {
         Self {
             store,
+            historian,
             refuses_on_failure: plan.refuses_on_failure,
         }
     }
@@ -29,7 +37,15 @@ impl StoreMonitor {
                 ("store_rows", self.store.rows()),
                 ("store_failing", self.store.is_failing().into()),
                 ("store_rows_unwritten", health.rows_unwritten as u64),
+                ("store_rows_impossible", self.store.rows_impossible()),
+                ("store_files_damaged", self.store.files_damaged()),
+                ("store_rows_salvaged", self.store.rows_salvaged()),
             ],
+            history: self
+                .historian
+                .iter()
+                .flat_map(Historian::counters)
+                .collect(),
             failure: health.failure,
             is_refusing: self.refuses_on_failure,
         }

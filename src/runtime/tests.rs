@@ -276,11 +276,11 @@ fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
     let port = node.sip_addresses()[0].1.port();
     let phone = Phone::subscribed(
         SocketAddr::new("127.0.0.2".parse().unwrap(), port),
-        "somebody",
+        "caller",
         1,
     );
     // Via and Contact of what follows name that address too.
-    set_call(&node, "somebody", Some(call(CallState::Confirmed)));
+    set_call(&node, "caller", Some(call(CallState::Confirmed)));
     let notify = phone.receive();
     assert!(
         header(&notify, "Contact").contains(&format!("127.0.0.2:{port}")),
@@ -733,8 +733,8 @@ fn rules_act_on_live_subscriptions_at_once() {
         let mut directory = (*directory()).clone();
         let policy = Policy {
             number: 1,
-            watcher: WatcherCondition::People(People::Everybody),
-            presentity: People::Everybody,
+            watcher: WatcherCondition::People(People::Everyone),
+            presentity: People::Everyone,
             package: None,
             handling,
             privacy: None,

@@ -1,8 +1,8 @@
 //! The one timer of a core: sleeps until the engine wants a turn, and again.
 //!
 //! A timer of the executor takes half a microsecond to arm, so there is only this one, and it is
-//! armed anew only if something becomes due before it would fire. If that is no longer due, the
-//! timer fires once for nothing and is armed for the right time.
+//! armed again only if something becomes due before it would fire. If that is no longer due, the timer
+//! fires once without effect and is armed for the right time.
 
 use std::future::poll_fn;
 use std::pin::Pin;

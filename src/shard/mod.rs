@@ -78,14 +78,14 @@
 //! 7. `uas/suspended.rs`: `suspend`, only if another shard owns the presentity; it is sent a
 //!    `Mail::Publish`.
 //! 8. `presentity/publications.rs`: `apply_publication`.
-//! 9. `presentity/statements.rs`: `after_contribution`, `tell_all`: a `Mail::State` for each
+//! 9. `presentity/statements.rs`: `after_contribution`, `inform_watching_shards`: a `Mail::State` for each
 //!    watching shard, this one too.
 //! 10. `uas/publish.rs`: `respond_to_publish`.
 //!
 //! The HTTP request call_state.htm to the mail it causes:
 //! 1. `conduct/mod.rs`: `handle`, on the shard of the presentity's owner.
 //! 2. `conduct/operator.rs`: `execute`, `handle_command` for a `Command::UpdateState`.
-//! 3. `presentity/statements.rs`: `take_statement`, `after_contribution`, `tell_all`.
+//! 3. `presentity/statements.rs`: `take_statement`, `after_contribution`, `inform_watching_shards`.
 //!
 //! # Records
 //! At the end of each turn `conduct/commit.rs` writes the records of what changed: dialogs are marked
@@ -235,10 +235,15 @@ impl Shard {
         due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due))
     }
 
-    /// Tells the shard whether the driver is behind with its work. While it is, new subscriptions
+    /// Notes whether the driver is behind with its work. While it is, new subscriptions
     /// get 503 (RFC 3261 §21.5.4).
     pub fn handle_congestion(&mut self, is_congested: bool) {
         self.engine.handle_congestion(is_congested);
+    }
+
+    /// Tells the shard whether to refuse what needs the store, because that cannot be written.
+    pub const fn handle_store_failure(&mut self, is_refused: bool) {
+        self.commits.is_refused = is_refused;
     }
 
     /// Whether any domain trusts that address.
@@ -257,6 +262,15 @@ pub fn recovering_shard(key: RecordKey, octets: &[u8], shards: u16) -> Option<Sh
             let aor = record::presentity::aor_of(octets).ok()?;
             Some(ShardId::owner_of(&aor, shards))
         }
+    }
+}
+
+/// Whether octets are a sound record of that key.
+#[must_use]
+pub fn is_record_of(key: RecordKey, octets: &[u8]) -> bool {
+    match key {
+        RecordKey::Dialog(place) => record::dialog::place_of(octets) == Ok(place),
+        RecordKey::Presentity(_) => record::presentity::aor_of(octets).is_ok(),
     }
 }
 

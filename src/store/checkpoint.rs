@@ -85,6 +85,24 @@ fn shorten(connection: &Connection, file: &StateFile) -> rusqlite::Result<()> {
     checkpoint(connection, "PASSIVE").map(drop)
 }
 
+/// Copies all of the log and begins it anew, before the first commit after a failed one.
+///
+/// After a failed `fsync` the system may take pages for written that never reached the disk. The log
+/// would then have a hole, and all commits behind the hole would be lost with the power. What the
+/// checkpoint copies is written and synchronized again.
+pub(super) fn begin_log_anew(connection: &Connection) -> rusqlite::Result<()> {
+    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        row.get::<_, bool>(0)
+    })?;
+    match is_busy {
+        true => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            None,
+        )),
+        false => Ok(()),
+    }
+}
+
 /// The length of the log.
 #[derive(Clone, Copy, Debug)]
 struct Log {

@@ -49,6 +49,12 @@ impl DataDirectory {
         })
     }
 
+    /// The file with the history.
+    #[must_use]
+    pub fn history_file(&self) -> PathBuf {
+        self.path.join("history.sqlite")
+    }
+
     /// The file with the state.
     #[must_use]
     pub fn state_file(&self) -> PathBuf {

@@ -6,9 +6,11 @@
 //! - `writer`: the thread that commits batches in groups, and publishes the sequence number up to
 //!   which the rows of each shard are durable.
 //! - `unwritten`: the changes that the writer keeps while the disk fails.
-//! - `checkpoint`: a second thread, which copies committed pages from the write-ahead log to the file.
+//! - `intake`: all changes that are not written yet; `watchdog`: acts for a writer that hangs.
+//! - `checkpoint`: another thread, which copies committed pages from the write-ahead log to the file.
 //! - `state_file`: the file that all connections share; `salvage`: how a damaged one is replaced.
 //! - `recovery`: reads all rows back at the start.
+//! - `history`: the changes of composed states, in a file of their own.
 //!
 //! # Guarantees
 //! - A sequence number is published only after its rows, and all rows that the shard handed over
@@ -24,17 +26,21 @@ pub mod batch;
 mod checkpoint;
 pub mod data_directory;
 pub mod error;
+pub mod history;
+pub mod intake;
 mod recovery;
 mod salvage;
 pub mod schema;
 mod state_file;
 mod unwritten;
+mod watchdog;
 pub mod writer;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::store::checkpoint::Checkpointer;
@@ -42,7 +48,8 @@ use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
 use crate::store::state_file::StateFile;
-use crate::store::writer::{OnFailure, StoreHandle, Writer};
+use crate::store::watchdog::Watchdog;
+use crate::store::writer::{OnFailure, StoreHandle, Wake, Writer};
 
 /// The store of a running server.
 #[derive(Debug)]
@@ -50,6 +57,7 @@ pub struct Store {
     directory: DataDirectory,
     file: Arc<StateFile>,
     writer: Writer,
+    watchdog: Watchdog,
     checkpointer: Checkpointer,
 }
 
@@ -71,26 +79,39 @@ impl Store {
     pub fn open(
         directory: DataDirectory,
         options: StoreOptions,
-        wake: impl Fn(u16) + Send + 'static,
+        wake: impl Fn(u16) + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
         let file = StateFile::open(&directory.state_file(), options.octets_max)?;
         let file = Arc::new(file);
         let StoreOptions {
             shards, on_failure, ..
         } = options;
-        let writer = Writer::start(Arc::clone(&file), shards, on_failure, wake)?;
+        let wake: Arc<Wake> = Arc::new(wake);
+        let writer = Writer::start(Arc::clone(&file), shards, on_failure, Arc::clone(&wake))?;
+        let watchdog = Watchdog::start(&file, writer.handle(), wake)?;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         Ok(Self {
             directory,
             file,
             writer,
+            watchdog,
             checkpointer,
         })
     }
 
-    /// One beyond the highest key of a table.
-    pub fn end(&self, table: Table) -> Result<i64, StoreError> {
-        recovery::end(&self.file, table)
+    /// One beyond the highest key of a table whose row is sound. `is_sound` is called with the rows
+    /// from the highest on, until one is.
+    pub fn end(
+        &self,
+        table: Table,
+        is_sound: impl FnMut(i64, &[u8]) -> bool,
+    ) -> Result<i64, StoreError> {
+        recovery::end(&self.file, table, is_sound)
+    }
+
+    /// Removes rows that no server can have written.
+    pub fn remove(&self, table: Table, keys: &HashSet<i64>) {
+        self.writer.handle().remove(table, keys);
     }
 
     /// Calls `each` with every row that an earlier run left in a table, in the order of the keys.
@@ -116,6 +137,7 @@ impl Store {
     /// directory stays locked as long as the returned value lives.
     pub fn close(self) -> DataDirectory {
         self.writer.stop();
+        self.watchdog.stop();
         self.checkpointer.stop();
         self.directory
     }

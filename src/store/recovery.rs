@@ -2,19 +2,35 @@
 //!
 //! If the file turns out to be damaged, it is replaced, and reading continues in the new one.
 
+use rusqlite::Row;
+
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
 use crate::store::state_file::{Open, StateFile};
 
-/// One beyond the highest key of a table; 0 if it is empty.
-pub(super) fn end(file: &StateFile, table: Table) -> Result<i64, StoreError> {
+/// One beyond the highest key of a table whose row is sound; 0 if there is none.
+pub(super) fn end(
+    file: &StateFile,
+    table: Table,
+    mut is_sound: impl FnMut(i64, &[u8]) -> bool,
+) -> Result<i64, StoreError> {
     let (name, key) = (table.name(), table.key());
-    let text = format!("SELECT max({key}) FROM {name}");
+    let text = format!("SELECT {key}, record FROM {name} ORDER BY {key} DESC");
     let mut last = None;
     on_readable_file(file, |open| {
-        let highest = open.connection.query_row(&text, [], |row| row.get(0));
-        last = highest.map_err(StoreError::of(file.path()))?;
-        Ok(())
+        let mut run = || {
+            let mut statement = open.connection.prepare(&text)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let key = row.get(0)?;
+                if is_sound(key, blob(row)?) {
+                    last = Some(key);
+                    break;
+                }
+            }
+            Ok(())
+        };
+        run().map_err(StoreError::of(file.path()))
     })?;
     Ok(last.map_or(0, |last: i64| last.saturating_add(1)))
 }
@@ -66,10 +82,15 @@ fn scan(
         let mut rows = statement.query([*last])?;
         while let Some(row) = rows.next()? {
             let key = row.get(0)?;
-            each(key, row.get_ref(1)?.as_blob()?);
+            each(key, blob(row)?);
             *last = Some(key);
         }
         Ok(())
     };
     run().map_err(StoreError::of(file.path()))
+}
+
+/// The record of a row; none if a damage made another type of it.
+fn blob<'r>(row: &'r Row<'_>) -> rusqlite::Result<&'r [u8]> {
+    Ok(row.get_ref(1)?.as_blob().unwrap_or_default())
 }

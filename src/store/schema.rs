@@ -9,8 +9,13 @@
 //!
 //! SQLite's `user_version` holds the version of a file. A new version is a new entry at the end of
 //! `MIGRATIONS`; a released entry never changes. When the server opens a file of an older version, it
-//! migrates the file in one transaction. It refuses a file of a newer version, because it cannot know
-//! what it would lose.
+//! migrates the file in one transaction: all steps, or none. It refuses a file of a newer version,
+//! because it cannot know what it would lose.
+//!
+//! | version | tables |
+//! |---|---|
+//! | 0 | none: a new file |
+//! | 1 | `presentity`, `dialog` |
 
 use std::fs::OpenOptions;
 use std::io;
@@ -22,10 +27,10 @@ use rusqlite::Connection;
 use crate::store::error::StoreError;
 
 /// `LAMP`: tells the file from SQLite files of other programs (`PRAGMA application_id`).
-const APPLICATION_ID: i32 = 0x4c41_4d50;
+pub(super) const APPLICATION_ID: i32 = 0x4c41_4d50;
 
 /// The steps from an empty file to the current version.
-const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE presentity (
         number INTEGER PRIMARY KEY,
         record BLOB NOT NULL
@@ -36,6 +41,21 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
 "];
 
+/// What distinguishes a kind of file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Format {
+    /// Tells it from SQLite files of other programs (`PRAGMA application_id`).
+    pub(super) application_id: i32,
+    /// The steps from an empty file to the current version.
+    pub(super) migrations: &'static [&'static str],
+}
+
+/// The file of the state.
+const STATE: Format = Format {
+    application_id: APPLICATION_ID,
+    migrations: &MIGRATIONS,
+};
+
 /// The version that this program reads and writes.
 pub const VERSION: i32 = MIGRATIONS.len() as i32;
 
@@ -43,12 +63,14 @@ pub const VERSION: i32 = MIGRATIONS.len() as i32;
 pub(super) const PAGE_OCTETS: u64 = 4096;
 
 /// The settings of a connection. The checkpoint thread decides when the log is copied to the file, so
-/// automatic checkpoints are off.
+/// automatic checkpoints are off. Removed records, which are about people, are overwritten where that
+/// costs no write.
 const SETTINGS: &str = "
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = FULL;
     PRAGMA wal_autocheckpoint = 0;
     PRAGMA busy_timeout = 10000;
+    PRAGMA secure_delete = FAST;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -65536;
 ";
@@ -98,7 +120,7 @@ impl Table {
 /// Opens the file; creates or migrates its tables.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     let mut connection = connect(file)?;
-    migrate(&mut connection, file)?;
+    migrate(&mut connection, file, STATE)?;
     Ok(connection)
 }
 
@@ -114,42 +136,52 @@ pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
 
 /// Creates an empty file with mode 0600 if there is none, because records contain the names of
 /// callers. SQLite gives its log the same mode.
-fn make_private(file: &Path) -> io::Result<()> {
+pub(super) fn make_private(file: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.create(true).append(true).mode(0o600);
     options.open(file).map(drop)
 }
 
-fn migrate(connection: &mut Connection, file: &Path) -> Result<(), StoreError> {
+/// Brings a file to the current version of its format, or refuses it.
+pub(super) fn migrate(
+    connection: &mut Connection,
+    file: &Path,
+    format: Format,
+) -> Result<(), StoreError> {
+    let known = format.migrations.len() as i32;
     let number = |name| {
         let value = connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
         value.map_err(StoreError::of(file))
     };
     let (found, application) = (number("user_version")?, number("application_id")?);
     let is_new = found == 0 && application == 0;
-    if application != APPLICATION_ID && !is_new {
+    if application != format.application_id && !is_new {
         return Err(StoreError::Foreign(file.into()));
     }
-    if found > VERSION {
+    if found > known {
         return Err(StoreError::Newer {
             file: file.into(),
             found,
-            known: VERSION,
+            known,
         });
     }
-    if found < VERSION {
-        upgrade(connection, found).map_err(StoreError::of(file))?;
+    if found < known {
+        upgrade(connection, found, format).map_err(StoreError::of(file))?;
     }
     Ok(())
 }
 
 /// Runs the migrations from version `found` on, in one transaction.
-fn upgrade(connection: &mut Connection, found: i32) -> rusqlite::Result<()> {
+fn upgrade(connection: &mut Connection, found: i32, format: Format) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    for step in format
+        .migrations
+        .iter()
+        .skip(usize::try_from(found).unwrap_or(0))
+    {
         transaction.execute_batch(step)?;
     }
-    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.pragma_update(None, "application_id", format.application_id)?;
+    transaction.pragma_update(None, "user_version", format.migrations.len() as i32)?;
     transaction.commit()
 }

@@ -1,6 +1,7 @@
 //! The file that the store's connections share, and its replacement when it is damaged.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -21,6 +22,8 @@ pub(super) struct StateFile {
     /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
     /// is replaced.
     generation: Mutex<Generation>,
+    damaged: AtomicU64,
+    salvaged: AtomicU64,
 }
 
 /// A connection, and the generation of the file that it has open.
@@ -38,10 +41,12 @@ impl StateFile {
             path: path.into(),
             pages_max: octets_max.map(|octets| (octets / schema::PAGE_OCTETS) as i64),
             generation: Mutex::default(),
+            damaged: AtomicU64::new(0),
+            salvaged: AtomicU64::new(0),
         };
         match file.connect() {
             Err(error) if error.is_damage() => {
-                salvage::replace(path)?;
+                file.salvage()?;
                 file.connect()?;
             }
             outcome => drop(outcome?),
@@ -84,9 +89,26 @@ impl StateFile {
     pub(super) fn replace(&self, open: &Open) -> Result<(), StoreError> {
         let mut generation = self.lock();
         if *generation == open.generation {
-            salvage::replace(&self.path)?;
+            self.salvage()?;
             generation.0 += 1;
         }
         Ok(())
+    }
+
+    fn salvage(&self) -> Result<(), StoreError> {
+        let rows = salvage::replace(&self.path)?;
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        self.salvaged.fetch_add(rows, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Damaged files that were set aside since the start.
+    pub(super) fn damaged(&self) -> u64 {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Rows that were read back from them.
+    pub(super) fn salvaged(&self) -> u64 {
+        self.salvaged.load(Ordering::Relaxed)
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::store::batch::{Batch, Change};
-use crate::store::writer::Health;
+use crate::store::intake::Health;
 
 /// A directory that is removed with the value.
 struct Temporary(PathBuf);
@@ -122,7 +122,7 @@ fn what_is_durable_comes_back() {
     drop(store.close());
     let store = place.open();
     assert_eq!(rows(&store), expected);
-    let ends = Table::ALL.map(|table| store.end(table).unwrap());
+    let ends = Table::ALL.map(|table| store.end(table, |_, _| true).unwrap());
     assert_eq!(ends, [8, 9]);
 }
 
@@ -134,7 +134,10 @@ fn others_may_not_read() {
     drop(DataDirectory::open(&folder).unwrap());
     assert_eq!(mode(&folder), 0o700);
     let store = place.open();
-    assert_eq!(Table::ALL.map(|table| store.end(table).unwrap()), [0, 0]);
+    assert_eq!(
+        Table::ALL.map(|table| store.end(table, |_, _| true).unwrap()),
+        [0, 0]
+    );
     put_dialogs(&store.handle(), 0..1, 1);
     wait(&store.handle(), 0, 1);
     for name in ["state.sqlite", "state.sqlite-wal", "lock"] {
@@ -174,6 +177,65 @@ fn a_newer_file_and_one_of_another_program_are_refused() {
     set("application_id", 1);
     let error = refused();
     assert!(error.contains("another program"), "{error}");
+}
+
+#[test]
+fn a_file_of_any_older_version_is_migrated() {
+    for found in 0..schema::MIGRATIONS.len() {
+        let place = Temporary::new("older");
+        let file = place.directory().state_file();
+        let connection = rusqlite::Connection::open(&file).unwrap();
+        for step in &schema::MIGRATIONS[..found] {
+            connection.execute_batch(step).unwrap();
+        }
+        let set = |name, value: i32| connection.pragma_update(None, name, value).unwrap();
+        set("application_id", schema::APPLICATION_ID);
+        set("user_version", found as i32);
+        if found > 0 {
+            connection
+                .execute(Table::Dialog.put(), (7, b"old"))
+                .unwrap();
+        }
+        let store = place.open();
+        let expected = (found > 0).then(|| (("dialog", 7), b"old".to_vec()));
+        assert_eq!(rows(&store), expected.into_iter().collect::<Rows>());
+        let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+        assert_eq!(version, Ok(schema::VERSION));
+    }
+}
+
+#[test]
+fn a_migration_that_fails_changes_nothing() {
+    let place = Temporary::new("half");
+    let file = place.directory().state_file();
+    let connection = rusqlite::Connection::open(&file).unwrap();
+    // A table that the first step would create; it creates another before.
+    connection.execute_batch("CREATE TABLE dialog (x)").unwrap();
+    let error = StateFile::open(&file, None).unwrap_err().to_string();
+    assert!(error.contains("table dialog already exists"), "{error}");
+    let tables = "SELECT count(*) FROM sqlite_schema";
+    let tables = connection.query_row(tables, [], |row| row.get(0));
+    assert_eq!(tables, Ok(1));
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    assert_eq!(version, Ok(0));
+}
+
+#[test]
+fn the_end_is_behind_the_highest_sound_row() {
+    let place = Temporary::new("end");
+    let store = place.open();
+    put_dialogs(&store.handle(), 0..10, 1);
+    wait(&store.handle(), 0, 1);
+    let mut seen = Vec::new();
+    let end = store.end(Table::Dialog, |key, _| {
+        seen.push(key);
+        key < 7
+    });
+    assert_eq!((end.unwrap(), &seen[..]), (7, &[9, 8, 7, 6][..]));
+    store.remove(Table::Dialog, &[9, 8, 7].into());
+    wait_until("removed", || rows(&store).len() == 7);
+    assert_eq!(store.handle().rows_impossible(), 3);
+    assert_eq!(store.end(Table::Presentity, |_, _| true).unwrap(), 0);
 }
 
 /// Octets for some hundred rows of 300, not for 2,000.

@@ -27,7 +27,13 @@ impl Unwritten {
         }
     }
 
-    /// The changes, in any order: each concerns a different row.
+    /// Takes over older changes, except to rows that have a newer one.
+    pub(super) fn keep_older(&mut self, older: Self) {
+        let newer = std::mem::replace(&mut self.rows, older.rows);
+        self.rows.extend(newer);
+    }
+
+    /// The changes, in no order: each is to another row.
     pub(super) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
         self.rows
             .iter()
@@ -40,5 +46,10 @@ impl Unwritten {
     /// Number of rows that are not written.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// Whether all is written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 }

@@ -5,10 +5,12 @@
 //! its own.
 //!
 //! While the disk fails, the writer keeps the newest change of each row and tries again every second.
-//! When the disk works again, one transaction brings the file up to date.
+//! When the disk works again, one transaction brings the file up to date. While the disk does not
+//! answer at all, the writer hangs, and the watchdog stands in for it.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,9 @@ use crossbeam::utils::CachePadded;
 use rusqlite::Connection;
 
 use crate::store::batch::{Batch, Change};
+use crate::store::checkpoint;
 use crate::store::error::StoreError;
+use crate::store::intake::{Health, Intake};
 use crate::store::schema::Table;
 use crate::store::state_file::{Open, StateFile};
 use crate::store::unwritten::Unwritten;
@@ -29,6 +33,11 @@ const QUEUE_BATCHES: usize = 1024;
 const SPARE_BATCHES: usize = 16;
 /// Time between two tries while the disk fails.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long a commit may take before the disk counts as failing.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Called with a shard whose durable number rose.
+pub(super) type Wake = dyn Fn(u16) + Send + Sync;
 
 /// Whether records count as durable while the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,16 +48,7 @@ pub enum OnFailure {
     Refuse,
 }
 
-/// The state of the store.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Health {
-    /// Why the last commit failed; None if it did not.
-    pub failure: Option<String>,
-    /// Rows that are not yet on the disk because of this failure.
-    pub rows_unwritten: usize,
-}
-
-/// The state that the shards and the writer share.
+/// What the shards and the writer share.
 #[derive(Debug)]
 struct Shared {
     queue: ArrayQueue<Batch>,
@@ -56,15 +56,18 @@ struct Shared {
     durable: Box<[CachePadded<AtomicU64>]>,
     is_failing: AtomicBool,
     is_stopping: AtomicBool,
-    health: Mutex<Health>,
+    on_failure: OnFailure,
+    intake: Mutex<Intake>,
     commits: AtomicU64,
     rows: AtomicU64,
+    rows_impossible: AtomicU64,
 }
 
 /// A shard's end of the store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StoreHandle {
     shared: Arc<Shared>,
+    file: Arc<StateFile>,
     writer: Thread,
 }
 
@@ -86,6 +89,19 @@ impl StoreHandle {
         Ok(())
     }
 
+    /// Removes rows that no server can have written; counted.
+    pub(super) fn remove(&self, table: Table, keys: &HashSet<i64>) {
+        let rows = &self.shared.rows_impossible;
+        rows.fetch_add(keys.len() as u64, Ordering::Relaxed);
+        let mut batch = self.batch(0);
+        keys.iter().for_each(|key| batch.remove(table, *key));
+        let mut refused = self.submit(batch);
+        while let Err(batch) = refused {
+            thread::sleep(Duration::from_millis(1));
+            refused = self.submit(batch);
+        }
+    }
+
     /// The sequence number up to which the rows of a shard are durable.
     #[must_use]
     pub fn durable(&self, shard: u16) -> u64 {
@@ -99,11 +115,36 @@ impl StoreHandle {
         self.shared.is_failing.load(Ordering::Acquire)
     }
 
-    /// The state of the store.
+    /// Whether what needs the disk is to be refused.
+    #[must_use]
+    pub fn is_refusing(&self) -> bool {
+        self.is_failing() && self.shared.on_failure == OnFailure::Refuse
+    }
+
+    /// How the store is.
     #[must_use]
     pub fn health(&self) -> Health {
-        let health = self.shared.health.lock();
-        health.unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.intake().health()
+    }
+
+    /// Does for a writer that hangs what needs no disk.
+    pub(super) fn stand_in(&self, wake: &Wake) {
+        let mut intake = self.shared.intake();
+        let hangs_for = intake.commit_began.map(|began| began.elapsed());
+        let Some(hangs_for) = hangs_for.filter(|time| *time >= PATIENCE) else {
+            return;
+        };
+        while let Some(batch) = self.shared.queue.pop() {
+            intake.note(&batch);
+            intake.unwritten.keep(&batch);
+            self.shared.give_back(batch);
+        }
+        if intake.failure.is_none() {
+            tracing::error!("the disk of the store does not answer");
+            let seconds = hangs_for.as_secs();
+            intake.failure = Some(format!("the disk has not answered for {seconds} s"));
+        }
+        self.shared.publish(intake, wake);
     }
 
     /// Commits so far.
@@ -112,10 +153,62 @@ impl StoreHandle {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
+    /// Rows that were removed because no server can have written them.
+    #[must_use]
+    pub fn rows_impossible(&self) -> u64 {
+        self.shared.rows_impossible.load(Ordering::Relaxed)
+    }
+
+    /// Damaged files that were set aside since the start.
+    #[must_use]
+    pub fn files_damaged(&self) -> u64 {
+        self.file.damaged()
+    }
+
+    /// Rows that were read back from them.
+    #[must_use]
+    pub fn rows_salvaged(&self) -> u64 {
+        self.file.salvaged()
+    }
+
     /// Rows written or removed so far.
     #[must_use]
     pub fn rows(&self) -> u64 {
         self.shared.rows.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn intake(&self) -> MutexGuard<'_, Intake> {
+        self.intake.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the shards what they may know of the intake.
+    fn publish(&self, mut intake: MutexGuard<'_, Intake>, wake: &Wake) {
+        self.is_failing
+            .store(intake.failure.is_some(), Ordering::Release);
+        let is_durable = intake.unwritten.is_empty() && intake.commit_began.is_none();
+        let through = match is_durable || self.on_failure == OnFailure::Memory {
+            true => intake.take_unpublished(),
+            false => Vec::new(),
+        };
+        drop(intake);
+        for (shard, through) in through {
+            let durable = self.durable.get(usize::from(shard));
+            debug_assert!(durable.is_some(), "a batch is of a shard of this server");
+            if let Some(durable) = durable {
+                durable.fetch_max(through, Ordering::Release);
+                wake(shard);
+            }
+        }
+    }
+
+    fn give_back(&self, mut batch: Batch) {
+        batch.clear();
+        if let Some(spare) = self.spare.get(usize::from(batch.shard)) {
+            // If there are enough already, this one is freed.
+            let _freed = spare.push(batch);
+        }
     }
 }
 
@@ -133,7 +226,7 @@ impl Writer {
         file: Arc<StateFile>,
         shards: u16,
         on_failure: OnFailure,
-        wake: impl Fn(u16) + Send + 'static,
+        wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
         let open = file.connect()?;
         let shared = Arc::new(Shared {
@@ -144,27 +237,28 @@ impl Writer {
             durable: (0..shards).map(|_| CachePadded::default()).collect(),
             is_failing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
-            health: Mutex::default(),
+            on_failure,
+            intake: Mutex::default(),
             commits: AtomicU64::new(0),
             rows: AtomicU64::new(0),
+            rows_impossible: AtomicU64::new(0),
         });
-        let path = file.path().to_path_buf();
         let mut work = Work {
-            file,
+            file: Arc::clone(&file),
             open: Some(open),
             shared: Arc::clone(&shared),
-            on_failure,
-            unwritten: Unwritten::default(),
-            unpublished: Vec::with_capacity(usize::from(shards)),
-            failure: None,
+            has_failed: false,
             next_try: Instant::now(),
         };
         let thread = thread::Builder::new()
             .name("store".into())
-            .spawn(move || work.run(wake))
-            .map_err(StoreError::io(&path))?;
-        let writer = thread.thread().clone();
-        let handle = StoreHandle { shared, writer };
+            .spawn(move || work.run(&*wake))
+            .map_err(StoreError::io(file.path()))?;
+        let handle = StoreHandle {
+            shared,
+            file,
+            writer: thread.thread().clone(),
+        };
         Ok(Self { handle, thread })
     }
 
@@ -198,125 +292,133 @@ struct Work {
     /// None while the file cannot be opened.
     open: Option<Open>,
     shared: Arc<Shared>,
-    on_failure: OnFailure,
-    unwritten: Unwritten,
-    /// Shards of the current group, each with the sequence number that is published after its commit.
-    unpublished: Vec<(u16, u64)>,
-    /// Why the last commit failed.
-    failure: Option<String>,
+    /// Whether the last commit failed.
+    has_failed: bool,
     next_try: Instant,
 }
 
 impl Work {
-    fn run(&mut self, wake: impl Fn(u16)) {
+    fn run(&mut self, wake: &Wake) {
         let mut group = Vec::with_capacity(QUEUE_BATCHES);
         loop {
             let is_stopping = self.shared.is_stopping.load(Ordering::Acquire);
-            while group.len() < QUEUE_BATCHES
-                && let Some(batch) = self.shared.queue.pop()
-            {
-                group.push(batch);
-            }
-            if group.is_empty() && (is_stopping || !self.is_due()) {
+            let unwritten = self.take(&mut group);
+            let is_behind = !unwritten.is_empty();
+            if group.is_empty() && (is_stopping || !is_behind || !self.is_due()) {
+                self.put_back(unwritten);
                 if is_stopping {
-                    return self.give_up();
+                    return self.give_up(wake);
                 }
-                self.sleep();
+                self.sleep(is_behind);
                 continue;
             }
-            self.note(&group);
-            if self.write(&group) {
-                self.publish(&wake);
-            }
-            self.give_back(&mut group);
+            self.write(&mut group, unwritten);
+            self.shared.publish(self.shared.intake(), wake);
         }
     }
 
-    /// Tries a last time to write the changes that could not be written.
-    fn give_up(&mut self) {
-        if self.unwritten.len() > 0 {
-            self.try_again();
+    /// Takes what is to be written: what waits in the queue, and what an earlier commit or the
+    /// watchdog left.
+    fn take(&self, group: &mut Vec<Batch>) -> Unwritten {
+        let mut intake = self.shared.intake();
+        while group.len() < QUEUE_BATCHES
+            && let Some(batch) = self.shared.queue.pop()
+        {
+            intake.note(&batch);
+            group.push(batch);
         }
-        let rows = self.unwritten.len();
+        let unwritten = std::mem::take(&mut intake.unwritten);
+        intake.rows_under_way = unwritten.len() + group.iter().map(Batch::len).sum::<usize>();
+        intake.commit_began = (intake.rows_under_way > 0).then(Instant::now);
+        unwritten
+    }
+
+    /// Ends what [`Self::take`] began; what is not written stays.
+    fn put_back(&self, unwritten: Unwritten) {
+        let mut intake = self.shared.intake();
+        intake.unwritten.keep_older(unwritten);
+        intake.commit_began = None;
+        intake.rows_under_way = 0;
+    }
+
+    /// A last try at what could not be written.
+    fn give_up(&mut self, wake: &Wake) {
+        let mut none = Vec::new();
+        let unwritten = self.take(&mut none);
+        self.next_try = Instant::now();
+        self.write(&mut none, unwritten);
+        let rows = self.shared.intake().unwritten.len();
         if rows > 0 {
             tracing::error!(
                 rows,
                 "the store could not be written before the server ended: changes are lost"
             );
         }
+        self.shared.publish(self.shared.intake(), wake);
     }
 
     /// Whether it is time to write the unwritten changes again.
     fn is_due(&self) -> bool {
-        self.unwritten.len() > 0 && self.next_try <= Instant::now()
+        self.next_try <= Instant::now()
     }
 
-    fn sleep(&self) {
-        if self.unwritten.len() == 0 {
-            thread::park();
-        } else {
+    fn sleep(&self, is_behind: bool) {
+        if is_behind {
             thread::park_timeout(self.next_try.saturating_duration_since(Instant::now()));
+        } else {
+            thread::park();
         }
     }
 
-    /// Writes a group. Returns whether it counts as durable.
-    fn write(&mut self, group: &[Batch]) -> bool {
-        if self.unwritten.len() == 0 {
-            match self.commit(group.iter().flat_map(Batch::changes)) {
-                Ok(rows) => {
-                    self.shared.commits.fetch_add(1, Ordering::Relaxed);
-                    self.shared.rows.fetch_add(rows, Ordering::Relaxed);
-                    return true;
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the store cannot be written; trying again every second");
-                    self.fail(&error);
-                }
+    /// Writes a group after what was left over, and gives its batches back.
+    fn write(&mut self, group: &mut Vec<Batch>, mut unwritten: Unwritten) {
+        let outcome = if unwritten.is_empty() && !self.has_failed {
+            Some(self.commit(group.iter().flat_map(Batch::changes)))
+        } else {
+            group.iter().for_each(|batch| unwritten.keep(batch));
+            self.is_due().then(|| self.commit(unwritten.changes()))
+        };
+        match outcome {
+            Some(Ok(rows)) => {
+                unwritten = Unwritten::default();
+                self.succeed(rows);
             }
+            Some(Err(error)) => {
+                group.iter().for_each(|batch| unwritten.keep(batch));
+                self.fail(&error);
+            }
+            None => {}
         }
-        for batch in group {
-            self.unwritten.keep(batch);
+        group
+            .drain(..)
+            .for_each(|batch| self.shared.give_back(batch));
+        self.put_back(unwritten);
+    }
+
+    fn succeed(&mut self, rows: u64) {
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.rows.fetch_add(rows, Ordering::Relaxed);
+        self.has_failed = false;
+        let mut intake = self.shared.intake();
+        // Changes that came while the disk did not answer are written next.
+        if intake.failure.is_some() && intake.unwritten.is_empty() {
+            tracing::warn!(rows, "the store can be written again and is up to date");
+            intake.failure = None;
         }
-        if self.next_try <= Instant::now() {
-            self.try_again();
-        }
-        self.report();
-        self.unwritten.len() == 0 || self.on_failure == OnFailure::Memory
     }
 
     fn fail(&mut self, error: &StoreError) {
-        self.failure = Some(error.to_string());
+        if !self.has_failed {
+            tracing::error!(%error, "the store cannot be written; trying again every second");
+        }
+        self.has_failed = true;
+        self.shared.intake().failure = Some(error.to_string());
         self.next_try = Instant::now() + RETRY;
         // A failed write may have left the connection unusable.
         self.open = None;
     }
 
-    fn try_again(&mut self) {
-        let unwritten = std::mem::take(&mut self.unwritten);
-        match self.commit(unwritten.changes()) {
-            Ok(rows) => {
-                tracing::warn!(rows, "the store can be written again and is up to date");
-                self.failure = None;
-            }
-            Err(error) => {
-                self.unwritten = unwritten;
-                self.fail(&error);
-            }
-        }
-    }
-
-    /// Publishes the state of the store.
-    fn report(&self) {
-        let is_failing = self.failure.is_some();
-        let health = self.shared.health.lock();
-        *health.unwrap_or_else(PoisonError::into_inner) = Health {
-            failure: self.failure.clone(),
-            rows_unwritten: self.unwritten.len(),
-        };
-        self.shared.is_failing.store(is_failing, Ordering::Release);
-    }
-
-    /// Writes changes in one transaction. Returns their number.
+    /// Writes changes in one transaction; how many they were.
     fn commit<'a>(&mut self, changes: impl Iterator<Item = Change<'a>>) -> Result<u64, StoreError> {
         let known = self.open.take().filter(|open| !self.file.is_stale(open));
         let open = match known {
@@ -326,47 +428,18 @@ impl Work {
         let open = self.open.insert(open);
         let outcome = {
             let _others_wait = self.file.lock();
-            transact(&open.connection, changes).map_err(StoreError::of(self.file.path()))
+            let begun = match self.has_failed {
+                true => checkpoint::begin_log_anew(&open.connection),
+                false => Ok(()),
+            };
+            begun
+                .and_then(|()| transact(&open.connection, changes))
+                .map_err(StoreError::of(self.file.path()))
         };
         if outcome.as_ref().is_err_and(StoreError::is_damage) {
             self.file.replace(open)?;
         }
         outcome
-    }
-
-    /// Notes the last sequence number of each shard in a group, for `publish`.
-    fn note(&mut self, group: &[Batch]) {
-        for batch in group {
-            let known = self
-                .unpublished
-                .iter_mut()
-                .find(|(shard, _)| *shard == batch.shard);
-            match known {
-                Some((_, through)) => *through = (*through).max(batch.through),
-                None => self.unpublished.push((batch.shard, batch.through)),
-            }
-        }
-    }
-
-    fn publish(&mut self, wake: &impl Fn(u16)) {
-        for (shard, through) in self.unpublished.drain(..) {
-            let durable = self.shared.durable.get(usize::from(shard));
-            debug_assert!(durable.is_some(), "a batch is of a shard of this server");
-            if let Some(durable) = durable {
-                durable.fetch_max(through, Ordering::Release);
-                wake(shard);
-            }
-        }
-    }
-
-    fn give_back(&self, group: &mut Vec<Batch>) {
-        for mut batch in group.drain(..) {
-            batch.clear();
-            if let Some(spare) = self.shared.spare.get(usize::from(batch.shard)) {
-                // If there are enough spare batches, this one is freed.
-                let _freed = spare.push(batch);
-            }
-        }
     }
 }
 

@@ -122,7 +122,7 @@ impl Stage {
             }
             Action::Set { aor, update } => self.world.set_state(aor, update.clone()),
             Action::Probe(order) => self.world.begin_probe(order),
-            Action::ProbeReports(expected) => self.world.expect_told(expected.as_deref()),
+            Action::ProbeReports(expected) => self.world.expect_report(expected.as_deref()),
             Action::Reload(text) => self.world.reload(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),

@@ -47,7 +47,7 @@ struct Body {
 }
 
 #[test]
-fn every_body_sent_is_what_the_schemas_say() {
+fn every_body_sent_is_valid_by_its_schema() {
     let mut found = Vec::new();
     for path in cases() {
         let dialogue = read(&path).unwrap();
@@ -92,16 +92,16 @@ fn every_body_sent_is_what_the_schemas_say() {
         .partition(|file| !WITHOUT_SCHEMA.contains(&origins[file].media_type.as_str()));
     let mut failures = judge(&with, true);
     failures.extend(judge(&without, false));
-    let told: Vec<_> = failures
+    let faults: Vec<_> = failures
         .iter()
         .map(|(file, complaint)| format!("{}\n{complaint}", origins[file].origin))
         .collect();
     assert!(
-        told.is_empty(),
+        faults.is_empty(),
         "{} of {} documents do not validate\n\n{}",
-        told.len(),
+        faults.len(),
         origins.len(),
-        told.join("\n")
+        faults.join("\n")
     );
 }
 
@@ -214,23 +214,26 @@ fn judge(files: &[PathBuf], schema: bool) -> BTreeMap<PathBuf, String> {
         .args(files)
         .output()
         .unwrap_or_else(|error| panic!("xmllint (Debian's libxml2-utils): {error}"));
-    let told = String::from_utf8_lossy(&output.stderr);
+    let messages = String::from_utf8_lossy(&output.stderr);
     let mut complaints = BTreeMap::new();
     for file in files {
         let name = file.display().to_string();
-        let lines: Vec<_> = told
+        let lines: Vec<_> = messages
             .lines()
             .filter(|line| line.starts_with(&format!("{name}:")))
             .collect();
         // xmllint names valid files one by one, but says nothing about well-formed ones.
-        let validates = !schema || told.lines().any(|line| line == format!("{name} validates"));
+        let validates = !schema
+            || messages
+                .lines()
+                .any(|line| line == format!("{name} validates"));
         if !lines.is_empty() || !validates {
             complaints.insert(file.clone(), lines.join("\n"));
         }
     }
     assert!(
         !complaints.is_empty() || output.status.success(),
-        "xmllint failed: {told}"
+        "xmllint failed: {messages}"
     );
     complaints
 }

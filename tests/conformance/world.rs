@@ -245,15 +245,18 @@ impl World {
     }
 
     /// The probe must have reported this next; None if it must not have reported any more.
-    pub(crate) fn expect_told(&mut self, expected: Option<&str>) -> Result<(), String> {
+    pub(crate) fn expect_report(&mut self, expected: Option<&str>) -> Result<(), String> {
         let (id, seen) = self.probe.ok_or("there is no probe")?;
-        let told = match self.ask_first(Command::ReadProbe { id, seen })? {
+        let results = match self.ask_first(Command::ReadProbe { id, seen })? {
             Reply::Probe(report) => report.map_or_else(Vec::new, |report| report.entries),
             other => return Err(format!("the command was answered {other:?}")),
         };
-        let told: Vec<String> = told.iter().map(|entry| entry.event.to_string()).collect();
-        if told.first().map(String::as_str) != expected {
-            return Err(format!("the probe told\n{}", told.join("\n")));
+        let results: Vec<String> = results
+            .iter()
+            .map(|entry| entry.event.to_string())
+            .collect();
+        if results.first().map(String::as_str) != expected {
+            return Err(format!("the probe reported\n{}", results.join("\n")));
         }
         self.probe = Some((id, seen + usize::from(expected.is_some())));
         Ok(())

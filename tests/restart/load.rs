@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::link::Link;
 use crate::phone::{Dialog, Endpoint};
-use crate::{USERS, call_state};
+use crate::site::{USERS, call_state};
 
 /// Expires of subscriptions and publications: longer than the test.
 const EXPIRES: u32 = 3600;
@@ -29,6 +29,7 @@ type Known = Option<&'static str>;
 
 /// The workers, and what they know.
 pub(crate) struct Load {
+    #[allow(dead_code, reason = "not each test needs chance of its own")]
     pub(crate) random: Random,
     is_dead: Arc<AtomicBool>,
     watchers: [Watcher; 2],
@@ -138,8 +139,9 @@ impl Load {
                 }
             });
             thread::sleep(duration);
+            // Even if `kill` panics, the workers end.
+            let _end = OnDrop(|| is_dead.store(true, Ordering::SeqCst));
             kill();
-            is_dead.store(true, Ordering::SeqCst);
         });
         is_dead.store(false, Ordering::SeqCst);
         self.publisher.add_users();
@@ -175,6 +177,14 @@ impl Load {
             self.reporter.acknowledged,
             udp.live.len() + tcp.live.len(),
         )
+    }
+}
+
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
     }
 }
 
@@ -326,14 +336,14 @@ impl Reporter {
 pub(crate) struct Random(u64);
 
 impl Random {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         let seed = now.unwrap().as_nanos() as u64 | 1;
         println!("seed {seed}");
         Self(seed)
     }
 
-    fn split(&mut self) -> Self {
+    pub(crate) fn split(&mut self) -> Self {
         Self(self.next() | 1)
     }
 

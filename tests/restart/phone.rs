@@ -22,7 +22,9 @@ pub(crate) struct Endpoint {
     requests: u32,
     /// The NOTIFYs of each dialog, by Call-ID.
     pub(crate) notified: HashMap<String, Notified>,
-    /// Faults of the server.
+    /// The last final response.
+    pub(crate) last_response: String,
+    /// What the server must not do.
     pub(crate) faults: Vec<String>,
 }
 
@@ -56,6 +58,7 @@ impl Endpoint {
             is_dead,
             requests: 0,
             notified: HashMap::new(),
+            last_response: String::new(),
             faults: Vec::new(),
         }
     }
@@ -142,6 +145,7 @@ impl Endpoint {
             }
             let is_dead = self.is_dead.load(Ordering::SeqCst);
             let response = self.receive(Some(&branch));
+            self.last_response = response.clone().unwrap_or_default();
             if response.is_some() || is_dead {
                 return response;
             }

@@ -161,7 +161,7 @@ impl Shown {
             self,
             Self::Lamp {
                 call_id: None,
-                party: Party::Untold,
+                party: Party::Absent,
                 ..
             }
         )
@@ -172,7 +172,7 @@ impl Shown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Party {
     /// Nothing.
-    Untold,
+    Absent,
     /// At most that there is a remote party.
     Anonymous,
     /// The remote party's identity.
@@ -253,7 +253,7 @@ fn party_of(dialog: &str) -> Result<Party, &'static str> {
     let Some((_, remote)) = remote else {
         return Ok(match local {
             Some(_) => Party::Anonymous,
-            None => Party::Untold,
+            None => Party::Absent,
         });
     };
     local.ok_or("a remote without a local end")?;

@@ -431,7 +431,7 @@ impl Checker {
     }
 
     /// When the last NOTIFY of a dialog left for the first time; None if there was none.
-    pub(crate) fn last_told(&self, key: &str) -> Option<Micros> {
+    pub(crate) fn last_notified(&self, key: &str) -> Option<Micros> {
         let dialog = &self.dialogs[*self.dialogs_by_key.get(key)?];
         dialog.last.as_ref().map(|last| last.first_at)
     }
@@ -552,7 +552,7 @@ impl Dialog {
             }
         }
         let may_follow = !self.is_proven || notify.may_go_on;
-        // After a crash the end is told with the full state too.
+        // After a crash, the last NOTIFY has the full state too.
         let is_over = self.unsubscribed || self.has_crashed && now + SECOND > self.deadline;
         if is_over && may_follow && notify.may_be_withheld() {
             return Ok(());

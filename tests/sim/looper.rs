@@ -54,8 +54,8 @@ impl Looper {
         if bench.net.rng.chance(200) {
             let [.., high, low] = bench.net.rng.next().to_be_bytes();
             let ip = Ipv4Addr::new(172, 16, high, low);
-            let nobody = SocketAddr::new(ip.into(), 5060);
-            self.subscribe(nobody, "nobody", ELSEWHERE, bench);
+            let unused = SocketAddr::new(ip.into(), 5060);
+            self.subscribe(unused, "nobody", ELSEWHERE, bench);
         }
     }
 

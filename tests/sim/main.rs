@@ -54,7 +54,7 @@ use crate::world::{Outcome, run};
 const FIXED_SEEDS: u64 = 200;
 /// Seeds that are always run with a store and crashes, from 0.
 const FIXED_CRASHES: u64 = 100;
-/// One in this many fresh seeds is run so.
+/// One in this many fresh seeds is run with a store and crashes.
 const CRASHING: u64 = 3;
 /// Fresh seeds by default.
 const FRESH_SEEDS: u64 = 50;
@@ -77,11 +77,11 @@ struct Case {
 impl Case {
     /// The case with that number: the fixed ones first, then fresh ones drawn from the clock.
     fn at(number: u64, clock: u64) -> Self {
-        let fixed = if has_crashes_alone() { 0 } else { FIXED_SEEDS };
+        let fixed = if has_only_crashes() { 0 } else { FIXED_SEEDS };
         let is_fixed = number < fixed + FIXED_CRASHES;
         let has_store = match is_fixed {
             true => number >= fixed,
-            false => has_crashes_alone() || number.is_multiple_of(CRASHING),
+            false => has_only_crashes() || number.is_multiple_of(CRASHING),
         };
         let seed = match is_fixed {
             true if has_store => number - fixed,
@@ -100,7 +100,7 @@ impl Case {
     }
 }
 
-fn has_crashes_alone() -> bool {
+fn has_only_crashes() -> bool {
     number_from("LAMPLIGHTER_CRASHES").is_some_and(|number| number > 0)
 }
 
@@ -175,7 +175,7 @@ fn say(line: &str) {
 #[test]
 fn every_seed_keeps_the_invariants() {
     if let Some(seed) = number_from("LAMPLIGHTER_SEED") {
-        let has_store = has_crashes_alone();
+        let has_store = has_only_crashes();
         let outcome = Case { seed, has_store }.run(Words::All);
         assert!(
             outcome.violation.is_none(),
@@ -185,7 +185,7 @@ fn every_seed_keeps_the_invariants() {
         return;
     }
     let fresh = number_from("LAMPLIGHTER_SEEDS").unwrap_or(FRESH_SEEDS);
-    let fixed = if has_crashes_alone() { 0 } else { FIXED_SEEDS };
+    let fixed = if has_only_crashes() { 0 } else { FIXED_SEEDS };
     let total = fixed + FIXED_CRASHES + fresh;
     let clock = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -275,7 +275,7 @@ fn each_privacy_level_shows_its_part_of_the_state() {
         party,
     };
     let levels = [
-        shown(Party::Untold, None),
+        shown(Party::Absent, None),
         shown(Party::Anonymous, None),
         shown(Party::Named, None),
         shown(Party::Named, Some("c")),

@@ -127,7 +127,7 @@ impl Dialog {
     }
 
     /// Returns whether a NOTIFY arrived.
-    pub(crate) fn was_told(&self) -> bool {
+    pub(crate) fn was_notified(&self) -> bool {
         self.last_notify.is_some()
     }
 }

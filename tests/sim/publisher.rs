@@ -418,13 +418,13 @@ impl Source {
             call.legs.clear();
         }
         let live = self.publications.iter().filter(|known| !known.dropped);
-        let mut told: Vec<usize> = live.map(|known| known.presentity).collect();
-        told.sort_unstable();
-        told.dedup();
+        let mut notified: Vec<usize> = live.map(|known| known.presentity).collect();
+        notified.sort_unstable();
+        notified.dedup();
         for known in &mut self.publications {
             known.dropped = true;
         }
-        for presentity in told {
+        for presentity in notified {
             let none = Document::Dialogs {
                 full: true,
                 legs: Vec::new(),
@@ -442,14 +442,14 @@ impl Source {
 
     /// Adds changed legs to the publications to which they belong.
     fn tell(&mut self, call: usize, changed: Vec<(usize, Leg)>, bench: &mut Bench) {
-        let mut told: Vec<usize> = Vec::new();
+        let mut notified: Vec<usize> = Vec::new();
         for (presentity, leg) in changed {
             let about = (self.style == Style::PerCall).then_some(call);
             let fits = |known: &Publication| {
                 !known.dropped && known.presentity == presentity && known.call == about
             };
             let found = match self.style {
-                Style::PerStep => told
+                Style::PerStep => notified
                     .iter()
                     .copied()
                     .find(|at| self.publications[*at].presentity == presentity),
@@ -463,11 +463,11 @@ impl Source {
             let publication = &mut self.publications[at];
             publication.changed.retain(|known| known.id != leg.id);
             publication.changed.push(leg);
-            if !told.contains(&at) {
-                told.push(at);
+            if !notified.contains(&at) {
+                notified.push(at);
             }
         }
-        for at in told {
+        for at in notified {
             self.say(at, bench);
             if self.style == Style::PerStep {
                 self.publications[at].dropped = true;

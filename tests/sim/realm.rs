@@ -35,10 +35,10 @@ pub(crate) struct Decision {
     pub(crate) privacy: u8,
 }
 
-/// A set of users of the domain; `Everybody` includes users of other domains.
+/// A set of users of the domain; `Everyone` includes users of other domains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum People {
-    Everybody,
+    Everyone,
     User(String),
     /// Users whose names begin with this.
     Prefix(&'static str),
@@ -200,7 +200,7 @@ impl Realm {
 
     fn names(&self, people: &People, user: &str) -> bool {
         match people {
-            People::Everybody => true,
+            People::Everyone => true,
             People::User(name) => name == user,
             People::Prefix(prefix) => user.starts_with(prefix),
             People::Crew => self.crew.iter().any(|member| member == user),
@@ -214,7 +214,7 @@ impl Realm {
             return *condition == Condition::People(People::User(user.to_owned()));
         }
         match condition {
-            Condition::People(People::Everybody) => true,
+            Condition::People(People::Everyone) => true,
             Condition::People(people) => is_neighbour && self.names(people, watcher.user),
             Condition::SameDomain => is_neighbour,
             Condition::SameGroup => {
@@ -397,7 +397,7 @@ mod tests {
         for (watcher, privacy) in [(Condition::SameGroup, 0), (Condition::Listed, 1)] {
             realm.rules.push(Rule {
                 watcher,
-                presentity: People::Everybody,
+                presentity: People::Everyone,
                 handling: Handling::PoliteBlock,
                 privacy: Some(privacy),
             });

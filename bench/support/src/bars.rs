@@ -1,8 +1,8 @@
-//! The bars: what each figure must be and aims at, and how a benchmark says what it is today.
+//! The bars: a limit and a target for each figure, and the report of a measurement against them.
 //!
 //! Each verdict is one line of its own, `BAR|...`, which `bench/run` collects into its table.
 
-/// Which side of the bar is good.
+/// The good side of a bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Good {
     /// As much as the bar, or more.
@@ -14,13 +14,13 @@ pub enum Good {
 /// One bar.
 #[derive(Clone, Copy, Debug)]
 pub struct Bar {
-    /// What is measured.
+    /// The figure that is measured.
     pub what: &'static str,
     /// Which side is good.
     pub good: Good,
-    /// What it must be.
+    /// The limit that it must keep.
     pub must: f64,
-    /// What it aims at.
+    /// The target.
     pub aim: f64,
 }
 
@@ -72,7 +72,7 @@ pub const PARSE: Bar = at_most("parse, ours / httparse", 2.0, 1.3);
 pub const MEMORY: Bar = at_most("octets of memory per subscription, at 1 M", 700.0, 400.0);
 /// `memory`: a hot presentity.
 pub const TURN: Bar = at_most(
-    "longest turn of a change told to 10,000, engine alone, ms",
+    "longest turn of a change with 10,000 watchers, engine alone, ms",
     1.0,
     0.5,
 );

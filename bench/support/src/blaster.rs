@@ -1,4 +1,4 @@
-//! The floor: a "server" that does nothing but the system calls. Told to, it sends octets it was
+//! The floor: a "server" that does nothing but the system calls. On request, it sends octets it was
 //! given once to all their destinations; what comes back it counts. What it costs is what the
 //! kernel asks of any server for the same datagrams.
 

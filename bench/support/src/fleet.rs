@@ -75,7 +75,7 @@ pub struct Tally {
 pub enum Stimulus {
     /// A PUBLISH to the server.
     Publish,
-    /// A datagram that tells the blaster at that address to begin.
+    /// Sends the datagram on which the blaster at an address begins.
     Blast(SocketAddr),
 }
 
@@ -207,7 +207,7 @@ impl Fleet {
     }
 
     /// Watcher `number` watches presentity `assigned[number]` from now on. All have unsubscribed;
-    /// their next refresh subscribes them anew.
+    /// their next refresh subscribes them again.
     pub fn reassign(&mut self, assigned: Vec<u32>) {
         self.presentities
             .iter_mut()
@@ -259,7 +259,7 @@ impl Fleet {
         self.send_subscribes(watchers, EXPIRES)
     }
 
-    /// Ends subscriptions; a later refresh begins each one anew.
+    /// Ends subscriptions; a later refresh begins each one again.
     pub fn unsubscribe(&mut self, watchers: Range<u32>) -> Result<(), Error> {
         self.send_subscribes(watchers.clone(), 0)?;
         for watcher in watchers {

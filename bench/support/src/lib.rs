@@ -25,7 +25,7 @@ pub mod system;
 pub const SERVER_CPU: usize = 0;
 /// The CPU of phones and PBX (the same one on a machine that has no other).
 pub const PHONES_CPU: usize = 1;
-/// The ports phones have, unless a benchmark says otherwise.
+/// Number of ports of the phones, by default.
 pub const PORTS: usize = 1000;
 
 /// The error of a benchmark: a message, with which the process ends.

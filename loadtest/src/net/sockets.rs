@@ -235,8 +235,8 @@ impl ReceiveBatch {
     /// The length of the datagrams that the kernel coalesced into one.
     fn segment(&self, index: usize) -> Option<usize> {
         let control = self.coalesced.then(|| &self.controls[index])?;
-        let told = self.headers[index].msg_hdr.msg_controllen;
-        let is_segment = told >= size_of::<libc::cmsghdr>() + size_of::<i32>()
+        let control_octets = self.headers[index].msg_hdr.msg_controllen;
+        let is_segment = control_octets >= size_of::<libc::cmsghdr>() + size_of::<i32>()
             && control.header.cmsg_level == libc::SOL_UDP
             && control.header.cmsg_type == libc::UDP_GRO;
         let [a, b, c, d, ..] = control.value;
@@ -524,7 +524,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_at_the_other_end_is_no_error() {
+    fn a_port_without_a_listener_is_not_an_error() {
         let (one, two) = pair();
         drop(two);
         let one_datagram = [(b"x".as_slice(), None)];

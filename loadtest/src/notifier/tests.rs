@@ -135,7 +135,7 @@ fn a_challenge_is_answered_and_remembered() {
     assert_eq!(
         outcome.swarm.records().len(),
         1,
-        "nobody subscribed, so nothing else is tried"
+        "no phone subscribed, so nothing else is tried"
     );
     assert!(!tally.is_clean());
 }
@@ -209,7 +209,7 @@ fn a_server_like_kamailio_is_judged_by_its_features() {
         (tally.publishes, tally.notifies),
         (20 + 5, 20 * (1 + 4 + 1))
     );
-    assert_eq!(outcome.swarm.records().len(), 4, "nobody leaves");
+    assert_eq!(outcome.swarm.records().len(), 4, "no phone unsubscribes");
     let never_free = Scenario {
         change_states: vec![Lamp::Ringing, Lamp::Busy],
         ..fair
@@ -223,11 +223,11 @@ fn a_server_like_kamailio_is_judged_by_its_features() {
 
 #[test]
 fn no_server_is_no_success() {
-    let nobody = UdpSocket::bind("127.0.0.1:0")
+    let unused = UdpSocket::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    let tally = run_against(nobody, nobody, scenario(), None)
+    let tally = run_against(unused, unused, scenario(), None)
         .swarm
         .tally()
         .clone();

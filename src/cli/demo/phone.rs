@@ -270,7 +270,7 @@ impl Phone {
         let owner = self
             .subscriptions
             .first()
-            .map_or("somebody", |one| PEOPLE[one.key.watcher].name);
+            .map_or("an unknown watcher", |one| PEOPLE[one.key.watcher].name);
         self.tell(Event::Fault(format!("{owner}'s phone {what}")));
     }
 

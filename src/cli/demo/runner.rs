@@ -72,7 +72,7 @@ pub(super) struct Runner {
     signals: Receiver<Request>,
     started: Instant,
     /// When each person's state was last sent to the server; None if the visitor may have changed it.
-    told: [Option<Instant>; PEOPLE.len()],
+    reported_at: [Option<Instant>; PEOPLE.len()],
     /// The lamps that each key has shown, without repetitions.
     shown: BTreeMap<Key, Vec<Lamp>>,
     faults: Vec<String>,
@@ -111,7 +111,7 @@ impl Runner {
             events,
             signals,
             started: Instant::now(),
-            told: [Some(Instant::now()); PEOPLE.len()],
+            reported_at: [Some(Instant::now()); PEOPLE.len()],
             shown: BTreeMap::new(),
             faults: Vec::new(),
             is_interrupted: false,
@@ -152,7 +152,7 @@ impl Runner {
                 self.hold(scene.hold);
             }
             self.faults.clear();
-            self.told = [None; PEOPLE.len()];
+            self.reported_at = [None; PEOPLE.len()];
             self.view.caption = format!("{}'s lamp is yours: try curl", PEOPLE[VISITOR].name);
             self.view.by = "Ctrl-C ends";
             if !self.is_interrupted {
@@ -203,7 +203,7 @@ impl Runner {
         self.view.by = scene.by;
         self.screen.scene(&self.view);
         for act in &scene.acts {
-            self.told[act.person()] = Some(Instant::now());
+            self.reported_at[act.person()] = Some(Instant::now());
             let done = match *act {
                 Act::Publish(leg) => self.pbx.publish(&leg),
                 Act::Mobile { person, is_busy } => mobile::tell(self.http, person, is_busy),
@@ -287,8 +287,8 @@ impl Runner {
                 }
                 shown.push(lamp);
                 self.view.set(key, lamp);
-                let told = self.told[key.watched];
-                let latency = told.map(|told| at.saturating_duration_since(told));
+                let reported_at = self.reported_at[key.watched];
+                let latency = reported_at.map(|start| at.saturating_duration_since(start));
                 self.screen.changed(&mut self.view, key, lamp, latency);
             }
         }

@@ -1,4 +1,4 @@
-//! The kinds of value in TOML: texts, numbers, booleans, lists; optional ones, and ones with a place.
+//! The kinds of value in TOML: texts, numbers, booleans, lists; optional values, and values with their position.
 
 use std::ops::Range;
 

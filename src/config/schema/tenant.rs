@@ -6,9 +6,9 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::config::complaint::Complainer;
-use crate::config::quantity::Interval;
+use crate::config::quantity::{Interval, Octets};
 use crate::config::reader::{Found, Value, keys, words};
-use crate::config::schema::unplaced;
+use crate::config::schema::{HISTORY_RETENTION, HISTORY_SIZE, unplaced};
 use crate::presence::profile::DoNotDisturbLamp;
 
 keys! {
@@ -60,6 +60,10 @@ keys! {
         pub composition: CompositionKind = CompositionKind::Standard;
         /// What lamps show of do-not-disturb.
         pub dnd_lamp: DndLampKind = DndLampKind::None;
+        /// How long history is kept; none for `[history]` retention.
+        pub history_retention: Option<Interval> = None, in HISTORY_RETENTION;
+        /// Octets of history; none for `[history]` size.
+        pub history_size: Option<Octets> = None, in HISTORY_SIZE;
     }
 }
 

@@ -113,6 +113,8 @@ fn converted(
             CompositionKind::Imagicle => Style::Imagicle,
         },
         dnd_lamp: domain.dnd_lamp.lamp(),
+        history_age_max: domain.history_retention.map(|age| age.0),
+        history_octets_max: domain.history_size.map(|size| size.0 as u64),
         reveal_number: domain.reveal_number,
         max_call_duration: domain.max_call_duration.0,
         min_expires: domain.min_expires.get_ref().0,

@@ -72,10 +72,10 @@ pub(super) fn add_lists(
             Err(fault) => complain(&list.user, &fault, complainer),
         }
     }
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for (aor, place) in added {
         if let Err(fault) = directory.check_list(&aor)
-            && is_news(&fault, aor.user(), &mut told)
+            && is_news(&fault, aor.user(), &mut reported)
         {
             complain(place, &fault, complainer);
         }
@@ -214,7 +214,7 @@ fn complain(place: &Spanned<String>, fault: &ListFault, complainer: &mut Complai
 
 /// Whether a fault is to be reported. A cycle is reported once, for the first of its lists; a list
 /// that only refers to a list in a cycle is not reported.
-fn is_news(fault: &ListFault, user: &str, told: &mut HashSet<Vec<Box<str>>>) -> bool {
+fn is_news(fault: &ListFault, user: &str, reported: &mut HashSet<Vec<Box<str>>>) -> bool {
     let ListFault::Cycle(way) = fault else {
         return true;
     };
@@ -223,5 +223,5 @@ fn is_news(fault: &ListFault, user: &str, told: &mut HashSet<Vec<Box<str>>>) -> 
         return false;
     }
     lists.sort_unstable();
-    told.insert(lists)
+    reported.insert(lists)
 }

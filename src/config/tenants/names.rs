@@ -99,7 +99,7 @@ impl Names {
     ) -> Option<People> {
         let bare = bare(text.get_ref());
         if bare == "*" {
-            return Some(People::Everybody);
+            return Some(People::Everyone);
         }
         if self.groups.contains(&(domain.to_owned(), bare.to_owned())) {
             return Some(People::Group(bare.into()));
@@ -134,7 +134,7 @@ impl Names {
             return Some(WatcherCondition::People(People::Group(bare.into())));
         }
         if bare == "*" {
-            return Some(WatcherCondition::People(People::Everybody));
+            return Some(WatcherCondition::People(People::Everyone));
         }
         let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
         let is_account = directory.account(&format!("{bare}@{domain}")).is_some();
@@ -171,7 +171,7 @@ const WORDS: [(&str, WatcherCondition); 6] = [
     ("same-domain", WatcherCondition::SameDomain),
     ("listed", WatcherCondition::Listed),
     ("trusted", WatcherCondition::Trusted),
-    ("anyone", WatcherCondition::People(People::Everybody)),
+    ("anyone", WatcherCondition::People(People::Everyone)),
 ];
 
 /// The word that was probably meant: a similar one, or one that begins like this.

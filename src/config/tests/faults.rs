@@ -1,5 +1,5 @@
-//! Faults of single keys and values: all of a file are told at once, with line, what was found and
-//! what is allowed, in the words of the file.
+//! Faults of single keys and values: all faults of a file are reported at once, each with its line,
+//! the value found and the values allowed, in the words of the file.
 
 use super::*;
 

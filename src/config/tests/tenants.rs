@@ -101,13 +101,13 @@ fn a_tenant_is_converted() {
     assert!(rules("701@abc.com").is_orbit && rules("park1@abc.com").is_orbit);
     assert!(directory.exists(&aor("*76@abc.com")) && !directory.exists(&aor("*77@abc.com")));
     let team = directory.list(&aor("team@abc.com")).unwrap();
-    let told: Vec<(&str, &str)> = team
+    let shown: Vec<(&str, &str)> = team
         .members
         .iter()
         .map(|member| (&*member.uri, &*member.name))
         .collect();
     assert_eq!(
-        told,
+        shown,
         [
             ("sip:101@pbx.abc.com", "101"),
             ("sip:102@abc.com", "102"),

@@ -28,7 +28,13 @@ pub(super) fn of_any_domain(text: &str, directory: &Directory) -> Option<Aor> {
 /// The presentity that `text` names.
 pub(super) fn resolve(text: &str, directory: &Directory) -> Result<Aor, NotAnAor> {
     let (user, host) = split(text.trim()).ok_or(NotAnAor::Unreadable)?;
-    let domain = directory.domain(&host).ok_or_else(|| {
+    Ok(Aor::new(&user, &domain(&host, directory)?))
+}
+
+/// The name of the domain that `text` names, which may be an alias.
+pub(super) fn domain(text: &str, directory: &Directory) -> Result<String, NotAnAor> {
+    let domain = directory.domain(&text.trim().to_ascii_lowercase());
+    let domain = domain.ok_or_else(|| {
         let names: Vec<&str> = directory
             .domains()
             .iter()
@@ -36,7 +42,7 @@ pub(super) fn resolve(text: &str, directory: &Directory) -> Result<Aor, NotAnAor
             .collect();
         NotAnAor::UnknownDomain(names.join(", "))
     })?;
-    Ok(Aor::new(&user, &domain.name))
+    Ok(domain.name.clone())
 }
 
 /// User (unescaped) and host (lower case).

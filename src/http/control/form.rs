@@ -153,6 +153,12 @@ impl Form {
         self.optional(name)?.map(read).transpose()
     }
 
+    /// Where an earlier page ended.
+    pub(super) fn cursor(&self, name: &'static str) -> Result<Option<i64>, ControlRefusal> {
+        let read = |text: &str| text.parse().map_err(|_| ControlRefusal::NoNumber(name));
+        self.optional(name)?.map(read).transpose()
+    }
+
     /// A time span: `600`, `10m`, `1h 30m`.
     pub(super) fn time(&self, name: &'static str) -> Result<Option<Duration>, ControlRefusal> {
         let read = |text: &str| {

@@ -1,4 +1,4 @@
-//! `GET /loops`: the phones that send the same request again and again in vain.
+//! `GET /loops`: the phones that keep repeating a request without success.
 
 use std::cmp::Reverse;
 

@@ -1,13 +1,15 @@
 //! The operator's pages on the control socket: questions and commands, a file each. A page takes a
-//! [`Form`] and returns a value of `representation`, or refuses. Which pages there are, and which
-//! fields each knows, stands in `routes`.
+//! [`Form`] and returns a value of `representation`, or refuses. The pages and the
+//! fields of each are listed in `routes`.
 //!
 //! A command is done when its response comes: every shard has it, and NOTIFYs are on their way.
 
 mod aor;
 pub(crate) mod drain;
 mod edit;
+pub(crate) mod forget;
 pub(crate) mod form;
+pub(crate) mod history;
 pub(crate) mod lists;
 pub(crate) mod loops;
 pub(crate) mod probe;

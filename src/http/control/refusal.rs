@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::directory::lists::ListFault;
 use crate::http::control::aor::NotAnAor;
+use crate::http::history::HistoryFault;
 use crate::http::representation::response::Response;
 use crate::http::representation::{Format, Representation, response, visible};
 use crate::presence::Aor;
@@ -43,6 +44,11 @@ pub(crate) enum ControlRefusal {
     /// A field is no time span, or too long a one.
     #[error("{0} is not a time span of at most one year: write it like 600, 10m or 2h")]
     NoTime(&'static str),
+    /// A field is neither a time span nor a time.
+    #[error(
+        "{0} is neither a time span of at most one year nor a time: write it like 2h or 2026-11-29T12:00:00Z"
+    )]
+    NoMoment(&'static str),
     /// A field is none of the words it may be.
     #[error("{field} must be one of: {words}")]
     NoWord {
@@ -109,6 +115,9 @@ pub(crate) enum ControlRefusal {
     /// The configuration was not reloaded, or not by every shard. One line for each fault.
     #[error("{0}")]
     NotReloaded(String),
+    /// The history does not answer.
+    #[error(transparent)]
+    History(#[from] HistoryFault),
     /// The engine does not reply.
     #[error("the engine does not respond")]
     Silent,
@@ -124,6 +133,7 @@ impl ControlRefusal {
             | Self::ControlCharacter(_)
             | Self::NoNumber(_)
             | Self::NoTime(_)
+            | Self::NoMoment(_)
             | Self::NoWord { .. }
             | Self::NoUri(_)
             | Self::Senseless(_)
@@ -137,6 +147,7 @@ impl ControlRefusal {
             | Self::NoAddress(_)
             | Self::NoRules(_)
             | Self::NoProbe
+            | Self::History(HistoryFault::Off)
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
                 StatusCode::NOT_FOUND
             }
@@ -153,7 +164,10 @@ impl ControlRefusal {
                 | ListFault::AnyDnWithin(_),
             ) => StatusCode::CONFLICT,
             Self::BodyTooLong(_) | Self::TooManyRules => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Full(_) | Self::HalfDone | Self::Silent => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full(_)
+            | Self::HalfDone
+            | Self::History(HistoryFault::Busy | HistoryFault::Failed(_))
+            | Self::Silent => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

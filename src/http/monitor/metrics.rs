@@ -106,7 +106,10 @@ mod tests {
         );
         names.extend(["shards", "shards_silent", "ready", "resident_memory_bytes"]);
         names.extend(["store_commits", "store_rows", "store_failing"]);
-        names.push("store_rows_unwritten");
+        names.extend(["store_rows_unwritten", "store_rows_impossible"]);
+        names.extend(["store_files_damaged", "store_rows_salvaged"]);
+        names.extend(["history_changes", "history_thinned"]);
+        names.extend(["history_pruned", "history_failing"]);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

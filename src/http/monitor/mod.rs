@@ -21,7 +21,10 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
     values.extend(telemetry::totals());
     values.extend(site.public.counters());
     values.extend(site.attempts.counters());
-    values.extend(site.engine.store().iter().flat_map(|store| store.counters));
+    if let Some(store) = site.engine.store() {
+        values.extend(store.counters);
+        values.extend(store.history);
+    }
     Counters { values, silent }
 }
 

@@ -10,11 +10,13 @@ pub(crate) enum Format {
     Text,
     /// `application/json`
     Json,
+    /// `text/csv`
+    Csv,
 }
 
 impl Format {
-    /// JSON if Accept lists it with at least the weight of text. Wildcards do not count; a client
-    /// that accepts neither still gets text.
+    /// JSON or CSV if Accept lists it with at least the weight of text. Wildcards do not count; a
+    /// client that accepts none of them still gets text.
     pub(crate) fn preferred(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter();
         let texts = lines.filter_map(|line| line.to_str().ok());
@@ -28,8 +30,11 @@ impl Format {
             names.iter().find_map(named).unwrap_or(0)
         };
         let json = weight(&["application/json"]);
+        let csv = weight(&["text/csv"]);
         let text = weight(&["text/plain", "text/*"]);
-        if json > 0 && json >= text {
+        if csv > json && csv >= text {
+            Self::Csv
+        } else if json > 0 && json >= text {
             Self::Json
         } else {
             Self::Text
@@ -68,6 +73,15 @@ mod tests {
             headers.append(header::ACCEPT, line.parse().unwrap());
         }
         Format::preferred(&headers)
+    }
+
+    #[test]
+    fn csv_is_for_clients_that_name_it() {
+        assert_eq!(preferred(&["text/csv"]), Format::Csv);
+        assert_eq!(preferred(&["text/csv, */*"]), Format::Csv);
+        assert_eq!(preferred(&["text/csv, application/json"]), Format::Json);
+        assert_eq!(preferred(&["text/csv;q=0.5, text/plain"]), Format::Text);
+        assert_eq!(preferred(&["text/csv;q=0"]), Format::Text);
     }
 
     #[test]

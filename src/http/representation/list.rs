@@ -196,7 +196,7 @@ impl Representation for Deleted {
     }
 }
 
-/// The name of a style, as it stands in the configuration.
+/// The name of a style, as written in the configuration.
 pub(crate) const fn word(style: ListStyle) -> &'static str {
     match style {
         ListStyle::Rfc => "rfc",

@@ -1,5 +1,6 @@
 //! Representations (RFC 9110 §3.2): the result types of the endpoints, one file each, and how a
-//! value is rendered: as text for a terminal, or as JSON when the client prefers that (`accept`).
+//! value is rendered: as text for a terminal, or as JSON or CSV when the client prefers that
+//! (`accept`).
 //!
 //! Text and JSON are rendered from the same value and from nothing else. Times in JSON are whole
 //! seconds, their names end in `_seconds`; what is unknown or absent is `null`.
@@ -7,6 +8,8 @@
 mod accept;
 pub(crate) mod counters;
 pub(crate) mod drain;
+pub(crate) mod forgotten;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod loops;
 pub(crate) mod probe;
@@ -32,4 +35,9 @@ pub(crate) trait Representation {
 
     /// As JSON.
     fn json(&self) -> Value;
+
+    /// As CSV (RFC 4180); None for a value that is no table: then a client that prefers CSV gets text.
+    fn csv(&self) -> Option<String> {
+        None
+    }
 }

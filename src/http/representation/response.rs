@@ -32,6 +32,14 @@ pub(crate) fn rendered(
                 json,
             )
         }
+        Format::Csv => match value.csv() {
+            Some(rows) => with(
+                text(status, rows),
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/csv; charset=utf-8"),
+            ),
+            None => text(status, value.text(columns)),
+        },
     };
     response
         .headers_mut()

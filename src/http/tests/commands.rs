@@ -11,7 +11,7 @@ impl Server {
         self.engine.updates.lock().unwrap().pop().unwrap()
     }
 
-    /// Says something of 123@abc.com; what the engine was told.
+    /// Sets a state of 123@abc.com. Returns the update that the engine received.
     fn set(&self, page: &str, fields: &str) -> StateUpdate {
         let response = self.command(&format!("/set/{page}"), &format!("aor=123@abc.com{fields}"));
         assert_eq!(response.status, 200, "{page}{fields}: {}", response.body);
@@ -544,9 +544,9 @@ fn questions_need_get_and_commands_need_post() {
         (asked.status, asked.header("allow")),
         (405, Some("post, options"))
     );
-    let told = server.command("/list", "");
+    let response = server.command("/list", "");
     assert_eq!(
-        (told.status, told.header("allow")),
+        (response.status, response.header("allow")),
         (405, Some("get, head, options"))
     );
     for page in ["/list/", "/list/rename", "/rules/import/x", "/set", "/"] {

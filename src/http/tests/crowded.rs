@@ -14,7 +14,7 @@ fn is_closed(stream: &mut TcpStream) -> bool {
     }
 }
 
-/// Connections that ask for nothing, each said to be there by the server before the next.
+/// Opens connections that send no request.
 fn idle(server: &Server, count: usize) -> Vec<TcpStream> {
     (0..count).map(|_| server.connect()).collect()
 }
@@ -36,7 +36,7 @@ fn health_and_metrics_are_served_while_all_connections_are_held() {
     for page in ["/healthz", "/readyz", "/metrics"] {
         assert_eq!(server.get(page).status, 200, "{page}");
     }
-    // One more is answered, but not served.
+    // One more request gets a response, but is not served.
     let refused = server.call("&number=5");
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));

@@ -4,6 +4,7 @@
 mod call_state;
 mod commands;
 mod crowded;
+mod history;
 mod json;
 mod operator;
 mod probe;
@@ -25,13 +26,14 @@ use glommio::timer::sleep;
 use super::*;
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
+use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
 use crate::presence::call::{CallState, Direction};
 use crate::presence::composition::{Availability, Extended, ImagicleStatus, Tracks};
 use crate::presence::event::Package;
 use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
-use crate::presence::{Aor, CallDialog};
+use crate::presence::{Aor, CallDialog, Presentity};
 use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
 };
@@ -67,6 +69,9 @@ struct FakeEngine {
     /// Directories that are refused before one is taken.
     refusals: Arc<AtomicU64>,
     store: Arc<Mutex<Option<StoreReport>>>,
+    /// What the history answers, if one is kept, and what it was asked.
+    history: Arc<Mutex<Option<HistoryPage>>>,
+    history_queries: Arc<Mutex<Vec<HistoryQuery>>>,
     /// Subscriptions left while it drains; half of them end each time.
     subscriptions: Arc<AtomicU64>,
 }
@@ -117,6 +122,12 @@ impl Engine for FakeEngine {
                 self.updates.lock().unwrap().push((aor.to_string(), update));
                 Reply::Done
             }
+            Command::Forget(_) => {
+                let mut presentity = Presentity::default();
+                let note = StateUpdate::Note(Some("away".into()));
+                presentity.apply(note, Instant::now());
+                Reply::Forgotten(Some(presentity.forget().0))
+            }
             Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
             Command::Loops => Reply::Loops(Vec::new()),
@@ -157,6 +168,24 @@ impl Engine for FakeEngine {
 
     fn decline_work(&self) {
         self.is_ready.store(false, Ordering::SeqCst);
+    }
+
+    async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, HistoryFault> {
+        self.history_queries.lock().unwrap().push(query);
+        self.history
+            .lock()
+            .unwrap()
+            .clone()
+            .ok_or(HistoryFault::Off)
+    }
+
+    async fn erase_history(&self, _: &Aor) -> Result<HistoryErased, HistoryFault> {
+        let page = self.history.lock().unwrap().clone();
+        let page = page.ok_or(HistoryFault::Off)?;
+        Ok(HistoryErased {
+            changes: page.changes.len() as u64,
+            mentions: 1,
+        })
     }
 
     fn store(&self) -> Option<StoreReport> {

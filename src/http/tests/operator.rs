@@ -25,7 +25,11 @@ fn a_store_that_fails_is_reported() {
                 ("store_rows", 9),
                 ("store_failing", failure.is_some().into()),
                 ("store_rows_unwritten", 0),
+                ("store_rows_impossible", 0),
+                ("store_files_damaged", 0),
+                ("store_rows_salvaged", 0),
             ],
+            history: vec![("history_thinned", 3)],
             failure: failure.map(str::to_owned),
             is_refusing,
         });
@@ -35,6 +39,10 @@ fn a_store_that_fails_is_reported() {
     let metrics = server.get("/metrics").body;
     assert!(
         metrics.contains("\nlamplighter_store_rows 9\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("\nlamplighter_history_thinned 3\n"),
         "{metrics}"
     );
     set(Some("disk full"), false);

@@ -17,10 +17,10 @@ fn a_probe_is_started_and_read() {
     assert_eq!(order.flow.local.to_string(), "127.0.0.1:5060");
     assert_eq!(order.task, ProbeTask::Subscribe(Package::Dialog));
     assert!(order.login.is_some());
-    let told = server.operator("/probe?id=0-3c").body;
+    let text = server.operator("/probe?id=0-3c").body;
     let over = "  1.000 s  the probe is over\n";
     assert_eq!(
-        told,
+        text,
         format!("  1.000 s  server status: UpAndRunning\n{over}")
     );
     assert_eq!(server.operator("/probe?id=0-3c&seen=1").body, over);

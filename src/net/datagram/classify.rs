@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keepalives_are_told_from_messages() {
+    fn keepalives_are_distinguished_from_messages() {
         for keepalive in [
             &b""[..],
             b"\r\n",

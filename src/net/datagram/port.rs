@@ -1,5 +1,5 @@
-//! A shard's port of one UDP listener: flows in, datagrams out, and a bounded queue for what the
-//! socket has no room for.
+//! A shard's port of one UDP listener: flows in, datagrams out, and a bounded queue for datagrams that
+//! wait for room in the socket.
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::VecDeque;
@@ -40,7 +40,7 @@ struct StalledDatagram {
 }
 
 impl DatagramPort {
-    /// A port on that socket. At most `stalled_octets_max` octets wait for room in it.
+    /// Creates a port on a socket. At most `stalled_octets_max` octets wait for room in it.
     #[must_use]
     pub fn new(
         socket: Box<dyn DatagramTransport>,
@@ -77,7 +77,7 @@ impl DatagramPort {
         u64::from(total.wrapping_sub(self.lost.replace(total)))
     }
 
-    /// The flow that a datagram came by.
+    /// The flow that a datagram arrived on.
     #[must_use]
     pub fn flow(&self, received: &Received<'_>) -> Flow {
         let bound = self.socket.local_address();

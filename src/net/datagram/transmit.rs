@@ -421,7 +421,7 @@ mod tests {
         }
     }
 
-    /// Datagrams of these lengths, each told apart by its octets, are sent and received.
+    /// Datagrams of these lengths, each with octets of its own, are sent and received.
     fn exchange(batch: &mut SendBatch, lengths: &[usize]) -> Sent {
         let (_, sockets) = bind::udp("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let client = client();

@@ -57,11 +57,11 @@ impl Availability {
             .position(|&other| other == self)
             .unwrap_or(usize::MAX)
     }
-}
 
-impl fmt::Display for Availability {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::DoNotDisturb => "do-not-disturb",
             Self::Forwarded(ForwardedTo::VoiceMail) => "forwarded to voice mail",
             Self::Forwarded(ForwardedTo::Number) => "forwarded to a number",
@@ -71,6 +71,12 @@ impl fmt::Display for Availability {
             Self::Away => "away",
             Self::Available => "available",
             Self::Offline => "offline",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Availability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
     }
 }

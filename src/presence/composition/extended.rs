@@ -54,7 +54,7 @@ impl AlceoStatus {
 }
 
 impl From<Availability> for AlceoStatus {
-    /// In this style away counts as available, because it tells callers whether to call. It has no
+    /// In this style away counts as available, because the lamp shows callers whether to call. It has no
     /// value for forwarded: a user whose calls are forwarded is reachable, and therefore available.
     fn from(availability: Availability) -> Self {
         match availability {

@@ -564,7 +564,7 @@ fn the_decider_is_named_in_every_style() {
         (
             Alceo,
             "",
-            Contributor::Nobody,
+            Contributor::NoSource,
             "unreachable: no contact is registered, no alternative number is known",
         ),
         (

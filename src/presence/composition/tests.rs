@@ -64,7 +64,7 @@ fn nothing_beside<'a>(rules: &'a Rules, extras: &'a Arc<Extras>) -> Circumstance
     Circumstances {
         rules,
         extras,
-        alternative_by: Contributor::Nobody,
+        alternative_by: Contributor::NoSource,
         note: None,
         has_registrar: false,
         call_source: None,

@@ -18,7 +18,7 @@ use crate::presence::source::CallSource;
 pub(crate) enum Contributor {
     /// No source has reported anything.
     #[default]
-    Nobody,
+    NoSource,
     /// A source that reports a call outside of publications.
     Call(CallSource),
     /// A publication, by the number that the presentity assigned to it.
@@ -53,7 +53,7 @@ impl Default for Verdict {
         Self {
             availability: Availability::Offline,
             rule: "no source has reported anything",
-            decider: Contributor::Nobody,
+            decider: Contributor::NoSource,
         }
     }
 }
@@ -210,7 +210,7 @@ impl Circumstances<'_> {
                 decider: if self.has_registrar {
                     Contributor::Registrar
                 } else {
-                    Contributor::Nobody
+                    Contributor::NoSource
                 },
             });
         }
@@ -226,7 +226,7 @@ impl Circumstances<'_> {
         let source = self.call_source.map(|source| (source, "no call"));
         source.or_else(|| {
             let remembered = (
-                Contributor::Nobody,
+                Contributor::NoSource,
                 "no call since the last reported call ended",
             );
             self.is_known_by_calls.then_some(remembered)

@@ -46,7 +46,7 @@ pub enum WatcherCondition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum People {
     /// Every user.
-    Everybody,
+    Everyone,
     /// The members of a group of the rule's domain.
     Group(Box<str>),
     /// One user, or all whose names have the same prefix.

@@ -27,6 +27,29 @@ pub struct Explained {
 }
 
 impl Presentity {
+    /// The kind of source that decided the composed state, as the beginning of the name of a
+    /// [`Source`]: `publish`, `http:call_state`.
+    #[must_use]
+    pub fn decider(&self) -> &'static str {
+        match self.verdict.decider {
+            Contributor::NoSource => "none",
+            Contributor::Call(CallSource::CallState) => "http:call_state",
+            Contributor::Call(CallSource::Operator) => "operator:lamp",
+            Contributor::Publication(number) => {
+                let mut publications = self.publications.iter();
+                match publications.find(|entity| entity.number == number) {
+                    Some(entity) if entity.package == Package::Presence => "client",
+                    _ => "publish",
+                }
+            }
+            Contributor::DoNotDisturb => "feature:dnd",
+            Contributor::Forward => "feature:forward",
+            Contributor::OperatorPresence => "operator:presence",
+            Contributor::Contact(_) | Contributor::Registrar => "register",
+            Contributor::Account => "account:alternative",
+        }
+    }
+
     /// The alternative number of the account: no source states it, but it counts.
     pub(super) fn explain_account(&self) -> Option<Explained> {
         let number = self.rules.alternative.as_ref()?;

@@ -5,13 +5,14 @@
 //! the legs of its own publication (W:B3.14).
 //!
 //! The state is changed by the `apply*` calls, [`Presentity::set_rules`] and
-//! [`Presentity::expire`]. Each of them first drops expired contributions, and returns whether the
+//! [`Presentity::expire`], and by [`Presentity::forget`]. Each of them first drops expired contributions, and returns whether the
 //! composed state changed. Nothing here depends on the order of a hash map: equal calls give equal
 //! states.
 
 mod assertion;
 mod durable;
 mod explain;
+mod forget;
 mod publication;
 mod publishing;
 mod statement_box;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 pub use assertion::{Assertion, Call, CallParty, Presence};
 pub use durable::{Contributions, RecoveredContributions};
 pub use explain::Explained;
+pub use forget::Erased;
 pub use publication::{Condition, Publication, PublicationLimits, PublishRefused, Published};
 
 use crate::presence::call::CallSet;
@@ -283,7 +285,9 @@ impl Presentity {
         let circumstances = Circumstances {
             rules: &self.rules,
             extras: &self.extras,
-            alternative_by: self.alternative().map_or(Contributor::Nobody, |(by, _)| by),
+            alternative_by: self
+                .alternative()
+                .map_or(Contributor::NoSource, |(by, _)| by),
             note: statements.note.as_ref().map(|stated| &stated.what),
             has_registrar: statements.registrations.are_known(),
             call_source: self.call_source(),

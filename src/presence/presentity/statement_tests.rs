@@ -478,7 +478,7 @@ fn the_operators_presence_replaces_the_clients() {
     assert_eq!(contacts(&stage).len(), 1, "no end is beyond the clock's");
 }
 
-/// W:C8.2: a night key is lit until it is turned off, a queue blinks until it is told to stop.
+/// W:C8.2: a night key is lit until it is turned off, a queue blinks until it is turned off.
 #[test]
 fn the_operators_lamp_is_a_separate_source() {
     let mut stage = Stage::new();

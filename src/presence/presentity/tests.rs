@@ -477,7 +477,7 @@ fn b1_4_conditions_that_do_not_hold() {
     assert_eq!(
         stage.presentity.next_expiry(),
         Some(stage.now),
-        "the change is still to be told"
+        "the change is still to be reported"
     );
     assert!(stage.presentity.expire(stage.now));
     assert_eq!(stage.lamp(), Terminated);

@@ -145,7 +145,7 @@ impl Mesh {
         Ok(())
     }
 
-    /// Tells a shard that records of it became durable.
+    /// Informs a shard that more of its records are durable.
     pub(crate) fn tell_durable(&self, shard: ShardId) {
         if let Some(inbox) = self.inbox(shard) {
             inbox.has_durable.store(true, Ordering::Release);

@@ -32,7 +32,7 @@ pub(crate) struct EarlyInputs {
 enum EarlyInput {
     /// A PUBLISH or REGISTER.
     Request(Flow, Box<[u8]>),
-    /// A state update.
+    /// A state update, or an erasure.
     Command(CommandId, Command),
     /// A request or update that another shard received.
     Mail(Mail),
@@ -96,14 +96,14 @@ impl Engine {
         None
     }
 
-    /// Lets a state update wait; returns any other command.
+    /// Lets a command that changes a presentity wait; returns any other command.
     pub(crate) fn hold_back_command(
         &mut self,
         id: CommandId,
         command: Command,
         turn: &mut Turn<'_>,
     ) -> Option<Command> {
-        if !matches!(command, Command::UpdateState { .. }) || !self.holds_back() {
+        if !command.is_change() || !self.holds_back() {
             return Some(command);
         }
         if self.early.is_full(0, turn) {

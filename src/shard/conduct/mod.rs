@@ -247,7 +247,7 @@ impl Engine {
             } => self
                 .subscriptions
                 .handle_unfollow_watchers(&aor, package, follower),
-            Mail::WatchersHere(told) => self.subscriptions.handle_watchers_here(*told),
+            Mail::WatchersHere(report) => self.subscriptions.handle_watchers_here(*report),
             Mail::Seize {
                 aor,
                 index,

@@ -9,10 +9,16 @@ impl Engine {
     /// Executes an operator command and replies. What changed state is acknowledged once its record is
     /// durable, if acknowledgements wait for that.
     pub(crate) fn execute(&mut self, id: CommandId, command: Command, turn: &mut Turn<'_>) {
-        let is_change = matches!(command, Command::UpdateState { .. });
+        let is_change = command.is_change();
         let reply = self.handle_command(command, turn);
-        let is_synced = turn.options.durability == Durability::Synced;
-        if is_change && is_synced && matches!(reply, Reply::Done) {
+        let durability = turn.options.durability;
+        let waits = match reply {
+            Reply::Done => is_change && durability == Durability::Synced,
+            // What was erased must not come back.
+            Reply::Forgotten(_) => durability != Durability::None,
+            _ => false,
+        };
+        if waits {
             turn.commits.hold(Acknowledgement::Reply(id, reply));
         } else {
             turn.out.replies.push((id, reply));
@@ -30,6 +36,7 @@ impl Engine {
                     Reply::OverLimit
                 }
             }
+            Command::Forget(aor) => Reply::Forgotten(self.compositor.forget(&aor, turn)),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
             Command::Loops => Reply::Loops(self.uas.loops(turn)),

@@ -62,8 +62,9 @@ impl Engine {
         Ok(())
     }
 
-    /// A dialog that may still be recovered is not denied: over UDP the phone repeats its SUBSCRIBE
-    /// anyway, over a stream it is asked to.
+    /// Refuses a SUBSCRIBE in an unknown dialog with 481. If the dialog may still be recovered, the
+    /// request is dropped over UDP, where the phone retransmits it, and refused over a stream so that
+    /// the phone tries again.
     fn refuse_unknown_dialog<'d>(
         &mut self,
         request: &Request<'_>,

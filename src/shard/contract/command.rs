@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Directory;
+use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::{Aor, CallDialog};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
@@ -25,6 +26,8 @@ pub enum Command {
         /// The update.
         update: StateUpdate,
     },
+    /// Erases all contributions to a presentity: `lamplighter forget`.
+    Forget(Aor),
     /// Explains the composed state of a presentity: `lamplighter why`.
     Why(Aor),
     /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
@@ -53,6 +56,12 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it changes contributions to a presentity.
+    #[must_use]
+    pub const fn is_change(&self) -> bool {
+        matches!(self, Self::UpdateState { .. } | Self::Forget(_))
+    }
+
     /// The update that `call_state.htm` makes: the presentity's call, valid for `expires`; None for
     /// no call (W:D1).
     #[must_use]
@@ -73,6 +82,8 @@ pub enum Reply {
     Done,
     /// Not done: a table is full.
     OverLimit,
+    /// To `Forget`: what was erased; None if the presentity is not known.
+    Forgotten(Option<Erased>),
     /// To `Why`.
     Why(Why),
     /// To `Watchers`.

@@ -65,7 +65,7 @@ pub(crate) enum Acknowledgement {
     Reply(CommandId, Reply),
     /// Not a message: a NOTIFY of this subscription, which waits for a record that reserves its CSeq.
     Notify(SubscriptionId),
-    /// Mail that tells another shard the outcome of a request.
+    /// Mail to another shard with the outcome of a request.
     Mail(Address, Mail),
 }
 
@@ -77,6 +77,8 @@ pub(crate) struct Commits {
     /// The number up to which records are durable.
     durable: u64,
     held: VecDeque<Held>,
+    /// The store cannot be written, and what it does not have is not to be acknowledged.
+    pub(crate) is_refused: bool,
 }
 
 /// An acknowledgement that is held.

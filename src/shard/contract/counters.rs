@@ -86,7 +86,7 @@ counters! {
     subscriptions_expired,
     /// Subscriptions removed because of the response to a NOTIFY (RFC 6665 §4.2.2, RFC 5057).
     subscriptions_rejected,
-    /// Subscriptions removed because the phone restarted and subscribed anew (W:A2.19).
+    /// Subscriptions removed because the phone restarted and subscribed again (W:A2.19).
     subscriptions_replaced,
     /// Subscriptions removed because NOTIFYs got no response (W:A3.7).
     subscriptions_unanswered,

@@ -1,8 +1,8 @@
 //! The types that cross the engine's boundary or are shared by all of its rooms.
 //!
 //! - In: [`input::Input`] (SIP messages, mail from other shards, operator commands).
-//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, durable records, entries for the log),
-//!   [`counters::Counters`].
+//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, durable records, history, entries for
+//!   the log), [`counters::Counters`].
 //! - Records: [`commit`], and which acknowledgements wait until they are durable.
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
 //! - Probes of other servers: [`probe`].
@@ -18,6 +18,7 @@ pub mod commit;
 pub mod counters;
 pub(crate) mod expected;
 pub mod flow;
+pub mod history;
 pub(crate) mod ids;
 pub mod input;
 pub mod mail;

@@ -26,6 +26,8 @@ pub struct Options {
     pub key: [u8; 32],
     /// Whether state is recorded, and whether acknowledgements wait for that.
     pub durability: Durability,
+    /// Whether changes of composed state are put into [`Outbox::history`](crate::shard::Outbox).
+    pub writes_history: bool,
     /// Acknowledgements that wait for their records to be durable. Beyond it: 503 with Retry-After.
     pub acknowledgements_held_max: usize,
     /// The addresses of our listeners. NOTIFYs never go there: we would talk to ourselves (W:E2.5).
@@ -137,6 +139,7 @@ impl Options {
             epoch_unix: 0,
             key,
             durability: Durability::None,
+            writes_history: false,
             acknowledgements_held_max: 65_536,
             local_addresses: Vec::new(),
             listeners: Vec::new(),

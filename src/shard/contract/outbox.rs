@@ -1,4 +1,5 @@
-//! The effects of a turn: messages to send, mail, replies, durable records, entries for the log.
+//! The effects of a turn: messages to send, mail, replies, durable records, history, entries for the
+//! log.
 //!
 //! The driver applies the effects in order and clears the outbox. Its buffers are reused, so a shard
 //! in steady state allocates nothing.
@@ -9,6 +10,7 @@ use std::time::Instant;
 use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::commit::RecordChange;
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
+use crate::shard::contract::history::StateChange;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
@@ -27,7 +29,7 @@ pub struct Transmit {
 /// The effects of one or more turns, each kind in the order it was produced.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The octets that `transmits` and `records` refer to.
+    /// The octets that `transmits`, `records` and `history` refer to.
     pub arena: Vec<u8>,
     /// SIP messages to send.
     pub transmits: Vec<Transmit>,
@@ -41,6 +43,9 @@ pub struct Outbox {
     /// The number of the last of all records so far: to be reported by
     /// [`Input::Durable`](crate::shard::Input::Durable) once they are durable.
     pub recorded_through: u64,
+    /// Changes of composed state, for the history. Empty unless
+    /// [`Options::writes_history`](crate::shard::Options::writes_history).
+    pub history: Vec<StateChange>,
     /// Streams of this shard that must stay open until the given time, even when idle.
     pub kept: Vec<(ConnectionId, Instant)>,
     /// Looping phones, for the log; rate limited.
@@ -59,6 +64,7 @@ impl Outbox {
         self.mail.clear();
         self.replies.clear();
         self.records.clear();
+        self.history.clear();
         self.kept.clear();
         self.alarms.clear();
         self.failures.clear();
@@ -78,6 +84,7 @@ impl Outbox {
             && self.mail.is_empty()
             && self.replies.is_empty()
             && self.records.is_empty()
+            && self.history.is_empty()
             && self.kept.is_empty()
             && self.alarms.is_empty()
             && self.failures.is_empty()
@@ -88,6 +95,13 @@ impl Outbox {
     pub fn octets_of(&self, change: &RecordChange) -> Option<&[u8]> {
         let octets = change.octets.clone()?;
         Some(self.arena.get(octets).unwrap_or_default())
+    }
+
+    /// A text that a change of the history refers to.
+    #[must_use]
+    pub fn text(&self, range: &Range<usize>) -> &str {
+        let octets = self.arena.get(range.clone()).unwrap_or_default();
+        std::str::from_utf8(octets).unwrap_or_default()
     }
 
     /// The octets of a message: its head and its tail.

@@ -92,7 +92,7 @@ pub enum ProbeEvent {
         /// The value of its Subscription-State.
         state: Box<str>,
         /// What its body says; None without a body.
-        told: Option<Document>,
+        document: Option<Document>,
     },
     /// A NOTIFY came and was refused with this status.
     NotifyRefused(u16),
@@ -177,13 +177,13 @@ impl UserStatus {
         }
     }
 
-    /// What a document says of its user; None if it says nothing of that.
+    /// The status of the user in a document; None if the document has none.
     pub(crate) fn of_document(document: &Document) -> Option<Self> {
         match document {
             Document::DialogInfo { full, dialogs, .. } => {
                 let is_live = |dialog: &CallDialog| dialog.state != CallState::Terminated;
                 let is_busy = dialogs.iter().any(is_live);
-                // A partial document without a live dialog tells of an end, not of what is left.
+                // A partial document without a live dialog reports ended dialogs; others may still be live.
                 (is_busy || *full).then_some(if is_busy { Self::Busy } else { Self::Available })
             }
             Document::Pidf { statement, .. } => Some(Self::of_presence(statement)),
@@ -222,11 +222,14 @@ impl fmt::Display for ProbeEvent {
             Self::Response { code, reason, .. } => write!(out, "{code} {reason}"),
             Self::NotSent => out.write_str("not sent: too many requests wait for a response"),
             Self::TimedOut => out.write_str("no response within 32 s"),
-            Self::Notify { state, told: None } => write!(out, "NOTIFY {state}, without a body"),
             Self::Notify {
                 state,
-                told: Some(document),
-            } => write!(out, "NOTIFY {state}: {}", Told(document)),
+                document: None,
+            } => write!(out, "NOTIFY {state}, without a body"),
+            Self::Notify {
+                state,
+                document: Some(document),
+            } => write!(out, "NOTIFY {state}: {}", Content(document)),
             Self::NotifyRefused(code) => write!(out, "NOTIFY refused with {code}"),
             Self::NotifyMissing => out.write_str("no NOTIFY within 32 s"),
             Self::Server(status) => write!(out, "server status: {}", status.as_str()),
@@ -237,10 +240,10 @@ impl fmt::Display for ProbeEvent {
     }
 }
 
-/// What a document says, in a few words.
-struct Told<'a>(&'a Document);
+/// The content of a document, in a few words.
+struct Content<'a>(&'a Document);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Content<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Document::DialogInfo { full, dialogs, .. } => {

@@ -94,10 +94,12 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether so many acknowledgements wait for their records that no further one may.
+    /// Whether no further acknowledgement may wait for its record: too many wait already, or the store
+    /// cannot be written.
     pub(crate) fn is_store_behind(&self) -> bool {
-        self.options.durability == Durability::Synced
-            && self.commits.held() >= self.options.acknowledgements_held_max
+        self.commits.is_refused
+            || self.options.durability == Durability::Synced
+                && self.commits.held() >= self.options.acknowledgements_held_max
     }
 
     /// The clock by which times are recorded.

@@ -45,8 +45,8 @@ impl Subscriptions {
     }
 
     /// Another shard reports its watchers of a presentity that this shard follows.
-    pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere) {
-        self.winfo.handle_watchers_here(told, &mut self.table);
+    pub(crate) fn handle_watchers_here(&mut self, report: WatchersHere) {
+        self.winfo.handle_watchers_here(report, &mut self.table);
     }
 
     /// The rules changed, and may now decide about pending watchers.

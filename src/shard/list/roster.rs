@@ -73,7 +73,7 @@ impl Rosters {
     }
 
     /// An owner reports users of a domain that became present or absent. Returns the subscriptions
-    /// that follow the domain: none if it is no longer watched, or was watched anew meanwhile.
+    /// that follow the domain: none if it is no longer watched, or is watched under another number by now.
     pub(crate) fn take_announcement(
         &mut self,
         domain: &str,

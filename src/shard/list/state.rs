@@ -154,8 +154,8 @@ impl ListState {
         self.resources.get(place as usize)
     }
 
-    /// Whether the list, without what rosters add, is still `resolved`. `exists` tells whether a
-    /// member is a user here.
+    /// Whether the list, without what rosters add, is still `resolved`. `exists` returns whether a
+    /// member is a user of this server.
     pub(crate) fn is_still(
         &self,
         resolved: &Resolved,
@@ -170,7 +170,7 @@ impl ListState {
             && *self.rosters == *resolved.rosters
     }
 
-    /// The list becomes `resolved`: removes all resources, to be added anew. Returns their watcher
+    /// The list becomes `resolved`: removes all resources, to be added again. Returns their watcher
     /// slots, and the rosters that are no longer followed.
     pub(crate) fn replace(
         &mut self,
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_complete_once_every_owner_has_told_its_state() {
+    fn a_list_is_complete_once_every_owner_has_reported() {
         let (mut list, member) = empty_list();
         let place = list.push(&member, Decision::STATE_ONLY, Membership::Listed, true);
         assert!(list.is_complete());

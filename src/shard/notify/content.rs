@@ -170,7 +170,7 @@ impl Notifier {
     }
 
     /// Whether this content was already sent and no NOTIFY is required regardless (W:A3.14).
-    pub(crate) fn is_told(
+    pub(crate) fn has_been_sent(
         &self,
         id: SubscriptionId,
         content: &Content,

@@ -26,7 +26,7 @@ impl Notifier {
     }
 
     /// The path of a dialog changed: abandons NOTIFYs outstanding on the old path, which would be
-    /// retransmitted in vain until Timer F and block newer ones. The current state is sent on the
+    /// retransmitted without effect until Timer F and block newer ones. The current state is sent on the
     /// new path.
     pub(crate) fn abandon_notifies(
         &mut self,

@@ -7,7 +7,7 @@
 //! - no response: `handle_notify_timer` for a retransmission or Timer F, `handle_closed` for a
 //!   connection that broke, `release_phone` for a phone whose rate limit allows a NOTIFY again;
 //! - a SUBSCRIBE: `refresh` in a dialog; `contact_of` for the Contact of its 200; after that
-//!   `replace_older` for a phone that subscribes anew, `remove_subscription`;
+//!   `replace_older` for a phone that subscribes again in a new dialog, `remove_subscription`;
 //! - the operator: `outstanding`.
 
 pub(crate) mod body_cache;

@@ -1,4 +1,4 @@
-//! Limits for NOTIFYs on an unvalidated path: one at a time, short, few retransmissions.
+//! Limits for NOTIFYs on an unproven path: one at a time, short, few retransmissions.
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId};
@@ -21,18 +21,18 @@ impl Notifier {
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return false;
         };
-        let sent_again = in_flight.transaction.retransmissions();
+        let retransmissions = in_flight.transaction.retransmissions();
         let unproven = in_flight
             .held_path
             .filter(|path| !subscriptions.table().is_path_proven(*path));
-        let Some(path) = unproven.filter(|_| sent_again > RETRANSMISSIONS_MAX) else {
+        let Some(path) = unproven.filter(|_| retransmissions > RETRANSMISSIONS_MAX) else {
             return true;
         };
-        subscriptions.table_mut().end_turn(id, path);
+        subscriptions.table_mut().end_probe(id, path);
         false
     }
 
-    /// Ends a NOTIFY that got a final response, and validates its path.
+    /// Ends a NOTIFY that got a final response, which proves its path.
     pub(crate) fn end_answered(
         &mut self,
         id: InFlightId,
@@ -56,7 +56,7 @@ impl Notifier {
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
         if let Some(path) = in_flight.held_path {
-            subscriptions.table_mut().let_go_of_path(id, path);
+            subscriptions.table_mut().release_path(id, path);
         }
         Some(in_flight)
     }
@@ -70,7 +70,7 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         for id in subscriptions.table_mut().take_waiting(path) {
-            // The id may be another subscription's by now.
+            // The id may have been reused for another subscription.
             if subscriptions.table().uses_path(id, path) {
                 turn.counters.subscriptions_unanswered += 1;
                 self.remove_subscription(id, subscriptions, turn);

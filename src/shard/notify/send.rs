@@ -62,8 +62,8 @@ impl Notifier {
         let Some(mut content) = self.content_of(id, source, subscriptions, turn) else {
             return;
         };
-        if self.is_told(id, &content, subscriptions) {
-            return subscriptions.table_mut().told_already(id, turn);
+        if self.has_been_sent(id, &content, subscriptions) {
+            return subscriptions.table_mut().skip_unchanged(id, turn);
         }
         let body = match subscriptions.table_mut().may_send(id, has_token, turn) {
             MaySend::Now => self.write_body(id, &content, subscriptions, turn),

@@ -196,7 +196,7 @@ mod tests {
             );
             at += lockout * SECOND;
         }
-        // After a quiet hour it begins anew.
+        // After a quiet hour, counting begins at zero.
         at += 2 * 3600 * SECOND;
         assert_eq!(guess(&mut lockouts, "192.0.2.1", "100", at), 3);
         assert_eq!(

@@ -1,6 +1,5 @@
 //! Looping phones (W:G5): phones that repeat one request although it is refused each time, or
-//! although it restarts an accepted subscription each time. The operator is told which phones they
-//! are.
+//! although it restarts an accepted subscription each time. They are reported to the operator.
 //!
 //! Each request fingerprint has a token bucket. A refusal takes a token, and so does a new
 //! subscription, because a phone that ignores its 200s loops as well. Accepted credentials return a

@@ -18,7 +18,7 @@
 //! - `rate_limit`, `bucket`: rate limits by phone, source address, presentity and domain.
 //! - `kept_refusals`: refusals repeated without serving the request again.
 //! - `attempts`, `auth_lockout`, `stale_nonces`: limits on wrong and stale credentials.
-//! - `looping_phones`, `refusals`, `failures`: what the operator is told.
+//! - `looping_phones`, `refusals`, `failures`: reports for the operator.
 //! - `expiry_jitter`, `publish_queue`: spread refreshes, deferred PUBLISHes.
 //!
 //! Invariants:

@@ -306,7 +306,7 @@ fn a_presentity_has_a_bucket() {
     assert_eq!(status(&other), "200");
     for _ in 0..10 {
         let keepalive = lab.ask(SBC, "OPTIONS", "1@abc.com", "abc.com", "");
-        assert_eq!(status(&keepalive), "200", "about nobody");
+        assert_eq!(status(&keepalive), "200", "about no presentity");
     }
     let feeder = lab.ask(
         SBC,
@@ -517,7 +517,7 @@ fn publishes_are_queued_in_order_behind_many_notifies() {
     assert_eq!(lab.counter("requests_postponed"), 3);
     assert_eq!(lab.counter("publications_accepted"), 1);
     let others = lab.ask(SBC, "OPTIONS", "5@abc.com", "abc.com", "");
-    assert_eq!(status(&others), "200", "nobody else waits");
+    assert_eq!(status(&others), "200", "no other phone waits");
 
     let mut said = Vec::new();
     lab.out.clear();

@@ -98,7 +98,7 @@ impl Paths {
     }
 
     /// Counts one such NOTIFY fewer.
-    pub(crate) fn let_go(&mut self, id: PathId) {
+    pub(crate) fn release(&mut self, id: PathId) {
         if let Some(shared) = self.shared_mut(id) {
             shared.holders -= 1;
             self.forget_unused(id);
@@ -219,7 +219,7 @@ mod tests {
             "a path that is held stays proven"
         );
         paths.leave(first);
-        paths.let_go(first);
+        paths.release(first);
         assert_eq!(paths.find(&path(3)), None);
     }
 }

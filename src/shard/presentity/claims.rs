@@ -14,8 +14,7 @@ use crate::shard::presentity::{Compositor, OWNED};
 /// The granted appearances of the lines this shard owns.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
-    /// Claim number by line and appearance; it tells a late release of an earlier claim from the
-    /// current one. Removed when the holding subscription ends.
+    /// Claim number by line and appearance. By it a late release of an earlier claim is ignored. Removed when the holding subscription ends.
     held: HashMap<(Aor, u8), u64>,
     /// Number of claims granted so far.
     made: u64,

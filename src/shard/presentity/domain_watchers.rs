@@ -24,7 +24,7 @@ impl DomainWatchers {
     }
 }
 
-/// A shard that is told which users are present.
+/// A shard that gets reports of which users are present.
 #[derive(Clone, Copy, Debug)]
 struct Watching {
     shard: Address,
@@ -86,7 +86,7 @@ impl Compositor {
     }
 
     /// As owner: a user became present, or is no longer.
-    pub(crate) fn tell_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
+    pub(crate) fn report_presence(&mut self, aor: &Aor, is_present: bool, turn: &mut Turn<'_>) {
         let Some(watching) = self.domain_watchers.watching.get(aor.domain()).cloned() else {
             // No shard watches this domain.
             return;

@@ -13,12 +13,14 @@
 //!   id below `places`;
 //! - records: `write_records` at the end of a turn; `begin_recovery`, `recover`, `end_recovery` after
 //!   a restart;
-//! - the operator: `why` explains a state; `len` counts presentities.
+//! - the operator: `why` explains a state; `forget` erases one; `len` counts presentities.
 
 pub(crate) mod bindings;
 pub(crate) mod claims;
 pub(crate) mod domain_watchers;
 pub(crate) mod features;
+mod forget;
+mod history;
 pub(crate) mod presentities;
 pub(crate) mod publications;
 mod record;

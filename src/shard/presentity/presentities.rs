@@ -20,7 +20,7 @@ use crate::shard::presentity::record::{Recorded, Recording};
 pub(crate) struct Owned {
     pub(crate) aor: Aor,
     pub(crate) presentity: Presentity,
-    /// Whether watchers of the whole domain were told that it is present.
+    /// Whether it was reported as present to watchers of the whole domain.
     pub(crate) is_present: bool,
     /// Whether its record is written at the end of the turn.
     pub(super) is_marked: bool,

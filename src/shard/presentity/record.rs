@@ -86,8 +86,9 @@ impl Presentities {
         }
     }
 
-    /// As [`Self::mark`], when the composed state changed too.
-    pub(crate) fn mark_changed(&mut self, id: PresentityId, turn: &Turn<'_>) {
+    /// As [`Self::mark`], when the composed state changed too, which goes into the history.
+    pub(crate) fn mark_changed(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        self.write_history(id, turn);
         if turn.options.durability == Durability::None {
             return;
         }

@@ -84,7 +84,7 @@ impl Compositor {
         self.tend(id, turn);
     }
 
-    /// After a contribution to a presentity: tells the watching shards when the composed state
+    /// After a contribution to a presentity: informs the watching shards when the composed state
     /// changed, and sets its timer.
     pub(crate) fn after_contribution(
         &mut self,
@@ -95,22 +95,22 @@ impl Compositor {
         if is_changed {
             turn.counters.state_changes += 1;
             self.presentities.mark_changed(id, turn);
-            self.tell_all(id, turn);
+            self.inform_watching_shards(id, turn);
         }
         self.settle(id, turn);
     }
 
-    /// After a presentity came back from its record: tells the watching shards if what they know is out
-    /// of date, and sets its timer.
+    /// After a presentity is recovered: informs the watching shards if their state is out of date, and
+    /// sets its timer.
     pub(super) fn after_recovery(&mut self, id: PresentityId, is_news: bool, turn: &mut Turn<'_>) {
         let owned = self.presentities.get_mut(id).expected(OWNED);
         if is_news && owned.is_some_and(|owned| !owned.watching.is_empty()) {
-            self.tell_all(id, turn);
+            self.inform_watching_shards(id, turn);
         }
         self.settle(id, turn);
     }
 
-    /// Counts contacts, tells watchers of the whole domain, and sets the timer.
+    /// Counts contacts, informs watchers of the whole domain, and sets the timer.
     fn settle(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         self.presentities.count_contacts(id);
         if !self.domain_watchers.is_empty() {
@@ -119,7 +119,7 @@ impl Compositor {
         self.tend(id, turn);
     }
 
-    /// Tells watchers of the whole domain when a user becomes present or absent.
+    /// Informs watchers of the whole domain when a user becomes present or absent.
     fn follow_presence(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
             return;
@@ -127,7 +127,7 @@ impl Compositor {
         let is_present = owned.presentity.is_present();
         if std::mem::replace(&mut owned.is_present, is_present) != is_present {
             let aor = owned.aor.clone();
-            self.tell_presence(&aor, is_present, turn);
+            self.report_presence(&aor, is_present, turn);
         }
     }
 
@@ -143,7 +143,7 @@ impl Compositor {
         self.after_contribution(id, is_changed, turn);
     }
 
-    fn tell_all(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+    fn inform_watching_shards(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get(id).expected(OWNED) else {
             return;
         };

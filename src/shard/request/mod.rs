@@ -1,12 +1,12 @@
-//! What one request says, read and checked without any state of the engine.
+//! The content of one request, read and checked without any state of the engine.
 //!
-//! - `target`: the presentity or server that the Request-URI names; `uris`: the URIs to repeat.
+//! - `target`: the presentity or server that the Request-URI names; `uris`: the URIs that responses and NOTIFYs copy.
 //! - `headers`: one function per header; `publication`, `contacts`: the whole of PUBLISH and
 //!   REGISTER.
 //! - `sender`, `publisher`: who sent it; `phone_key`: from which phone.
 //! - `refusal`: why it is refused.
 //!
-//! Where its response goes, `response_flow` tells.
+//! `response_flow` returns the flow on which its response is sent.
 //!
 //! Guarantee: changes nothing and sends nothing.
 

@@ -188,7 +188,7 @@ mod tests {
             instance("y", "h1"),
         );
         let table = [
-            // What is new at each start, or shared by all phones of a model, tells nothing.
+            // Values that are new at each start, or shared by all phones of a model, identify no publisher.
             (true, "tag=1 call=1", "tag=2 call=2"),
             (true, "agent=Yealink", "agent=Snom"),
             (

@@ -111,11 +111,11 @@ impl Table {
     }
 
     /// The phone has the state already: no NOTIFY is wanted.
-    pub(crate) fn told_already(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+    pub(crate) fn skip_unchanged(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         turn.counters.notifies_suppressed += 1;
         let subscription = self.subscription_mut(id);
         if let Some(subscription) = subscription.expected("its content was compared") {
-            subscription.told_already();
+            subscription.skip_unchanged();
         }
         self.await_report(id, turn);
     }

@@ -19,7 +19,7 @@ const PERIOD_MIN: Duration = Duration::from_secs(1);
 /// Averaging window of `adaptive-min-rate`, in NOTIFYs.
 const ADAPTIVE_NOTIFIES: f64 = 10.0;
 
-/// Adaptive minimum rate (RFC 6446 §7.4): a watcher that got many NOTIFYs of late waits longer for
+/// Adaptive minimum rate (RFC 6446 §7.4): a watcher that recently got many NOTIFYs waits longer for
 /// one without a change.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Adaptive {
@@ -100,7 +100,7 @@ impl Terms {
         (terms != Self::default()).then(|| Box::new(terms))
     }
 
-    /// As a record tells them. When the last NOTIFY was sent is not recorded.
+    /// For a record, which does not include when the last NOTIFY was sent.
     pub(super) fn record(&self) -> TermsRecord {
         TermsRecord {
             gap: self.gap,

@@ -19,9 +19,9 @@
 //!   `usage_of`, `is_over`, `aor_of`, `watcher_of`; `subscription_mut` for the transitions of one;
 //! - presentities: `join`, `leave`, `watched`, `take_state`;
 //! - NOTIFYs: `want`, `queue_again`, `pop_queued`, `next_paced`, `due`, `may_send`, `recipient`,
-//!   `told_already`, `await_report`, `wake_siblings`, `arm_subscription`;
+//!   `skip_unchanged`, `await_report`, `wake_siblings`, `arm_subscription`;
 //! - the proof of a path: `prove_path`, `prove_path_by_tag`, `prove_path_by_salt`, `take_waiting`,
-//!   `let_go_of_path`;
+//!   `release_path`;
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
@@ -187,20 +187,20 @@ impl Subscription {
         self.terms().filter(|_| is_at_rest)?.due()
     }
 
-    /// How a watcher of one presentity stands: `resource` is the place in a list, or
+    /// The decision and identity of a watcher of one presentity: `resource` is the place in a list, or
     /// [`WatcherSlot::WHOLE`].
-    pub(crate) fn watcher(&self, resource: u32) -> Option<WatcherStanding<'_>> {
+    pub(crate) fn watcher(&self, resource: u32) -> Option<WatcherView<'_>> {
         let list = self.subject().list();
         match list.filter(|_| resource != WatcherSlot::WHOLE) {
             Some(list) => {
                 let resource = list.resource(resource)?;
-                Some(WatcherStanding {
+                Some(WatcherView {
                     number: resource.number(),
                     decision: resource.decision(),
                     list: Some(list.aor()),
                 })
             }
-            None => Some(WatcherStanding {
+            None => Some(WatcherView {
                 number: 0,
                 decision: self.decision(),
                 list: None,
@@ -211,7 +211,7 @@ impl Subscription {
 
 /// How a subscription, or one resource of a subscription to a list, watches a presentity.
 #[derive(Debug)]
-pub(crate) struct WatcherStanding<'a> {
+pub(crate) struct WatcherView<'a> {
     /// The number of the resource in its list; 0 without a list.
     pub(crate) number: u32,
     pub(crate) decision: Decision,

@@ -1,4 +1,4 @@
-//! Path validation: whether the peer is known to receive at the address its SUBSCRIBE came from.
+//! Proof of paths: whether the phone is known to receive at the address that its SUBSCRIBE came from.
 
 use std::net::SocketAddr;
 
@@ -12,12 +12,12 @@ use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::table::Table;
 
 impl Table {
-    /// Whether the path is validated.
+    /// Whether the path is proven.
     pub(crate) fn is_path_proven(&self, path: PathId) -> bool {
         self.paths.probe(path).is_none()
     }
 
-    /// Whether one more dialog may begin over its path: the number of dialogs on an unvalidated
+    /// Whether one more dialog may begin over its path: the number of dialogs on an unproven
     /// path is limited, as its source address may be forged.
     pub(crate) fn check_path<'d>(&self, path: &Path, turn: &Turn<'d>) -> Result<(), Refusal<'d>> {
         let is_full = self.paths.find(path).is_some_and(|path| {
@@ -80,10 +80,10 @@ impl Table {
         path.is_some_and(|path| path.destination == peer)
     }
 
-    /// A NOTIFY that holds a path is over.
-    pub(crate) fn let_go_of_path(&mut self, id: InFlightId, path: PathId) {
-        self.end_turn(id, path);
-        self.paths.let_go(path);
+    /// Releases the path that a NOTIFY held: the NOTIFY has ended.
+    pub(crate) fn release_path(&mut self, id: InFlightId, path: PathId) {
+        self.end_probe(id, path);
+        self.paths.release(path);
     }
 
     /// Takes the subscriptions whose NOTIFYs wait for the proof of a path.
@@ -92,15 +92,15 @@ impl Table {
         probe.map_or_else(Vec::new, |probe| std::mem::take(&mut probe.waiting))
     }
 
-    /// Whether a subscription is there and uses that path.
+    /// Whether a subscription exists and uses a path.
     pub(crate) fn uses_path(&self, id: SubscriptionId, path: PathId) -> bool {
         let subscription = self.subscription(id);
         let entry = subscription.and_then(|it| self.dialog(it.dialog()));
         entry.is_some_and(|entry| entry.path == path)
     }
 
-    /// Another NOTIFY may now be sent to prove the path.
-    pub(crate) fn end_turn(&mut self, id: InFlightId, path: PathId) {
+    /// Ends the probe of a path by a NOTIFY, so that another NOTIFY may be sent to prove it.
+    pub(crate) fn end_probe(&mut self, id: InFlightId, path: PathId) {
         let Some(probe) = self.paths.probe_mut(path) else {
             // The path is proven.
             return;

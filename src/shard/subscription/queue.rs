@@ -67,10 +67,10 @@ mod tests {
             backlog.push(SubscriptionId(id), Wants::Change);
         }
         assert_eq!(backlog.len(), 14);
-        let told: Vec<u32> = std::iter::from_fn(|| backlog.pop())
+        let popped: Vec<u32> = std::iter::from_fn(|| backlog.pop())
             .map(|id| id.0)
             .collect();
-        assert_eq!(told, [10, 11, 12, 0, 13, 14, 15, 1, 16, 17, 18, 2, 19, 3]);
+        assert_eq!(popped, [10, 11, 12, 0, 13, 14, 15, 1, 16, 17, 18, 2, 19, 3]);
         assert_eq!(backlog.len(), 0);
     }
 }

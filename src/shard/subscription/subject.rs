@@ -189,7 +189,7 @@ impl Subject {
         }
     }
 
-    /// Whether a record tells it. A line that is seized is seized again after a restart.
+    /// Whether it is recorded. A seizure is not: the phone seizes the line again after a restart.
     pub(super) fn is_recorded(&self) -> bool {
         match self {
             Self::Presentity(_) | Self::List(_) | Self::Watchers(_) => true,
@@ -197,7 +197,7 @@ impl Subject {
         }
     }
 
-    /// As a record tells it, with the members of a list that came in a body; None if none does.
+    /// For a record, with the members of a list that came in a body; None if it is not recorded.
     pub(super) fn record(
         &self,
         members_of: impl FnOnce(&ListState) -> Vec<Member>,

@@ -42,7 +42,7 @@ pub(crate) struct Table {
     pub(super) phones: Phones,
     /// Subscriptions that may be due a NOTIFY, in order.
     pub(super) queue: Backlog,
-    /// What dialogs and the names of subscriptions take.
+    /// Octets of memory used by dialogs and by the names of subscriptions.
     pub(super) octets: usize,
     pub(super) dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
     pub(super) dialogs_by_peer: GrowingMap<SocketAddr, u32>,
@@ -52,7 +52,7 @@ pub(crate) struct Table {
     pub(super) ignored_releases: Vec<SubscriptionId>,
 }
 
-/// A subscription, and what a NOTIFY to it needs besides.
+/// A subscription, and everything else that its NOTIFYs need.
 #[derive(Debug)]
 pub(crate) struct Recipient<'a> {
     pub(crate) subscription: &'a mut Subscription,
@@ -112,7 +112,7 @@ impl Table {
         self.subscriptions.end()
     }
 
-    /// A subscription, and what a NOTIFY to it needs besides.
+    /// A subscription, and everything else that its NOTIFYs need.
     #[inline]
     pub(crate) fn recipient(&mut self, id: SubscriptionId) -> Option<Recipient<'_>> {
         let subscription = self.subscriptions.get_mut(id)?;

@@ -1,10 +1,10 @@
 //! One subscription: its fields, and every change to them.
 //!
 //! The fields are private to this file, so a subscription changes only by the functions here:
-//! creation, renewal, authorisation, NOTIFY progress, pauses, termination. What only one kind of
-//! subscription has changes in [`Subject`], and is called from here too. What a record tells of it
-//! changes in `begin`, `renew` and `end`, which the table calls and marks its dialog, and in `sent`, for
-//! which a record reserves versions.
+//! creation, renewal, authorisation, NOTIFY progress, pauses, termination. State that
+//! only one kind of subscription has is changed in [`Subject`], also called from here. State that is
+//! recorded changes in `begin`, `renew` and `end`, after which the table marks the dialog, and in
+//! `sent`, for which a record reserves versions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -206,7 +206,7 @@ impl Subscription {
     }
 
     /// The state is what the phone was shown last: no NOTIFY is wanted.
-    pub(super) fn told_already(&mut self) {
+    pub(super) fn skip_unchanged(&mut self) {
         self.wants = Wants::Nothing;
     }
 

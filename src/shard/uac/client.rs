@@ -150,7 +150,7 @@ impl Client {
         expires_at.is_some_and(|end| end <= now)
     }
 
-    /// The server has no state of it any more: the next request begins anew, for a subscription
+    /// The server no longer has its state: the next request is an initial one, for a subscription
     /// with another Call-ID and From-tag.
     pub(super) fn begin_anew(&mut self, turn: &mut Turn<'_>) {
         match &mut self.role {

@@ -18,7 +18,7 @@ use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::header::{Event, Parameters, delta_seconds, retry_after};
 use crate::sip::{Fault, HeaderName, Message, Status};
 
-/// The shortest time between the ends of subscriptions that the server wants to begin anew at once.
+/// The shortest time between the ends of subscriptions that the server wants to begin again at once.
 const RENEW_DELAY: Duration = Duration::from_secs(1);
 /// Octets of a Subscription-State that are shown.
 const STATE_OCTETS_MAX: usize = 128;
@@ -30,7 +30,7 @@ struct Notification {
     /// The value of Subscription-State.
     state: Box<str>,
     /// The document in its body.
-    told: Option<Document>,
+    document: Option<Document>,
 }
 
 /// What Subscription-State says (RFC 6665 §4.1.3).
@@ -104,7 +104,7 @@ impl Client {
         check_extensions(message)?;
         let state = message.header(HeaderName::SubscriptionState);
         let state = state.ok_or(Fault::Missing(HeaderName::SubscriptionState))?;
-        let told = read_body(subscriber.package, message, turn)?;
+        let document = read_body(subscriber.package, message, turn)?;
         let dialog = match &mut subscriber.dialog {
             None => Some(Dialog::of_notify(message, &request.contact?, sequence)?),
             Some(dialog) => {
@@ -116,7 +116,7 @@ impl Client {
         Ok(Notification {
             dialog,
             state: String::from_utf8_lossy(shown).into(),
-            told,
+            document,
         })
     }
 
@@ -133,10 +133,12 @@ impl Client {
         if notification.dialog.is_some() {
             subscriber.dialog = notification.dialog;
         }
-        let Notification { state, told, .. } = notification;
+        let Notification {
+            state, document, ..
+        } = notification;
         self.log.server(ServerStatus::UpAndRunning, turn);
-        let user = told.as_ref().and_then(UserStatus::of_document);
-        self.log.add(ProbeEvent::Notify { state, told }, turn);
+        let user = document.as_ref().and_then(UserStatus::of_document);
+        self.log.add(ProbeEvent::Notify { state, document }, turn);
         match SubscriptionState::of(message) {
             SubscriptionState::Live(expires) => {
                 self.log_user(user, turn);
@@ -159,7 +161,7 @@ impl Client {
     /// granted (RFC 6665 §4.1.3).
     fn go_on(&mut self, expires: Option<Duration>, turn: &Turn<'_>) {
         if self.is_leaving() {
-            // The NOTIFY that tells of the end is still to come.
+            // The NOTIFY that ends it is still to come.
             return;
         }
         let Role::Subscriber(subscriber) = &mut self.role else {
@@ -170,7 +172,7 @@ impl Client {
             .expires_at
             .map(|end| end.saturating_duration_since(turn.now));
         let left = match (expires, known) {
-            (Some(told), Some(known)) => told.min(known),
+            (Some(notified), Some(known)) => notified.min(known),
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return,
         };

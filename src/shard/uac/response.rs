@@ -97,7 +97,7 @@ impl Client {
             403 => self.denied(turn),
             404 => self.not_found(turn),
             412 if self.is_established(turn.now) => self.forgotten(turn),
-            // Without a dialog, 481 says nothing of a subscription that could begin anew.
+            // Without a dialog, 481 says nothing about a subscription that could begin again.
             481 if self.is_established(turn.now) => self.forgotten(turn),
             423 => self.too_brief(message, turn),
             503 => {
@@ -179,7 +179,7 @@ impl Client {
         self.failed(UserStatus::NotFound, turn)
     }
 
-    /// The server no longer has what the request refreshes or removes: it is over, or begins anew.
+    /// The server no longer has what the request refreshes or removes: it is over, or begins again.
     fn forgotten(&mut self, turn: &mut Turn<'_>) -> Next {
         self.log.server(ServerStatus::UpAndRunning, turn);
         self.begin_anew(turn);

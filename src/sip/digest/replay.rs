@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_times_are_told_apart_by_salt() {
+    fn nonces_of_one_time_differ_by_salt() {
         let mut windows = ReplayWindows::new(8);
         assert!(windows.take(
             NonceId {

@@ -169,14 +169,14 @@ pub(crate) fn entity_tag(message: &Message) -> String {
     };
     let opening = message.body.iter().take(3).position(is_opening);
     let state = &message.body[opening.map_or(0, |place| place + 1)..];
-    let mut told = Vec::new();
+    let mut hashed = Vec::new();
     for header in &message.headers {
         let value = header.strip_prefix("Call-Info: ").unwrap_or_default();
-        told.extend_from_slice(value.as_bytes());
+        hashed.extend_from_slice(value.as_bytes());
     }
-    told.extend(octets(state).unwrap_or_default());
+    hashed.extend(octets(state).unwrap_or_default());
     let mut hasher = DefaultHasher::new();
-    told.hash(&mut hasher);
+    hashed.hash(&mut hasher);
     format!("{:016x}", hasher.finish() | 1)
 }
 

@@ -189,9 +189,9 @@ fn lines_under_a_sentence_change_its_head() {
         "SIP/2.0 200 OK\nVia: v\nContact: b\nContact: c\nExpires: 5\nContent-Length: 3\n\nabc",
     );
     let lines = from.changes(&wanted, &["Via: v".to_owned()]).unwrap();
-    let told =
+    let expected =
         "Via: v\nContact: b\nContact: c\nExpires: 5\nContent-Length: 3\nwithout Max-Forwards";
-    assert_eq!(lines.join("\n"), told);
+    assert_eq!(lines.join("\n"), expected);
     let mut changed = from.clone();
     changed.change(&lines).unwrap();
     assert_eq!(changed.headers, wanted.headers);

@@ -9,20 +9,20 @@ use lamplighter::shard::ConnectionId;
 use crate::network::Micros;
 use crate::pauses::Pauses;
 
-/// What the store kept of a dialog.
+/// The record of a dialog that the store kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// Its newest record.
     Newest,
-    /// An older record: its expiry, flow or end may be older than what the phone was told.
+    /// An older record: its expiry or flow may be older than the phone's, and it may have ended since.
     Older,
     /// Nothing.
     Nothing,
 }
 
 impl Checker {
-    /// The node is gone. `kept` tells of a dialog, by our tag, what the store kept; acknowledged
-    /// subscriptions must be there if `is_synced`.
+    /// The node crashed. `kept` returns what the store kept of the dialog with our tag; if `is_synced`,
+    /// it must have kept every acknowledged subscription.
     pub(crate) fn crashed(&mut self, now: Micros, is_synced: bool, kept: impl Fn(&str) -> Kept) {
         self.paths.forget();
         let mut missing = None;
@@ -38,7 +38,7 @@ impl Checker {
         }
     }
 
-    /// The store kept a dialog whose 2xx never left: there will be NOTIFYs in it.
+    /// The store kept a dialog of which no 2xx was sent: NOTIFYs in it are expected.
     pub(crate) fn expect_orphan(&mut self, tag: &str) {
         self.orphans.insert(tag.to_owned(), None);
     }

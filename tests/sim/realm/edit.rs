@@ -218,7 +218,7 @@ impl Grant {
 impl People {
     fn configured(&self) -> policy::People {
         match self {
-            Self::Everybody => policy::People::Everybody,
+            Self::Everyone => policy::People::Everyone,
             Self::User(user) => policy::People::Named(Pattern::new(user, DOMAIN)),
             Self::Prefix(prefix) => {
                 policy::People::Named(Pattern::new(&format!("{prefix}*"), DOMAIN))
@@ -288,7 +288,7 @@ fn any_user(plan: &Plan, rng: &mut Rng) -> String {
 
 fn any_rule(plan: &Plan, rng: &mut Rng) -> Rule {
     let watcher = match rng.below(7) {
-        0 => Condition::People(People::Everybody),
+        0 => Condition::People(People::Everyone),
         1 => Condition::SameDomain,
         2 => Condition::SameGroup,
         3 => Condition::Listed,
@@ -296,7 +296,7 @@ fn any_rule(plan: &Plan, rng: &mut Rng) -> Rule {
         _ => Condition::People(People::User(format!("w{}", rng.below(plan.phones as u64)))),
     };
     let presentity = match rng.below(6) {
-        0 => People::Everybody,
+        0 => People::Everyone,
         1 => People::Crew,
         2 => People::Prefix("10"),
         3 => People::User(rng.pick(&["office", "any-dn"]).to_owned()),

@@ -1,5 +1,5 @@
-//! What waits on a shard until all presentities have come back after a crash: requests and statements
-//! that change one. They are served in order at a timeout.
+//! The model of early inputs: requests and statements that change a presentity wait on a shard until
+//! all presentities are recovered after a crash. They are then served in order at a timeout.
 
 use super::Context;
 use crate::plan::Plan;
@@ -35,12 +35,13 @@ impl Early {
         self.octets_max = plan.postponed_octets;
     }
 
-    /// A shard has all its presentities.
+    /// A shard has recovered all its presentities.
     pub(super) fn end(&mut self, shard: u16) {
         self.shards[usize::from(shard)].is_recovering = false;
     }
 
-    /// What is served in a turn of a shard: its input, if that need not wait, or what waited.
+    /// The inputs that are served in a turn of a shard: its own, if that need not wait, or those that
+    /// waited.
     pub(super) fn served(&mut self, shard: u16, context: &Context) -> Vec<Context> {
         let Some(waiting) = self.shards.get_mut(usize::from(shard)) else {
             return vec![context.clone()];

@@ -258,7 +258,7 @@ impl World {
             (Some(Asked::Watchers), Reply::Watchers(reports)) => {
                 if self.phase == Phase::Audit && !reports.is_empty() {
                     self.fail(
-                        "a subscription that nobody ended is left",
+                        "a subscription is left that no phone ended",
                         format!("{reports:?}"),
                     );
                 }
@@ -293,7 +293,7 @@ impl World {
             (Some(Asked::Counters), Reply::Counters(counters)) => self.judge_timers(&counters),
             (asked, reply) => {
                 self.fail(
-                    "a reply to nobody, or of another kind",
+                    "a reply without a command, or of another kind",
                     format!("{asked:?}: {reply:?}"),
                 );
             }

@@ -20,7 +20,7 @@ use std::collections::HashMap;
 pub(super) struct ListRecord {
     /// The URIs of the last full list, in order.
     order: Vec<String>,
-    told_at: Micros,
+    reported_at: Micros,
     /// By the id of an instance: its resource, and the version of its next document.
     instances: HashMap<String, (String, u32)>,
     /// After a crash: the version that the next document of each resource must have at least. The
@@ -65,8 +65,8 @@ impl World {
             let is_hidden = realms.during(from, now).any(hides);
             let is_pending = header.is_pending || !is_active;
             // Without RLMI an empty list has nothing to notify.
-            let is_of_nobody = !header.is_pending && admits && !self.requires_list(key);
-            return match is_hidden && is_pending || is_of_nobody {
+            let is_without_list = !header.is_pending && admits && !self.requires_list(key);
+            return match is_hidden && is_pending || is_without_list {
                 true => Ok(()),
                 false => Err(format!(
                     "{header:?} without a body for {watcher:?} {target}"
@@ -80,7 +80,7 @@ impl World {
         if !content_type.starts_with("multipart/") {
             let notified = read(text.body)?;
             let user = Watcher::of(&notified.entity)
-                .ok_or("a NOTIFY about nobody")?
+                .ok_or("a NOTIFY about an unknown user")?
                 .user;
             return self.judge_line(watcher, target, user, &notified.shown, from);
         }
@@ -102,10 +102,10 @@ impl World {
         }
         let uris: Vec<&str> = list.resources.iter().map(|resource| resource.uri).collect();
         self.judge_members(target, &uris, true, from)?;
-        let since = self.lists.get(key).map_or(now, |record| record.told_at);
+        let since = self.lists.get(key).map_or(now, |record| record.reported_at);
         let is_edited = self.bench.realms.changed(since.min(from), now);
         let record = self.lists.entry(key.to_owned()).or_default();
-        record.told_at = now;
+        record.reported_at = now;
         let before = std::mem::replace(
             &mut record.order,
             uris.iter().map(|uri| (*uri).to_owned()).collect(),

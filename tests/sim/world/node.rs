@@ -22,6 +22,7 @@ pub(super) fn core(
     let options = Options {
         epoch_unix: seconds,
         durability: store.map_or(Durability::None, |store| store.durability),
+        writes_history: store.is_some(),
         acknowledgements_held_max: store
             .map_or(usize::MAX, |store| store.acknowledgements_held_max),
         node: NodeId(0),

@@ -1,5 +1,5 @@
-//! The records of the node on their way to the store, and what may leave before they are durable:
-//! nothing that acknowledges them, if the node is synced.
+//! The records of the node on their way to the store. If the node is synced, nothing that acknowledges
+//! a record may leave before the record is durable.
 
 use super::{World, presentity_of};
 use crate::crash_plan::StoreFault;
@@ -9,7 +9,7 @@ use lamplighter::record::presentity::aor_of;
 use lamplighter::shard::{Outbox, RecordKey};
 
 impl World {
-    /// The records of a turn go to the store.
+    /// Hands the records of a turn to the store.
     pub(super) fn keep_records(&mut self, shard: u16, outbox: &Outbox) {
         let Some(plan) = self.bench.net.plan.store.clone() else {
             if !outbox.records.is_empty() {
@@ -60,7 +60,7 @@ impl World {
         net.schedule(at, Event::Commit);
     }
 
-    /// The store commits what waits, and reports it.
+    /// The store commits waiting records, and reports them as durable.
     pub(super) fn commit(&mut self) {
         let durable = self.store.commit(&mut self.bench.net.rng);
         let plan = self.bench.net.plan.store.as_ref();
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// What the model holds of a presentity whose record is written or removed.
+    /// Judges the record, or removal, of a presentity. Returns its state in the model.
     fn judge_presentity_record(&mut self, key: u64, octets: Option<&[u8]>) -> Option<Judged> {
         let now = self.bench.net.now;
         if let Some(octets) = octets {

@@ -57,7 +57,7 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Roster { domain, aors, .. } => format!("roster {domain} {}", aors.len()),
         Mail::FollowWatchers { aor, package, .. } => format!("follow {package:?} of {aor}"),
         Mail::UnfollowWatchers { aor, package, .. } => format!("unfollow {package:?} of {aor}"),
-        Mail::WatchersHere(told) => format!("watchers {} {}", told.aor, told.watchers.len()),
+        Mail::WatchersHere(report) => format!("watchers {} {}", report.aor, report.watchers.len()),
         Mail::Seize { aor, index, .. } => format!("seize {index} of {aor}"),
         Mail::SeizeOutcome { outcome, .. } => format!("seized {outcome:?}"),
         Mail::Release(claim) => format!("release {} of {}", claim.index, claim.aor),

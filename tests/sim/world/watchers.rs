@@ -92,7 +92,7 @@ impl World {
         }
         let essence = without_versions(text.body) + if header.is_pending { "pending" } else { "" };
         let key = dialog_key(text, "To", "From");
-        let since = self.bench.checker.last_told(&key).unwrap_or(now);
+        let since = self.bench.checker.last_notified(&key).unwrap_or(now);
         let watcher = text.uri("To").and_then(Watcher::of);
         let takes_all = watcher.is_none_or(|watcher| Agent::of(watcher.user).takes_all());
         let notify = Notify {
@@ -133,7 +133,7 @@ impl World {
         let watcher = text.uri("To").and_then(Watcher::of);
         let watcher = watcher.ok_or("a watcher without a name")?;
         let target = text.uri("From").and_then(Watcher::of);
-        let target = target.ok_or("a NOTIFY about nobody")?.user;
+        let target = target.ok_or("a NOTIFY about an unknown user")?.user;
         if header.is_rejected() {
             self.rejections += 1;
             let from = now.saturating_sub(VERDICT_LIFE);
@@ -162,7 +162,8 @@ impl World {
             "" => Shown::Nothing,
             body => {
                 let notified = read(body)?;
-                let entity = Watcher::of(&notified.entity).ok_or("a NOTIFY about nobody")?;
+                let entity =
+                    Watcher::of(&notified.entity).ok_or("a NOTIFY about an unknown user")?;
                 if entity.user != target {
                     return Err(format!("{target} is reported as {}", notified.entity));
                 }
@@ -277,7 +278,7 @@ impl World {
                 }
                 judged += 1;
                 verdict = match key.target {
-                    _ if !dialog.was_told() => Err("it was never notified".to_owned()),
+                    _ if !dialog.was_notified() => Err("it was never notified".to_owned()),
                     Target::One(presentity) => {
                         let model = &self.bench.model;
                         let allowed = allowed

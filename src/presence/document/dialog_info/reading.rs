@@ -13,7 +13,7 @@ pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 
 /// Reads a published document. A missing `version`, `state` (read as full) or `entity` is
 /// tolerated, `receiver` is read as `recipient`, a dialog without a known state is ignored, and of
-/// two with one `id` the last counts (RFC 4235 §4).
+/// two dialogs with the same `id` the last counts (RFC 4235 §4).
 ///
 /// # Errors
 /// `Malformed` for anything not well-formed, another root, or a dialog without an `id`; `TooLarge`
@@ -44,8 +44,8 @@ fn parse_by(
         has_unknown: false,
     };
     read(&mut reading)?;
-    // A full document without a dialog says that there is no call. A document whose dialogs all
-    // have unknown states does not.
+    // A full document without a dialog means that there is no call. One whose dialogs all have unknown
+    // states does not.
     let says_nothing = reading.has_unknown && reading.dialogs.is_empty();
     Ok(Document::DialogInfo {
         entity: reading.entity,

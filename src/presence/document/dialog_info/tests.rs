@@ -593,15 +593,15 @@ fn b3_8_partial_documents_hold_changes_and_each_end_once() {
         ..view(Privacy::StateOnly)
     };
     let second = outgoing("d2", CallState::Confirmed);
-    let mut told = ShownDialogs::default();
+    let mut shown_before = ShownDialogs::default();
     let mut scratch = b"kept".to_vec();
-    told.note_full(&mut scratch, &aor(), &composed([call()]), view);
+    shown_before.note_full(&mut scratch, &aor(), &composed([call()]), view);
     assert_eq!(scratch, b"kept");
     let mut changes = |calls: &[CallDialog]| {
         let mut out = Vec::new();
         write_partial_prolog(&mut out, 5, b"sip:123@abc.com");
         let state = composed(calls.iter().cloned());
-        write_changes(&mut out, &aor(), &state, view, &mut told);
+        write_changes(&mut out, &aor(), &state, view, &mut shown_before);
         let Ok(Document::DialogInfo { full, dialogs, .. }) = parse(&out) else {
             panic!("{}", String::from_utf8_lossy(&out));
         };

@@ -144,7 +144,7 @@ fn ended_contacts_and_contacts_of_other_users() {
 #[test]
 fn an_ended_contact_is_reported_once() {
     let aor = Aor::new("joe", "abc.com");
-    let told = |contacts: &[RegisteredContact], ended: &[EndedContact], shown: &mut _| {
+    let written = |contacts: &[RegisteredContact], ended: &[EndedContact], shown: &mut _| {
         let composed = Composed {
             extras: Arc::new(Extras {
                 contacts: contacts.to_vec(),
@@ -170,16 +170,16 @@ fn an_ended_contact_is_reported_once() {
         ended(3, ContactEnd::Expired),
     ];
     let mut shown = ShownContacts::default();
-    let first = told(&one, &ends[..1], &mut shown);
+    let first = written(&one, &ends[..1], &mut shown);
     assert!(
         first.contains("<contact id=\"c3\" state=\"active\" event=\"shortened\" expires=\"60\">")
     );
     assert!(!first.contains("c2"));
-    let last = told(&[], &ends, &mut shown);
+    let last = written(&[], &ends, &mut shown);
     assert!(last.contains("id=\"r1\" state=\"terminated\">"));
     assert!(last.contains("<contact id=\"c3\" state=\"terminated\" event=\"expired\">"));
     assert!(!last.contains("c2"));
-    let after = told(&[], &ends, &mut shown);
+    let after = written(&[], &ends, &mut shown);
     assert!(after.contains("state=\"init\">\n</registration>"));
 }
 

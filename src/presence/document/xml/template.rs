@@ -75,7 +75,7 @@ struct Template {
     steps: Vec<Step>,
 }
 
-/// Where the value of an attribute stands, and its name; or a text, whose name is empty.
+/// The position of an attribute's value, and its name; or of a text, whose name is empty.
 #[derive(Debug)]
 struct Place {
     key: Range<usize>,
@@ -248,7 +248,7 @@ fn is_declaration(key: &str) -> bool {
     key == "xmlns" || key.starts_with("xmlns:")
 }
 
-/// Where in the document a part of it stands; None if it is a copy, whose characters may differ.
+/// The position of a part in the document; None if it is a copy, whose characters may differ.
 pub(super) fn range_of(document: &str, part: &str) -> Option<Range<usize>> {
     let start = part.as_ptr().addr().checked_sub(document.as_ptr().addr())?;
     let range = start..start + part.len();

@@ -1,4 +1,4 @@
-//! Subscriptions go on after a restart, and a phone is told nothing that a restart takes back.
+//! Subscriptions continue after a restart, and no acknowledgement is lost by it.
 //!
 //! Recovery of a node of some shards from the records that its shards wrote. The phones acknowledge
 //! each NOTIFY.

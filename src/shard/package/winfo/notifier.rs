@@ -130,14 +130,14 @@ impl WatcherInfos {
     ) {
         let watchers = self.watchers_here(&topic, table, turn);
         let (aor, package) = topic;
-        let told = WatchersHere {
+        let report = WatchersHere {
             aor,
             package,
             holder: turn.here(),
             watchers,
             ended,
         };
-        turn.send(follower, Mail::WatchersHere(Box::new(told)));
+        turn.send(follower, Mail::WatchersHere(Box::new(report)));
     }
 
     /// The watchers of this shard, in the order of their ids.

@@ -77,14 +77,14 @@ impl WatcherInfos {
     }
 
     /// Handles a report of the watchers on one shard.
-    pub(crate) fn handle_watchers_here(&mut self, told: WatchersHere, table: &mut Table) {
+    pub(crate) fn handle_watchers_here(&mut self, report: WatchersHere, table: &mut Table) {
         let WatchersHere {
             aor,
             package,
             holder,
             mut watchers,
             ended,
-        } = told;
+        } = report;
         let Some(followed) = self.followed.get_mut(&(aor, package)) else {
             // The last subscription ended while the report was on its way.
             return;

@@ -1,4 +1,4 @@
-//! Watchers whose subscription ended before it was decided (RFC 3857 §4.7.1: `waiting`).
+//! Watchers whose subscription ended before it was approved or rejected (RFC 3857 §4.7.1: `waiting`).
 
 use std::collections::VecDeque;
 
@@ -62,7 +62,7 @@ impl WatcherInfos {
         });
     }
 
-    /// Who waits came back.
+    /// Removes a waiting watcher that has subscribed again.
     pub(crate) fn forget_waiting(&mut self, id: SubscriptionId, table: &Table) {
         if self.waiting.is_empty() {
             return;

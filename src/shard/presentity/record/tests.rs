@@ -133,8 +133,8 @@ fn a_publication_survives_with_its_entity_tag() {
 
         let mut bench = bench.restart(after, Duration::from_secs(30));
         bench.recover();
-        let told = bench.subscribe(0, "123", "dialog");
-        assert!(told.contains("<state>confirmed</state>"), "{told}");
+        let notify = bench.subscribe(0, "123", "dialog");
+        assert!(notify.contains("<state>confirmed</state>"), "{notify}");
         assert_eq!(bench.publish(0, "123", Some(&tag), None), [""; 0]);
         let renewed = bench.sync().tag();
         assert_ne!(renewed, tag);
@@ -162,8 +162,8 @@ fn what_runs_out_during_the_stop_is_cleared() {
     let mut bench = bench.restart(2, 2 * HOUR);
     bench.recover();
     for user in ["123", "124"] {
-        let told = bench.subscribe(1, user, "dialog");
-        assert!(!told.contains("confirmed"), "{told}");
+        let notify = bench.subscribe(1, user, "dialog");
+        assert!(!notify.contains("confirmed"), "{notify}");
     }
     assert!(bench.why("124").contains("away"), "the note has no end");
     // Both are known by their calls, so both keep a record: without the publication.
@@ -179,15 +179,15 @@ fn what_runs_out_after_the_stop_ends_in_time() {
     bench.sync();
     let mut bench = bench.restart(1, HOUR - Duration::from_secs(100));
     bench.recover();
-    let told = bench.subscribe(0, "123", "dialog");
-    assert!(told.contains("<state>confirmed</state>"), "{told}");
+    let notify = bench.subscribe(0, "123", "dialog");
+    assert!(notify.contains("<state>confirmed</state>"), "{notify}");
     bench.wait(Duration::from_secs(90));
     assert!(bench.take_sent().is_empty());
     bench.wait(Duration::from_secs(13));
-    let told = bench.take_sent().concat();
+    let notify = bench.take_sent().concat();
     assert!(
-        told.starts_with("NOTIFY ") && !told.contains("confirmed"),
-        "{told}"
+        notify.starts_with("NOTIFY ") && !notify.contains("confirmed"),
+        "{notify}"
     );
 }
 
@@ -225,21 +225,21 @@ fn every_kind_of_contribution_survives() {
         let why = users.iter().map(|user| bench.why(user));
         why.collect::<Vec<String>>()
     };
-    let told = |bench: &mut Bench| {
+    let notify = |bench: &mut Bench| {
         let pairs = users
             .iter()
             .flat_map(|user| watched.map(|event| (user, event)));
-        let told = pairs.map(|(user, event)| {
-            let told = bench.subscribe(0, user, event);
-            told.split_once("\r\n\r\n").unwrap().1.to_owned()
+        let notify = pairs.map(|(user, event)| {
+            let notify = bench.subscribe(0, user, event);
+            notify.split_once("\r\n\r\n").unwrap().1.to_owned()
         });
-        told.collect::<Vec<String>>()
+        notify.collect::<Vec<String>>()
     };
-    let (why_before, told_before) = (why(&mut bench), told(&mut bench));
+    let (why_before, notify_before) = (why(&mut bench), notify(&mut bench));
     let mut bench = bench.restart(3, Duration::ZERO);
     bench.recover();
     assert_eq!(why(&mut bench), why_before);
-    assert_eq!(told(&mut bench), told_before);
+    assert_eq!(notify(&mut bench), notify_before);
     assert!(
         why_before.iter().all(|why| why.contains("Contribution {")),
         "{why_before:?}"
@@ -301,7 +301,7 @@ fn a_request_at_another_shard_waits_for_its_owner() {
     let (here, there) = (0, 1);
     let user = user_of(there, 2, "abc.com");
     let contact = format!("{}@reg.com", user_of(there, 2, "reg.com"));
-    let told = format!("{user}@abc.com");
+    let aor = format!("{user}@abc.com");
     assert!(
         bench
             .publish(here, &user, None, Some(&dialogs(&user, "early")))
@@ -315,7 +315,7 @@ fn a_request_at_another_shard_waits_for_its_owner() {
     );
     assert!(
         bench
-            .register(here, &told, 1, "<sip:2@10.0.0.7>;expires=3600")
+            .register(here, &aor, 1, "<sip:2@10.0.0.7>;expires=3600")
             .is_empty()
     );
     assert!(bench.sync_one(here).0.is_empty(), "it is not the owner");
@@ -328,8 +328,8 @@ fn a_request_at_another_shard_waits_for_its_owner() {
     let mut bench = bench.restart(1, Duration::ZERO);
     bench.recover();
     for (user, event, word) in [
-        (&told, "dialog", "early"),
-        (&told, "reg", "sip:2@10.0.0.7"),
+        (&aor, "dialog", "early"),
+        (&aor, "reg", "sip:2@10.0.0.7"),
         (&contact, "reg", "sip:1@10.0.0.7"),
     ] {
         let sent = bench.subscribe(0, user, event);
@@ -345,10 +345,10 @@ fn a_feature_is_confirmed_when_it_is_durable() {
     let is_notify =
         |sent: &String| sent.starts_with("NOTIFY ") && bench::header(sent, "Call-ID") == call_id;
     assert!(!bench.take_sent().iter().any(is_notify));
-    let told = bench.sync().0.into_iter().find(is_notify).unwrap();
+    let notify = bench.sync().0.into_iter().find(is_notify).unwrap();
     assert!(
-        told.contains("<doNotDisturbOn>true</doNotDisturbOn>"),
-        "{told}"
+        notify.contains("<doNotDisturbOn>true</doNotDisturbOn>"),
+        "{notify}"
     );
 }
 
@@ -555,12 +555,15 @@ fn what_comes_early_waits_for_all_presentities() {
             .register(0, "401@reg.com", 1, "<sip:1@10.0.0.7>;expires=3600")
             .is_empty()
     );
-    let told = bench.subscribe(0, &user, "dialog");
-    assert!(!told.contains("confirmed"), "{told}");
+    let notify = bench.subscribe(0, &user, "dialog");
+    assert!(!notify.contains("confirmed"), "{notify}");
     bench.recover_presentities(false);
     bench.wait(Duration::from_millis(10));
-    let told = bench.take_sent().concat();
-    assert!(told.contains("confirmed"), "the watcher is told: {told}");
+    let notify = bench.take_sent().concat();
+    assert!(
+        notify.contains("confirmed"),
+        "the watcher is notified: {notify}"
+    );
     bench.sync();
     assert!(bench.take_sent().is_empty(), "recovery has not ended");
     bench.end_recovery();

@@ -364,7 +364,7 @@ fn a_response_larger_than_the_ring_is_not_stored() {
     assert_eq!(
         seen(&mut transactions, &numbered(1), now),
         Seen::Answered(b"one".to_vec()),
-        "nobody made place in vain"
+        "no response was evicted without need"
     );
     assert_eq!(
         (transactions.entries(), transactions.evicted_early()),

@@ -4,7 +4,7 @@ use super::*;
 
 const MOMENT: Duration = Duration::from_millis(200);
 
-/// A node whose store commits when told, and a phone.
+/// A node whose store commits when the test calls for it, and a phone.
 fn slow_store() -> (Node, Phone) {
     let mut node = Node::new(1, Durability::Synced);
     node.commits_at_once = false;
@@ -291,7 +291,7 @@ fn a_notify_waits_for_its_number_only_after_a_restart() {
     let sent = node.take_sent();
     assert_eq!(phone.take_notifies(&sent), 600);
     assert_eq!(node.counter("notifies_unrecorded"), 1);
-    // A store that stands still for a whole block stops them.
+    // A store that commits nothing for a whole block stops them.
     for change in 0..600 {
         node.call(change % 2 == 0);
         node.wait(MOMENT);

@@ -109,7 +109,7 @@ fn a_list_of_the_body_goes_on_as_it_is() {
     assert!(sent[0].contains("confirmed"), "{sent:?}");
 }
 
-/// RFC 3857: watchers on all shards are told, and that one ends.
+/// RFC 3857: watchers on all shards are reported, and the end of one too.
 #[test]
 fn watchers_are_watched_again() {
     let mut node = Node::new(1, Durability::Synced);

@@ -1,0 +1,199 @@
+//! The history between the shards, the HTTP core and the store: changes on their way in, questions and
+//! erasures from the operator.
+//!
+//! Guarantee: neither a shard nor the HTTP core waits for the disk.
+
+use std::collections::HashMap;
+
+use crate::directory::Directory;
+use crate::http::history::{
+    HistoryChange, HistoryErased, HistoryFault, HistoryPage, HistoryQuery, HistorySubject,
+};
+use crate::presence::Aor;
+use crate::runtime::plan::HistoryPlan;
+use crate::runtime::replier::Replier;
+use crate::shard::contract::history::StateChange;
+use crate::shard::{Outbox, ShardId};
+use crate::store::error::StoreError;
+use crate::store::history::batch::{Change, Verdict};
+use crate::store::history::limits::{DomainLimits, HistoryLimits};
+use crate::store::history::query::{Page, Query, Recorded};
+use crate::store::history::{self, History, HistoryHandle, QueryHandle};
+
+/// A shard's end of the history.
+#[derive(Debug)]
+pub(crate) struct HistorySender {
+    shard: ShardId,
+    history: Option<HistoryHandle>,
+}
+
+impl HistorySender {
+    /// The end of a shard; None for a server that keeps no history.
+    pub(crate) const fn new(shard: ShardId, history: Option<HistoryHandle>) -> Self {
+        Self { shard, history }
+    }
+
+    /// Hands over the changes of an outbox.
+    pub(crate) fn send(&self, outbox: &Outbox) {
+        if outbox.history.is_empty() {
+            return;
+        }
+        let Some(history) = &self.history else {
+            debug_assert!(false, "a server without a history has no changes for it");
+            return;
+        };
+        let mut batch = history.batch(self.shard.0);
+        for change in &outbox.history {
+            batch.push(&change_of(change, outbox));
+        }
+        history.submit(batch);
+    }
+}
+
+fn change_of<'a>(change: &'a StateChange, outbox: &'a Outbox) -> Change<'a> {
+    Change {
+        at: change.at,
+        domain: change.aor.domain(),
+        user: change.aor.user(),
+        verdict: Verdict {
+            status: change.availability.as_str(),
+            basic: if change.is_open { "open" } else { "closed" },
+            lamp: change.lamp.as_str(),
+            decider: change.decider,
+            rule: change.rule,
+        },
+        party: outbox.text(&change.party),
+        note: outbox.text(&change.note),
+    }
+}
+
+/// The operator's end of the history. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Historian {
+    history: HistoryHandle,
+    queries: QueryHandle,
+    plan: HistoryPlan,
+}
+
+impl Historian {
+    /// That of a history which was opened by that plan.
+    pub(crate) fn new(history: &History, plan: HistoryPlan) -> Self {
+        Self {
+            history: history.handle(),
+            queries: history.queries(),
+            plan,
+        }
+    }
+
+    /// Asks for a page.
+    pub(crate) fn ask(
+        &self,
+        query: HistoryQuery,
+    ) -> impl Future<Output = Result<HistoryPage, HistoryFault>> + use<> {
+        let (replier, page) = Replier::to_task();
+        self.queries
+            .ask(query_of(query), move |page| replier.reply(page));
+        async { outcome(page.await.ok()).map(page_of) }
+    }
+
+    /// Erases an address.
+    pub(crate) fn erase(
+        &self,
+        aor: &Aor,
+    ) -> impl Future<Output = Result<HistoryErased, HistoryFault>> + use<> {
+        let (replier, erased) = Replier::to_task();
+        self.history.erase(aor.user(), aor.domain(), move |erased| {
+            replier.reply(erased)
+        });
+        async {
+            let erased: history::HistoryErased = outcome(erased.await.ok())?;
+            Ok(HistoryErased {
+                changes: erased.changes,
+                mentions: erased.mentions,
+            })
+        }
+    }
+
+    /// What it counts.
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 4] {
+        self.history.counters()
+    }
+
+    /// Puts the limits of a directory's domains into force.
+    pub(crate) fn take_limits(&self, directory: &Directory) {
+        self.history.set_limits(limits(self.plan, directory));
+    }
+}
+
+/// The limits of all domains.
+pub(crate) fn limits(plan: HistoryPlan, directory: &Directory) -> HistoryLimits {
+    let domains: HashMap<String, DomainLimits> = directory
+        .domains()
+        .iter()
+        .map(|domain| {
+            let limits = DomainLimits {
+                age_max: domain.history_age_max.unwrap_or(plan.age_max),
+                octets_max: domain.history_octets_max.or(plan.octets_max),
+            };
+            (domain.name.clone(), limits)
+        })
+        .collect();
+    let default = DomainLimits {
+        age_max: plan.age_max,
+        octets_max: plan.octets_max,
+    };
+    HistoryLimits { default, domains }
+}
+
+/// What came of a question; None if nothing took it.
+fn outcome<T>(replied: Option<Result<T, StoreError>>) -> Result<T, HistoryFault> {
+    let replied = replied.ok_or(HistoryFault::Busy)?;
+    replied.map_err(|error| HistoryFault::Failed(error.to_string()))
+}
+
+fn query_of(query: HistoryQuery) -> Query {
+    let (domain, user) = match query.subject {
+        HistorySubject::Address(aor) => (aor.domain().to_owned(), Some(aor.user().to_owned())),
+        HistorySubject::Domain(domain) => (domain, None),
+    };
+    Query {
+        domain,
+        user,
+        since: query.since,
+        until: query.until,
+        limit: query.limit,
+        from: query.from,
+    }
+}
+
+fn page_of(page: Page) -> HistoryPage {
+    HistoryPage {
+        changes: page.changes.into_iter().map(change_as_shown).collect(),
+        next: page.next,
+    }
+}
+
+fn change_as_shown(recorded: Recorded) -> HistoryChange {
+    let Recorded {
+        at,
+        address,
+        status,
+        basic,
+        lamp,
+        decider,
+        rule,
+        party,
+        note,
+    } = recorded;
+    HistoryChange {
+        at,
+        address,
+        status,
+        basic,
+        lamp,
+        decider,
+        rule,
+        party,
+        note,
+    }
+}

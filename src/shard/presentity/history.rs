@@ -1,0 +1,204 @@
+//! Changes of composed state go to the history, if one is kept.
+//!
+//! The history names the other party of a call only as far as watchers could see it: one that is
+//! private, or that its domain does not reveal, is anonymous there too.
+
+use std::ops::Range;
+
+use crate::presence::CallDialog;
+use crate::presence::composition::lamp;
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::history::StateChange;
+use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::OWNED;
+use crate::shard::presentity::presentities::Presentities;
+
+/// A party that must not be named (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
+impl Presentities {
+    /// Writes the composed state of a presentity, which has just changed, into the history.
+    pub(super) fn write_history(&self, id: PresentityId, turn: &mut Turn<'_>) {
+        if !turn.options.writes_history {
+            return;
+        }
+        let Some(owned) = self.owned.get(id).expected(OWNED) else {
+            return;
+        };
+        let at = turn.clock().unix_milliseconds_of(turn.now);
+        let (presentity, arena) = (&owned.presentity, &mut turn.out.arena);
+        let composed = presentity.composed();
+        let party = composed.calls.first().map_or("", |call| party(call));
+        let change = StateChange {
+            at,
+            aor: owned.aor.clone(),
+            availability: composed.availability,
+            is_open: composed.open,
+            lamp: lamp(composed),
+            decider: presentity.decider(),
+            rule: presentity.rule(),
+            party: append(party, arena),
+            note: append(composed.note.as_deref().unwrap_or_default(), arena),
+        };
+        turn.out.history.push(change);
+    }
+}
+
+/// The other party of a call; empty if it is not known.
+fn party(call: &CallDialog) -> &str {
+    let remote = &call.remote;
+    let mut names = [&*remote.identity, &remote.target, &remote.display].into_iter();
+    match call.remote_is_private {
+        true => ANONYMOUS,
+        false => names.find(|name| !name.is_empty()).unwrap_or_default(),
+    }
+}
+
+fn append(text: &str, arena: &mut Vec<u8>) -> Range<usize> {
+    let start = arena.len();
+    arena.extend_from_slice(text.as_bytes());
+    start..arena.len()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::directory::{Directory, Domain};
+    use crate::presence::Aor;
+    use crate::presence::call::{CallState, Party};
+    use crate::presence::composition::Availability;
+    use crate::presence::source::StateUpdate;
+    use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
+
+    /// A shard that writes a history, or none, and the time of its start.
+    fn shard(writes_history: bool) -> (Shard, Instant) {
+        let now = Instant::now();
+        let mut directory = Directory::default();
+        let domain = Domain {
+            open: true,
+            ..Domain::new("a.test")
+        };
+        directory.add_domain(domain, &[]).unwrap();
+        let options = Options {
+            writes_history,
+            epoch_unix: 1_000,
+            ..Options::new(ShardId(0), 1, now, [1; 32])
+        };
+        (Shard::new(options, Arc::new(directory), [2; 32]), now)
+    }
+
+    fn aor() -> Aor {
+        Aor::new("1", "a.test")
+    }
+
+    fn call(party: &str, remote_is_private: bool) -> Command {
+        let call = CallDialog {
+            id: "1".into(),
+            call_id: Box::default(),
+            local_tag: Box::default(),
+            remote_tag: Box::default(),
+            direction: None,
+            state: CallState::Confirmed,
+            local: Party::default(),
+            remote: Party {
+                identity: party.into(),
+                ..Party::default()
+            },
+            remote_is_private,
+        };
+        Command::call_state(aor(), Some(Arc::new(call)), Duration::from_secs(60))
+    }
+
+    fn note(text: &str) -> Command {
+        Command::UpdateState {
+            aor: aor(),
+            update: StateUpdate::Note(Some(text.into())),
+        }
+    }
+
+    /// Gives the shard a command at a time.
+    fn order(shard: &mut Shard, command: Command, now: Instant) -> Outbox {
+        let mut outbox = Outbox::default();
+        shard.handle(Input::Command(CommandId(1), command), now, &mut outbox);
+        outbox
+    }
+
+    #[test]
+    fn a_change_is_written_with_its_reason() {
+        let (mut shard, start) = shard(true);
+        let now = start + Duration::from_millis(2_500);
+        let outbox = order(&mut shard, call("sip:5@a.test", false), now);
+        let [change] = &outbox.history[..] else {
+            panic!("{:?}", outbox.history)
+        };
+        assert_eq!((change.at, &change.aor), (1_002_500, &aor()));
+        assert_eq!(change.availability, Availability::Busy);
+        assert_eq!(change.lamp, CallState::Confirmed);
+        assert_eq!(change.decider, "http:call_state");
+        assert_eq!(change.rule, "a call is confirmed");
+        assert_eq!(outbox.text(&change.party), "sip:5@a.test");
+        let outbox = order(&mut shard, note("lunch"), now);
+        let notes = outbox
+            .history
+            .iter()
+            .map(|change| outbox.text(&change.note));
+        assert_eq!(notes.collect::<Vec<_>>(), ["lunch"]);
+        let outbox = order(&mut shard, note("lunch"), now);
+        assert!(outbox.history.is_empty(), "nothing changed");
+    }
+
+    /// It expires by itself.
+    #[test]
+    fn the_end_of_a_call_is_written_too() {
+        let (mut shard, start) = shard(true);
+        order(&mut shard, call("sip:5@a.test", false), start);
+        let mut outbox = Outbox::default();
+        shard.handle_timeout(start + Duration::from_secs(61), &mut outbox);
+        let lamps = outbox.history.iter().map(|change| change.lamp);
+        assert_eq!(lamps.collect::<Vec<_>>(), [CallState::Terminated]);
+    }
+
+    #[test]
+    fn a_private_party_is_anonymous() {
+        let (mut shard, start) = shard(true);
+        let outbox = order(&mut shard, call("sip:5@a.test", true), start);
+        let parties = outbox
+            .history
+            .iter()
+            .map(|change| outbox.text(&change.party));
+        assert_eq!(parties.collect::<Vec<_>>(), [ANONYMOUS]);
+    }
+
+    #[test]
+    fn without_a_history_nothing_is_written() {
+        let (mut shard, start) = shard(false);
+        let outbox = order(&mut shard, call("sip:5@a.test", false), start);
+        assert!(outbox.history.is_empty());
+    }
+
+    #[test]
+    fn a_forgotten_presentity_has_no_contribution() {
+        let (mut shard, start) = shard(true);
+        order(&mut shard, call("sip:5@a.test", false), start);
+        order(&mut shard, note("lunch"), start);
+        let outbox = order(&mut shard, Command::Forget(aor()), start);
+        let [(_, Reply::Forgotten(Some(erased)))] = &outbox.replies[..] else {
+            panic!("{:?}", outbox.replies)
+        };
+        let found: Vec<_> = erased.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(found, [&("reported calls", 1), &("notes", 1)]);
+        let outbox = order(&mut shard, Command::Why(aor()), start);
+        let [(_, Reply::Why(why))] = &outbox.replies[..] else {
+            panic!("{:?}", outbox.replies)
+        };
+        assert!(why.contributions.is_empty());
+        assert_eq!(why.availability, Availability::Offline);
+        let outbox = order(&mut shard, Command::Forget(aor()), start);
+        assert!(matches!(outbox.replies[..], [(_, Reply::Forgotten(None))]));
+    }
+}

@@ -1,0 +1,111 @@
+//! The erasure of one person: all changes of the address, and its name where it was the party of
+//! others. In steps, so that meanwhile changes are appended.
+
+use crate::store::error::StoreError;
+use crate::store::history::journal::{Journal, STEP_ROWS};
+
+/// A party whose name was erased (RFC 3323 §4.1.1.3).
+const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+/// Changes whose party is looked at in one step.
+const PARTIES_PER_STEP: usize = 10_000;
+
+/// What was erased of a person.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryErased {
+    /// Changes of the address.
+    pub changes: u64,
+    /// Changes of others in which it was the other party, which is anonymous now.
+    pub mentions: u64,
+}
+
+/// An erasure under way.
+#[derive(Debug)]
+pub(super) struct Erasure {
+    domain: String,
+    user: String,
+    erased: HistoryErased,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Changes,
+    /// Mentions behind this number.
+    Mentions(i64),
+}
+
+impl Erasure {
+    /// Of `user@domain`.
+    pub(super) fn new(user: &str, domain: &str) -> Self {
+        Self {
+            domain: domain.to_owned(),
+            user: user.to_owned(),
+            erased: HistoryErased::default(),
+            stage: Stage::Changes,
+        }
+    }
+
+    /// One step; what was erased if it was the last.
+    pub(super) fn step(
+        &mut self,
+        journal: &mut Journal,
+    ) -> Result<Option<HistoryErased>, StoreError> {
+        match self.stage {
+            Stage::Changes => {
+                let removed =
+                    journal.transact(|journal| journal.remove_newest(&self.domain, &self.user))?;
+                self.erased.changes += removed as u64;
+                if removed < STEP_ROWS {
+                    self.stage = Stage::Mentions(i64::MIN);
+                }
+                Ok(None)
+            }
+            Stage::Mentions(after) => {
+                let next = journal.transact(|journal| self.erase_mentions(journal, after))?;
+                if let Some(next) = next {
+                    self.stage = Stage::Mentions(next);
+                    return Ok(None);
+                }
+                journal.empty_log()?;
+                Ok(Some(self.erased))
+            }
+        }
+    }
+
+    /// Erases the mentions in the changes behind a number. The number to go on from; None at the end.
+    fn erase_mentions(
+        &mut self,
+        journal: &mut Journal,
+        after: i64,
+    ) -> rusqlite::Result<Option<i64>> {
+        let connection = &journal.connection;
+        let mut find = connection.prepare_cached(
+            "SELECT number, party FROM change WHERE number > ?1 ORDER BY number LIMIT ?2",
+        )?;
+        let mut rows = find.query((after, PARTIES_PER_STEP as i64))?;
+        let (mut mentions, mut seen, mut last) = (Vec::new(), 0, after);
+        while let Some(row) = rows.next()? {
+            (last, seen) = (row.get(0)?, seen + 1);
+            let party = row.get_ref(1)?.as_str_or_null()?;
+            if party.is_some_and(|party| self.is_named_by(party)) {
+                mentions.push(last);
+            }
+        }
+        let mut rename =
+            connection.prepare_cached("UPDATE change SET party = ?2 WHERE number = ?1")?;
+        for number in &mentions {
+            rename.execute((number, ANONYMOUS))?;
+        }
+        self.erased.mentions += mentions.len() as u64;
+        Ok((seen == PARTIES_PER_STEP).then_some(last))
+    }
+
+    /// Whether a party, `sip:123@abc.com;user=phone` or `123@abc.com`, is that person.
+    fn is_named_by(&self, party: &str) -> bool {
+        let address = party.split_once(':').map_or(party, |(_, address)| address);
+        let address = address.split([';', '?', '>']).next().unwrap_or_default();
+        address.rsplit_once('@').is_some_and(|(user, domain)| {
+            user == self.user && domain.eq_ignore_ascii_case(&self.domain)
+        })
+    }
+}

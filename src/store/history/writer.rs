@@ -1,0 +1,397 @@
+//! The thread that appends to the history, prunes it, and erases people from it.
+//!
+//! It gathers what comes for a moment and appends it in one transaction; between two of them it does at
+//! most one step of erasing and one of pruning. What comes while too much waits, or while the file
+//! cannot be written, is left out and counted.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam::queue::ArrayQueue;
+
+use crate::store::error::StoreError;
+use crate::store::history::batch::HistoryBatch;
+use crate::store::history::erasure::{Erasure, HistoryErased};
+use crate::store::history::journal::{Journal, Pruned};
+use crate::store::history::limits::HistoryLimits;
+use crate::store::history::schema;
+
+/// Batches that may wait for the writer, of all shards together.
+const QUEUE_BATCHES: usize = 4096;
+/// Changes that may wait for the writer: a few seconds at full load, about 32 MiB.
+const CHANGES_WAITING_MAX: usize = 200_000;
+/// Empty batches kept for each shard.
+const SPARE_BATCHES: usize = 64;
+/// Erasures that may wait; one more is not done.
+const QUEUE_ERASURES: usize = 64;
+/// Changes in one transaction, so that each is short.
+const CHANGES_PER_COMMIT: usize = 5_000;
+/// How long the writer gathers before it appends.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often each domain is compared with its limits.
+const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// Time between two tries while the file cannot be opened.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Takes what was erased.
+type Confirm = Box<dyn FnOnce(Result<HistoryErased, StoreError>) + Send>;
+
+struct Order {
+    erasure: Erasure,
+    confirm: Confirm,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("an erasure")
+    }
+}
+
+/// What the shards and the writer share.
+#[derive(Debug)]
+struct Shared {
+    queue: ArrayQueue<HistoryBatch>,
+    spare: Box<[ArrayQueue<HistoryBatch>]>,
+    orders: ArrayQueue<Order>,
+    limits: Mutex<HistoryLimits>,
+    is_asleep: AtomicBool,
+    is_stopping: AtomicBool,
+    is_failing: AtomicBool,
+    /// Changes in the queue.
+    waiting: AtomicUsize,
+    written: AtomicU64,
+    thinned: AtomicU64,
+    pruned: AtomicU64,
+}
+
+/// A shard's end of the history. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HistoryHandle {
+    shared: Arc<Shared>,
+    writer: Thread,
+}
+
+impl HistoryHandle {
+    /// An empty batch for a shard, with the buffers of an earlier one if there is one.
+    #[must_use]
+    pub fn batch(&self, shard: u16) -> HistoryBatch {
+        let spare = self.shared.spare.get(usize::from(shard));
+        let mut batch = spare.and_then(ArrayQueue::pop).unwrap_or_default();
+        batch.shard = shard;
+        batch
+    }
+
+    /// Hands a batch over. Its changes are left out and counted if too much waits. A system call only
+    /// if the writer sleeps.
+    pub fn submit(&self, batch: HistoryBatch) {
+        let shared = &*self.shared;
+        let changes = batch.len();
+        let waiting = shared.waiting.fetch_add(changes, Ordering::Relaxed);
+        let refused = match waiting + changes > CHANGES_WAITING_MAX {
+            true => Some(batch),
+            false => shared.queue.push(batch).err(),
+        };
+        if let Some(batch) = refused {
+            shared.waiting.fetch_sub(changes, Ordering::Relaxed);
+            shared.thinned.fetch_add(changes as u64, Ordering::Relaxed);
+            shared.give_back(batch);
+        }
+        self.wake();
+    }
+
+    /// Erases a person, after what was handed over before. `confirm` is called on the writer's thread
+    /// once it is on the disk; it is dropped if too many erasures wait.
+    pub fn erase(
+        &self,
+        user: &str,
+        domain: &str,
+        confirm: impl FnOnce(Result<HistoryErased, StoreError>) + Send + 'static,
+    ) {
+        let erasure = Erasure::new(user, domain);
+        let confirm = Box::new(confirm);
+        let _dropped = self.shared.orders.push(Order { erasure, confirm });
+        self.wake();
+    }
+
+    /// Puts other limits into force.
+    pub fn set_limits(&self, limits: HistoryLimits) {
+        let known = self.shared.limits.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn counters(&self) -> [(&'static str, u64); 4] {
+        let shared = &*self.shared;
+        [
+            ("history_changes", shared.written.load(Ordering::Relaxed)),
+            ("history_thinned", shared.thinned.load(Ordering::Relaxed)),
+            ("history_pruned", shared.pruned.load(Ordering::Relaxed)),
+            (
+                "history_failing",
+                shared.is_failing.load(Ordering::Relaxed).into(),
+            ),
+        ]
+    }
+
+    fn wake(&self) {
+        if self.shared.is_asleep.load(Ordering::SeqCst)
+            && self.shared.is_asleep.swap(false, Ordering::SeqCst)
+        {
+            self.writer.unpark();
+        }
+    }
+}
+
+impl Shared {
+    fn give_back(&self, mut batch: HistoryBatch) {
+        batch.clear();
+        if let Some(spare) = self.spare.get(usize::from(batch.shard)) {
+            // If there are enough already, this one is freed.
+            let _freed = spare.push(batch);
+        }
+    }
+}
+
+/// The thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    handle: HistoryHandle,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Opens the file, and starts the thread on it.
+    pub(super) fn start(
+        file: &Path,
+        shards: u16,
+        limits: HistoryLimits,
+    ) -> Result<Self, StoreError> {
+        let journal = Journal::open(file)?;
+        let spare = (0..shards).map(|_| ArrayQueue::new(SPARE_BATCHES));
+        let shared = Arc::new(Shared {
+            queue: ArrayQueue::new(QUEUE_BATCHES),
+            spare: spare.collect(),
+            orders: ArrayQueue::new(QUEUE_ERASURES),
+            limits: Mutex::new(limits),
+            is_asleep: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
+            waiting: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
+            thinned: AtomicU64::new(0),
+            pruned: AtomicU64::new(0),
+        });
+        let work = Work {
+            file: file.to_path_buf(),
+            journal: Some(journal),
+            shared: Arc::clone(&shared),
+            orders: VecDeque::new(),
+            to_prune: VecDeque::new(),
+            next_prune: Instant::now(),
+            next_try: Instant::now(),
+        };
+        let thread = thread::Builder::new()
+            .name("history".into())
+            .spawn(move || work.run())
+            .map_err(StoreError::io(file))?;
+        let writer = thread.thread().clone();
+        let handle = HistoryHandle { shared, writer };
+        Ok(Self { handle, thread })
+    }
+
+    /// The shards' end.
+    pub(super) fn handle(&self) -> HistoryHandle {
+        self.handle.clone()
+    }
+
+    /// Appends what was handed over, and ends the thread.
+    pub(super) fn stop(self) {
+        let shared = &self.handle.shared;
+        shared.is_stopping.store(true, Ordering::SeqCst);
+        self.handle.writer.unpark();
+        if self.thread.join().is_err() {
+            tracing::error!("the thread of the history ended by a panic");
+        }
+    }
+}
+
+/// The state of the thread.
+#[derive(Debug)]
+struct Work {
+    file: PathBuf,
+    /// None while the file cannot be opened.
+    journal: Option<Journal>,
+    shared: Arc<Shared>,
+    orders: VecDeque<Order>,
+    /// Domains that are still to be compared with their limits.
+    to_prune: VecDeque<String>,
+    next_prune: Instant,
+    next_try: Instant,
+}
+
+impl Work {
+    fn run(mut self) {
+        let mut group = Vec::new();
+        loop {
+            let is_stopping = self.shared.is_stopping.load(Ordering::SeqCst);
+            // Before the batches: an erasure is about all that was handed over before it.
+            while let Some(order) = self.shared.orders.pop() {
+                self.orders.push_back(order);
+            }
+            let is_empty = self.gather(&mut group);
+            self.append(&mut group);
+            if is_empty {
+                self.erase();
+            }
+            if is_empty && is_stopping && self.orders.is_empty() {
+                return;
+            }
+            self.prune();
+            if is_empty && !is_stopping {
+                self.rest();
+            }
+        }
+    }
+
+    /// Takes what waits, up to the size of a transaction. Whether it was all.
+    fn gather(&self, group: &mut Vec<HistoryBatch>) -> bool {
+        let mut changes = 0;
+        while changes < CHANGES_PER_COMMIT {
+            let Some(batch) = self.shared.queue.pop() else {
+                return true;
+            };
+            changes += batch.len();
+            group.push(batch);
+        }
+        false
+    }
+
+    fn append(&mut self, group: &mut Vec<HistoryBatch>) {
+        if group.is_empty() {
+            return;
+        }
+        let changes: usize = group.iter().map(HistoryBatch::len).sum();
+        self.shared.waiting.fetch_sub(changes, Ordering::Relaxed);
+        let all = group.iter().flat_map(HistoryBatch::changes);
+        let is_written = self.attempt(|journal| journal.append(all)).is_ok();
+        let counter = match is_written {
+            true => &self.shared.written,
+            false => &self.shared.thinned,
+        };
+        counter.fetch_add(changes as u64, Ordering::Relaxed);
+        for batch in group.drain(..) {
+            self.shared.give_back(batch);
+        }
+    }
+
+    /// Does some work on the file, which is opened anew after a failure.
+    fn attempt<T>(
+        &mut self,
+        work: impl FnOnce(&mut Journal) -> Result<T, StoreError>,
+    ) -> Result<T, Option<StoreError>> {
+        if self.journal.is_none() && Instant::now() < self.next_try {
+            return Err(None);
+        }
+        let journal = match self.journal.take() {
+            Some(journal) => Ok(journal),
+            None => Journal::open(&self.file),
+        };
+        let outcome = journal.and_then(|mut journal| {
+            let done = work(&mut journal)?;
+            self.journal = Some(journal);
+            Ok(done)
+        });
+        if let Some(error) = outcome.as_ref().err().filter(|error| error.is_damage()) {
+            // If that fails too, the file is tried again as it is.
+            let _failed = schema::set_aside(&self.file, error);
+        }
+        self.report(outcome.as_ref().err());
+        outcome.map_err(Some)
+    }
+
+    fn report(&mut self, error: Option<&StoreError>) {
+        let was_failing = self
+            .shared
+            .is_failing
+            .swap(error.is_some(), Ordering::Relaxed);
+        match error {
+            Some(error) => {
+                self.next_try = Instant::now() + RETRY;
+                if !was_failing {
+                    tracing::error!(%error, "the history cannot be written; trying again every second");
+                }
+            }
+            None if was_failing => tracing::warn!("the history can be written again"),
+            None => {}
+        }
+    }
+
+    /// One step of the oldest erasure.
+    fn erase(&mut self) {
+        let Some(mut order) = self.orders.pop_front() else {
+            return;
+        };
+        match self.attempt(|journal| order.erasure.step(journal)) {
+            Ok(None) => self.orders.push_front(order),
+            Ok(Some(erased)) => (order.confirm)(Ok(erased)),
+            Err(Some(error)) => (order.confirm)(Err(error)),
+            // Dropped: the asker is told that nothing was done.
+            Err(None) => {}
+        }
+    }
+
+    /// One step of pruning, if it is time.
+    fn prune(&mut self) {
+        let now = Instant::now();
+        if self.to_prune.is_empty() && now >= self.next_prune {
+            self.next_prune = now + PRUNE_EVERY;
+            let domains = self.journal.iter().flat_map(Journal::domains);
+            self.to_prune = domains.map(str::to_owned).collect();
+        }
+        let Some(domain) = self.to_prune.pop_front() else {
+            return;
+        };
+        let limits = self.shared.limits.lock();
+        let limits = limits.unwrap_or_else(PoisonError::into_inner).of(&domain);
+        let now = unix_milliseconds();
+        let pruned = self.attempt(|journal| journal.prune(&domain, limits, now));
+        let changes = match pruned {
+            Ok(Pruned::Some(changes)) => {
+                self.to_prune.push_front(domain);
+                changes
+            }
+            Ok(Pruned::All(changes)) => changes,
+            Err(_) => 0,
+        };
+        self.shared.pruned.fetch_add(changes, Ordering::Relaxed);
+    }
+
+    /// Sleeps until something comes, or until there is more to prune; then gathers for a moment.
+    fn rest(&self) {
+        let has_more = !self.orders.is_empty() || !self.to_prune.is_empty();
+        if !has_more {
+            self.shared.is_asleep.store(true, Ordering::SeqCst);
+            let shared = &*self.shared;
+            if shared.queue.is_empty()
+                && shared.orders.is_empty()
+                && !shared.is_stopping.load(Ordering::SeqCst)
+            {
+                thread::park_timeout(PRUNE_EVERY);
+            }
+            self.shared.is_asleep.store(false, Ordering::SeqCst);
+        }
+        if self.orders.is_empty() {
+            thread::sleep(GATHER);
+        }
+    }
+}
+
+fn unix_milliseconds() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
+}
