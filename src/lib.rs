@@ -29,6 +29,7 @@
 //! - *domain*: a tenant: its accounts, lists and rules.
 //! - *feeder*: an account or address that may speak for every user of its domain.
 //! - *flow*: a UDP 4-tuple or one stream (RFC 5626).
+//! - *history*: past changes of composed states, for the operator.
 //! - *lamp*: what a key of a phone shows of another user.
 //! - *loop-back*: mail of a shard to itself.
 //! - *mail*: a message between shards.

@@ -197,3 +197,39 @@ fn change_as_shown(recorded: Recorded) -> HistoryChange {
         note,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::directory::Domain;
+
+    #[test]
+    fn a_domain_has_limits_of_its_own_or_those_of_all() {
+        let plan = HistoryPlan {
+            age_max: Duration::from_secs(30),
+            octets_max: Some(1 << 20),
+        };
+        let mut directory = Directory::default();
+        directory.add_domain(Domain::new("a.test"), &[]).unwrap();
+        let other = Domain {
+            history_age_max: Some(Duration::from_secs(90)),
+            ..Domain::new("b.test")
+        };
+        directory.add_domain(other, &[]).unwrap();
+        let limits = limits(plan, &directory);
+        let all = DomainLimits {
+            age_max: Duration::from_secs(30),
+            octets_max: Some(1 << 20),
+        };
+        let of_b = DomainLimits {
+            age_max: Duration::from_secs(90),
+            ..all
+        };
+        assert_eq!(limits.of("a.test"), all);
+        assert_eq!(limits.of("b.test"), of_b);
+        assert_eq!(limits.of("gone.test"), all);
+    }
+}

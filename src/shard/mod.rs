@@ -92,6 +92,8 @@
 //! in `subscription/changes.rs` and written in `subscription/record.rs`. What acknowledges a change
 //! waits there until its record is durable, if it must not be lost, and the NOTIFY behind a 2xx with
 //! it (`subscription/acknowledgement.rs`). After a restart `lifecycle/recover.rs` takes dialogs back.
+//! Each change of a composed state also goes into a history for the operator, for which nothing waits
+//! (`presentity/history.rs`).
 //!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;

@@ -32,8 +32,8 @@ const AROUND: [&str; 7] = [
 ];
 
 /// What the functions of the ways call besides: a refusal; a response, or a stream that closed, instead
-/// of a request; the end of a turn; a phone that subscribes anew and is known to forget that it did;
-/// and our Contact on a flow, which fills a table of them.
+/// of a request; the end of a turn; the removal of the older subscriptions of a phone, if its profile
+/// asks for that; and our Contact on a flow, which is kept when it is first asked for.
 const ASIDE: [&str; 7] = [
     "refuse",
     "handle_plain_response",

@@ -62,6 +62,14 @@ pub const LATENCY: Bar = at_most(
     3.0,
     1.5,
 );
+/// `history`: lamps beside it.
+pub const HISTORY: Bar = at_most(
+    "publish to lamp at 10,000/s, p99, with history / without",
+    1.1,
+    1.0,
+);
+/// `history`: what it left out.
+pub const HISTORY_WRITTEN: Bar = at_least("share of 10,000 changes/s in the history", 0.999, 1.0);
 /// `latency`: overload.
 pub const OVERLOAD: Bar = at_least("goodput at 200 % load / at 100 %", 0.9, 1.0);
 /// `refresh`: the size of the table.

@@ -1,7 +1,8 @@
 //! `POST /forget`: erases what is known and stored of an address.
 //!
 //! First what the engine knows, so that nothing more is recorded, then the rules of the address, then
-//! its history. The answer comes when all of it is on the disk.
+//! its history. The answer comes when all of it is on the disk. Subscriptions of the person's phones go
+//! on, and what sources report from now on counts anew.
 
 use crate::http::control::edit::edit;
 use crate::http::control::{ControlRefusal, ControlResult, Form};

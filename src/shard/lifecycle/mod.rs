@@ -13,7 +13,7 @@
 //!   `end_recovery`;
 //! - the operator: `watchers`, `drain`, `count`.
 //!
-//! Nobody but the notifier sees the table of subscriptions: `notifiers_table` says why.
+//! The table of subscriptions is open to the notifier alone: `notifiers_table` says why.
 
 pub(crate) mod asked;
 pub(crate) mod begin;

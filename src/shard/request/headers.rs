@@ -45,7 +45,7 @@ pub(crate) fn any_address_of_record(uri: &[u8], directory: &Directory) -> Option
     aor_of(&Uri::parse(uri).ok()?, directory)
 }
 
-/// The same for a URI that is parsed already.
+/// The address of record that a parsed URI names, of any domain.
 pub(crate) fn aor_of(uri: &Uri<'_>, directory: &Directory) -> Option<Aor> {
     if let Some((_, aor)) = find_domain(uri, directory) {
         return aor;
@@ -330,4 +330,39 @@ pub(crate) fn unsupported_option_tags<'a>(
         .headers(HeaderName::Require)
         .flat_map(list_items)
         .filter(move |tag| !known(tag))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::sip::message::Framing;
+
+    /// RFC 6665 §8.2.1
+    #[test]
+    fn an_event_header_is_found_again_in_a_copy_of_its_message() {
+        for value in [
+            "line-seize",
+            "line-seize;id=7",
+            "dialog ; id=\"a b\";sla",
+            "dialog;id=\"\"",
+        ] {
+            let octets = format!(
+                "SUBSCRIBE sip:101@abc.com SIP/2.0\r\n\
+                 Via: SIP/2.0/UDP 203.0.113.9;branch=z9hG4bK1\r\n\
+                 From: <sip:100@abc.com>;tag=1\r\nTo: <sip:101@abc.com>\r\n\
+                 Call-ID: 1\r\nCSeq: 1 SUBSCRIBE\r\nEvent: {value}\r\nContent-Length: 0\r\n\r\n"
+            );
+            let message = Message::parse(octets.as_bytes(), Framing::Datagram).unwrap();
+            let event = event_of(&message).unwrap();
+            let copy: Box<[u8]> = message.bytes().into();
+            let found = event.places_in(message.bytes());
+            let found = found.in_message(&copy);
+            assert_eq!(found.package, event.package, "{value}");
+            assert_eq!(found.value, value.as_bytes());
+            assert_eq!(found.id, event.id, "{value}");
+            assert_eq!(found.parameters.0, event.parameters.0, "{value}");
+        }
+        assert_eq!(place_of(b"elsewhere", b"a message"), 0..0);
+    }
 }

@@ -30,7 +30,7 @@ impl Watcher {
         Self::of(aor, peer, directory.domain(domain))
     }
 
-    /// The same for a URI that names that address of record.
+    /// A watcher whose URI names that address of record; None if it names none.
     pub(crate) fn of(aor: Option<Aor>, peer: IpAddr, domain: Option<&Domain>) -> Self {
         let is_ours = aor
             .as_ref()

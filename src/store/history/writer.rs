@@ -34,6 +34,8 @@ const CHANGES_PER_COMMIT: usize = 5_000;
 const GATHER: Duration = Duration::from_millis(20);
 /// How often each domain is compared with its limits.
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
+/// Domains that are compared with their limits in one step.
+const DOMAINS_PER_STEP: usize = 64;
 /// Time between two tries while the file cannot be opened.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -345,7 +347,7 @@ impl Work {
         }
     }
 
-    /// One step of pruning, if it is time.
+    /// Prunes a little, if it is time.
     fn prune(&mut self) {
         let now = Instant::now();
         if self.to_prune.is_empty() && now >= self.next_prune {
@@ -353,9 +355,18 @@ impl Work {
             let domains = self.journal.iter().flat_map(Journal::domains);
             self.to_prune = domains.map(str::to_owned).collect();
         }
-        let Some(domain) = self.to_prune.pop_front() else {
-            return;
-        };
+        for _ in 0..DOMAINS_PER_STEP {
+            let Some(domain) = self.to_prune.pop_front() else {
+                return;
+            };
+            if self.prune_domain(domain) > 0 {
+                return;
+            }
+        }
+    }
+
+    /// One step of pruning a domain; how many changes were removed.
+    fn prune_domain(&mut self, domain: String) -> u64 {
         let limits = self.shared.limits.lock();
         let limits = limits.unwrap_or_else(PoisonError::into_inner).of(&domain);
         let now = unix_milliseconds();
@@ -369,6 +380,7 @@ impl Work {
             Err(_) => 0,
         };
         self.shared.pruned.fetch_add(changes, Ordering::Relaxed);
+        changes
     }
 
     /// Sleeps until something comes, or until there is more to prune; then gathers for a moment.
