@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use lamplighter::directory::{AuthMode, Directory, Domain};
 use lamplighter::presence::call::{CallState, Direction, Party};
 use lamplighter::presence::event::Package;
+use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::presence::{Aor, CallDialog, document};
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
 use lamplighter::shard::{
@@ -112,6 +113,10 @@ struct Bench {
 fn options(epoch: Instant) -> Options {
     Options {
         epoch_unix: 0,
+        record_clock: WallClock {
+            at: epoch,
+            unix_milliseconds: 0,
+        },
         node: NodeId(0),
         id: ShardId(0),
         shards: 1,

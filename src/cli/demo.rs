@@ -20,6 +20,7 @@ mod script;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::mpsc;
 
 use clap::Args;
 
@@ -60,7 +61,8 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
 
 fn play(screen: Screen, once: bool) -> Result<Ending, RunnerError> {
     // Before the first thread, so that a Ctrl-C during the start is not lost.
-    let signals = signals::listen()?;
+    let (sender, signals) = mpsc::channel();
+    signals::listen(sender)?;
     let mut runner = Runner::open(screen, signals)?;
     let ending = if once {
         runner.play_once()

@@ -47,7 +47,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the server.
-    Serve(ConfigArguments),
+    Serve(ServeArguments),
     /// See lamps change: a server, three phones and a PBX in one process on loopback.
     Demo(DemoArguments),
     /// Check a configuration file, and print every fault with its line.
@@ -99,6 +99,17 @@ impl ConfigArguments {
         let file = self.config.clone().or_else(config_of_environment);
         file.unwrap_or_else(|| PathBuf::from(CONFIG_FILE))
     }
+}
+
+/// `lamplighter serve`
+#[derive(Debug, Args)]
+struct ServeArguments {
+    /// Take the place of the running server without a gap: its sockets, connections and store. It ends.
+    /// Under systemd use `systemctl restart` instead, which does the same.
+    #[arg(long)]
+    take_over: bool,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 /// How to reach the running server, and the output format.
@@ -164,7 +175,7 @@ impl QuestionArguments {
 #[must_use]
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(&arguments.file()),
+        Command::Serve(arguments) => serve::run(&arguments.config.file(), arguments.take_over),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments.file()),
         Command::Config => operate::print_default(),
@@ -204,7 +215,7 @@ mod tests {
         let Command::Serve(serve) = parse("lamplighter serve").unwrap().command else {
             unreachable!()
         };
-        assert_eq!(serve.config, None);
+        assert_eq!((serve.config.config, serve.take_over), (None, false));
         let Command::Why(why) = parse("lamplighter why 123@a --socket /x").unwrap().command else {
             unreachable!()
         };

@@ -5,14 +5,18 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use crate::cli::client::{Format, Request};
 use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
-use crate::runtime::{HistoryPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan};
+use crate::runtime::take_over::TakeOver;
+use crate::runtime::{
+    Bundle, HistoryPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan,
+};
 use crate::{config, runtime, telemetry};
 
 /// Runs until a signal ends it.
-pub(super) fn run(file: &Path) -> ExitCode {
+pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
     telemetry::logs::start();
     let Loaded { config, plan } = match config::load(file) {
         Ok(loaded) => loaded,
@@ -35,14 +39,44 @@ pub(super) fn run(file: &Path) -> ExitCode {
         shards = plan.shards.len(),
         "starting"
     );
+    let left = match takes_over
+        .then(|| take_over(&plan.control_socket))
+        .transpose()
+    {
+        Ok(left) => left,
+        Err(complaint) => {
+            eprintln!("{complaint}");
+            return ExitCode::FAILURE;
+        }
+    };
     let file = file.to_owned();
-    match runtime::run(node_plan(plan), ready, move || load(&file, &config)) {
+    match runtime::run(node_plan(plan), left, ready, move || load(&file, &config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// Has the running server leave its sockets to this process. After that it has ended, or is about to.
+fn take_over(control: &Path) -> Result<Bundle, String> {
+    let place = TakeOver::beside(control).map_err(|error| error.to_string())?;
+    let request = Request::post("/hand-over").with("socket", place.path().display());
+    let response = request.send(control, Format::Text).map_err(|error| {
+        format!(
+            "cannot take over from the running server: {}: {error}; if none is running, start without --take-over",
+            control.display()
+        )
+    })?;
+    if response.status != 200 {
+        let (status, why) = (response.status, response.body);
+        return Err(format!(
+            "the running server does not hand over ({status}): {why}it is perhaps an older version: stop it, \
+             and start without --take-over"
+        ));
+    }
+    place.receive().map_err(|error| error.to_string())
 }
 
 /// Logs the last line of the start: where the server listens, and how many tenants it serves.

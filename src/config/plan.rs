@@ -201,8 +201,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
 }
 
 /// The epoch of the node, and the time of the wall clock then, in seconds since 1970 UTC. It is the
-/// last moment at which that was a whole number, so that times in records mean the same to the next
-/// process.
+/// last moment at which that was a whole number.
 fn epoch() -> (Instant, u64) {
     let now = Instant::now();
     let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);

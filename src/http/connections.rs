@@ -48,6 +48,8 @@ pub(crate) struct Visit {
     /// When the last step ended: the connection began, a head was complete, a response was ready.
     since: Cell<Instant>,
     deadline: Cell<Instant>,
+    /// It ends with the request under way, or at once.
+    is_last: Cell<bool>,
     /// Wakes the task that serves it.
     waker: RefCell<Option<Waker>>,
 }
@@ -92,6 +94,14 @@ impl Connections {
         if !visit.is_spare {
             self.count.borrow_mut().leave(visit.peer);
         }
+    }
+
+    /// Closes connections without a request, and the others after their response. Whether none is
+    /// left.
+    pub(crate) fn close_all(&self) -> bool {
+        let visits = self.visits.borrow();
+        visits.iter().for_each(|(_, visit)| visit.close());
+        visits.is_empty()
     }
 
     /// Closes idle connections when connections are nearly exhausted.
@@ -151,7 +161,21 @@ impl Visit {
             is_spare,
             since: Cell::new(now),
             deadline: Cell::new(now + FIRST_HEAD_TIME),
+            is_last: Cell::new(false),
             waker: RefCell::default(),
+        }
+    }
+
+    /// Whether no further request is taken.
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_last.get()
+    }
+
+    /// Takes no further request.
+    fn close(&self) {
+        self.is_last.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
         }
     }
 

@@ -2,6 +2,7 @@
 //! its reply.
 
 use std::future::Future;
+use std::path::PathBuf;
 
 use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
 use crate::presence::Aor;
@@ -39,6 +40,9 @@ pub trait Engine: Clone + 'static {
     /// Erases an address from the history, and waits until that is on the disk.
     fn erase_history(&self, aor: &Aor)
     -> impl Future<Output = Result<HistoryErased, HistoryFault>>;
+
+    /// Has the process leave its sockets to another one, at the Unix socket at `place`, and end.
+    fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable>;
 
     /// How the store is; None for a node without one.
     fn store(&self) -> Option<StoreReport>;

@@ -73,8 +73,8 @@ pub struct HttpPlan<E> {
     pub first_call_number: u64,
 }
 
-/// Serves until it is dropped; returns at once if there is no socket. Must be called on a glommio executor.
-pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
+/// Serves until `stopped`, and answers the requests that are under way then. Must be called on a glommio executor.
+pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = ()>) {
     let site = Rc::new(Site {
         public: Connections::new(plan.connections),
         control: Connections::new(CONTROL_CONNECTIONS),
@@ -89,7 +89,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>) {
     let public = public.map(|listener| (Endpoint::Public, listener));
     let control = plan.control.into_iter().map(OwnedFd::from);
     let control = control.map(|listener| (Endpoint::Control, listener));
-    server::serve(public.chain(control), site).await;
+    server::serve(public.chain(control), site, stopped).await;
 }
 
 #[cfg(test)]

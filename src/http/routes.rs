@@ -13,8 +13,8 @@ use hyper::{Method, Request};
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    ControlResult, Form, drain, forget, history, lists, loops, probe, refusals, reload, rules, set,
-    status, watchers, why,
+    ControlResult, Form, drain, forget, hand_over, history, lists, loops, probe, refusals, reload,
+    rules, set, status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -131,6 +131,7 @@ impl<E: Engine> Route<E> {
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
         Self::command("/forget", &["aor"], page!(forget::forget)),
         Self::command("/drain", &[], page!(drain::drain)),
+        Self::command("/hand-over", &["socket"], page!(hand_over::hand_over)),
         Self::command(
             "/list/create",
             &["list", "name", "style", "members"],

@@ -50,6 +50,13 @@ impl<E> Site<E> {
         }
     }
 
+    /// Closes connections without a request, and the others after their response. Whether none is
+    /// left.
+    pub(crate) fn close_connections(&self) -> bool {
+        let closed = Endpoint::ALL.map(|endpoint| self.connections(endpoint).close_all());
+        closed.iter().all(|is_closed| *is_closed)
+    }
+
     /// The directory in force now.
     pub(crate) fn directory(&self) -> Arc<Directory> {
         self.directory.current()

@@ -7,7 +7,7 @@
 //! joins or leaves the group.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -80,24 +80,26 @@ pub fn http(address: SocketAddr) -> Result<TcpListener, BindError> {
     })
 }
 
-/// Makes a listening stream socket, TCP or Unix, acceptable on the executor that runs now.
-/// glommio's listener works with any address family as long as its address is not queried.
-///
-/// # Errors
-/// The descriptor cannot be made blocking.
-pub fn accept_on_executor(socket: impl Into<OwnedFd>) -> io::Result<glommio::net::TcpListener> {
-    // With a descriptor that does not block, io_uring's accept would return at once instead of
-    // waiting. O_NONBLOCK is a property of the open file description.
-    let socket = TcpListener::from(socket.into());
-    socket.set_nonblocking(false)?;
-    let descriptor = socket.into_raw_fd();
-    // SAFETY: the descriptor is open, and into_raw_fd gave up its ownership.
-    #[allow(
-        unsafe_code,
-        reason = "the executor takes over a descriptor only in its raw form"
-    )]
-    let listener = unsafe { glommio::net::TcpListener::from_raw_fd(descriptor) };
-    Ok(listener)
+/// Binds `count` more UDP sockets to an address that sockets are bound to already.
+pub fn more_udp(address: SocketAddr, count: usize) -> Result<Vec<UdpSocket>, BindError> {
+    let bind = |_| bind_udp(address, true).map(UdpSocket::from);
+    let sockets: io::Result<_> = (0..count).map(bind).collect();
+    sockets.map_err(|reason| BindError {
+        transport: "udp",
+        address,
+        reason,
+    })
+}
+
+/// Binds `count` more listening TCP sockets to an address that sockets are bound to already.
+pub fn more_tcp(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, BindError> {
+    let bind = |_| bind_tcp(address, true).map(TcpListener::from);
+    let sockets: io::Result<_> = (0..count).map(bind).collect();
+    sockets.map_err(|reason| BindError {
+        transport: "tcp",
+        address,
+        reason,
+    })
 }
 
 fn group<S>(

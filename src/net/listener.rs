@@ -6,13 +6,15 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use socket2::SockRef;
 
 use crate::net::bind::BindError;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::datagram::udp::UdpTransport;
-use crate::net::stream::StreamListener;
 use crate::net::stream::tcp::TcpAcceptor;
+use crate::net::stream::{StreamListener, StreamTransport, tcp};
 use crate::net::{Limits, bind};
 use crate::sip::Transport;
 
@@ -52,15 +54,78 @@ pub fn bind(
             let sockets = sockets.into_iter().map(ListenerSocket::Tcp);
             Ok((bound, sockets.collect()))
         }
-        Transport::Tls | Transport::Ws | Transport::Wss => Err(BindError {
-            transport: transport.via_token(),
-            address,
-            reason: io::Error::new(io::ErrorKind::Unsupported, "this transport is not served"),
-        }),
+        Transport::Tls | Transport::Ws | Transport::Wss => Err(not_served(transport, address)),
+    }
+}
+
+/// Continues a listener of an earlier process with its sockets, at least one, in the order in which
+/// they were bound; binds more of them up to `count`. There may be more than that.
+pub fn go_on(
+    transport: Transport,
+    address: SocketAddr,
+    sockets: Vec<OwnedFd>,
+    count: usize,
+) -> Result<Vec<ListenerSocket>, BindError> {
+    let missing = count.saturating_sub(sockets.len());
+    let sockets = sockets.into_iter();
+    match transport {
+        Transport::Udp => {
+            let more = bind::more_udp(address, missing)?;
+            let sockets = sockets.map(UdpSocket::from).chain(more);
+            let share = |socket| ListenerSocket::Udp(socket, address);
+            Ok(sockets.map(share).collect())
+        }
+        Transport::Tcp => {
+            let more = bind::more_tcp(address, missing)?;
+            let sockets = sockets.map(TcpListener::from).chain(more);
+            Ok(sockets.map(ListenerSocket::Tcp).collect())
+        }
+        Transport::Tls | Transport::Ws | Transport::Wss => Err(not_served(transport, address)),
+    }
+}
+
+/// The address that a socket of IP is bound to.
+#[must_use]
+pub fn address_of(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+    SockRef::from(&socket).local_addr().ok()?.as_socket()
+}
+
+/// The address of the peer that a stream is connected to.
+#[must_use]
+pub fn peer_of(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+    SockRef::from(&socket).peer_addr().ok()?.as_socket()
+}
+
+/// A stream that an earlier process accepted. Must run inside the executor that will wait on it. None
+/// if its peer is gone, or its transport does not outlive a process.
+#[must_use]
+pub fn continue_stream(transport: Transport, socket: OwnedFd) -> Option<Box<dyn StreamTransport>> {
+    match transport {
+        Transport::Tcp => tcp::continued(socket),
+        Transport::Udp | Transport::Tls | Transport::Ws | Transport::Wss => None,
+    }
+}
+
+fn not_served(transport: Transport, address: SocketAddr) -> BindError {
+    BindError {
+        transport: transport.via_token(),
+        address,
+        reason: io::Error::new(io::ErrorKind::Unsupported, "this transport is not served"),
     }
 }
 
 impl ListenerSocket {
+    /// Another descriptor of the socket.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Udp(socket, _) => socket.try_clone().map(OwnedFd::from),
+            Self::Tcp(socket) => socket.try_clone().map(OwnedFd::from),
+        }
+    }
+
     /// The descriptor to poll, for datagram sockets.
     #[must_use]
     pub fn datagram_descriptor(&self) -> Option<BorrowedFd<'_>> {

@@ -10,10 +10,12 @@
 //! what exceeds the bound is counted. This is the only room with `unsafe`: the system calls that
 //! have no safe wrapper, each beside its reason. The loop that feeds the engine is in `runtime`.
 
+mod acceptor;
 mod address;
 pub mod bind;
 pub mod connection_limits;
 pub mod datagram;
+pub mod descriptor_passing;
 pub mod interfaces;
 pub mod kernel;
 mod kernel_options;
@@ -23,4 +25,5 @@ pub mod readiness;
 pub mod source_address;
 pub mod stream;
 
+pub use acceptor::Acceptor;
 pub use limits::Limits;

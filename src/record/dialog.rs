@@ -11,6 +11,7 @@ use crate::presence::call::SpecificDialog;
 use crate::presence::document::Format;
 use crate::presence::event::Package;
 use crate::presence::event::list::Member;
+use crate::presence::policy::{Handling, Privacy};
 use crate::presence::wall_clock::{self, WallClock};
 use crate::record::{RecordError, decode, decode_first, encode};
 use crate::sip::dialog::Dialog;
@@ -33,6 +34,10 @@ pub struct DialogRecord<'a> {
     pub is_path_proven: bool,
     /// The name of the profile of its phone.
     pub profile: Cow<'a, str>,
+    /// When its phone certainly knows what it was owed at the time of the record; None if nobody can
+    /// say. If the process ends before, its phone is told again.
+    #[serde(with = "wall_clock::optional_instant")]
+    pub told_by: Option<Instant>,
     /// The URI of the watcher, if it is not the one in From (RFC 3325).
     pub sender: Option<Cow<'a, [u8]>>,
     /// Its subscriptions, at least one.
@@ -70,6 +75,12 @@ pub struct SubscriptionRecord<'a> {
     pub entity: Cow<'a, [u8]>,
     /// The other parameters of its SUBSCRIBE.
     pub terms: TermsRecord,
+    /// How it was handled.
+    pub handling: Handling,
+    /// How much of calls its phone was shown.
+    pub privacy: Privacy,
+    /// The hash of what else the directory says about its documents.
+    pub appearance: u64,
     /// A document version higher than any that was sent.
     pub version: u32,
     /// When it expires, as the phone knows it.

@@ -26,7 +26,7 @@ use crate::presence::fixed_hash::SipHash13;
 use crate::presence::wall_clock::WallClock;
 
 /// The version of all records that this program writes, and the only one that it reads.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// Octets of the checksum.
 const CHECKSUM_OCTETS: usize = 4;
 

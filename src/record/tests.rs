@@ -14,6 +14,7 @@ use crate::presence::composition::activity::ActivitySet;
 use crate::presence::document::{Document, Format};
 use crate::presence::event::Package;
 use crate::presence::event::list::Member;
+use crate::presence::policy::{Handling, Privacy};
 use crate::presence::presentity::{Condition, Publication, PublicationLimits};
 use crate::presence::registration::ContactEnd;
 use crate::presence::source::{
@@ -270,6 +271,9 @@ fn record(at: Instant) -> DialogRecord<'static> {
         subject,
         event: Cow::Borrowed(b"dialog;id=7"),
         entity: Cow::Borrowed(b"sip:123@abc.com"),
+        handling: Handling::Confirm,
+        privacy: Privacy::Party,
+        appearance: 0x1122_3344_5566_7788,
         terms: TermsRecord {
             gap: Some(Duration::from_secs(1)),
             asks_gap: true,
@@ -296,6 +300,7 @@ fn record(at: Instant) -> DialogRecord<'static> {
         destination: "192.0.2.1:5060".parse().unwrap(),
         is_path_proven: true,
         profile: Cow::Borrowed("yealink"),
+        told_by: Some(at + Duration::from_secs(35)),
         sender: Some(Cow::Borrowed(b"sip:200@abc.com")),
         subscriptions: vec![
             subscription(
@@ -367,7 +372,7 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 2; this program reads version 1"
+        "a record of version 3; this program reads version 2"
     );
 }
 
@@ -385,8 +390,8 @@ fn records_keep_their_octets() {
     assert_eq!(hash(&of_ended_call), GOLDEN_ENDED_CALL);
 }
 
-const GOLDEN_DIALOG: (usize, u64) = (465, 15_927_743_391_582_784_452);
-const GOLDEN_PRESENTITY: (usize, u64) = (481, 7_220_520_394_492_960_986);
+const GOLDEN_DIALOG: (usize, u64) = (505, 8_151_734_194_068_969_863);
+const GOLDEN_PRESENTITY: (usize, u64) = (481, 2_743_263_531_977_707_969);
 
 const GOLDEN_ENDED_CALL: (usize, u64) = (115, 18_054_262_510_361_749_823);
 
@@ -457,6 +462,18 @@ fn variants_keep_their_numbers() {
         Transport::Tls,
         Transport::Ws,
         Transport::Wss,
+    ]);
+    are(&[
+        Handling::Block,
+        Handling::Confirm,
+        Handling::PoliteBlock,
+        Handling::Allow,
+    ]);
+    are(&[
+        Privacy::StateOnly,
+        Privacy::AnonymousParty,
+        Privacy::Party,
+        Privacy::Pickup,
     ]);
     are(&[
         SubjectRecord::Presentity,

@@ -14,9 +14,14 @@
 //! While the thread polls, streams wait for the next pass, and the engine's timer may be a
 //! millisecond late.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{io, thread};
+
+use glommio::timer::Timer;
 
 use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Waited;
@@ -64,12 +69,31 @@ async fn pause(core: &Core, error: &io::Error) {
     glommio::timer::sleep(PAUSE).await;
 }
 
+/// Gives the executor a pass. On a busy machine a timer may expire before it is looked at for the first
+/// time, which would give none: then a longer one is set.
+async fn pass() {
+    let (mut timer, mut length) = (Timer::new(PASS), PASS);
+    let mut has_waited = false;
+    poll_fn(|context| {
+        while Pin::new(&mut timer).poll(context).is_ready() {
+            if has_waited {
+                return Poll::Ready(());
+            }
+            length *= 2;
+            timer.reset(length);
+        }
+        has_waited = true;
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Serves datagrams, mail and the engine's timer as long as the next datagram is worth waiting for.
 /// `unread` is what the last turn left.
 async fn poll(core: &Core, mut unread: Unread) {
     let mut is_worth_it = true;
     while std::mem::take(&mut is_worth_it) {
-        glommio::timer::sleep(PASS).await;
+        pass().await;
         let start = Instant::now();
         while start.elapsed() < PASS_EVERY && !core.is_congested() {
             let gathering = core.arrivals.get().gathering(Instant::now());

@@ -1,17 +1,23 @@
-//! Binds all sockets of a node before any core starts, and deals them out to the shards.
+//! Binds all sockets of a node before any core starts, or takes them over from an earlier process, and
+//! deals them out to the shards.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 use std::{fs, io};
 
 use crate::net::listener::ListenerSocket;
 use crate::net::readiness::Readiness;
 use crate::net::{Limits, bind, listener};
+use crate::runtime::bundle::{Bundle, Name};
 use crate::runtime::error::BootError;
 use crate::runtime::plan::{ListenerPlan, NodePlan};
-use crate::shard::Options;
+use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
+use crate::shard::{ConnectionId, Flow, Options, ShardId};
 use crate::sip::Transport;
 
 /// Everything bound.
@@ -20,9 +26,12 @@ pub(crate) struct Bound {
     sip: Vec<BoundListener>,
     http: Vec<std::net::TcpListener>,
     control: Option<UnixListener>,
+    /// The connections of an earlier process, each with the time for which it is in use.
+    connections: Vec<(OwnedFd, Duration)>,
 }
 
-/// A SIP listener's address and its sockets, one per shard.
+/// A SIP listener's address and its sockets: one per shard, in their order, and then those of shards
+/// that an earlier process had.
 #[derive(Debug)]
 struct BoundListener {
     transport: Transport,
@@ -33,8 +42,8 @@ struct BoundListener {
 /// The bound sockets as the cores take them over.
 #[derive(Debug)]
 pub(crate) struct DealtSockets {
-    /// Those of SIP by shard and listener.
-    pub(crate) sip: Vec<Vec<ListenerSocket>>,
+    /// Those of SIP by shard.
+    pub(crate) sip: Vec<ShardSockets>,
     /// Those of HTTP.
     pub(crate) http: Vec<std::net::TcpListener>,
     /// The control socket.
@@ -42,15 +51,22 @@ pub(crate) struct DealtSockets {
 }
 
 impl Bound {
-    /// Binds all that is planned, or nothing.
-    pub(crate) fn new(plan: &NodePlan) -> Result<Self, BootError> {
+    /// Binds all that is planned and not inherited, or nothing. Inherited sockets that are not planned
+    /// are closed.
+    pub(crate) fn new(plan: &NodePlan, mut inherited: Bundle) -> Result<Self, BootError> {
         let shards = plan.shards.len();
         let mut sip = Vec::with_capacity(plan.listeners.len());
         for ListenerPlan {
             transport, address, ..
         } in &plan.listeners
         {
-            let (address, sockets) = listener::bind(*transport, *address, shards)?;
+            let (address, sockets) = match inherited.take_listener(*transport, *address) {
+                Some((address, sockets)) => {
+                    let sockets = listener::go_on(*transport, address, sockets, shards)?;
+                    (address, sockets)
+                }
+                None => listener::bind(*transport, *address, shards)?,
+            };
             sip.push(BoundListener {
                 transport: *transport,
                 address,
@@ -60,15 +76,54 @@ impl Bound {
         let http = plan
             .http_listen
             .iter()
-            .map(|address| bind::http(*address))
+            .map(|address| match inherited.take_http(*address) {
+                Some(socket) => Ok(socket.into()),
+                None => bind::http(*address),
+            })
             .collect::<Result<_, _>>()?;
+        let connections = inherited.take_connections();
+        if !inherited.is_empty() {
+            let sockets = inherited.len();
+            tracing::info!(
+                sockets,
+                "closed sockets of the last process that the configuration does not name"
+            );
+        }
         // Bound last, so that no later failure leaves the socket file behind.
         let control = plan
             .control_socket
             .as_deref()
             .map(bind_control)
             .transpose()?;
-        Ok(Self { sip, http, control })
+        Ok(Self {
+            sip,
+            http,
+            control,
+            connections,
+        })
+    }
+
+    /// Other descriptors of the sockets that a later process will need; `shards` as they are dealt.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(crate) fn duplicates(&self, shards: usize) -> io::Result<Bundle> {
+        let mut bundle = Bundle::default();
+        for (index, listener) in (0..).zip(&self.sip) {
+            // A datagram socket without a shard is about to be closed.
+            let count = match listener.transport.is_reliable() {
+                true => listener.sockets.len(),
+                false => shards,
+            };
+            for (shard, socket) in (0..).zip(&listener.sockets).take(count) {
+                let name = Name::Listener(listener.transport, index, shard);
+                bundle.add(name, socket.duplicate()?);
+            }
+        }
+        for (index, socket) in (0..).zip(&self.http) {
+            bundle.add(Name::Http(index), socket.try_clone()?.into());
+        }
+        Ok(bundle)
     }
 
     /// SIP listener addresses.
@@ -86,13 +141,24 @@ impl Bound {
     }
 
     /// Deals the sockets out to the shards.
-    pub(crate) fn deal(self, shards: usize) -> DealtSockets {
-        let mut sip: Vec<Vec<ListenerSocket>> =
-            std::iter::repeat_with(Vec::new).take(shards).collect();
-        for listener in self.sip {
-            debug_assert_eq!(listener.sockets.len(), shards, "one socket for each shard");
+    pub(crate) fn deal(mut self, shards: usize) -> DealtSockets {
+        let streams = self.deal_streams(shards);
+        let continued: Arc<[Flow]> = streams.iter().flatten().map(|stream| stream.flow).collect();
+        let of_shard = |streams| ShardSockets {
+            streams,
+            continued: Arc::clone(&continued),
+            ..ShardSockets::default()
+        };
+        let mut sip: Vec<ShardSockets> = streams.into_iter().map(of_shard).collect();
+        for (index, mut listener) in (0..).zip(self.sip) {
+            debug_assert!(listener.sockets.len() >= shards, "one for each shard");
+            let rest = listener.sockets.split_off(shards);
             for (shard, socket) in sip.iter_mut().zip(listener.sockets) {
-                shard.push(socket);
+                shard.listening.push(socket);
+            }
+            if let Some(first) = sip.first_mut() {
+                let surplus = rest.into_iter().rev().map(|socket| (index, socket));
+                first.surplus.extend(surplus);
             }
         }
         DealtSockets {
@@ -100,6 +166,55 @@ impl Bound {
             http: self.http,
             control: self.control,
         }
+    }
+}
+
+impl Bound {
+    /// Gives each connection of an earlier process to a shard, and its name there. One that belongs to
+    /// no listener, or whose peer is gone, is closed.
+    fn deal_streams(&mut self, shards: usize) -> Vec<Vec<ContinuedStream>> {
+        let mut dealt: Vec<Vec<ContinuedStream>> =
+            std::iter::repeat_with(Vec::new).take(shards).collect();
+        let connections = std::mem::take(&mut self.connections);
+        let flows = connections.into_iter().filter_map(|(socket, in_use)| {
+            let local = listener::address_of(socket.as_fd())?;
+            let peer = listener::peer_of(socket.as_fd())?;
+            let listener = self.listener_of_stream(local)?;
+            Some((socket, in_use, listener, local, peer))
+        });
+        for (index, (socket, in_use, listener, local, peer)) in flows.enumerate() {
+            let shard = index % shards;
+            let streams = &mut dealt[shard];
+            let connection = ConnectionId {
+                shard: ShardId(shard as u16),
+                number: streams.len() as u32 + 1,
+            };
+            let flow = Flow {
+                transport: Transport::Tcp,
+                listener,
+                connection,
+                local,
+                peer,
+            };
+            streams.push(ContinuedStream {
+                flow,
+                socket,
+                in_use,
+            });
+        }
+        dealt
+    }
+
+    /// The TCP listener that would accept a connection to that address.
+    fn listener_of_stream(&self, local: SocketAddr) -> Option<u16> {
+        let accepts = |listener: &BoundListener| {
+            let bound = listener.address;
+            let is_alike = bound.is_ipv4() == local.is_ipv4() && bound.port() == local.port();
+            let is_any = bound.ip().is_unspecified() && is_alike;
+            listener.transport == Transport::Tcp && (bound == local || is_any)
+        };
+        let index = self.sip.iter().position(accepts)?;
+        u16::try_from(index).ok()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Guarantees: every command gets a reply, or its caller gets Unavailable: when the inbox is full,
 //! when the core ends, when it panics.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::presence::Aor;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::replier::{PendingCommand, Replier};
+use crate::runtime::signals::Request;
 use crate::runtime::store_monitor::StoreMonitor;
 use crate::shard::{Command, Reply, ShardId};
 
@@ -25,12 +27,31 @@ pub(crate) struct ReloadRequest {
     pub(crate) replier: Option<Replier<Reloaded>>,
 }
 
+/// Where requests go that concern the whole process.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    /// To the thread that reads the configuration again.
+    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
+    /// To the main thread.
+    pub(crate) process: mpsc::Sender<Request>,
+}
+
+/// They go nowhere.
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            reloads: mpsc::channel().0,
+            process: mpsc::channel().0,
+        }
+    }
+}
+
 /// The handle to all shards of a node. Clones are cheap and may go to any thread.
 #[derive(Clone, Debug)]
 pub struct Commander {
     mesh: Arc<Mesh>,
     is_ready: Arc<AtomicBool>,
-    reloads: mpsc::Sender<ReloadRequest>,
+    requests: Requests,
     store: Option<StoreMonitor>,
 }
 
@@ -38,13 +59,13 @@ impl Commander {
     pub(crate) const fn new(
         mesh: Arc<Mesh>,
         is_ready: Arc<AtomicBool>,
-        reloads: mpsc::Sender<ReloadRequest>,
+        requests: Requests,
         store: Option<StoreMonitor>,
     ) -> Self {
         Self {
             mesh,
             is_ready,
-            reloads,
+            requests,
             store,
         }
     }
@@ -131,11 +152,16 @@ impl Engine for Commander {
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {
         let (replier, outcome) = Replier::to_task();
         // If no thread takes reloads, this drops the replier, which ends the asker's wait.
-        let _ = self.reloads.send(ReloadRequest {
+        let _ = self.requests.reloads.send(ReloadRequest {
             accepts_removal,
             replier: Some(replier),
         });
         outcome
+    }
+
+    fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable> {
+        let request = Request::HandOver(place);
+        self.requests.process.send(request).map_err(|_| Unavailable)
     }
 
     fn is_ready(&self) -> bool {
@@ -181,7 +207,7 @@ mod tests {
             Commander::new(
                 mesh,
                 Arc::new(AtomicBool::new(true)),
-                mpsc::channel().0,
+                Requests::default(),
                 None,
             ),
         )

@@ -19,18 +19,18 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use crate::net::Limits;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Readiness;
 use crate::net::stream::StreamTransport;
 use crate::net::stream::connection::Connection;
 use crate::net::stream::connections::Connections;
-use crate::runtime::alarms;
+use crate::net::{Limits, listener};
 use crate::runtime::arrival_pattern::ArrivalPattern;
 use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::Mesh;
@@ -38,7 +38,9 @@ use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::records::RecordSender;
 use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::Replier;
+use crate::runtime::shard_sockets::ContinuedStream;
 use crate::runtime::watchdog::Watchdog;
+use crate::runtime::{alarms, transmits};
 use crate::shard::{
     CommandId, ConnectionId, Flow, Input, Outbox, Recovered, Shard, ShardId, Transmit,
 };
@@ -86,10 +88,24 @@ pub(crate) struct Core {
     has_begun: Cell<bool>,
     /// Records of an earlier process are still to come.
     is_recovering: Cell<bool>,
+    reading: Cell<Reading>,
+    /// The streams of all shards that came from an earlier process.
+    continued: Arc<[Flow]>,
     /// When the timer fires; None if unarmed.
     armed: Cell<Option<Instant>>,
     is_to_rearm: Cell<bool>,
     timekeeper: RefCell<Option<Waker>>,
+}
+
+/// Whether a core reads from its sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Not yet.
+    Later,
+    /// It does.
+    Now,
+    /// No more: another process will.
+    Over,
 }
 
 /// Where a core's mail and records go.
@@ -106,6 +122,8 @@ pub(crate) struct Outlets {
 /// The sockets of a core.
 #[derive(Debug)]
 pub(crate) struct Sockets {
+    /// The streams of all shards that came from an earlier process.
+    pub(crate) continued: Arc<[Flow]>,
     /// Its datagram ports by listener; None for a listener that accepts streams.
     pub(crate) datagram_ports: Vec<Option<Rc<DatagramPort>>>,
     /// What its thread waits for beside the executor.
@@ -154,6 +172,7 @@ impl Core {
             history,
         } = outlets;
         let Sockets {
+            continued,
             datagram_ports,
             readiness,
             limits,
@@ -185,6 +204,8 @@ impl Core {
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
             is_recovering: Cell::new(is_recovering),
+            reading: Cell::new(Reading::Later),
+            continued,
             armed: Cell::new(None),
             is_to_rearm: Cell::new(false),
             timekeeper: RefCell::new(None),
@@ -225,7 +246,28 @@ impl Core {
 
     /// Whether sockets should be left unread for a moment.
     pub(crate) fn is_congested(&self) -> bool {
-        self.state.borrow().is_congested()
+        self.reading.get() != Reading::Now || self.state.borrow().is_congested()
+    }
+
+    /// Sockets are read from now on.
+    pub(crate) fn begin_reading(&self) {
+        self.reading.set(Reading::Now);
+    }
+
+    /// Leaves all sockets unread from now on, for another process.
+    pub(crate) fn stop_reading(&self) {
+        self.reading.set(Reading::Over);
+        self.state.borrow_mut().streams.pause_all();
+    }
+
+    /// Whether sockets are not read any more.
+    pub(crate) fn has_paused(&self) -> bool {
+        self.reading.get() == Reading::Over
+    }
+
+    /// Whether records of an earlier process are still to come.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.is_recovering.get()
     }
 
     /// Whether the engine may get messages. Before, nothing is read from sockets.
@@ -236,6 +278,12 @@ impl Core {
     /// Whether all records are durable, and what waited for them was sent.
     pub(crate) fn is_settled(&self) -> bool {
         self.state.borrow().records.is_settled()
+    }
+
+    /// Leaves streams that are between two messages to another process, up to `count`.
+    pub(crate) fn hand_over_streams(&self, count: usize) -> Vec<(OwnedFd, Duration)> {
+        let state = self.state.borrow();
+        state.streams.hand_over(count, Instant::now())
     }
 
     /// Ends all stream connections. True when none is left: their readers take a moment to notice.
@@ -289,6 +337,12 @@ impl State {
     fn is_congested(&self) -> bool {
         self.mail.is_congested() || self.records.is_congested()
     }
+
+    /// Whether nothing is to be done before the next input or timer.
+    fn is_at_rest(&self, now: Instant) -> bool {
+        let is_due = self.shard.poll_timeout().is_some_and(|due| due <= now);
+        !is_due && !self.has_backlog() && self.records.is_settled()
+    }
 }
 
 impl Turn<'_> {
@@ -339,6 +393,25 @@ impl Turn<'_> {
         streams.admit(stream, listener, self.now, is_trusted, &self.core.counters)
     }
 
+    /// Registers a stream that an earlier process accepted. The engine learns if it does not go on.
+    pub(crate) fn continue_stream(&mut self, stream: ContinuedStream) -> Option<Rc<Connection>> {
+        let ContinuedStream {
+            flow,
+            socket,
+            in_use,
+        } = stream;
+        let until = self.now + in_use;
+        let stream = listener::continue_stream(flow.transport, socket);
+        let streams = &mut self.state.streams;
+        let counters = &self.core.counters;
+        let connection =
+            stream.and_then(|stream| streams.continue_stream(stream, flow, until, counters));
+        if connection.is_none() {
+            self.handle(Input::Closed(flow.connection));
+        }
+        connection
+    }
+
     /// Ends idle streams.
     pub(crate) fn end_idle_streams(&mut self) {
         let State { streams, shard, .. } = &mut *self.state;
@@ -371,6 +444,10 @@ impl Turn<'_> {
         state
             .times
             .record(self.now, Instant::now(), &self.core.counters);
+        if self.core.has_paused() {
+            let is_at_rest = state.is_at_rest(self.now);
+            self.core.mesh.set_at_rest(self.core.id, is_at_rest);
+        }
         let retry = state.has_backlog().then(|| self.now + BACKLOG_RETRY);
         let due = [state.shard.poll_timeout(), retry]
             .into_iter()
@@ -419,11 +496,16 @@ impl Turn<'_> {
             RecoveredPart::Begin {
                 dialogs_end,
                 presentities_end,
+                committed_at,
             } => {
                 self.handle(Input::Recovered(Recovered::Begin {
                     dialogs_end,
                     presentities_end,
+                    committed_at,
                 }));
+                for flow in &*self.core.continued {
+                    self.handle(Input::Recovered(Recovered::Stream(*flow)));
+                }
                 self.core.has_begun.set(true);
             }
             RecoveredPart::Records(records) => {
@@ -435,6 +517,8 @@ impl Turn<'_> {
             RecoveredPart::Reached(sender) => drop(sender.send(())),
             RecoveredPart::End => {
                 self.handle(Input::Recovered(Recovered::End));
+                self.empty_outbox();
+                self.state.records.end_recovery(&self.core.counters);
                 self.core.is_recovering.set(false);
             }
         }
@@ -480,7 +564,7 @@ impl Turn<'_> {
         }
         let counters = &self.core.counters;
         records.send(outbox, counters);
-        send_messages(self.core, outbox, streams);
+        transmits::send(&self.core.datagram_ports, outbox, streams, counters);
         history.send(outbox);
         if !streams.is_flushed() {
             streams.flush(outbox, counters, |connection| {
@@ -507,33 +591,5 @@ impl Turn<'_> {
             }
         }
         outbox.clear();
-    }
-}
-
-/// Sends the datagrams, run by run of one port, and gathers what goes to streams.
-fn send_messages(core: &Core, outbox: &Outbox, streams: &mut Connections) {
-    let mut rest = outbox.transmits.as_slice();
-    while let Some(first) = rest.first() {
-        let index = outbox.transmits.len() - rest.len();
-        if first.flow.transport.is_reliable() {
-            streams.gather(index, &first.flow, &core.counters);
-            rest = &rest[1..];
-            continue;
-        }
-        let listener = first.flow.listener;
-        let is_next = |transmit: &&Transmit| {
-            !transmit.flow.transport.is_reliable() && transmit.flow.listener == listener
-        };
-        let (run, behind) = rest.split_at(rest.iter().take_while(is_next).count());
-        rest = behind;
-        let Some(Some(port)) = core.datagram_ports.get(usize::from(listener)) else {
-            debug_assert!(false, "a flow of datagrams has a listener for datagrams");
-            core.counters.send_errors.add(run.len() as u64);
-            continue;
-        };
-        if port.send(outbox, run, &core.counters) {
-            let (port, counters) = (Rc::clone(port), Arc::clone(&core.counters));
-            glommio::spawn_local(async move { port.drain(&counters).await }).detach();
-        }
     }
 }

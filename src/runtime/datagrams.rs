@@ -35,6 +35,13 @@ pub(crate) fn due_turn(core: &Core) -> Option<Unread> {
     received
 }
 
+/// Turns with datagrams that were received and not taken yet; none are received any more.
+pub(crate) fn take_left(core: &Core) {
+    for port in core.datagram_ports.iter().flatten() {
+        while port.is_left() && receive_batch(core, port).is_ok() {}
+    }
+}
+
 /// One turn with the datagrams that are there; no turn if there are none.
 pub(crate) fn receive_batch(core: &Core, port: &DatagramPort) -> io::Result<Option<Unread>> {
     let mut batch = port.receive()?;

@@ -8,8 +8,9 @@ use crate::net::kernel;
 /// Files that are open without any connection: standard streams, listeners, logs, the control
 /// socket with its connections, a configuration being read.
 const FILES_OF_PROCESS: usize = 96;
-/// Files of a core: its rings, its bells, its UDP and listening sockets.
-const FILES_OF_CORE: usize = 24;
+/// Files of a core: its rings, its bells, its UDP and listening sockets, and second descriptors of
+/// these for the next process.
+const FILES_OF_CORE: usize = 32;
 /// HTTP gets at most 1/HTTP_SHARE of the remainder.
 const HTTP_SHARE: usize = 4;
 

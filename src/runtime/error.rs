@@ -53,6 +53,9 @@ pub enum BootError {
         /// Why not.
         reason: io::Error,
     },
+    /// No descriptor is left for a second one of a socket.
+    #[error("cannot keep a second descriptor of a socket: {0}")]
+    Duplicate(io::Error),
     /// The store cannot be opened or read.
     #[error(
         "the store cannot be used: {0}. Repair that, or start without what it holds by another \

@@ -3,27 +3,29 @@
 //! Steps that can fail come first: io_uring, sockets, then threads. A node that does not start
 //! leaves nothing behind. With a store, its records are recovered while the shards already serve; the
 //! node is ready when all are recovered.
+//!
+//! A node may begin with the sockets of an earlier process, and leave its own to a later one. Its cores
+//! then stop reading, finish what they have read, and end; what arrives meanwhile waits in the sockets.
 
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use futures_util::future;
-
 use crate::directory::Directory;
 use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
 use crate::runtime::boot::Bound;
-use crate::runtime::commander::{Commander, ReloadRequest};
+use crate::runtime::bundle::Bundle;
+use crate::runtime::commander::{Commander, Requests};
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
+use crate::runtime::heir::Heir;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::{HistoryPlan, NodePlan, StorePlan};
@@ -48,6 +50,10 @@ use crate::{http, telemetry};
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Timeout for a command from this module before the shard counts as stuck.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the cores may take to finish what they have read, when they leave the rest to another
+/// process; and how often it is looked whether they have.
+const REST_PATIENCE: Duration = Duration::from_secs(4);
+const REST_POLL: Duration = Duration::from_micros(500);
 /// Time for the HTTP core's io_uring to cancel pending operations, which would keep its ports
 /// bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
@@ -68,6 +74,10 @@ pub struct Node {
     store: Option<Store>,
     history: Option<History>,
     threads: Vec<JoinHandle<()>>,
+    /// Other descriptors of its listening sockets, for a later process.
+    listening: Bundle,
+    /// Where the cores leave their streams for it.
+    heir: Arc<Heir>,
     ended: mpsc::Receiver<CoreEnded>,
 }
 
@@ -84,13 +94,15 @@ impl Node {
     /// Binds everything, starts every core, and returns when all of them run. Its configuration
     /// cannot be read again.
     pub fn start(plan: NodePlan) -> Result<Self, BootError> {
-        Self::start_with(plan, mpsc::channel().0)
+        Self::start_with(plan, Bundle::default(), Requests::default())
     }
 
-    /// [`Self::start`]; reloads that come in over HTTP go to `reloads`.
+    /// [`Self::start`] with the sockets of an earlier process; requests of the operator that concern
+    /// the whole process go to `requests`.
     pub(crate) fn start_with(
         plan: NodePlan,
-        reloads: mpsc::Sender<ReloadRequest>,
+        inherited: Bundle,
+        requests: Requests,
     ) -> Result<Self, BootError> {
         let shards = u16::try_from(plan.shards.len())
             .ok()
@@ -99,7 +111,7 @@ impl Node {
         let cores = plan.shards.len() + 1;
         BootError::check_io_uring(cores)?;
         kernel::decline_huge_pages();
-        let bound = Bound::new(&plan)?;
+        let bound = Bound::new(&plan, inherited)?;
         let mesh = Mesh::new(shards);
         let store = plan.store.as_ref();
         let limits = |history| history::limits(history, &plan.directory);
@@ -115,7 +127,7 @@ impl Node {
             StoreMonitor::new(store.handle(), historian, plan)
         });
         let mut node = Self {
-            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), reloads, monitor),
+            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), requests, monitor),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
             facts: Facts {
                 sip: bound.sip_addresses().collect(),
@@ -123,6 +135,10 @@ impl Node {
                 started: Instant::now(),
             },
             control_socket: plan.control_socket.clone(),
+            listening: bound
+                .duplicates(plan.shards.len())
+                .map_err(BootError::Duplicate)?,
+            heir: Arc::default(),
             mesh,
             is_ready,
             http_stop: Arc::default(),
@@ -201,6 +217,68 @@ impl Node {
     /// subscribe again, waits until every phone has responded or for `timeout`, then ends all cores.
     /// Returns how many subscriptions and NOTIFYs were left.
     pub fn stop(self, timeout: Duration) -> usize {
+        self.drain(timeout)
+    }
+
+    /// The sockets that it listens on, for a later process.
+    pub(crate) const fn listening(&self) -> &Bundle {
+        &self.listening
+    }
+
+    /// Ends the node as [`Self::stop`] does, and returns its open sockets too: nothing more is read
+    /// from them, what was read is answered, and the store and the control socket are released.
+    pub(crate) fn hand_over(mut self, patience: Duration) -> (usize, Bundle) {
+        let outstanding = self.drain(patience);
+        // While SIP is still served: the last requests by HTTP need the shards.
+        self.http_stop.set();
+        self.join_http();
+        tracing::info!("handing over: sockets are not read any more");
+        self.mesh.pause();
+        self.wait_for_rest();
+        tracing::debug!("what was read is done");
+        self.end();
+        tracing::debug!("the cores and the store are closed");
+        let mut bundle = std::mem::take(&mut self.listening);
+        bundle.append(self.heir.take());
+        (outstanding, bundle)
+    }
+
+    fn join_http(&mut self) {
+        // It was started last.
+        if let Some(thread) = self.threads.pop() {
+            let _ = thread.join();
+        }
+    }
+
+    /// Waits until all cores have finished what they have read.
+    fn wait_for_rest(&self) {
+        let deadline = Instant::now() + REST_PATIENCE;
+        let mut last = None;
+        while Instant::now() < deadline {
+            let mail = self.mail_on_its_way();
+            let is_at_rest = self.mesh.is_at_rest() && mail.0 == mail.1;
+            // Twice, as a core may have been within a turn.
+            if is_at_rest && last == Some(mail) {
+                return;
+            }
+            last = is_at_rest.then_some(mail);
+            std::thread::sleep(REST_POLL);
+        }
+        tracing::warn!("a core has not finished what it has read: some requests are repeated");
+    }
+
+    /// Mail that was sent and that was received, by all shards.
+    fn mail_on_its_way(&self) -> (u64, u64) {
+        let counters = || self.counters.iter();
+        let sent = counters().map(|of_core| of_core.mail_sent.value()).sum();
+        let received = counters()
+            .map(|of_core| of_core.mail_received.value())
+            .sum();
+        (sent, received)
+    }
+
+    /// Without a store: ends all subscriptions. How many were left.
+    fn drain(&self, timeout: Duration) -> usize {
         self.is_ready.store(false, Ordering::Release);
         if self.store.is_some() {
             return 0;
@@ -234,7 +312,10 @@ impl Node {
         ended: &mpsc::Sender<CoreEnded>,
     ) -> Result<(), BootError> {
         let cores = plan.shards.len() + 1;
-        let options = options(&plan, &bound)?;
+        let mut options = options(&plan, &bound)?;
+        if let Some(store) = &self.store {
+            options.record_clock = store.clock();
+        }
         let mut limits = boot::limits(&plan.limits, &options);
         let mut http_connections = plan.http_connections;
         Descriptors::of_process(plan.shards.len())
@@ -244,11 +325,12 @@ impl Node {
         let history = self.history.as_ref().map(History::handle);
         for ((id, cpu), sockets) in (0..).map(ShardId).zip(&plan.shards).zip(dealt.sip) {
             let name = format!("shard-{}", id.0);
-            let readiness = boot::readiness(&sockets).map_err(|reason| BootError::Core {
-                core: name.clone(),
-                cpu: *cpu,
-                reason: reason.to_string(),
-            })?;
+            let readiness =
+                boot::readiness(&sockets.listening).map_err(|reason| BootError::Core {
+                    core: name.clone(),
+                    cpu: *cpu,
+                    reason: reason.to_string(),
+                })?;
             let core = ShardCore {
                 options: Options {
                     id,
@@ -257,6 +339,7 @@ impl Node {
                 directory: Arc::clone(&plan.directory),
                 seed: kernel::random_octets().map_err(BootError::Random)?,
                 sockets,
+                heir: Arc::clone(&self.heir),
                 readiness,
                 mesh: Arc::clone(&self.mesh),
                 counters: telemetry::register(id.0),
@@ -335,6 +418,13 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Node {
+    /// Ends all cores, releases the store and the control socket.
+    fn end(&mut self) {
         self.is_ready.store(false, Ordering::Release);
         (0..self.mesh.shards()).for_each(|shard| self.mesh.stop(ShardId(shard)));
         self.http_stop.set();
@@ -348,7 +438,7 @@ impl Drop for Node {
         if let Some(store) = self.store.take() {
             drop(store.close());
         }
-        if let Some(path) = &self.control_socket {
+        if let Some(path) = self.control_socket.take() {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -424,13 +514,6 @@ fn first_call_number() -> io::Result<u64> {
 
 /// The main task of the HTTP core.
 async fn run_http(plan: HttpPlan<Commander>, stop: Arc<StopSignal>) {
-    let serve = async {
-        http::serve(plan).await;
-        // Without a socket there is nothing to serve, and the core stays all the same.
-        future::pending::<()>().await;
-    };
-    let stopped = poll_fn(|context| stop.poll(context));
-    // Boxed so that it is dropped while the executor can still cancel its operations.
-    drop(future::select(Box::pin(serve), pin!(stopped)).await);
+    http::serve(plan, poll_fn(|context| stop.poll(context))).await;
     glommio::timer::sleep(RINGS_SETTLE).await;
 }

@@ -64,6 +64,16 @@ impl RecordSender {
         self.submit(batch, counters);
     }
 
+    /// The shard has recovered: tells the store, behind all that the recovery wrote.
+    pub(crate) fn end_recovery(&mut self, counters: &CoreCounters) {
+        let Some(store) = &self.store else { return };
+        let waiting = self.waiting.take();
+        let mut batch = waiting.unwrap_or_else(|| store.batch(self.shard.0));
+        batch.through = self.through;
+        batch.ends_recovery = true;
+        self.submit(batch, counters);
+    }
+
     /// Hands over the waiting records, if the queue has room now.
     pub(crate) fn retry(&mut self, counters: &CoreCounters) {
         if let Some(batch) = self.waiting.take() {

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::sync::mpsc::Sender;
+use std::time::Instant;
 
 use crate::shard::RecordKey;
 
@@ -14,6 +15,8 @@ pub(crate) enum RecoveredPart {
         dialogs_end: u32,
         /// One beyond the highest number of a presentity.
         presentities_end: u64,
+        /// When the earlier process committed last.
+        committed_at: Option<Instant>,
     },
     /// Some records.
     Records(Records),

@@ -46,6 +46,7 @@ pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootE
     distributor.send_all(|| RecoveredPart::Begin {
         dialogs_end,
         presentities_end,
+        committed_at: store.committed_at(),
     });
     let presentities = distributor.distribute(store, Table::Presentity, removed_presentities)?;
     distributor.wait()?;

@@ -122,6 +122,7 @@ mod tests {
 
     use super::*;
     use crate::directory::Domain;
+    use crate::runtime::commander::Requests;
     use crate::runtime::mesh::Mesh;
     use crate::shard::ShardId;
 
@@ -133,7 +134,7 @@ mod tests {
             commander: Commander::new(
                 mesh,
                 Arc::new(AtomicBool::new(true)),
-                mpsc::channel().0,
+                Requests::default(),
                 None,
             ),
             directory: SharedDirectory::new(Arc::new(Directory::default())),

@@ -1,13 +1,26 @@
-//! Reports the daemon's state to the service manager (sd_notify(3)): one datagram to the socket
-//! that `NOTIFY_SOCKET` names, if it is set.
+//! The service manager (systemd): what the daemon tells it (sd_notify(3)), and the sockets that it
+//! keeps from one process to the next (its descriptor store).
+//!
+//! Messages are datagrams to the socket that `NOTIFY_SOCKET` names, if it is set. The next process
+//! gets what was kept at its start (sd_listen_fds(3)). A process that takes over from another without
+//! a service manager plays that part itself: see `take_over`.
 
 use std::ffi::OsStr;
+use std::io::Read;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::time::Duration;
 use std::{env, io};
 
+use crate::net::descriptor_passing;
+use crate::net::descriptor_passing::DESCRIPTORS_MAX;
+use crate::runtime::bundle::{Bundle, Name};
+
 const VARIABLE: &str = "NOTIFY_SOCKET";
+/// How long the manager may take to read a message.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A state of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,32 +31,112 @@ pub enum State {
     Stopping,
 }
 
-/// Reports the state, if there is a manager. A failure is logged and changes nothing.
-pub fn tell(state: State) {
-    let Some(place) = env::var_os(VARIABLE) else {
-        return;
-    };
-    let text = match state {
-        State::Ready => "READY=1",
-        State::Stopping => "STOPPING=1",
-    };
-    if let Err(error) = send(&place, text) {
-        tracing::warn!(%error, "cannot send {text} to the service manager");
+/// A connection to the manager.
+#[derive(Debug)]
+pub(crate) struct ServiceManager(UnixDatagram);
+
+impl ServiceManager {
+    /// The manager of this process; None if it has none.
+    pub(crate) fn of_process() -> Option<Self> {
+        let place = env::var_os(VARIABLE)?;
+        let manager = Self::at(&place);
+        let log = |error: &io::Error| tracing::warn!(%error, "cannot reach the service manager");
+        manager.inspect_err(log).ok()
+    }
+
+    /// The manager, or what plays its part, at a path or an abstract address.
+    pub(crate) fn at(place: &OsStr) -> io::Result<Self> {
+        let address = match place.as_bytes() {
+            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+            _ => SocketAddr::from_pathname(place)?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.connect_addr(&address)?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(Self(socket))
+    }
+
+    /// Reports the state. A failure is logged and changes nothing.
+    pub(crate) fn tell(&self, state: State) {
+        let text = match state {
+            State::Ready => "READY=1",
+            State::Stopping => "STOPPING=1",
+        };
+        if let Err(error) = self.send(text, &[]) {
+            tracing::warn!(%error, "cannot send {text} to the service manager");
+        }
+    }
+
+    /// Leaves sockets to the next process. One that the manager keeps already, it keeps once.
+    pub(crate) fn keep(&self, bundle: &Bundle) -> io::Result<()> {
+        for (name, sockets) in bundle.by_name() {
+            // A connection that breaks is forgotten meanwhile; a listening socket never is.
+            let polling = match name {
+                Name::Connection(_) => "",
+                Name::Listener(..) | Name::Http(_) => "FDPOLL=0\n",
+            };
+            let text = format!("FDSTORE=1\n{polling}FDNAME={name}");
+            for part in sockets.chunks(DESCRIPTORS_MAX) {
+                let part: Vec<_> = part.iter().map(|socket| socket.as_fd()).collect();
+                self.send(&text, &part)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the manager forget sockets: this process holds those that it uses.
+    pub(crate) fn forget(&self, names: &[String]) -> io::Result<()> {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names.dedup();
+        let forget = |name| self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}"), &[]);
+        names.iter().try_for_each(forget)
+    }
+
+    /// Waits until all that was sent is read (`BARRIER=1`).
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        let (mut here, there) = UnixStream::pair()?;
+        self.send("BARRIER=1", &[there.as_fd()])?;
+        drop(there);
+        here.set_read_timeout(Some(PATIENCE))?;
+        // The manager closes it.
+        here.read(&mut [0]).map(drop)
+    }
+
+    fn send(&self, text: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        descriptor_passing::send(&self.0, text.as_bytes(), descriptors)
     }
 }
 
-fn send(place: &OsStr, text: &str) -> io::Result<()> {
-    let address = match place.as_bytes() {
-        [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-        _ => SocketAddr::from_pathname(place)?,
-    };
-    UnixDatagram::unbound()?.send_to_addr(text.as_bytes(), &address)?;
-    Ok(())
+/// What the manager kept for this process, and the names that it has for it.
+///
+/// Must be called once, and early: a descriptor that the process closed may have become another one.
+#[must_use]
+pub fn inherited() -> (Bundle, Vec<String>) {
+    let of_variable = |name| env::var(name).ok();
+    let number = |name| of_variable(name).and_then(|text| text.parse::<usize>().ok());
+    let is_ours = number("LISTEN_PID") == Some(std::process::id() as usize);
+    let count = number("LISTEN_FDS").filter(|_| is_ours).unwrap_or_default();
+    let names = of_variable("LISTEN_FDNAMES").unwrap_or_default();
+    let names: Vec<String> = names.split(':').take(count).map(str::to_owned).collect();
+    let mut bundle = Bundle::default();
+    for (name, socket) in names.iter().zip(descriptor_passing::inherited(count)) {
+        // Another name is of a socket that an operator configured: SIP is not served there.
+        if let Ok(name) = name.parse() {
+            bundle.add(name, socket);
+        }
+    }
+    let names = names
+        .into_iter()
+        .filter(|name| name.parse::<Name>().is_ok());
+    (bundle, names.collect())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -53,13 +146,50 @@ mod tests {
         let by_path = UnixDatagram::bind(&path).unwrap();
         let abstracted =
             UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-        send(path.as_os_str(), "READY=1").unwrap();
-        send(format!("@{name}").as_ref(), "STOPPING=1").unwrap();
+        let at = |place: &str| ServiceManager::at(place.as_ref()).unwrap();
+        at(path.to_str().unwrap()).tell(State::Ready);
+        at(&format!("@{name}")).tell(State::Stopping);
         for (socket, expected) in [(by_path, "READY=1"), (abstracted, "STOPPING=1")] {
             let mut buffer = [0; 32];
             let length = socket.recv(&mut buffer).unwrap();
             assert_eq!(&buffer[..length], expected.as_bytes());
         }
         std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn sockets_are_left_by_name_and_forgotten_by_name() {
+        let name = format!("@lamplighter-keep-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name[1..]).unwrap();
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        let daemon = thread::spawn(move || {
+            let mut bundle = Bundle::default();
+            let socket = || UnixDatagram::unbound().unwrap();
+            bundle.add(Name::Http(0), socket().into());
+            bundle.add(Name::Connection(600), socket().into());
+            bundle.add(Name::Connection(600), socket().into());
+            let manager = ServiceManager::at(name.as_ref()).unwrap();
+            manager.keep(&bundle).unwrap();
+            let names = ["http-0", "connection-0", "http-0"].map(str::to_owned);
+            manager.forget(&names).unwrap();
+            manager.wait().unwrap();
+        });
+        let mut seen = Vec::new();
+        for _ in 0..5 {
+            let mut text = [0; 256];
+            let (length, sockets) = descriptor_passing::receive(&manager, &mut text).unwrap();
+            let text = String::from_utf8_lossy(&text[..length]).into_owned();
+            seen.push((text, sockets.len()));
+        }
+        daemon.join().unwrap();
+        let expected = [
+            ("FDSTORE=1\nFDPOLL=0\nFDNAME=http-0", 1),
+            ("FDSTORE=1\nFDNAME=connection-600", 2),
+            ("FDSTOREREMOVE=1\nFDNAME=connection-0", 0),
+            ("FDSTOREREMOVE=1\nFDNAME=http-0", 0),
+            ("BARRIER=1", 1),
+        ];
+        let expected = expected.map(|(text, count)| (text.to_owned(), count));
+        assert_eq!(seen, expected);
     }
 }

@@ -13,7 +13,9 @@ use crate::net::Limits;
 use crate::net::listener::{ListenerSocket, Port};
 use crate::net::readiness::Readiness;
 use crate::runtime::core::{Core, Outlets, Sockets};
+use crate::runtime::heir::Heir;
 use crate::runtime::mesh::{Mesh, Woken};
+use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
 use crate::runtime::{adaptive_poll, datagrams, streams, timekeeper};
 use crate::shard::{Options, Shard};
@@ -23,6 +25,13 @@ use crate::telemetry::CoreCounters;
 
 /// How long the readers of stream connections may take to notice that their connection has ended.
 const STREAMS_END: Duration = Duration::from_millis(500);
+/// Streams that are left to the next process at once.
+const STREAMS_AT_ONCE: usize = 64;
+/// Batches that are read from a socket that is about to be closed: more than its buffer holds.
+const SURPLUS_BATCHES_MAX: u32 = 10_000;
+/// How long sockets are left unread at the start for records of an earlier process. A small store is
+/// back by then; while a large one is, SIP is served.
+const RECOVERY_PATIENCE: Duration = Duration::from_millis(150);
 /// How long the last records may take to become durable. The store commits them later in any case,
 /// but what they acknowledge is not sent then.
 const RECORDS_END: Duration = Duration::from_secs(3);
@@ -36,8 +45,10 @@ pub(crate) struct ShardCore {
     pub(crate) directory: Arc<Directory>,
     /// The seed of the engine's random numbers.
     pub(crate) seed: [u8; 32],
-    /// Its sockets by listener.
-    pub(crate) sockets: Vec<ListenerSocket>,
+    /// Its sockets.
+    pub(crate) sockets: ShardSockets,
+    /// Where it leaves its streams at the end, if another process is to continue them.
+    pub(crate) heir: Arc<Heir>,
     /// With which its thread waits for datagrams outside the executor.
     pub(crate) readiness: Readiness,
     /// Its mail to and from the other shards.
@@ -55,28 +66,34 @@ pub(crate) struct ShardCore {
 impl ShardCore {
     /// Serves until it is ordered to end: a turn whenever mail or a command waits, and other tasks for
     /// the sockets and the timer.
-    pub(crate) async fn run(self) {
-        let (core, acceptors) = self.assemble();
-        let mut tasks = Vec::new();
-        if begin(&core).await {
-            tasks = serve(&core, acceptors);
-            while wait(&core).await == Woken::Work {
-                datagrams::due_turn(&core);
-                glommio::yield_if_needed().await;
+    pub(crate) async fn run(mut self) {
+        let heir = Arc::clone(&self.heir);
+        let surplus = std::mem::take(&mut self.sockets.surplus);
+        let streams = std::mem::take(&mut self.sockets.streams);
+        let limits = self.limits.clone();
+        let (core, mut acceptors) = self.assemble();
+        let has_begun = begin(&core).await;
+        // Before the dialogs on them are back and send NOTIFYs.
+        continue_streams(&core, streams);
+        if has_begun && recover(&core).await {
+            core.begin_reading();
+            tracing::debug!(shard = core.id.0, "serving");
+            for (listener, socket) in surplus {
+                acceptors.extend(drain(&core, listener, socket, &limits));
             }
-        }
-        // Tasks and core reference each other: only cancelling the tasks frees them and the ports.
-        for task in tasks {
-            task.cancel().await;
+            serve(&core, acceptors).await;
         }
         settle(&core).await;
+        if core.has_paused() {
+            hand_over_streams(&core, &heir).await;
+        }
         end_streams(&core).await;
     }
 
     fn assemble(self) -> (Rc<Core>, Vec<Acceptor>) {
-        let mut datagram_ports = Vec::with_capacity(self.sockets.len());
+        let mut datagram_ports = Vec::with_capacity(self.sockets.listening.len());
         let mut acceptors = Vec::new();
-        for (listener, socket) in (0u16..).zip(self.sockets) {
+        for (listener, socket) in (0u16..).zip(self.sockets.listening) {
             let mut datagram_port = None;
             match socket.open(listener, &self.limits) {
                 Ok(Port::Datagram(port)) => datagram_port = Some(Rc::new(port)),
@@ -90,6 +107,7 @@ impl ShardCore {
         let id = self.options.id;
         let shard = Shard::new(self.options, self.directory, self.seed);
         let sockets = Sockets {
+            continued: self.sockets.continued,
             datagram_ports,
             readiness: self.readiness,
             limits: self.limits,
@@ -106,13 +124,28 @@ impl ShardCore {
 
 /// Waits until the core has something to do.
 async fn wait(core: &Core) -> Woken {
-    poll_fn(|context| core.mesh.poll(core.id, context)).await
+    let has_paused = core.has_paused();
+    poll_fn(|context| core.mesh.poll(core.id, has_paused, context)).await
 }
 
 /// Waits until the engine knows how much an earlier process recorded; the records come while it
 /// serves. False if the core is to end.
 async fn begin(core: &Core) -> bool {
     while !core.has_begun() {
+        if wait(core).await != Woken::Work {
+            return false;
+        }
+        core.turn(|_| ());
+        glommio::executor().yield_task_queue_now().await;
+    }
+    true
+}
+
+/// Waits for the records of an earlier process, but not long: requests in dialogs that are not back yet
+/// cannot be served. False if the core is to end.
+async fn recover(core: &Core) -> bool {
+    let deadline = Instant::now() + RECOVERY_PATIENCE;
+    while core.is_recovering() && Instant::now() < deadline {
         if wait(core).await == Woken::Stop {
             return false;
         }
@@ -131,8 +164,71 @@ async fn settle(core: &Core) {
     }
 }
 
-fn serve(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
-    let mut tasks = vec![glommio::spawn_local(timekeeper::keep(Rc::clone(core)))];
+/// Serves until the core is to end.
+async fn serve(core: &Rc<Core>, acceptors: Vec<Acceptor>) {
+    let timekeeper = glommio::spawn_local(timekeeper::keep(Rc::clone(core)));
+    let mut readers = read(core, acceptors);
+    loop {
+        match wait(core).await {
+            Woken::Work => {
+                datagrams::due_turn(core);
+            }
+            Woken::Pause => {
+                core.stop_reading();
+                cancel(readers.split_off(0)).await;
+                datagrams::take_left(core);
+                core.turn(|_| ());
+            }
+            Woken::Stop => break,
+        }
+        glommio::yield_if_needed().await;
+    }
+    readers.push(timekeeper);
+    cancel(readers).await;
+}
+
+/// Tasks and core reference each other: only cancelling the tasks frees them and the ports.
+async fn cancel(tasks: Vec<Task<()>>) {
+    for task in tasks {
+        task.cancel().await;
+    }
+}
+
+/// Reads what a socket without a shard of its own still holds, and closes it. A listening socket is
+/// kept: connections that wait in it would be lost.
+fn drain(
+    core: &Rc<Core>,
+    listener: u16,
+    socket: ListenerSocket,
+    limits: &Limits,
+) -> Option<Acceptor> {
+    match socket.open(listener, limits) {
+        Ok(Port::Datagram(port)) => {
+            let has_more = |_: &u32| matches!(datagrams::receive_batch(core, &port), Ok(Some(_)));
+            let batches = (0..SURPLUS_BATCHES_MAX).take_while(has_more).count();
+            tracing::debug!(
+                listener,
+                batches,
+                "read a socket that has no shard any more"
+            );
+            None
+        }
+        Ok(Port::Stream(socket)) => Some(Acceptor { listener, socket }),
+        Err(_) => None,
+    }
+}
+
+fn continue_streams(core: &Rc<Core>, streams: Vec<ContinuedStream>) {
+    for stream in streams {
+        if let Some(connection) = core.turn(|turn| turn.continue_stream(stream)) {
+            glommio::spawn_local(streams::read_on(Rc::clone(core), connection)).detach();
+        }
+    }
+}
+
+/// The tasks that read sockets.
+fn read(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
+    let mut tasks = Vec::new();
     for port in core.datagram_ports.iter().flatten() {
         let task = adaptive_poll::serve(Rc::clone(core), Rc::clone(port));
         tasks.push(glommio::spawn_local(task));
@@ -146,6 +242,19 @@ fn serve(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
         tasks.push(glommio::spawn_local(streams::sweep(Rc::clone(core))));
     }
     tasks
+}
+
+/// Leaves streams to the next process, few at a time: until its reader has ended, each takes a second
+/// descriptor.
+async fn hand_over_streams(core: &Core, heir: &Heir) {
+    loop {
+        let streams = core.hand_over_streams(STREAMS_AT_ONCE);
+        if streams.is_empty() {
+            return;
+        }
+        heir.leave(streams);
+        glommio::executor().yield_task_queue_now().await;
+    }
 }
 
 async fn end_streams(core: &Core) {

@@ -20,6 +20,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a stream is left unread while the core is congested.
 const CONGESTION_PAUSE: Duration = Duration::from_millis(1);
 
+/// How often it is looked whether the dialogs of an earlier process are back.
+const RECOVERY_POLL: Duration = Duration::from_millis(1);
+
 /// A listening socket of streams.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
@@ -61,6 +64,15 @@ pub(crate) async fn sweep(core: Rc<Core>) {
     }
 }
 
+/// Continues a stream of an earlier process once the dialogs on it are back: what its phone has sent
+/// waits in the kernel until then.
+pub(crate) async fn read_on(core: Rc<Core>, connection: Rc<Connection>) {
+    while core.is_recovering() {
+        glommio::timer::sleep(RECOVERY_POLL).await;
+    }
+    read(core, connection).await;
+}
+
 /// Feeds the engine from one connection until it ends.
 async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     let mut framing = connection.framing(&core.limits);
@@ -69,6 +81,7 @@ async fn read(core: Rc<Core>, connection: Rc<Connection>) {
             core.counters.connections_out_of_step.add(1);
             break;
         }
+        connection.note_within_message(framing.deadline().is_some());
         glommio::yield_if_needed().await;
     }
     core.turn(|turn| turn.closed(connection.flow.connection));
@@ -81,7 +94,7 @@ async fn next_octets(
     connection: &Connection,
     deadline: Option<Instant>,
 ) -> Option<usize> {
-    while core.is_congested() {
+    while core.is_congested() && !connection.has_ended() {
         core.counters.congested.add(1);
         glommio::timer::sleep(CONGESTION_PAUSE).await;
     }

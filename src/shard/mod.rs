@@ -229,6 +229,12 @@ impl Shard {
         }
     }
 
+    /// What it has counted since the start of the process.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// How late the earliest timer is at `now`; zero if no timer is due. A value that keeps growing
     /// shows a shard that is overloaded or stuck.
     #[must_use]

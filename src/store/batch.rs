@@ -11,6 +11,8 @@ pub struct Batch {
     pub shard: u16,
     /// The sequence number of the last row.
     pub through: u64,
+    /// It has the last of what the recovery of its shard wrote.
+    pub ends_recovery: bool,
     rows: Vec<Row>,
     octets: Vec<u8>,
 }
@@ -80,6 +82,7 @@ impl Batch {
 
     /// Removes all changes and keeps the buffers.
     pub fn clear(&mut self) {
+        self.ends_recovery = false;
         self.rows.clear();
         self.octets.clear();
     }

@@ -26,13 +26,28 @@ pub(super) struct Intake {
     pub(super) failure: Option<String>,
     /// Rows of the commit under way.
     pub(super) rows_under_way: usize,
+    /// Shards that have not handed over everything that their recovery wrote.
+    pub(super) recovering: u16,
     /// Shards whose durable number is to rise, and to what.
     unpublished: Vec<(u16, u64)>,
 }
 
 impl Intake {
+    /// Nothing yet from that many shards.
+    pub(super) fn new(shards: u16) -> Self {
+        Self {
+            recovering: shards,
+            ..Self::default()
+        }
+    }
+
     /// Remembers how far the shard of a batch is durable once the batch is.
     pub(super) fn note(&mut self, batch: &Batch) {
+        debug_assert!(
+            self.recovering > 0 || !batch.ends_recovery,
+            "a shard recovers once"
+        );
+        self.recovering = self.recovering.saturating_sub(batch.ends_recovery.into());
         let mut known = self.unpublished.iter_mut();
         match known.find(|(shard, _)| *shard == batch.shard) {
             Some((_, through)) => *through = (*through).max(batch.through),

@@ -2,6 +2,7 @@
 //!
 //! - `batch`: rows that a shard writes and removes, up to a sequence number.
 //! - `schema`: the tables, their version, and how a file of an older version is migrated.
+//! - `clock`: the clock of records, which goes on from one process to the next.
 //! - `data_directory`: the directory, used by one process at a time.
 //! - `writer`: the thread that commits batches in groups, and publishes the sequence number up to
 //!   which the rows of each shard are durable.
@@ -24,6 +25,7 @@
 
 pub mod batch;
 mod checkpoint;
+pub mod clock;
 pub mod data_directory;
 pub mod error;
 pub mod history;
@@ -42,8 +44,11 @@ mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
+use crate::presence::wall_clock::WallClock;
 use crate::store::checkpoint::Checkpointer;
+use crate::store::clock::{Noted, RecordClock};
 use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
@@ -59,6 +64,7 @@ pub struct Store {
     writer: Writer,
     watchdog: Watchdog,
     checkpointer: Checkpointer,
+    clock: RecordClock,
 }
 
 /// The options of a store.
@@ -83,11 +89,10 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let file = StateFile::open(&directory.state_file(), options.octets_max)?;
         let file = Arc::new(file);
-        let StoreOptions {
-            shards, on_failure, ..
-        } = options;
+        let noted = Noted::read(&file.connect()?.connection);
+        let clock = RecordClock::after(noted.map_err(StoreError::of(file.path()))?.as_ref());
         let wake: Arc<Wake> = Arc::new(wake);
-        let writer = Writer::start(Arc::clone(&file), shards, on_failure, Arc::clone(&wake))?;
+        let writer = Writer::start(Arc::clone(&file), options, clock.clone(), Arc::clone(&wake))?;
         let watchdog = Watchdog::start(&file, writer.handle(), wake)?;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         Ok(Self {
@@ -96,7 +101,21 @@ impl Store {
             writer,
             watchdog,
             checkpointer,
+            clock,
         })
+    }
+
+    /// The clock by which records tell times.
+    #[must_use]
+    pub fn clock(&self) -> WallClock {
+        self.clock.clock
+    }
+
+    /// When the earlier process committed last; None if that is not known, or if not all that it
+    /// committed is left.
+    #[must_use]
+    pub fn committed_at(&self) -> Option<Instant> {
+        self.clock.committed_at()
     }
 
     /// One beyond the highest key of a table whose row is sound. `is_sound` is called with the rows

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
 
+use crate::store::clock::Noted;
 use crate::store::error::StoreError;
 use crate::store::schema::{self, Table};
 
@@ -59,6 +60,10 @@ fn copy(aside: &Path, to: &mut Connection) -> rusqlite::Result<u64> {
         for table in Table::ALL {
             let mut put = transaction.prepare_cached(table.put())?;
             rows += copy_table(&from, table, &mut put)?;
+        }
+        if let Ok(Some(mut noted)) = Noted::read(&from) {
+            noted.committed_at = None;
+            noted.write(&transaction)?;
         }
     }
     transaction.commit()?;

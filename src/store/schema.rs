@@ -3,6 +3,7 @@
 //! - `presentity`: a presentity with all contributions to it. The key is the number that its owner
 //!   assigned.
 //! - `dialog`: a dialog with its subscriptions. The key is the place in its To-tag.
+//! - `clock`: one row, where the clocks stood at the last commit (`store/clock.rs`).
 //!
 //! The engine defines what the records in the rows contain; each record has a version of its own. The
 //! version of the file covers only the tables.
@@ -30,7 +31,8 @@ use crate::store::error::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4c41_4d50;
 
 /// The steps from an empty file to the current version.
-pub(super) const MIGRATIONS: [&str; 1] = ["
+pub(super) const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE presentity (
         number INTEGER PRIMARY KEY,
         record BLOB NOT NULL
@@ -39,7 +41,18 @@ pub(super) const MIGRATIONS: [&str; 1] = ["
         place INTEGER PRIMARY KEY,
         record BLOB NOT NULL
     ) STRICT;
-"];
+    ",
+    "
+    CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 0),
+        time INTEGER NOT NULL,
+        unix INTEGER NOT NULL,
+        uptime INTEGER NOT NULL,
+        boot TEXT NOT NULL,
+        committed_at INTEGER
+    ) STRICT;
+    ",
+];
 
 /// What distinguishes a kind of file.
 #[derive(Clone, Copy, Debug)]

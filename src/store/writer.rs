@@ -9,6 +9,7 @@
 //! answer at all, the writer hangs, and the watchdog stands in for it.
 
 use std::collections::HashSet;
+use std::iter;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
@@ -18,8 +19,10 @@ use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use rusqlite::Connection;
 
+use crate::store::StoreOptions;
 use crate::store::batch::{Batch, Change};
 use crate::store::checkpoint;
+use crate::store::clock::{Noted, RecordClock};
 use crate::store::error::StoreError;
 use crate::store::intake::{Health, Intake};
 use crate::store::schema::Table;
@@ -38,6 +41,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Called with a shard whose durable number rose.
 pub(super) type Wake = dyn Fn(u16) + Send + Sync;
+/// How often an idle writer looks whether the system's clock was set.
+const CLOCK_WATCH: Duration = Duration::from_secs(10);
 
 /// Whether records count as durable while the disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,11 +229,12 @@ impl Writer {
     /// which more rows are durable.
     pub(super) fn start(
         file: Arc<StateFile>,
-        shards: u16,
-        on_failure: OnFailure,
+        options: StoreOptions,
+        clock: RecordClock,
         wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
         let open = file.connect()?;
+        let shards = options.shards;
         let shared = Arc::new(Shared {
             queue: ArrayQueue::new(QUEUE_BATCHES),
             spare: (0..shards)
@@ -237,8 +243,8 @@ impl Writer {
             durable: (0..shards).map(|_| CachePadded::default()).collect(),
             is_failing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
-            on_failure,
-            intake: Mutex::default(),
+            on_failure: options.on_failure,
+            intake: Mutex::new(Intake::new(shards)),
             commits: AtomicU64::new(0),
             rows: AtomicU64::new(0),
             rows_impossible: AtomicU64::new(0),
@@ -247,6 +253,8 @@ impl Writer {
             file: Arc::clone(&file),
             open: Some(open),
             shared: Arc::clone(&shared),
+            clock,
+            is_recovering: true,
             has_failed: false,
             next_try: Instant::now(),
         };
@@ -292,6 +300,9 @@ struct Work {
     /// None while the file cannot be opened.
     open: Option<Open>,
     shared: Arc<Shared>,
+    clock: RecordClock,
+    /// Whether a shard has not handed over everything that its recovery wrote.
+    is_recovering: bool,
     /// Whether the last commit failed.
     has_failed: bool,
     next_try: Instant,
@@ -310,6 +321,7 @@ impl Work {
                     return self.give_up(wake);
                 }
                 self.sleep(is_behind);
+                self.keep_time();
                 continue;
             }
             self.write(&mut group, unwritten);
@@ -319,7 +331,7 @@ impl Work {
 
     /// Takes what is to be written: what waits in the queue, and what an earlier commit or the
     /// watchdog left.
-    fn take(&self, group: &mut Vec<Batch>) -> Unwritten {
+    fn take(&mut self, group: &mut Vec<Batch>) -> Unwritten {
         let mut intake = self.shared.intake();
         while group.len() < QUEUE_BATCHES
             && let Some(batch) = self.shared.queue.pop()
@@ -330,6 +342,7 @@ impl Work {
         let unwritten = std::mem::take(&mut intake.unwritten);
         intake.rows_under_way = unwritten.len() + group.iter().map(Batch::len).sum::<usize>();
         intake.commit_began = (intake.rows_under_way > 0).then(Instant::now);
+        self.is_recovering = intake.recovering > 0;
         unwritten
     }
 
@@ -366,12 +379,33 @@ impl Work {
         if is_behind {
             thread::park_timeout(self.next_try.saturating_duration_since(Instant::now()));
         } else {
-            thread::park();
+            thread::park_timeout(CLOCK_WATCH);
         }
+    }
+
+    /// Notes where the clocks stand, while there is nothing to commit: if the system's clock was set,
+    /// and until all phones have been told what was committed last.
+    fn keep_time(&mut self) {
+        if !self.has_failed && !self.clock.is_to_be_noted() {
+            return;
+        }
+        let mut intake = self.shared.intake();
+        if !self.shared.queue.is_empty() || !intake.unwritten.is_empty() {
+            return;
+        }
+        intake.commit_began = Some(Instant::now());
+        drop(intake);
+        match self.commit(iter::empty()) {
+            Ok(rows) if self.has_failed => self.succeed(rows),
+            Ok(_) => {}
+            Err(error) => self.fail(&error),
+        }
+        self.shared.intake().commit_began = None;
     }
 
     /// Writes a group after what was left over, and gives its batches back.
     fn write(&mut self, group: &mut Vec<Batch>, mut unwritten: Unwritten) {
+        self.clock.note_work();
         let outcome = if unwritten.is_empty() && !self.has_failed {
             Some(self.commit(group.iter().flat_map(Batch::changes)))
         } else {
@@ -428,12 +462,13 @@ impl Work {
         let open = self.open.insert(open);
         let outcome = {
             let _others_wait = self.file.lock();
+            let noted = self.clock.note(self.is_recovering);
             let begun = match self.has_failed {
                 true => checkpoint::begin_log_anew(&open.connection),
                 false => Ok(()),
             };
             begun
-                .and_then(|()| transact(&open.connection, changes))
+                .and_then(|()| transact(&open.connection, changes, &noted))
                 .map_err(StoreError::of(self.file.path()))
         };
         if outcome.as_ref().is_err_and(StoreError::is_damage) {
@@ -446,9 +481,11 @@ impl Work {
 fn transact<'a>(
     connection: &Connection,
     changes: impl Iterator<Item = Change<'a>>,
+    noted: &Noted,
 ) -> rusqlite::Result<u64> {
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let written = write_rows(connection, changes).and_then(|rows| {
+        noted.write(connection)?;
         connection.prepare_cached("COMMIT")?.execute([])?;
         Ok(rows)
     });

@@ -1,8 +1,12 @@
 //! The store of the server: the records that its shards wrote.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
 
 use lamplighter::shard::{Outbox, RecordKey};
+
+/// How often an idle store notes that everything is here.
+const NOTED_EVERY: Duration = Duration::from_secs(10);
 
 /// A record and its octets; None for a removal.
 type Change = (RecordKey, Option<Vec<u8>>);
@@ -16,6 +20,8 @@ pub(crate) struct Store {
     /// By shard: the number of its last record.
     numbers: BTreeMap<usize, u64>,
     is_still: bool,
+    /// The time of the last commit.
+    committed_at: Option<Instant>,
 }
 
 impl Store {
@@ -34,11 +40,12 @@ impl Store {
 
     /// Makes the records of a shard durable. Returns the number of the last; None if there are none,
     /// or if the store stands still.
-    pub(crate) fn commit(&mut self, shard: usize) -> Option<u64> {
+    pub(crate) fn commit(&mut self, shard: usize, now: Instant) -> Option<u64> {
         let unwritten = self.unwritten.get_mut(&shard)?;
         if self.is_still || unwritten.is_empty() {
             return None;
         }
+        self.committed_at = Some(now);
         for (key, octets) in unwritten.drain(..) {
             match octets {
                 Some(octets) => self.rows.insert(key, octets),
@@ -49,14 +56,29 @@ impl Store {
     }
 
     /// Records are not durable any more until it goes on.
-    pub(crate) fn stand_still(&mut self, is_still: bool) {
+    pub(crate) fn stand_still(&mut self, is_still: bool, now: Instant) {
+        self.note(now);
         self.is_still = is_still;
     }
 
+    /// While it had nothing to commit, it noted so from time to time.
+    fn note(&mut self, now: Instant) {
+        if self.unwritten.values().all(VecDeque::is_empty) {
+            self.committed_at = self.committed_at.max(now.checked_sub(NOTED_EVERY));
+        }
+    }
+
     /// The process is gone, and with it what was not durable.
-    pub(crate) fn crash(&mut self) {
+    pub(crate) fn crash(&mut self, now: Instant) {
+        self.note(now);
         self.unwritten.clear();
         self.numbers.clear();
+    }
+
+    /// Until when everything that was written is here, as the store noted it last: at the last commit,
+    /// and from time to time when there is nothing to commit.
+    pub(crate) fn committed_at(&self) -> Option<Instant> {
+        self.committed_at
     }
 
     /// All records, presentities before dialogs.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use lamplighter::directory::Directory;
 use lamplighter::presence::call::{CallState, Direction, Party};
 use lamplighter::presence::source::StateUpdate;
+use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
 use lamplighter::shard::contract::report::LoopReport;
@@ -98,6 +99,10 @@ impl World {
     fn start(&mut self) {
         self.options.epoch = self.now;
         self.options.epoch_unix = self.now.duration_since(self.began).as_secs();
+        self.options.record_clock = WallClock {
+            at: self.began,
+            unix_milliseconds: 1_800_000_000_000,
+        };
         let shard = |index: u16| {
             let options = Options {
                 id: ShardId(index),
@@ -111,7 +116,7 @@ impl World {
 
     /// The server ends without a word, and another begins from the store.
     pub(crate) fn restart(&mut self, shards: Option<u16>, pause: Duration) {
-        self.store.crash();
+        self.store.crash(self.now);
         self.mail.clear();
         self.connections.clear();
         self.now += pause;
@@ -122,6 +127,7 @@ impl World {
         self.recover_on_all(Recovered::Begin {
             dialogs_end,
             presentities_end,
+            committed_at: self.store.committed_at(),
         });
         for (key, octets) in self.store.rows() {
             let shard = recovering_shard(key, &octets, self.options.shards);
@@ -142,7 +148,7 @@ impl World {
 
     /// What is recorded is not durable until the store goes on.
     pub(crate) fn stand_still(&mut self, is_still: bool) {
-        self.store.stand_still(is_still);
+        self.store.stand_still(is_still, self.now);
         for shard in 0..self.shards.len() {
             self.commit(shard);
         }
@@ -358,7 +364,7 @@ impl World {
     }
 
     fn commit(&mut self, shard: usize) {
-        while let Some(durable) = self.store.commit(shard) {
+        while let Some(durable) = self.store.commit(shard, self.now) {
             let input = Input::Durable(durable);
             self.shards[shard].handle(input, self.now, &mut self.outbox);
             self.drain_outbox(shard);

@@ -72,6 +72,8 @@ pub(crate) struct Daemon<'f> {
     folder: &'f Folder,
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
+    /// The log of its start.
+    start: Vec<String>,
 }
 
 impl<'f> Daemon<'f> {
@@ -81,7 +83,11 @@ impl<'f> Daemon<'f> {
 
     /// Includes the last line of its start.
     pub(crate) fn start_and_tell(folder: &'f Folder) -> (Self, String) {
-        let mut command = folder.lamplighter("serve");
+        Self::start_by(folder, folder.lamplighter("serve"))
+    }
+
+    /// Starts it by a command of one's own.
+    pub(crate) fn start_by(folder: &'f Folder, mut command: Command) -> (Self, String) {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (lines, kept) = (
@@ -93,23 +99,41 @@ impl<'f> Daemon<'f> {
                 kept.lock().unwrap().push(line);
             }
         });
-        let daemon = Self { folder, child, log };
-        let ready = daemon.wait_for("ready: ");
+        let mut daemon = Self {
+            folder,
+            child,
+            log,
+            start: Vec::new(),
+        };
+        daemon.start = daemon.wait_through("ready: ");
+        let ready = daemon.start.last().unwrap().clone();
         (daemon, ready)
     }
 
     /// The first line of the log that contains a text. Removes it, and all lines before it.
     pub(crate) fn wait_for(&self, text: &str) -> String {
+        self.wait_through(text).pop().unwrap()
+    }
+
+    /// All lines up to that one.
+    fn wait_through(&self, text: &str) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let mut log = self.log.lock().unwrap();
             if let Some(at) = log.iter().position(|line| line.contains(text)) {
-                return log.drain(..=at).next_back().unwrap();
+                return log.drain(..=at).collect();
             }
             assert!(Instant::now() < deadline, "no {text:?} in {log:#?}");
             drop(log);
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The first line of the log that contains a text, also one from before it was ready.
+    pub(crate) fn first_line(&self, text: &str) -> String {
+        let mut lines = self.start.iter();
+        let early = lines.find(|line| line.contains(text)).cloned();
+        early.unwrap_or_else(|| self.wait_for(text))
     }
 
     pub(crate) fn signal(&self, name: &str) {
@@ -136,9 +160,15 @@ impl<'f> Daemon<'f> {
         self.child.wait().unwrap();
     }
 
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
         self.signal("-TERM");
-        assert!(self.child.wait().unwrap().success());
+        self.wait();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn wait(mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{:#?}", self.log.lock().unwrap());
     }
 }
 

@@ -16,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod clock;
 mod crash_plan;
 mod documents;
 mod invariants;
@@ -272,6 +273,10 @@ fn runs_with_crashes_recover_records_and_check_watchers() {
     assert!(
         sum(|outcome| outcome.recovered) > 100,
         "too few records came back"
+    );
+    assert!(
+        sum(|outcome| outcome.known) > 20 && sum(|outcome| outcome.told_again) > 20,
+        "too few subscriptions came back"
     );
     assert!(
         sum(|outcome| outcome.judged) > 1000,

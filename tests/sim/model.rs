@@ -105,6 +105,10 @@ struct Presentity {
     /// The number of its last change, among those of all presentities.
     revision: u64,
     history: Vec<Snapshot>,
+    /// States that may have been shown although a crash lost them, until somebody says something about
+    /// it again.
+    lost: Vec<Expected>,
+    lost_until: Micros,
 }
 
 fn key_of(leg: &Leg) -> LegKey {
@@ -155,6 +159,8 @@ impl Model {
                 saved: Saved::default(),
                 revision: 0,
                 history: Vec::new(),
+                lost: Vec::new(),
+                lost_until: 0,
             };
             presentity.remember(0);
             presentity
@@ -219,6 +225,9 @@ impl Model {
         }
         let presentity = &mut self.presentities[intent.presentity];
         let verdict = presentity.publish(now, &intent, &etag, granted);
+        if intent.document.is_some() {
+            presentity.lost_until = presentity.lost_until.min(now);
+        }
         presentity.revision = self.revisions;
         presentity.remember(now);
         // One that only reports the end of unknown calls changes nothing.
@@ -268,7 +277,11 @@ impl Model {
     pub(crate) fn update(&mut self, now: Micros, presentity: usize, update: Update) -> Option<u64> {
         self.revisions += 1;
         let presentity = &mut self.presentities[presentity];
+        let is_word = !matches!(update, Update::Registered(..) | Update::Unregistered);
         let has_changed = presentity.saved.statements.apply(now, update);
+        if is_word {
+            presentity.lost_until = presentity.lost_until.min(now);
+        }
         presentity.revision = self.revisions;
         presentity.remember(now);
         has_changed.then_some(self.revisions)
@@ -313,6 +326,9 @@ impl Model {
             if snapshot.at <= to && start <= end {
                 snapshot.states(start, end, &mut allowed);
             }
+        }
+        if from <= self.presentities[presentity].lost_until {
+            allowed.extend(self.presentities[presentity].lost.iter().cloned());
         }
         allowed
     }

@@ -10,10 +10,13 @@ use lamplighter::shard::RecordKey;
 
 use crate::crash_plan::{COMMITS_MAX, StoreFault};
 use crate::model::Saved;
+use crate::network::{Micros, SECOND};
 use crate::random::Rng;
 
 /// The beginning of our To-tags, before the place: the kind and the node.
 const TAG_HEAD: &str = "0000";
+/// How often an idle store notes that everything is there.
+const NOTED_EVERY: Micros = 10 * SECOND;
 /// Octets of a To-tag.
 const TAG_OCTETS: usize = 28;
 
@@ -37,6 +40,7 @@ pub(crate) struct Row {
 #[derive(Debug)]
 struct Written {
     number: u64,
+    at: Micros,
     key: RecordKey,
     /// None for a removal.
     octets: Option<Vec<u8>>,
@@ -48,6 +52,8 @@ struct Written {
 struct Uncommitted {
     numbered: u64,
     waiting: VecDeque<Written>,
+    /// The number of the last record that its recovery wrote.
+    recovery: u64,
 }
 
 /// See the module documentation.
@@ -61,6 +67,10 @@ pub(crate) struct Store {
     revisions: HashMap<usize, u64>,
     /// Our tags of all dialogs that ever had a row.
     tags: HashSet<String>,
+    /// Until when everything that was written is there, as was noted last; it stands still during a
+    /// recovery.
+    committed_at: Option<Micros>,
+    is_recovering: bool,
     /// The first octets of each row, for [`StoreFault::KeepsFirst`].
     first: HashMap<RecordKey, Vec<u8>>,
 }
@@ -74,7 +84,7 @@ impl Store {
     /// A shard writes a record, or a removal. Returns its number.
     pub(crate) fn write(
         &mut self,
-        shard: u16,
+        (shard, at): (u16, Micros),
         key: RecordKey,
         octets: Option<Vec<u8>>,
         judged: Option<Judged>,
@@ -84,6 +94,7 @@ impl Store {
         let number = shard.numbered;
         shard.waiting.push_back(Written {
             number,
+            at,
             key,
             octets,
             judged,
@@ -98,7 +109,7 @@ impl Store {
 
     /// Commits the records that wait; some commits are partial. Returns each shard of which records
     /// were committed, with the number of the last.
-    pub(crate) fn commit(&mut self, rng: &mut Rng) -> Vec<(u16, u64)> {
+    pub(crate) fn commit(&mut self, now: Micros, rng: &mut Rng) -> Vec<(u16, u64)> {
         let is_partial = self.partial_commits < COMMITS_MAX - 2 && rng.chance(200);
         self.partial_commits = if is_partial {
             self.partial_commits + 1
@@ -116,7 +127,37 @@ impl Store {
                 durable.push((shard as u16, number));
             }
         }
+        self.note_committed(now);
         durable
+    }
+
+    /// All that was recovered is written.
+    pub(crate) fn end_recovery(&mut self) {
+        self.is_recovering = false;
+        for lane in &mut self.shards {
+            lane.recovery = lane.numbered;
+        }
+    }
+
+    /// Until when everything that was written is there.
+    pub(crate) fn committed_at(&self) -> Option<Micros> {
+        self.committed_at
+    }
+
+    fn note_committed(&mut self, now: Micros) {
+        let first = |lane: &Uncommitted| {
+            lane.waiting
+                .front()
+                .map(|written| (written.number, written.at))
+        };
+        let waits =
+            |lane: &Uncommitted| first(lane).is_some_and(|(number, _)| number <= lane.recovery);
+        if self.is_recovering || self.shards.iter().any(waits) {
+            return;
+        }
+        let waiting = self.shards.iter().filter_map(|lane| Some(first(lane)?.1));
+        let until = waiting.min().unwrap_or(now);
+        self.committed_at = self.committed_at.max(Some(until));
     }
 
     /// Commits `count` records of a shard. Returns the number of the last.
@@ -153,7 +194,12 @@ impl Store {
     }
 
     /// Crashes. Returns the keys whose newest record is lost.
-    pub(crate) fn crash(&mut self, rng: &mut Rng) -> HashSet<RecordKey> {
+    pub(crate) fn crash(&mut self, now: Micros, rng: &mut Rng) -> HashSet<RecordKey> {
+        if !self.has_waiting() {
+            // It noted from time to time that there was nothing to commit.
+            self.note_committed(now.saturating_sub(rng.below(NOTED_EVERY)));
+        }
+        self.is_recovering = true;
         if rng.chance(500) {
             for shard in 0..self.shards.len() {
                 let waiting = self.shards[shard].waiting.len() as u64;
@@ -239,19 +285,19 @@ mod tests {
     fn commit_all(store: &mut Store) {
         let mut rng = Rng::new(1);
         while store.has_waiting() {
-            store.commit(&mut rng);
+            store.commit(0, &mut rng);
         }
     }
 
     #[test]
     fn a_row_exists_once_its_record_is_committed() {
         let mut store = store();
-        assert_eq!(store.write(1, KEY, Some(TAG.into()), None), 1);
+        assert_eq!(store.write((1, 0), KEY, Some(TAG.into()), None), 1);
         assert!(store.has_waiting() && !store.holds_dialog(TAG));
         commit_all(&mut store);
         assert!(!store.has_waiting() && store.holds_dialog(TAG));
         assert!(!store.holds_dialog("000000000012bbbbbbbbbbbbbbbb"));
-        assert_eq!(store.write(1, KEY, None, None), 2);
+        assert_eq!(store.write((1, 0), KEY, None, None), 2);
         commit_all(&mut store);
         assert_eq!(store.rows().count(), 0);
     }
@@ -261,12 +307,12 @@ mod tests {
         let mut kept = HashSet::new();
         for seed in 0..50 {
             let mut store = store();
-            store.write(0, KEY, Some(b"first".into()), None);
+            store.write((0, 0), KEY, Some(b"first".into()), None);
             commit_all(&mut store);
             for octets in ["second", "third"] {
-                store.write(0, KEY, Some(octets.into()), None);
+                store.write((0, 0), KEY, Some(octets.into()), None);
             }
-            let lost = store.crash(&mut Rng::new(seed));
+            let lost = store.crash(0, &mut Rng::new(seed));
             let octets = store.rows().next().unwrap().1.octets.clone();
             assert_eq!(lost.is_empty(), octets == b"third");
             kept.insert(octets);

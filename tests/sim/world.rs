@@ -16,6 +16,7 @@ mod records;
 mod summary;
 mod watchers;
 
+use crate::clock::Clocks;
 use crate::crash_plan::CrashPlan;
 use crate::invariants::{Bounds, Checker, NotifyResponse, Violation};
 use crate::looper::Looper;
@@ -33,6 +34,7 @@ use early::Early;
 use judge::dialog_key;
 use lamplighter::presence::Aor;
 use lamplighter::presence::source::StateUpdate;
+use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::shard::{Command, CommandId, Flow, Input, Mail, Outbox, RecordKey, Reply, Shard};
 use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
@@ -145,6 +147,9 @@ pub(crate) struct Outcome {
     pub(crate) crashes: u64,
     /// Records that came back after crashes.
     pub(crate) recovered: u64,
+    /// Recovered subscriptions that got no NOTIFY, and those that got one.
+    pub(crate) known: u64,
+    pub(crate) told_again: u64,
 }
 
 /// Runs one plan from beginning to end.
@@ -164,6 +169,7 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         _ => 0,
     });
     let shed = shed.sum();
+    world.count_told();
     let World {
         bench,
         judged,
@@ -171,6 +177,8 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         rejections,
         crashes,
         recovered,
+        known,
+        told_again,
         ..
     } = world;
     Outcome {
@@ -185,6 +193,8 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         shed,
         crashes,
         recovered,
+        known,
+        told_again,
     }
 }
 
@@ -215,6 +225,7 @@ struct World {
     rejections: u64,
     is_over: bool,
     store: Store,
+    clocks: Clocks,
     /// The records that still have to come back after a crash.
     recovery: VecDeque<(RecordKey, Row)>,
     early: Early,
@@ -225,6 +236,9 @@ struct World {
     recorded_tags: HashMap<u32, String>,
     crashes: u64,
     recovered: u64,
+    /// Recovered subscriptions that got no NOTIFY, and those that got one.
+    known: u64,
+    told_again: u64,
 }
 
 impl World {
@@ -240,8 +254,13 @@ impl World {
         let mut rng = Rng::new(plan.seed ^ 0x6564_6974);
         let realm = Realm::new(&plan, &mut rng);
         let directory = realm.directory(&plan);
+        let clock = WallClock {
+            at: start,
+            unix_milliseconds: 0,
+        };
+        let clocks = Clocks::new(plan.seed);
         let cores = (0..plan.shards)
-            .map(|id| core(id, &plan, (start, 0, 0), &directory))
+            .map(|id| core(id, &plan, (start, 0, 0), clock, &directory))
             .collect();
         let postponed = vec![VecDeque::new(); plan.shards.into()];
         let bench = Bench {
@@ -270,6 +289,7 @@ impl World {
             rejections: 0,
             is_over: false,
             store: Store::default(),
+            clocks,
             recovery: VecDeque::new(),
             early: Early::default(),
             recovered_at: 0,
@@ -277,6 +297,8 @@ impl World {
             recorded_tags: HashMap::new(),
             crashes: 0,
             recovered: 0,
+            known: 0,
+            told_again: 0,
         };
         world.store.open(world.cores.len() as u16);
         for shard in 0..world.cores.len() {

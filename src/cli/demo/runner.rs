@@ -268,7 +268,7 @@ impl Runner {
         }
         match self.signals.try_recv() {
             Ok(Request::Stop) | Err(TryRecvError::Disconnected) => self.is_interrupted = true,
-            Ok(Request::Reload) | Err(TryRecvError::Empty) => {}
+            Ok(Request::Reload | Request::HandOver(_)) | Err(TryRecvError::Empty) => {}
         }
         if let Some(ended) = self.node.poll_ended() {
             self.faults

@@ -9,6 +9,7 @@ pub(crate) mod drain;
 mod edit;
 pub(crate) mod forget;
 pub(crate) mod form;
+pub(crate) mod hand_over;
 pub(crate) mod history;
 pub(crate) mod lists;
 pub(crate) mod loops;

@@ -9,6 +9,7 @@ mod accept;
 pub(crate) mod counters;
 pub(crate) mod drain;
 pub(crate) mod forgotten;
+pub(crate) mod hand_over;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod loops;

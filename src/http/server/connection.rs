@@ -1,6 +1,8 @@
 //! One connection, served until its deadline.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::time::Duration;
 
 use glommio::net::TcpStream;
@@ -45,7 +47,14 @@ pub(super) async fn serve<E: Engine>(
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_OCTETS_MAX)
         .serve_connection(Io::new(stream), service);
-    if let Some(Err(error)) = visit.bound(connection).await {
+    let mut connection = pin!(connection);
+    let serving = poll_fn(|context| {
+        if visit.is_last() {
+            connection.as_mut().graceful_shutdown();
+        }
+        connection.as_mut().poll(context)
+    });
+    if let Some(Err(error)) = visit.bound(serving).await {
         // What hyper says about a request that it cannot read never quotes it.
         tracing::debug!(%error, "connection ended");
     }

@@ -4,12 +4,13 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use glommio::net::{TcpListener, TcpStream};
+use glommio::net::TcpStream;
 use glommio::timer::sleep;
 
 use crate::http::engine::Engine;
 use crate::http::server::connection;
 use crate::http::site::{Endpoint, Site};
+use crate::net::Acceptor;
 use crate::telemetry::Throttle;
 
 /// Pause after a failed accept (e.g. out of file descriptors).
@@ -20,11 +21,7 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Accepts and serves connections. Never ends.
-pub(super) async fn accept<E: Engine>(
-    listener: TcpListener,
-    endpoint: Endpoint,
-    site: Rc<Site<E>>,
-) {
+pub(super) async fn accept<E: Engine>(listener: Acceptor, endpoint: Endpoint, site: Rc<Site<E>>) {
     let mut warnings = Throttle::new(WARNING_INTERVAL);
     loop {
         let stream = match listener.accept().await {

@@ -7,29 +7,42 @@ mod io;
 mod listener;
 
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, select};
+use glommio::timer::sleep;
 
 use crate::http::engine::Engine;
 use crate::http::site::{Endpoint, Site};
-use crate::net::bind;
+use crate::net::Acceptor;
 
-/// Serves at these listening sockets until it is dropped; returns at once if there are none.
+/// How long requests under way may take when the server ends.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
+/// How often it is looked whether they are done.
+const LAST_REQUESTS_POLL: Duration = Duration::from_millis(1);
+
+/// Serves at these listening sockets until `stopped`. Then it accepts no more connections, closes
+/// those without a request, and the others after their response.
 pub(crate) async fn serve<E: Engine>(
     listeners: impl Iterator<Item = (Endpoint, OwnedFd)>,
     site: Rc<Site<E>>,
+    stopped: impl Future<Output = ()>,
 ) {
-    let accepting =
-        listeners.filter_map(
-            |(endpoint, listener)| match bind::accept_on_executor(listener) {
-                Ok(listener) => Some(listener::accept(listener, endpoint, Rc::clone(&site))),
-                Err(error) => {
-                    tracing::error!(%error, ?endpoint, "cannot use a listening socket");
-                    None
-                }
-            },
-        );
+    let accepting = listeners.filter_map(|(endpoint, listener)| match Acceptor::new(listener) {
+        Ok(listener) => Some(listener::accept(listener, endpoint, Rc::clone(&site))),
+        Err(error) => {
+            tracing::error!(%error, ?endpoint, "cannot use a listening socket");
+            None
+        }
+    });
     let accepting = join_all(accepting.collect::<Vec<_>>());
-    join(accepting, listener::sweep(Rc::clone(&site))).await;
+    let serving = join(accepting, listener::sweep(Rc::clone(&site)));
+    // Boxed so that it is dropped while the executor can still cancel its operations.
+    drop(select(Box::pin(serving), pin!(stopped)).await);
+    let deadline = Instant::now() + LAST_REQUESTS;
+    while !site.close_connections() && Instant::now() < deadline {
+        sleep(LAST_REQUESTS_POLL).await;
+    }
 }

@@ -589,3 +589,18 @@ fn a_reload_reports_its_outcome() {
     server.engine.is_silent.store(true, Ordering::SeqCst);
     assert_eq!(server.command("/reload", "").status, 503);
 }
+
+#[test]
+fn another_process_is_told_to_the_main_thread() {
+    let server = Server::start();
+    let answered = server.command("/hand-over", "socket=%2Frun%2Fx.sock");
+    assert_eq!(
+        (answered.status, answered.body.as_str()),
+        (200, "handing over\n")
+    );
+    assert_eq!(
+        *server.engine.heirs.lock().unwrap(),
+        [PathBuf::from("/run/x.sock")]
+    );
+    assert_eq!(server.command("/hand-over", "").status, 400);
+}

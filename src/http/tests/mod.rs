@@ -19,7 +19,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use futures_util::future::select;
 use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
@@ -72,6 +71,8 @@ struct FakeEngine {
     /// What the history answers, if one is kept, and what it was asked.
     history: Arc<Mutex<Option<HistoryPage>>>,
     history_queries: Arc<Mutex<Vec<HistoryQuery>>>,
+    /// Where other processes wait for the sockets.
+    heirs: Arc<Mutex<Vec<PathBuf>>>,
     /// Subscriptions left while it drains; half of them end each time.
     subscriptions: Arc<AtomicU64>,
 }
@@ -85,6 +86,11 @@ impl Engine for FakeEngine {
             true => Ok("reloaded".to_owned()),
             false => Err("it would remove everything\nand more".to_owned()),
         })
+    }
+
+    fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable> {
+        self.heirs.lock().unwrap().push(place);
+        Ok(())
     }
 
     fn shards(&self) -> u16 {
@@ -371,7 +377,7 @@ impl Server {
                     sleep(Duration::from_millis(5)).await;
                 }
             };
-            select(std::pin::pin!(serve(plan)), std::pin::pin!(end)).await;
+            serve(plan, end).await;
         });
         Self {
             address,

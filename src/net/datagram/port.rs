@@ -66,6 +66,11 @@ impl DatagramPort {
         self.socket.receive()
     }
 
+    /// Whether datagrams of the last batch are left.
+    pub fn is_left(&self) -> bool {
+        self.socket.is_left()
+    }
+
     /// Waits until there is something to receive.
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.wait_for(Interest::Readable).await

@@ -16,6 +16,11 @@ pub trait DatagramTransport: fmt::Debug {
     /// received before have not been taken.
     fn receive(&self) -> io::Result<RefMut<'_, dyn ReceivedDatagrams>>;
 
+    /// Whether some of those received before have not been taken.
+    fn is_left(&self) -> bool {
+        false
+    }
+
     /// Sends `count` datagrams in order, `datagram(0)` first, without waiting. Ends early when there
     /// is no room for more.
     fn send<'a>(&self, count: usize, datagram: &dyn Fn(usize) -> Datagram<'a>) -> Sent;

@@ -81,6 +81,10 @@ impl DatagramTransport for UdpTransport {
         Ok(batch)
     }
 
+    fn is_left(&self) -> bool {
+        self.received.borrow().is_left()
+    }
+
     fn send<'a>(&self, count: usize, datagram: &dyn Fn(usize) -> Datagram<'a>) -> Sent {
         let mut batch = self.send_batch.borrow_mut();
         batch.send(self.descriptor(), count, datagram)

@@ -9,6 +9,8 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
 use std::io::IoSlice;
+use std::os::fd::OwnedFd;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::net::Limits;
@@ -39,7 +41,13 @@ pub struct Connection {
     queue: RefCell<Vec<u8>>,
     queue_octets_max: usize,
     has_ended: Cell<bool>,
+    /// Nothing is read: octets stay in the kernel.
+    is_paused: Cell<bool>,
+    /// Wakes the reader of a paused connection.
+    reader: RefCell<Option<Waker>>,
     has_sent_message: Cell<bool>,
+    /// Octets of an incomplete message were read.
+    is_within_message: Cell<bool>,
     /// When it began, when its last message came, or when the last thing that depends on it
     /// expires; the latest of these.
     idle_since: Cell<Instant>,
@@ -61,6 +69,9 @@ impl Connection {
             queue,
             queue_octets_max,
             has_ended: Cell::new(false),
+            is_paused: Cell::new(false),
+            reader: RefCell::default(),
+            is_within_message: Cell::new(false),
             has_sent_message: Cell::new(false),
             idle_since: Cell::new(now),
         }
@@ -82,10 +93,51 @@ impl Connection {
         let patience = patience.map(|patience| patience.max(Duration::from_millis(1)));
         self.stream.borrow().set_read_timeout(patience)?;
         poll_fn(|context| {
-            let mut stream = self.stream.borrow_mut();
-            stream.poll_read(context, &mut buffer.borrow_mut())
+            if !self.is_paused.get() {
+                let mut stream = self.stream.borrow_mut();
+                let read = stream.poll_read(context, &mut buffer.borrow_mut());
+                if read.is_ready() {
+                    return read;
+                }
+            } else if self.has_ended.get() {
+                return Poll::Ready(Ok(0));
+            }
+            self.set_reader(context.waker());
+            Poll::Pending
         })
         .await
+    }
+
+    fn set_reader(&self, waker: &Waker) {
+        let mut reader = self.reader.borrow_mut();
+        if !reader.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *reader = Some(waker.clone());
+        }
+    }
+
+    /// From now on nothing is read.
+    pub fn pause(&self) {
+        self.is_paused.set(true);
+    }
+
+    /// Leaves a paused connection to another process: its descriptor. None, and nothing changes, if
+    /// it has ended, or is within a message in either direction.
+    pub fn hand_over(&self) -> Option<OwnedFd> {
+        let is_between_messages = !self.is_within_message.get() && self.queue.borrow().is_empty();
+        if self.has_ended.get() || !is_between_messages {
+            return None;
+        }
+        debug_assert!(self.is_paused.get(), "this process reads it no more");
+        let descriptor = self.stream.borrow().duplicate()?;
+        self.has_ended.set(true);
+        self.wake_reader();
+        Some(descriptor)
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
     }
 
     /// Writes the pieces, in order, in one system call if the socket has room.
@@ -159,6 +211,11 @@ impl Connection {
         self.keep(now);
     }
 
+    /// Whether what was read last ends within a message.
+    pub fn note_within_message(&self, is_within_message: bool) {
+        self.is_within_message.set(is_within_message);
+    }
+
     /// Keeps the connection from idling out until `until`.
     pub fn keep(&self, until: Instant) {
         self.idle_since.set(self.idle_since.get().max(until));
@@ -181,10 +238,11 @@ impl Connection {
     pub fn end(&self) {
         if !self.has_ended.replace(true) {
             self.stream.borrow_mut().close();
+            self.wake_reader();
         }
     }
 
-    /// Whether [`Connection::end`] was called.
+    /// Whether [`Connection::end`] was called, or it was handed over.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.has_ended.get()
@@ -196,7 +254,7 @@ impl Connection {
 mod tests {
     use std::net::SocketAddr;
     use std::rc::Rc;
-    use std::task::{Context, Poll};
+    use std::task::Context;
 
     use futures_util::FutureExt;
 
@@ -263,6 +321,10 @@ mod tests {
             }
         }
 
+        fn duplicate(&self) -> Option<OwnedFd> {
+            std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
+        }
+
         fn close(&mut self) {
             self.is_closed.set(true);
         }
@@ -314,5 +376,29 @@ mod tests {
         assert_eq!(write(&connection, [b"y", b""]), Written::Failed);
         connection.drain().now_or_never().unwrap();
         assert!(stream.written.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_connection_is_handed_over_between_messages_only() {
+        let stream = Rc::new(Fake::default());
+        let connection = connection(&stream, 100);
+        let buffer = RefCell::new(vec![0; 8].into());
+        assert!(connection.read(&buffer, None).now_or_never().is_none());
+        connection.pause();
+        connection.note_within_message(true);
+        assert!(connection.hand_over().is_none());
+        connection.note_within_message(false);
+        assert_eq!(write(&connection, [b"abc", b"de"]), Written::Stalled);
+        assert!(connection.hand_over().is_none());
+        stream.room.set(100);
+        connection.drain().now_or_never().unwrap();
+        assert!(connection.read(&buffer, None).now_or_never().is_none());
+        assert!(connection.hand_over().is_some());
+        assert!(connection.hand_over().is_none(), "it is gone");
+        assert_eq!(write(&connection, [b"x", b""]), Written::Failed);
+        let read = connection.read(&buffer, None).now_or_never();
+        assert!(matches!(read, Some(Ok(0))), "its reader ends: {read:?}");
+        connection.end();
+        assert!(!stream.is_closed.get(), "another process has it");
     }
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::IoSlice;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub struct Connections {
     shard: ShardId,
     limits: Limits,
     last_number: u32,
+    /// Nothing is read any more.
+    is_paused: bool,
 
     // The messages of this turn: each a transmit's index, chained by connection.
     links: Vec<Link>,
@@ -106,6 +109,7 @@ impl Connections {
             shard,
             limits,
             last_number: 0,
+            is_paused: false,
             links: Vec::new(),
             written_to: Vec::new(),
         }
@@ -143,18 +147,68 @@ impl Connections {
             self.limits.outbound_octets_max,
             now,
         ));
-        self.by_name.insert(
-            name,
-            Entry {
-                slot: Slot(self.in_a_row.insert(Rc::clone(&connection))),
-                connection: Rc::clone(&connection),
-                chain: None,
-            },
-        );
-        self.open.join(peer.ip());
+        self.insert(Rc::clone(&connection), counters);
+        Some(connection)
+    }
+
+    /// Takes in a stream that an earlier process accepted, by the name in its flow, if the limit
+    /// allows. It was in use until then.
+    pub fn continue_stream(
+        &mut self,
+        stream: Box<dyn StreamTransport>,
+        flow: Flow,
+        in_use_until: Instant,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        debug_assert_eq!(flow.connection.shard, self.shard, "it is ours");
+        if !self.open.has_room(flow.peer.ip(), |_| true) {
+            counters.connections_refused.add(1);
+            return None;
+        }
+        self.last_number = self.last_number.max(flow.connection.number);
+        let octets_max = self.limits.outbound_octets_max;
+        let connection = Rc::new(Connection::new(stream, flow, octets_max, in_use_until));
+        connection.note_message(in_use_until);
+        self.insert(Rc::clone(&connection), counters);
+        Some(connection)
+    }
+
+    fn insert(&mut self, connection: Rc<Connection>, counters: &CoreCounters) {
+        if self.is_paused {
+            connection.pause();
+        }
+        let flow = connection.flow;
+        let entry = Entry {
+            slot: Slot(self.in_a_row.insert(Rc::clone(&connection))),
+            connection,
+            chain: None,
+        };
+        self.by_name.insert(flow.connection, entry);
+        self.open.join(flow.peer.ip());
         counters.connections_accepted.add(1);
         counters.connections_open.set(self.by_name.len() as u64);
-        Some(connection)
+    }
+
+    /// From now on nothing is read from any connection, nor from one that comes later.
+    pub fn pause_all(&mut self) {
+        self.is_paused = true;
+        self.by_name
+            .values()
+            .for_each(|entry| entry.connection.pause());
+    }
+
+    /// Leaves connections that are between two messages to another process, up to `count`: their
+    /// descriptors, and how long they are in use. Their readers then remove them.
+    pub fn hand_over(&self, count: usize, now: Instant) -> Vec<(OwnedFd, Duration)> {
+        let hand_over = |(_, connection): (_, &Rc<Connection>)| {
+            let in_use = connection.idle_since().saturating_duration_since(now);
+            Some((connection.hand_over()?, in_use))
+        };
+        self.in_a_row
+            .iter()
+            .filter_map(hand_over)
+            .take(count)
+            .collect()
     }
 
     /// Forgets a connection that is over.

@@ -3,7 +3,7 @@
 use std::io;
 use std::io::IoSlice;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -11,41 +11,36 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use futures_util::io::{AsyncRead, AsyncWrite};
-use glommio::net::{TcpListener, TcpStream};
+use glommio::net::TcpStream;
 use socket2::SockRef;
 
+use crate::net::acceptor::on_executor;
 use crate::net::stream::content_length::ContentLengthFraming;
 use crate::net::stream::{Framing, StreamListener, StreamTransport};
-use crate::net::{Limits, bind};
+use crate::net::{Acceptor, Limits};
 use crate::sip::Transport;
 
 /// A listening TCP socket.
 #[derive(Debug)]
-pub struct TcpAcceptor(TcpListener);
+pub struct TcpAcceptor(Acceptor);
 
 impl TcpAcceptor {
-    /// Takes over a listening socket. Must run inside the executor that will wait on it.
+    /// Takes over a listening socket.
     ///
     /// # Errors
-    /// The descriptor cannot be made blocking.
+    /// The kernel refuses to make it non-blocking.
     pub fn new(socket: std::net::TcpListener) -> io::Result<Self> {
-        bind::accept_on_executor(socket).map(Self)
+        Acceptor::new(socket).map(Self)
     }
 
     async fn accept(&self) -> io::Result<Option<Box<dyn StreamTransport>>> {
-        let stream = match self.0.accept().await.map_err(io::Error::from) {
+        let stream = match self.0.accept().await {
             Ok(stream) => stream,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
             Err(error) => return Err(error),
         };
-        let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else {
-            return Ok(None);
-        };
-        Ok(Some(Box::new(TcpTransport {
-            stream,
-            local,
-            peer,
-        })))
+        let transport = TcpTransport::new(stream);
+        Ok(transport.map(|transport| Box::new(transport) as Box<dyn StreamTransport>))
     }
 }
 
@@ -63,7 +58,24 @@ struct TcpTransport {
     peer: SocketAddr,
 }
 
+/// A connection that an earlier process accepted. Must run inside the executor that will wait on it.
+/// None if the peer is gone.
+#[must_use]
+pub fn continued(socket: OwnedFd) -> Option<Box<dyn StreamTransport>> {
+    Some(Box::new(TcpTransport::new(on_executor(socket))?))
+}
+
 impl TcpTransport {
+    /// None if the peer is gone.
+    fn new(stream: TcpStream) -> Option<Self> {
+        let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
+        Some(Self {
+            stream,
+            local,
+            peer,
+        })
+    }
+
     #[allow(
         unsafe_code,
         reason = "the executor shows its descriptor only in its raw form"
@@ -116,6 +128,10 @@ impl StreamTransport for TcpTransport {
 
     fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, octets)
+    }
+
+    fn duplicate(&self) -> Option<OwnedFd> {
+        self.descriptor().try_clone_to_owned().ok()
     }
 
     fn close(&mut self) {

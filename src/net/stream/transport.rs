@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
@@ -50,6 +51,12 @@ pub trait StreamTransport: fmt::Debug {
 
     /// Writes of these octets what there is room for, once there is some.
     fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Another descriptor of the stream, by which another process can continue it; None if the stream
+    /// has state beside the kernel's.
+    fn duplicate(&self) -> Option<OwnedFd> {
+        None
+    }
 
     /// Closes the stream in both directions.
     fn close(&mut self);

@@ -1,6 +1,7 @@
 //! The rules of composition for one presentity (W:D2, D3), from the configuration: the style of its
 //! domain, and what is known about its user.
 
+use crate::presence::fixed_hash::SipHash13;
 use crate::presence::profile::DoNotDisturbLamp;
 
 /// The rules that produce the composed state.
@@ -34,6 +35,25 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Adds all that they say to a hash that outlives the process.
+    pub(crate) fn add_to(&self, hash: &mut SipHash13) {
+        let Self {
+            style,
+            voicemail,
+            alternative,
+            display,
+            do_not_disturb,
+            is_orbit,
+        } = self;
+        hash.raw(&[*style as u8, *do_not_disturb as u8, u8::from(*is_orbit)]);
+        hash.number(voicemail.len() as u64);
+        let known = [alternative, display].into_iter().flatten();
+        for text in voicemail.iter().chain(known) {
+            hash.field(text.as_bytes());
+        }
+        hash.raw(&[alternative.is_some(), display.is_some()].map(u8::from));
+    }
+
     /// Returns whether `target`, a number or a URI, is voice mail (W:D3.19). Only the called number
     /// is compared, without display name, scheme, host, parameters, escapes and separators: `*97`,
     /// `sip:*97@abc.com` and `<sip:%2A97@10.0.0.1;user=phone>` are equal.

@@ -13,10 +13,14 @@ pub use imported_rule::{Exception, IdentityCondition, ImportedRule};
 pub use privacy::Privacy;
 pub use rule::{Pattern, People, Policy, WatcherCondition};
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::event::Package;
 
 /// How a subscription is handled (RFC 5025 §3.2), the weakest handling first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum Handling {
     /// Refused.
     Block,

@@ -1,6 +1,7 @@
 //! How bodies are written for a family of User-Agents.
 
 use crate::presence::call::CallState;
+use crate::presence::fixed_hash::SipHash13;
 
 /// How `dialog-info` shows an idle presentity (W:C0.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,6 +82,36 @@ pub struct Rendering {
     pub omits_zero_urgent: bool,
     /// Also write the namespaces of older clients (W:B2.9).
     pub legacy_namespaces: bool,
+}
+
+impl Rendering {
+    /// Adds all that it says to a hash that outlives the process.
+    pub(crate) fn add_to(self, hash: &mut SipHash13) {
+        let Self {
+            idle,
+            all_dialogs,
+            caller_early_is_confirmed,
+            ringing_over_in_use,
+            parameter_value,
+            parked_is_early,
+            unregistered,
+            do_not_disturb,
+            omits_zero_urgent,
+            legacy_namespaces,
+        } = self;
+        let lamp = do_not_disturb.map_or(u8::MAX, |lamp| lamp as u8);
+        let words = [idle as u8, parameter_value as u8, unregistered as u8, lamp];
+        let switches = [
+            all_dialogs,
+            caller_early_is_confirmed,
+            ringing_over_in_use,
+            parked_is_early,
+            omits_zero_urgent,
+            legacy_namespaces,
+        ];
+        hash.raw(&words);
+        hash.raw(&switches.map(u8::from));
+    }
 }
 
 impl Rendering {

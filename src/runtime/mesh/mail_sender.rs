@@ -202,7 +202,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&wakes));
         let context = Context::from_waker(&waker);
         let receiver = ShardId(1);
-        assert_eq!(mesh.poll(receiver, &context), Poll::Pending);
+        assert_eq!(mesh.poll(receiver, false, &context), Poll::Pending);
         let counters = CoreCounters::default();
         let mut mail = MailSender::new(Arc::clone(&mesh));
         mail.send(receiver, numbered(1), &counters);
@@ -211,9 +211,15 @@ mod tests {
         mail.wake();
         mail.wake();
         assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
-        assert_eq!(mesh.poll(receiver, &context), Poll::Ready(Woken::Work));
+        assert_eq!(
+            mesh.poll(receiver, false, &context),
+            Poll::Ready(Woken::Work)
+        );
         mesh.stop(receiver);
-        assert_eq!(mesh.poll(receiver, &context), Poll::Ready(Woken::Stop));
+        assert_eq!(
+            mesh.poll(receiver, false, &context),
+            Poll::Ready(Woken::Stop)
+        );
     }
 
     #[test]

@@ -35,6 +35,8 @@ struct Inbox {
     recovered: ArrayQueue<RecoveredPart>,
     /// Records of the shard became durable.
     has_durable: AtomicBool,
+    /// The core has stopped reading, and has nothing left to do.
+    is_at_rest: AtomicBool,
     is_stopped: AtomicBool,
     waker: AtomicWaker,
     /// Ends a wait of the shard's thread beside its executor.
@@ -67,6 +69,8 @@ impl Inbox {
 pub(crate) enum Woken {
     /// There is mail, a command, or something from the store.
     Work,
+    /// Nothing more is to be read from sockets; told once.
+    Pause,
     /// The core is to end.
     Stop,
 }
@@ -75,6 +79,8 @@ pub(crate) enum Woken {
 #[derive(Debug)]
 pub(crate) struct Mesh {
     inboxes: Box<[CachePadded<Inbox>]>,
+    /// All cores are to stop reading.
+    is_pausing: AtomicBool,
 }
 
 impl Mesh {
@@ -91,6 +97,7 @@ impl Mesh {
                 commands,
                 recovered: ArrayQueue::new(PARTS_MAX),
                 has_durable: AtomicBool::new(false),
+                is_at_rest: AtomicBool::new(false),
                 is_stopped: AtomicBool::new(false),
                 waker: AtomicWaker::new(),
                 bell: OnceLock::new(),
@@ -98,6 +105,7 @@ impl Mesh {
         };
         Arc::new(Self {
             inboxes: (0..shards).map(inbox).collect(),
+            is_pausing: AtomicBool::new(false),
         })
     }
 
@@ -153,6 +161,28 @@ impl Mesh {
         }
     }
 
+    /// Has all cores stop reading from sockets. They finish what they have read.
+    pub(crate) fn pause(&self) {
+        self.is_pausing.store(true, Ordering::SeqCst);
+        self.inboxes.iter().for_each(|inbox| inbox.wake());
+    }
+
+    /// A core that has stopped reading says whether it has anything left to do.
+    pub(crate) fn set_at_rest(&self, shard: ShardId, is_at_rest: bool) {
+        if let Some(inbox) = self.inbox(shard) {
+            inbox.is_at_rest.store(is_at_rest, Ordering::Release);
+        }
+    }
+
+    /// Whether no core has anything left to do, but for mail on its way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        let is_at_rest = |inbox: &CachePadded<Inbox>| {
+            let has_ended = inbox.is_stopped.load(Ordering::Acquire);
+            has_ended || inbox.is_at_rest.load(Ordering::Acquire) && !inbox.has_work()
+        };
+        self.inboxes.iter().all(is_at_rest)
+    }
+
     /// Ends a shard's core.
     pub(crate) fn stop(&self, shard: ShardId) {
         let Some(inbox) = self.inbox(shard) else {
@@ -187,14 +217,21 @@ impl Mesh {
             .is_none_or(|inbox| inbox.is_stopped.load(Ordering::Acquire) || inbox.has_work())
     }
 
-    /// Waits until a shard has something to do.
-    pub(crate) fn poll(&self, shard: ShardId, context: &Context<'_>) -> Poll<Woken> {
+    /// Waits until a shard has something to do. `has_paused`: it has stopped reading already.
+    pub(crate) fn poll(
+        &self,
+        shard: ShardId,
+        has_paused: bool,
+        context: &Context<'_>,
+    ) -> Poll<Woken> {
         let Some(inbox) = self.inbox(shard) else {
             return Poll::Ready(Woken::Stop);
         };
         inbox.waker.register(context.waker());
         if inbox.is_stopped.load(Ordering::Acquire) {
             Poll::Ready(Woken::Stop)
+        } else if !has_paused && self.is_pausing.load(Ordering::Acquire) {
+            Poll::Ready(Woken::Pause)
         } else if inbox.has_work() {
             Poll::Ready(Woken::Work)
         } else {

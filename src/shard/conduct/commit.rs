@@ -56,9 +56,12 @@ impl Engine {
             Recovered::Begin {
                 dialogs_end,
                 presentities_end,
+                committed_at,
             } => {
-                self.subscriptions.begin_recovery(dialogs_end, turn);
-                self.compositor.begin_recovery(presentities_end, turn);
+                self.subscriptions
+                    .begin_recovery(dialogs_end, committed_at, turn);
+                self.compositor
+                    .begin_recovery(presentities_end, committed_at, turn);
             }
             Recovered::Record(RecordKey::Presentity(number), octets) => {
                 self.compositor.recover(number, octets, turn);
@@ -68,6 +71,7 @@ impl Engine {
                 self.compositor.end_recovery();
                 self.subscriptions.recover(place, octets, turn);
             }
+            Recovered::Stream(flow) => self.subscriptions.continue_stream(flow),
             Recovered::End => {
                 self.compositor.end_recovery();
                 self.subscriptions.end_recovery(turn);

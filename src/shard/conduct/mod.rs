@@ -27,7 +27,7 @@ use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::{ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::input::Input;
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::{Mail, News};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -215,7 +215,16 @@ impl Engine {
             }
             Mail::Watch { aor, watcher } => self.compositor.handle_watch(&aor, watcher, turn),
             Mail::Unwatch { aor, watcher } => self.compositor.handle_unwatch(&aor, watcher, turn),
-            Mail::State { aor, composed } => self.subscriptions.take_state(&aor, composed),
+            Mail::State {
+                aor,
+                composed,
+                news: News::Changed,
+            } => self.subscriptions.take_state(&aor, composed),
+            Mail::State {
+                aor,
+                composed,
+                news,
+            } => self.subscriptions.take_answer(&aor, composed, news, turn),
             Mail::WatchDomain {
                 domain,
                 watcher,
@@ -274,7 +283,7 @@ impl Engine {
             } => self.compositor.handle_switch(aor, *update, reply_to, turn),
             Mail::Switched { aor, subscription } => {
                 let id = SubscriptionId(subscription);
-                self.subscriptions.handle_switched(&aor, id);
+                self.subscriptions.handle_switched(&aor, id, turn);
             }
             Mail::Register(register) => self.compositor.handle_register_mail(*register, turn),
             Mail::RegisterOutcome { request, outcome } => {

@@ -12,12 +12,14 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::time::Duration;
 
 use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::outbox::Outbox;
+use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
 /// Whether state is recorded, and whether acknowledgements wait for the records.
@@ -31,6 +33,16 @@ pub enum Durability {
     /// Acknowledgements wait until their records are durable.
     Synced,
 }
+
+/// By this time after a change all its watchers have been told, or a record says that one has not: a
+/// NOTIFY waits at most for the response to the one before, then for its own, and for pacing.
+pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(70);
+/// By this time after a SUBSCRIBE its phone has been notified, or a record says that it has not. Over a
+/// path that is not proven it takes two NOTIFYs: [`TOLD_WITHIN`].
+pub(crate) const NOTIFIED_WITHIN: Duration = Duration::from_secs(35);
+
+const _: () = assert!(TOLD_WITHIN.as_secs() > 2 * TIMER_F.as_secs());
+const _: () = assert!(NOTIFIED_WITHIN.as_secs() > TIMER_F.as_secs());
 
 /// The table and the row of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,6 +91,8 @@ pub(crate) struct Commits {
     held: VecDeque<Held>,
     /// The store cannot be written, and what it does not have is not to be acknowledged.
     pub(crate) is_refused: bool,
+    /// 2xx that wait for an outcome from another shard first.
+    put_off: Vec<(SubscriptionId, Option<Acknowledgement>)>,
 }
 
 /// An acknowledgement that is held.
@@ -111,6 +125,18 @@ impl Commits {
 
     /// Holds an acknowledgement until the records of this turn, and all before, are durable.
     pub(crate) fn hold(&mut self, acknowledgement: Acknowledgement) {
+        if let Acknowledgement::Response {
+            subscription: Some(id),
+            ..
+        } = acknowledgement
+            && let Some((_, place)) = self
+                .put_off
+                .iter_mut()
+                .find(|(of, held)| *of == id && held.is_none())
+        {
+            *place = Some(acknowledgement);
+            return;
+        }
         self.held.push_back(Held {
             sequence: None,
             acknowledgement,
@@ -119,7 +145,20 @@ impl Commits {
 
     /// How many acknowledgements are held.
     pub(crate) fn held(&self) -> usize {
-        self.held.len()
+        self.held.len() + self.put_off.len()
+    }
+
+    /// The next 2xx that is held for a SUBSCRIBE of this subscription waits for an outcome from another
+    /// shard first.
+    pub(crate) fn put_off(&mut self, id: SubscriptionId) {
+        self.put_off.push((id, None));
+    }
+
+    /// The outcome is there: holds the 2xx of that subscription like any other.
+    pub(crate) fn go_on(&mut self, id: SubscriptionId) {
+        let ready = self.put_off.extract_if(.., |(of, _)| *of == id);
+        let ready: Vec<_> = ready.filter_map(|(_, held)| held).collect();
+        ready.into_iter().for_each(|it| self.hold(it));
     }
 
     /// Ends a turn, whose records are written: acknowledgements held in it wait for the last of these.

@@ -112,6 +112,10 @@ counters! {
     appearances_refused,
     /// Subscriptions that continue after a restart.
     subscriptions_recovered,
+    /// Recovered subscriptions that got a NOTIFY because their phones may not have known the state.
+    subscriptions_told_again,
+    /// Recovered subscriptions that got none because their phones knew the state.
+    subscriptions_known,
     /// SUBSCRIBEs in dialogs not recovered yet: dropped, or answered 503 over a stream.
     requests_before_recovery,
     /// Stored records skipped and removed because they could not be read.
@@ -119,6 +123,9 @@ counters! {
     /// Stored records removed because their user or domain does not exist any more, or because a newer
     /// record is of the same thing.
     records_obsolete,
+    /// Presentities that came back after a restart although there were more than `presentities_max`. New
+    /// ones are refused until there is room.
+    presentities_over_limit,
     /// Changes of composed state.
     state_changes,
     /// NOTIFYs sent, without retransmissions.

@@ -1,5 +1,7 @@
 //! Inputs of a shard: SIP messages, mail from other shards, operator commands.
 
+use std::time::Instant;
+
 use crate::shard::contract::command::{Command, CommandId};
 use crate::shard::contract::commit::RecordKey;
 use crate::shard::contract::flow::{ConnectionId, Flow};
@@ -49,9 +51,14 @@ pub enum Recovered<'a> {
         dialogs_end: u32,
         /// One beyond the highest number of a presentity.
         presentities_end: u64,
+        /// The time of the last commit; None if it is not known. Phones that had been told everything
+        /// by then are not told again.
+        committed_at: Option<Instant>,
     },
     /// A record, as it was written.
     Record(RecordKey, &'a [u8]),
+    /// A stream of the earlier process that goes on; before the first dialog, to every shard.
+    Stream(Flow),
     /// There are no more records.
     End,
 }

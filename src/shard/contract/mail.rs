@@ -14,6 +14,17 @@ use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
 
+/// Whether watchers of a presentity may know its state already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// It changed.
+    Changed,
+    /// A shard asked. Watchers of an earlier process may not have been told it.
+    Doubtful,
+    /// A shard asked. Watchers of an earlier process were told it.
+    Known,
+}
+
 /// One message between shards.
 #[derive(Debug)]
 pub enum Mail {
@@ -57,6 +68,8 @@ pub enum Mail {
         aor: Aor,
         /// The composed state.
         composed: Arc<Composed>,
+        /// Whether watchers may know it already.
+        news: News,
     },
     /// To every shard: announce to `watcher` which presentities of a domain have state, now and
     /// after every change. A subscription to `any-dn` needs it.

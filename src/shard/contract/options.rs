@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::presence::wall_clock::WallClock;
 use crate::shard::contract::commit::Durability;
 use crate::shard::contract::flow::{Address, NodeId, ShardId};
 use crate::shard::contract::overload_options::OverloadOptions;
@@ -22,6 +23,9 @@ pub struct Options {
     /// The wall clock at `epoch`, in seconds since 1970 UTC. Rules with a validity need it
     /// (RFC 4745 §7.3).
     pub epoch_unix: u64,
+    /// The clock by which times are recorded. It goes on from one process to the next, and nothing that
+    /// is done to the clock of the system while the process runs changes it.
+    pub record_clock: WallClock,
     /// Secret that signs nonces and stateless To-tags.
     pub key: [u8; 32],
     /// Whether state is recorded, and whether acknowledgements wait for that.
@@ -137,6 +141,10 @@ impl Options {
             shards,
             epoch,
             epoch_unix: 0,
+            record_clock: WallClock {
+                at: epoch,
+                unix_milliseconds: 0,
+            },
             key,
             durability: Durability::None,
             writes_history: false,

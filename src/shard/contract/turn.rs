@@ -104,10 +104,7 @@ impl Turn<'_> {
 
     /// The clock by which times are recorded.
     pub(crate) fn clock(&self) -> WallClock {
-        WallClock {
-            at: self.options.epoch,
-            unix_milliseconds: self.options.epoch_unix.saturating_mul(1000) as i64,
-        }
+        self.options.record_clock
     }
 
     /// The wall-clock time in seconds since 1970 UTC.

@@ -112,8 +112,8 @@ impl Subscriptions {
         let accepted = Accepted {
             subscription: id,
             granted: asked.granted,
-            // A fetch is not recorded, nor is an appearance of a line.
-            waits: !asked.granted.is_zero() && claim.is_none(),
+            // A fetch is not recorded, nor is an appearance of a line. A feature that it switches is.
+            waits: !asked.granted.is_zero() && claim.is_none() || asked.enclosed.is_switch(),
             is_silent: false,
             replaces_older: asked.profile.replaces_same_contact,
         };

@@ -9,14 +9,15 @@
 //!   `reevaluate_waiting`;
 //! - timers and mail: `take_state`, the functions `handle_...`, and `report_watchers` at the end of a
 //!   turn;
-//! - records: `write_records`, `acknowledged`, `queue_recorded`; `begin_recovery`, `recover`,
-//!   `end_recovery`;
+//! - records: `write_records`, `acknowledged`, `queue_recorded`; `begin_recovery`, `continue_stream`,
+//!   `recover`, `end_recovery`;
 //! - the operator: `watchers`, `drain`, `count`.
 //!
 //! The table of subscriptions is open to the notifier alone: `notifiers_table` says why.
 
 pub(crate) mod asked;
 pub(crate) mod begin;
+mod continued_streams;
 mod drain;
 mod end;
 mod members;
@@ -30,10 +31,13 @@ pub(crate) mod subject;
 mod timer;
 mod watchers;
 
+use std::time::Instant;
+
 use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
+use crate::shard::lifecycle::continued_streams::ContinuedStreams;
 use crate::shard::list::roster::Rosters;
 use crate::shard::overload::expiry_jitter::ExpiryJitter;
 use crate::shard::package::winfo::WatcherInfos;
@@ -51,6 +55,9 @@ pub(crate) struct Subscriptions {
     is_draining: bool,
     /// The last subscription deactivated by the drain.
     drained: SubscriptionId,
+    /// The time of the last commit of the process before this one; None if it is not known.
+    committed_at: Option<Instant>,
+    streams: ContinuedStreams,
 }
 
 impl Subscriptions {
@@ -63,6 +70,8 @@ impl Subscriptions {
             expiry_jitter: ExpiryJitter::new(&options.overload, options.epoch),
             is_draining: false,
             drained: SubscriptionId(0),
+            committed_at: None,
+            streams: ContinuedStreams::default(),
         }
     }
 

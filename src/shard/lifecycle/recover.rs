@@ -5,11 +5,14 @@
 //! directory in force. A subscription that expired meanwhile, or whose resource no longer exists, ends
 //! as it would have without the restart.
 //!
+//! A phone that knew everything when the earlier process ended is not notified (`subscription/told.rs`).
+//!
 //! Guarantees: CSeq and versions are higher than any that may have been sent; the first NOTIFY carries
-//! full state; connections end with the process, so dialogs on them wait for the next SUBSCRIBE.
+//! full state; dialogs on a connection that ended with the process wait for the next SUBSCRIBE.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::presence::document::View;
 use crate::presence::event::Termination;
@@ -31,11 +34,18 @@ use crate::shard::peer::path::Path;
 use crate::shard::subscription::dialogs::RecoveredDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
-use crate::shard::subscription::{NewSubscription, Phase, Wants};
+use crate::shard::subscription::{NewSubscription, Phase, Wants, told};
 
 impl Subscriptions {
-    /// Reserves the places below `dialogs_end` for recorded dialogs.
-    pub(crate) fn begin_recovery(&mut self, dialogs_end: u32, turn: &Turn<'_>) {
+    /// Reserves the places below `dialogs_end` for recorded dialogs. The last
+    /// commit before was at `committed_at`.
+    pub(crate) fn begin_recovery(
+        &mut self,
+        dialogs_end: u32,
+        committed_at: Option<Instant>,
+        turn: &Turn<'_>,
+    ) {
+        self.committed_at = committed_at;
         let (shards, id) = (turn.options.shards.max(1), turn.options.id.0);
         let indexes = dialogs_end
             .saturating_sub(u32::from(id))
@@ -65,30 +75,56 @@ impl Subscriptions {
         }
     }
 
+    /// A stream was handed over: dialogs that come back go on on it.
+    pub(crate) fn continue_stream(&mut self, flow: Flow) {
+        self.streams.add(flow);
+    }
+
+    /// A stream has ended.
+    pub(crate) fn forget_stream(&mut self, connection: ConnectionId) {
+        self.streams.remove(connection);
+    }
+
     /// Ends recovery: places that are still reserved become free.
     pub(crate) fn end_recovery(&mut self, _turn: &mut Turn<'_>) {
+        self.streams.clear();
         self.table.release_dialogs();
     }
 
     fn continue_dialog(&mut self, id: DialogId, mut record: DialogRecord<'_>, turn: &mut Turn<'_>) {
         let profile = profile_of(&record.profile, turn);
         let subscriptions = std::mem::take(&mut record.subscriptions);
-        let recovered = recovered_dialog(record, &profile, turn);
+        let committed_at = self.committed_at;
+        let is_told = |told_by| committed_at.is_some_and(|at| told_by <= at);
+        let is_told = record.told_by.is_some_and(is_told);
+        let is_behind = record.told_by.is_none();
+        let flow = self.flow_of(&record.flow, turn.options);
+        let recovered = recovered_dialog(record, flow, &profile);
         self.table.recover_dialog(id, recovered, turn);
         for record in subscriptions {
-            self.recover_subscription(id, &profile, record, turn);
+            let appearance = record.appearance;
+            let subscription = self.recover_subscription(id, &profile, record, turn);
+            self.resume(subscription, (is_told, appearance), turn);
+        }
+        if is_behind {
+            self.table.fall_behind_in(id);
         }
     }
 
-    /// Recovers a subscription: at first as allowed, then re-evaluated by the directory in force.
+    /// Recovers a subscription: at first as it was decided about, then re-evaluated by the directory in
+    /// force.
     fn recover_subscription(
         &mut self,
         dialog: DialogId,
         profile: &Profile,
         record: SubscriptionRecord<'_>,
         turn: &mut Turn<'_>,
-    ) {
-        let decision = Decision::ALLOW;
+    ) -> SubscriptionId {
+        let decision = Decision {
+            handling: record.handling,
+            privacy: record.privacy,
+            ..Decision::ALLOW
+        };
         let plan = plan_of(&record, turn);
         let new = NewSubscription {
             package: record.package,
@@ -108,11 +144,37 @@ impl Subscriptions {
         let id = self.add(dialog, (&record.aor, plan), new, turn);
         turn.counters.subscriptions_recovered += 1;
         self.reevaluate_subscription(id, turn);
-        self.resume(id, turn);
+        id
     }
 
-    /// Continues a subscription, or ends it if it has expired.
-    fn resume(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+    /// The flow of a dialog, and whether it is there.
+    fn flow_of(&self, record: &FlowRecord, options: &Options) -> (Flow, bool) {
+        if let Some(flow) = self.streams.find(record) {
+            return (flow, true);
+        }
+        let listener = listener_of(record, options);
+        let is_stream = record.transport.is_reliable();
+        let flow = Flow {
+            transport: record.transport,
+            listener: listener.unwrap_or_default(),
+            connection: match is_stream {
+                true => ConnectionId::GONE,
+                false => ConnectionId::default(),
+            },
+            local: record.local,
+            peer: record.peer,
+        };
+        (flow, listener.is_some() && !is_stream)
+    }
+
+    /// Continues a subscription, or ends it if it has expired. `is_told`: its phone knew everything when
+    /// the earlier process ended, in documents of that appearance.
+    fn resume(
+        &mut self,
+        id: SubscriptionId,
+        (is_told, appearance): (bool, u64),
+        turn: &mut Turn<'_>,
+    ) {
         let subscription = self.table.subscription(id);
         let Some(subscription) = subscription.expected("it was just recovered") else {
             return;
@@ -125,19 +187,50 @@ impl Subscriptions {
         } else {
             self.table.arm_subscription(id, turn);
         }
+        if !is_told || self.has_news(id, appearance, turn) {
+            return self.tell_again(id, turn);
+        }
+        match self.table.knows_state(id) {
+            Some(true) => turn.counters.subscriptions_known += 1,
+            Some(false) => self.tell_again(id, turn),
+            // Its owner is about to answer.
+            None => {}
+        }
+    }
+
+    fn tell_again(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        turn.counters.subscriptions_told_again += 1;
+        let subscription = self.table.subscription(id);
+        if let Some(subscription) = subscription.expected("it was just recovered") {
+            self.table.owe(subscription.dialog());
+        }
         self.table.want(id, Wants::Notify);
+    }
+
+    /// Whether a phone that knew everything has to be told something all the same: that its
+    /// subscription ends, what is not the state of one presentity, or that its view changed.
+    fn has_news(&self, id: SubscriptionId, appearance: u64, turn: &Turn<'_>) -> bool {
+        let subscription = self.table.subscription(id);
+        let subscription = subscription.filter(|it| it.phase() == Phase::Active);
+        subscription.is_none_or(|subscription| {
+            let aor = self.table.aor_of(subscription);
+            let is_alike = aor.is_some_and(|aor| {
+                told::appearance(subscription, aor, turn.directory) == appearance
+            });
+            let is_of_one = subscription.subject().presentity_slot().is_some();
+            !is_of_one || !is_alike || subscription.wants() > Wants::Nothing
+        })
     }
 }
 
+/// `flow`: that of the record, and whether it reaches the phone.
 fn recovered_dialog(
     record: DialogRecord<'_>,
+    (flow, is_there): (Flow, bool),
     profile: &Arc<Profile>,
-    turn: &Turn<'_>,
 ) -> RecoveredDialog {
     let mut dialog = record.dialog.into_owned();
     dialog.continue_after(record.sequence_limit);
-    let listener = listener_of(&record.flow, turn.options);
-    let flow = flow_of(&record.flow, listener.unwrap_or_default());
     RecoveredDialog {
         dialog,
         path: Path {
@@ -145,7 +238,7 @@ fn recovered_dialog(
             destination: record.destination,
         },
         is_path_proven: record.is_path_proven,
-        is_cut: listener.is_none() || flow.transport.is_reliable(),
+        is_cut: !is_there,
         profile: Arc::clone(profile),
         sender: record.sender.as_deref().map(Box::from),
     }
@@ -174,19 +267,6 @@ fn plan_of(record: &SubscriptionRecord<'_>, turn: &Turn<'_>) -> Option<ListPlan>
             };
             Some(ListPlan::recovered(resolved.into(), Encoding::Rlmi, true))
         }
-    }
-}
-
-fn flow_of(record: &FlowRecord, listener: u16) -> Flow {
-    Flow {
-        transport: record.transport,
-        listener,
-        connection: match record.transport.is_reliable() {
-            true => ConnectionId::GONE,
-            false => ConnectionId::default(),
-        },
-        local: record.local,
-        peer: record.peer,
     }
 }
 

@@ -8,7 +8,7 @@ use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::subscription::watcher::decide;
-use crate::shard::subscription::{Phase, Wants};
+use crate::shard::subscription::{Phase, Subscription, Wants};
 
 impl Subscriptions {
     /// Re-evaluates the subscription at a place of the table. Returns how many resources that took; a
@@ -56,6 +56,7 @@ impl Subscriptions {
         if let Some(profile) = profile {
             self.table.take_profile(dialog, profile);
             self.table.render_anew(id);
+            self.table.change_view(id);
             self.table.want(id, Wants::Change);
         }
         self.decide_anew(id, turn);
@@ -114,7 +115,9 @@ impl Subscriptions {
             // another decision.
             subscription.forget_shown();
         }
-        if decision.handling == Handling::Block && subscription.phase() == Phase::Active {
+        self.table.change_view(id);
+        let phase = self.table.subscription(id).map(Subscription::phase);
+        if decision.handling == Handling::Block && phase == Some(Phase::Active) {
             self.end_subscription(id, Termination::Rejected, turn);
         }
         self.winfo.note_watcher(id, &self.table);

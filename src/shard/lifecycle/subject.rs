@@ -11,6 +11,7 @@ use crate::presence::{Aor, Composed};
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
+use crate::shard::contract::mail::News;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::package::feature_event::handle_switched;
@@ -61,9 +62,20 @@ impl Subscriptions {
         self.table.take_state(aor, composed);
     }
 
+    /// Takes the state of a presentity whose owner answers that this shard watches it.
+    pub(crate) fn take_answer(
+        &mut self,
+        aor: &Aor,
+        composed: Arc<Composed>,
+        news: News,
+        turn: &mut Turn<'_>,
+    ) {
+        self.table.take_answer(aor, composed, news, turn);
+    }
+
     /// The owner confirmed a change of a feature.
-    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId) {
-        handle_switched(&mut self.table, aor, id);
+    pub(crate) fn handle_switched(&mut self, aor: &Aor, id: SubscriptionId, turn: &mut Turn<'_>) {
+        handle_switched(&mut self.table, aor, id, turn);
     }
 
     /// Where the content of the next NOTIFY comes from; None while an owner or a shard has not

@@ -18,6 +18,7 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
+        subscriptions.forget_stream(connection);
         for id in subscriptions.table_mut().cut(connection) {
             for usage in subscriptions.table().usages(id) {
                 self.cut_subscription(usage, subscriptions, turn);

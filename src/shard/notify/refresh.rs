@@ -54,6 +54,7 @@ impl Notifier {
         if usage.is_some_and(|subscription| subscriptions.table().is_over(subscription)) {
             return Err(Refusal::NO_SUBSCRIPTION);
         }
+        subscriptions.table().check_held(usage.unwrap_or(first))?;
         let is_moved = self.take_phone(asked_in, &asked, subscriptions, turn)?;
         let subscription = match usage {
             Some(subscription) => subscription,
@@ -126,7 +127,7 @@ impl Notifier {
         let accepted = Accepted {
             subscription,
             granted: asked.granted,
-            waits: has_begun_or_ended,
+            waits: has_begun_or_ended || asked.enclosed.is_switch(),
             is_silent: is_known,
             replaces_older: false,
         };

@@ -203,12 +203,14 @@ impl Notifier {
                     turn.now + delay.max(delay_min(doublings))
                 });
                 subscriptions.table_mut().arm_subscription(id, turn);
+                subscriptions.table_mut().fall_behind(id);
             }
             Outcome::Failed => {
                 if subscription.refused() >= REFUSALS_MAX {
                     turn.counters.subscriptions_rejected += 1;
                     return self.remove_subscription(id, subscriptions, turn);
                 }
+                subscriptions.table_mut().fall_behind(id);
             }
         }
         if subscriptions

@@ -89,9 +89,9 @@ impl Notifier {
         let is_gone = strikes >= strikes_max.unwrap_or(STRIKES_MAX);
         if is_gone || unproven.is_some() {
             turn.counters.subscriptions_unanswered += 1;
-            self.remove_subscription(ended, subscriptions, turn);
-        } else if matches!(subscription.phase(), Phase::Ending(_))
-            || subscription.wants() == Wants::Notify
+            return self.remove_subscription(ended, subscriptions, turn);
+        }
+        if matches!(subscription.phase(), Phase::Ending(_)) || subscription.wants() == Wants::Notify
         {
             // A SUBSCRIBE arrived in the meantime, or the subscription is ending: its NOTIFY is
             // sent without a pause.
@@ -100,5 +100,6 @@ impl Notifier {
             subscription.retry_at(not_before);
             subscriptions.table_mut().arm_subscription(ended, turn);
         }
+        subscriptions.table_mut().fall_behind(ended);
     }
 }

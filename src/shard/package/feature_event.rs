@@ -14,6 +14,7 @@ use crate::presence::document::feature_event::FeatureCommand;
 use crate::presence::document::{DocumentFault, feature_event};
 use crate::presence::event::Package;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::commit::Durability;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Mail;
@@ -90,7 +91,8 @@ pub(crate) fn check_switch_in_dialog<'d>(
     check_may_switch(&watcher, aor, turn.directory)
 }
 
-/// Sends the feature change to the owner, and delays the NOTIFY until it is confirmed.
+/// Sends the feature change to the owner, and delays the 2xx and the NOTIFY until it is confirmed: the
+/// 2xx until the change is recorded, if 2xx wait for that.
 pub(crate) fn switch(
     table: &mut Table,
     id: SubscriptionId,
@@ -109,6 +111,10 @@ pub(crate) fn switch(
         update,
         reply_to,
     };
+    let is_held = turn.options.durability == Durability::Synced;
+    if is_held && turn.owner_of(&aor) != turn.here() {
+        turn.commits.put_off(id);
+    }
     turn.send_to_owner(&aor, mail);
     let subscription = table.subscription_mut(id);
     if let Some(subscription) = subscription.expected("its SUBSCRIBE was accepted") {
@@ -118,7 +124,13 @@ pub(crate) fn switch(
 }
 
 /// The owner confirmed a feature change; the new state has arrived before this.
-pub(crate) fn handle_switched(table: &mut Table, aor: &Aor, id: SubscriptionId) {
+pub(crate) fn handle_switched(
+    table: &mut Table,
+    aor: &Aor,
+    id: SubscriptionId,
+    turn: &mut Turn<'_>,
+) {
+    turn.commits.go_on(id);
     let Some(subscription) = table.subscription(id) else {
         // It ended while the mail was on its way.
         return;

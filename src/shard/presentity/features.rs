@@ -10,8 +10,7 @@ use crate::shard::presentity::Compositor;
 impl Compositor {
     /// Applies a feature change from a SUBSCRIBE. The confirmation is sent after the new state, to the
     /// same shard, and arrives after it; once the record is durable, if acknowledgements wait for that.
-    /// The 2xx to the SUBSCRIBE promises no more than the subscription: the phone shows what the
-    /// NOTIFY says.
+    /// The 2xx to the SUBSCRIBE waits for it.
     pub(crate) fn handle_switch(
         &mut self,
         aor: Aor,

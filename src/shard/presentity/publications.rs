@@ -43,6 +43,7 @@ impl Compositor {
             .expected(OWNED)
             .ok_or(PublishRefused::TooMany)?;
         let has_expired = owned.presentity.expire(turn.now);
+        let says_something = publication.document.is_some();
         let applied = owned
             .presentity
             .apply_publication(publication, fresh, limits, turn.now);
@@ -51,6 +52,9 @@ impl Compositor {
             self.presentities.mark(id, turn);
         }
         self.after_contribution(id, is_changed, turn);
+        if says_something && applied.is_ok() {
+            self.inform_at_first_statement(id, turn);
+        }
         applied.map(|(published, _)| published)
     }
 }

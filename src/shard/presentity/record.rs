@@ -19,9 +19,10 @@ use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::source::StateUpdate;
 use crate::presence::{Aor, Presentity};
 use crate::record::presentity::PresentityRecord;
-use crate::shard::contract::commit::{Durability, RecordKey};
+use crate::shard::contract::commit::{Durability, RecordKey, TOLD_WITHIN};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::mail::News;
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::presentities::{Owned, Presentities};
@@ -37,7 +38,13 @@ pub(crate) struct Recording {
     numbers: Numbers,
     /// Recovery is in progress: recorded presentities are still to come.
     is_recovering: bool,
+    /// When the recovery began, and the time of the last commit before, in milliseconds since 1970 UTC;
+    /// None if nothing was recovered. Of an unknown time everything is doubtful.
+    recovered: Option<(i64, i64)>,
 }
+
+/// [`TOLD_WITHIN`], in milliseconds.
+const TOLD_WITHIN_MS: i64 = TOLD_WITHIN.as_millis() as i64;
 
 /// What is known about the record of a presentity.
 #[derive(Debug, Default)]
@@ -98,6 +105,30 @@ impl Presentities {
         self.mark(id, turn);
     }
 
+    /// The time of the last commit of the earlier process.
+    fn committed_at(&self) -> i64 {
+        self.recording.recovered.map_or(i64::MIN, |(_, at)| at)
+    }
+
+    /// Whether watchers of an earlier process may know the state of a presentity already.
+    pub(super) fn news_of(&self, id: PresentityId) -> News {
+        let owned = self.owned.get(id);
+        match (self.recording.recovered, owned) {
+            (Some((_, committed_at)), Some(owned)) if !owned.recorded.is_doubtful(committed_at) => {
+                News::Known
+            }
+            _ => News::Doubtful,
+        }
+    }
+
+    /// Whether nobody has changed a presentity since the process began with what an earlier one left.
+    pub(super) fn is_unheard(&self, id: PresentityId) -> bool {
+        let owned = self.owned.get(id);
+        let changed_at = owned.map_or(i64::MAX, |owned| owned.recorded.changed_at);
+        let recovered = self.recording.recovered;
+        recovered.is_some_and(|(recovered_at, _)| changed_at < recovered_at)
+    }
+
     fn write_records(&mut self, turn: &mut Turn<'_>) {
         for number in self.recording.removed.drain(..) {
             let key = RecordKey::Presentity(number);
@@ -117,7 +148,7 @@ impl Presentities {
 }
 
 fn write_record(owned: &mut Owned, numbers: &mut Numbers, turn: &mut Turn<'_>) {
-    if !is_worth_keeping(&owned.presentity) {
+    if !owned.is_to_be_kept(turn) {
         if let Some(number) = owned.recorded.number.take() {
             let key = RecordKey::Presentity(number.get());
             turn.commits.record(key, None, turn.out);
@@ -144,13 +175,33 @@ fn is_worth_keeping(presentity: &Presentity) -> bool {
 }
 
 impl Owned {
-    /// Whether it has a record although nothing is left to keep.
-    pub(crate) fn has_obsolete_record(&self) -> bool {
-        self.recorded.number.is_some() && !is_worth_keeping(&self.presentity)
+    /// Whether it has a record although there is nothing to keep any more.
+    pub(super) fn has_obsolete_record(&self, turn: &Turn<'_>) -> bool {
+        self.recorded.number.is_some() && !self.is_to_be_kept(turn)
+    }
+
+    fn is_to_be_kept(&self, turn: &Turn<'_>) -> bool {
+        is_worth_keeping(&self.presentity) || self.remembered_until(turn).is_some()
+    }
+
+    /// Until when its record is kept only because watchers may not know that there is nothing to keep
+    /// any more; None if it has no record, or need not be kept for that.
+    pub(super) fn remembered_until(&self, turn: &Turn<'_>) -> Option<Instant> {
+        if self.recorded.number.is_none() || is_worth_keeping(&self.presentity) {
+            return None;
+        }
+        let told_at = self.recorded.changed_at.saturating_add(TOLD_WITHIN_MS);
+        let told_at = turn.clock().time_of(told_at);
+        (told_at > turn.now).then_some(told_at)
     }
 }
 
 impl Recorded {
+    /// Whether watchers may not have known the state when the last commit was made.
+    const fn is_doubtful(&self, committed_at: i64) -> bool {
+        self.changed_at.saturating_add(TOLD_WITHIN_MS) >= committed_at
+    }
+
     /// The number of the record.
     pub(crate) fn number(&self) -> Option<u64> {
         self.number.map(NonZeroU64::get)
@@ -163,14 +214,23 @@ impl Compositor {
         self.presentities.write_records(turn);
     }
 
-    /// Begins recovery. Numbers below `presentities_end` belong to recorded presentities.
-    pub(crate) fn begin_recovery(&mut self, presentities_end: u64, turn: &Turn<'_>) {
+    /// Begins recovery. Numbers below `presentities_end` belong to recorded presentities. The last commit
+    /// before was at `committed_at`.
+    pub(crate) fn begin_recovery(
+        &mut self,
+        presentities_end: u64,
+        committed_at: Option<Instant>,
+        turn: &Turn<'_>,
+    ) {
         debug_assert!(
             turn.options.durability != Durability::None,
             "what is not recorded does not come back"
         );
         let recording = &mut self.presentities.recording;
         recording.is_recovering = true;
+        let milliseconds = |time| turn.clock().unix_milliseconds_of(time);
+        let committed_at = committed_at.map_or(i64::MIN, milliseconds);
+        recording.recovered = Some((milliseconds(turn.now), committed_at));
         recording.numbers.end = recording.numbers.end.max(presentities_end);
     }
 
@@ -219,19 +279,25 @@ impl Compositor {
         let rules = turn.directory.rules_of(&aor);
         let mut presentity = Presentity::recovered(contributions, rules);
         let is_changed = presentity.expire(turn.now) | release_seized(&mut presentity, turn.now);
-        if !is_worth_keeping(&presentity) {
-            return false;
-        }
         let recorded = Recorded {
             number: Some(number),
             changed_at: turn.clock().unix_milliseconds_of(changed_at),
         };
+        let is_doubtful = is_changed || recorded.is_doubtful(self.presentities.committed_at());
+        if !is_doubtful && !is_worth_keeping(&presentity) {
+            return false;
+        }
         let (directory, now) = (turn.directory, turn.now);
         let id = self.presentities.find_or_add(&aor, directory, now);
+        if self.presentities.len() > turn.options.presentities_max {
+            // What was acknowledged is kept. Nothing new is taken before there is room.
+            turn.counters.presentities_over_limit += 1;
+        }
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             let is_news = owned.presentity.composed() != presentity.composed();
             (owned.presentity, owned.recorded) = (presentity, recorded);
-            if is_changed {
+            if is_doubtful {
+                // Its watchers are told from now on.
                 self.presentities.mark_changed(id, turn);
             }
             self.after_recovery(id, is_news, turn);

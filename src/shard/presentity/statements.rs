@@ -7,7 +7,7 @@ use crate::presence::source::StateUpdate;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::PresentityId;
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::{Mail, News};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
@@ -53,6 +53,7 @@ impl Compositor {
             let is_changed = owned.presentity.apply(update, turn.now) || has_expired;
             self.presentities.mark(id, turn);
             self.after_contribution(id, is_changed, turn);
+            self.inform_at_first_statement(id, turn);
         }
         true
     }
@@ -69,7 +70,13 @@ impl Compositor {
         }
         let composed = Arc::clone(owned.presentity.composed());
         let aor = aor.clone();
-        turn.send(watcher, Mail::State { aor, composed });
+        let news = self.presentities.news_of(id);
+        let mail = Mail::State {
+            aor,
+            composed,
+            news,
+        };
+        turn.send(watcher, mail);
     }
 
     /// A shard stops watching a presentity.
@@ -98,6 +105,15 @@ impl Compositor {
             self.inform_watching_shards(id, turn);
         }
         self.settle(id, turn);
+    }
+
+    /// After the first statement about a presentity since a restart: informs the watching shards even
+    /// if the state did not change. The earlier process may have sent a change whose record was lost.
+    pub(super) fn inform_at_first_statement(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        if self.presentities.is_unheard(id) {
+            self.presentities.mark_changed(id, turn);
+            self.inform_watching_shards(id, turn);
+        }
     }
 
     /// After a presentity is recovered: informs the watching shards if their state is out of date, and
@@ -152,7 +168,13 @@ impl Compositor {
         }
         for watcher in &owned.watching {
             let (aor, composed) = (owned.aor.clone(), Arc::clone(owned.presentity.composed()));
-            turn.send(*watcher, Mail::State { aor, composed });
+            let news = News::Changed;
+            let mail = Mail::State {
+                aor,
+                composed,
+                news,
+            };
+            turn.send(*watcher, mail);
         }
     }
 
@@ -162,7 +184,9 @@ impl Compositor {
         let Some(owned) = self.presentities.owned.get_mut(id).expected(OWNED) else {
             return;
         };
-        let next = owned.presentity.next_expiry().map(|at| at.max(turn.now));
+        let ends = [owned.presentity.next_expiry(), owned.remembered_until(turn)];
+        let next = ends.into_iter().flatten().min();
+        let next = next.map(|at| at.max(turn.now));
         if owned.timer.map(|(_, at)| at) != next {
             if let Some((timer, _)) = owned.timer.take() {
                 turn.wheel.cancel(timer);
@@ -171,7 +195,7 @@ impl Compositor {
         }
         if owned.is_idle() && !owned.presentity.is_known_by_calls() {
             self.presentities.forget(id);
-        } else if owned.has_obsolete_record() {
+        } else if owned.has_obsolete_record(turn) {
             self.presentities.mark(id, turn);
         }
     }

@@ -8,8 +8,9 @@
 use crate::shard::contract::commit::Durability;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
-use crate::shard::subscription::Wants;
+use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{Subscription, Wants};
 
 impl Table {
     /// Makes the NOTIFYs of a subscription wait for the 2xx to its SUBSCRIBE, which is to be held. None
@@ -26,14 +27,25 @@ impl Table {
         is_counted.then_some(id)
     }
 
+    /// Refuses a SUBSCRIBE to a subscription of which as many 2xx are held as can be counted: its NOTIFY
+    /// must not precede the last of them.
+    pub(crate) fn check_held<'d>(&self, id: SubscriptionId) -> Result<(), Refusal<'d>> {
+        let held = self
+            .subscription(id)
+            .map(Subscription::acknowledgements_held);
+        match held {
+            Some(u8::MAX) => Err(Refusal::Shed(OverloadLimit::Store)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Notes that the 2xx to a SUBSCRIBE of a subscription was sent: the NOTIFY may follow.
     pub(crate) fn acknowledged(&mut self, id: SubscriptionId) {
-        if let Some(at) = self
-            .ignored_releases
-            .iter()
-            .position(|ignored| *ignored == id)
-        {
-            self.ignored_releases.swap_remove(at);
+        if let Some(held) = self.ignored_releases.get_mut(&id) {
+            *held -= 1;
+            if *held == 0 {
+                self.ignored_releases.remove(&id);
+            }
             return;
         }
         let Some(subscription) = self.subscriptions.get_mut(id) else {
@@ -48,6 +60,8 @@ impl Table {
 
     /// Ignores the next `held` releases for a subscription that is removed while its 2xx are held.
     pub(super) fn ignore_releases(&mut self, id: SubscriptionId, held: u8) {
-        self.ignored_releases.extend((0..held).map(|_| id));
+        if held > 0 {
+            *self.ignored_releases.entry(id).or_default() += u32::from(held);
+        }
     }
 }

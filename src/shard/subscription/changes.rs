@@ -80,8 +80,9 @@ impl Table {
         let Some(subscription) = subscription.expected("a usage of the dialog exists") else {
             return false;
         };
-        let was_over = subscription.renew(expires_at, terms);
         let dialog = subscription.dialog();
+        let was_over = subscription.renew(expires_at, terms);
+        self.note_renewed(dialog);
         self.mark(dialog);
         was_over
     }

@@ -204,7 +204,7 @@ impl Table {
         if entry.subscriptions.is_empty()
             && let Some(entry) = self.dialogs.remove(id)
         {
-            if entry.recorded.is_there {
+            if entry.recorded.is_there() {
                 self.changes.left_record(id);
             }
             self.octets -= entry.octets();

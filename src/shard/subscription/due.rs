@@ -19,6 +19,7 @@ use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::pacing::{Admitted, Release};
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::told::LONG;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 /// Queued subscriptions that are prefetched together: enough to keep all outstanding loads of a
@@ -181,6 +182,7 @@ impl Table {
         if !is_mid_list && let Some(at) = too_soon_until(subscription, turn.now) {
             subscription.pause(at);
             subscription.arm(id, turn);
+            self.wait(id, at, turn);
             return MaySend::Later;
         }
         let leave = match self.paths.probe_mut(entry.path) {
@@ -206,7 +208,16 @@ impl Table {
         if let Admitted::WaitFirst(at) = admitted {
             turn.wheel.arm(at, Timer::Phone(entry.phone));
         }
+        let at = turn.now + self.phones.delay_of(entry.phone);
+        self.wait(id, at, turn);
         MaySend::Later
+    }
+
+    /// A NOTIFY waits until `at`.
+    fn wait(&mut self, id: SubscriptionId, at: Instant, turn: &Turn<'_>) {
+        if at.saturating_duration_since(turn.now) > LONG {
+            self.fall_behind(id);
+        }
     }
 
     /// The next subscription that waits for its phone, which has a token for it now. None if a

@@ -7,7 +7,8 @@
 //! - `table`: all dialogs, subscriptions, phones and watched presentities of a shard. `dialogs`,
 //!   `usages`, `due`, `path_proof`, `home` are parts of it.
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
-//!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record.
+//!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record. `told`: which phones
+//!   need no NOTIFY after a restart.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
 //! - `watched`: the watched presentities with their state and watchers, and the mail to their
 //!   owners. `watcher`: the watcher of a subscription, as the rules see it.
@@ -25,7 +26,8 @@
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
-//!   `acknowledged`; `withhold_dialogs`, `recover_dialog`, `release_dialogs`.
+//!   `acknowledged`; `withhold_dialogs`, `recover_dialog`, `release_dialogs`; `owe`, `fall_behind`,
+//!   `take_answer`, `knows_state`.
 
 mod acknowledgement;
 pub(crate) mod audience;
@@ -45,6 +47,7 @@ pub(crate) mod shown;
 pub(crate) mod subject;
 pub(crate) mod suppress;
 pub(crate) mod table;
+pub(crate) mod told;
 mod transition;
 pub(crate) mod usages;
 pub(crate) mod watched;

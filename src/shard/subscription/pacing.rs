@@ -99,6 +99,13 @@ impl Phones {
         phone.map_or(0, |phone| phone.subscriptions as usize)
     }
 
+    /// How long the last that waits for the phone has to wait.
+    pub(crate) fn delay_of(&self, id: PhoneId) -> Duration {
+        let phone = self.phones.get(id);
+        let wait = phone.and_then(|phone| Some(phone.interval? * phone.waiting.len() as u32));
+        wait.unwrap_or_default()
+    }
+
     /// Takes a token. Without one, the subscription waits; if it is the first to wait, the result
     /// is when to call [`Self::release`].
     pub(crate) fn admit(

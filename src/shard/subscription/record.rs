@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use crate::directory::Directory;
 use crate::presence::event::list::Member;
 use crate::record::dialog::{DialogRecord, FlowRecord, SubscriptionRecord};
 use crate::shard::contract::commit::RecordKey;
@@ -19,6 +20,7 @@ use crate::shard::subscription::changes::Change;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::recorded::RESERVED;
 use crate::shard::subscription::table::Table;
+use crate::shard::subscription::told::appearance;
 use crate::shard::subscription::{Phase, Subscription};
 
 impl Table {
@@ -43,12 +45,12 @@ impl Table {
             return;
         }
         match self.dialogs.get_mut(id).map(|entry| &mut entry.recorded) {
-            Some(recorded) if was_marked && recorded.is_there => {
+            Some(recorded) if was_marked && recorded.is_there() => {
                 let number = turn.commits.record(key, None, turn.out);
                 recorded.remove(number, turn.commits);
             }
             // Another dialog with the same place has replaced the record.
-            Some(recorded) if recorded.is_there => {}
+            Some(recorded) if recorded.is_there() => {}
             Some(_) | None if change.has_left_record => {
                 turn.commits.record(key, None, turn.out);
             }
@@ -75,7 +77,7 @@ impl Table {
         let path = self.path_of(entry)?;
         let subscriptions: Vec<_> = self
             .recorded_usages(id)
-            .filter_map(|subscription| self.record_of(subscription))
+            .filter_map(|subscription| self.record_of(subscription, turn.directory))
             .collect();
         if subscriptions.is_empty() {
             return None;
@@ -88,6 +90,7 @@ impl Table {
             destination: path.destination,
             is_path_proven: self.is_path_proven(entry.path),
             profile: Cow::Borrowed(&entry.profile.name),
+            told_by: self.told_by(entry, turn),
             sender: entry.sender().map(Cow::Borrowed),
             subscriptions,
         };
@@ -96,9 +99,14 @@ impl Table {
         Some(start..turn.out.arena.len())
     }
 
-    fn record_of<'a>(&'a self, subscription: &'a Subscription) -> Option<SubscriptionRecord<'a>> {
+    fn record_of<'a>(
+        &'a self,
+        subscription: &'a Subscription,
+        directory: &Directory,
+    ) -> Option<SubscriptionRecord<'a>> {
+        let aor = self.aor_of(subscription)?;
         Some(SubscriptionRecord {
-            aor: self.aor_of(subscription)?.clone(),
+            aor: aor.clone(),
             package: subscription.package(),
             format: subscription.view().format,
             subject: subscription
@@ -107,6 +115,9 @@ impl Table {
             event: Cow::Borrowed(subscription.event()),
             entity: Cow::Borrowed(subscription.entity()),
             terms: subscription.terms().map(Terms::record).unwrap_or_default(),
+            handling: subscription.decision().handling,
+            privacy: subscription.decision().privacy,
+            appearance: appearance(subscription, aor, directory),
             version: subscription.version().saturating_add(RESERVED),
             expires_at: subscription.expires_at(),
         })

@@ -7,7 +7,9 @@
 //! Guarantee: no NOTIFY uses a CSeq that could be used again after a restart, whichever record is the
 //! last that became durable.
 
-use crate::shard::contract::commit::Commits;
+use std::time::Duration;
+
+use crate::shard::contract::commit::{Commits, NOTIFIED_WITHIN, TOLD_WITHIN};
 
 /// CSeq numbers, and versions, that one record reserves.
 pub(crate) const RESERVED: u32 = 256;
@@ -21,10 +23,22 @@ pub(crate) struct Recorded {
     limit: u32,
     /// How far below `limit` the last CSeq is that an earlier, durable record reserves.
     beyond: u16,
-    /// There is a record, which may not be durable yet.
-    pub(super) is_there: bool,
+    row: Row,
     /// The dialog changed, and its record is to be written at the end of the turn.
     pub(super) is_marked: bool,
+}
+
+/// Whether there is a record, perhaps not durable yet, and what it is to say of what the phone knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Row {
+    /// There is none.
+    Nothing,
+    /// The phone knew all when it was recovered.
+    Knows,
+    /// The phone is notified soon, as after every SUBSCRIBE.
+    Owed,
+    /// A NOTIFY failed or waits for long, so the phone may not know the state.
+    Behind,
 }
 
 const _: () = assert!(size_of::<Recorded>() <= 16);
@@ -35,7 +49,7 @@ impl Recorded {
         number: 0,
         limit: u32::MAX,
         beyond: 0,
-        is_there: false,
+        row: Row::Nothing,
         is_marked: false,
     };
 
@@ -43,8 +57,49 @@ impl Recorded {
     pub(super) const fn recovered(sequence: u32) -> Self {
         Self {
             limit: sequence,
-            is_there: true,
+            row: Row::Knows,
             ..Self::NOT
+        }
+    }
+
+    /// Whether there is a record, perhaps not durable yet.
+    pub(super) const fn is_there(&self) -> bool {
+        !matches!(self.row, Row::Nothing)
+    }
+
+    /// A NOTIFY is owed to the phone soon.
+    pub(super) const fn owe(&mut self) {
+        if matches!(self.row, Row::Knows) {
+            self.row = Row::Owed;
+        }
+    }
+
+    /// A NOTIFY failed or waits for long. True if no record says so yet.
+    pub(super) const fn fall_behind(&mut self) -> bool {
+        let is_news = matches!(self.row, Row::Knows | Row::Owed);
+        if is_news {
+            self.row = Row::Behind;
+        }
+        is_news
+    }
+
+    /// A SUBSCRIBE came: the phone is notified of all. `is_at_rest`: until then it knew everything.
+    pub(super) const fn renewed(&mut self, is_at_rest: bool) {
+        self.row = match self.row {
+            Row::Nothing => Row::Nothing,
+            Row::Knows | Row::Owed | Row::Behind if is_at_rest => Row::Owed,
+            Row::Knows | Row::Owed | Row::Behind => Row::Behind,
+        };
+    }
+
+    /// How long after its record the phone certainly knows what was so then; None if that cannot be
+    /// foreseen.
+    pub(super) const fn told_within(&self, is_path_proven: bool) -> Option<Duration> {
+        match self.row {
+            Row::Knows => Some(Duration::ZERO),
+            Row::Owed | Row::Nothing if is_path_proven => Some(NOTIFIED_WITHIN),
+            Row::Owed | Row::Nothing => Some(TOLD_WITHIN),
+            Row::Behind => None,
         }
     }
 
@@ -52,7 +107,9 @@ impl Recorded {
     /// last CSeq that the record reserves.
     pub(super) fn write(&mut self, number: u64, sequence: u32, commits: &Commits) -> u32 {
         self.follow(number, sequence.saturating_add(RESERVED), commits);
-        self.is_there = true;
+        if matches!(self.row, Row::Nothing) {
+            self.row = Row::Owed;
+        }
         self.limit
     }
 
@@ -60,7 +117,7 @@ impl Recorded {
     /// removed record still counts.
     pub(super) fn remove(&mut self, number: u64, commits: &Commits) {
         self.follow(number, self.limit, commits);
-        self.is_there = false;
+        self.row = Row::Nothing;
     }
 
     /// Notes a record or removal with this number. Until it is durable, the earlier records count.
@@ -77,13 +134,13 @@ impl Recorded {
 
     /// Whether another record is needed: half of the numbers that this one reserves are used.
     pub(super) const fn is_low(&self, sequence: u32) -> bool {
-        self.is_there && sequence >= self.limit.saturating_sub(RESERVED / 2)
+        self.is_there() && sequence >= self.limit.saturating_sub(RESERVED / 2)
     }
 
     /// The last CSeq that a durable record reserves. Without a record, the dialog cannot come back, and
     /// there is no limit.
     fn durable_limit(&self, commits: &Commits) -> u32 {
-        match (commits.is_durable(self.number), self.is_there) {
+        match (commits.is_durable(self.number), self.is_there()) {
             (true, true) => self.limit,
             (true, false) => u32::MAX,
             (false, _) => self.limit.saturating_sub(u32::from(self.beyond)),

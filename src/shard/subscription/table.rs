@@ -7,6 +7,7 @@
 //! last watcher. Our To-tag names the dialog's place, so a lookup is one index and one comparison
 //! of octets: there is no map of dialogs that a peer could fill with collisions.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -48,8 +49,8 @@ pub(crate) struct Table {
     pub(super) dialogs_by_peer: GrowingMap<SocketAddr, u32>,
     /// The dialogs to be recorded.
     pub(super) changes: Changes,
-    /// Removed subscriptions of which a 2xx is still held, once for each.
-    pub(super) ignored_releases: Vec<SubscriptionId>,
+    /// Removed subscriptions of which 2xx are still held, and how many.
+    pub(super) ignored_releases: HashMap<SubscriptionId, u32>,
 }
 
 /// A subscription, and everything else that its NOTIFYs need.
@@ -78,7 +79,7 @@ impl Table {
             dialogs_by_connection: GrowingMap::default(),
             dialogs_by_peer: GrowingMap::default(),
             changes: Changes::new(options.durability),
-            ignored_releases: Vec::new(),
+            ignored_releases: HashMap::new(),
         }
     }
 

@@ -29,7 +29,8 @@ pub(crate) struct Watched {
     aor: Aor,
     /// None before the owner's first report.
     composed: Option<Arc<Composed>>,
-    /// Differs for every state of every presentity.
+    /// Differs for every state of every presentity. Odd if the owner said that watchers of an earlier
+    /// process were told the state.
     revision: u64,
     watchers: Vec<WatcherSlot>,
 }
@@ -50,6 +51,11 @@ impl Watched {
     #[inline]
     pub(crate) fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Whether watchers of an earlier process were told its state.
+    pub(super) fn is_known(&self) -> bool {
+        !self.revision.is_multiple_of(2)
     }
 
     pub(crate) fn watchers(&self) -> &[WatcherSlot] {
@@ -135,6 +141,15 @@ impl WatchedPresentities {
         moved
     }
 
+    /// The owner said of the state that it reported last that watchers of an earlier process were told
+    /// it.
+    pub(super) fn note_known(&mut self, aor: &Aor) {
+        let id = self.watched_by_aor.get(aor).copied();
+        if let Some(watched) = id.and_then(|id| self.watched.get_mut(id)) {
+            watched.revision |= 1;
+        }
+    }
+
     /// Takes the state that the owner reports, unless the last watcher left meanwhile. Returns the
     /// watchers.
     #[inline]
@@ -147,7 +162,7 @@ impl WatchedPresentities {
         let Some(watched) = watched.expected("an address names a watched presentity") else {
             return &[];
         };
-        self.revisions += 1;
+        self.revisions += 2;
         watched.composed = Some(composed);
         watched.revision = self.revisions;
         &watched.watchers

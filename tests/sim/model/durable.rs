@@ -57,6 +57,21 @@ impl Model {
         claims.iter().all(|claim| claim.until <= now + MILLISECOND)
     }
 
+    /// The process crashes while its changes up to the one with the number `durable` are durable: what
+    /// others made of the presentity in this span of time may have been shown.
+    pub(crate) fn lose(&mut self, presentity: usize, durable: u64, (from, to): (Micros, Micros)) {
+        if self.presentities[presentity].revision <= durable {
+            return;
+        }
+        let shown = self.allowed(presentity, from, to);
+        let presentity = &mut self.presentities[presentity];
+        if presentity.lost_until < to {
+            presentity.lost.clear();
+        }
+        presentity.lost.extend(shown);
+        presentity.lost_until = Micros::MAX;
+    }
+
     /// The process is gone: no presentity has a state until its record comes back, and each request
     /// may be served again.
     pub(crate) fn forget(&mut self, now: Micros) {

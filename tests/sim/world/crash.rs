@@ -3,12 +3,14 @@
 use super::{Context, World};
 use crate::crash_plan::CrashPlan;
 use crate::invariants::restart::Kept;
-use crate::network::{Event, Micros, SECOND};
+use crate::network::{Event, MILLISECOND, Micros, SECOND};
 use crate::store::{Row, place_of, tag_in};
 use crate::world::lists::ListRecord;
 use crate::world::node::core;
+use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::shard::{Input, RecordKey, Recovered, recovering_shard};
 use std::collections::{HashSet, VecDeque};
+use std::time::Duration;
 
 /// How long after its recovery the node may refuse a refresh over a stream.
 const REFUSAL_LIFE: Micros = 5 * SECOND;
@@ -47,11 +49,13 @@ impl World {
         for connection in self.bench.net.crash() {
             self.bench.checker.stream_closed(now, connection);
         }
-        let lost = self.store.crash(&mut self.bench.net.rng);
+        self.lose_changes();
+        let lost = self.store.crash(now, &mut self.bench.net.rng);
         if let Some(fault) = plan.fault {
             self.store.fail(fault, &mut self.bench.net.rng);
         }
         self.judge_kept(&lost);
+        self.count_told();
         self.cores.clear();
         self.waiting.clear();
         self.commands.clear();
@@ -64,6 +68,32 @@ impl World {
             .rng
             .between(CrashPlan::DOWN_MIN, plan.down_max);
         self.bench.net.schedule(now + down, Event::Start);
+    }
+
+    /// Changes whose records are not durable may have been shown.
+    fn lose_changes(&mut self) {
+        let now = self.bench.net.now;
+        let hold_max = self
+            .bench
+            .net
+            .plan
+            .store
+            .as_ref()
+            .map_or(0, CrashPlan::hold_max);
+        let from = now.saturating_sub(hold_max + SECOND);
+        for presentity in 0..self.bench.net.plan.presentities {
+            let durable = self.store.revision_of(presentity);
+            self.bench.model.lose(presentity, durable, (from, now));
+        }
+    }
+
+    /// Adds up how many recovered subscriptions got no NOTIFY, before the counters are gone.
+    pub(super) fn count_told(&mut self) {
+        for core in &self.cores {
+            let counters = core.shard.counters();
+            self.known += counters.subscriptions_known;
+            self.told_again += counters.subscriptions_told_again;
+        }
     }
 
     /// What the store kept is what it must have kept. The checker knows what to expect of it.
@@ -113,7 +143,12 @@ impl World {
         net.troubled_until = Micros::MAX;
         let directory = self.bench.realms.newest().directory(&net.plan);
         let since = net.now / SECOND;
-        let core = |id| core(id, &net.plan, (self.start, since, net.process), &directory);
+        let clock = WallClock {
+            at: self.start + Duration::from_millis(net.now / MILLISECOND),
+            unix_milliseconds: self.clocks.start(net.now),
+        };
+        let process = (self.start, since, net.process);
+        let core = |id| core(id, &net.plan, process, clock, &directory);
         self.cores = (0..shards).map(core).collect();
         self.postponed = vec![VecDeque::new(); shards.into()];
         self.store.open(shards);
@@ -139,6 +174,10 @@ impl World {
         let begin = Recovered::Begin {
             dialogs_end,
             presentities_end,
+            committed_at: self
+                .store
+                .committed_at()
+                .map(|at| self.start + Duration::from_micros(at)),
         };
         for shard in 0..shards {
             self.give(shard, Input::Recovered(begin), &Context::Other);
@@ -199,6 +238,7 @@ impl World {
             self.early.end(shard);
             self.give(shard, Input::Recovered(Recovered::End), &Context::Other);
         }
+        self.store.end_recovery();
         self.bench.net.troubled_until = now + REFUSAL_LIFE;
         self.recovered_at = now;
         self.bench.checker.recovered(now);

@@ -5,6 +5,7 @@ use crate::network::NODE;
 use crate::plan::Plan;
 use crate::random::Rng;
 use lamplighter::directory::Directory;
+use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
 use lamplighter::shard::{Durability, NodeId, Options, Shard, ShardId};
 use std::sync::Arc;
@@ -16,11 +17,13 @@ pub(super) fn core(
     id: u16,
     plan: &Plan,
     (start, seconds, process): (Instant, u64, u32),
+    record_clock: WallClock,
     directory: &Arc<Directory>,
 ) -> Core {
     let store = plan.store.as_ref();
     let options = Options {
         epoch_unix: seconds,
+        record_clock,
         durability: store.map_or(Durability::None, |store| store.durability),
         writes_history: store.is_some(),
         acknowledgements_held_max: store

@@ -20,6 +20,7 @@ impl World {
         if outbox.records.is_empty() {
             return;
         }
+        let now = self.bench.net.now;
         let was_waiting = self.store.has_waiting();
         let mut number = 0;
         for change in &outbox.records {
@@ -36,7 +37,7 @@ impl World {
                 let octets = octets.as_ref().map(Vec::len);
                 format!("shard {shard} -> store: {key:?} {octets:?}")
             });
-            number = self.store.write(shard, key, octets, judged);
+            number = self.store.write((shard, now), key, octets, judged);
         }
         if number != outbox.recorded_through {
             let detail = format!("{} is the record {number}", outbox.recorded_through);
@@ -62,7 +63,9 @@ impl World {
 
     /// The store commits waiting records, and reports them as durable.
     pub(super) fn commit(&mut self) {
-        let durable = self.store.commit(&mut self.bench.net.rng);
+        let now = self.bench.net.now;
+        let durable = self.store.commit(now, &mut self.bench.net.rng);
+        self.clocks.note(now);
         let plan = self.bench.net.plan.store.as_ref();
         let report_max = plan.map_or(0, |plan| plan.report_max);
         for (shard, number) in durable {

@@ -51,7 +51,11 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Closed(connection) => format!("closed {}", connection.number),
         Mail::Watch { aor, .. } => format!("watch {aor}"),
         Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
-        Mail::State { aor, composed } => format!("state {aor} {:?}", composed.availability),
+        Mail::State {
+            aor,
+            composed,
+            news,
+        } => format!("state {aor} {:?} {news:?}", composed.availability),
         Mail::WatchDomain { domain, .. } => format!("watch domain {domain}"),
         Mail::UnwatchDomain { domain, .. } => format!("unwatch domain {domain}"),
         Mail::Roster { domain, aors, .. } => format!("roster {domain} {}", aors.len()),

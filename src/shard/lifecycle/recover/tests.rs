@@ -6,6 +6,7 @@
 mod acknowledged;
 mod kinds;
 mod restarted;
+mod told;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use crate::directory::{AuthMode, Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallState, Party};
+use crate::presence::wall_clock::WallClock;
 use crate::shard::{
     Command, CommandId, ConnectionId, Durability, Flow, Input, Mail, Options, Outbox, RecordKey,
     Recovered, Reply, Shard, ShardId, recovering_shard,
@@ -38,6 +40,8 @@ struct Node {
     /// What each shard wrote, and is not durable yet.
     unwritten: Vec<Vec<Written>>,
     store: BTreeMap<RecordKey, Vec<u8>>,
+    /// The time of the last commit.
+    committed_at: Option<Instant>,
     /// Whether what is written is durable at once.
     commits_at_once: bool,
     /// The messages since they were taken last.
@@ -103,6 +107,7 @@ impl Node {
             out: Outbox::default(),
             unwritten: Vec::new(),
             store: BTreeMap::new(),
+            committed_at: None,
             commits_at_once: true,
             sent: Vec::new(),
             seen: 0,
@@ -117,6 +122,10 @@ impl Node {
         self.options.shards = shards;
         self.options.epoch = self.now;
         self.options.epoch_unix = MIDNIGHT + uptime;
+        self.options.record_clock = WallClock {
+            at: self.started,
+            unix_milliseconds: MIDNIGHT as i64 * 1000,
+        };
         let shard = |id| {
             let options = Options {
                 id: ShardId(id),
@@ -150,6 +159,7 @@ impl Node {
         let begin = Recovered::Begin {
             dialogs_end,
             presentities_end,
+            committed_at: self.committed_at,
         };
         self.recover_on_all(begin);
     }

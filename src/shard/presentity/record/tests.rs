@@ -10,6 +10,7 @@ use crate::presence::source::{
     CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
     StateUpdate,
 };
+use crate::shard::contract::commit::TOLD_WITHIN;
 use crate::shard::presentity::record::Recorded;
 use crate::shard::presentity::record::tests::bench::{Bench, Store, dialogs, user_of};
 use crate::shard::{Durability, RecordKey, Reply, ShardId};
@@ -439,6 +440,9 @@ fn a_record_goes_with_the_last_contribution() {
     bench.update("123", StateUpdate::DoNotDisturb(false));
     bench.update("124", StateUpdate::DoNotDisturb(false));
     bench.sync();
+    assert_eq!(numbers(&bench.store), first, "watchers may not know yet");
+    bench.wait(TOLD_WITHIN);
+    bench.sync();
     assert_eq!(numbers(&bench.store), [0; 0]);
     bench.update("123", StateUpdate::DoNotDisturb(true));
     bench.update("124", StateUpdate::DoNotDisturb(true));
@@ -610,6 +614,7 @@ fn a_seized_appearance_is_not_taken_back() {
     bench.sync();
     let mut bench = bench.restart(1, Duration::ZERO);
     bench.recover();
+    bench.wait(TOLD_WITHIN);
     bench.sync();
     assert!(!bench.why("123").contains("Seized"));
     assert!(bench.why("124").contains("Held"));
@@ -624,6 +629,7 @@ fn contacts_count_after_recovery() {
     let later = Duration::from_secs(100);
     let mut bench = bench.restart_with(1, later, true, |options| options.contacts_max = 1);
     bench.recover();
+    bench.sync();
     let refused = bench
         .register(0, "402@reg.com", 1, "<sip:2@10.0.0.7>;expires=3600")
         .concat();

@@ -302,3 +302,36 @@ fn a_notify_waits_for_its_number_only_after_a_restart() {
     let sent = after_commit(&mut node);
     assert_eq!(phone.take_notifies(&sent), 1, "the newest state");
 }
+
+/// A phone switches do-not-disturb by SUBSCRIBE (`as-feature-event`): the 2xx waits for the record of
+/// the feature, whichever shard owns the user.
+#[test]
+fn the_2xx_to_a_switch_waits_for_the_record_of_the_feature() {
+    for (shards, holder) in [(1, 0), (2, 0), (2, 1)] {
+        let mut node = Node::new(shards, Durability::Synced);
+        node.commits_at_once = false;
+        let owner = ShardId::owner_of(&Aor::new("123", "abc.com"), shards);
+        let mut phone = Phone::new(udp(5062), "123", "as-feature-event");
+        phone.watcher = "123";
+        let switch = "<SetDoNotDisturb xmlns=\"http://www.ecma-international.org/standards/ecma-323/csta/\
+                      ed3\"><device/><doNotDisturbOn>true</doNotDisturbOn></SetDoNotDisturb>";
+        phone.rest = format!(
+            "Content-Type: application/x-as-feature-event+xml\r\nContent-Length: {}\r\n\r\n{switch}",
+            switch.len()
+        );
+        let (flow, request) = (phone.flow, phone.subscribe(1800));
+        let bytes = request.as_bytes();
+        node.handle(holder, Input::Message { flow, bytes });
+        assert!(node.take_sent().is_empty());
+        if holder != usize::from(owner.0) {
+            node.commit_first(holder, node.unwritten[holder].len());
+            node.wait(MOMENT);
+            assert!(node.take_sent().is_empty(), "the feature is not recorded");
+        }
+        node.commit();
+        node.wait(MOMENT);
+        let sent = node.take_sent();
+        assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
+        assert!(sent[1].contains("doNotDisturbOn>true"), "{sent:?}");
+    }
+}

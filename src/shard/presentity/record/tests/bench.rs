@@ -130,6 +130,7 @@ impl Bench {
         let shard = |id: u16| {
             let mut options = Options::new(ShardId(id), shards, epoch, [1; 32]);
             options.epoch_unix = epoch_unix;
+            options.record_clock.unix_milliseconds = epoch_unix as i64 * 1000;
             options.durability = durability;
             set(&mut options);
             Shard::new(options, Arc::clone(&directory), [seed + id as u8; 32])
@@ -229,6 +230,7 @@ impl Bench {
         let begin = Recovered::Begin {
             dialogs_end,
             presentities_end,
+            committed_at: None,
         };
         self.input_all(begin);
     }

@@ -1,0 +1,137 @@
+//! Which phones need no NOTIFY after a restart, because they knew everything when the process ended.
+//!
+//! A NOTIFY writes no record. Instead it is known how long a NOTIFY may take: a phone has been told of a
+//! change [`TOLD_WITHIN`](crate::shard::contract::commit::TOLD_WITHIN) of it, or a NOTIFY has failed or
+//! waits for long, and then a record says so. So after a restart these are told:
+//! - watchers of a presentity that changed shortly before the end, or since: its owner knows;
+//! - phones that the last record of the dialog does not vouch for;
+//! - phones whose view changed with the directory, and all subscriptions to lists and watchers.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::directory::Directory;
+use crate::presence::fixed_hash::SipHash13;
+use crate::presence::{Aor, Composed};
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::mail::News;
+use crate::shard::contract::turn::Turn;
+use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::watched::WatcherSlot;
+use crate::shard::subscription::{Subscription, Wants};
+
+/// A NOTIFY that waits longer than this is recorded.
+pub(super) const LONG: Duration = Duration::from_secs(2);
+
+impl Table {
+    /// When the phone of a dialog certainly knows what it is owed at the time of its record.
+    pub(super) fn told_by(&self, entry: &DialogEntry, turn: &Turn<'_>) -> Option<Instant> {
+        let is_path_proven = self.is_path_proven(entry.path);
+        let within = entry.recorded.told_within(is_path_proven)?;
+        Some(turn.now + within)
+    }
+
+    /// A NOTIFY is owed to the phone of a dialog.
+    pub(crate) fn owe(&mut self, id: DialogId) {
+        if let Some(entry) = self.dialogs.get_mut(id) {
+            entry.recorded.owe();
+        }
+    }
+
+    /// A NOTIFY of a subscription failed, or waits for long: its record is to say so.
+    pub(crate) fn fall_behind(&mut self, id: SubscriptionId) {
+        let Some(subscription) = self.subscriptions.get(id) else {
+            return;
+        };
+        self.fall_behind_in(subscription.dialog());
+    }
+
+    /// A phone may not know the state of a subscription in this dialog.
+    pub(crate) fn fall_behind_in(&mut self, id: DialogId) {
+        let entry = self.dialogs.get_mut(id);
+        if let Some(entry) = entry.expected("a subscription has a dialog")
+            && entry.recorded.fall_behind()
+        {
+            self.mark(id);
+        }
+    }
+
+    /// What the phone of a subscription may see changed: it is told soon, and its record says how.
+    pub(crate) fn change_view(&mut self, id: SubscriptionId) {
+        let subscription = self.subscriptions.get(id);
+        let dialog = subscription.map(Subscription::dialog);
+        if let Some(dialog) = dialog.expected("its view changed") {
+            self.note_renewed(dialog);
+            self.mark(dialog);
+        }
+    }
+
+    /// A SUBSCRIBE renewed a subscription of a dialog.
+    pub(super) fn note_renewed(&mut self, id: DialogId) {
+        let Some(entry) = self.dialogs.get(id) else {
+            return;
+        };
+        let mut usages = entry.subscriptions.iter();
+        let is_at_rest = usages.all(|usage| {
+            let subscription = self.subscriptions.get(*usage);
+            subscription.is_none_or(Subscription::is_at_rest)
+        });
+        if let Some(entry) = self.dialogs.get_mut(id) {
+            entry.recorded.renewed(is_at_rest);
+        }
+    }
+
+    /// The owner of a presentity answers that this shard watches it. Watchers of an earlier process
+    /// that are at rest want a NOTIFY only if they may not know the state.
+    pub(crate) fn take_answer(
+        &mut self,
+        aor: &Aor,
+        composed: Arc<Composed>,
+        news: News,
+        turn: &mut Turn<'_>,
+    ) {
+        for watcher in self.watched.take_state(aor, composed) {
+            let id = watcher.subscription;
+            let subscription = self.subscriptions.get_mut(id);
+            let Some(subscription) = subscription.expected("a watcher is a subscription") else {
+                continue;
+            };
+            let is_of_list = watcher.resource != WatcherSlot::WHOLE;
+            let waits = is_of_list || subscription.wants() > Wants::Nothing;
+            turn.counters.subscriptions_known += u64::from(!waits && news == News::Known);
+            turn.counters.subscriptions_told_again += u64::from(!waits && news != News::Known);
+            if waits || news != News::Known {
+                subscription.state_changed(watcher.resource, id, &mut self.queue);
+            }
+        }
+        if news == News::Known {
+            self.watched.note_known(aor);
+        }
+    }
+
+    /// Whether the phone of a recovered subscription knows the state of the presentity; None until its
+    /// owner answers.
+    pub(crate) fn knows_state(&self, id: SubscriptionId) -> Option<bool> {
+        let slot = self.subscription(id)?.subject().presentity_slot()?;
+        let watched = self.watched(slot.watched)?;
+        watched.composed()?;
+        Some(watched.is_known())
+    }
+}
+
+impl Subscription {
+    /// Whether its phone has accepted everything, as far as is known.
+    fn is_at_rest(&self) -> bool {
+        self.wants() == Wants::Nothing && self.in_flight().is_none()
+    }
+}
+
+/// The hash of what the directory says about the documents of a subscription, besides its decision.
+pub(crate) fn appearance(subscription: &Subscription, aor: &Aor, directory: &Directory) -> u64 {
+    let mut hash = SipHash13::new();
+    subscription.view().rendering.add_to(&mut hash);
+    directory.rules_of(aor).add_to(&mut hash);
+    hash.finish()
+}
