@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use lamplighter_bench::daemon::Daemon;
 use lamplighter_bench::fleet::{Fleet, Size, Stimulus};
-
 use lamplighter_bench::{Error, PHONES_CPU, bars, pairs, scenario, system};
 
 /// Changes a second.

@@ -121,13 +121,14 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
     (
         "http",
         &[
-            ("engine", &[]),
+            ("history", &[]),
+            ("engine", &["history"]),
             ("facts", &[]),
             ("directory", &[]),
             ("connections", &[]),
             ("failed_attempts", &[]),
             ("attempts", &["failed_attempts"]),
-            ("representation", &["facts", "failed_attempts"]),
+            ("representation", &["facts", "failed_attempts", "history"]),
             (
                 "site",
                 &["attempts", "connections", "directory", "engine", "facts"],
@@ -137,7 +138,10 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 &["representation", "attempts", "engine", "site"],
             ),
             ("monitor", &["representation", "engine", "site"]),
-            ("control", &["representation", "engine", "monitor", "site"]),
+            (
+                "control",
+                &["representation", "engine", "history", "monitor", "site"],
+            ),
             (
                 "routes",
                 &[
@@ -282,6 +286,8 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("state_file", &["error", "salvage", "schema"]),
             ("recovery", &["error", "schema", "state_file"]),
             ("checkpoint", &["error", "state_file"]),
+            ("backup", &["error", "salvage", "schema", "state_file"]),
+            ("restore", &["data_directory", "error", "salvage", "schema"]),
             ("intake", &["batch", "unwritten"]),
             (
                 "writer",
@@ -373,8 +379,9 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("boot", &["bundle", "error", "plan", "shard_sockets"]),
             ("executor", &["error"]),
             ("mesh", &["recovered_part", "replier"]),
+            ("restore", &["records"]),
             ("history", &["plan", "replier"]),
-            ("store_monitor", &["history", "plan"]),
+            ("store_monitor", &["history", "plan", "replier"]),
             (
                 "commander",
                 &["history", "mesh", "replier", "signals", "store_monitor"],

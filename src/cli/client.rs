@@ -40,6 +40,7 @@ pub(super) struct Request {
     path: &'static str,
     fields: Vec<(&'static str, String)>,
     document: Option<Vec<u8>>,
+    patience: Duration,
 }
 
 impl Request {
@@ -50,6 +51,7 @@ impl Request {
             path,
             fields: Vec::new(),
             document: None,
+            patience: PATIENCE,
         }
     }
 
@@ -75,6 +77,12 @@ impl Request {
         }
     }
 
+    /// With an hour for the response: the server copies a file.
+    pub(super) fn patient(self) -> Self {
+        let patience = Duration::from_secs(3600);
+        Self { patience, ..self }
+    }
+
     /// With a body; the fields go into the query.
     pub(super) fn with_document(self, document: Vec<u8>) -> Self {
         Self {
@@ -89,7 +97,7 @@ impl Request {
     /// When there is no server at the socket, or it does not speak HTTP.
     pub(super) fn send(&self, socket: &Path, format: Format) -> io::Result<Response> {
         let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         // A server may respond before it has read the whole body, so a write error is ignored.
         let written = stream.write_all(&self.octets(format));

@@ -1,6 +1,7 @@
 //! The command line of the daemon and its tools. One file per command; the work is done in other
 //! modules.
 
+mod backup;
 mod check;
 mod client;
 mod demo;
@@ -17,11 +18,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::backup::{BackupArguments, RestoreArguments};
 use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
 use crate::cli::history::{ForgetArguments, HistoryArguments};
-use crate::cli::operate::{DrainArguments, ReloadArguments, StatusArguments};
+use crate::cli::operate::{DrainArguments, ExportArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::set::SetArguments;
 
@@ -60,6 +62,12 @@ enum Command {
     Reload(ReloadArguments),
     /// End all subscriptions, before a server with a store is stopped for good.
     Drain(DrainArguments),
+    /// Back up the store of the running server to a file.
+    Backup(BackupArguments),
+    /// Print as JSON all that an operator has said: accounts, lists, rules, notes. No passwords.
+    Export(ExportArguments),
+    /// Restore a backup into an empty directory, before a server is started on it.
+    Restore(RestoreArguments),
     /// Explain the current lamp state of an address.
     Why(QuestionArguments),
     /// Show how the state of an address, or of all addresses of a domain, changed in the past.
@@ -181,6 +189,15 @@ pub fn main() -> ExitCode {
         Command::Config => operate::print_default(),
         Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Backup(arguments) => match arguments.request() {
+            Ok(request) => question::run(&request, &arguments.server),
+            Err(error) => {
+                eprintln!("{error}");
+                ExitCode::FAILURE
+            }
+        },
+        Command::Export(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Drain(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Why(arguments) => arguments.ask("/why"),
         Command::History(arguments) => arguments.ask(),
@@ -253,6 +270,7 @@ mod tests {
             Command::Drain(arguments) => Some(arguments.request()),
             Command::History(arguments) => Some(arguments.request()),
             Command::Forget(arguments) => Some(arguments.request()),
+            Command::Backup(arguments) => arguments.request().ok(),
             Command::Set(arguments) => Some(arguments.request()),
             Command::Approve(arguments) => Some(arguments.request()),
             Command::Deny(arguments) => Some(arguments.request()),

@@ -17,6 +17,19 @@ pub(super) struct StatusArguments {
     pub(super) server: ServerArguments,
 }
 
+/// `lamplighter export`
+#[derive(Debug, Args)]
+pub(super) struct ExportArguments {
+    #[command(flatten)]
+    pub(super) server: ServerArguments,
+}
+
+impl ExportArguments {
+    pub(super) fn request(&self) -> Request {
+        Request::get("/export").patient()
+    }
+}
+
 /// `lamplighter reload`
 #[derive(Debug, Args)]
 pub(super) struct ReloadArguments {

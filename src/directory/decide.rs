@@ -123,6 +123,17 @@ impl Directory {
         self.documents.get(aor).map_or(&[], |rules| &**rules)
     }
 
+    /// All presentities with own rules, in the order of their addresses.
+    #[must_use]
+    pub fn rules_documents_by_aor(&self) -> Vec<(Aor, &[ImportedRule])> {
+        let documents = self.documents.iter();
+        let mut all: Vec<_> = documents
+            .map(|(aor, rules)| (aor.clone(), &**rules))
+            .collect();
+        all.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
+        all
+    }
+
     /// The number of presentities with own rules.
     #[must_use]
     pub fn rules_documents(&self) -> usize {

@@ -310,6 +310,18 @@ impl Directory {
         self.accounts.get(aor)
     }
 
+    /// The addresses of all accounts, in order.
+    #[must_use]
+    pub fn account_aors(&self) -> Vec<Aor> {
+        let mut aors: Vec<&str> = self.accounts.keys().map(|aor| &**aor).collect();
+        aors.sort_unstable();
+        let aor = |text: &str| {
+            text.split_once('@')
+                .map(|(user, domain)| Aor::new(user, domain))
+        };
+        aors.into_iter().filter_map(aor).collect()
+    }
+
     /// Returns whether an address of record is a feeder account of the domain (RFC 3903 §6).
     #[must_use]
     pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {

@@ -25,6 +25,13 @@ pub trait Engine: Clone + 'static {
     /// Reloads the configuration and waits for the result.
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;
 
+    /// Backs up the store to a file of the server's machine. The result is the number of octets, or
+    /// the reason that there is no backup.
+    fn back_up(
+        &self,
+        file: PathBuf,
+    ) -> impl Future<Output = Result<Result<u64, String>, Unavailable>>;
+
     /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;
 

@@ -13,8 +13,8 @@ use hyper::{Method, Request};
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    ControlResult, Form, drain, forget, hand_over, history, lists, loops, probe, refusals, reload,
-    rules, set, status, watchers, why,
+    ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, loops, probe,
+    refusals, reload, rules, set, status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -124,6 +124,7 @@ impl<E: Engine> Route<E> {
         Self::question("/refusals", &["wide"], page!(refusals::show)),
         Self::question("/list", &["list"], page!(lists::show)),
         Self::question("/rules", &["aor"], page!(rules::show)),
+        Self::question("/export", &[], page!(export::export)),
         Self::question("/probe", &["id", "seen"], page!(probe::read)),
         // Commands.
         Self::command("/probe/subscribe", &probe::FIELDS, page!(probe::subscribe)),
@@ -132,6 +133,7 @@ impl<E: Engine> Route<E> {
         Self::command("/forget", &["aor"], page!(forget::forget)),
         Self::command("/drain", &[], page!(drain::drain)),
         Self::command("/hand-over", &["socket"], page!(hand_over::hand_over)),
+        Self::command("/backup", &["file"], page!(backup::backup)),
         Self::command(
             "/list/create",
             &["list", "name", "style", "members"],

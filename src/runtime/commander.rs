@@ -188,6 +188,18 @@ impl Engine for Commander {
         async { erased.ok_or(HistoryFault::Off)?.await }
     }
 
+    fn back_up(
+        &self,
+        file: PathBuf,
+    ) -> impl Future<Output = Result<Result<u64, String>, Unavailable>> {
+        let (replier, outcome) = Replier::to_task();
+        // Without a store this drops the replier, which ends the asker's wait.
+        if let Some(store) = &self.store {
+            store.back_up(file, replier);
+        }
+        outcome
+    }
+
     fn store(&self) -> Option<StoreReport> {
         self.store.as_ref().map(StoreMonitor::report)
     }

@@ -37,6 +37,7 @@ mod recovered_part;
 mod recovery;
 mod reload;
 mod replier;
+mod restore;
 pub mod service_manager;
 mod shard_core;
 mod shard_sockets;
@@ -56,6 +57,7 @@ pub use error::BootError;
 pub use node::Node;
 pub use plan::{HistoryPlan, ListenerPlan, NodePlan, StorePlan};
 pub use reload::LoadedConfiguration;
+pub use restore::restore;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

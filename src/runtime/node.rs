@@ -124,7 +124,7 @@ impl Node {
         let monitor = monitor.map(|(store, plan)| {
             let historian = history.as_ref().zip(plan.history);
             let historian = historian.map(|(history, plan)| Historian::new(history, plan));
-            StoreMonitor::new(store.handle(), historian, plan)
+            StoreMonitor::new(store, historian, plan)
         });
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), requests, monitor),

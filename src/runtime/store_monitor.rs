@@ -1,14 +1,20 @@
 //! The state of the store, for the operator's pages and for monitoring.
 
+use std::path::PathBuf;
+
 use crate::http::StoreReport;
 use crate::runtime::history::Historian;
 use crate::runtime::plan::StorePlan;
+use crate::runtime::replier::Replier;
+use crate::store::Store;
+use crate::store::backup::{BackupRequest, BackupSender};
 use crate::store::writer::StoreHandle;
 
 /// A view of the store from any thread.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreMonitor {
     store: StoreHandle,
+    backups: BackupSender,
     refuses_on_failure: bool,
     /// None if no history is kept.
     pub(crate) historian: Option<Historian>,
@@ -16,16 +22,19 @@ pub(crate) struct StoreMonitor {
 
 impl StoreMonitor {
     /// A view of a store that was opened according to `plan`.
-    pub(crate) const fn new(
-        store: StoreHandle,
-        historian: Option<Historian>,
-        plan: &StorePlan,
-    ) -> Self {
+    pub(crate) fn new(store: &Store, historian: Option<Historian>, plan: &StorePlan) -> Self {
         Self {
-            store,
+            store: store.handle(),
+            backups: store.backups(),
             historian,
             refuses_on_failure: plan.refuses_on_failure,
         }
+    }
+
+    /// Requests a backup. The reply is the number of octets, or the reason that there is no backup.
+    pub(crate) fn back_up(&self, file: PathBuf, replier: Replier<Result<u64, String>>) {
+        let done = Box::new(move |outcome| replier.reply(outcome));
+        self.backups.send(BackupRequest { file, done });
     }
 
     /// The state of the store now.

@@ -133,7 +133,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::directory::Directory;
+use crate::presence::wall_clock::WallClock;
 use crate::record;
+use crate::record::dialog::DialogRecord;
 use crate::shard::conduct::Engine;
 use crate::shard::container::timer_wheel::Wheel;
 use crate::shard::contract::commit::Commits;
@@ -279,6 +281,23 @@ pub fn is_record_of(key: RecordKey, octets: &[u8]) -> bool {
     match key {
         RecordKey::Dialog(place) => record::dialog::place_of(octets) == Ok(place),
         RecordKey::Presentity(_) => record::presentity::aor_of(octets).is_ok(),
+    }
+}
+
+/// Whether a record can be decoded and has something that has not expired.
+#[must_use]
+pub fn is_live(key: RecordKey, octets: &[u8], clock: WallClock) -> bool {
+    match key {
+        RecordKey::Dialog(place) => {
+            let record = DialogRecord::decode(octets, clock).ok();
+            let record = record.filter(|record| record.place == place);
+            let has_live = |record: DialogRecord<'_>| {
+                let mut subscriptions = record.subscriptions.iter();
+                subscriptions.any(|subscription| subscription.expires_at > clock.at)
+            };
+            record.is_some_and(has_live)
+        }
+        RecordKey::Presentity(_) => presentity::record::is_live(octets, clock),
     }
 }
 

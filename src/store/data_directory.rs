@@ -1,6 +1,6 @@
 //! The data directory, used by one process at a time.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -53,6 +53,16 @@ impl DataDirectory {
     #[must_use]
     pub fn history_file(&self) -> PathBuf {
         self.path.join("history.sqlite")
+    }
+
+    /// Whether there is nothing in it but the lock; otherwise refuses it.
+    pub(super) fn check_empty(&self) -> Result<(), StoreError> {
+        let entries = fs::read_dir(&self.path).map_err(StoreError::io(&self.path))?;
+        let mut names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+        match names.any(|name| name.map_or(true, |name| name != "lock")) {
+            true => Err(StoreError::NotEmpty(self.path.clone())),
+            false => Ok(()),
+        }
     }
 
     /// The file with the state.

@@ -40,6 +40,18 @@ pub enum StoreError {
         /// The process id that the lock file names.
         holder: String,
     },
+    /// The directory of a restore has files in it.
+    #[error("{}: not empty: a backup is restored into an empty directory", .0.display())]
+    NotEmpty(PathBuf),
+    /// The file of a backup exists.
+    #[error("{}: exists: a backup overwrites no file", .0.display())]
+    Exists(PathBuf),
+    /// The backup is damaged.
+    #[error("{}: damaged: {}", .0.display(), .1)]
+    Damaged(PathBuf, String),
+    /// The store was closed during a backup.
+    #[error("the server is stopping")]
+    Closed,
     /// The directory cannot be used.
     #[error("{}: {error}", path.display())]
     Io {

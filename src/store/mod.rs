@@ -12,6 +12,7 @@
 //! - `state_file`: the file that all connections share; `salvage`: how a damaged one is replaced.
 //! - `recovery`: reads all rows back at the start.
 //! - `history`: the changes of composed states, in a file of their own.
+//! - `backup`: a copy of the file while it is in use; `restore`: a copy becomes the store.
 //!
 //! # Guarantees
 //! - A sequence number is published only after its rows, and all rows that the shard handed over
@@ -23,6 +24,7 @@
 //!
 //! The store does not decode records.
 
+pub mod backup;
 pub mod batch;
 mod checkpoint;
 pub mod clock;
@@ -31,6 +33,7 @@ pub mod error;
 pub mod history;
 pub mod intake;
 mod recovery;
+pub mod restore;
 mod salvage;
 pub mod schema;
 mod state_file;
@@ -47,6 +50,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::wall_clock::WallClock;
+use crate::store::backup::{BackupSender, BackupThread};
 use crate::store::checkpoint::Checkpointer;
 use crate::store::clock::{Noted, RecordClock};
 use crate::store::data_directory::DataDirectory;
@@ -65,6 +69,7 @@ pub struct Store {
     watchdog: Watchdog,
     checkpointer: Checkpointer,
     clock: RecordClock,
+    backups: BackupThread,
 }
 
 /// The options of a store.
@@ -95,6 +100,7 @@ impl Store {
         let writer = Writer::start(Arc::clone(&file), options, clock.clone(), Arc::clone(&wake))?;
         let watchdog = Watchdog::start(&file, writer.handle(), wake)?;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
+        let backups = BackupThread::start(Arc::clone(&file))?;
         Ok(Self {
             directory,
             file,
@@ -102,6 +108,7 @@ impl Store {
             watchdog,
             checkpointer,
             clock,
+            backups,
         })
     }
 
@@ -146,6 +153,12 @@ impl Store {
         self.writer.has_ended()
     }
 
+    /// Where requests for backups go.
+    #[must_use]
+    pub fn backups(&self) -> BackupSender {
+        self.backups.sender()
+    }
+
     /// The shards' end of the store.
     #[must_use]
     pub fn handle(&self) -> StoreHandle {
@@ -155,6 +168,7 @@ impl Store {
     /// Commits all submitted batches, copies the log to the file, and ends the threads. The
     /// directory stays locked as long as the returned value lives.
     pub fn close(self) -> DataDirectory {
+        self.backups.stop();
         self.writer.stop();
         self.watchdog.stop();
         self.checkpointer.stop();

@@ -44,7 +44,8 @@ pub(super) fn set_aside(file: &Path) -> Result<PathBuf, StoreError> {
     Ok(aside)
 }
 
-fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
+/// A path with a text behind it.
+pub(super) fn with_suffix(file: &Path, suffix: &str) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(suffix);
     name.into()

@@ -64,7 +64,7 @@ pub(super) struct Format {
 }
 
 /// The file of the state.
-const STATE: Format = Format {
+pub(super) const STATE: Format = Format {
     application_id: APPLICATION_ID,
     migrations: &MIGRATIONS,
 };
@@ -161,6 +161,19 @@ pub(super) fn migrate(
     file: &Path,
     format: Format,
 ) -> Result<(), StoreError> {
+    let found = check(connection, file, format)?;
+    if found < format.migrations.len() as i32 {
+        upgrade(connection, found, format).map_err(StoreError::of(file))?;
+    }
+    Ok(())
+}
+
+/// Returns the version of a file that this program can read; otherwise refuses the file.
+pub(super) fn check(
+    connection: &Connection,
+    file: &Path,
+    format: Format,
+) -> Result<i32, StoreError> {
     let known = format.migrations.len() as i32;
     let number = |name| {
         let value = connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
@@ -178,10 +191,7 @@ pub(super) fn migrate(
             known,
         });
     }
-    if found < known {
-        upgrade(connection, found, format).map_err(StoreError::of(file))?;
-    }
-    Ok(())
+    Ok(found)
 }
 
 /// Runs the migrations from version `found` on, in one transaction.

@@ -4,6 +4,8 @@
 //! If the server is killed while a request is outstanding, it may have served the request or not: the
 //! resulting state is unknown and is not checked.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +31,6 @@ type Known = Option<&'static str>;
 
 /// The workers, and what they know.
 pub(crate) struct Load {
-    #[allow(dead_code, reason = "not each test needs chance of its own")]
     pub(crate) random: Random,
     is_dead: Arc<AtomicBool>,
     watchers: [Watcher; 2],

@@ -14,7 +14,7 @@ use crate::run::{Outcome, Point};
 use crate::swarm::Stage;
 
 /// Version of the format: increased if a field changes its meaning.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// A generator busier than this may have limited the run.
 pub(crate) const BUSY_MAX: f64 = 0.9;
 const BUSY_SPAN_MIN: Duration = Duration::from_millis(500);
@@ -524,7 +524,8 @@ mod tests {
         assert_eq!(read.keys, summary.keys);
         assert_eq!(read.stage("load").unwrap().notifies, 10_000);
         assert!(read.stage("drain").is_none());
-        let other = summary.json().replacen("\"format\": 2", "\"format\": 9", 1);
+        let current = format!("\"format\": {FORMAT}");
+        let other = summary.json().replacen(&current, "\"format\": 9", 1);
         assert!(Summary::parse(&other).unwrap_err().contains("format 9"));
         assert!(Summary::parse("{}").is_err());
     }

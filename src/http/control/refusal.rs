@@ -118,6 +118,12 @@ pub(crate) enum ControlRefusal {
     /// The history does not answer.
     #[error(transparent)]
     History(#[from] HistoryFault),
+    /// A server without a store has nothing to back up.
+    #[error("the server has no store: see [store] in its configuration")]
+    NoStore,
+    /// The store was not backed up.
+    #[error("{0}")]
+    NoBackup(String),
     /// The engine does not reply.
     #[error("the engine does not respond")]
     Silent,
@@ -155,6 +161,8 @@ impl ControlRefusal {
             | Self::ListExists(_)
             | Self::AllowsEveryWatcher(_)
             | Self::NotReloaded(_)
+            | Self::NoStore
+            | Self::NoBackup(_)
             | Self::List(
                 ListFault::Taken(..)
                 | ListFault::AlreadyMember(_)

@@ -6,8 +6,10 @@
 //! seconds, their names end in `_seconds`; what is unknown or absent is `null`.
 
 mod accept;
+pub(crate) mod backup;
 pub(crate) mod counters;
 pub(crate) mod drain;
+pub(crate) mod export;
 pub(crate) mod forgotten;
 pub(crate) mod hand_over;
 pub(crate) mod history;

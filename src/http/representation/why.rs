@@ -236,7 +236,7 @@ fn style_json(extended: Extended) -> Value {
     }
 }
 
-fn contribution_json(contribution: &Contribution) -> Value {
+pub(super) fn contribution_json(contribution: &Contribution) -> Value {
     json!({
         "source": contribution.source.to_string(),
         "asserts": assertion_json(&contribution.asserts),

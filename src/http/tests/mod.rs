@@ -194,6 +194,13 @@ impl Engine for FakeEngine {
         })
     }
 
+    async fn back_up(&self, file: PathBuf) -> Result<Result<u64, String>, Unavailable> {
+        Ok(match file.exists() {
+            true => Err(format!("{}: exists", file.display())),
+            false => Ok(4096),
+        })
+    }
+
     fn store(&self) -> Option<StoreReport> {
         self.store.lock().unwrap().clone()
     }

@@ -23,7 +23,7 @@ mod forget;
 mod history;
 pub(crate) mod presentities;
 pub(crate) mod publications;
-mod record;
+pub(crate) mod record;
 pub(crate) mod statements;
 pub(crate) mod why;
 

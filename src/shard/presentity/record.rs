@@ -12,11 +12,13 @@
 //!   the higher number counts.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::directory::Directory;
 use crate::presence::call::{Appearance, AppearanceState};
 use crate::presence::source::StateUpdate;
+use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, Presentity};
 use crate::record::presentity::PresentityRecord;
 use crate::shard::contract::commit::{Durability, RecordKey, TOLD_WITHIN};
@@ -172,6 +174,16 @@ fn write_record(owned: &mut Owned, numbers: &mut Numbers, turn: &mut Turn<'_>) {
 /// Whether a presentity must survive a restart.
 fn is_worth_keeping(presentity: &Presentity) -> bool {
     !presentity.is_blank() || presentity.is_known_by_calls()
+}
+
+/// Whether a record can be decoded and has a contribution that has not expired.
+pub(crate) fn is_live(octets: &[u8], clock: WallClock) -> bool {
+    let Ok(record) = PresentityRecord::decode(octets, clock) else {
+        return false;
+    };
+    let mut presentity = Presentity::recovered(record.contributions, Arc::default());
+    presentity.expire(clock.at);
+    is_worth_keeping(&presentity)
 }
 
 impl Owned {

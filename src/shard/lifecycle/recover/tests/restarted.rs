@@ -138,6 +138,40 @@ fn dialogs_of_streams_wait_for_the_phone() {
     assert!(node.take_sent().is_empty(), "the stream is known");
 }
 
+/// A stream that was handed over has another name and perhaps another shard; the dialogs on it go on at
+/// once, unless it ends before they are back.
+#[test]
+fn dialogs_of_a_stream_that_was_handed_over_go_on() {
+    for ends in [false, true] {
+        let mut node = Node::new(2, Durability::Synced);
+        let mut phone = Phone::new(tcp(40001, 7), "123", "dialog");
+        phone.begin(&mut node, 1800);
+        let mut flow = tcp(40001, 3);
+        flow.connection.shard = ShardId(1);
+        node.begin_restart(2, SHORT);
+        node.recover_on_all(Recovered::Stream(flow));
+        if ends {
+            node.handle(1, Input::Closed(flow.connection));
+        }
+        node.finish_restart();
+        node.call(true);
+        node.wait(SHORT);
+        let streams: Vec<_> = node.sent.iter().map(|(flow, _)| flow.connection).collect();
+        let sent = node.take_sent();
+        if ends {
+            assert!(sent.is_empty(), "{sent:?}");
+        } else {
+            assert!(sent[0].contains("confirmed"), "{sent:?}");
+            assert!(streams.iter().all(|stream| *stream == flow.connection));
+            assert!(phone.take_notifies(&sent) > 0, "CSeq and version rise");
+            node.handle(1, Input::Closed(flow.connection));
+            node.call(false);
+            node.wait(SHORT);
+            assert!(node.take_sent().is_empty(), "it has ended");
+        }
+    }
+}
+
 /// A listener is found by its address; its number may be another.
 #[test]
 fn a_listener_is_found_by_its_address() {

@@ -1,0 +1,99 @@
+//! All that an operator has said.
+
+use serde_json::{Value, json};
+
+use crate::directory::lists::StoredList;
+use crate::http::representation::Representation;
+use crate::http::representation::list::word;
+use crate::http::representation::rules::Rules;
+use crate::http::representation::why::contribution_json;
+use crate::presence::Aor;
+use crate::shard::contract::report::Contribution;
+
+/// See the head of this file. There are no passwords in it.
+#[derive(Debug)]
+pub(crate) struct Export {
+    /// The names of the domains.
+    pub(crate) domains: Vec<String>,
+    /// Accounts.
+    pub(crate) accounts: Vec<Account>,
+    /// Lists.
+    pub(crate) lists: Vec<List>,
+    /// Rules of single presentities.
+    pub(crate) rules: Vec<Rules>,
+    /// Notes and other statements about accounts.
+    pub(crate) statements: Vec<Statements>,
+}
+
+/// An account.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// Its address.
+    pub(crate) aor: Aor,
+    /// Its display name.
+    pub(crate) name: Box<str>,
+    /// Whether it publishes for its whole domain.
+    pub(crate) is_feeder: bool,
+}
+
+/// A list.
+#[derive(Debug)]
+pub(crate) struct List {
+    /// Its address.
+    pub(crate) aor: Aor,
+    /// The list.
+    pub(crate) list: StoredList,
+}
+
+/// What the operator said about an address.
+#[derive(Debug)]
+pub(crate) struct Statements {
+    /// The address.
+    pub(crate) aor: Aor,
+    /// The statements.
+    pub(crate) contributions: Vec<Contribution>,
+}
+
+impl Representation for Export {
+    fn text(&self, _: Option<usize>) -> String {
+        format!("{:#}\n", self.json())
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "domains": self.domains,
+            "accounts": self.accounts.iter().map(Account::json).collect::<Vec<_>>(),
+            "lists": self.lists.iter().map(List::json).collect::<Vec<_>>(),
+            "rules": self.rules.iter().map(Rules::json).collect::<Vec<_>>(),
+            "statements": self.statements.iter().map(Statements::json).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Account {
+    fn json(&self) -> Value {
+        json!({"aor": self.aor.as_str(), "name": self.name, "feeder": self.is_feeder})
+    }
+}
+
+impl List {
+    fn json(&self) -> Value {
+        let Self { aor, list } = self;
+        let members = list.members.iter();
+        let members = members.map(|member| json!({"uri": member.uri, "name": member.name}));
+        json!({
+            "list": aor.as_str(),
+            "name": list.name,
+            "style": word(list.style),
+            "owner": list.owner.as_ref().map(Aor::as_str),
+            "members": members.collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Statements {
+    fn json(&self) -> Value {
+        let contributions = self.contributions.iter().map(contribution_json);
+        json!({"aor": self.aor.as_str(), "contributions": contributions.collect::<Vec<_>>()})
+    }
+}

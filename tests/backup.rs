@@ -1,0 +1,186 @@
+//! `lamplighter backup`, `restore` and `export` with the real daemon.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "operator/daemon.rs"]
+mod daemon;
+#[path = "restart/link.rs"]
+mod link;
+#[path = "restart/load.rs"]
+mod load;
+#[path = "restart/phone.rs"]
+mod phone;
+#[path = "restart/site.rs"]
+mod site;
+
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use std::{fs, thread};
+
+use crate::link::Link;
+use crate::load::Load;
+use crate::phone::{Dialog, Endpoint};
+use crate::site::{Site, call_state};
+
+/// Dialogs of a phone before the backup.
+const DIALOGS: usize = 50;
+
+fn phone(site: &Site) -> Endpoint {
+    let alive = Arc::new(AtomicBool::new(false));
+    Endpoint::new("phone", Link::udp(site.sip), alive)
+}
+
+fn subscribe(phone: &mut Endpoint, expires: u32) -> Vec<Dialog> {
+    let mut dialogs: Vec<_> = (0..DIALOGS)
+        .map(|user| phone.dialog(&(user % 10).to_string()))
+        .collect();
+    for dialog in &mut dialogs {
+        assert_eq!(phone.subscribe(dialog, expires), Some(200));
+    }
+    dialogs
+}
+
+fn in_folder(site: &Site, name: &str) -> PathBuf {
+    site.folder.0.join(name)
+}
+
+#[test]
+fn a_backup_under_load_goes_on_in_another_directory() {
+    let site = Site::new("backup");
+    let file = in_folder(&site, "backup.sqlite");
+    let daemon = site.start(2);
+    let mut phone = phone(&site);
+    let mut dialogs = subscribe(&mut phone, 3600);
+    let expiring = subscribe(&mut phone, 1);
+    assert!(call_state(site.http, "9", true));
+    let mut load = Load::new(site.sip, site.http);
+    let back_up = format!("backup {}", file.display());
+    load.run(Duration::from_millis(500), || {
+        let said = site.folder.says(&daemon.command(&back_up));
+        assert!(
+            said.contains("backup.sqlite: ") && said.contains(" octets"),
+            "{said}"
+        );
+        let complaint = site.folder.complains(&daemon.command(&back_up));
+        assert!(
+            complaint.contains("exists: a backup overwrites no file"),
+            "{complaint}"
+        );
+        daemon.kill();
+    });
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "callers' names are in it");
+    thread::sleep(Duration::from_secs(1));
+    let restore = format!("restore {}", file.display());
+    let complaint = site.folder.complains(&restore);
+    assert!(complaint.contains("not empty"), "{complaint}");
+    fs::rename(in_folder(&site, "state"), in_folder(&site, "lost")).unwrap();
+    let said = site.folder.says(&restore);
+    let dropped = said.rsplit_once("; ").unwrap().1.split(' ').next().unwrap();
+    assert!(
+        dropped.parse::<usize>().unwrap() >= expiring.len(),
+        "{said}"
+    );
+    let daemon = site.start(1);
+    for dialog in &mut dialogs {
+        assert_eq!(phone.subscribe(dialog, 3600), Some(200), "{dialog:?}");
+    }
+    let in_call = &dialogs[9];
+    let is_told = phone.listen(|phone| phone.shows(in_call, "<state>confirmed</state>"));
+    assert!(is_told, "{:#?}", phone.notified.get(&in_call.call_id));
+    for mut dialog in expiring {
+        assert_eq!(phone.subscribe(&mut dialog, 3600), Some(481));
+    }
+    assert_eq!(phone.faults, [] as [String; 0]);
+    daemon.stop();
+}
+
+#[test]
+fn a_backup_that_cannot_be_restored_is_refused() {
+    let site = Site::new("backup-refused");
+    let daemon = site.start(1);
+    let _dialogs = subscribe(&mut phone(&site), 3600);
+    let file = in_folder(&site, "backup.sqlite");
+    site.folder
+        .says(&daemon.command(&format!("backup {}", file.display())));
+    daemon.stop();
+    let target = in_folder(&site, "target");
+    let restore = |file: &Path| {
+        let line = format!(
+            "restore {} --directory {}",
+            file.display(),
+            target.display()
+        );
+        site.folder.complains(&line)
+    };
+    let damaged = in_folder(&site, "damaged.sqlite");
+    fs::copy(&file, &damaged).unwrap();
+    let octets = fs::OpenOptions::new().write(true).open(&damaged).unwrap();
+    octets.write_all_at(&[0xa5; 4096], 2 * 4096).unwrap();
+    let complaint = restore(&damaged);
+    assert!(complaint.contains("damaged"), "{complaint}");
+    let newer = in_folder(&site, "newer.sqlite");
+    fs::copy(&file, &newer).unwrap();
+    let connection = rusqlite::Connection::open(&newer).unwrap();
+    connection
+        .pragma_update(None, "user_version", 1_000)
+        .unwrap();
+    drop(connection);
+    let complaint = restore(&newer);
+    assert!(
+        complaint.contains("newer version of Lamplighter"),
+        "{complaint}"
+    );
+    let complaint = restore(&in_folder(&site, "missing.sqlite"));
+    assert!(complaint.contains("missing.sqlite"), "{complaint}");
+    // None of them left anything behind.
+    let restore = format!(
+        "restore {} --directory {}",
+        file.display(),
+        target.display()
+    );
+    let said = site.folder.says(&restore);
+    assert!(said.contains(&format!("{DIALOGS} dialogs")), "{said}");
+}
+
+#[test]
+fn an_export_has_all_that_an_operator_said() {
+    let site = Site::new("export");
+    let daemon = site.start(2);
+    for line in [
+        "list create team@a.example 1 2",
+        "approve b@a.example 3@a.example",
+        "set 4@a.example note lunch",
+        "set 5@a.example dnd on",
+    ] {
+        site.folder.says(&daemon.command(line));
+    }
+    assert!(call_state(site.http, "6", true));
+    let export = site.folder.says(&daemon.command("export --json"));
+    let export: serde_json::Value = serde_json::from_str(&export).unwrap();
+    assert_eq!(export["domains"], serde_json::json!(["a.example"]));
+    assert_eq!(export["accounts"].as_array().unwrap().len(), 10);
+    assert_eq!(export["accounts"][3]["aor"], "3@a.example");
+    assert_eq!(export["lists"][0]["list"], "team@a.example");
+    assert_eq!(export["lists"][0]["members"][1]["uri"], "sip:2@a.example");
+    assert_eq!(export["rules"][0]["aor"], "3@a.example");
+    let statements = export["statements"].as_array().unwrap();
+    let about = statements.iter().map(|about| {
+        let source = about["contributions"][0]["source"].as_str().unwrap();
+        (about["aor"].as_str().unwrap(), source)
+    });
+    let expected = [
+        ("4@a.example", "operator:note"),
+        ("5@a.example", "feature:dnd"),
+    ];
+    assert_eq!(
+        about.collect::<Vec<_>>(),
+        expected,
+        "not what a PBX reported"
+    );
+    assert!(!export.to_string().contains("password"));
+    daemon.stop();
+}
