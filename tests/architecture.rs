@@ -287,7 +287,10 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("recovery", &["error", "schema", "state_file"]),
             ("checkpoint", &["error", "state_file"]),
             ("backup", &["error", "salvage", "schema", "state_file"]),
-            ("restore", &["data_directory", "error", "salvage", "schema"]),
+            (
+                "restore",
+                &["clock", "data_directory", "error", "salvage", "schema"],
+            ),
             ("intake", &["batch", "unwritten"]),
             (
                 "writer",

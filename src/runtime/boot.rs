@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, io};
 
 use crate::net::listener::ListenerSocket;
@@ -19,6 +19,11 @@ use crate::runtime::plan::{ListenerPlan, NodePlan};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::shard::{ConnectionId, Flow, Options, ShardId};
 use crate::sip::Transport;
+
+/// How long after the end of a process the kernel may take to close its sockets.
+const CLOSED_LATE: Duration = Duration::from_secs(1);
+/// Time between two checks whether it has.
+const CLOSED_POLL: Duration = Duration::from_millis(10);
 
 /// Everything bound.
 #[derive(Debug)]
@@ -237,11 +242,24 @@ pub(crate) fn limits(planned: &Limits, options: &Options) -> Limits {
     }
 }
 
+/// Whether a process listens on a Unix socket. The kernel closes the sockets of a process that was
+/// killed some time after its end, because its io_uring may still use them.
+fn is_listened_on(path: &Path) -> bool {
+    let deadline = Instant::now() + CLOSED_LATE;
+    while UnixStream::connect(path).is_ok() {
+        if Instant::now() >= deadline {
+            return true;
+        }
+        std::thread::sleep(CLOSED_POLL);
+    }
+    false
+}
+
 /// Binds the control socket accessible only to this user and group. A socket that a dead process
 /// left behind is replaced; a socket that accepts connections is not, nor is anything else at that path.
 fn bind_control(path: &Path) -> Result<UnixListener, BootError> {
     let bind = || {
-        if UnixStream::connect(path).is_ok() {
+        if is_listened_on(path) {
             let reason = "another lamplighter listens on it";
             return Err(io::Error::new(io::ErrorKind::AddrInUse, reason));
         }

@@ -97,7 +97,17 @@ impl Store {
         let noted = Noted::read(&file.connect()?.connection);
         let clock = RecordClock::after(noted.map_err(StoreError::of(file.path()))?.as_ref());
         let wake: Arc<Wake> = Arc::new(wake);
-        let writer = Writer::start(Arc::clone(&file), options, clock.clone(), Arc::clone(&wake))?;
+        let StoreOptions {
+            shards, on_failure, ..
+        } = options;
+        let of_writer = Arc::clone(&wake);
+        let writer = Writer::start(
+            Arc::clone(&file),
+            shards,
+            on_failure,
+            clock.clone(),
+            of_writer,
+        )?;
         let watchdog = Watchdog::start(&file, writer.handle(), wake)?;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         let backups = BackupThread::start(Arc::clone(&file))?;

@@ -19,7 +19,6 @@ use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
 use rusqlite::Connection;
 
-use crate::store::StoreOptions;
 use crate::store::batch::{Batch, Change};
 use crate::store::checkpoint;
 use crate::store::clock::{Noted, RecordClock};
@@ -229,12 +228,12 @@ impl Writer {
     /// which more rows are durable.
     pub(super) fn start(
         file: Arc<StateFile>,
-        options: StoreOptions,
+        shards: u16,
+        on_failure: OnFailure,
         clock: RecordClock,
         wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
         let open = file.connect()?;
-        let shards = options.shards;
         let shared = Arc::new(Shared {
             queue: ArrayQueue::new(QUEUE_BATCHES),
             spare: (0..shards)
@@ -243,7 +242,7 @@ impl Writer {
             durable: (0..shards).map(|_| CachePadded::default()).collect(),
             is_failing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
-            on_failure: options.on_failure,
+            on_failure,
             intake: Mutex::new(Intake::new(shards)),
             commits: AtomicU64::new(0),
             rows: AtomicU64::new(0),

@@ -107,6 +107,14 @@ impl Turn<'_> {
         self.options.record_clock
     }
 
+    /// The clock by which people read times: the system's clock as it was when the process began.
+    pub(crate) fn system_clock(&self) -> WallClock {
+        WallClock {
+            at: self.options.epoch,
+            unix_milliseconds: self.options.epoch_unix as i64 * 1_000,
+        }
+    }
+
     /// The wall-clock time in seconds since 1970 UTC.
     pub(crate) fn wall_clock(&self) -> u64 {
         let uptime = self.now.saturating_duration_since(self.options.epoch);

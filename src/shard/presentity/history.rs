@@ -26,7 +26,7 @@ impl Presentities {
         let Some(owned) = self.owned.get(id).expected(OWNED) else {
             return;
         };
-        let at = turn.clock().unix_milliseconds_of(turn.now);
+        let at = turn.system_clock().unix_milliseconds_of(turn.now);
         let (presentity, arena) = (&owned.presentity, &mut turn.out.arena);
         let composed = presentity.composed();
         let party = composed.calls.first().map_or("", |call| party(call));

@@ -95,9 +95,8 @@ impl Presentities {
         }
     }
 
-    /// As [`Self::mark`], when the composed state changed too, which goes into the history.
+    /// As [`Self::mark`], when the watchers are informed of the composed state too.
     pub(crate) fn mark_changed(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
-        self.write_history(id, turn);
         if turn.options.durability == Durability::None {
             return;
         }
@@ -311,6 +310,9 @@ impl Compositor {
             if is_doubtful {
                 // Its watchers are told from now on.
                 self.presentities.mark_changed(id, turn);
+            }
+            if is_changed {
+                self.presentities.write_history(id, turn);
             }
             self.after_recovery(id, is_news, turn);
         }

@@ -101,6 +101,7 @@ impl Compositor {
     ) {
         if is_changed {
             turn.counters.state_changes += 1;
+            self.presentities.write_history(id, turn);
             self.presentities.mark_changed(id, turn);
             self.inform_watching_shards(id, turn);
         }
