@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion};
 use lamplighter::sip::Message;
-use lamplighter::sip::digest::{Algorithm, Authenticator, Challenge, Realm, ReplayWindows, Secret};
+use lamplighter::sip::digest::{
+    Algorithm, Authenticator, Authorization, Challenge, Realm, ReplayWindows, Secret,
+};
 use lamplighter::sip::message::Framing;
 use lamplighter_bench::Error;
 use md5::{Digest, Md5};
@@ -101,8 +103,9 @@ fn main() -> Result<(), Error> {
             let message = Message::parse(&octets, Framing::Datagram);
             let realm = OneUser(&secret);
             let verified = message.map(|message| {
+                let authorization = Authorization::read(&message, realm.name());
                 authenticator
-                    .verify(&message, &realm, &mut replay, UPTIME)
+                    .verify(&authorization, &realm, &mut replay, UPTIME)
                     .is_ok()
             });
             assert!(

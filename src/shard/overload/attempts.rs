@@ -7,22 +7,20 @@ use crate::shard::overload::auth_lockout::Attempt;
 use crate::shard::overload::stale_nonces::TOO_MANY_ATTEMPTS;
 use crate::shard::request::Request;
 use crate::shard::request::refusal::Refusal;
-use crate::sip::digest::Authenticator;
 
 impl OverloadControl {
-    /// The attempt that a request's credentials make; None if it has no credentials or its source
-    /// is exempt.
+    /// The attempt of a request to authenticate as the user that its credentials name; None if it
+    /// has no credentials or its source is exempt.
     ///
     /// Errors: 403 if the sender or the account is locked out; the credentials are not checked.
     pub(crate) fn attempt<'d>(
         &mut self,
         request: &Request<'_>,
-        realm: &DomainRealm<'_>,
+        (realm, user): (&DomainRealm<'_>, Option<String>),
         turn: &mut Turn<'d>,
     ) -> Result<Option<Attempt>, Refusal<'d>> {
         let domain = realm.domain;
         // An account has one name here, however the username writes it.
-        let user = Authenticator::claimed_user(request.message, &domain.name);
         let user = user.map(|user| realm.user_of(user));
         let Some(user) = user.filter(|_| !self.is_exempt_address(request)) else {
             return Ok(None);

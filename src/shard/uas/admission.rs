@@ -10,7 +10,7 @@ use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::request::sender::{Authentication, Principal};
 use crate::shard::request::{Request, response_flow};
 use crate::shard::uas::Uas;
-use crate::sip::digest::{Denied, Verified};
+use crate::sip::digest::{Authorization, Denied, Verified};
 use crate::sip::transaction::server::{Arrival, TransactionKey};
 use crate::sip::{Fault, HeaderName, Message, Method, Status};
 
@@ -121,10 +121,12 @@ impl Uas {
             directory: turn.directory,
             domain,
         };
-        let attempt = self.overload.attempt(request, &realm, turn)?;
+        let authorization = Authorization::read(request.message, &domain.name);
+        let user = authorization.claimed_user();
+        let attempt = self.overload.attempt(request, (&realm, user), turn)?;
         let verdict = self
             .authenticator
-            .verify(request.message, &realm, &mut self.replay, uptime);
+            .verify(&authorization, &realm, &mut self.replay, uptime);
         match verdict {
             Ok(Verified { user, salt }) => {
                 self.overload.note_proof(attempt, turn);

@@ -241,7 +241,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sip::digest::{Authenticator, Challenge, Realm, ReplayWindows};
+    use crate::sip::digest::{Authenticator, Authorization, Challenge, Realm, ReplayWindows};
     use crate::sip::message::Framing;
 
     struct Home(Secret);
@@ -317,7 +317,9 @@ mod tests {
                 );
                 let request = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
                 let mut replay = ReplayWindows::new(8);
-                let verified = server.verify(&request, &home, &mut replay, Duration::from_secs(2));
+                let authorization = Authorization::read(&request, home.name());
+                let verified =
+                    server.verify(&authorization, &home, &mut replay, Duration::from_secs(2));
                 let user = verified.map(|verified| verified.user);
                 assert_eq!(user.as_deref(), Ok("1\"2"), "{line}");
             }

@@ -193,28 +193,26 @@ impl Authenticator {
         self.nonce_key.write(id, challenge.realm)
     }
 
-    /// The user name in the credentials for a realm, unescaped and not verified.
-    #[must_use]
-    pub fn claimed_user(request: &Message<'_>, realm: &str) -> Option<String> {
-        select(request, realm).ok()?.user()
-    }
-
     /// Returns whether the request has credentials for `realm` that [`Self::verify`] looks at.
     #[must_use]
     pub fn has_credentials(&self, request: &Message<'_>, realm: &str) -> bool {
         select(request, realm).is_ok_and(|it| it.qop.is_some() || self.allows_rfc2069)
     }
 
-    /// Verifies the request's Authorization for `realm`. An unknown user takes the same code path
+    /// Verifies the Authorization of a request for `realm`. An unknown user takes the same code path
     /// and time as a known one.
     pub fn verify(
         &self,
-        request: &Message<'_>,
+        authorization: &Authorization<'_>,
         realm: &impl Realm,
         replay: &mut ReplayWindows,
         uptime: Duration,
     ) -> Result<Verified, Denied> {
-        let parameters = select(request, realm.name())?;
+        let Authorization {
+            request,
+            parameters,
+        } = authorization;
+        let parameters = (*parameters)?;
         if parameters.qop.is_none() && !self.allows_rfc2069 {
             return Err(Denied::NoCredentials);
         }
@@ -260,6 +258,31 @@ impl Authenticator {
         let is_fresh = issued.saturating_sub(uptime) <= SKEW_MAX
             && uptime.saturating_sub(issued) <= self.nonce_life;
         (bool::from(is_ours) && is_fresh).then_some(nonce)
+    }
+}
+
+/// The Authorization of a request for one realm, read once.
+#[derive(Clone, Copy, Debug)]
+pub struct Authorization<'a> {
+    request: &'a Message<'a>,
+    parameters: Result<Parameters<'a>, Denied>,
+}
+
+impl<'a> Authorization<'a> {
+    /// Reads the Authorization of a request for `realm`.
+    #[must_use]
+    pub fn read(request: &'a Message<'a>, realm: &str) -> Self {
+        let parameters = select(request, realm);
+        Self {
+            request,
+            parameters,
+        }
+    }
+
+    /// The user name, unescaped and not verified.
+    #[must_use]
+    pub fn claimed_user(&self) -> Option<String> {
+        self.parameters.ok()?.user()
     }
 }
 

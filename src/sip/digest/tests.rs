@@ -95,8 +95,9 @@ impl World {
         );
         let request = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
         let realm = OneUser("200", &self.secret);
+        let authorization = Authorization::read(&request, realm.name());
         self.authenticator
-            .verify(&request, &realm, &mut self.replay, uptime)
+            .verify(&authorization, &realm, &mut self.replay, uptime)
             .map(|verified| verified.user)
     }
 }
@@ -480,9 +481,12 @@ fn the_user_comes_back_without_escapes() {
     );
     let request = Message::parse(request.as_bytes(), Framing::Datagram).unwrap();
     let realm = OneUser(user, &world.secret);
-    let verified = world
-        .authenticator
-        .verify(&request, &realm, &mut world.replay, START);
+    let verified = world.authenticator.verify(
+        &Authorization::read(&request, realm.name()),
+        &realm,
+        &mut world.replay,
+        START,
+    );
     assert_eq!(verified.map(|verified| verified.user), Ok(user.into()));
 }
 
