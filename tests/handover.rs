@@ -13,14 +13,14 @@ mod manager;
 mod peer;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, Folder};
+use crate::daemon::{Daemon, Folder, free_address};
 use crate::manager::Manager;
 use crate::peer::Peer;
 
@@ -49,12 +49,10 @@ struct Site {
 
 impl Site {
     fn new(name: &str) -> Self {
-        let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let http = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
             folder: Folder::new(name, ""),
-            sip: sip.local_addr().unwrap(),
-            http: http.local_addr().unwrap(),
+            sip: free_address(),
+            http: free_address(),
         }
     }
 

@@ -3,13 +3,35 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The first port that is tried, and how many more are. They lie below those that the kernel gives to
+/// clients and to listeners that ask for any: it could give one of ours away while the server is down.
+const PORTS: (u16, u16) = (20_000, 12_000);
+
+/// An address that is free for UDP and TCP, and that no other server of this process gets.
+pub(crate) fn free_address() -> SocketAddr {
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    let (first, count) = PORTS;
+    let begin = (std::process::id() % u32::from(count)) as u16;
+    loop {
+        let taken = TAKEN.fetch_add(1, Ordering::Relaxed);
+        assert!(taken < count, "no port is free");
+        let port = first + (begin + taken) % count;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        if UdpSocket::bind(address).is_ok() && TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
 
 /// A separate folder with a configuration.
 pub(crate) struct Folder(pub(crate) PathBuf);

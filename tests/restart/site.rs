@@ -3,11 +3,11 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, Folder, PATIENCE};
+use crate::daemon::{Daemon, Folder, PATIENCE, free_address};
 
 /// Users whose calls are reported by HTTP, then users whose calls are published.
 pub(crate) const USERS: usize = 10;
@@ -23,12 +23,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new(name: &str) -> Self {
-        let sip = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let http = TcpListener::bind("127.0.0.1:0").unwrap();
         Self {
             folder: Folder::new(name, ""),
-            sip: sip.local_addr().unwrap(),
-            http: http.local_addr().unwrap(),
+            sip: free_address(),
+            http: free_address(),
             store: "",
         }
     }
