@@ -8,7 +8,7 @@
 //! - A server with a million subscriptions is killed. The time from its next start until it serves SIP,
 //!   and until all of them are recovered, against a bare `SELECT` of the same rows.
 //!
-//! `cargo bench --bench store`, some two minutes; `-- --small` recovers 100,000.
+//! `cargo bench --bench store`, about a minute; `-- --small` recovers 100,000.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
