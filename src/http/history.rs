@@ -1,23 +1,23 @@
-//! The history as this module uses it: what is asked, and what comes back.
+//! The history of composed states as the pages of HTTP query it.
 
 use crate::presence::Aor;
 
-/// Which changes of composed states.
+/// A query of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// Of whom.
+    /// The address or domain whose changes are wanted.
     pub subject: HistorySubject,
-    /// From when on, in milliseconds since 1970 UTC.
+    /// Time of the first change, in milliseconds since 1970 UTC.
     pub since: i64,
-    /// Until when, exclusive.
+    /// The end of the time, exclusive, in the same unit.
     pub until: i64,
-    /// The most changes.
+    /// Maximum number of changes.
     pub limit: usize,
     /// Where an earlier page ended: its [`HistoryPage::next`].
     pub from: Option<i64>,
 }
 
-/// Whose history.
+/// The address or domain of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HistorySubject {
     /// One address.

@@ -34,8 +34,8 @@ pub struct DialogRecord<'a> {
     pub is_path_proven: bool,
     /// The name of the profile of its phone.
     pub profile: Cow<'a, str>,
-    /// When its phone certainly knows what it was owed at the time of the record; None if nobody can
-    /// say. If the process ends before, its phone is told again.
+    /// When the phone has certainly acknowledged the NOTIFYs that were due at the time of the record;
+    /// None if that is not known. If the process ends before, the phone gets a NOTIFY after the restart.
     #[serde(with = "wall_clock::optional_instant")]
     pub told_by: Option<Instant>,
     /// The URI of the watcher, if it is not the one in From (RFC 3325).

@@ -122,7 +122,7 @@ impl Presentities {
         }
     }
 
-    /// Whether nobody has changed a presentity since the process began with what an earlier one left.
+    /// Whether a recovered presentity has not changed since its recovery.
     pub(super) fn is_unheard(&self, id: PresentityId) -> bool {
         let owned = self.owned.get(id);
         let changed_at = owned.map_or(i64::MAX, |owned| owned.recorded.changed_at);

@@ -1,10 +1,11 @@
-//! Which phones need no NOTIFY after a restart, because they knew everything when the process ended.
+//! Which phones need no NOTIFY after a restart, because they had the current state when the process
+//! ended.
 //!
-//! A NOTIFY writes no record. Instead it is known how long a NOTIFY may take: a phone has been told of a
-//! change [`TOLD_WITHIN`](crate::shard::contract::commit::TOLD_WITHIN) of it, or a NOTIFY has failed or
-//! waits for long, and then a record says so. So after a restart these are told:
-//! - watchers of a presentity that changed shortly before the end, or since: its owner knows;
-//! - phones that the last record of the dialog does not vouch for;
+//! A NOTIFY writes no record. Instead its duration is limited: a phone has acknowledged a change
+//! [`TOLD_WITHIN`](crate::shard::contract::commit::TOLD_WITHIN) of it, or a NOTIFY has failed or waits
+//! for long, and then a record says so. So these phones get a NOTIFY after a restart:
+//! - watchers of a presentity that changed shortly before the end, or since, as its owner says;
+//! - phones that may have missed a NOTIFY by the last record of their dialog;
 //! - phones whose view changed with the directory, and all subscriptions to lists and watchers.
 
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 //!
 //! Each look-up is a cache miss when thousands of transactions begin every second, so an entry has
 //! only eight octets, half of the hash and half of the number, and a look-up nearly always reads one
-//! cache line. Therefore a number may be found by another hash: whoever looks it up compares what it
-//! stands for. One hash may have several numbers.
+//! cache line. Therefore a number may be found by another hash: the caller compares the transactions.
+//! One hash may have several numbers.
 //!
 //! Invariants: open addressing with linear probing; no free place lies between the place of an
 //! entry's hash and the entry; at least half of the places are free.
