@@ -3,7 +3,7 @@
 //! It counts milliseconds, from 1970 UTC as the system's clock said when the file was made. While a
 //! process runs it follows the monotonic clock: whatever is done to the system's clock changes no
 //! expiry in a record. Each commit notes where all clocks stand. The next process counts on from
-//! there: on the same boot of the machine by the time since the boot, which nobody sets; after another
+//! there: on the same boot of the machine by the time since the boot, which cannot be set; after another
 //! boot by the system's clock, and not at all if that went back (W:E3.27).
 
 use std::fs;

@@ -320,7 +320,7 @@ impl Work {
                     return self.give_up(wake);
                 }
                 self.sleep(is_behind);
-                self.keep_time();
+                self.keep_time(wake);
                 continue;
             }
             self.write(&mut group, unwritten);
@@ -384,7 +384,7 @@ impl Work {
 
     /// Notes where the clocks stand, while there is nothing to commit: if the system's clock was set,
     /// and until all phones have been told what was committed last.
-    fn keep_time(&mut self) {
+    fn keep_time(&mut self, wake: &Wake) {
         if !self.has_failed && !self.clock.is_to_be_noted() {
             return;
         }
@@ -395,11 +395,12 @@ impl Work {
         intake.commit_began = Some(Instant::now());
         drop(intake);
         match self.commit(iter::empty()) {
-            Ok(rows) if self.has_failed => self.succeed(rows),
-            Ok(_) => {}
+            Ok(rows) => self.note_working(rows),
             Err(error) => self.fail(&error),
         }
         self.shared.intake().commit_began = None;
+        // It may have failed, or have worked again, or the watchdog may have taken it for hanging.
+        self.shared.publish(self.shared.intake(), wake);
     }
 
     /// Writes a group after what was left over, and gives its batches back.
@@ -431,6 +432,11 @@ impl Work {
     fn succeed(&mut self, rows: u64) {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.rows.fetch_add(rows, Ordering::Relaxed);
+        self.note_working(rows);
+    }
+
+    /// A commit has worked: the store fails no longer, if nothing is left to be written.
+    fn note_working(&mut self, rows: u64) {
         self.has_failed = false;
         let mut intake = self.shared.intake();
         // Changes that came while the disk did not answer are written next.

@@ -105,8 +105,8 @@ struct Presentity {
     /// The number of its last change, among those of all presentities.
     revision: u64,
     history: Vec<Snapshot>,
-    /// States that may have been shown although a crash lost them, until somebody says something about
-    /// it again.
+    /// States that may have been shown although a crash lost them, until the next statement about the
+    /// presentity.
     lost: Vec<Expected>,
     lost_until: Micros,
 }

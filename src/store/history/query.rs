@@ -1,19 +1,19 @@
-//! A question about the history, and its answer.
+//! A query of the history, and its result.
 
-/// Which changes.
+/// A query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// The domain.
     pub domain: String,
     /// The user, for the changes of one address.
     pub user: Option<String>,
-    /// From when on, in milliseconds since 1970 UTC.
+    /// Time of the first change, in milliseconds since 1970 UTC.
     pub since: i64,
-    /// Until when, exclusive.
+    /// The end of the time, exclusive, in the same unit.
     pub until: i64,
-    /// The most changes.
+    /// Maximum number of changes.
     pub limit: usize,
-    /// Where an earlier answer ended: its [`Page::next`].
+    /// Where an earlier page ended: its [`Page::next`].
     pub from: Option<i64>,
 }
 
