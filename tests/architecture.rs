@@ -284,7 +284,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("salvage", &["clock", "error", "schema"]),
             ("history", &["error", "salvage", "schema"]),
             ("state_file", &["error", "salvage", "schema"]),
-            ("recovery", &["error", "schema", "state_file"]),
+            ("recovery", &["clock", "error", "schema", "state_file"]),
             ("checkpoint", &["error", "state_file"]),
             ("backup", &["error", "salvage", "schema", "state_file"]),
             (

@@ -9,7 +9,7 @@
 use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Error, OptionalExtension};
 
 use crate::presence::wall_clock::WallClock;
 
@@ -91,7 +91,11 @@ impl Noted {
                 committed_at: row.get(4)?,
             })
         });
-        noted.optional()
+        match noted {
+            // Damage that left a row, but not its values.
+            Err(Error::InvalidColumnType(..) | Error::Utf8Error(..)) => Ok(None),
+            noted => noted.optional(),
+        }
     }
 
     pub(super) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
@@ -189,6 +193,7 @@ impl RecordClock {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -228,6 +233,23 @@ mod tests {
     fn this_machine_has_a_boot_and_an_uptime() {
         let now = MachineTime::now();
         assert!(now.boot.len() > 30 && now.uptime > 0 && now.unix > 1_700_000_000_000);
+    }
+
+    #[test]
+    fn damaged_values_are_not_known() {
+        let file = Connection::open_in_memory().unwrap();
+        let table =
+            "CREATE TABLE clock (id INTEGER PRIMARY KEY, time, unix, uptime, boot, committed_at)";
+        file.execute_batch(table).unwrap();
+        assert_eq!(Noted::read(&file), Ok(None));
+        noted().write(&file).unwrap();
+        assert_eq!(Noted::read(&file), Ok(Some(noted())));
+        for damage in ["time = 'x'", "boot = CAST(x'ff' AS TEXT)", "uptime = NULL"] {
+            file.execute(&format!("UPDATE clock SET {damage}"), [])
+                .unwrap();
+            assert_eq!(Noted::read(&file), Ok(None), "{damage}");
+            noted().write(&file).unwrap();
+        }
     }
 
     #[test]

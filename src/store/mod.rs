@@ -52,7 +52,7 @@ use std::time::Instant;
 use crate::presence::wall_clock::WallClock;
 use crate::store::backup::{BackupSender, BackupThread};
 use crate::store::checkpoint::Checkpointer;
-use crate::store::clock::{Noted, RecordClock};
+use crate::store::clock::RecordClock;
 use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
@@ -94,8 +94,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let file = StateFile::open(&directory.state_file(), options.octets_max)?;
         let file = Arc::new(file);
-        let noted = Noted::read(&file.connect()?.connection);
-        let clock = RecordClock::after(noted.map_err(StoreError::of(file.path()))?.as_ref());
+        let clock = RecordClock::after(recovery::noted(&file)?.as_ref());
         let wake: Arc<Wake> = Arc::new(wake);
         let StoreOptions {
             shards, on_failure, ..

@@ -4,6 +4,7 @@
 
 use rusqlite::Row;
 
+use crate::store::clock::Noted;
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
 use crate::store::state_file::{Open, StateFile};
@@ -49,6 +50,16 @@ pub(super) fn read(
         })
     })?;
     Ok(rows)
+}
+
+/// Where the clocks stood at the last commit; None if that is not known.
+pub(super) fn noted(file: &StateFile) -> Result<Option<Noted>, StoreError> {
+    let mut noted = None;
+    on_readable_file(file, |open| {
+        noted = Noted::read(&open.connection).map_err(StoreError::of(file.path()))?;
+        Ok(())
+    })?;
+    Ok(noted)
 }
 
 /// Runs `work` on a connection. If the file is damaged, replaces it and runs `work` once more.
