@@ -13,7 +13,7 @@
 //! - [`record`]: durable records of dialogs and presentities, as octets.
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
-//! - `net`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
+//! - `net`, `tls`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
 //!
 //! # Words
@@ -67,3 +67,5 @@ pub mod runtime;
 pub mod store;
 #[cfg(feature = "server")]
 pub mod telemetry;
+#[cfg(feature = "server")]
+pub mod tls;

@@ -1,9 +1,13 @@
 //! `lamplighter check`: checks a configuration file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use crate::config;
+use crate::config::Listener;
+use crate::tls::Certificate;
 
 /// Prints every fault, or a summary of the configuration.
 pub(super) fn run(file: &Path) -> ExitCode {
@@ -28,6 +32,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         "  SIP listeners: {listeners}, HTTP listeners: {}, domains: {domains}",
         plan.http_listen.len()
     );
+    print_certificates(&plan.listeners);
     println!(
         "  shards on CPU {:?}, HTTP on CPU {}",
         plan.shards, plan.http_cpu
@@ -38,4 +43,28 @@ pub(super) fn run(file: &Path) -> ExitCode {
         None => println!("  no store: subscriptions and states end with the server"),
     }
     ExitCode::SUCCESS
+}
+
+/// Each certificate once, with its names and when it runs out.
+fn print_certificates(listeners: &[Listener]) {
+    let keyrings = listeners.iter().filter_map(|one| one.keyring.as_ref());
+    let certificates = keyrings.flat_map(|keyring| keyring.certificates.iter());
+    let lines: BTreeSet<String> = certificates.map(described).collect();
+    lines.iter().for_each(|line| println!("  {line}"));
+}
+
+/// `certificate a.pem for a.example: until 2027-11-29T12:00:00Z (364 days)`
+fn described(certificate: &Certificate) -> String {
+    let left = certificate.not_after.duration_since(SystemTime::now());
+    let days = left.map_or_else(
+        |_| "it has run out".to_owned(),
+        |left| format!("{} days", left.as_secs() / (24 * 3600)),
+    );
+    let hosts = match certificate.hosts.is_empty() {
+        true => "no host by name".to_owned(),
+        false => certificate.hosts.join(", "),
+    };
+    let (file, end) = (certificate.path.display(), certificate.not_after);
+    let end = humantime::format_rfc3339_seconds(end);
+    format!("certificate {file} for {hosts}: until {end} ({days})")
 }

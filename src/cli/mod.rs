@@ -2,6 +2,7 @@
 //! modules.
 
 mod backup;
+mod certificate;
 mod check;
 mod client;
 mod demo;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::cli::backup::{BackupArguments, RestoreArguments};
+use crate::cli::certificate::CertificateArguments;
 use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
@@ -56,6 +58,8 @@ enum Command {
     Check(ConfigArguments),
     /// Print the default configuration, with every key explained.
     Config,
+    /// Make a certificate for TLS in a lab.
+    Certificate(CertificateArguments),
     /// Show whether the running server is ready, where it listens, and how much it serves.
     Status(StatusArguments),
     /// Reload the configuration of the running server.
@@ -186,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments.config.file(), arguments.take_over),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments.file()),
+        Command::Certificate(arguments) => certificate::run(&arguments),
         Command::Config => operate::print_default(),
         Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),

@@ -9,10 +9,13 @@ use crate::cli::client::{Format, Request};
 use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
+use crate::net::listener::Service;
 use crate::runtime::take_over::TakeOver;
 use crate::runtime::{
     Bundle, HistoryPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan,
 };
+use crate::sip::Transport;
+use crate::tls::SharedKeyring;
 use crate::{config, runtime, telemetry};
 
 /// Runs until a signal ends it.
@@ -109,22 +112,31 @@ fn make_directories(plan: &Plan) -> io::Result<()> {
 
 /// The runtime's plan from that of the configuration.
 fn node_plan(plan: Plan) -> NodePlan {
-    let listener = |listener: config::Listener| ListenerPlan {
-        transport: listener.transport,
-        address: listener.address,
-        advertise: listener.advertise,
-    };
     NodePlan {
         limits: limits(&plan),
         http_connections: crowd_limits(plan.http_connections),
         shards: plan.shards,
         http_cpu: Some(plan.http_cpu),
-        listeners: plan.listeners.into_iter().map(listener).collect(),
+        listeners: plan.listeners.into_iter().map(listener_plan).collect(),
         http_listen: plan.http_listen,
         control_socket: Some(plan.control_socket),
         store: plan.store.map(store_plan),
         options: plan.options,
         directory: Arc::new(plan.directory),
+    }
+}
+
+/// A listener, converted to the runtime's type.
+pub(super) fn listener_plan(listener: config::Listener) -> ListenerPlan {
+    let service = match (listener.transport, listener.keyring.map(SharedKeyring::new)) {
+        (_, Some(keyring)) => Service::Tls(keyring),
+        (Transport::Udp, None) => Service::Udp,
+        (_, None) => Service::Tcp,
+    };
+    ListenerPlan {
+        service,
+        address: listener.address,
+        advertise: listener.advertise,
     }
 }
 
@@ -146,6 +158,8 @@ pub(super) fn limits(plan: &Plan) -> Limits {
     Limits {
         connections: crowd_limits(plan.sip_connections),
         idle_timeout: plan.idle_connection,
+        handshakes_max: plan.handshakes_max,
+        handshake_timeout: plan.handshake_timeout,
         ..Limits::default()
     }
 }
@@ -167,5 +181,6 @@ fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
     Ok(LoadedConfiguration {
         notes: plan.notes.into_iter().chain(sections).collect(),
         directory: Arc::new(plan.directory),
+        listeners: plan.listeners.into_iter().map(listener_plan).collect(),
     })
 }

@@ -8,21 +8,29 @@ use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::schema::{Config, TransportKind};
 use crate::config::text::canonical_domain;
+use crate::config::transport_security;
 use crate::sip::Transport;
+use crate::tls::Keyring;
 
 /// One SIP socket address.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Listener {
-    /// UDP or TCP.
+    /// Which transport.
     pub transport: Transport,
     /// The address to bind.
     pub address: SocketAddr,
     /// `host` or `host:port` to advertise instead of the local address.
     pub advertise: Option<String>,
+    /// Its certificates, if the transport is encrypted.
+    pub keyring: Option<Keyring>,
 }
 
 /// The SIP listeners.
-pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Listener> {
+pub(super) fn sip(
+    sip: &schema::Sip,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Vec<Listener> {
     if !is_header_text(sip.product.get_ref()) {
         complainer.add(
             sip.product.span(),
@@ -44,7 +52,9 @@ pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Lis
         let transport = match listen.transport.get_ref() {
             TransportKind::Udp => Transport::Udp,
             TransportKind::Tcp => Transport::Tcp,
+            TransportKind::Tls => Transport::Tls,
         };
+        let keyring = transport_security::keyring(listen, complainer, notes);
         let Some(address) = socket_address(&listen.address, "0.0.0.0:5060", complainer) else {
             continue;
         };
@@ -55,20 +65,26 @@ pub(super) fn sip(sip: &schema::Sip, complainer: &mut Complainer<'_>) -> Vec<Lis
         if complainer.is_misread(&listen.transport.span()) {
             continue;
         }
-        if listeners
-            .iter()
-            .any(|other| other.transport == transport && other.address == address)
-        {
-            let what = format!(
-                "{} {address} is configured twice",
-                transport.uri_parameter()
-            );
+        // All streams share one space of ports.
+        let is_same = |other: &Listener| {
+            let is_alike = other.transport.is_reliable() == transport.is_reliable();
+            let collides = is_alike && address.port() != 0 || other.transport == transport;
+            collides && other.address == address
+        };
+        if listeners.iter().any(is_same) {
+            let kind = if transport.is_reliable() {
+                "tcp"
+            } else {
+                "udp"
+            };
+            let what = format!("{kind} {address} is configured twice");
             complainer.add(listen.address.span(), what, "remove one of the two");
         }
         listeners.push(Listener {
             transport,
             address,
             advertise,
+            keyring,
         });
     }
     listeners
@@ -85,9 +101,8 @@ pub(super) fn http(
         let Some(address) = socket_address(text, "127.0.0.1:8080", complainer) else {
             continue;
         };
-        let is_sip = |listener: &Listener| {
-            listener.transport == Transport::Tcp && listener.address == address
-        };
+        let is_sip =
+            |listener: &Listener| listener.transport.is_reliable() && listener.address == address;
         if address.port() != 0 && (addresses.contains(&address) || sip.iter().any(is_sip)) {
             complainer.add(
                 text.span(),

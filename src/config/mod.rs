@@ -10,6 +10,7 @@
 
 mod complaint;
 mod cores;
+mod files;
 mod listeners;
 mod machine;
 mod plan;
@@ -20,6 +21,7 @@ mod shield;
 mod suggestion;
 mod tenants;
 mod text;
+mod transport_security;
 
 pub use complaint::{Complaint, Complaints, Source};
 pub use listeners::Listener;

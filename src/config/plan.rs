@@ -71,6 +71,10 @@ pub struct Plan {
     pub http_connections: Connections,
     /// How long a SIP connection may be idle.
     pub idle_connection: Duration,
+    /// Handshakes of SIP connections at once, on each shard.
+    pub handshakes_max: usize,
+    /// How long a handshake may take.
+    pub handshake_timeout: Duration,
     /// Domains and accounts.
     pub directory: Directory,
     /// What is allowed but probably a mistake, one line each.
@@ -90,7 +94,7 @@ impl Plan {
         let mut notes = Vec::new();
         let (shards, http_cpu) = cores::cpus(&config.cores, machine, &mut complainer);
         cores::check_places(&config.limits, shards.len(), &mut complainer);
-        let listeners = listeners::sip(&config.sip, &mut complainer);
+        let listeners = listeners::sip(&config.sip, &mut complainer, &mut notes);
         let http_listen = listeners::http(&config.http, &listeners, &mut complainer);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
@@ -126,6 +130,8 @@ impl Plan {
                 per_address_max: config.http.connections_per_address,
             },
             idle_connection: config.limits.idle_connection.0,
+            handshakes_max: config.limits.handshakes,
+            handshake_timeout: config.limits.handshake_timeout.0,
             directory,
             notes,
         })

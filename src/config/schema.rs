@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use crate::config::complaint::{Complainer, Complaints, Source};
+use crate::config::files::Files;
 use crate::config::quantity::{Interval, Octets};
 use crate::config::reader::{Table, Tables, absent, document, keys, words};
 
@@ -122,12 +123,18 @@ keys! {
 keys! {
     /// `[[sip.listen]]`: one socket address.
     pub struct SipListen in "[[sip.listen]]" {
-        /// UDP or TCP.
+        /// Which transport.
         pub transport: Spanned<TransportKind>;
         /// The address to bind.
         pub address: Spanned<String>;
         /// What Via and Contact say instead of the local address: `host`, `host:port`.
         pub advertise: Option<Spanned<String>> = None;
+        /// The files of its certificates; the first for clients that name no host.
+        pub certificate: Files = Files::default();
+        /// The files of their keys, in the same order.
+        pub key: Files = Files::default();
+        /// The file of the authority that clients must have a certificate of.
+        pub client_ca: Option<Spanned<PathBuf>> = None;
     }
 }
 
@@ -140,15 +147,39 @@ words! {
         Udp = "udp",
         /// TCP
         Tcp = "tcp",
+        /// TLS
+        Tls = "tls",
+    }
+}
+
+impl Sip {
+    /// Without what a reload applies: the certificates.
+    fn fixed(&self) -> Self {
+        let mut fixed = self.clone();
+        for listen in fixed.listen.as_mut() {
+            listen.certificate = Files::default();
+            listen.key = Files::default();
+            listen.client_ca = None;
+        }
+        fixed
     }
 }
 
 impl SipListen {
+    /// The paths among its keys.
+    fn paths(&mut self) -> impl Iterator<Item = &mut Spanned<PathBuf>> {
+        let files = self.certificate.0.iter_mut().chain(&mut self.key.0);
+        files.chain(&mut self.client_ca)
+    }
+
     fn defaults() -> Vec<Self> {
         let listen = |transport| Self {
             transport: unplaced(transport),
             address: unplaced("0.0.0.0:5060".to_owned()),
             advertise: None,
+            certificate: Files::default(),
+            key: Files::default(),
+            client_ca: None,
         };
         vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)]
     }
@@ -267,6 +298,8 @@ keys! {
         pub probation: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
         pub connections: usize = 32_768, in 1..=1 << 20;
         pub connections_per_address: usize = 1024, in 1..=1 << 20;
+        pub handshakes: usize = 1024, in 1..=1 << 20;
+        pub handshake_timeout: Interval = Interval::from_secs(10), in Interval::SECOND..=Interval::HOUR;
         pub idle_connection: Interval = Interval::from_secs(600),
             in Interval::from_secs(10)..=Interval::from_days(1);
     }
@@ -294,7 +327,9 @@ impl Config {
             config.http.control_socket.as_mut(),
             config.store.directory.as_mut(),
         ];
-        for path in paths.into_iter().flatten() {
+        let listens = config.sip.listen.as_mut().iter_mut();
+        let paths = paths.into_iter().flatten();
+        for path in paths.chain(listens.flat_map(SipListen::paths)) {
             // An absolute path stays what it is.
             *path.as_mut() = source.folder().join(path.get_ref());
         }
@@ -335,13 +370,13 @@ impl Config {
     }
 
     /// The sections in which `new` differs and that only a restart can apply: all except domains
-    /// with their accounts, groups, lists and policies, and profiles.
+    /// with their accounts, groups, lists and policies, profiles, and certificates.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let sections = [
             ("[node]", self.node != new.node),
             ("[cores]", self.cores != new.cores),
-            ("[sip]", self.sip != new.sip),
+            ("[sip]", self.sip.fixed() != new.sip.fixed()),
             ("[http]", self.http != new.http),
             ("[store]", self.store != new.store),
             ("[history]", self.history != new.history),

@@ -7,12 +7,15 @@ use crate::directory::Directory;
 use crate::net::source_address;
 use crate::shard::{ConnectionId, Flow};
 use crate::sip::Transport;
+use crate::tls::SharedKeyring;
 
 /// What does not change after the start.
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// Bound SIP listeners.
     pub sip: Vec<(Transport, SocketAddr)>,
+    /// Their certificates, for those that have any.
+    pub keyrings: Vec<SharedKeyring>,
     /// Where HTTP is listened on, as bound.
     pub http: Vec<SocketAddr>,
     /// When the node was started.
@@ -24,8 +27,7 @@ impl Facts {
     #[must_use]
     pub fn listeners(&self) -> String {
         let sip = self.sip.iter();
-        let sip = sip
-            .map(|(transport, address)| format!("SIP on {} {address}", transport.uri_parameter()));
+        let sip = sip.map(|(transport, address)| format!("SIP on {} {address}", transport.name()));
         let http = self.http.iter().map(|address| format!("HTTP on {address}"));
         sip.chain(http).collect::<Vec<_>>().join(", ")
     }
@@ -78,6 +80,7 @@ mod tests {
                 .iter()
                 .map(|(transport, address)| (*transport, address.parse().unwrap()))
                 .collect(),
+            keyrings: Vec::new(),
             http: Vec::new(),
             started: Instant::now(),
         };

@@ -15,6 +15,10 @@ pub struct Limits {
     pub segment_octets_max: usize,
     /// Stream connections of one shard.
     pub connections: ConnectionLimits,
+    /// Handshakes of one shard's streams at once; one more connection is closed at once.
+    pub handshakes_max: usize,
+    /// Timeout for a handshake, after which the connection is closed.
+    pub handshake_timeout: Duration,
     /// Idle timeout of a stream, unless a live subscription, publication or registration was
     /// received on it.
     pub idle_timeout: Duration,
@@ -42,6 +46,8 @@ impl Default for Limits {
                 connections_max: 32 * 1024,
                 per_address_max: 1024,
             },
+            handshakes_max: 1024,
+            handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
             idle_timeout_short: Duration::from_secs(5),
             outbound_octets_max: 6 * 1024 * 1024,

@@ -14,17 +14,51 @@ use crate::net::bind::BindError;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::datagram::udp::UdpTransport;
 use crate::net::stream::tcp::TcpAcceptor;
+use crate::net::stream::tls::TlsAcceptor;
 use crate::net::stream::{StreamListener, StreamTransport, tcp};
 use crate::net::{Limits, bind};
 use crate::sip::Transport;
+use crate::tls::SharedKeyring;
+
+/// What a listener serves, with what that needs.
+#[derive(Clone, Debug)]
+pub enum Service {
+    /// SIP over UDP.
+    Udp,
+    /// SIP over TCP.
+    Tcp,
+    /// SIP over TLS.
+    Tls(SharedKeyring),
+}
+
+impl Service {
+    /// Its transport.
+    #[must_use]
+    pub const fn transport(&self) -> Transport {
+        match self {
+            Self::Udp => Transport::Udp,
+            Self::Tcp => Transport::Tcp,
+            Self::Tls(_) => Transport::Tls,
+        }
+    }
+
+    /// Its certificates, if it has any.
+    #[must_use]
+    pub const fn keyring(&self) -> Option<&SharedKeyring> {
+        match self {
+            Self::Udp | Self::Tcp => None,
+            Self::Tls(keyring) => Some(keyring),
+        }
+    }
+}
 
 /// One shard's bound socket of one listener.
 #[derive(Debug)]
 pub enum ListenerSocket {
-    /// SIP over UDP, and the address that the socket is bound to.
-    Udp(UdpSocket, SocketAddr),
-    /// SIP over TCP.
-    Tcp(TcpListener),
+    /// For datagrams, and the address that the socket is bound to.
+    Datagram(UdpSocket, SocketAddr),
+    /// For streams.
+    Stream(TcpListener),
 }
 
 /// A listener's socket as a shard serves it.
@@ -43,19 +77,14 @@ pub fn bind(
     address: SocketAddr,
     count: usize,
 ) -> Result<(SocketAddr, Vec<ListenerSocket>), BindError> {
-    match transport {
-        Transport::Udp => {
-            let (bound, sockets) = bind::udp(address, count)?;
-            let share = |socket| ListenerSocket::Udp(socket, bound);
-            Ok((bound, sockets.into_iter().map(share).collect()))
-        }
-        Transport::Tcp => {
-            let (bound, sockets) = bind::tcp(address, count)?;
-            let sockets = sockets.into_iter().map(ListenerSocket::Tcp);
-            Ok((bound, sockets.collect()))
-        }
-        Transport::Tls | Transport::Ws | Transport::Wss => Err(not_served(transport, address)),
+    if transport.is_reliable() {
+        let (bound, sockets) = bind::tcp(address, count)?;
+        let sockets = sockets.into_iter().map(ListenerSocket::Stream);
+        return Ok((bound, sockets.collect()));
     }
+    let (bound, sockets) = bind::udp(address, count)?;
+    let share = |socket| ListenerSocket::Datagram(socket, bound);
+    Ok((bound, sockets.into_iter().map(share).collect()))
 }
 
 /// Continues a listener of an earlier process with its sockets, at least one, in the order in which
@@ -68,20 +97,15 @@ pub fn go_on(
 ) -> Result<Vec<ListenerSocket>, BindError> {
     let missing = count.saturating_sub(sockets.len());
     let sockets = sockets.into_iter();
-    match transport {
-        Transport::Udp => {
-            let more = bind::more_udp(address, missing)?;
-            let sockets = sockets.map(UdpSocket::from).chain(more);
-            let share = |socket| ListenerSocket::Udp(socket, address);
-            Ok(sockets.map(share).collect())
-        }
-        Transport::Tcp => {
-            let more = bind::more_tcp(address, missing)?;
-            let sockets = sockets.map(TcpListener::from).chain(more);
-            Ok(sockets.map(ListenerSocket::Tcp).collect())
-        }
-        Transport::Tls | Transport::Ws | Transport::Wss => Err(not_served(transport, address)),
+    if transport.is_reliable() {
+        let more = bind::more_tcp(address, missing)?;
+        let sockets = sockets.map(TcpListener::from).chain(more);
+        return Ok(sockets.map(ListenerSocket::Stream).collect());
     }
+    let more = bind::more_udp(address, missing)?;
+    let sockets = sockets.map(UdpSocket::from).chain(more);
+    let share = |socket| ListenerSocket::Datagram(socket, address);
+    Ok(sockets.map(share).collect())
 }
 
 /// The address that a socket of IP is bound to.
@@ -106,14 +130,6 @@ pub fn continue_stream(transport: Transport, socket: OwnedFd) -> Option<Box<dyn 
     }
 }
 
-fn not_served(transport: Transport, address: SocketAddr) -> BindError {
-    BindError {
-        transport: transport.via_token(),
-        address,
-        reason: io::Error::new(io::ErrorKind::Unsupported, "this transport is not served"),
-    }
-}
-
 impl ListenerSocket {
     /// Another descriptor of the socket.
     ///
@@ -121,8 +137,8 @@ impl ListenerSocket {
     /// No descriptor is left.
     pub fn duplicate(&self) -> io::Result<OwnedFd> {
         match self {
-            Self::Udp(socket, _) => socket.try_clone().map(OwnedFd::from),
-            Self::Tcp(socket) => socket.try_clone().map(OwnedFd::from),
+            Self::Datagram(socket, _) => socket.try_clone().map(OwnedFd::from),
+            Self::Stream(socket) => socket.try_clone().map(OwnedFd::from),
         }
     }
 
@@ -130,19 +146,19 @@ impl ListenerSocket {
     #[must_use]
     pub fn datagram_descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Self::Udp(socket, _) => Some(socket.as_fd()),
-            Self::Tcp(_) => None,
+            Self::Datagram(socket, _) => Some(socket.as_fd()),
+            Self::Stream(_) => None,
         }
     }
 
-    /// Opens the socket of the listener with this index in the configuration. Must run inside the
-    /// executor that will wait on it.
+    /// Opens the socket of the listener with this index in the configuration, to serve that. Must run
+    /// inside the executor that will wait on it.
     ///
     /// # Errors
     /// The kernel refuses the mode that the executor needs.
-    pub fn open(self, listener: u16, limits: &Limits) -> io::Result<Port> {
+    pub fn open(self, listener: u16, service: &Service, limits: &Limits) -> io::Result<Port> {
         Ok(match self {
-            Self::Udp(socket, bound) => {
+            Self::Datagram(socket, bound) => {
                 let socket = UdpTransport::new(socket, bound, limits.segment_octets_max);
                 let stalled_octets_max = limits.stalled_octets_max;
                 Port::Datagram(DatagramPort::new(
@@ -151,9 +167,16 @@ impl ListenerSocket {
                     stalled_octets_max,
                 ))
             }
-            Self::Tcp(socket) => Port::Stream(Box::new(TcpAcceptor::new(socket)?)),
+            Self::Stream(socket) => Port::Stream(stream_listener(socket, service)?),
         })
     }
+}
+
+fn stream_listener(socket: TcpListener, service: &Service) -> io::Result<Box<dyn StreamListener>> {
+    Ok(match service {
+        Service::Tls(keyring) => Box::new(TlsAcceptor::new(socket, keyring.clone())?),
+        Service::Udp | Service::Tcp => Box::new(TcpAcceptor::new(socket)?),
+    })
 }
 
 #[cfg(test)]
@@ -163,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_listener_gives_a_socket_to_each_shard() {
-        for transport in [Transport::Udp, Transport::Tcp] {
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
             let (bound, sockets) = bind(transport, "127.0.0.1:0".parse().unwrap(), 3).unwrap();
             assert_ne!(bound.port(), 0);
             assert_eq!(sockets.len(), 3);
@@ -173,15 +196,6 @@ mod tests {
                     .iter()
                     .all(|socket| wakes(socket) != transport.is_reliable())
             );
-        }
-    }
-
-    #[test]
-    fn a_transport_that_is_not_served_is_refused() {
-        for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
-            let refused = bind(transport, "127.0.0.1:0".parse().unwrap(), 1).unwrap_err();
-            assert_eq!(refused.reason.kind(), io::ErrorKind::Unsupported);
-            assert!(refused.to_string().contains(transport.via_token()));
         }
     }
 }

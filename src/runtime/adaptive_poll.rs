@@ -14,14 +14,9 @@
 //! While the thread polls, streams wait for the next pass, and the engine's timer may be a
 //! millisecond late.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use std::{io, thread};
-
-use glommio::timer::Timer;
 
 use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Waited;
@@ -29,16 +24,13 @@ use crate::runtime::arrival_pattern::PATIENCE;
 use crate::runtime::core::Core;
 use crate::runtime::datagrams;
 use crate::runtime::datagrams::Unread;
+use crate::runtime::executor_pass::pass;
 
 /// How long a port is left alone while the core is congested or the socket fails.
 const PAUSE: Duration = Duration::from_millis(1);
 /// How long the executor goes without a pass while there are datagrams; streams wait no longer than
 /// this. A pass costs as much as a datagram.
 const PASS_EVERY: Duration = Duration::from_micros(250);
-/// A timer that expires before the executor looks at it, but not at once. Sleeping for it runs all
-/// other tasks and lets the executor look at its rings. (The executor has no call for that: a yield
-/// does not look at the rings, and a timer of zero does not even yield.)
-const PASS: Duration = Duration::from_micros(2);
 
 /// Feeds the engine from one port. Never returns.
 pub(crate) async fn serve(core: Rc<Core>, port: Rc<DatagramPort>) {
@@ -67,25 +59,6 @@ async fn pause(core: &Core, error: &io::Error) {
     core.counters.receive_errors.add(1);
     tracing::debug!(%error, "receiving failed");
     glommio::timer::sleep(PAUSE).await;
-}
-
-/// Gives the executor a pass. On a busy machine a timer may expire before it is looked at for the first
-/// time, which would give none: then a longer one is set.
-async fn pass() {
-    let (mut timer, mut length) = (Timer::new(PASS), PASS);
-    let mut has_waited = false;
-    poll_fn(|context| {
-        while Pin::new(&mut timer).poll(context).is_ready() {
-            if has_waited {
-                return Poll::Ready(());
-            }
-            length *= 2;
-            timer.reset(length);
-        }
-        has_waited = true;
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Serves datagrams, mail and the engine's timer as long as the next datagram is worth waiting for.

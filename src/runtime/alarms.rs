@@ -7,7 +7,7 @@ use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 pub(crate) fn log(report: &LoopReport) {
     tracing::warn!(
         address = %report.peer,
-        transport = report.transport.uri_parameter(),
+        transport = report.transport.name(),
         user_agent = ?report.user_agent,
         method = ?report.method,
         target = ?report.target,
@@ -25,7 +25,7 @@ pub(crate) fn log_failure(failure: &AuthenticationFailure) {
         address = %failure.address,
         user = ?failure.user,
         reason = failure.reason,
-        via = failure.transport.uri_parameter(),
+        via = failure.transport.name(),
         "authentication failed"
     );
 }

@@ -62,18 +62,19 @@ impl Bound {
         let shards = plan.shards.len();
         let mut sip = Vec::with_capacity(plan.listeners.len());
         for ListenerPlan {
-            transport, address, ..
+            service, address, ..
         } in &plan.listeners
         {
-            let (address, sockets) = match inherited.take_listener(*transport, *address) {
+            let transport = service.transport();
+            let (address, sockets) = match inherited.take_listener(transport, *address) {
                 Some((address, sockets)) => {
-                    let sockets = listener::go_on(*transport, address, sockets, shards)?;
+                    let sockets = listener::go_on(transport, address, sockets, shards)?;
                     (address, sockets)
                 }
-                None => listener::bind(*transport, *address, shards)?,
+                None => listener::bind(transport, *address, shards)?,
             };
             sip.push(BoundListener {
-                transport: *transport,
+                transport,
                 address,
                 sockets,
             });

@@ -1,5 +1,6 @@
 //! The open sockets that one process leaves to the next: what each is called, and in which order the
-//! next one uses them.
+//! next one uses them. Of connections only those of TCP are among them: the others have state beside
+//! the kernel's, and are closed.
 //!
 //! A name says what the socket's own addresses do not: its place among the sockets of a listener.
 //! These share a port, and the kernel counts them in the order in which they were bound, so the shards
@@ -61,6 +62,9 @@ impl FromStr for Name {
             "connection" => return rest.parse().map(Self::Connection).map_err(drop),
             "udp" => Transport::Udp,
             "tcp" => Transport::Tcp,
+            "tls" => Transport::Tls,
+            "ws" => Transport::Ws,
+            "wss" => Transport::Wss,
             _ => return Err(()),
         };
         let (listener, shard) = rest.split_once('-').ok_or(())?;
@@ -180,6 +184,9 @@ mod tests {
         let names = [
             (Name::Listener(Transport::Udp, 0, 12), "udp-0-12"),
             (Name::Listener(Transport::Tcp, 3, 0), "tcp-3-0"),
+            (Name::Listener(Transport::Tls, 1, 1), "tls-1-1"),
+            (Name::Listener(Transport::Ws, 0, 0), "ws-0-0"),
+            (Name::Listener(Transport::Wss, 0, 0), "wss-0-0"),
             (Name::Http(1), "http-1"),
             (
                 Name::of_connection(Duration::from_secs(601)),
@@ -195,7 +202,7 @@ mod tests {
             "udp",
             "udp-0",
             "udp-0-x",
-            "tls-0-0",
+            "sctp-0-0",
             "stored",
             "http-70000",
         ] {

@@ -32,6 +32,7 @@ use crate::net::stream::connection::Connection;
 use crate::net::stream::connections::Connections;
 use crate::net::{Limits, listener};
 use crate::runtime::arrival_pattern::ArrivalPattern;
+use crate::runtime::handshake_turns::HandshakeTurns;
 use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
@@ -82,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) arrivals: Cell<ArrivalPattern>,
     /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
+    /// The handshakes of its streams.
+    pub(crate) handshakes: HandshakeTurns,
 
     state: RefCell<State>,
     /// The engine may get messages: with a store only once it knows what that holds.
@@ -201,6 +204,7 @@ impl Core {
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
             arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
+            handshakes: HandshakeTurns::new(),
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
             is_recovering: Cell::new(is_recovering),

@@ -13,7 +13,7 @@
 //! delivered in the order it was sent, and essential mail is never lost; if the mail backlog
 //! exceeds a limit, sockets are not read until it drains. With a store, sockets are bound before it
 //! is opened, and are read once the engine knows how much is to come back; what arrives before waits
-//! in the kernel.
+//! in the kernel. Handshakes of TLS compute one step at a time, between which everything else runs.
 
 mod adaptive_poll;
 mod alarms;
@@ -27,6 +27,9 @@ mod datagrams;
 mod descriptors;
 mod error;
 mod executor;
+mod executor_pass;
+mod handshake_turns;
+mod handshakes;
 mod heir;
 mod history;
 mod mesh;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use crate::directory::Directory;
 use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
+use crate::net::listener::Service;
 use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
 use crate::runtime::commander::{Commander, Requests};
@@ -28,7 +29,7 @@ use crate::runtime::executor::CoreThread;
 use crate::runtime::heir::Heir;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::plan::{HistoryPlan, NodePlan, StorePlan};
+use crate::runtime::plan::{HistoryPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
 use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
@@ -44,6 +45,7 @@ use crate::store::history::limits::HistoryLimits;
 use crate::store::writer::OnFailure;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::CoreCounters;
+use crate::tls::SharedKeyring;
 use crate::{http, telemetry};
 
 /// Time between two checks whether a draining node is done.
@@ -63,6 +65,8 @@ const RINGS_SETTLE: Duration = Duration::from_millis(1);
 pub struct Node {
     commander: Commander,
     directory: SharedDirectory,
+    /// Its SIP listeners as planned.
+    listeners: Arc<[ListenerPlan]>,
     facts: Facts,
     control_socket: Option<PathBuf>,
 
@@ -129,7 +133,9 @@ impl Node {
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), requests, monitor),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
+            listeners: plan.listeners.as_slice().into(),
             facts: Facts {
+                keyrings: keyrings(&plan.listeners),
                 sip: bound.sip_addresses().collect(),
                 http: bound.http_addresses().collect(),
                 started: Instant::now(),
@@ -208,6 +214,7 @@ impl Node {
         Reloader {
             commander: self.commander(),
             directory: self.directory.clone(),
+            listeners: Arc::clone(&self.listeners),
         }
     }
 
@@ -312,10 +319,7 @@ impl Node {
         ended: &mpsc::Sender<CoreEnded>,
     ) -> Result<(), BootError> {
         let cores = plan.shards.len() + 1;
-        let mut options = options(&plan, &bound)?;
-        if let Some(store) = &self.store {
-            options.record_clock = store.clock();
-        }
+        let options = options(&plan, &bound, self.store.as_ref())?;
         let mut limits = boot::limits(&plan.limits, &options);
         let mut http_connections = plan.http_connections;
         Descriptors::of_process(plan.shards.len())
@@ -339,6 +343,7 @@ impl Node {
                 directory: Arc::clone(&plan.directory),
                 seed: kernel::random_octets().map_err(BootError::Random)?,
                 sockets,
+                services: services(&self.listeners),
                 heir: Arc::clone(&self.heir),
                 readiness,
                 mesh: Arc::clone(&self.mesh),
@@ -477,12 +482,26 @@ fn open(
     }
 }
 
+/// What is served, by listener.
+fn services(listeners: &[ListenerPlan]) -> Arc<[Service]> {
+    listeners.iter().map(|plan| plan.service.clone()).collect()
+}
+
+/// The certificates of all listeners.
+fn keyrings(listeners: &[ListenerPlan]) -> Vec<SharedKeyring> {
+    let keyrings = listeners.iter().filter_map(|plan| plan.service.keyring());
+    keyrings.cloned().collect()
+}
+
 /// The options of every shard, except its id.
-fn options(plan: &NodePlan, bound: &Bound) -> Result<Options, BootError> {
+fn options(plan: &NodePlan, bound: &Bound, store: Option<&Store>) -> Result<Options, BootError> {
     let mut options = plan.options.clone();
     options.shards = plan.shards.len() as u16;
     if plan.store.is_none() {
         options.durability = Durability::None;
+    }
+    if let Some(store) = store {
+        options.record_clock = store.clock();
     }
     let history = plan.store.as_ref().and_then(|store| store.history);
     options.writes_history = history.is_some();

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use crate::directory::Directory;
 use crate::net::connection_limits::ConnectionLimits;
+use crate::net::listener::Service;
 use crate::net::{Limits, interfaces};
 use crate::shard;
-use crate::sip::Transport;
 
 /// One address to listen on for SIP.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ListenerPlan {
-    /// UDP or TCP.
-    pub transport: Transport,
+    /// What is served there.
+    pub service: Service,
     /// The address to bind; a wildcard listens on every address of its family, port 0 takes a free
     /// port.
     pub address: SocketAddr,
@@ -128,7 +128,7 @@ mod tests {
         let address: SocketAddr = "0.0.0.0:5060".parse().unwrap();
         let advertise = Some("203.0.113.9".to_owned());
         let addresses = ListenerPlan {
-            transport: Transport::Udp,
+            service: Service::Udp,
             address,
             advertise,
         }

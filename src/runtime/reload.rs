@@ -15,6 +15,7 @@ use crate::directory::removal::Removal;
 use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::runtime::commander::{Commander, ReloadRequest};
+use crate::runtime::plan::ListenerPlan;
 use crate::shard::Command;
 
 /// How long a shard may take to accept a directory before it counts as stuck.
@@ -28,6 +29,8 @@ const UNCHANGED: &str = "the configuration was not reloaded; the old one stays i
 pub struct LoadedConfiguration {
     /// Domains, accounts and what belongs to them.
     pub directory: Arc<Directory>,
+    /// The SIP listeners, of which only the certificates are taken.
+    pub listeners: Vec<ListenerPlan>,
     /// Notes for the operator: probable slips, and changes that need a restart.
     pub notes: Vec<String>,
 }
@@ -37,6 +40,8 @@ pub struct LoadedConfiguration {
 pub(crate) struct Reloader {
     pub(crate) commander: Commander,
     pub(crate) directory: SharedDirectory,
+    /// The SIP listeners that are served.
+    pub(crate) listeners: Arc<[ListenerPlan]>,
 }
 
 impl Reloader {
@@ -78,9 +83,22 @@ impl Reloader {
                     .to_owned(),
             ),
             Ok(Ok(())) => {
+                self.take_certificates(&fresh.listeners);
                 let done = format!("reloaded: {}", tenants(&fresh.directory));
                 let lines = fresh.notes.iter().cloned().chain([done]);
                 Ok(lines.collect::<Vec<_>>().join("\n"))
+            }
+        }
+    }
+}
+
+impl Reloader {
+    /// Has each listener use the certificates of its fresh plan from the next connection on.
+    fn take_certificates(&self, fresh: &[ListenerPlan]) {
+        for (served, fresh) in self.listeners.iter().zip(fresh) {
+            let keyrings = served.service.keyring().zip(fresh.service.keyring());
+            if let Some((served, fresh)) = keyrings.filter(|_| served.address == fresh.address) {
+                served.replace(fresh.current());
             }
         }
     }
@@ -138,11 +156,13 @@ mod tests {
                 None,
             ),
             directory: SharedDirectory::new(Arc::new(Directory::default())),
+            listeners: Arc::default(),
         };
         let mut directory = Directory::default();
         directory.add_domain(Domain::new("abc.com"), &[]).unwrap();
         let fresh = LoadedConfiguration {
             directory: Arc::new(directory),
+            listeners: Vec::new(),
             notes: Vec::new(),
         };
         let outcome = reloader.apply(&fresh, false).unwrap_err();

@@ -10,7 +10,7 @@ use glommio::Task;
 
 use crate::directory::Directory;
 use crate::net::Limits;
-use crate::net::listener::{ListenerSocket, Port};
+use crate::net::listener::{ListenerSocket, Port, Service};
 use crate::net::readiness::Readiness;
 use crate::runtime::core::{Core, Outlets, Sockets};
 use crate::runtime::heir::Heir;
@@ -47,6 +47,8 @@ pub(crate) struct ShardCore {
     pub(crate) seed: [u8; 32],
     /// Its sockets.
     pub(crate) sockets: ShardSockets,
+    /// What is served on them, by listener.
+    pub(crate) services: Arc<[Service]>,
     /// Where it leaves its streams at the end, if another process is to continue them.
     pub(crate) heir: Arc<Heir>,
     /// With which its thread waits for datagrams outside the executor.
@@ -70,7 +72,7 @@ impl ShardCore {
         let heir = Arc::clone(&self.heir);
         let surplus = std::mem::take(&mut self.sockets.surplus);
         let streams = std::mem::take(&mut self.sockets.streams);
-        let limits = self.limits.clone();
+        let (limits, services) = (self.limits.clone(), Arc::clone(&self.services));
         let (core, mut acceptors) = self.assemble();
         let has_begun = begin(&core).await;
         // Before the dialogs on them are back and send NOTIFYs.
@@ -78,8 +80,9 @@ impl ShardCore {
         if has_begun && recover(&core).await {
             core.begin_reading();
             tracing::debug!(shard = core.id.0, "serving");
-            for (listener, socket) in surplus {
-                acceptors.extend(drain(&core, listener, socket, &limits));
+            for ((listener, socket), service) in with_services(surplus, &services) {
+                let port = socket.open(listener, service, &limits);
+                acceptors.extend(port.ok().and_then(|port| drain(&core, listener, port)));
             }
             serve(&core, acceptors).await;
         }
@@ -93,9 +96,10 @@ impl ShardCore {
     fn assemble(self) -> (Rc<Core>, Vec<Acceptor>) {
         let mut datagram_ports = Vec::with_capacity(self.sockets.listening.len());
         let mut acceptors = Vec::new();
-        for (listener, socket) in (0u16..).zip(self.sockets.listening) {
+        let listening = (0u16..).zip(self.sockets.listening);
+        for ((listener, socket), service) in with_services(listening, &self.services) {
             let mut datagram_port = None;
-            match socket.open(listener, &self.limits) {
+            match socket.open(listener, service, &self.limits) {
                 Ok(Port::Datagram(port)) => datagram_port = Some(Rc::new(port)),
                 Ok(Port::Stream(socket)) => acceptors.push(Acceptor { listener, socket }),
                 Err(error) => {
@@ -120,6 +124,19 @@ impl ShardCore {
         let core = Core::new(id, shard, outlets, self.counters, sockets);
         (core, acceptors)
     }
+}
+
+/// Sockets with the indexes of their listeners, and what is served on each.
+fn with_services(
+    sockets: impl IntoIterator<Item = (u16, ListenerSocket)>,
+    services: &[Service],
+) -> impl Iterator<Item = ((u16, ListenerSocket), &Service)> {
+    let with_service = |(listener, socket)| {
+        let service = services.get(usize::from(listener));
+        debug_assert!(service.is_some(), "a socket is of a listener");
+        Some(((listener, socket), service?))
+    };
+    sockets.into_iter().filter_map(with_service)
 }
 
 /// Waits until the core has something to do.
@@ -196,14 +213,9 @@ async fn cancel(tasks: Vec<Task<()>>) {
 
 /// Reads what a socket without a shard of its own still holds, and closes it. A listening socket is
 /// kept: connections that wait in it would be lost.
-fn drain(
-    core: &Rc<Core>,
-    listener: u16,
-    socket: ListenerSocket,
-    limits: &Limits,
-) -> Option<Acceptor> {
-    match socket.open(listener, limits) {
-        Ok(Port::Datagram(port)) => {
+fn drain(core: &Rc<Core>, listener: u16, port: Port) -> Option<Acceptor> {
+    match port {
+        Port::Datagram(port) => {
             let has_more = |_: &u32| matches!(datagrams::receive_batch(core, &port), Ok(Some(_)));
             let batches = (0..SURPLUS_BATCHES_MAX).take_while(has_more).count();
             tracing::debug!(
@@ -213,8 +225,7 @@ fn drain(
             );
             None
         }
-        Ok(Port::Stream(socket)) => Some(Acceptor { listener, socket }),
-        Err(_) => None,
+        Port::Stream(socket) => Some(Acceptor { listener, socket }),
     }
 }
 

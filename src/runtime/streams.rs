@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::net::stream::connection::Connection;
 use crate::net::stream::{Arrival, Framing, StreamListener};
 use crate::runtime::core::Core;
+use crate::runtime::handshakes;
 use crate::shard::Input;
 use crate::sip::Fault;
 use crate::telemetry::Throttle;
@@ -75,16 +76,22 @@ pub(crate) async fn read_on(core: Rc<Core>, connection: Rc<Connection>) {
 
 /// Feeds the engine from one connection until it ends.
 async fn read(core: Rc<Core>, connection: Rc<Connection>) {
+    if handshakes::complete(&core, &connection).await {
+        take_messages(&core, &connection).await;
+    }
+    core.turn(|turn| turn.closed(connection.flow.connection));
+}
+
+async fn take_messages(core: &Core, connection: &Connection) {
     let mut framing = connection.framing(&core.limits);
-    while let Some(length) = next_octets(&core, &connection, framing.deadline()).await {
-        if take(&core, &connection, &mut *framing, length).is_err() {
+    while let Some(length) = next_octets(core, connection, framing.deadline()).await {
+        if take(core, connection, &mut *framing, length).is_err() {
             core.counters.connections_out_of_step.add(1);
             break;
         }
         connection.note_within_message(framing.deadline().is_some());
         glommio::yield_if_needed().await;
     }
-    core.turn(|turn| turn.closed(connection.flow.connection));
 }
 
 /// Reads into the core's scratch buffer, until `deadline` at most; None at the end of the stream,

@@ -16,6 +16,7 @@ use crate::directory::{AuthMode, Directory, Domain};
 use crate::http::Engine;
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
+use crate::net::listener::Service;
 use crate::presence::call::{CallState, Direction, Party};
 use crate::presence::policy::{Handling, People, Policy, WatcherCondition};
 use crate::presence::{Aor, CallDialog};
@@ -47,15 +48,15 @@ fn directory() -> Arc<Directory> {
 fn plan(shards: u16, address: &str) -> NodePlan {
     let address: SocketAddr = address.parse().unwrap();
     let cpus = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let listener = |transport| ListenerPlan {
-        transport,
+    let listener = |service| ListenerPlan {
+        service,
         address,
         advertise: None,
     };
     NodePlan {
         shards: (0..usize::from(shards)).map(|shard| shard % cpus).collect(),
         http_cpu: None,
-        listeners: vec![listener(Transport::Udp), listener(Transport::Tcp)],
+        listeners: vec![listener(Service::Udp), listener(Service::Tcp)],
         http_listen: Vec::new(),
         control_socket: None,
         store: None,

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use crate::sip::{Fault, HeaderName, Message, emit, octets};
-use read::Span;
+use read::{Span, is_sips};
 
-pub use read::Contact;
+pub use read::{Contact, names_secure_hop};
 
 /// CSeq numbers stay below 2^31 (RFC 3261 §8.1.1.5).
 const SEQUENCE_MAX: u32 = (1 << 31) - 1;
@@ -202,6 +202,13 @@ impl Dialog {
     #[must_use]
     pub fn first_route(&self) -> Option<&[u8]> {
         Some(self.slice(self.first_route)).filter(|uri| !uri.is_empty())
+    }
+
+    /// Whether its first hop is reached by a `sips:` URI: its requests stay encrypted, and so must
+    /// those that follow our Contact (RFC 3261 §12.1.1).
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        is_sips(self.first_route().unwrap_or_else(|| self.remote_target()))
     }
 
     /// CSeq of the last request we sent.

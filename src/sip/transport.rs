@@ -61,6 +61,22 @@ impl Transport {
         }
     }
 
+    /// Its name for an operator: `udp`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Wss => "wss",
+            Self::Udp | Self::Tcp | Self::Tls | Self::Ws => self.uri_parameter(),
+        }
+    }
+
+    /// Returns whether it encrypts, so that a request to a `sips:` URI may come over it (RFC 3261
+    /// §26.2.2).
+    #[must_use]
+    pub const fn is_secure(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
     /// The value of a URI's `transport` parameter: `udp`. RFC 7118 §5.1 has one value for
     /// WebSockets, encrypted or not.
     #[must_use]

@@ -115,6 +115,14 @@ core_counters! {
     connections_overflowed: Sum,
     /// Stream connections open now.
     connections_open: Sum,
+    /// Handshakes of streams completed: TLS, WebSocket.
+    handshakes_completed: Sum,
+    /// Handshakes that failed: what came was none, or the two sides do not accept each other.
+    handshakes_failed: Sum,
+    /// Handshakes that were not done in time.
+    handshakes_timed_out: Sum,
+    /// Connections closed because too many handshakes were under way.
+    handshakes_refused: Sum,
     /// Messages cut from streams.
     stream_messages_received: Sum,
     /// Messages handed to streams.

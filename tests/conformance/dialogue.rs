@@ -173,12 +173,7 @@ pub(crate) struct Peer {
 
 impl std::fmt::Display for Peer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            formatter,
-            "{} {}",
-            self.address,
-            self.transport.uri_parameter()
-        )
+        write!(formatter, "{} {}", self.address, self.transport.name())
     }
 }
 

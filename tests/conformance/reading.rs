@@ -205,7 +205,7 @@ fn restart(words: &[&str]) -> Result<Action, String> {
     Ok(Action::Restart { shards, pause })
 }
 
-/// `10.0.0.7:5060` and `udp`.
+/// `10.0.0.7:5060` and `udp`, `tcp`, `tls`, `ws` or `wss`.
 pub(crate) fn peer(words: &[&str]) -> Result<Peer, String> {
     let address = words
         .first()
@@ -214,7 +214,10 @@ pub(crate) fn peer(words: &[&str]) -> Result<Peer, String> {
     let transport = match words.get(1) {
         Some(&"udp") => Transport::Udp,
         Some(&"tcp") => Transport::Tcp,
-        _ => return Err("udp or tcp?".to_owned()),
+        Some(&"tls") => Transport::Tls,
+        Some(&"ws") => Transport::Ws,
+        Some(&"wss") => Transport::Wss,
+        _ => return Err("udp, tcp, tls, ws or wss?".to_owned()),
     };
     Ok(Peer { address, transport })
 }

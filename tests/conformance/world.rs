@@ -380,7 +380,7 @@ impl World {
                 local(flow.peer),
                 "a message leaves from where the peer spoke to"
             );
-            if flow.transport == Transport::Tcp {
+            if flow.transport.is_reliable() {
                 let known = self
                     .connections
                     .get(&flow.peer)

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::serve;
 use crate::config;
 use crate::config::{Complaints, Machine, Source};
-use crate::runtime::{ListenerPlan, NodePlan};
+use crate::runtime::NodePlan;
 
 /// The domain of the demonstration.
 pub(super) const DOMAIN: &str = "example.com";
@@ -92,18 +92,17 @@ pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
         text: configuration(),
     };
     let plan = config::load_from(&source, &Machine::inspect())?.plan;
-    let listener = |listener: config::Listener| ListenerPlan {
-        transport: listener.transport,
-        address: listener.address,
-        advertise: listener.advertise,
-    };
     let http_cpu = Some(plan.http_cpu);
     Ok(NodePlan {
         limits: serve::limits(&plan),
         http_connections: serve::crowd_limits(plan.http_connections),
         shards: plan.shards.into_iter().take(1).collect(),
         http_cpu,
-        listeners: plan.listeners.into_iter().map(listener).collect(),
+        listeners: plan
+            .listeners
+            .into_iter()
+            .map(serve::listener_plan)
+            .collect(),
         http_listen: plan.http_listen,
         // Operators reach this node over HTTP only, and an unprivileged user may not be able to
         // create a socket.

@@ -1,6 +1,8 @@
 //! `/metrics`: every counter in Prometheus' text format.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
@@ -10,6 +12,7 @@ use crate::http::monitor;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
+use crate::tls::{Certificate, SharedKeyring};
 
 /// `GET /metrics`
 pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
@@ -27,6 +30,7 @@ pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
     {
         sample(&mut text, "resident_memory_bytes", octets);
     }
+    certificates(&mut text, &site.facts.keyrings);
     let exposition = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response::with(
         response::text(StatusCode::OK, text),
@@ -50,6 +54,30 @@ fn sample(text: &mut String, name: &str, value: u64) {
         text,
         "# TYPE lamplighter_{name} untyped\nlamplighter_{name} {value}"
     );
+}
+
+/// When each certificate runs out, in seconds since 1970.
+fn certificates(text: &mut String, keyrings: &[SharedKeyring]) {
+    const NAME: &str = "lamplighter_tls_certificate_not_after_seconds";
+    let keyrings = keyrings.iter().map(SharedKeyring::current);
+    let certificates = keyrings.flat_map(|keyring| keyring.certificates.to_vec());
+    // Several listeners may have one certificate.
+    let times: BTreeMap<String, u64> = certificates.map(|one| not_after(&one)).collect();
+    if !times.is_empty() {
+        let _ = writeln!(text, "# TYPE {NAME} gauge");
+    }
+    for (file, seconds) in times {
+        let _ = writeln!(text, "{NAME}{{file=\"{file}\"}} {seconds}");
+    }
+}
+
+/// The file of a certificate as the value of a label, and when it runs out.
+fn not_after(certificate: &Certificate) -> (String, u64) {
+    let file = certificate.path.display().to_string();
+    let file = file.replace('\\', "\\\\").replace('"', "\\\"");
+    let since = certificate.not_after.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since.map_or(0, |since| since.as_secs());
+    (file.replace('\n', "\\n"), seconds)
 }
 
 /// `VmRSS:     5124 kB`

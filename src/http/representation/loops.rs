@@ -66,7 +66,7 @@ fn table(reports: &[LoopReport]) -> Table {
 
 fn json(report: &LoopReport) -> Value {
     json!({
-        "transport": report.transport.uri_parameter(),
+        "transport": report.transport.name(),
         "peer": report.peer.to_string(),
         "phone": report.phone,
         "method": report.method,

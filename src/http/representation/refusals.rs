@@ -96,7 +96,7 @@ fn attempt_row(attempt: &FailedAttempt, now: Instant) -> Row {
 fn request_json(report: &RefusalReport) -> Value {
     json!({
         "age_seconds": report.age.as_secs(),
-        "transport": report.transport.uri_parameter(),
+        "transport": report.transport.name(),
         "peer": report.peer.to_string(),
         "method": report.method,
         "status": report.status,

@@ -57,7 +57,7 @@ impl Representation for Status {
     fn json(&self) -> Value {
         let sip = self.facts.sip.iter().map(|(transport, address)| {
             json!({
-                "transport": transport.uri_parameter(),
+                "transport": transport.name(),
                 "address": address.to_string(),
             })
         });

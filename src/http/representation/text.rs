@@ -30,7 +30,7 @@ pub(super) fn span(duration: Duration) -> String {
 
 /// `udp 10.0.0.7:5060`
 pub(super) fn address(transport: Transport, peer: SocketAddr) -> String {
-    format!("{} {peer}", transport.uri_parameter())
+    format!("{} {peer}", transport.name())
 }
 
 /// Appends which shards are missing from a response.

@@ -97,7 +97,7 @@ fn json(report: &WatcherReport) -> Value {
         "profile": report.profile,
         "remaining_seconds": report.remaining.as_secs(),
         "notifies": report.notifies,
-        "transport": report.transport.uri_parameter(),
+        "transport": report.transport.name(),
         "peer": report.peer.to_string(),
         "target": report.target,
         "shard": report.shard.0,

@@ -372,6 +372,7 @@ impl Server {
                 engine: served,
                 directory,
                 facts: Facts {
+                    keyrings: Vec::new(),
                     sip: vec![(Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 5060)))],
                     http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
                     started: Instant::now(),

@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::net::Limits;
-use crate::net::stream::{Framing, StreamTransport};
+use crate::net::stream::{Framing, Handshake, StreamTransport};
 use crate::shard::Flow;
 
 /// The outcome of a write.
@@ -40,6 +40,8 @@ pub struct Connection {
     stream: RefCell<Box<dyn StreamTransport>>,
     queue: RefCell<Vec<u8>>,
     queue_octets_max: usize,
+    /// [`Connection::drain`] was asked for, and has not ended.
+    is_draining: Cell<bool>,
     has_ended: Cell<bool>,
     /// Nothing is read: octets stay in the kernel.
     is_paused: Cell<bool>,
@@ -68,6 +70,7 @@ impl Connection {
             stream: RefCell::new(stream),
             queue,
             queue_octets_max,
+            is_draining: Cell::new(false),
             has_ended: Cell::new(false),
             is_paused: Cell::new(false),
             reader: RefCell::default(),
@@ -81,6 +84,33 @@ impl Connection {
     #[must_use]
     pub fn framing(&self, limits: &Limits) -> Box<dyn Framing> {
         self.stream.borrow().framing(limits)
+    }
+
+    /// Whether its transport has a handshake.
+    #[must_use]
+    pub fn has_handshake(&self) -> bool {
+        self.stream.borrow().has_handshake()
+    }
+
+    /// Waits for octets of a handshake, `patience` long at most. After [`Handshake::Octets`] comes
+    /// [`Connection::advance_handshake`].
+    pub async fn handshake(
+        &self,
+        buffer: &RefCell<Box<[u8]>>,
+        patience: Duration,
+    ) -> io::Result<Handshake> {
+        let patience = patience.max(Duration::from_millis(1));
+        self.stream.borrow().set_read_timeout(Some(patience))?;
+        poll_fn(|context| {
+            let mut stream = self.stream.borrow_mut();
+            stream.poll_handshake(context, &mut buffer.borrow_mut())
+        })
+        .await
+    }
+
+    /// Goes on with a handshake, for a millisecond perhaps.
+    pub fn advance_handshake(&self) -> io::Result<()> {
+        self.stream.borrow_mut().advance_handshake()
     }
 
     /// Reads into `buffer`, which is borrowed only once there is something to read: other
@@ -123,7 +153,7 @@ impl Connection {
     /// Leaves a paused connection to another process: its descriptor. None, and nothing changes, if
     /// it has ended, or is within a message in either direction.
     pub fn hand_over(&self) -> Option<OwnedFd> {
-        let is_between_messages = !self.is_within_message.get() && self.queue.borrow().is_empty();
+        let is_between_messages = !self.is_within_message.get() && !self.is_draining.get();
         if self.has_ended.get() || !is_between_messages {
             return None;
         }
@@ -145,9 +175,9 @@ impl Connection {
         if self.has_ended.get() {
             return Written::Failed;
         }
-        let was_stalled = !self.queue.borrow().is_empty();
+        let was_draining = self.is_draining.get();
         let mut taken = 0;
-        if !was_stalled {
+        if !was_draining {
             let written = self.stream.borrow_mut().try_write(pieces);
             match written {
                 Ok(octets) => taken = octets,
@@ -158,43 +188,52 @@ impl Connection {
                 }
             }
         }
-        self.enqueue(pieces, taken, was_stalled)
+        if !self.enqueue(pieces, taken) {
+            self.end();
+            return Written::Overflow;
+        }
+        self.is_draining.set(self.has_waiting());
+        match (self.is_draining.get(), was_draining) {
+            (false, _) => Written::All,
+            (true, false) => Written::Stalled,
+            (true, true) => Written::Queued,
+        }
     }
 
-    /// Keeps what is left after `taken` octets.
-    fn enqueue(&self, pieces: &[IoSlice<'_>], mut taken: usize, was_stalled: bool) -> Written {
+    /// Keeps what is left after `taken` octets, if there is room.
+    fn enqueue(&self, pieces: &[IoSlice<'_>], mut taken: usize) -> bool {
         let mut queue = self.queue.borrow_mut();
         for piece in pieces {
             let left = piece.get(taken..).unwrap_or_default();
             taken = taken.saturating_sub(piece.len());
             if queue.len() + left.len() > self.queue_octets_max {
-                drop(queue);
-                self.end();
-                return Written::Overflow;
+                return false;
             }
             queue.extend_from_slice(left);
         }
-        match (queue.is_empty(), was_stalled) {
-            (true, _) => Written::All,
-            (false, false) => Written::Stalled,
-            (false, true) => Written::Queued,
-        }
+        true
     }
 
-    /// Writes queued messages whenever there is room, until the queue is empty or the connection is
-    /// over.
+    /// Whether octets wait for room, here or in the transport.
+    fn has_waiting(&self) -> bool {
+        !self.queue.borrow().is_empty() || self.stream.borrow().has_unsent()
+    }
+
+    /// Writes what waits whenever there is room, until nothing does or the connection is over.
     pub async fn drain(&self) {
-        while !self.has_ended.get() && !self.queue.borrow().is_empty() {
+        while !self.has_ended.get() && self.has_waiting() {
             let written = poll_fn(|context| {
                 let mut stream = self.stream.borrow_mut();
                 stream.poll_write(context, &self.queue.borrow())
             })
             .await;
             match written {
-                Ok(octets) if octets > 0 => self.forget(octets),
-                _ => self.end(),
+                Ok(0) if !self.queue.borrow().is_empty() => self.end(),
+                Ok(octets) => self.forget(octets),
+                Err(_) => self.end(),
             }
         }
+        self.is_draining.set(false);
     }
 
     fn forget(&self, octets: usize) {

@@ -33,13 +33,17 @@ impl TcpAcceptor {
         Acceptor::new(socket).map(Self)
     }
 
+    /// Waits for a connection. None if the peer is gone.
+    pub(super) async fn accept_stream(&self) -> io::Result<Option<TcpTransport>> {
+        match self.0.accept().await {
+            Ok(stream) => Ok(TcpTransport::new(stream)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn accept(&self) -> io::Result<Option<Box<dyn StreamTransport>>> {
-        let stream = match self.0.accept().await {
-            Ok(stream) => stream,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let transport = TcpTransport::new(stream);
+        let transport = self.accept_stream().await?;
         Ok(transport.map(|transport| Box::new(transport) as Box<dyn StreamTransport>))
     }
 }
@@ -52,7 +56,7 @@ impl StreamListener for TcpAcceptor {
 
 /// A TCP connection.
 #[derive(Debug)]
-struct TcpTransport {
+pub(super) struct TcpTransport {
     stream: TcpStream,
     local: SocketAddr,
     peer: SocketAddr,

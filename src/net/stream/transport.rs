@@ -35,8 +35,24 @@ pub trait StreamTransport: fmt::Debug {
     /// A reader of messages for this stream.
     fn framing(&self, limits: &Limits) -> Box<dyn Framing>;
 
-    /// Bounds each wait of [`StreamTransport::poll_read`] from now on.
+    /// Bounds each wait for octets from now on.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+
+    /// Whether the transport has a handshake before the first message.
+    fn has_handshake(&self) -> bool {
+        false
+    }
+
+    /// Reads octets of the handshake, if the transport has one, once there are some. Before it is done
+    /// nothing else is read or written.
+    fn poll_handshake(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<Handshake>> {
+        Poll::Ready(Ok(Handshake::Done))
+    }
+
+    /// Goes on with the handshake after [`Handshake::Octets`]. It may compute for a millisecond.
+    fn advance_handshake(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// Reads octets once there are some. 0 is the end of the stream.
     fn poll_read(
@@ -49,8 +65,15 @@ pub trait StreamTransport: fmt::Debug {
     /// there is no room at all.
     fn try_write(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Writes of these octets what there is room for, once there is some.
+    /// Writes of these octets, of which there may be none, what there is room for, once there is some
+    /// and nothing is unsent.
     fn poll_write(&mut self, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>>;
+
+    /// Whether octets that were taken still wait for room. Then [`StreamTransport::poll_write`] has to be
+    /// called.
+    fn has_unsent(&self) -> bool {
+        false
+    }
 
     /// Another descriptor of the stream, by which another process can continue it; None if the stream
     /// has state beside the kernel's.
@@ -60,6 +83,15 @@ pub trait StreamTransport: fmt::Debug {
 
     /// Closes the stream in both directions.
     fn close(&mut self);
+}
+
+/// What came of waiting for octets of a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handshake {
+    /// Octets came: [`StreamTransport::advance_handshake`] is next.
+    Octets,
+    /// There is none, or it is done.
+    Done,
 }
 
 /// The receiving half of one stream: finds the messages in its octets.

@@ -52,7 +52,7 @@ impl Engine {
             .notifier
             .refresh(&asked, &mut self.subscriptions, turn)?;
         let accepted = acceptance.accepted;
-        let contact = self.notifier.contact_of(&request.flow);
+        let contact = self.notifier.contact_of(request);
         let response = response_of(&acceptance, contact);
         self.uas.respond_to_subscribe(request, &response, turn);
         if accepted.is_silent && accepted.granted.is_zero() {

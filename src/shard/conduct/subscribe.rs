@@ -65,7 +65,7 @@ impl Engine {
             return self.seize(admitted, turn);
         };
         let accepted = acceptance.accepted;
-        let contact = self.notifier.contact_of(&request.flow);
+        let contact = self.notifier.contact_of(request);
         let response = response_of(&acceptance, contact);
         self.uas.respond_to_subscribe(request, &response, turn);
         if accepted.replaces_older {

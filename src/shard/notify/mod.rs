@@ -40,6 +40,8 @@ use crate::shard::notify::gso_padding::GsoPadding;
 use crate::shard::notify::list::selection::Selection;
 use crate::shard::peer::local_address::LocalAddresses;
 use crate::shard::peer::routing_token::RoutingToken;
+use crate::shard::request::Request;
+use crate::sip::dialog::names_secure_hop;
 use crate::sip::transaction::client::ClientTransaction;
 
 /// A NOTIFY without a final response.
@@ -94,9 +96,10 @@ impl Notifier {
         self.in_flight.len()
     }
 
-    /// The Contact that names us on that flow.
-    pub(crate) fn contact_of(&mut self, flow: &Flow) -> &[u8] {
-        &self.local_addresses.of(flow).contact
+    /// The Contact that names us to the sender of a request.
+    pub(crate) fn contact_of(&mut self, request: &Request<'_>) -> &[u8] {
+        let local = self.local_addresses.of(&request.flow);
+        local.contact(|| names_secure_hop(request.message))
     }
 
     /// Detaches the outstanding NOTIFY of a subscription that is about to be removed. Until it ends

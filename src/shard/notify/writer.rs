@@ -68,7 +68,7 @@ impl Notifier {
         let origin = Origin {
             via: &local.via,
             branch: &token.octets(),
-            contact: &local.contact,
+            contact: local.contact(|| entry.dialog().is_secure()),
         };
 
         let start = turn.out.arena.len();
@@ -179,7 +179,7 @@ impl Notifier {
         let origin = Origin {
             via: &local.via,
             branch: &[b'0'; routing_token::OCTETS],
-            contact: &local.contact,
+            contact: local.contact(|| entry.dialog().is_secure()),
         };
         let (start, arena) = (turn.out.arena.len(), &mut turn.out.arena);
         entry.dialog().write_last_notify(arena, &origin);

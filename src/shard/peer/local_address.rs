@@ -24,7 +24,9 @@ pub(crate) struct LocalAddress {
     pub(crate) via: Vec<u8>,
     /// Our Contact with angle brackets. It does not change during a subscription (RFC 3261
     /// §8.1.1.8).
-    pub(crate) contact: Vec<u8>,
+    contact: Vec<u8>,
+    /// The one of secure dialogs, where the transport is encrypted (RFC 3261 §12.1.1).
+    secure_contact: Option<Vec<u8>>,
 }
 
 /// The local addresses in use.
@@ -82,6 +84,15 @@ impl LocalAddress {
         self.sent_by.as_bytes()
     }
 
+    /// Our Contact, in a secure dialog or another one.
+    #[inline]
+    pub(crate) fn contact(&self, is_secure: impl FnOnce() -> bool) -> &[u8] {
+        match &self.secure_contact {
+            Some(contact) if is_secure() => contact,
+            _ => &self.contact,
+        }
+    }
+
     /// Whether a Via sent-by is ours. A response with any other sent-by belongs to no request of ours
     /// (RFC 3261 §17.1.3, §18.1.2, §8.1.3.3).
     pub(crate) fn is_sent_by(&self, host: &[u8], port: Option<u16>) -> bool {
@@ -106,6 +117,12 @@ impl LocalAddress {
         };
         let name_octets = name.len();
         let contact = format!("<sip:{sent_by}{parameter}>").into_bytes();
+        let secure_contact = match flow.transport {
+            Transport::Udp | Transport::Tcp | Transport::Ws => None,
+            // `sips:` alone says TLS (RFC 3261 §26.2.2).
+            Transport::Tls => Some(format!("<sips:{sent_by}>").into_bytes()),
+            Transport::Wss => Some(format!("<sips:{sent_by}{parameter}>").into_bytes()),
+        };
         let transport = flow.transport.via_token();
         let via = format!("SIP/2.0/{transport} {sent_by};branch={BRANCH_COOKIE}").into_bytes();
         Self {
@@ -117,6 +134,7 @@ impl LocalAddress {
             port,
             via,
             contact,
+            secure_contact,
         }
     }
 }
@@ -143,9 +161,36 @@ mod tests {
         assert_eq!(local.sent_by(), b"[fe80::1]:5060");
         assert!(local.is_sent_by(b"[fe80::1]", Some(5060)));
         assert_eq!(local.contact, b"<sip:[fe80::1]:5060;transport=tcp>");
+        assert_eq!(local.contact(|| true), local.contact);
         assert_eq!(
             local.via,
             b"SIP/2.0/TCP [fe80::1]:5060;branch=z9hG4bK".as_slice()
         );
+    }
+
+    #[test]
+    fn a_secure_dialog_gets_a_secure_contact_where_the_transport_is_encrypted() {
+        let contacts = |transport| {
+            let flow = Flow {
+                transport,
+                listener: 0,
+                connection: ConnectionId::default(),
+                local: SocketAddr::from(([192, 0, 2, 1], 5061)),
+                peer: SocketAddr::from(([192, 0, 2, 9], 40_000)),
+            };
+            let local = LocalAddress::new(&flow, None);
+            let [plain, secure] = [false, true].map(|is_secure| local.contact(|| is_secure));
+            [plain, secure].map(|contact| String::from_utf8_lossy(contact).into_owned())
+        };
+        let expect = |transport, expected: [&str; 2]| assert_eq!(contacts(transport), expected);
+        expect(Transport::Udp, ["<sip:192.0.2.1:5061>"; 2]);
+        expect(Transport::Ws, ["<sip:192.0.2.1:5061;transport=ws>"; 2]);
+        let tls = "<sip:192.0.2.1:5061;transport=tls>";
+        expect(Transport::Tls, [tls, "<sips:192.0.2.1:5061>"]);
+        let wss = [
+            "<sip:192.0.2.1:5061;transport=ws>",
+            "<sips:192.0.2.1:5061;transport=ws>",
+        ];
+        expect(Transport::Wss, wss);
     }
 }

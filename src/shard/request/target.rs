@@ -44,8 +44,13 @@ pub(crate) fn resolve<'d>(
         return Err(Fault::UriTooLong.into());
     }
     let uri = Uri::parse(uri)?;
-    // We do not offer TLS, which `sips:` requires on every hop (RFC 3261 §8.1.1.8).
-    if uri.scheme != Scheme::Sip {
+    // `sips:` requires TLS on every hop, and this is the last one (RFC 3261 §26.2.2).
+    let is_supported = match uri.scheme {
+        Scheme::Sip => true,
+        Scheme::Sips => flow.transport.is_secure(),
+        Scheme::Tel | Scheme::Other => false,
+    };
+    if !is_supported {
         return Err(Refusal::Plain(Status::UNSUPPORTED_URI_SCHEME));
     }
     if let Some((domain, aor)) = find_domain(&uri, turn.directory) {

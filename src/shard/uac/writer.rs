@@ -117,14 +117,14 @@ impl Client {
             let origin = Origin {
                 via: &local.via,
                 branch,
-                contact: &local.contact,
+                contact: local.contact(|| false),
             };
             dialog.write_subscribe(arena, &origin);
             return dialog.request_uri().to_vec();
         }
         self.write_first_head(branch, local, arena);
         if matches!(self.role, Role::Subscriber(_)) {
-            emit::plain_header(arena, "Contact", &local.contact);
+            emit::plain_header(arena, "Contact", local.contact(|| false));
         }
         self.target.as_bytes().to_vec()
     }

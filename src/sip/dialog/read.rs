@@ -94,6 +94,22 @@ fn request_uri(text: &[u8]) -> Option<(Uri<'_>, &[u8])> {
     Some((uri, text.strip_suffix(b"?").unwrap_or(text)))
 }
 
+/// Whether a URI is a `sips:` URI.
+pub(super) fn is_sips(uri: &[u8]) -> bool {
+    let scheme = uri.get(..5);
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"sips:"))
+}
+
+/// Whether the first hop that a request names for its dialog, the top Record-Route or else its Contact,
+/// is a `sips:` URI (RFC 3261 §12.1.1).
+#[must_use]
+pub fn names_secure_hop(request: &Message<'_>) -> bool {
+    let first = |name| request.headers(name).flat_map(list_items).next();
+    let hop = first(HeaderName::RecordRoute).or_else(|| first(HeaderName::Contact));
+    hop.and_then(NameAddr::parse)
+        .is_some_and(|hop| is_sips(hop.uri))
+}
+
 /// Appends the Call-ID. A Call-ID with a fold is malformed, and could not be echoed unchanged.
 pub(super) fn push_call_id(text: &mut Vec<u8>, request: &Message<'_>) -> Result<(), Fault> {
     let call_id = request.call_id();

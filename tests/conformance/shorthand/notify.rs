@@ -59,7 +59,7 @@ impl Conversation {
             headers: Vec::new(),
             body: Vec::new(),
         };
-        let transport = peer.transport.uri_parameter().to_uppercase();
+        let transport = peer.transport.via_token();
         let (own, branch) = (own_address(peer), self.next_name("branch"));
         let via = format!("SIP/2.0/{transport} {own};branch={branch};rport");
         message.set("Via", &via);

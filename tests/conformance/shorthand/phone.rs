@@ -103,8 +103,8 @@ impl Phone {
     /// Its Contact.
     pub(crate) fn contact(&self) -> String {
         let parameter = match self.peer.transport.uri_parameter() {
-            "udp" => "",
-            _ => ";transport=tcp",
+            "udp" => String::new(),
+            transport => format!(";transport={transport}"),
         };
         let own = || format!("<sip:{}@{}{parameter}>", self.name, self.peer.address);
         self.contact.clone().unwrap_or_else(own)
@@ -127,7 +127,7 @@ impl Phone {
 
     /// Its top Via.
     pub(crate) fn via(&self, branch: &str) -> String {
-        let transport = self.peer.transport.uri_parameter().to_uppercase();
+        let transport = self.peer.transport.via_token();
         let address = self.peer.address;
         format!("SIP/2.0/{transport} {address};rport;branch={branch}")
     }

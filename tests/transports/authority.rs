@@ -1,0 +1,96 @@
+//! An authority of the tests, and the certificates that it issues.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::TLS12;
+use rustls::{ClientConfig, RootCertStore};
+
+pub(crate) struct Authority {
+    pub(crate) certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A certificate and its key in PEM.
+pub(crate) struct Issued {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+}
+
+/// What a client demands and offers.
+#[derive(Default)]
+pub(crate) struct Client<'a> {
+    pub(crate) certificate: Option<&'a Issued>,
+    pub(crate) is_old: bool,
+}
+
+impl Authority {
+    pub(crate) fn new(name: &str) -> Self {
+        let mut parameters = CertificateParams::default();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(parameters, key);
+        Self {
+            certificate,
+            issuer,
+        }
+    }
+
+    /// A certificate for a host or, without a name, for a client.
+    pub(crate) fn issue(&self, names: &[&str]) -> Issued {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = CertificateParams::new(names).unwrap();
+        parameters.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = KeyPair::generate().unwrap();
+        let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
+        Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// A client that trusts this authority alone.
+    pub(crate) fn client(&self, client: &Client<'_>) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
+        roots.add(certificate.unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let config = match client.is_old {
+            true => config.with_protocol_versions(&[&TLS12]).unwrap(),
+            false => config.with_safe_default_protocol_versions().unwrap(),
+        };
+        let config = config.with_root_certificates(roots);
+        Arc::new(match client.certificate {
+            None => config.with_no_client_auth(),
+            Some(issued) => {
+                let own = CertificateDer::from_pem_slice(issued.certificate.as_bytes());
+                let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes());
+                let config = config.with_client_auth_cert(vec![own.unwrap()], key.unwrap());
+                config.unwrap()
+            }
+        })
+    }
+}
+
+impl Issued {
+    /// Writes `name.pem` and `name.key`.
+    pub(crate) fn write(&self, folder: &Path, name: &str) {
+        fs::write(folder.join(format!("{name}.pem")), &self.certificate).unwrap();
+        let key = folder.join(format!("{name}.key"));
+        fs::write(&key, &self.key).unwrap();
+        fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+}
