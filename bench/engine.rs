@@ -8,6 +8,7 @@
 //! - `spread`: the same for 10,000 presentities in turn, whose data is not in the CPU's caches (by
 //!   `--rounds` alone; the time is of interest, not the instructions).
 //! - `joined`: a first SUBSCRIBE, with its 200, its NOTIFY and the 200 to that (by `--rounds` alone).
+//! - `recorded`: the same with a record, on whose commit the 200 waits (by `--rounds` alone).
 //! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
 //!   and the 200 to that.
@@ -16,8 +17,8 @@
 //! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `single`, `spread`, `joined`, `refreshed`) runs only that, for
-//! callgrind, whose instruction counts do not depend on how busy the machine is.
+//! `-- --rounds told 20` (or `unheard`, `single`, `spread`, `joined`, `recorded`, `refreshed`) runs only
+//! that, for callgrind, whose instruction counts do not depend on how busy the machine is.
 
 mod inside;
 
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use inside::Inside;
+use lamplighter::shard::Durability;
 use lamplighter_bench::{Error, system};
 
 const WATCHERS: u32 = 1000;
@@ -117,16 +119,20 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
         "unheard" => (0, 1),
         "single" => (1, 1),
         "spread" => (SPREAD, SPREAD),
-        "joined" => (0, WATCHERS),
+        "joined" | "recorded" => (0, WATCHERS),
         _ => (WATCHERS, 1),
     };
-    let mut inside = Inside::new(watchers, presentities)?;
+    let durability = match what {
+        "recorded" => Durability::Synced,
+        _ => Durability::None,
+    };
+    let mut inside = Inside::with(durability, watchers, presentities)?;
     for round in 0..rounds {
         match what {
             "told" | "unheard" | "single" => inside.publish(0),
             "spread" => inside.publish(round % SPREAD),
             "refreshed" => inside.refresh(round % WATCHERS),
-            "joined" => inside.join(round),
+            "joined" | "recorded" => inside.join(round),
             _ => return Err(format!("{what}: unknown workload").into()),
         }
         inside.acknowledge(1);

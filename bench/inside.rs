@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lamplighter::config;
 use lamplighter::net::kernel;
-use lamplighter::shard::{ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId};
+use lamplighter::shard::{ConnectionId, Durability, Flow, Input, Options, Outbox, Shard, ShardId};
 use lamplighter::sip::Transport;
 use lamplighter_bench::sip::{DOMAIN, Subscribe};
 use lamplighter_bench::{Error, sip, system};
@@ -37,10 +37,20 @@ impl Inside {
     /// An engine whose watchers are spread over the presentities in turn and have their first
     /// NOTIFY.
     pub(crate) fn new(watchers: u32, presentities: u32) -> Result<Self, Error> {
+        Self::with(Durability::None, watchers, presentities)
+    }
+
+    /// The same; with [`Durability::Synced`] what is recorded in a turn is durable right after it.
+    pub(crate) fn with(
+        durability: Durability,
+        watchers: u32,
+        presentities: u32,
+    ) -> Result<Self, Error> {
         kernel::decline_huge_pages();
         let epoch = Instant::now();
         let mut options = Options::new(ShardId(0), 1, epoch, [7; 32]);
         options.notify_rate_per_phone = 0;
+        options.durability = durability;
         let mut inside = Self {
             shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
             out: Outbox::default(),
@@ -158,6 +168,10 @@ impl Inside {
             bytes: &self.text,
         };
         self.shard.handle(input, self.now, &mut self.out);
+        if !self.out.records.is_empty() {
+            let durable = Input::Durable(self.out.recorded_through);
+            self.shard.handle(durable, self.now, &mut self.out);
+        }
         while self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
             self.shard.handle_timeout(self.now, &mut self.out);
         }

@@ -2,22 +2,27 @@
 //! store and without, and the recovery of a million subscriptions.
 //!
 //! - Records of 300 octets are handed to the store at 10,000 and 30,000 a second; the time from the
-//!   record to its commit. Depends on the disk, and on a second core.
+//!   record to its commit. In turns with it, the same records are written over those of a bare file, with
+//!   an `fdatasync` every half a millisecond: less time no store can take on this disk, at this moment.
 //! - Two servers, one that acknowledges after its record is durable, one without a store, take new
-//!   subscriptions in turns: CPU of the shard's thread for each, and how many a second.
+//!   subscriptions in turns: CPU of the shard's thread for each, and how many a second one core for the
+//!   shard and one for the store can take, from the CPU of each. By the clock the phones, which share
+//!   the second core with the store, would be measured: that figure is printed beside.
 //! - A server with a million subscriptions is killed. The time from its next start until it serves SIP,
 //!   and until all of them are recovered, against a bare `SELECT` of the same rows.
 //!
 //! `cargo bench --bench store`, about a minute; `-- --small` recovers 100,000.
 
+use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use lamplighter::store::data_directory::DataDirectory;
 use lamplighter::store::schema::Table;
-use lamplighter::store::writer::OnFailure;
+use lamplighter::store::writer::{OnFailure, StoreHandle};
 use lamplighter::store::{Store, StoreOptions};
 use lamplighter_bench::daemon::Daemon;
 use lamplighter_bench::fleet::{Fleet, Size};
@@ -29,10 +34,18 @@ use rusqlite::{Connection, OpenFlags};
 const RECORD: [u8; 300] = [7; 300];
 /// Places that the records are written to.
 const PLACES: i64 = 200_000;
-/// How long records are written at each rate.
-const WRITING: Duration = Duration::from_secs(8);
-/// A turn of the shard that writes them.
-const TURN: Duration = Duration::from_micros(100);
+/// How long records are written at each rate before the first measurement: the log gets its length.
+const WARM_UP: Duration = Duration::from_secs(3);
+/// How long records are written to the store, and to the bare file, in one turn of each.
+const WRITING: Duration = Duration::from_secs(2);
+/// Turns of each.
+const TURNS_TAKEN: usize = 4;
+/// Sleep of the shard between two of its turns.
+const TURN: Duration = Duration::from_micros(50);
+/// Time between two writes to the bare file.
+const BARE_INTERVAL: Duration = Duration::from_micros(500);
+/// Octets of the bare file.
+const BARE_OCTETS: u64 = 16 << 20;
 /// Pairs of slices.
 const PAIRS: usize = 11;
 /// New subscriptions of one slice.
@@ -78,8 +91,8 @@ impl Drop for Scratch {
     }
 }
 
-/// Hands records over at a rate, and polls for their commits as a shard does. Returns the 99th
-/// percentile of the time from a record to its commit, in milliseconds.
+/// Writes records at a rate, to a store and to a bare file in turns. Returns the 99th percentile of the
+/// time from a record to its commit, in milliseconds.
 fn to_durable(directory: &Path, rate: u32) -> Result<f64, Error> {
     let options = StoreOptions {
         shards: 1,
@@ -90,41 +103,98 @@ fn to_durable(directory: &Path, rate: u32) -> Result<f64, Error> {
     let open = || Store::open(DataDirectory::open(directory)?, options, |_| ());
     let store = system::anywhere(open)??;
     let handle = store.handle();
-    let total = (f64::from(rate) * WRITING.as_secs_f64()) as usize;
-    let mut written: Vec<Instant> = Vec::with_capacity(total);
-    let mut latencies: Vec<f64> = Vec::with_capacity(total);
-    let start = Instant::now();
-    let mut turn = start;
-    while latencies.len() < total {
-        let due = (start.elapsed().as_secs_f64() * f64::from(rate)) as usize;
-        let mut batch = handle.batch(0);
-        while written.len() < due.min(total) {
-            written.push(Instant::now());
-            let place = written.len() as i64 % PLACES;
-            batch.put(Table::Dialog, place, &RECORD);
-        }
-        batch.through = written.len() as u64;
-        if !batch.is_empty() && handle.submit(batch).is_err() {
-            return Err("the store cannot keep up".into());
-        }
-        let durable = handle.durable(0) as usize;
-        let newly = written.get(latencies.len()..durable).unwrap_or_default();
-        let milliseconds = newly.iter().map(|written| micros(written.elapsed()) / 1e3);
-        latencies.extend(milliseconds);
-        turn += TURN;
-        while Instant::now() < turn {
-            std::hint::spin_loop();
-        }
+    let mut bare = Bare::new(&directory.join("bare"))?;
+    let mut written = 0;
+    write_to_store(&handle, &mut written, rate, WARM_UP, &mut Vec::new());
+    let (mut latencies, mut floor) = (Vec::new(), Vec::new());
+    let (commits, before) = (handle.commits(), written);
+    for _ in 0..TURNS_TAKEN {
+        write_to_store(&handle, &mut written, rate, WRITING, &mut latencies);
+        bare.write(rate, WRITING, &mut floor)?;
     }
-    let commits = handle.commits();
+    let commits = (handle.commits() - commits) as f64;
     drop(store.close());
-    let [p50, p99] = [0.5, 0.99].map(|share| quantile(&mut latencies, share));
-    let max = quantile(&mut latencies, 1.0);
-    println!(
-        "  {rate:>6}/s: p50 {p50:.3} ms, p99 {p99:.3} ms, longest {max:.1} ms, {:.0} records a commit",
-        total as f64 / commits as f64
-    );
+    let records = (written - before) as f64 / commits;
+    let p99 = quantile(&mut latencies, 0.99);
+    println!("  {rate:>6}/s, {records:.0} records a commit");
+    for (what, latencies) in [("store", &mut latencies), ("a bare file", &mut floor)] {
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|share| quantile(latencies, share));
+        println!("  {what:>14}: p50 {p50:.3} ms, p99 {p99:.3} ms, longest {max:.1} ms");
+    }
     Ok(p99)
+}
+
+/// Hands records over at a rate, and looks for their commits as a shard does; adds the time from each
+/// record to its commit, in milliseconds. `written` is the number of records so far.
+fn write_to_store(
+    handle: &StoreHandle,
+    written: &mut u64,
+    rate: u32,
+    time: Duration,
+    latencies: &mut Vec<f64>,
+) {
+    let total = (f64::from(rate) * time.as_secs_f64()) as usize;
+    let (first, start) = (*written, Instant::now());
+    let mut handed_over: Vec<Instant> = Vec::with_capacity(total);
+    let (mut durable, mut refused) = (0, None);
+    while durable < total {
+        let due = (start.elapsed().as_secs_f64() * f64::from(rate)) as usize;
+        // A batch that found the queue full is handed over with what came since, as a shard does.
+        let mut batch = refused.take().unwrap_or_else(|| handle.batch(0));
+        while handed_over.len() < due.min(total) {
+            handed_over.push(Instant::now());
+            *written += 1;
+            batch.put(Table::Dialog, *written as i64 % PLACES, &RECORD);
+        }
+        batch.through = *written;
+        if !batch.is_empty() {
+            refused = handle.submit(batch).err();
+        }
+        let known = durable;
+        durable = handle.durable(0).saturating_sub(first) as usize;
+        let newly = handed_over.get(known..durable).unwrap_or_default();
+        latencies.extend(newly.iter().map(|at| micros(at.elapsed()) / 1e3));
+        thread::sleep(TURN);
+    }
+}
+
+/// A file whose octets are written again and again.
+struct Bare {
+    file: File,
+    place: u64,
+}
+
+impl Bare {
+    fn new(path: &Path) -> Result<Self, Error> {
+        fs::write(path, vec![0; BARE_OCTETS as usize])?;
+        let file = File::options().write(true).open(path)?;
+        file.sync_all()?;
+        Ok(Self { file, place: 0 })
+    }
+
+    /// Writes records at a rate; adds the time until each is on the disk, in milliseconds.
+    fn write(&mut self, rate: u32, time: Duration, latencies: &mut Vec<f64>) -> Result<(), Error> {
+        let start = Instant::now();
+        let mut written = 0;
+        let mut octets = Vec::new();
+        while start.elapsed() < time {
+            thread::sleep(BARE_INTERVAL);
+            let begun = start.elapsed().as_secs_f64();
+            let due = (begun * f64::from(rate)) as usize;
+            octets.clear();
+            (written..due).for_each(|_| octets.extend_from_slice(&RECORD));
+            self.file.write_all_at(&octets, self.place)?;
+            self.file.sync_data()?;
+            self.place = (self.place + octets.len() as u64) % (BARE_OCTETS / 2);
+            let done = start.elapsed().as_secs_f64();
+            latencies.extend((written..due).map(|record| {
+                let made_at = (record + 1) as f64 / f64::from(rate);
+                (done - made_at) * 1e3
+            }));
+            written = due;
+        }
+        Ok(())
+    }
 }
 
 /// CPU of the shard's thread, and the rate, of new subscriptions with a store and without.
@@ -144,25 +214,47 @@ fn subscribe(directory: &Path) -> Result<(), Error> {
         fleet.subscribe(SUBSCRIPTIONS)?;
         fleet.unsubscribe(0..SUBSCRIPTIONS)?;
     }
-    let (mut rates, mut rates_without) = (Vec::new(), Vec::new());
-    let cpu = pairs::abba(PAIRS, |side| match side {
-        Side::A => slice(&mut with, &synced, &mut rates),
-        Side::B => slice(&mut without, &none, &mut rates_without),
+    let (mut costs, mut costs_without) = (Vec::new(), Vec::new());
+    let cpu = pairs::abba(PAIRS, |side| {
+        let (fleet, daemon, costs) = match side {
+            Side::A => (&mut with, &synced, &mut costs),
+            Side::B => (&mut without, &none, &mut costs_without),
+        };
+        costs.push(slice(fleet, daemon)?);
+        Ok(costs.last().map_or(0.0, |cost| cost.shard))
     })?;
-    let slower = pairs::median(&mut rates) / pairs::median(&mut rates_without);
+    let of_store = median(&costs, |cost| cost.store);
+    let by_the_clock = median(&costs, |cost| cost.rate) / median(&costs_without, |cost| cost.rate);
     println!("a new subscription, CPU of the shard's thread");
     println!(
         "  synced {:7.3} us, without a store {:7.3} us",
         cpu.a, cpu.b
     );
     println!("  synced / without                  {cpu}");
-    println!("  subscriptions a second, synced / without  {slower:.3}");
+    println!("  CPU of the store's threads        {of_store:7.3} us");
+    println!("  subscriptions a second, synced / without, by the clock  {by_the_clock:.3}");
     bars::SYNCED_CPU.report(cpu.a - cpu.b);
-    bars::SYNCED_RATE.report(slower);
+    bars::SYNCED_RATE.report(cpu.b / cpu.a.max(of_store));
     Ok(())
 }
 
-fn slice(fleet: &mut Fleet, daemon: &Daemon, rates: &mut Vec<f64>) -> Result<f64, Error> {
+/// What a new subscription costs.
+#[derive(Clone, Copy)]
+struct Cost {
+    /// CPU of the shard's thread, in microseconds.
+    shard: f64,
+    /// CPU of the store's threads, in microseconds.
+    store: f64,
+    /// Subscriptions a second by the clock.
+    rate: f64,
+}
+
+fn median(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
+    pairs::median(&mut costs.iter().map(of).collect::<Vec<_>>())
+}
+
+fn slice(fleet: &mut Fleet, daemon: &Daemon) -> Result<Cost, Error> {
+    let store = daemon.threads_cpu(&["store", "checkpoint"])?;
     let work = scenario::measure(
         fleet,
         || daemon.shard_cpu(),
@@ -171,9 +263,14 @@ fn slice(fleet: &mut Fleet, daemon: &Daemon, rates: &mut Vec<f64>) -> Result<f64
             Ok(u64::from(SUBSCRIPTIONS))
         },
     )?;
-    rates.push(work.changes as f64 / work.time.as_secs_f64());
+    let store = daemon.threads_cpu(&["store", "checkpoint"])? - store;
     fleet.unsubscribe(0..SUBSCRIPTIONS)?;
-    Ok(micros(work.cpu) / work.changes as f64)
+    let changes = work.changes as f64;
+    Ok(Cost {
+        shard: micros(work.cpu) / changes,
+        store: micros(store) / changes,
+        rate: changes / work.time.as_secs_f64(),
+    })
 }
 
 fn in_directory(directory: &Path) -> String {

@@ -1,5 +1,5 @@
 //! The compared servers, each restarted for every scenario, pinned to one CPU, killed when
-//! dropped: this one, and Kamailio in memory or with PostgreSQL behind it.
+//! dropped: this one without a store or with one, and Kamailio in memory or with PostgreSQL behind it.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -41,6 +41,18 @@ impl Subject {
         })
     }
 
+    /// This server with a store: what it acknowledges is on the disk.
+    pub(crate) fn synced() -> Result<Self, Error> {
+        let directory = Removed(scratch("store", "root")?);
+        let store = format!("[store]\ndirectory = {:?}", directory.0.join("state"));
+        let daemon = Daemon::start_with(env!("CARGO_BIN_EXE_lamplighter"), 1, &store)?;
+        Ok(Self {
+            sip: daemon.sip,
+            processes: vec![daemon.process()],
+            _keep: Box::new((daemon, directory)),
+        })
+    }
+
     /// Kamailio with everything in memory.
     pub(crate) fn memory() -> Result<Self, Error> {
         let kamailio = Kamailio::start(KAMAILIO, None)?;
@@ -59,6 +71,16 @@ impl Subject {
             processes: vec![kamailio.child.id(), postgres.child.id()],
             _keep: Box::new(kamailio),
         })
+    }
+}
+
+/// A directory that is removed when it is dropped.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        // A leftover directory does no harm.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -32,6 +32,7 @@ struct Row {
     unit: &'static str,
     /// None where no turn had such a figure.
     cells: Vec<Option<Cell>>,
+    opponents: Vec<usize>,
 }
 
 /// How right a server was in the runs of a scenario.
@@ -57,14 +58,17 @@ struct Faults {
 /// All of it.
 pub(crate) struct Table {
     names: Vec<&'static str>,
+    /// By column, the column of ours that it is compared with.
+    opponents: Vec<usize>,
     rows: Vec<Row>,
     faults: Vec<Faults>,
 }
 
 impl Table {
-    pub(crate) fn new(names: &[&'static str]) -> Self {
+    pub(crate) fn new(names: &[&'static str], opponents: &[usize]) -> Self {
         Self {
             names: names.to_vec(),
+            opponents: opponents.to_vec(),
             rows: Vec::new(),
             faults: Vec::new(),
         }
@@ -89,9 +93,8 @@ impl Table {
                 .map(|value| value.filter(|value| *value > 0.0))
                 .collect()
         };
-        let ours = figures(&runs[0]);
-        let cells = runs.iter().map(|reports| {
-            let theirs = figures(reports);
+        let cells = runs.iter().zip(&self.opponents).map(|(reports, opponent)| {
+            let (ours, theirs) = (figures(&runs[*opponent]), figures(reports));
             let mut values: Vec<f64> = theirs.iter().copied().flatten().collect();
             let pairs = ours.iter().zip(&theirs);
             let pairs = pairs.filter_map(|(ours, theirs)| Some(((*ours)?, (*theirs)?)));
@@ -111,6 +114,7 @@ impl Table {
             what: what.to_owned(),
             unit,
             cells: cells.collect(),
+            opponents: self.opponents.clone(),
         };
         eprintln!("{}", row.text());
         self.rows.push(row);
@@ -221,7 +225,8 @@ impl Row {
             text.push_str(&format!(" {value:>14}"));
             if server > 0 {
                 // If our rate was limited by the generator, the true ratio is higher.
-                let ours = self.cells[0].is_some_and(|ours| ours.at_least);
+                let ours = self.cells[self.opponents[server]];
+                let ours = ours.is_some_and(|ours| ours.at_least);
                 let ratio = format!("{}{:.2}x", if ours { ">=" } else { "" }, cell.ratio);
                 text.push_str(&format!(" {ratio:>9}"));
             }

@@ -355,8 +355,10 @@ impl Directory {
             .account(aor.as_str())
             .and_then(|account| account.rules.as_ref());
         let rules = own.or_else(|| {
-            let tenant = self.tenant(aor.domain())?;
-            Some(match self.is_orbit(aor) {
+            let place = self.place_of(aor.domain())?;
+            let tenant = self.tenants.get(place)?;
+            let domain = self.domains.get(place)?;
+            Some(match domain.is_orbit(aor.user()) {
                 true => &tenant.orbit_rules,
                 false => &tenant.rules,
             })

@@ -59,7 +59,7 @@ pub trait Engine: Clone + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreReport {
     /// What it counts.
-    pub counters: [(&'static str, u64); 7],
+    pub counters: [(&'static str, u64); 8],
     /// What its history counts, if one is kept.
     pub history: Vec<(&'static str, u64)>,
     /// Why it cannot be written; None if it can.

@@ -48,6 +48,7 @@ impl StoreMonitor {
                 ("store_rows_unwritten", health.rows_unwritten as u64),
                 ("store_rows_impossible", self.store.rows_impossible()),
                 ("store_files_damaged", self.store.files_damaged()),
+                ("store_commits_lost", self.store.commits_lost()),
                 ("store_rows_salvaged", self.store.rows_salvaged()),
             ],
             history: self

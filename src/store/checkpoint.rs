@@ -4,6 +4,8 @@
 //! SQLite restarts the log at its beginning only if a checkpoint has copied all of it before the next
 //! transaction begins, which never happens under constant load. Once the log is long, the thread
 //! therefore copies until few pages are left, and locks the writer out while it copies those.
+//!
+//! The thread also makes the file of the log longer before the writer needs it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -13,14 +15,15 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::store::error::StoreError;
+use crate::store::log::{self, LOG_PAGES, Log};
 use crate::store::state_file::StateFile;
 
 /// Time between two checkpoints.
 const INTERVAL: Duration = Duration::from_millis(500);
-/// Pages of 4 KiB in the log at which it is restarted: 64 MiB.
-const LOG_PAGES: i64 = 16 * 1024;
-/// Pages that may be copied while the writer is locked out: about a millisecond.
-const REST_PAGES: i64 = 256;
+/// Pages in the log at which it is restarted even if the writer has to wait for long.
+const LOG_PAGES_MAX: i64 = 4 * LOG_PAGES;
+/// Pages that may be copied while the writer is locked out: less than a millisecond.
+const REST_PAGES: i64 = 64;
 /// Copies made at most to get down to `REST_PAGES`.
 const ROUNDS: u32 = 8;
 
@@ -58,66 +61,44 @@ fn run(file: &StateFile, mut wait: impl FnMut() -> Result<(), RecvTimeoutError>)
         // A failing disk is reported by the writer.
         let known = open.take().filter(|open| !file.is_stale(open));
         open = known.or_else(|| file.connect().ok());
-        let connection = open.as_ref().map(|open| &open.connection);
-        if let Some(Err(error)) = connection.map(|connection| shorten(connection, file)) {
-            tracing::debug!(%error, "the checkpoint failed");
-            open = None;
+        let Some(connection) = open.as_ref().map(|open| &open.connection) else {
+            continue;
+        };
+        match shorten(connection, file) {
+            // Without room, commits make the log longer themselves, as far as the disk allows.
+            Ok(log) => drop(log::make_room(file.path(), log.pages)),
+            Err(error) => {
+                tracing::debug!(%error, "the checkpoint failed");
+                open = None;
+            }
         }
     }
     let last = file.connect().ok();
-    if let Some(Err(error)) = last.map(|open| checkpoint(&open.connection, "TRUNCATE")) {
+    if let Some(Err(error)) = last.map(|open| log::copy(&open.connection, "TRUNCATE")) {
         tracing::debug!(%error, "the last checkpoint failed");
     }
 }
 
-/// Copies the log to the file; if the log is long, all of it, so that SQLite restarts it.
-fn shorten(connection: &Connection, file: &StateFile) -> rusqlite::Result<()> {
+/// Copies the log to the file; if the log is long, all of it, so that SQLite restarts it. Returns how
+/// long it was.
+fn shorten(connection: &Connection, file: &StateFile) -> rusqlite::Result<Log> {
+    let log = log::copy(connection, "PASSIVE")?;
+    let is_long = log.pages >= LOG_PAGES;
+    if is_long && (catch_up(connection, log)? || log.pages >= LOG_PAGES_MAX) {
+        let _writer_waits = file.lock();
+        return log::copy(connection, "PASSIVE");
+    }
+    Ok(log)
+}
+
+/// Copies what the writer added during the copy before, until that was little. False if it never was.
+fn catch_up(connection: &Connection, mut log: Log) -> rusqlite::Result<bool> {
     for _ in 0..ROUNDS {
-        let log = checkpoint(connection, "PASSIVE")?;
-        if log.pages < LOG_PAGES {
-            return Ok(());
-        }
-        if log.pages - log.copied <= REST_PAGES {
-            break;
+        let copied = log.copied;
+        log = log::copy(connection, "PASSIVE")?;
+        if log.pages - copied <= REST_PAGES {
+            return Ok(true);
         }
     }
-    let _writer_waits = file.lock();
-    checkpoint(connection, "PASSIVE").map(drop)
-}
-
-/// Copies all of the log and begins it anew, before the first commit after a failed one.
-///
-/// After a failed `fsync` the system may take pages for written that never reached the disk. The log
-/// would then have a hole, and all commits behind the hole would be lost with the power. What the
-/// checkpoint copies is written and synchronized again.
-pub(super) fn begin_log_anew(connection: &Connection) -> rusqlite::Result<()> {
-    let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
-        row.get::<_, bool>(0)
-    })?;
-    match is_busy {
-        true => Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-            None,
-        )),
-        false => Ok(()),
-    }
-}
-
-/// The length of the log.
-#[derive(Clone, Copy, Debug)]
-struct Log {
-    /// Pages in the log.
-    pages: i64,
-    /// Pages that were copied to the file.
-    copied: i64,
-}
-
-fn checkpoint(connection: &Connection, mode: &str) -> rusqlite::Result<Log> {
-    let mut statement = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
-    statement.query_row([], |row| {
-        Ok(Log {
-            pages: row.get(1)?,
-            copied: row.get(2)?,
-        })
-    })
+    Ok(false)
 }

@@ -9,6 +9,7 @@
 //! - `unwritten`: the changes that the writer keeps while the disk fails.
 //! - `intake`: all changes that are not written yet; `watchdog`: acts for a writer that hangs.
 //! - `checkpoint`: another thread, which copies committed pages from the write-ahead log to the file.
+//! - `log`: the write-ahead log; `log_tail`: what an earlier process left behind the end of the log.
 //! - `state_file`: the file that all connections share; `salvage`: how a damaged one is replaced.
 //! - `recovery`: reads all rows back at the start.
 //! - `history`: the changes of composed states, in a file of their own.
@@ -32,6 +33,8 @@ pub mod data_directory;
 pub mod error;
 pub mod history;
 pub mod intake;
+mod log;
+mod log_tail;
 mod recovery;
 pub mod restore;
 mod salvage;

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rusqlite::Connection;
 
 use crate::store::error::StoreError;
-use crate::store::{salvage, schema};
+use crate::store::{log_tail, salvage, schema};
 
 /// Incremented when a damaged file is replaced by a new one with the same path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) struct StateFile {
     generation: Mutex<Generation>,
     damaged: AtomicU64,
     salvaged: AtomicU64,
+    /// Commits of earlier processes that the log has lost.
+    commits_lost: AtomicU64,
 }
 
 /// A connection, and the generation of the file that it has open.
@@ -43,13 +45,18 @@ impl StateFile {
             generation: Mutex::default(),
             damaged: AtomicU64::new(0),
             salvaged: AtomicU64::new(0),
+            commits_lost: AtomicU64::new(0),
         };
-        match file.connect() {
+        let take_lost = || {
+            let open = file.connect()?;
+            log_tail::take_lost(&open.connection, path)
+        };
+        match take_lost() {
             Err(error) if error.is_damage() => {
                 file.salvage()?;
                 file.connect()?;
             }
-            outcome => drop(outcome?),
+            lost => file.commits_lost.store(lost?, Ordering::Relaxed),
         }
         Ok(file)
     }
@@ -105,6 +112,11 @@ impl StateFile {
     /// Damaged files that were set aside since the start.
     pub(super) fn damaged(&self) -> u64 {
         self.damaged.load(Ordering::Relaxed)
+    }
+
+    /// Commits of earlier processes that the log has lost by damage.
+    pub(super) fn commits_lost(&self) -> u64 {
+        self.commits_lost.load(Ordering::Relaxed)
     }
 
     /// Rows that were read back from them.

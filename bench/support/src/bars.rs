@@ -122,6 +122,20 @@ pub const INCUMBENT_SUBSCRIBE: Bar = at_least(
 pub const DURABLE_10: Bar = at_most("record to durable, p99 in ms, 10,000 a second", 2.0, 1.0);
 /// `store`: the same at a higher rate.
 pub const DURABLE_30: Bar = at_most("record to durable, p99 in ms, 30,000 a second", 5.0, 2.0);
+/// `backup`: lamps during a backup.
+pub const BACKUP: Bar = at_most("lamps late during a backup, %", 1.0, 0.5);
+/// `kamailio`: both acknowledge what is on the disk.
+pub const INCUMBENT_DURABLE_SUBSCRIBE: Bar = at_least(
+    "SUBSCRIBE/s, ours synced / Kamailio with PostgreSQL",
+    10.0,
+    20.0,
+);
+/// `kamailio`: both acknowledge what is on the disk.
+pub const INCUMBENT_DURABLE_PUBLISH: Bar = at_least(
+    "PUBLISH/s, ours synced / Kamailio with PostgreSQL",
+    10.0,
+    20.0,
+);
 /// `store`: the price of a record for the shard.
 pub const SYNCED_CPU: Bar = at_most(
     "CPU of the shard per SUBSCRIBE, synced - without store, us",
@@ -129,7 +143,7 @@ pub const SYNCED_CPU: Bar = at_most(
     0.5,
 );
 /// `store`: subscriptions a second.
-pub const SYNCED_RATE: Bar = at_least("SUBSCRIBE/s, synced / without store", 0.9, 1.0);
+pub const SYNCED_RATE: Bar = at_least("SUBSCRIBE/s of one core, synced / without store", 0.9, 1.0);
 /// `store`: from the start of the process, in milliseconds.
 pub const SERVING: Bar = at_most(
     "SIP served after a start with 1 M subscriptions, ms",

@@ -129,6 +129,12 @@ impl Daemon {
         Ok(response)
     }
 
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// The process.
     #[must_use]
     pub fn process(&self) -> u32 {
@@ -137,17 +143,21 @@ impl Daemon {
 
     /// CPU time of the threads of its shards; exact while they have nothing to do.
     pub fn shard_cpu(&self) -> Result<Duration, Error> {
-        let threads = system::threads(self.process())?;
-        let shards = threads
-            .iter()
-            .filter(|(_, name)| name.starts_with("shard-"));
-        let cpu: Vec<_> = shards
-            .map(|(thread, _)| system::task_cpu(self.process(), *thread))
-            .collect::<Result<_, _>>()?;
-        match cpu.is_empty() {
-            true => Err("no thread of a shard".into()),
-            false => Ok(cpu.iter().sum()),
+        match self.threads_cpu(&["shard-"])? {
+            Duration::ZERO => Err("no thread of a shard".into()),
+            cpu => Ok(cpu),
         }
+    }
+
+    /// CPU time of its threads whose names begin with one of these; exact while they have nothing to
+    /// do.
+    pub fn threads_cpu(&self, names: &[&str]) -> Result<Duration, Error> {
+        let threads = system::threads(self.process())?;
+        let is_meant = |name: &str| names.iter().any(|start| name.starts_with(start));
+        let meant = threads.iter().filter(|(_, name)| is_meant(name));
+        meant
+            .map(|(thread, _)| Ok(system::task_cpu(self.process(), *thread)?))
+            .sum()
     }
 
     /// CPU time of all its threads, the kernel's helpers for its rings included; exact while they

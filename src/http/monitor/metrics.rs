@@ -136,6 +136,7 @@ mod tests {
         names.extend(["store_commits", "store_rows", "store_failing"]);
         names.extend(["store_rows_unwritten", "store_rows_impossible"]);
         names.extend(["store_files_damaged", "store_rows_salvaged"]);
+        names.extend(["store_commits_lost"]);
         names.extend(["history_changes", "history_thinned"]);
         names.extend(["history_pruned", "history_failing"]);
         let count = names.len();

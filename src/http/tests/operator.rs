@@ -27,6 +27,7 @@ fn a_store_that_fails_is_reported() {
                 ("store_rows_unwritten", 0),
                 ("store_rows_impossible", 0),
                 ("store_files_damaged", 0),
+                ("store_commits_lost", 0),
                 ("store_rows_salvaged", 0),
             ],
             history: vec![("history_thinned", 3)],

@@ -479,6 +479,35 @@ fn a_presentity_evicted_for_room_takes_its_record_along() {
     assert_ne!(first, second);
 }
 
+/// More come back than there is room for: none of what was acknowledged is lost, and nothing new is taken
+/// before there is room.
+#[test]
+fn more_presentities_come_back_than_there_is_room_for() {
+    let mut bench = Bench::new(1, Durability::Synced);
+    for user in ["123", "124", "125"] {
+        bench.update(user, StateUpdate::DoNotDisturb(true));
+    }
+    bench.sync();
+    let mut next = bench.restart_with(1, Duration::from_secs(1), true, |options| {
+        options.presentities_max = 2;
+    });
+    next.recover();
+    assert_eq!(next.counter("presentities_over_limit"), 1);
+    assert_eq!(numbers(&next.store).len(), 3);
+    let reply = next.update("126", StateUpdate::DoNotDisturb(true));
+    assert!(matches!(reply[..], [Reply::OverLimit]), "{reply:?}");
+    assert_eq!(numbers(&next.store).len(), 3);
+    for user in ["124", "125"] {
+        next.update(user, StateUpdate::DoNotDisturb(false));
+    }
+    next.sync();
+    next.wait(TOLD_WITHIN);
+    next.update("126", StateUpdate::DoNotDisturb(true));
+    let done = next.sync();
+    assert!(matches!(done.1[..], [Reply::Done]), "{done:?}");
+    assert_eq!(next.counter("presentities_over_limit"), 1);
+}
+
 #[test]
 fn records_that_cannot_be_read_are_counted_and_removed() {
     let mut bench = Bench::new(1, Durability::Synced);

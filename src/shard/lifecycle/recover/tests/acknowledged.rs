@@ -199,6 +199,58 @@ fn a_store_that_is_behind_sheds_new_subscriptions_only() {
     assert_eq!(oks.count(), 2, "{sent:?}");
 }
 
+/// As many 2xx of a subscription are held as can be counted. Its NOTIFY follows the last of them.
+#[test]
+fn more_2xx_of_a_subscription_than_can_be_counted_are_refused() {
+    let (mut node, mut phone) = subscribed();
+    for number in 0..u8::MAX {
+        let request = phone.subscribe(if number % 2 == 0 { 0 } else { 1800 });
+        node.receive(phone.flow, &request);
+    }
+    assert!(node.take_sent().is_empty());
+    let request = phone.subscribe(1800);
+    let sent = node.exchange(&phone, &request);
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert!(sent[0].starts_with("SIP/2.0 503 "), "{sent:?}");
+    assert!(sent[0].contains("\r\nRetry-After: "), "{sent:?}");
+    let held = node.unwritten[0].len();
+    let sent = after_commit_of(&mut node, held - 1);
+    let is_ok = |text: &String| text.starts_with("SIP/2.0 200 ");
+    assert!(!sent.is_empty() && sent.iter().all(is_ok), "{sent:?}");
+    let first = sent.len();
+    let sent = after_commit(&mut node);
+    let oks = sent.iter().filter(|text| is_ok(text)).count();
+    assert_eq!(first + oks, usize::from(u8::MAX));
+    assert_eq!(sent.len(), oks + 1, "{sent:?}");
+    let last = sent.last().unwrap();
+    assert!(last.contains("terminated;reason=timeout"), "{sent:?}");
+    node.commits_at_once = true;
+    let mut other = Phone::new(udp(5064), "123", "dialog");
+    other.begin(&mut node, 1800);
+}
+
+/// What waits when the disk fails is acknowledged when it is back; what comes meanwhile is refused.
+#[test]
+fn what_waits_while_the_disk_fails_is_acknowledged_when_it_is_back() {
+    let (mut node, mut phone) = slow_store();
+    let request = phone.subscribe(1800);
+    assert!(node.exchange(&phone, &request).is_empty());
+    node.shards[0].handle_store_failure(true);
+    let mut other = Phone::new(udp(5064), "123", "dialog");
+    let refused = other.subscribe(1800);
+    let sent = node.exchange(&other, &refused);
+    assert!(sent[0].starts_with("SIP/2.0 503 "), "{sent:?}");
+    assert!(node.exchange(&phone, &request).is_empty(), "absorbed");
+    node.shards[0].handle_store_failure(false);
+    let sent = after_commit(&mut node);
+    assert_eq!(sent.len(), 2, "{sent:?}");
+    assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
+    assert!(sent[1].starts_with("NOTIFY "), "{sent:?}");
+    node.commits_at_once = true;
+    other.begin(&mut node, 1800);
+    assert_eq!(node.dialogs_stored(), 2);
+}
+
 /// A reload removes what is watched while the 2xx is held: the last NOTIFY still follows it.
 #[test]
 fn a_subscription_may_end_while_its_2xx_is_held() {
