@@ -163,6 +163,10 @@ fn an_export_has_all_that_an_operator_said() {
     let export: serde_json::Value = serde_json::from_str(&export).unwrap();
     assert_eq!(export["domains"], serde_json::json!(["a.example"]));
     assert_eq!(export["accounts"].as_array().unwrap().len(), 10);
+    assert_eq!(
+        export["orbits"],
+        serde_json::json!([{"domain": "a.example", "users": ["700-709"]}])
+    );
     assert_eq!(export["accounts"][3]["aor"], "3@a.example");
     assert_eq!(export["lists"][0]["list"], "team@a.example");
     assert_eq!(export["lists"][0]["members"][1]["uri"], "sip:2@a.example");

@@ -13,12 +13,13 @@ mod manager;
 mod peer;
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::daemon::{Daemon, Folder, free_address};
 use crate::manager::Manager;
@@ -88,12 +89,7 @@ fn call_again_and_again(server: SocketAddr, is_over: &AtomicBool, answered: &Ato
         let mut stream = TcpStream::connect(server).unwrap();
         stream.set_read_timeout(Some(CALLER_PATIENCE)).unwrap();
         let number = answered.load(Ordering::SeqCst);
-        let local = stream.local_addr().unwrap();
-        let request = format!(
-            "OPTIONS sip:a.example SIP/2.0\r\nVia: SIP/2.0/TCP {local};branch=z9hG4bK-c{number}\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:c@a.example>;tag=c\r\nTo: <sip:a.example>\r\n\
-             Call-ID: c{number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
-        );
+        let request = options("TCP", stream.local_addr().unwrap(), number);
         stream.write_all(request.as_bytes()).unwrap();
         let mut status = [0; 12];
         stream.read_exact(&mut status).unwrap();
@@ -101,6 +97,29 @@ fn call_again_and_again(server: SocketAddr, is_over: &AtomicBool, answered: &Ato
         answered.fetch_add(1, Ordering::SeqCst);
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// An OPTIONS.
+fn options(transport: &str, local: SocketAddr, number: usize) -> String {
+    format!(
+        "OPTIONS sip:a.example SIP/2.0\r\nVia: SIP/2.0/{transport} {local};branch=z9hG4bK-c{number}\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:c@a.example>;tag=c\r\nTo: <sip:a.example>\r\n\
+         Call-ID: c{number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+/// Asks one thing on a connection that stays; it is answered.
+fn ask(stream: &mut TcpStream, number: usize) {
+    stream.set_read_timeout(Some(CALLER_PATIENCE)).unwrap();
+    let request = options("TCP", stream.local_addr().unwrap(), number);
+    stream.write_all(request.as_bytes()).unwrap();
+    let (mut response, mut buffer) = (Vec::new(), [0; 4096]);
+    while !response.ends_with(b"\r\n\r\n") {
+        let octets = stream.read(&mut buffer).unwrap();
+        assert!(octets > 0, "the connection was closed");
+        response.extend_from_slice(&buffer[..octets]);
+    }
+    assert!(response.starts_with(b"SIP/2.0 200 "));
 }
 
 /// Peers send, each in its thread, while `restarts` runs; then all accounts are checked.
@@ -196,6 +215,93 @@ fn another_process_takes_the_place_of_the_running_one() {
         (0..RESTARTS).map(restart).collect()
     });
     daemon.stop();
+}
+
+/// Whether a server answers a request over UDP.
+fn is_served(server: SocketAddr) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(CALLER_PATIENCE)).unwrap();
+    let request = options("UDP", socket.local_addr().unwrap(), 1);
+    socket.send(request.as_bytes()).unwrap();
+    let mut response = [0; 2048];
+    let octets = socket.recv(&mut response).unwrap();
+    response[..octets].starts_with(b"SIP/2.0 200 ")
+}
+
+/// The next process cannot listen on all its addresses, after it has got the sockets. The last one
+/// serves again, with its own configuration and on the same connections; then another takes over.
+#[test]
+fn a_process_that_takes_over_and_fails_leaves_the_running_one() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let site = Site::new("handover-fails");
+    let daemon = Daemon::start_by(&site.folder, site.command("serve", 2)).0;
+    let mut stream = TcpStream::connect(site.sip).unwrap();
+    ask(&mut stream, 1);
+    let busy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = fs::read_to_string(site.folder.file()).unwrap();
+    let of_next = format!("http]\nlisten = [\"{}\", ", busy.local_addr().unwrap());
+    site.folder
+        .configure(&text.replace("http]\nlisten = [", &of_next));
+    let complaint = site.folder.complains("serve --take-over");
+    assert!(
+        complaint.contains(&busy.local_addr().unwrap().to_string()),
+        "{complaint}"
+    );
+    daemon.wait_for("this one serves again");
+    assert!(is_served(site.sip), "it serves again");
+    ask(&mut stream, 2);
+    assert!(
+        daemon.tenants().contains("1 domain"),
+        "{}",
+        daemon.tenants()
+    );
+    site.folder.configure(&text);
+    let next = Daemon::start_by(&site.folder, site.command("serve --take-over", 1)).0;
+    daemon.wait();
+    assert!(is_served(site.sip));
+    ask(&mut stream, 3);
+    next.stop();
+}
+
+/// The running process does not respond: the next one does not start, and the running one serves when
+/// it can.
+#[test]
+fn a_running_process_that_is_silent_goes_on() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let site = Site::new("handover-silent");
+    let daemon = Daemon::start_by(&site.folder, site.command("serve", 1)).0;
+    daemon.signal("-STOP");
+    let complaint = site.folder.complains("serve --take-over");
+    daemon.signal("-CONT");
+    assert!(complaint.contains("cannot take over"), "{complaint}");
+    daemon.wait_for("cannot hand over");
+    assert!(is_served(site.sip));
+    daemon.stop();
+}
+
+/// A server of another version knows no take-over, and goes on.
+#[test]
+fn a_server_that_cannot_be_taken_over_is_left_alone() {
+    let site = Site::new("handover-version");
+    site.command("serve", 1);
+    fs::create_dir_all(site.folder.0.join("data")).unwrap();
+    let control = UnixListener::bind(site.folder.0.join("data/control.sock")).unwrap();
+    let asked = thread::spawn(move || {
+        let (mut stream, _) = control.accept().unwrap();
+        let mut request = [0; 4096];
+        let octets = stream.read(&mut request).unwrap();
+        let response =
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 8\r\nConnection: close\r\n\r\nno page\n";
+        stream.write_all(response.as_bytes()).unwrap();
+        String::from_utf8_lossy(&request[..octets]).into_owned()
+    });
+    let complaint = site.folder.complains("serve --take-over");
+    assert!(asked.join().unwrap().starts_with("POST /hand-over "));
+    assert!(
+        complaint.contains("perhaps an older version"),
+        "{complaint}"
+    );
 }
 
 /// What an operator is told when there is nothing to take over.

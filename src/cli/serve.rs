@@ -10,7 +10,7 @@ use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
-use crate::runtime::take_over::TakeOver;
+use crate::runtime::take_over::{Promise, TakeOver};
 use crate::runtime::{
     Bundle, HistoryPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan,
 };
@@ -53,7 +53,14 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
         }
     };
     let file = file.to_owned();
-    match runtime::run(node_plan(plan), left, ready, move || load(&file, &config)) {
+    let (left, promise) = left.unzip();
+    let started = |node: &Node| {
+        ready(node);
+        if let Some(promise) = promise {
+            promise.keep();
+        }
+    };
+    match runtime::run(node_plan(plan), left, started, move || load(&file, &config)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -62,8 +69,9 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
     }
 }
 
-/// Has the running server leave its sockets to this process. After that it has ended, or is about to.
-fn take_over(control: &Path) -> Result<Bundle, String> {
+/// Has the running server leave its sockets to this process. After that it serves no more, and ends when
+/// this process serves.
+fn take_over(control: &Path) -> Result<(Bundle, Promise), String> {
     let place = TakeOver::beside(control).map_err(|error| error.to_string())?;
     let request = Request::post("/hand-over").with("socket", place.path().display());
     let response = request.send(control, Format::Text).map_err(|error| {

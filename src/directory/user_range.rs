@@ -1,5 +1,7 @@
 //! Ranges of users: `700-709`, `*71-*75`, `park1`.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Users that differ by the number at the end of their names, or a single user.
@@ -39,6 +41,19 @@ pub enum RangeFault {
     /// It has too many users.
     #[error("it has more than {USERS_MAX} users")]
     TooLong,
+}
+
+/// As it is parsed.
+impl fmt::Display for UserRange {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = &self.prefix;
+        match self.numbers {
+            None => formatter.write_str(prefix),
+            Some(Numbers { first, last, width }) => {
+                write!(formatter, "{prefix}{first:0width$}-{prefix}{last:0width$}")
+            }
+        }
+    }
 }
 
 impl UserRange {

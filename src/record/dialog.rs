@@ -67,6 +67,9 @@ pub struct SubscriptionRecord<'a> {
     pub format: Format,
     /// The resource that it is for.
     pub subject: SubjectRecord<'a>,
+    /// Of a list: the URIs that its phone may show, besides those of [`SubjectRecord::ListOfBody`]. What
+    /// of them is not on the list after a restart is reported gone.
+    pub listed: Vec<Cow<'a, str>>,
     /// The value of the Event header.
     #[serde(with = "octets", borrow)]
     pub event: Cow<'a, [u8]>,

@@ -2,6 +2,7 @@
 //!
 //! - [`dialog`]: a dialog with its subscriptions.
 //! - [`presentity`]: a presentity with all contributions to it.
+//! - [`waiting`]: a watcher that waits to be decided about.
 //!
 //! A record holds the full state of one dialog or presentity, never a change of it: the newest record
 //! of a dialog or presentity replaces the older ones. Times are in milliseconds since 1970 UTC.
@@ -15,6 +16,7 @@
 
 pub mod dialog;
 pub mod presentity;
+pub mod waiting;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
@@ -26,7 +28,7 @@ use crate::presence::fixed_hash::SipHash13;
 use crate::presence::wall_clock::WallClock;
 
 /// The version of all records that this program writes, and the only one that it reads.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// Octets of the checksum.
 const CHECKSUM_OCTETS: usize = 4;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord, TermsRecord};
 use super::presentity::PresentityRecord;
+use super::waiting::{WaitingRecord, number_in, number_of};
 use super::*;
 use crate::presence::call::{
     Appearance, AppearanceState, CallDialog, CallState, Direction, Party, SpecificDialog,
@@ -268,6 +269,12 @@ fn record(at: Instant) -> DialogRecord<'static> {
         aor: aor(),
         package,
         format,
+        listed: match subject {
+            SubjectRecord::ListOfBody(_) => {
+                vec!["sip:124@abc.com".into(), "sip:bob@xyz.org".into()]
+            }
+            _ => Vec::new(),
+        },
         subject,
         event: Cow::Borrowed(b"dialog;id=7"),
         entity: Cow::Borrowed(b"sip:123@abc.com"),
@@ -333,6 +340,29 @@ fn a_dialog_comes_back_as_it_was() {
     assert_eq!(format!("{after:#?}"), format!("{before:#?}"));
 }
 
+fn waiting(at: Instant) -> WaitingRecord<'static> {
+    WaitingRecord {
+        id: 0x1122_3344_5566_7788,
+        aor: aor(),
+        package: Package::Presence,
+        uri: Cow::Borrowed("sip:ann@xyz.org"),
+        display: Cow::Borrowed("Ann"),
+        peer: "192.0.2.7".parse().unwrap(),
+        until: at + Duration::from_secs(14 * 24 * 3600),
+    }
+}
+
+#[test]
+fn a_waiting_watcher_comes_back_as_it_was() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let mut octets = Vec::new();
+    waiting(now).encode(clock(now), &mut octets);
+    let after = WaitingRecord::decode(&octets, clock(now)).unwrap();
+    assert_eq!(after, waiting(now));
+    assert_eq!(number_in(&octets), Ok(number_of(after.id)));
+    assert!(number_of(u64::MAX) < 1 << 62, "it is a key of the store");
+}
+
 #[test]
 fn changed_octets_are_never_read() {
     let now = Instant::now() + Duration::from_secs(1000);
@@ -342,8 +372,11 @@ fn changed_octets_are_never_read() {
     let is_read = |octets: &[u8]| {
         DialogRecord::decode(octets, clock(now)).is_ok()
             || PresentityRecord::decode(octets, clock(now)).is_ok()
+            || WaitingRecord::decode(octets, clock(now)).is_ok()
     };
-    for whole in [of_dialog, of_presentity] {
+    let mut of_waiting = Vec::new();
+    waiting(now).encode(clock(now), &mut of_waiting);
+    for whole in [of_dialog, of_presentity, of_waiting] {
         assert!(is_read(&whole));
         for end in 0..whole.len() {
             assert!(!is_read(&whole[..end]), "{end} octets");
@@ -372,7 +405,7 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 3; this program reads version 2"
+        "a record of version 4; this program reads version 3"
     );
 }
 
@@ -383,17 +416,20 @@ fn records_keep_their_octets() {
     let mut of_dialog = Vec::new();
     record(now).encode(clock(now), &mut of_dialog);
     let of_presentity = octets_of(&busy(now), now, clock(now));
-    let hash = |octets: &[u8]| (octets.len(), SipHash13::of(octets));
-    assert_eq!(hash(&of_dialog), GOLDEN_DIALOG);
-    assert_eq!(hash(&of_presentity), GOLDEN_PRESENTITY);
     let of_ended_call = octets_of(&hung_up(now), now, clock(now));
-    assert_eq!(hash(&of_ended_call), GOLDEN_ENDED_CALL);
+    let mut of_waiting = Vec::new();
+    waiting(now).encode(clock(now), &mut of_waiting);
+    let records = [of_dialog, of_presentity, of_ended_call, of_waiting];
+    let hash = |octets: Vec<u8>| (octets.len(), SipHash13::of(&octets));
+    assert_eq!(records.map(hash), GOLDEN);
 }
 
-const GOLDEN_DIALOG: (usize, u64) = (505, 8_151_734_194_068_969_863);
-const GOLDEN_PRESENTITY: (usize, u64) = (481, 2_743_263_531_977_707_969);
-
-const GOLDEN_ENDED_CALL: (usize, u64) = (115, 6_265_534_095_247_300_151);
+const GOLDEN: [(usize, u64); 4] = [
+    (540, 16_440_914_142_042_796_108),
+    (481, 587_130_281_115_471_238),
+    (115, 3_311_142_197_077_083_484),
+    (58, 4_801_530_007_461_977_530),
+];
 
 /// The index of every variant in a record.
 #[test]

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use crate::runtime::bundle::Bundle;
@@ -14,7 +14,9 @@ use crate::runtime::plan::NodePlan;
 use crate::runtime::reload::LoadedConfiguration;
 use crate::runtime::service_manager::{ServiceManager, State};
 use crate::runtime::signals::Request;
+use crate::runtime::system_clock::SystemClock;
 use crate::runtime::{reload, service_manager, signals};
+use crate::shard::Command;
 
 /// How long draining may take.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -33,14 +35,9 @@ pub enum DaemonError {
     /// The thread that reads the configuration again does not start.
     #[error("cannot start the thread for reloads: {0}")]
     Reload(#[source] io::Error),
-    /// Its sockets could not be left to another process.
-    #[error("the sockets could not be handed over to {}, and are closed: {reason}", .heir.display())]
-    HandOver {
-        /// To which.
-        heir: PathBuf,
-        /// Why not.
-        reason: io::Error,
-    },
+    /// The service manager does not take its sockets.
+    #[error("the sockets could not be handed over to the service manager, and are closed: {0}")]
+    HandOver(#[source] io::Error),
     /// A core has ended; the process should be restarted.
     #[error("{0} has ended unexpectedly")]
     CoreEnded(String),
@@ -51,7 +48,7 @@ pub enum DaemonError {
 /// operator's reload, `load` re-reads the configuration or returns its errors; `started` is called once
 /// everything listens.
 pub fn run(
-    plan: NodePlan,
+    mut plan: NodePlan,
     left: Option<Bundle>,
     started: impl FnOnce(&Node),
     load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
@@ -74,32 +71,40 @@ pub fn run(
     if let Some(manager) = &manager {
         take_back(manager, &names);
     }
-    let node = Node::start_with(plan, inherited, to)?;
-    reload::start(node.reloader(), reload_requests, load).map_err(DaemonError::Reload)?;
+    let mut node = Node::start_with(plan.clone(), inherited, to.clone())?;
+    let reloader = Arc::new(Mutex::new(node.reloader()));
+    reload::start(Arc::clone(&reloader), reload_requests, load).map_err(DaemonError::Reload)?;
     started(&node);
-    if let Some(manager) = &manager {
-        manager.tell(State::Ready);
-        // From now on, so that what arrives after a crash waits for the next process too.
-        keep(manager, node.listening());
-    }
-    let heir = match wait(&node, &requests, &reloads) {
-        Ok(heir) => heir,
-        Err(error) => {
-            if let Some(manager) = &manager {
-                manager.tell(State::Stopping);
-            }
-            node.stop(Duration::ZERO);
-            return Err(error);
+    let outstanding = loop {
+        if let Some(manager) = &manager {
+            manager.tell(State::Ready);
+            // From now on, so that what arrives after a crash waits for the next process too.
+            keep(manager, node.listening());
         }
-    };
-    if let Some(manager) = &manager {
-        manager.tell(State::Stopping);
-    }
-    tracing::info!("draining");
-    let outstanding = match (heir, manager) {
-        (Some((heir, place)), _) => hand_over(node, &heir, &place)?,
-        (None, Some(manager)) => hand_over(node, &manager, Path::new("the service manager"))?,
-        (None, None) => node.stop(DRAIN_PATIENCE),
+        let heir = wait(&node, &requests, &reloads);
+        if let Some(manager) = &manager {
+            manager.tell(State::Stopping);
+        }
+        let heir = match heir {
+            Ok(heir) => heir,
+            Err(error) => {
+                node.stop(Duration::ZERO);
+                return Err(error);
+            }
+        };
+        tracing::info!("draining");
+        match (heir, &manager) {
+            (Some((heir, place)), _) => {
+                plan.directory = node.directory();
+                match yield_to(node, &heir, &place) {
+                    Ok(outstanding) => break outstanding,
+                    Err(sockets) => node = Node::start_with(plan.clone(), sockets, to.clone())?,
+                }
+                *reloader.lock().unwrap_or_else(PoisonError::into_inner) = node.reloader();
+            }
+            (None, Some(manager)) => break hand_over(node, manager)?,
+            (None, None) => break node.stop(DRAIN_PATIENCE),
+        }
     };
     match outstanding {
         0 => tracing::info!("stopped"),
@@ -114,7 +119,12 @@ fn wait(
     requests: &mpsc::Receiver<Request>,
     reloads: &mpsc::Sender<ReloadRequest>,
 ) -> Result<Option<(ServiceManager, PathBuf)>, DaemonError> {
+    let mut clock = SystemClock::now();
     loop {
+        if let Some(set) = clock.take_if_set(SystemClock::now()) {
+            tracing::info!("the system's clock was set: rules that are valid for a time go by it");
+            drop(node.commander().ask_all(|| Command::SetClock(set)));
+        }
         match requests.recv_timeout(WATCH_EVERY) {
             Ok(Request::Reload) => {
                 let request = ReloadRequest {
@@ -164,16 +174,29 @@ fn keep(manager: &ServiceManager, listening: &Bundle) {
     }
 }
 
-/// Ends the node and leaves its sockets to `heir`, which is named for the log. How many NOTIFYs were
-/// not acknowledged.
-fn hand_over(node: Node, heir: &ServiceManager, name: &Path) -> Result<usize, DaemonError> {
-    let (outstanding, bundle) = node.hand_over(DRAIN_PATIENCE);
-    let (sockets, connections) = (bundle.len(), bundle.connections());
-    let kept = heir.keep(&bundle).and_then(|()| heir.wait());
-    kept.map_err(|reason| DaemonError::HandOver {
-        heir: name.to_owned(),
-        reason,
-    })?;
-    tracing::info!(sockets, connections, heir = %name.display(), "sockets are handed over");
+/// Ends the node and leaves its sockets to the service manager. How many NOTIFYs were not acknowledged.
+fn hand_over(node: Node, manager: &ServiceManager) -> Result<usize, DaemonError> {
+    let (outstanding, sockets) = node.hand_over(DRAIN_PATIENCE);
+    let kept = manager.keep(&sockets).and_then(|()| manager.wait());
+    kept.map_err(DaemonError::HandOver)?;
+    note_handed_over(&sockets, Path::new("the service manager"));
     Ok(outstanding)
+}
+
+/// Ends the node and leaves its sockets to a process that takes over, at `place`. How many NOTIFYs were
+/// not acknowledged; the sockets if that process does not come to serve, as this one must serve again.
+fn yield_to(node: Node, heir: &ServiceManager, place: &Path) -> Result<usize, Bundle> {
+    let (outstanding, sockets) = node.hand_over(DRAIN_PATIENCE);
+    let kept = heir.keep(&sockets);
+    if let Err(reason) = kept.and_then(|()| heir.wait_until_serving()) {
+        tracing::error!(%reason, "the other server has not taken over: this one serves again");
+        return Err(sockets);
+    }
+    note_handed_over(&sockets, place);
+    Ok(outstanding)
+}
+
+fn note_handed_over(sockets: &Bundle, to: &Path) {
+    let (sockets, connections) = (sockets.len(), sockets.connections());
+    tracing::info!(sockets, connections, heir = %to.display(), "sockets are handed over");
 }

@@ -48,6 +48,7 @@ pub mod signals;
 mod stop;
 mod store_monitor;
 mod streams;
+mod system_clock;
 pub mod take_over;
 mod timekeeper;
 mod transmits;

@@ -227,6 +227,11 @@ impl Node {
         self.drain(timeout)
     }
 
+    /// The directory in force.
+    pub(crate) fn directory(&self) -> Arc<Directory> {
+        self.directory.current()
+    }
+
     /// The sockets that it listens on, for a later process.
     pub(crate) const fn listening(&self) -> &Bundle {
         &self.listening

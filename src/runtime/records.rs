@@ -122,21 +122,22 @@ impl RecordSender {
 const fn row_of(key: RecordKey) -> (Table, i64) {
     match key {
         RecordKey::Presentity(number) => (Table::Presentity, number as i64),
+        RecordKey::Waiting(number) => (Table::Waiting, number as i64),
         RecordKey::Dialog(place) => (Table::Dialog, place as i64),
     }
 }
 
-/// Numbers of presentities are below: a server that makes a million a second takes 146,000 years.
-const PRESENTITIES_END: u64 = 1 << 62;
+/// Numbers of presentities and of waiting watchers are below: a server that makes a million a second
+/// takes 146,000 years.
+const NUMBERS_END: u64 = 1 << 62;
 
 /// The key of the record in a row; None for a key that no server wrote.
 pub(crate) fn key_of(table: Table, key: i64) -> Option<RecordKey> {
+    let number = u64::try_from(key).ok();
+    let number = number.filter(|number| *number < NUMBERS_END);
     match table {
-        Table::Presentity => {
-            let number = u64::try_from(key).ok();
-            let number = number.filter(|number| *number < PRESENTITIES_END);
-            number.map(RecordKey::Presentity)
-        }
+        Table::Presentity => number.map(RecordKey::Presentity),
+        Table::Waiting => number.map(RecordKey::Waiting),
         Table::Dialog => u32::try_from(key).ok().map(RecordKey::Dialog),
     }
 }
@@ -205,7 +206,9 @@ mod tests {
     fn a_key_comes_back_from_its_row() {
         let keys = [
             RecordKey::Presentity(0),
-            RecordKey::Presentity(PRESENTITIES_END - 1),
+            RecordKey::Presentity(NUMBERS_END - 1),
+            RecordKey::Waiting(0),
+            RecordKey::Waiting(NUMBERS_END - 1),
             RecordKey::Dialog(0),
             RecordKey::Dialog(u32::MAX),
         ];

@@ -49,6 +49,7 @@ pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootE
         committed_at: store.committed_at(),
     });
     let presentities = distributor.distribute(store, Table::Presentity, removed_presentities)?;
+    distributor.distribute(store, Table::Waiting, HashSet::new())?;
     distributor.wait()?;
     let dialogs = distributor.distribute(store, Table::Dialog, removed_dialogs)?;
     distributor.wait()?;

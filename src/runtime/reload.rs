@@ -6,7 +6,7 @@
 //! unless the operator confirms it: an editor that truncates before it writes, or a full disk, must
 //! not end all subscriptions.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use std::{io, thread};
 
@@ -104,16 +104,22 @@ impl Reloader {
     }
 }
 
+/// The reloader of the node that runs. It is another one if this process serves again after a take-over
+/// that failed.
+pub(crate) type CurrentReloader = Arc<Mutex<Reloader>>;
+
 /// Starts the thread. It ends when all senders of requests are gone.
 pub(crate) fn start(
-    reloader: Reloader,
+    reloader: CurrentReloader,
     requests: mpsc::Receiver<ReloadRequest>,
     mut load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
 ) -> io::Result<()> {
     let serve = move || {
         for request in requests {
             let fresh = load().map_err(|faults| format!("{faults}\n{UNCHANGED}"));
+            let reloader = reloader.lock().unwrap_or_else(PoisonError::into_inner);
             let reloaded = fresh.and_then(|fresh| reloader.apply(&fresh, request.accepts_removal));
+            drop(reloader);
             log(&reloaded);
             if let Some(replier) = request.replier {
                 replier.reply(reloaded);

@@ -6,7 +6,7 @@
 //! a service manager plays that part itself: see `take_over`.
 
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -21,6 +21,12 @@ use crate::runtime::bundle::{Bundle, Name};
 const VARIABLE: &str = "NOTIFY_SOCKET";
 /// How long the manager may take to read a message.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the start of a process that takes over may take: that of a large store takes some seconds.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a process that takes over writes into the barrier when it serves.
+pub(crate) const SERVING: u8 = b'1';
 
 /// A state of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,12 +101,36 @@ impl ServiceManager {
 
     /// Waits until all that was sent is read (`BARRIER=1`).
     pub(crate) fn wait(&self) -> io::Result<()> {
-        let (mut here, there) = UnixStream::pair()?;
-        self.send("BARRIER=1", &[there.as_fd()])?;
-        drop(there);
-        here.set_read_timeout(Some(PATIENCE))?;
+        let mut here = self.barrier(PATIENCE)?;
         // The manager closes it.
         here.read(&mut [0]).map(drop)
+    }
+
+    /// Waits until the process that takes over serves. One that is still starting after a long time has
+    /// the sockets all the same.
+    ///
+    /// # Errors
+    /// It does not take them, or has ended.
+    pub(crate) fn wait_until_serving(&self) -> io::Result<()> {
+        let mut here = self.barrier(START_PATIENCE)?;
+        let mut octet = [0];
+        match here.read(&mut octet) {
+            Ok(1) if octet == [SERVING] => Ok(()),
+            Ok(_) => Err(io::Error::other("it has ended before it served")),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                tracing::warn!("the next server is still starting");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A stream whose other end the reader gets behind all that was sent.
+    fn barrier(&self, patience: Duration) -> io::Result<UnixStream> {
+        let (here, there) = UnixStream::pair()?;
+        self.send("BARRIER=1", &[there.as_fd()])?;
+        here.set_read_timeout(Some(patience))?;
+        Ok(here)
     }
 
     fn send(&self, text: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -1,14 +1,19 @@
 //! Takes the sockets of a running server over without a service manager: this process plays its part.
 //! The running server is asked to leave its sockets at a socket of ours, and sends there what it would
 //! send to the service manager.
+//!
+//! It ends only when this process serves, or is still starting after a long time. If this process ends
+//! before, the other one starts anew with the same sockets: one of them serves, whatever fails.
 
-use std::os::unix::net::UnixDatagram;
+use std::io::Write;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, io, str};
 
 use crate::net::descriptor_passing;
 use crate::runtime::bundle::Bundle;
+use crate::runtime::service_manager::SERVING;
 
 /// How long the running server may take to finish what it has read.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -76,7 +81,7 @@ impl TakeOver {
     ///
     /// # Errors
     /// It does not in time.
-    pub fn receive(self) -> Result<Bundle, TakeOverError> {
+    pub fn receive(self) -> Result<(Bundle, Promise), TakeOverError> {
         let deadline = Instant::now() + PATIENCE;
         let mut bundle = Bundle::default();
         loop {
@@ -92,7 +97,8 @@ impl TakeOver {
             };
             let text = str::from_utf8(&text[..length]).unwrap_or_default();
             if text == "BARRIER=1" {
-                return Ok(bundle);
+                let stream = sockets.into_iter().next().map(UnixStream::from);
+                return Ok((bundle, Promise(stream)));
             }
             let name = text.lines().find_map(|line| line.strip_prefix("FDNAME="));
             if let Some(name) = name.and_then(|name| name.parse().ok()) {
@@ -100,6 +106,21 @@ impl TakeOver {
                     .into_iter()
                     .for_each(|socket| bundle.add(name, socket));
             }
+        }
+    }
+}
+
+/// What the other process waits for: that this one serves. Dropped without [`Promise::keep`], also by the
+/// end of this process, it makes the other process serve again.
+#[derive(Debug)]
+pub struct Promise(Option<UnixStream>);
+
+impl Promise {
+    /// This process serves: the other one may end.
+    pub fn keep(self) {
+        let told = self.0.map(|mut stream| stream.write_all(&[SERVING]));
+        if let Some(Err(error)) = told {
+            tracing::warn!(%error, "the process before this one cannot be told that this one serves");
         }
     }
 }

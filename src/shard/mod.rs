@@ -128,6 +128,7 @@ pub use contract::options::Options;
 pub use contract::outbox::{Outbox, Transmit};
 
 use std::collections::VecDeque;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -136,6 +137,7 @@ use crate::directory::Directory;
 use crate::presence::wall_clock::WallClock;
 use crate::record;
 use crate::record::dialog::DialogRecord;
+use crate::record::waiting::WaitingRecord;
 use crate::shard::conduct::Engine;
 use crate::shard::container::timer_wheel::Wheel;
 use crate::shard::contract::commit::Commits;
@@ -191,7 +193,12 @@ impl Shard {
     /// Handles one input; its effects are appended to `out`.
     pub fn handle(&mut self, input: Input<'_>, now: Instant, out: &mut Outbox) {
         if let Input::Command(_, Command::Reload(directory)) = &input {
-            self.directory = Arc::clone(directory);
+            let before = mem::replace(&mut self.directory, Arc::clone(directory));
+            self.engine.supersede(before);
+        }
+        if let Input::Command(_, Command::SetClock(clock)) = &input {
+            let milliseconds = clock.unix_milliseconds_of(self.options.epoch);
+            self.options.epoch_unix = milliseconds.max(0) as u64 / 1_000;
         }
         let (engine, mut turn) = self.turn(now, out);
         engine.handle(input, &mut turn);
@@ -268,6 +275,7 @@ impl Shard {
 pub fn recovering_shard(key: RecordKey, octets: &[u8], shards: u16) -> Option<ShardId> {
     match key {
         RecordKey::Dialog(place) => Some(Place(place).shard(shards)),
+        RecordKey::Waiting(number) => Some(ShardId((number % u64::from(shards.max(1))) as u16)),
         RecordKey::Presentity(_) => {
             let aor = record::presentity::aor_of(octets).ok()?;
             Some(ShardId::owner_of(&aor, shards))
@@ -280,6 +288,7 @@ pub fn recovering_shard(key: RecordKey, octets: &[u8], shards: u16) -> Option<Sh
 pub fn is_record_of(key: RecordKey, octets: &[u8]) -> bool {
     match key {
         RecordKey::Dialog(place) => record::dialog::place_of(octets) == Ok(place),
+        RecordKey::Waiting(number) => record::waiting::number_in(octets) == Ok(number),
         RecordKey::Presentity(_) => record::presentity::aor_of(octets).is_ok(),
     }
 }
@@ -296,6 +305,10 @@ pub fn is_live(key: RecordKey, octets: &[u8], clock: WallClock) -> bool {
                 subscriptions.any(|subscription| subscription.expires_at > clock.at)
             };
             record.is_some_and(has_live)
+        }
+        RecordKey::Waiting(_) => {
+            let record = WaitingRecord::decode(octets, clock);
+            record.is_ok_and(|record| record.until > clock.at)
         }
         RecordKey::Presentity(_) => presentity::record::is_live(octets, clock),
     }

@@ -217,6 +217,12 @@ impl Dialog {
         self.local_sequence
     }
 
+    /// The highest CSeq of the peer's requests.
+    #[must_use]
+    pub fn remote_sequence(&self) -> u32 {
+        self.remote_sequence
+    }
+
     /// Returns whether the request belongs to this dialog: Call-ID and both tags are equal, octet
     /// by octet (RFC 6665 §4.4.1, RFC 3261 §19.3). The tags are compared in constant time, so that
     /// a hijacker cannot find them by timing (RFC 3261 §12.2.2).

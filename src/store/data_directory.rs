@@ -4,6 +4,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::store::error::StoreError;
 
@@ -12,6 +14,23 @@ use crate::store::error::StoreError;
 pub struct DataDirectory {
     path: PathBuf,
     _lock: File,
+}
+
+/// How long a process that ended may still hold its lock: io_uring closes its files a moment later.
+const LINGERS: Duration = Duration::from_secs(1);
+/// How often the lock is tried meanwhile.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// Takes a lock that is free, or becomes free in a moment.
+fn lock_soon(lock: &File) -> Result<(), TryLockError> {
+    let deadline = Instant::now() + LINGERS;
+    loop {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {}
+            outcome => return outcome,
+        }
+        sleep(RETRY);
+    }
 }
 
 impl DataDirectory {
@@ -27,7 +46,7 @@ impl DataDirectory {
         let mut lock = options
             .open(&lock_file)
             .map_err(StoreError::io(&lock_file))?;
-        match lock.try_lock() {
+        match lock_soon(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();

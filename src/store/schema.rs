@@ -3,6 +3,7 @@
 //! - `presentity`: a presentity with all contributions to it. The key is the number that its owner
 //!   assigned.
 //! - `dialog`: a dialog with its subscriptions. The key is the place in its To-tag.
+//! - `waiting`: a watcher that waits to be decided about. The key is a hash.
 //! - `clock`: one row, where the clocks stood at the last commit (`store/clock.rs`).
 //!
 //! The engine defines what the records in the rows contain; each record has a version of its own. The
@@ -17,6 +18,8 @@
 //! |---|---|
 //! | 0 | none: a new file |
 //! | 1 | `presentity`, `dialog` |
+//! | 2 | and `clock` |
+//! | 3 | and `waiting` |
 
 use std::fs::OpenOptions;
 use std::io;
@@ -31,7 +34,7 @@ use crate::store::error::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4c41_4d50;
 
 /// The steps from an empty file to the current version.
-pub(super) const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE presentity (
         number INTEGER PRIMARY KEY,
@@ -50,6 +53,12 @@ pub(super) const MIGRATIONS: [&str; 2] = [
         uptime INTEGER NOT NULL,
         boot TEXT NOT NULL,
         committed_at INTEGER
+    ) STRICT;
+    ",
+    "
+    CREATE TABLE waiting (
+        number INTEGER PRIMARY KEY,
+        record BLOB NOT NULL
     ) STRICT;
     ",
 ];
@@ -95,22 +104,25 @@ pub enum Table {
     Presentity,
     /// Dialogs with their subscriptions, by the place in their To-tag.
     Dialog,
+    /// Waiting watchers, by a hash.
+    Waiting,
 }
 
 impl Table {
     /// All tables of records.
-    pub const ALL: [Self; 2] = [Self::Presentity, Self::Dialog];
+    pub const ALL: [Self; 3] = [Self::Presentity, Self::Dialog, Self::Waiting];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Presentity => "presentity",
             Self::Dialog => "dialog",
+            Self::Waiting => "waiting",
         }
     }
 
     pub(super) const fn key(self) -> &'static str {
         match self {
-            Self::Presentity => "number",
+            Self::Presentity | Self::Waiting => "number",
             Self::Dialog => "place",
         }
     }
@@ -119,6 +131,7 @@ impl Table {
         match self {
             Self::Presentity => "INSERT OR REPLACE INTO presentity VALUES (?1, ?2)",
             Self::Dialog => "INSERT OR REPLACE INTO dialog VALUES (?1, ?2)",
+            Self::Waiting => "INSERT OR REPLACE INTO waiting VALUES (?1, ?2)",
         }
     }
 
@@ -126,6 +139,7 @@ impl Table {
         match self {
             Self::Presentity => "DELETE FROM presentity WHERE number = ?1",
             Self::Dialog => "DELETE FROM dialog WHERE place = ?1",
+            Self::Waiting => "DELETE FROM waiting WHERE number = ?1",
         }
     }
 }

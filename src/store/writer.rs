@@ -525,14 +525,16 @@ fn write_rows<'a>(
     connection: &Connection,
     changes: impl Iterator<Item = Change<'a>>,
 ) -> rusqlite::Result<u64> {
-    let [presentity, dialog] = Table::ALL;
+    let [presentity, dialog, waiting] = Table::ALL;
     let mut put = [
         connection.prepare_cached(presentity.put())?,
         connection.prepare_cached(dialog.put())?,
+        connection.prepare_cached(waiting.put())?,
     ];
     let mut remove = [
         connection.prepare_cached(presentity.remove())?,
         connection.prepare_cached(dialog.remove())?,
+        connection.prepare_cached(waiting.remove())?,
     ];
     let mut rows = 0;
     for change in changes {

@@ -40,7 +40,9 @@
 //! ! alarm sip:1@abc.com SUBSCRIBE 503 the log warns about a looping phone: user, method, status
 //! ! drain                             the operator drains the server
 //! ! restart                           the server ends at once and another begins; `shards=2` and `after=5s` may follow
+//! ! next config                       the server after the next restart reads a file that has this content
 //! ! store stands still                what is recorded is not durable before the `store goes on`
+//! ! store commits unheard              what is recorded is durable now, and the server does not hear of it
 //! ```
 //!
 //! Head lines end with CRLF, body lines with LF (a final `\` on the last one: with nothing).
@@ -147,6 +149,8 @@ pub(crate) enum Action {
     Closed(SocketAddr),
     /// The operator drains the server.
     Drain,
+    /// The configuration of the server after the next restart.
+    NextConfig(String),
     /// The server ends at once, and another begins.
     Restart {
         /// How many shards the other has; None for as many.
@@ -154,6 +158,8 @@ pub(crate) enum Action {
         /// How long there is none.
         pause: Duration,
     },
+    /// What is recorded becomes durable, and the server does not hear of it.
+    CommitUnheard,
     /// The store stands still, or goes on.
     StandStill(bool),
     /// The driver becomes congested, or is no longer congested.

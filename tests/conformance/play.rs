@@ -124,6 +124,7 @@ impl Stage {
             Action::Probe(order) => self.world.begin_probe(order),
             Action::ProbeReports(expected) => self.world.expect_report(expected.as_deref()),
             Action::Reload(text) => self.world.reload(text),
+            Action::NextConfig(text) => self.world.configure_next(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Drain => self.world.drain().map(|_| ()),
             Action::Restart { shards, pause } => {
@@ -132,6 +133,10 @@ impl Stage {
             }
             Action::StandStill(is_still) => {
                 self.world.stand_still(*is_still);
+                Ok(())
+            }
+            Action::CommitUnheard => {
+                self.world.commit_unheard();
                 Ok(())
             }
             Action::Congested(is_congested) => {

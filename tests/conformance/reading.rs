@@ -78,7 +78,8 @@ impl Dialogue {
             self.push(at, Action::Nothing);
             return Ok(1);
         }
-        let is_reload = sign == "!" && words == ["config"];
+        let is_next = sign == "!" && words == ["next", "config"];
+        let is_reload = is_next || sign == "!" && words == ["config"];
         let consumed = if is_reload || matches!(sign, ">" | "<") {
             block.range.end - at
         } else {
@@ -93,6 +94,7 @@ impl Dialogue {
             },
             "=" if words == ["nothing"] => Action::Nothing,
             "+" => Action::Advance(duration(words.first().ok_or("how long?")?)?),
+            "!" if is_next => Action::NextConfig(block.configuration()),
             "!" if is_reload => Action::Reload(block.configuration()),
             "!" => command(&words)?,
             _ => return Err("not a step".to_owned()),
@@ -154,6 +156,7 @@ fn command(words: &[&str]) -> Result<Action, String> {
         )),
         ["drain"] => Ok(Action::Drain),
         ["restart", rest @ ..] => restart(rest),
+        ["store", "commits", "unheard"] => Ok(Action::CommitUnheard),
         ["store", "stands", "still"] => Ok(Action::StandStill(true)),
         ["store", "goes", "on"] => Ok(Action::StandStill(false)),
         ["congested", "on"] => Ok(Action::Congested(true)),

@@ -41,18 +41,23 @@ impl Store {
     /// Makes the records of a shard durable. Returns the number of the last; None if there are none,
     /// or if the store stands still.
     pub(crate) fn commit(&mut self, shard: usize, now: Instant) -> Option<u64> {
-        let unwritten = self.unwritten.get_mut(&shard)?;
-        if self.is_still || unwritten.is_empty() {
+        if self.is_still || self.unwritten.get(&shard)?.is_empty() {
             return None;
         }
+        self.put(shard, now);
+        self.numbers.get(&shard).copied()
+    }
+
+    /// Makes the records of a shard durable.
+    pub(crate) fn put(&mut self, shard: usize, now: Instant) {
         self.committed_at = Some(now);
+        let unwritten = self.unwritten.entry(shard).or_default();
         for (key, octets) in unwritten.drain(..) {
             match octets {
                 Some(octets) => self.rows.insert(key, octets),
                 None => self.rows.remove(&key),
             };
         }
-        self.numbers.get(&shard).copied()
     }
 
     /// Records are not durable any more until it goes on.
@@ -93,6 +98,7 @@ impl Store {
         for key in self.rows.keys() {
             match key {
                 RecordKey::Dialog(place) => dialogs = dialogs.max(place + 1),
+                RecordKey::Waiting(_) => {}
                 RecordKey::Presentity(number) => presentities = presentities.max(number + 1),
             }
         }

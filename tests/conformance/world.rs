@@ -155,6 +155,13 @@ impl World {
         self.settle();
     }
 
+    /// What is recorded is durable, and the server does not hear of it.
+    pub(crate) fn commit_unheard(&mut self) {
+        for shard in 0..self.shards.len() {
+            self.store.put(shard, self.now);
+        }
+    }
+
     /// A peer's message arrives on a shard.
     pub(crate) fn receive(&mut self, peer: Peer, shard: usize, bytes: &[u8]) {
         let connection = if peer.transport.is_reliable() {
@@ -276,6 +283,12 @@ impl World {
             Some((answered, reply)) if answered == token => Ok(reply),
             other => Err(format!("the command was answered {other:?}")),
         }
+    }
+
+    /// The operator's file has changed, and no shard reloads it before the next restart.
+    pub(crate) fn configure_next(&mut self, text: &str) -> Result<(), String> {
+        self.directory = Arc::new(configured(text)?);
+        Ok(())
     }
 
     /// The operator's file has changed, and every shard reloads it.

@@ -9,10 +9,9 @@ use std::time::{Duration, Instant};
 
 /// Time until a request is repeated over UDP.
 const T1: Duration = Duration::from_millis(500);
-/// The second retransmission would follow after this: by then there is a response.
-const ONE_RETRANSMISSION: Duration = Duration::from_millis(1500);
-/// How long a response may take over TCP, where nothing is repeated: less than a phone waits (Timer F).
-const TCP_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a response may take: less than a phone waits (Timer F). A request is sent twice at most over
+/// UDP, and once over TCP, so that one that is lost stays unanswered, however slow the machine is.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a read waits.
 const GLANCE: Duration = Duration::from_millis(10);
 
@@ -112,7 +111,7 @@ impl Peer {
         let before = self.dialog.notified;
         self.subscribe();
         self.wait_for_responses();
-        let deadline = Instant::now() + TCP_PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         while self.dialog.notified <= before && Instant::now() < deadline {
             self.receive();
         }
@@ -231,16 +230,11 @@ impl Peer {
     /// Repeats over UDP what is late, and complains of what is too late.
     fn look_at_outstanding(&mut self) {
         let is_udp = matches!(self.link, Link::Udp(_));
-        let limit = if is_udp {
-            ONE_RETRANSMISSION
-        } else {
-            TCP_PATIENCE
-        };
         let late = |(_, it): &(&String, &mut Outstanding)| it.sent.elapsed() >= T1;
         let mut repeated = Vec::new();
         let mut unanswered = Vec::new();
         for (branch, it) in self.outstanding.iter_mut().filter(late) {
-            if it.sent.elapsed() >= limit {
+            if it.sent.elapsed() >= PATIENCE {
                 unanswered.push(branch.clone());
             } else if is_udp && !it.is_repeated {
                 it.is_repeated = true;

@@ -41,7 +41,7 @@ impl Site {
              [[sip.listen]]\ntransport = \"tcp\"\naddress = \"{0}\"\n[http]\nlisten = [\"{}\"]\n\
              [store]\ndirectory = \"state\"\n{}\n[notify]\nrate = 0\n\
              [limits]\nresponse_ring = \"1 MiB\"\n\
-             [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\nmin_expires = 1\n",
+             [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\norbits = [\"700-709\"]\nmin_expires = 1\n",
             self.sip, self.http, self.store
         );
         for user in 0..USERS {

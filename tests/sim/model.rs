@@ -53,6 +53,8 @@ struct Publication {
     /// Number of the publication: it stays while the entity tag changes.
     number: u64,
     etag: Tag,
+    /// The last PUBLISH to it, by Call-ID and CSeq.
+    request: (String, u32),
     publisher: Publisher,
     until: Micros,
     content: Content,
@@ -141,7 +143,8 @@ struct Taken {
     intent: Intent,
     /// The entity tag it got.
     etag: Tag,
-    granted: u64,
+    /// None if it was granted before a crash, and some of it has passed.
+    granted: Option<u64>,
     /// The number of the change; None if it may have changed nothing.
     revision: Option<u64>,
 }
@@ -188,7 +191,7 @@ impl Model {
         let Some(intent) = self.intents.remove(request) else {
             return match self.taken.get(request) {
                 Some(known) if !known.etag.learn(etag) => Err("one PUBLISH was processed twice"),
-                Some(known) if known.granted != granted => {
+                Some(known) if known.granted.is_some_and(|known| known != granted) => {
                     Err("another expiry than the model computed")
                 }
                 _ => Ok(()),
@@ -224,7 +227,27 @@ impl Model {
             return Err("granted a longer expiry than requested");
         }
         let presentity = &mut self.presentities[intent.presentity];
+        presentity.expire(now);
+        if let Some(known) = presentity.published_before(request) {
+            // A crash took its 200: the same again, and no change.
+            if !etag.is("") && !known.learn(&etag.text()) {
+                return Err("a repeated PUBLISH got another entity tag");
+            }
+            let taken = Taken {
+                intent,
+                etag: known,
+                granted: None,
+                revision: None,
+            };
+            self.taken.insert(request.clone(), taken);
+            return Ok(());
+        }
         let verdict = presentity.publish(now, &intent, &etag, granted);
+        if intent.expires > 0
+            && let Some(publication) = presentity.saved.publications.last_mut()
+        {
+            publication.request.clone_from(request);
+        }
         if intent.document.is_some() {
             presentity.lost_until = presentity.lost_until.min(now);
         }
@@ -236,7 +259,7 @@ impl Model {
             revision: has_changed.then_some(self.revisions),
             intent,
             etag,
-            granted,
+            granted: Some(granted),
         };
         self.taken.insert(request.clone(), taken);
         verdict
@@ -346,6 +369,13 @@ impl Model {
 }
 
 impl Presentity {
+    /// The entity tag of the publication whose last PUBLISH was this one.
+    fn published_before(&self, request: &(String, u32)) -> Option<Tag> {
+        let mut publications = self.saved.publications.iter();
+        let publication = publications.find(|it| it.request == *request)?;
+        Some(publication.etag.clone())
+    }
+
     fn publish(
         &mut self,
         now: Micros,
@@ -490,6 +520,7 @@ impl Presentity {
         }
         let publisher = intent.publisher;
         Publication {
+            request: Default::default(),
             number: self.saved.numbers,
             etag: etag.clone(),
             publisher,

@@ -1,11 +1,14 @@
-//! `GET /export`: all that an operator has said: accounts, lists, rules, notes and other statements.
+//! `GET /export`: all that an operator has said: accounts, orbits, resources, lists, rules, notes and
+//! other statements. Users of an open domain that have neither account nor orbit nor resource are
+//! known to no file: what was said of them is not exported.
 
 use futures_util::future::join_all;
 
-use crate::directory::Directory;
+use crate::directory::user_range::UserRange;
+use crate::directory::{Directory, Domain};
 use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
-use crate::http::representation::export::{Account, Export, List, Statements};
+use crate::http::representation::export::{Account, Export, List, Ranges, Statements};
 use crate::http::representation::rules::Rules;
 use crate::http::site::Site;
 use crate::presence::Aor;
@@ -21,7 +24,9 @@ pub(crate) async fn export<E: Engine>(_: Form, site: &Site<E>) -> ControlResult 
     let directory = site.directory();
     let aors = directory.account_aors();
     let mut statements = Vec::new();
-    for some in aors.chunks(AT_ONCE) {
+    let without_account = directory.domains().iter().flat_map(users_without_account);
+    let known: Vec<Aor> = aors.iter().cloned().chain(without_account).collect();
+    for some in known.chunks(AT_ONCE) {
         let asked = some.iter().map(|aor| statements_about(aor, site));
         for found in join_all(asked).await {
             statements.push(found?);
@@ -37,6 +42,8 @@ pub(crate) async fn export<E: Engine>(_: Form, site: &Site<E>) -> ControlResult 
             .map(|domain| domain.name.clone())
             .collect(),
         accounts,
+        orbits: directory.domains().iter().map(orbits).collect(),
+        resources: directory.domains().iter().map(resources).collect(),
         lists: directory
             .stored_lists()
             .into_iter()
@@ -53,6 +60,21 @@ pub(crate) async fn export<E: Engine>(_: Form, site: &Site<E>) -> ControlResult 
             .collect(),
         statements,
     }))
+}
+
+/// The users of a domain that are configured without an account: park orbits and resources.
+fn users_without_account(domain: &Domain) -> impl Iterator<Item = Aor> {
+    let ranges = domain.orbits.iter().chain(&domain.resources);
+    let users = ranges.flat_map(UserRange::users);
+    users.map(|user| Aor::new(&user, &domain.name))
+}
+
+fn orbits(domain: &Domain) -> Ranges {
+    Ranges::of(domain, &domain.orbits)
+}
+
+fn resources(domain: &Domain) -> Ranges {
+    Ranges::of(domain, &domain.resources)
 }
 
 fn account(aor: &Aor, directory: &Directory) -> Account {

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::directory::Domain;
 use crate::directory::lists::StoredList;
+use crate::directory::user_range::UserRange;
 use crate::http::representation::Representation;
 use crate::http::representation::list::word;
 use crate::http::representation::rules::Rules;
@@ -17,6 +19,10 @@ pub(crate) struct Export {
     pub(crate) domains: Vec<String>,
     /// Accounts.
     pub(crate) accounts: Vec<Account>,
+    /// The park orbits of each domain.
+    pub(crate) orbits: Vec<Ranges>,
+    /// The resources of each domain.
+    pub(crate) resources: Vec<Ranges>,
     /// Lists.
     pub(crate) lists: Vec<List>,
     /// Rules of single presentities.
@@ -34,6 +40,13 @@ pub(crate) struct Account {
     pub(crate) name: Box<str>,
     /// Whether it publishes for its whole domain.
     pub(crate) is_feeder: bool,
+}
+
+/// Users of a domain, as they are configured.
+#[derive(Debug)]
+pub(crate) struct Ranges {
+    domain: String,
+    users: Vec<String>,
 }
 
 /// A list.
@@ -63,11 +76,29 @@ impl Representation for Export {
         json!({
             "domains": self.domains,
             "accounts": self.accounts.iter().map(Account::json).collect::<Vec<_>>(),
+            "orbits": ranges_json(&self.orbits),
+            "resources": ranges_json(&self.resources),
             "lists": self.lists.iter().map(List::json).collect::<Vec<_>>(),
             "rules": self.rules.iter().map(Rules::json).collect::<Vec<_>>(),
             "statements": self.statements.iter().map(Statements::json).collect::<Vec<_>>(),
         })
     }
+}
+
+impl Ranges {
+    /// These of a domain.
+    pub(crate) fn of(domain: &Domain, users: &[UserRange]) -> Self {
+        Self {
+            domain: domain.name.clone(),
+            users: users.iter().map(UserRange::to_string).collect(),
+        }
+    }
+}
+
+fn ranges_json(ranges: &[Ranges]) -> Vec<Value> {
+    let ranges = ranges.iter().filter(|it| !it.users.is_empty());
+    let json = ranges.map(|it| json!({"domain": it.domain, "users": it.users}));
+    json.collect()
 }
 
 impl Account {

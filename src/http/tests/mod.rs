@@ -160,6 +160,7 @@ impl Engine for FakeEngine {
                 Reply::ProbeBegun(ProbeId { shard, number })
             }
             Command::ReadProbe { id, seen } => Reply::Probe(probe_report(id, seen)),
+            Command::SetClock(_) => Reply::Done,
             Command::Drain => {
                 let left = self.subscriptions.load(Ordering::SeqCst);
                 self.subscriptions.store(left / 2, Ordering::SeqCst);

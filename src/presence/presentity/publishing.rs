@@ -149,6 +149,28 @@ impl Presentity {
         Ok((published, self.recompose()))
     }
 
+    /// The content of the 200 to a PUBLISH that was applied already; None if it is new. `fresh`: the
+    /// entity tag that it would get.
+    #[must_use]
+    pub fn published_before(
+        &self,
+        publication: &Publication,
+        fresh: EntityTag,
+        now: Instant,
+    ) -> Option<Published> {
+        let mut stored = self.publications.iter();
+        let stored = stored.find(|stored| {
+            stored.end() > now
+                && stored.entity_tag.is_for_request_of(fresh)
+                && stored.publisher == publication.publisher
+                && stored.package == publication.package
+        })?;
+        Some(Published {
+            entity_tag: stored.entity_tag,
+            expires: stored.until.saturating_duration_since(now),
+        })
+    }
+
     /// The publication that the condition of a PUBLISH names (RFC 3903 §6).
     fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
         let is_named = |entity: &StoredPublication, entity_tag| {

@@ -57,7 +57,8 @@ impl Registration {
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
-    /// Contacts that ended recently, each with the time of its end, the oldest first.
+    /// Contacts that ended recently, each with the time of its end, the oldest first. They are not
+    /// recorded: after a restart documents are full (RFC 3680 §5.1), so that a phone drops what they omit.
     #[serde(skip)]
     ended: VecDeque<(Instant, EndedContact)>,
     /// The `id` of the next contact.

@@ -5,10 +5,25 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A SIP-ETag that we issue (RFC 3903 §6): unguessable, never reused.
+///
+/// Its lower half is a hash of the request that it was issued for. So a stored publication tells a
+/// retransmission of that request from a new one, also after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EntityTag(pub u128);
 
 impl EntityTag {
+    /// The tag for a request with this hash. `random` makes it unguessable.
+    #[must_use]
+    pub fn new(random: u64, request: u64) -> Self {
+        Self(u128::from(random) << 64 | u128::from(request))
+    }
+
+    /// Whether both are for one request.
+    #[must_use]
+    pub fn is_for_request_of(self, other: Self) -> bool {
+        self.0 as u64 == other.0 as u64
+    }
+
     /// Its format: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn to_token(self) -> [u8; 32] {

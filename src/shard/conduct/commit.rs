@@ -66,6 +66,9 @@ impl Engine {
             Recovered::Record(RecordKey::Presentity(number), octets) => {
                 self.compositor.recover(number, octets, turn);
             }
+            Recovered::Record(RecordKey::Waiting(number), octets) => {
+                self.subscriptions.recover_waiting(number, octets, turn);
+            }
             Recovered::Record(RecordKey::Dialog(place), octets) => {
                 // Presentities come first, on all shards.
                 self.compositor.end_recovery();

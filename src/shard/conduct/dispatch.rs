@@ -147,6 +147,12 @@ impl Engine {
                 if let Some(tag) = request.message.to().and_then(|to| to.tag()) {
                     return self.serve_in_dialog(request, tag, turn);
                 }
+                let began = self
+                    .subscriptions
+                    .tag_of_repeated(request.message, turn.now);
+                if let Some(tag) = began {
+                    return self.serve_in_dialog(request, &tag, turn);
+                }
                 let target = resolve(uri, &request.flow, turn)?;
                 let admission = self.admit(request, target, turn)?;
                 self.serve_subscribe(request, admission, turn)

@@ -19,6 +19,9 @@ pub(crate) mod register;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
+use std::sync::Arc;
+
+use crate::directory::Directory;
 use crate::presence::document;
 use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
@@ -56,6 +59,8 @@ pub(crate) struct Engine {
     /// Progress of the re-evaluation after a change of the configuration.
     reevaluation: Reevaluation,
     reevaluation_timer: Option<TimerHandle>,
+    /// Directories that were in force since the last complete re-evaluation, but for the current one.
+    superseded: Vec<Arc<Directory>>,
     /// The driver is behind with its work.
     is_congested: bool,
     publish_queue: PublishQueue,
@@ -75,6 +80,7 @@ impl Engine {
             notifier: Notifier::new(options),
             reevaluation: Reevaluation::default(),
             reevaluation_timer: None,
+            superseded: Vec::new(),
             is_congested: false,
             publish_queue: PublishQueue::default(),
             early: EarlyInputs::default(),
@@ -201,6 +207,9 @@ impl Engine {
             Mail::Misdirected { flow, bytes } => {
                 let response = PlainResponse::read(&bytes);
                 self.handle_octets(flow, &bytes, response, true, turn);
+            }
+            Mail::Begun { beginning, holder } => {
+                self.subscriptions.note_begun_elsewhere(beginning, holder);
             }
             Mail::Transmit { flow, bytes } => {
                 let start = turn.out.arena.len();

@@ -46,6 +46,10 @@ impl Engine {
                 self.take_directory(turn);
                 Reply::Done
             }
+            Command::SetClock(_) => {
+                self.begin_reevaluation(turn);
+                Reply::Done
+            }
             Command::Drain => {
                 self.subscriptions.drain(turn);
                 Reply::Outstanding(self.subscriptions.count() + self.notifier.outstanding())

@@ -35,7 +35,7 @@ impl Engine {
         check_exists(&aor, turn.directory)?;
         let admission = (&aor, domain, &principal);
         let publication = read_publication(request, package, admission, &mut self.documents, turn)?;
-        let fresh = mint_entity_tag(turn);
+        let fresh = mint_entity_tag(request.message, turn);
         let limits = publication_limits(package, domain, turn);
         let owner = turn.owner_of(&aor);
         if owner == turn.here() {

@@ -2,8 +2,10 @@
 //! rules, in batches, so that a million subscriptions do not delay other work (RFC 5025 §3: within
 //! a second).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::directory::Directory;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::ids::{PresentityId, SubscriptionId};
 use crate::shard::contract::timer::Timer;
@@ -36,6 +38,11 @@ impl Engine {
         self.begin_reevaluation(turn);
     }
 
+    /// Keeps the directory that was in force until now, for as long as a phone may show what it said.
+    pub(crate) fn supersede(&mut self, directory: Arc<Directory>) {
+        self.superseded.push(directory);
+    }
+
     /// Begins a re-evaluation now, and schedules the next one for when the validity of a rule
     /// begins or ends (RFC 4745 §7.3).
     pub(crate) fn begin_reevaluation(&mut self, turn: &mut Turn<'_>) {
@@ -59,6 +66,7 @@ impl Engine {
     /// Re-evaluates the next batch.
     pub(crate) fn continue_reevaluation(&mut self, turn: &mut Turn<'_>) {
         if self.reevaluation.is_over() {
+            self.superseded.clear();
             return;
         }
         let mut left = REEVALUATED_PER_TURN;
@@ -71,8 +79,13 @@ impl Engine {
         while left > 0 && self.reevaluation.subscription < self.reevaluation.subscriptions {
             let id = SubscriptionId(self.reevaluation.subscription);
             let cost = self.subscriptions.reevaluate_subscription(id, turn);
+            self.subscriptions
+                .note_rules_changed(id, &self.superseded, turn);
             self.reevaluation.subscription += 1;
             left = left.saturating_sub(cost);
+        }
+        if self.reevaluation.is_over() {
+            self.superseded.clear();
         }
     }
 }

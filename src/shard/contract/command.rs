@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::directory::Directory;
 use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
+use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{LoopReport, RefusalReport, WatcherReport, Why};
@@ -38,6 +39,8 @@ pub enum Command {
     Refusals,
     /// Replaces the directory and re-evaluates all subscriptions.
     Reload(Arc<Directory>),
+    /// The system's clock was set: re-evaluates what rules say that are valid for a time (RFC 4745 §7.3).
+    SetClock(WallClock),
     /// Refuses new subscriptions from now on and ends a batch of the existing ones with
     /// `deactivated` (RFC 6665 §4.1.3). The reply is the number of subscriptions and outstanding
     /// NOTIFYs that remain; repeat the command until it is 0.

@@ -49,6 +49,8 @@ const _: () = assert!(NOTIFIED_WITHIN.as_secs() > TIMER_F.as_secs());
 pub enum RecordKey {
     /// A presentity, by the number that its owner assigned. Numbers ascend and are never reused.
     Presentity(u64),
+    /// A waiting watcher (RFC 3857 §4.7.1), by a hash that also identifies it in documents.
+    Waiting(u64),
     /// A dialog with its subscriptions, by the place in its To-tag.
     Dialog(u32),
 }

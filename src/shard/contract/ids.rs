@@ -93,3 +93,7 @@ slab_key!(
     PathId,
     SuspendedId
 );
+
+/// The hash of what identifies the SUBSCRIBE that began a dialog: Call-ID, From-tag and CSeq.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Beginning(pub(crate) u64);

@@ -40,7 +40,7 @@ pub enum Input<'a> {
 }
 
 /// What an earlier process recorded, in the order of the variants: `Begin` before any message, then all
-/// presentities on all shards, then the dialogs, then `End`. Other inputs may come in between.
+/// presentities and waiting watchers on all shards, then the dialogs, then `End`. Other inputs may come in between.
 ///
 /// A record goes to the shard that [`recovering_shard`](crate::shard::recovering_shard) names.
 #[derive(Clone, Copy, Debug)]

@@ -13,6 +13,7 @@ use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequ
 use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
+use crate::shard::contract::ids::Beginning;
 
 /// Whether watchers of a presentity may know its state already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,14 @@ pub enum Mail {
         flow: Flow,
         /// The message.
         bytes: Box<[u8]>,
+    },
+    /// To every shard: the dialog of that SUBSCRIBE came back after a restart, and is held by
+    /// `holder`. A retransmission of the SUBSCRIBE may arrive on any shard.
+    Begun {
+        /// The SUBSCRIBE.
+        beginning: Beginning,
+        /// The shard of the dialog.
+        holder: Address,
     },
     /// A SIP message to send on a stream of the receiver. The sender holds a dialog on that stream.
     Transmit {

@@ -1,5 +1,6 @@
 //! Adds, watches, authorises and removes the resources of list subscriptions.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::directory::Directory;
@@ -14,7 +15,8 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::resource::Membership;
-use crate::shard::list::state::ListState;
+use crate::shard::list::state::{ListState, user_of};
+use crate::shard::request::headers::address_of_record;
 use crate::shard::subscription::watched::WatcherSlot;
 use crate::shard::subscription::watcher::decide;
 use crate::shard::subscription::{NewSubscription, Subscription, Wants};
@@ -110,6 +112,26 @@ impl Subscriptions {
         }
     }
 
+    /// A subscription, perhaps to a list, continues after a restart: its phone may show these resources.
+    pub(crate) fn continue_list(
+        &mut self,
+        id: SubscriptionId,
+        listed: &[Cow<'_, str>],
+        package: Package,
+        turn: &mut Turn<'_>,
+    ) {
+        let list = self.table.list_mut(id);
+        let left = list.map(|list| list.continue_to_show(listed));
+        for uri in left.into_iter().flatten() {
+            let member = Member {
+                uri: uri.into(),
+                aor: address_of_record(uri.as_bytes(), turn.directory),
+                name: user_of(uri).into(),
+            };
+            self.add_member(id, &member, false, package, turn);
+        }
+    }
+
     /// Appends a resource.
     fn add_member(
         &mut self,
@@ -135,6 +157,7 @@ impl Subscriptions {
             return;
         }
         let place = list.push(member, decision, membership, is_fixed);
+        self.table.note_listed(id);
         if let Some(aor) = known {
             self.watch_resource(id, place, aor, turn);
         }

@@ -34,7 +34,7 @@ mod watchers;
 use std::time::Instant;
 
 use crate::shard::contract::flow::{Address, Flow};
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{Beginning, SubscriptionId};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::continued_streams::ContinuedStreams;
@@ -66,7 +66,7 @@ impl Subscriptions {
         Self {
             table: Table::new(options),
             rosters: Rosters::default(),
-            winfo: WatcherInfos::default(),
+            winfo: WatcherInfos::new(options.durability),
             expiry_jitter: ExpiryJitter::new(&options.overload, options.epoch),
             is_draining: false,
             drained: SubscriptionId(0),
@@ -98,6 +98,21 @@ impl Subscriptions {
         turn: &Turn<'_>,
     ) -> Option<Address> {
         self.table.home_of(message, flow, turn)
+    }
+
+    /// Our tag in the dialog that a SUBSCRIBE outside a dialog began before a restart, if its 200 may
+    /// be lost.
+    pub(crate) fn tag_of_repeated(
+        &mut self,
+        message: &Message<'_>,
+        now: Instant,
+    ) -> Option<Box<[u8]>> {
+        self.table.tag_of_repeated(message, now).map(Box::from)
+    }
+
+    /// The dialog of a SUBSCRIBE came back to another shard.
+    pub(crate) fn note_begun_elsewhere(&mut self, beginning: Beginning, holder: Address) {
+        self.table.note_begun_elsewhere(beginning, holder);
     }
 
     /// Whether all work on subscriptions waits for a timer or a message.

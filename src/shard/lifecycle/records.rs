@@ -5,9 +5,15 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 
 impl Subscriptions {
-    /// Writes the records of the dialogs that changed in this turn.
+    /// Writes the records of the dialogs and of the waiting watchers that changed in this turn.
     pub(crate) fn write_records(&mut self, turn: &mut Turn<'_>) {
         self.table.write_records(turn);
+        self.winfo.write_records(turn);
+    }
+
+    /// Recovers a waiting watcher.
+    pub(crate) fn recover_waiting(&mut self, number: u64, octets: &[u8], turn: &mut Turn<'_>) {
+        self.winfo.recover(number, octets, turn);
     }
 
     /// The 2xx to a SUBSCRIBE, which was held, was sent: its NOTIFY may follow.

@@ -65,14 +65,36 @@ impl Subscriptions {
         }
         let record = DialogRecord::decode(octets, turn.clock());
         let record = record.ok().filter(|record| record.place == place);
-        match record.filter(|record| !record.subscriptions.is_empty()) {
-            Some(record) => self.continue_dialog(id, record, turn),
+        let is_kept = match record.filter(|record| !record.subscriptions.is_empty()) {
+            Some(record) if self.is_begun_again(id, &record, turn) => {
+                turn.counters.records_obsolete += 1;
+                false
+            }
+            Some(record) => {
+                self.continue_dialog(id, record, turn);
+                true
+            }
             None => {
                 turn.counters.records_unreadable += 1;
-                let key = RecordKey::Dialog(place);
-                turn.commits.record(key, None, turn.out);
+                false
             }
+        };
+        if !is_kept {
+            let key = RecordKey::Dialog(place);
+            turn.commits.record(key, None, turn.out);
         }
+    }
+
+    /// Whether the phone repeated the SUBSCRIBE that began a dialog before its record came, and so knows
+    /// another dialog. If it may still repeat it, that is noted.
+    fn is_begun_again(
+        &mut self,
+        id: DialogId,
+        record: &DialogRecord<'_>,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let is_young = record.told_by.is_none_or(|told_by| told_by > turn.now);
+        is_young && !self.table.note_young(id, &record.dialog, turn)
     }
 
     /// A stream was handed over: dialogs that come back go on on it.
@@ -86,9 +108,9 @@ impl Subscriptions {
     }
 
     /// Ends recovery: places that are still reserved become free.
-    pub(crate) fn end_recovery(&mut self, _turn: &mut Turn<'_>) {
+    pub(crate) fn end_recovery(&mut self, turn: &mut Turn<'_>) {
         self.streams.clear();
-        self.table.release_dialogs();
+        self.table.release_dialogs(turn.now);
     }
 
     fn continue_dialog(&mut self, id: DialogId, mut record: DialogRecord<'_>, turn: &mut Turn<'_>) {
@@ -142,6 +164,7 @@ impl Subscriptions {
             version: record.version,
         };
         let id = self.add(dialog, (&record.aor, plan), new, turn);
+        self.continue_list(id, &record.listed, record.package, turn);
         turn.counters.subscriptions_recovered += 1;
         self.reevaluate_subscription(id, turn);
         id

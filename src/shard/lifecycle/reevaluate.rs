@@ -1,8 +1,12 @@
 //! Re-evaluates the authorisation of subscriptions: after a reload, when a time-limited rule starts
 //! or ends, and when a phone changes its address.
 
+use std::sync::Arc;
+
+use crate::directory::Directory;
 use crate::presence::event::Termination;
 use crate::presence::policy::{Decision, Handling};
+use crate::shard::contract::commit::Durability;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
@@ -24,6 +28,31 @@ impl Subscriptions {
         let cost = subscription.subject().resources();
         self.reevaluate(id, turn);
         cost
+    }
+
+    /// Has the record of a subscription say what rules its phone was notified by, if they changed. Even
+    /// if they change back by the next restart, the phone is notified then.
+    pub(crate) fn note_rules_changed(
+        &mut self,
+        id: SubscriptionId,
+        superseded: &[Arc<Directory>],
+        turn: &Turn<'_>,
+    ) {
+        if superseded.is_empty() || turn.options.durability == Durability::None {
+            return;
+        }
+        let Some(subscription) = self.table.subscription(id) else {
+            return;
+        };
+        let aor = self.table.aor_of(subscription);
+        let aor = aor.expected("a subscription is to an address of record");
+        let have_changed = aor.is_some_and(|aor| {
+            let rules = turn.directory.rules_of(aor);
+            superseded.iter().any(|it| it.rules_of(aor) != rules)
+        });
+        if have_changed {
+            self.table.change_view(id);
+        }
     }
 
     fn reevaluate(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {

@@ -1,9 +1,10 @@
 //! What of a list the next NOTIFYs must report: full state, changes, and resources that left.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::shard::list::resource::{Leaver, Membership, ReportedResource, Resource};
-use crate::shard::list::state::ListState;
+use crate::shard::list::state::{Encoding, ListState};
 
 // Questions.
 impl ListState {
@@ -35,6 +36,15 @@ impl ListState {
         &self.leavers
     }
 
+    /// The URIs that a record names, as the phone may show them: of all resources, unless the members are
+    /// recorded, and of former ones.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = &str> {
+        let resources = self.resources.iter().filter(|_| !self.is_of_body());
+        let resources = resources.map(|resource| &*resource.uri);
+        let leavers = self.leavers.iter().map(|leaver| &*leaver.uri);
+        resources.chain(leavers)
+    }
+
     /// Whether a NOTIFY is still needed.
     pub(crate) fn is_marked(&self) -> bool {
         self.is_full_state_pending() || self.resources.iter().any(|resource| resource.is_marked)
@@ -56,6 +66,33 @@ impl ListState {
             leaver.is_reported = false;
         }
         self.restart_full_state();
+    }
+
+    /// The list continues after a restart: the phone may show these resources, and those of a list in
+    /// the body of its SUBSCRIBE. Those that left meanwhile are reported gone; with one NOTIFY for each
+    /// resource none can be, and they are returned, to be reported idle.
+    pub(crate) fn continue_to_show<'u>(&mut self, listed: &'u [Cow<'_, str>]) -> Vec<&'u str> {
+        let places = self.resources.iter().enumerate();
+        let places: HashMap<Box<str>, usize> =
+            places.map(|(at, it)| (it.uri.clone(), at)).collect();
+        let is_of_body = self.is_of_body();
+        for resource in &mut self.resources {
+            resource.is_displayed |= is_of_body;
+        }
+        let mut left = Vec::new();
+        for uri in listed {
+            match places.get(&**uri) {
+                Some(place) => self.resources[*place].is_displayed = true,
+                None => left.push(&**uri),
+            }
+        }
+        match self.encoding() {
+            Encoding::Series => left,
+            Encoding::Rlmi => {
+                left.into_iter().for_each(|uri| self.add_leaver(uri));
+                Vec::new()
+            }
+        }
     }
 
     /// Full state starts with the next NOTIFY.

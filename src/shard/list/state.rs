@@ -68,6 +68,12 @@ pub(crate) struct ListState {
 /// returning resource gets a new instance id.
 const DEPARTED_MAX: usize = 10_000;
 
+/// The user part of a URI: the name of a resource without one.
+pub(crate) fn user_of(uri: &str) -> &str {
+    let (_, address) = uri.split_once(':').unwrap_or(("", uri));
+    address.split('@').next().unwrap_or_default()
+}
+
 impl ListState {
     /// A list without resources.
     pub(crate) fn new(aor: Aor, plan: &ListPlan, style: ListStyle) -> Self {
@@ -388,6 +394,17 @@ impl ListState {
             self.remember(resource);
         }
         slots
+    }
+
+    /// A resource that the phone may show is no longer on the list.
+    pub(super) fn add_leaver(&mut self, uri: &str) {
+        self.numbers += 1;
+        self.leavers.push(Leaver {
+            uri: uri.into(),
+            name: user_of(uri).into(),
+            number: self.numbers,
+            is_reported: false,
+        });
     }
 
     fn remember(&mut self, resource: Resource) {

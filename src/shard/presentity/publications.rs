@@ -37,6 +37,12 @@ impl Compositor {
         turn: &mut Turn<'_>,
     ) -> Result<Published, PublishRefused> {
         let id = self.own(aor, turn).ok_or(PublishRefused::TooMany)?;
+        if let Some(published) = self
+            .presentities
+            .published_before(id, &publication, fresh, turn)
+        {
+            return Ok(published);
+        }
         let owned = self
             .presentities
             .get_mut(id)

@@ -17,7 +17,8 @@ use std::time::Instant;
 
 use crate::directory::Directory;
 use crate::presence::call::{Appearance, AppearanceState};
-use crate::presence::source::StateUpdate;
+use crate::presence::presentity::{Publication, Published};
+use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, Presentity};
 use crate::record::presentity::PresentityRecord;
@@ -29,6 +30,7 @@ use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::presentities::{Owned, Presentities};
 use crate::shard::presentity::{Compositor, OWNED};
+use crate::sip::transaction::TIMER_F;
 
 /// The records to be written at the end of the turn, and the numbers in use.
 #[derive(Debug, Default)]
@@ -47,6 +49,10 @@ pub(crate) struct Recording {
 
 /// [`TOLD_WITHIN`], in milliseconds.
 const TOLD_WITHIN_MS: i64 = TOLD_WITHIN.as_millis() as i64;
+
+/// For how long after the beginning of a recovery requests to the earlier process may be repeated: Timer
+/// F, and as long again for those that wait until the presentities are there.
+const REPEATED_WITHIN_MS: i64 = 2 * TIMER_F.as_millis() as i64;
 
 /// What is known about the record of a presentity.
 #[derive(Debug, Default)]
@@ -120,6 +126,25 @@ impl Presentities {
             }
             _ => News::Doubtful,
         }
+    }
+
+    /// The content of the 200 to a PUBLISH that the earlier process recorded: it may have ended before it
+    /// sent the 200. None if the PUBLISH is new, or cannot be a retransmission any more.
+    pub(super) fn published_before(
+        &self,
+        id: PresentityId,
+        publication: &Publication,
+        fresh: EntityTag,
+        turn: &Turn<'_>,
+    ) -> Option<Published> {
+        let (recovered_at, _) = self.recording.recovered?;
+        let since = turn.clock().unix_milliseconds_of(turn.now) - recovered_at;
+        if since > REPEATED_WITHIN_MS {
+            return None;
+        }
+        let owned = self.owned.get(id)?;
+        let presentity = &owned.presentity;
+        presentity.published_before(publication, fresh, turn.now)
     }
 
     /// Whether a recovered presentity has not changed since its recovery.

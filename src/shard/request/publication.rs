@@ -3,6 +3,7 @@
 use crate::directory::{Directory, Domain};
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
+use crate::presence::fixed_hash::SipHash13;
 use crate::presence::presentity::{Condition, Publication, PublicationLimits};
 use crate::presence::source::EntityTag;
 use crate::presence::{Aor, document};
@@ -75,9 +76,15 @@ fn read_document<'d>(
     })))
 }
 
-/// A random entity tag.
-pub(crate) fn mint_entity_tag(turn: &mut Turn<'_>) -> EntityTag {
-    EntityTag(u128::from(turn.random.next_u64()) << 64 | u128::from(turn.random.next_u64()))
+/// An entity tag for a PUBLISH. What is hashed of it only its retransmissions share (RFC 3261
+/// §8.1.1.7).
+pub(crate) fn mint_entity_tag(message: &Message<'_>, turn: &mut Turn<'_>) -> EntityTag {
+    let mut request = SipHash13::new();
+    let via = message.via();
+    request.field(via.and_then(|via| via.branch).unwrap_or_default());
+    request.field(message.call_id());
+    request.number(message.cseq().map_or(0, |cseq| cseq.number).into());
+    EntityTag::new(turn.random.next_u64(), request.finish())
 }
 
 /// The limits of a publication of `package` in a domain.

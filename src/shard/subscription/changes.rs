@@ -10,6 +10,7 @@ use crate::shard::contract::commit::{Acknowledgement, Durability};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
+use crate::shard::subscription::Subscription;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::table::Table;
 
@@ -65,6 +66,16 @@ impl Table {
                 dialog,
                 has_left_record: false,
             });
+        }
+    }
+
+    /// A list has another resource. Its record names it, so that it is not shown for ever if it leaves
+    /// during a restart.
+    pub(crate) fn note_listed(&mut self, id: SubscriptionId) {
+        let subscription = self.subscriptions.get(id);
+        let dialog = subscription.expected("a list has a subscription");
+        if let Some(dialog) = dialog.map(Subscription::dialog) {
+            self.mark(dialog);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use smallvec::SmallVec;
 
@@ -114,6 +115,7 @@ impl Table {
         let place = Place::of(id.0, turn.options);
         debug_assert_eq!(place, new.place, "the To-tag names the dialog's place");
         self.bind(new.path.flow, id);
+        self.note_begun(id);
         id
     }
 
@@ -313,11 +315,13 @@ impl Table {
     /// Keeps the first `indexes` keys from new dialogs.
     pub(crate) fn withhold_dialogs(&mut self, indexes: u32) {
         self.dialogs.withhold(indexes);
+        self.beginnings.begin_recovery();
     }
 
     /// The keys that are still withheld are free.
-    pub(crate) fn release_dialogs(&mut self) {
+    pub(crate) fn release_dialogs(&mut self, now: Instant) {
         self.dialogs.release();
+        self.beginnings.end_recovery(now);
     }
 
     /// Whether a dialog may still come back to this key.

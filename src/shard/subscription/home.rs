@@ -29,7 +29,7 @@ impl Table {
                 None if method == Method::Subscribe && self.is_crowded(flow, turn) => {
                     shard_of_call_id(message.call_id(), turn)
                 }
-                None => return None,
+                None => self.holder_of_repeated(message)?,
             },
         };
         // No other node can be reached yet: a tag with its number is not of our making.

@@ -8,7 +8,7 @@
 //!   `usages`, `due`, `path_proof`, `home` are parts of it.
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
 //!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record. `told`: which phones
-//!   need no NOTIFY after a restart.
+//!   need no NOTIFY after a restart. `beginnings`: which SUBSCRIBEs may come twice after one.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
 //! - `watched`: the watched presentities with their state and watchers, and the mail to their
 //!   owners. `watcher`: the watcher of a subscription, as the rules see it.
@@ -27,10 +27,11 @@
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
 //!   `acknowledged`; `withhold_dialogs`, `recover_dialog`, `release_dialogs`; `owe`, `fall_behind`,
-//!   `take_answer`, `knows_state`.
+//!   `take_answer`, `knows_state`; `note_young`, `note_begun_elsewhere`, `tag_of_repeated`.
 
 mod acknowledgement;
 pub(crate) mod audience;
+pub(crate) mod beginnings;
 mod changes;
 pub(crate) mod dialog_entry;
 pub(crate) mod dialogs;

@@ -112,6 +112,7 @@ impl Table {
             subject: subscription
                 .subject()
                 .record(|list| self.members_of(list))?,
+            listed: listed(subscription),
             event: Cow::Borrowed(subscription.event()),
             entity: Cow::Borrowed(subscription.entity()),
             terms: subscription.terms().map(Terms::record).unwrap_or_default(),
@@ -142,6 +143,14 @@ impl Subscription {
     fn is_recorded(&self) -> bool {
         self.phase() == Phase::Active && self.subject().is_recorded()
     }
+}
+
+/// The URIs that the phone of a list subscription may show.
+fn listed(subscription: &Subscription) -> Vec<Cow<'_, str>> {
+    let list = subscription.subject().list().into_iter();
+    list.flat_map(ListState::listed)
+        .map(Cow::Borrowed)
+        .collect()
 }
 
 fn flow_record(flow: &Flow) -> FlowRecord {

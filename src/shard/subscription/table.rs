@@ -21,6 +21,7 @@ use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::state::ListState;
 use crate::shard::peer::path::Paths;
+use crate::shard::subscription::beginnings::Beginnings;
 use crate::shard::subscription::changes::Changes;
 use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
 use crate::shard::subscription::pacing::Phones;
@@ -51,6 +52,7 @@ pub(crate) struct Table {
     pub(super) changes: Changes,
     /// Removed subscriptions of which 2xx are still held, and how many.
     pub(super) ignored_releases: HashMap<SubscriptionId, u32>,
+    pub(super) beginnings: Beginnings,
 }
 
 /// A subscription, and everything else that its NOTIFYs need.
@@ -80,6 +82,7 @@ impl Table {
             dialogs_by_peer: GrowingMap::default(),
             changes: Changes::new(options.durability),
             ignored_releases: HashMap::new(),
+            beginnings: Beginnings::default(),
         }
     }
 

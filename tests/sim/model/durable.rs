@@ -24,6 +24,10 @@ impl Tag {
         *self.0.borrow() == *tag
     }
 
+    pub(super) fn text(&self) -> String {
+        self.0.borrow().clone()
+    }
+
     /// The 200 names the tag. False if it had another.
     pub(super) fn learn(&self, tag: &str) -> bool {
         let mut known = self.0.borrow_mut();

@@ -165,6 +165,7 @@ impl World {
         for (key, _) in &rows {
             match *key {
                 RecordKey::Dialog(place) => dialogs_end = dialogs_end.max(place + 1),
+                RecordKey::Waiting(_) => {}
                 RecordKey::Presentity(number) => {
                     presentities_end = presentities_end.max(number + 1);
                 }

@@ -334,19 +334,6 @@ impl World {
         self.judge_shown(watcher, Some(target), user, shown, from)
     }
 
-    /// Whether a resource is in a list in one of the configurations of that time. A phone that never
-    /// gets the full state is not notified after a crash that another resource has left the list
-    /// meanwhile, because no record says which resources it was sent.
-    fn must_be(&self, target: &str, user: &str, from: Micros) -> bool {
-        let mut realms = self.bench.realms.during(from, self.bench.net.now);
-        realms.any(|realm| {
-            let unfolded = realm.unfold(target).unwrap_or_default();
-            let is_member = |member: &String| member.split('@').next() == Some(user);
-            unfolded.members.iter().any(is_member)
-                || comes_and_goes(&unfolded, realm, user) && !self.may_be(user, false, from)
-        })
-    }
-
     /// Judges the list that a healthy phone shows.
     pub(super) fn judge_list_key(
         &self,
@@ -371,14 +358,7 @@ impl World {
         if realms.all(confirms) {
             return Err("it is not pending and must be".into());
         }
-        let takes_all = knows_lists && Agent::of(watcher.user).takes_all();
-        let has_crashed = self.bench.checker.has_crashed(&dialog.key());
-        let is_forgotten = |line: &&Line| {
-            let user = Watcher::of(&line.uri).map_or("", |resource| resource.user);
-            has_crashed && !takes_all && !self.must_be(target, user, from)
-        };
-        let lines: Vec<&Line> = dialog.lines.iter().filter(|it| !is_forgotten(it)).collect();
-        for line in &lines {
+        for line in &dialog.lines {
             let resource = Watcher::of(&line.uri).ok_or("a resource of no name")?;
             match &line.state {
                 LineState::Shown(shown) if !knows_lists => {
@@ -391,11 +371,11 @@ impl World {
                 standing => self.judge_line_state(watcher, target, resource, standing, from)?,
             }
         }
-        let is_there = |line: &&&Line| {
+        let is_there = |line: &&Line| {
             let is_gone = line.state == LineState::Terminated("noresource".into());
             !is_gone || line.uri.rsplit('@').next() != Some(DOMAIN)
         };
-        let lines = lines.iter().filter(is_there);
+        let lines = dialog.lines.iter().filter(is_there);
         let uris: Vec<&str> = lines.map(|line| line.uri.as_str()).collect();
         match knows_lists {
             true => {

@@ -27,6 +27,8 @@ impl World {
             let octets = outbox.octets_of(change);
             let judged = match change.key {
                 RecordKey::Presentity(key) => self.judge_presentity_record(key, octets),
+                // That they come back, the documents of the presentity's phone are judged by.
+                RecordKey::Waiting(_) => None,
                 RecordKey::Dialog(place) => {
                     self.judge_dialog_record(place, octets);
                     None

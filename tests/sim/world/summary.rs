@@ -46,6 +46,7 @@ pub(super) fn summary(octets: &[u8]) -> String {
 pub(super) fn mail_summary(mail: &Mail) -> String {
     match mail {
         Mail::Misdirected { bytes, .. } => format!("misdirected {}", summary(bytes)),
+        Mail::Begun { holder, .. } => format!("begun {holder:?}"),
         Mail::Transmit { bytes, .. } => format!("transmit {}", summary(bytes)),
         Mail::Keep(connection, _) => format!("keep {}", connection.number),
         Mail::Closed(connection) => format!("closed {}", connection.number),

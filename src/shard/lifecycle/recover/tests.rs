@@ -5,6 +5,7 @@
 
 mod acknowledged;
 mod kinds;
+mod repeated;
 mod restarted;
 mod told;
 
@@ -153,6 +154,7 @@ impl Node {
         for key in self.store.keys() {
             match key {
                 RecordKey::Dialog(place) => dialogs_end = place + 1,
+                RecordKey::Waiting(_) => {}
                 RecordKey::Presentity(number) => presentities_end = number + 1,
             }
         }
@@ -301,6 +303,15 @@ impl Node {
         let mut sent = self.take_sent();
         sent.retain(|text| header(text, "Call-ID") == phone.call_id);
         sent
+    }
+
+    /// The configuration changes.
+    fn reload(&mut self, directory: Arc<Directory>) {
+        self.directory = directory;
+        for shard in 0..self.shards.len() {
+            let reload = Command::Reload(Arc::clone(&self.directory));
+            self.handle(shard, Input::Command(CommandId(3), reload));
+        }
     }
 
     /// 123 has a call, or none.

@@ -2,20 +2,22 @@
 //! whose watchers are subscribed to here.
 
 pub(crate) mod notifier;
+mod record;
 pub(crate) mod subscriber;
 pub(crate) mod waiting;
 
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
 use crate::presence::Aor;
 use crate::presence::event::{Package, WatcherEvent, WatcherInfo};
+use crate::shard::contract::commit::Durability;
 use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::subscription::audience::Topic;
-use crate::shard::subscription::watcher::Watcher;
 
 /// Maximum number of watchers in state `waiting`; above it the oldest is dropped (RFC 3857 §4.7.1).
 const WAITING_MAX: usize = 1_000;
@@ -35,6 +37,10 @@ pub(crate) struct WatcherInfos {
     ended: Vec<(u64, WatcherEvent)>,
     /// Waiting watchers, oldest first.
     waiting: VecDeque<WaitingWatcher>,
+    /// There is a store.
+    is_recording: bool,
+    /// The ids of waiting watchers whose records are out of date.
+    marked: Vec<u64>,
 }
 
 /// The watchers of one presentity and package, as collected for the winfo subscriptions on this
@@ -50,12 +56,21 @@ struct Followed {
 #[derive(Debug)]
 struct WaitingWatcher {
     topic: Topic,
-    watcher: Watcher,
+    /// The address that its SUBSCRIBE came from.
+    peer: IpAddr,
     info: WatcherInfo,
     until: Instant,
 }
 
 impl WatcherInfos {
+    /// No watcher is collected, and none waits.
+    pub(crate) fn new(durability: Durability) -> Self {
+        Self {
+            is_recording: durability != Durability::None,
+            ..Self::default()
+        }
+    }
+
     /// The subscriptions here to the watchers of a presentity.
     pub(crate) fn audiences(&self, aor: &Aor) -> impl Iterator<Item = SubscriptionId> {
         let packages = [Package::PresenceWinfo, Package::DialogWinfo];

@@ -1,5 +1,7 @@
 //! Watcher-information subscriptions on this shard: they collect the watchers from all shards.
 
+use std::collections::HashSet;
+
 use crate::presence::document::watcherinfo;
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
@@ -139,6 +141,7 @@ impl WatcherInfos {
                 watchers.extend_from_slice(known.as_ref()?);
             }
             watchers.extend_from_slice(audience.ended());
+            drop_returned(&mut watchers);
         }
         let fitting = fitting(&watchers);
         turn.counters.watchers_over_limit += (watchers.len() - fitting) as u64;
@@ -153,6 +156,26 @@ impl WatcherInfos {
             hash: watcherinfo::hash_of(&watchers) | 1,
         })
     }
+}
+
+/// A waiting watcher that subscribed again, on another shard, waits no more.
+fn drop_returned(watchers: &mut Vec<WatcherInfo>) {
+    let is_here = |watcher: &&WatcherInfo| {
+        matches!(
+            watcher.status,
+            WatcherStatus::Pending | WatcherStatus::Active
+        )
+    };
+    let here: HashSet<Box<str>> = match watchers.iter().any(is_waiting) {
+        true => watchers.iter().filter(is_here).map(|it| it.uri.clone()),
+        false => return,
+    }
+    .collect();
+    watchers.retain(|watcher| !is_waiting(watcher) || !here.contains(&watcher.uri));
+}
+
+fn is_waiting(watcher: &WatcherInfo) -> bool {
+    watcher.status == WatcherStatus::Waiting
 }
 
 /// The event that explains a change of status (RFC 3857 §4.7.1).
@@ -214,6 +237,23 @@ mod tests {
             watcherinfo::write(&mut out, u32::MAX, b"sip:ann@abc.com", "presence", fitting);
             assert!(out.len() <= 65_000, "{}", out.len());
         }
+    }
+
+    /// RFC 3857 §4.7.1
+    #[test]
+    fn a_watcher_that_subscribed_again_waits_no_more() {
+        use WatcherStatus::{Active, Pending, Waiting};
+        let mut watchers = vec![
+            watcher(1, Waiting, "sip:ann@abc.com"),
+            watcher(2, Waiting, "sip:bob@abc.com"),
+            watcher(3, Pending, "sip:ann@abc.com"),
+            watcher(4, Active, "sip:carol@abc.com"),
+        ];
+        drop_returned(&mut watchers);
+        let ids: Vec<u64> = watchers.iter().map(|it| it.id).collect();
+        assert_eq!(ids, [2, 3, 4]);
+        drop_returned(&mut watchers);
+        assert_eq!(watchers.len(), 3);
     }
 
     /// RFC 3857 §4.7.1

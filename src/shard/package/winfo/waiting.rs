@@ -2,15 +2,16 @@
 
 use std::collections::VecDeque;
 
-use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
-use crate::presence::policy::Handling;
+use crate::presence::Aor;
+use crate::presence::event::{Package, WatcherEvent, WatcherInfo, WatcherStatus};
+use crate::presence::policy::{Decision, Handling};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::notifier::watcher;
 use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, WatcherInfos};
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::watcher::decide;
+use crate::shard::subscription::watcher::{Watcher, decide};
 
 // Watchers in the state `waiting`.
 impl WatcherInfos {
@@ -36,8 +37,8 @@ impl WatcherInfos {
         let Some(info) = watcher(table, (id, 0), package, turn) else {
             return;
         };
-        let watcher = table.watcher_of(id, turn);
-        let Some(watcher) = watcher.expected("a subscription has a watcher") else {
+        let flow = table.flow_of_subscription(id);
+        let Some(flow) = flow.expected("a subscription has a path") else {
             return;
         };
         let info = WatcherInfo {
@@ -51,12 +52,14 @@ impl WatcherInfos {
         let is_full = |waiting: &VecDeque<WaitingWatcher>| waiting.len() >= WAITING_MAX;
         while is_full(&self.waiting) || self.waiting.front().is_some_and(is_over) {
             if let Some(forgotten) = self.waiting.pop_front() {
+                self.mark(forgotten.info.id);
                 self.end_waiting(&forgotten, WatcherEvent::GiveUp);
             }
         }
+        self.mark(info.id);
         self.waiting.push_back(WaitingWatcher {
             topic: (aor, package),
-            watcher,
+            peer: flow.peer.ip(),
             info,
             until: turn.now + WAITING_TIME,
         });
@@ -81,23 +84,29 @@ impl WatcherInfos {
         };
         let uri = String::from_utf8_lossy(entry.watcher_uri());
         let package = subscription.package();
+        let (marked, is_recording) = (&mut self.marked, self.is_recording);
         self.waiting.retain(|waiting| {
-            *waiting.info.uri != *uri || waiting.topic.0 != *aor || waiting.topic.1 != package
+            let is_it = *waiting.info.uri == *uri && waiting.is_for(aor, package);
+            if is_it && is_recording {
+                marked.push(waiting.info.id);
+            }
+            !is_it
         });
     }
 
     /// The rules changed: waiting watchers may now be approved or rejected.
     pub(crate) fn reevaluate_waiting(&mut self, turn: &Turn<'_>) {
         for waiting in std::mem::take(&mut self.waiting) {
-            let (aor, package) = &waiting.topic;
-            let decision = decide(&waiting.watcher, aor, *package, turn);
-            match decision.handling {
-                Handling::Confirm => self.waiting.push_back(waiting),
-                Handling::Block => self.end_waiting(&waiting, WatcherEvent::Rejected),
-                Handling::PoliteBlock | Handling::Allow => {
-                    self.end_waiting(&waiting, WatcherEvent::Approved);
+            let event = match waiting.decide(turn).handling {
+                Handling::Confirm => {
+                    self.waiting.push_back(waiting);
+                    continue;
                 }
-            }
+                Handling::Block => WatcherEvent::Rejected,
+                Handling::PoliteBlock | Handling::Allow => WatcherEvent::Approved,
+            };
+            self.mark(waiting.info.id);
+            self.end_waiting(&waiting, event);
         }
     }
 
@@ -107,5 +116,19 @@ impl WatcherInfos {
             self.ended.push((waiting.info.id, event));
             self.note(aor.clone());
         }
+    }
+}
+
+impl WaitingWatcher {
+    fn is_for(&self, aor: &Aor, package: Package) -> bool {
+        self.topic.0 == *aor && self.topic.1 == package
+    }
+
+    /// What the rules in force make of it.
+    pub(super) fn decide(&self, turn: &Turn<'_>) -> Decision {
+        let (aor, package) = &self.topic;
+        let uri = self.info.uri.as_bytes();
+        let watcher = Watcher::new(uri, self.peer, aor.domain(), turn.directory);
+        decide(&watcher, aor, *package, turn)
     }
 }

@@ -119,7 +119,7 @@ const DOCUMENTS: [(&str, (&str, &str)); 3] = [
 fn numbers(store: &Store) -> Vec<u64> {
     let keys = store.keys().map(|key| match key {
         RecordKey::Presentity(number) => Some(*number),
-        RecordKey::Dialog(_) => None,
+        RecordKey::Waiting(_) | RecordKey::Dialog(_) => None,
     });
     keys.flatten().collect()
 }

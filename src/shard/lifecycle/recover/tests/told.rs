@@ -111,3 +111,29 @@ fn a_view_that_the_configuration_changed_is_told() {
         assert_eq!(notified(&mut node, &mut phones), 5);
     }
 }
+
+/// Rules that a reload changes, and the configuration of the next process changes back.
+#[test]
+fn a_view_that_a_reload_changed_and_a_restart_changes_back_is_told() {
+    let (mut node, mut phones) = settled(5, 1);
+    let before = Arc::clone(&node.directory);
+    let domain = Domain {
+        auth: AuthMode::None,
+        open: true,
+        dnd_lamp: DoNotDisturbLamp::Early,
+        ..Domain::new("abc.com")
+    };
+    let mut changed = Directory::default();
+    changed.add_domain(domain, &[]).unwrap();
+    node.reload(Arc::new(changed));
+    node.wait(LONG);
+    notified(&mut node, &mut phones);
+    node.committed_at = Some(node.now);
+    node.directory = before;
+    node.restart(1, Duration::from_secs(60));
+    assert_eq!(notified(&mut node, &mut phones), 5);
+    node.wait(LONG);
+    node.committed_at = Some(node.now);
+    node.restart(1, Duration::from_secs(60));
+    assert_eq!(notified(&mut node, &mut phones), 0);
+}

@@ -222,6 +222,7 @@ impl Bench {
         for key in self.store.keys() {
             match key {
                 RecordKey::Dialog(place) => dialogs_end = dialogs_end.max(place + 1),
+                RecordKey::Waiting(_) => {}
                 RecordKey::Presentity(number) => {
                     presentities_end = presentities_end.max(number + 1)
                 }
