@@ -9,6 +9,7 @@
 //!   `--rounds` alone; the time is of interest, not the instructions).
 //! - `joined`: a first SUBSCRIBE, with its 200, its NOTIFY and the 200 to that (by `--rounds` alone).
 //! - `recorded`: the same with a record, on whose commit the 200 waits (by `--rounds` alone).
+//! - `recovered`: a dialog recovered from its record after a restart (by `--rounds` alone: that many).
 //! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
 //!   and the 200 to that.
@@ -17,7 +18,7 @@
 //! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `single`, `spread`, `joined`, `recorded`, `refreshed`) runs only
+//! `-- --rounds told 20` (or `unheard`, `single`, `spread`, `joined`, `recorded`, `refreshed`, `recovered`) runs only
 //! that, for callgrind, whose instruction counts do not depend on how busy the machine is.
 
 mod inside;
@@ -115,6 +116,9 @@ fn counted() -> Option<(String, u32)> {
 
 /// Runs one measurement that many times, for a tool that counts instructions.
 fn run(what: &str, rounds: u32) -> Result<(), Error> {
+    if what == "recovered" {
+        return recover(rounds);
+    }
     let (watchers, presentities) = match what {
         "unheard" => (0, 1),
         "single" => (1, 1),
@@ -137,5 +141,17 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
         }
         inside.acknowledge(1);
     }
+    Ok(())
+}
+
+/// Recovers that many dialogs, and prints the CPU time of each.
+fn recover(dialogs: u32) -> Result<(), Error> {
+    let presentities = dialogs.div_ceil(10);
+    let mut inside = Inside::with(Durability::Relaxed, dialogs, presentities)?;
+    inside.restart()?;
+    let start = system::thread_cpu();
+    let written = inside.recover();
+    let each = (system::thread_cpu() - start) / dialogs;
+    println!("{each:?} a dialog, {written} records written");
     Ok(())
 }

@@ -1,13 +1,16 @@
 //! One engine without sockets, for measurements inside a process: requests in, octets out, time as
 //! an argument.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lamplighter::config;
 use lamplighter::net::kernel;
-use lamplighter::shard::{ConnectionId, Durability, Flow, Input, Options, Outbox, Shard, ShardId};
+use lamplighter::shard::{
+    ConnectionId, Durability, Flow, Input, Options, Outbox, RecordKey, Recovered, Shard, ShardId,
+};
 use lamplighter::sip::Transport;
 use lamplighter_bench::sip::{DOMAIN, Subscribe};
 use lamplighter_bench::{Error, sip, system};
@@ -31,6 +34,9 @@ pub(crate) struct Inside {
     changes: u32,
     entity_tags: Vec<String>,
     text: Vec<u8>,
+    options: Options,
+    /// What it recorded.
+    records: BTreeMap<RecordKey, Vec<u8>>,
 }
 
 impl Inside {
@@ -52,7 +58,9 @@ impl Inside {
         options.notify_rate_per_phone = 0;
         options.durability = durability;
         let mut inside = Self {
-            shard: Shard::new(options, Arc::new(directory()?), [1; 32]),
+            shard: Shard::new(options.clone(), Arc::new(directory()?), [1; 32]),
+            options,
+            records: BTreeMap::new(),
             out: Outbox::default(),
             now: epoch,
             // Growth of the outbox must not be measured.
@@ -175,6 +183,47 @@ impl Inside {
         while self.shard.poll_timeout().is_some_and(|due| due <= self.now) {
             self.shard.handle_timeout(self.now, &mut self.out);
         }
+        for change in &self.out.records {
+            if let Some(octets) = self.out.octets_of(change) {
+                self.records.insert(change.key, octets.to_vec());
+            }
+        }
+    }
+
+    /// Ends the engine; another one, which has been told nothing yet, begins with its records.
+    #[allow(dead_code, reason = "where timers are measured, nothing is recovered")]
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        self.now += Duration::from_secs(100);
+        let directory = Arc::new(directory()?);
+        self.shard = Shard::new(self.options.clone(), directory, [2; 32]);
+        let begin = Recovered::Begin {
+            dialogs_end: self.records.len() as u32,
+            presentities_end: 0,
+            committed_at: Some(self.now),
+        };
+        let input = Input::Recovered(begin);
+        self.shard.handle(input, self.now, &mut self.out);
+        Ok(())
+    }
+
+    /// Recovers everything, in parts as a core does. Returns how many records that wrote.
+    #[allow(dead_code, reason = "where timers are measured, nothing is recovered")]
+    pub(crate) fn recover(&mut self) -> usize {
+        let mut written = 0;
+        for (at, (key, octets)) in self.records.iter().enumerate() {
+            let input = Input::Recovered(Recovered::Record(*key, octets));
+            self.shard.handle(input, self.now, &mut self.out);
+            if at % 200 == 0 {
+                self.shard.handle_timeout(self.now, &mut self.out);
+                written += self.out.records.len();
+                self.out.clear();
+            }
+        }
+        let input = Input::Recovered(Recovered::End);
+        self.shard.handle(input, self.now, &mut self.out);
+        written += self.out.records.len();
+        self.out.clear();
+        written
     }
 
     /// A message of the outbox.

@@ -8,10 +8,13 @@
 //!   subscriptions in turns: CPU of the shard's thread for each, and how many a second one core for the
 //!   shard and one for the store can take, from the CPU of each. By the clock the phones, which share
 //!   the second core with the store, would be measured: that figure is printed beside.
-//! - A server with a million subscriptions is killed. The time from its next start until it serves SIP,
-//!   and until all of them are recovered, against a bare `SELECT` of the same rows.
+//! - A server with a million subscriptions, whose phones have been told everything, is killed. The time
+//!   from its next start until it serves SIP; until it has answered a refresh, with its NOTIFY, in each of
+//!   200 dialogs over the whole range, so that it serves them all; and until all are loaded. The last two
+//!   against a bare `SELECT` of the same rows.
 //!
-//! `cargo bench --bench store`, about a minute; `-- --small` recovers 100,000.
+//! `cargo bench --bench store`, some two minutes; `-- --small` recovers 100,000. `-- --recovery` does
+//! only that.
 
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
@@ -56,20 +59,29 @@ const RECOVERED_SMALL: u32 = 100_000;
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// Scans of the rows.
 const SCANS: usize = 3;
+/// How long after the last SUBSCRIBE the server knows by its records alone that all phones were told.
+const TOLD: Duration = Duration::from_secs(75);
+/// Dialogs that are refreshed as soon as SIP is served, and later at once until all are loaded.
+const SAMPLED: u32 = 200;
+const SAMPLED_AT_ONCE: u32 = 20;
+/// Between two samples.
+const SAMPLE_PAUSE: Duration = Duration::from_millis(20);
 
 fn main() -> Result<(), Error> {
     let is_small = std::env::args().any(|argument| argument == "--small");
     let directory = Scratch::new()?;
+    let recovered = if is_small { RECOVERED_SMALL } else { RECOVERED };
+    if std::env::args().any(|argument| argument == "--recovery") {
+        system::pin(PHONES_CPU);
+        return recover(&directory.0.join("recovered"), recovered);
+    }
     system::pin(SERVER_CPU);
     println!("from a record to its commit");
     bars::DURABLE_10.report(to_durable(&directory.0.join("10"), 10_000)?);
     bars::DURABLE_30.report(to_durable(&directory.0.join("30"), 30_000)?);
     system::pin(PHONES_CPU);
     subscribe(&directory.0.join("synced"))?;
-    recover(
-        &directory.0.join("recovered"),
-        if is_small { RECOVERED_SMALL } else { RECOVERED },
-    )
+    recover(&directory.0.join("recovered"), recovered)
 }
 
 /// A directory on a disk, removed at the end: a file system in memory would be no measure.
@@ -290,6 +302,17 @@ fn recover(directory: &Path, subscriptions: u32) -> Result<(), Error> {
     };
     let mut fleet = Fleet::new(daemon.sip, size)?;
     fleet.subscribe(subscriptions)?;
+    thread::sleep(TOLD);
+    daemon.kill()?;
+    let notifies = fleet.tally.notifies;
+    let Restart {
+        first,
+        any,
+        slowest,
+        all,
+        sampled,
+    } = restart(&mut daemon, &mut fleet)?;
+    // Only now: a scan leaves no log to be read at the start.
     daemon.kill()?;
     let mut scans = Vec::with_capacity(SCANS);
     let mut rows = 0;
@@ -299,23 +322,85 @@ fn recover(directory: &Path, subscriptions: u32) -> Result<(), Error> {
         scans.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let scanned = pairs::median(&mut scans);
-    let start = Instant::now();
-    daemon.start_again()?;
-    let sip = daemon.sip;
-    let serving = thread::scope(|scope| {
-        let serving = scope.spawn(move || first_response(sip, start));
-        let ready = daemon.wait_until_ready(RECOVERY_MAX);
-        let serving = serving.join().map_err(|_| "the prober panicked")??;
-        ready.map(|()| serving)
-    })?;
-    let recovered = start.elapsed().as_secs_f64() * 1e3;
+    let told_again = fleet.tally.notifies - notifies - u64::from(sampled);
     println!("{rows} rows of {subscriptions} subscriptions, {shards} shards, after SIGKILL");
-    println!("  a bare SELECT of the rows    {scanned:7.0} ms");
-    println!("  from the start to serving    {serving:7.0} ms");
-    println!("  from the start to recovered  {recovered:7.0} ms");
-    bars::SERVING.report(serving);
-    bars::RECOVERY.report(recovered / scanned);
+    println!("  a bare SELECT of the rows                      {scanned:7.0} ms");
+    println!("  from the start to the first response           {first:7.0} ms");
+    println!("  ... to the last of {SAMPLED} refreshes with NOTIFY     {any:7.0} ms");
+    println!(
+        "  the slowest {SAMPLED_AT_ONCE} of {sampled} refreshes, until then   {slowest:7.0} ms"
+    );
+    println!("  ... to all subscriptions loaded (/readyz)      {all:7.0} ms");
+    println!("  phones notified besides those that refreshed   {told_again:7}");
+    bars::SERVING.report(first);
+    bars::SERVING_ALL.report(any / scanned);
+    bars::RECOVERY.report(all / scanned);
     Ok(())
+}
+
+/// A restart, in milliseconds.
+struct Restart {
+    /// From the start to the first response.
+    first: f64,
+    /// From the start until all of a sample of refreshes were answered.
+    any: f64,
+    /// The longest that a small sample took later, while dialogs were loaded.
+    slowest: f64,
+    /// From the start to `/readyz`.
+    all: f64,
+    /// Refreshes.
+    sampled: u32,
+}
+
+/// Starts the server again, and refreshes dialogs until it is ready.
+fn restart(daemon: &mut Daemon, fleet: &mut Fleet) -> Result<Restart, Error> {
+    let sip = daemon.sip;
+    let start = Instant::now();
+    let since = |start: Instant| start.elapsed().as_secs_f64() * 1e3;
+    daemon.start_again()?;
+    thread::scope(|scope| {
+        let ready = scope.spawn(move || {
+            let ready = daemon.wait_until_ready(RECOVERY_MAX);
+            ready
+                .map(|()| since(start))
+                .map_err(|error| error.to_string())
+        });
+        let first = first_response(sip, start)?;
+        let mut sample = Sample(fleet.size().watchers, 1);
+        fleet.refresh(sample.next(SAMPLED))?;
+        let any = since(start);
+        let (mut slowest, mut sampled) = (0.0, SAMPLED);
+        while !ready.is_finished() {
+            let asked = Instant::now();
+            fleet.refresh(sample.next(SAMPLED_AT_ONCE))?;
+            slowest = since(asked).max(slowest);
+            sampled += SAMPLED_AT_ONCE;
+            thread::sleep(SAMPLE_PAUSE);
+        }
+        let all = ready.join().map_err(|_| "the prober panicked")??;
+        Ok(Restart {
+            first,
+            any,
+            slowest,
+            all,
+            sampled,
+        })
+    })
+}
+
+/// Watchers of so many, in an order that looks random, none twice.
+struct Sample(u32, u64);
+
+impl Sample {
+    fn next(&mut self, count: u32) -> Vec<u32> {
+        let watchers = u64::from(self.0);
+        let mut next = |_| {
+            // A step without a common divisor with the number of watchers meets each of them once.
+            self.1 = (self.1 + 618_033) % watchers;
+            self.1 as u32
+        };
+        (0..count).map(&mut next).collect()
+    }
 }
 
 /// Reads all rows and nothing else. Returns their number.

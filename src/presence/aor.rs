@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A presentity's canonical name: the user with escapes resolved (case kept), `@`, the domain in
 /// lower case with aliases resolved. URIs that mean the same presentity give the same `Aor`. A clone
 /// shares the text.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "Box<str>")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct Aor(Arc<str>);
 
 impl Aor {
@@ -55,11 +55,24 @@ impl Aor {
     }
 }
 
-impl TryFrom<Box<str>> for Aor {
-    type Error = &'static str;
+impl<'de> Deserialize<'de> for Aor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(KeyVisitor)
+    }
+}
 
-    fn try_from(key: Box<str>) -> Result<Self, Self::Error> {
-        Self::from_key(&key).ok_or("an address of record is user@domain")
+/// Reads the key of an [`Aor`] where it is, without a copy.
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Aor;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an address of record, user@domain")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<Aor, E> {
+        Aor::from_key(key).ok_or_else(|| E::invalid_value(Unexpected::Str(key), &self))
     }
 }
 

@@ -33,6 +33,7 @@ pub struct DialogRecord<'a> {
     /// Whether the phone has responded to a NOTIFY sent to `destination`.
     pub is_path_proven: bool,
     /// The name of the profile of its phone.
+    #[serde(borrow)]
     pub profile: Cow<'a, str>,
     /// When the phone has certainly acknowledged the NOTIFYs that were due at the time of the record;
     /// None if that is not known. If the process ends before, the phone gets a NOTIFY after the restart.

@@ -42,9 +42,7 @@ use crate::runtime::replier::Replier;
 use crate::runtime::shard_sockets::ContinuedStream;
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{alarms, transmits};
-use crate::shard::{
-    CommandId, ConnectionId, Flow, Input, Outbox, Recovered, Shard, ShardId, Transmit,
-};
+use crate::shard::{CommandId, ConnectionId, Flow, Input, Outbox, Shard, ShardId, Transmit};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
@@ -91,6 +89,8 @@ pub(crate) struct Core {
     has_begun: Cell<bool>,
     /// Records of an earlier process are still to come.
     is_recovering: Cell<bool>,
+    /// Those of presentities are here.
+    has_presentities: Cell<bool>,
     reading: Cell<Reading>,
     /// The streams of all shards that came from an earlier process.
     continued: Arc<[Flow]>,
@@ -208,6 +208,7 @@ impl Core {
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
             is_recovering: Cell::new(is_recovering),
+            has_presentities: Cell::new(!is_recovering),
             reading: Cell::new(Reading::Later),
             continued,
             armed: Cell::new(None),
@@ -272,6 +273,11 @@ impl Core {
     /// Whether records of an earlier process are still to come.
     pub(crate) fn is_recovering(&self) -> bool {
         self.is_recovering.get()
+    }
+
+    /// Whether the presentities that an earlier process recorded are here.
+    pub(crate) fn has_presentities(&self) -> bool {
+        self.has_presentities.get()
     }
 
     /// Whether the engine may get messages. Before, nothing is read from sockets.
@@ -488,42 +494,36 @@ impl Turn<'_> {
         }
     }
 
-    /// Gives the engine a part of what an earlier process recorded.
+    /// Gives the engine a part of what an earlier process recorded, and first what it asked for.
     fn take_recovered(&mut self) {
         if self.state.is_congested() {
             return;
         }
-        let Some(part) = self.core.mesh.next_recovered(self.core.id) else {
-            return;
-        };
+        let part = self.core.mesh.next_recovered(self.core.id);
+        // The last of these were there before the last part.
+        while let Some(wanted) = self.core.mesh.next_wanted(self.core.id) {
+            self.recover(wanted);
+        }
+        if let Some(part) = part {
+            self.recover(part);
+        }
+    }
+
+    fn recover(&mut self, part: RecoveredPart) {
+        let core = self.core;
+        part.read(&core.continued, |it| self.handle(Input::Recovered(it)));
         match part {
-            RecoveredPart::Begin {
-                dialogs_end,
-                presentities_end,
-                committed_at,
-            } => {
-                self.handle(Input::Recovered(Recovered::Begin {
-                    dialogs_end,
-                    presentities_end,
-                    committed_at,
-                }));
-                for flow in &*self.core.continued {
-                    self.handle(Input::Recovered(Recovered::Stream(*flow)));
-                }
-                self.core.has_begun.set(true);
+            RecoveredPart::Begin { .. } => core.has_begun.set(true),
+            RecoveredPart::Records(_) | RecoveredPart::Absent(_) => {}
+            RecoveredPart::Reached(sender) => {
+                core.has_presentities.set(true);
+                // The reader may have given up.
+                let _ = sender.send(());
             }
-            RecoveredPart::Records(records) => {
-                for (key, octets) in records.iter() {
-                    self.handle(Input::Recovered(Recovered::Record(key, octets)));
-                }
-            }
-            // The reader may have given up.
-            RecoveredPart::Reached(sender) => drop(sender.send(())),
             RecoveredPart::End => {
-                self.handle(Input::Recovered(Recovered::End));
                 self.empty_outbox();
-                self.state.records.end_recovery(&self.core.counters);
-                self.core.is_recovering.set(false);
+                self.state.records.end_recovery(&core.counters);
+                core.is_recovering.set(false);
             }
         }
     }
@@ -581,6 +581,9 @@ impl Turn<'_> {
         }
         for (connection, until) in outbox.kept.drain(..) {
             streams.keep(connection, until);
+        }
+        for place in outbox.wanted_dialogs.drain(..) {
+            self.core.mesh.want(place);
         }
         for alarm in outbox.alarms.drain(..) {
             alarms::log(&alarm);

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use crate::shard::RecordKey;
+use crate::shard::{Flow, RecordKey, Recovered};
 
 /// One part.
 #[derive(Debug)]
@@ -20,10 +20,45 @@ pub(crate) enum RecoveredPart {
     },
     /// Some records.
     Records(Records),
+    /// There is no record of the dialog at this place, which the shard asked for.
+    Absent(u32),
     /// The shard signals the reader when it comes to this part, and so has taken all parts before it.
     Reached(Sender<()>),
     /// The last part: recovery is complete.
     End,
+}
+
+impl RecoveredPart {
+    /// Calls `each` with what the engine gets. `continued`: the streams of the earlier process that go
+    /// on.
+    pub(crate) fn read(&self, continued: &[Flow], mut each: impl FnMut(Recovered<'_>)) {
+        match *self {
+            Self::Begin {
+                dialogs_end,
+                presentities_end,
+                committed_at,
+            } => {
+                each(Recovered::Begin {
+                    dialogs_end,
+                    presentities_end,
+                    committed_at,
+                });
+                continued
+                    .iter()
+                    .copied()
+                    .map(Recovered::Stream)
+                    .for_each(each);
+            }
+            Self::Records(ref records) => {
+                for (key, octets) in records.iter() {
+                    each(Recovered::Record(key, octets));
+                }
+            }
+            Self::Absent(place) => each(Recovered::Absent(place)),
+            Self::Reached(_) => {}
+            Self::End => each(Recovered::End),
+        }
+    }
 }
 
 /// Some records.
@@ -34,6 +69,14 @@ pub(crate) struct Records {
 }
 
 impl Records {
+    /// One record.
+    pub(crate) fn one(key: RecordKey, record: &[u8]) -> Self {
+        Self {
+            keys: vec![(key, 0..record.len())],
+            octets: record.to_vec(),
+        }
+    }
+
     /// Adds a record.
     pub(crate) fn push(&mut self, key: RecordKey, record: &[u8]) {
         let start = self.octets.len();

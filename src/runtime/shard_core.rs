@@ -17,7 +17,7 @@ use crate::runtime::heir::Heir;
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
-use crate::runtime::{adaptive_poll, datagrams, streams, timekeeper};
+use crate::runtime::{adaptive_poll, datagrams, executor_pass, streams, timekeeper};
 use crate::shard::{Options, Shard};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
@@ -29,9 +29,9 @@ const STREAMS_END: Duration = Duration::from_millis(500);
 const STREAMS_AT_ONCE: usize = 64;
 /// Batches that are read from a socket that is about to be closed: more than its buffer holds.
 const SURPLUS_BATCHES_MAX: u32 = 10_000;
-/// How long sockets are left unread at the start for records of an earlier process. A small store is
-/// back by then; while a large one is, SIP is served.
-const RECOVERY_PATIENCE: Duration = Duration::from_millis(150);
+/// How long sockets are left unread at the start for the presentities of an earlier process. They are
+/// nearly always here by then. If not, new subscriptions are notified once more when they are.
+const RECOVERY_PATIENCE: Duration = Duration::from_millis(50);
 /// How long the last records may take to become durable. The store commits them later in any case,
 /// but what they acknowledge is not sent then.
 const RECORDS_END: Duration = Duration::from_secs(3);
@@ -158,11 +158,11 @@ async fn begin(core: &Core) -> bool {
     true
 }
 
-/// Waits for the records of an earlier process, but not long: requests in dialogs that are not back yet
-/// cannot be served. False if the core is to end.
+/// Waits for the presentities of an earlier process, but not long. Its dialogs come while SIP is served.
+/// False if the core is to end.
 async fn recover(core: &Core) -> bool {
     let deadline = Instant::now() + RECOVERY_PATIENCE;
-    while core.is_recovering() && Instant::now() < deadline {
+    while !core.has_presentities() && Instant::now() < deadline {
         if wait(core).await == Woken::Stop {
             return false;
         }
@@ -189,6 +189,10 @@ async fn serve(core: &Rc<Core>, acceptors: Vec<Acceptor>) {
         match wait(core).await {
             Woken::Work => {
                 datagrams::due_turn(core);
+                if core.is_recovering() {
+                    // There is work all the time: streams must not wait until all dialogs are back.
+                    executor_pass::pass().await;
+                }
             }
             Woken::Pause => {
                 core.stop_reading();

@@ -65,10 +65,10 @@ pub(crate) async fn sweep(core: Rc<Core>) {
     }
 }
 
-/// Continues a stream of an earlier process once the dialogs on it are back: what its phone has sent
-/// waits in the kernel until then.
+/// Continues a stream of an earlier process once the presentities of that are back: what its phone has
+/// sent waits in the kernel until then. Its dialogs are back when they are needed.
 pub(crate) async fn read_on(core: Rc<Core>, connection: Rc<Connection>) {
-    while core.is_recovering() {
+    while !core.has_presentities() {
         glommio::timer::sleep(RECOVERY_POLL).await;
     }
     read(core, connection).await;

@@ -35,7 +35,7 @@ pub mod history;
 pub mod intake;
 mod log;
 mod log_tail;
-mod recovery;
+pub mod recovery;
 pub mod restore;
 mod salvage;
 pub mod schema;
@@ -58,6 +58,7 @@ use crate::store::checkpoint::Checkpointer;
 use crate::store::clock::RecordClock;
 use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
+use crate::store::recovery::Finder;
 use crate::store::schema::Table;
 use crate::store::state_file::StateFile;
 use crate::store::watchdog::Watchdog;
@@ -154,9 +155,15 @@ impl Store {
 
     /// Calls `each` with every row that an earlier run left in a table, in the order of the keys.
     /// Returns the number of rows. Meanwhile the shards may submit batches, but only for keys beyond
-    /// [`Self::end`], or for keys that `each` has been called with.
+    /// [`Self::end`], for keys that `each` has been called with, or for keys that a [`Finder`] was asked
+    /// for.
     pub fn recover(&self, table: Table, each: impl FnMut(i64, &[u8])) -> Result<u64, StoreError> {
         recovery::read(&self.file, table, each)
+    }
+
+    /// Finds single rows of a table, while all are recovered.
+    pub fn finder(&self, table: Table) -> Result<Finder, StoreError> {
+        Finder::new(&self.file, table)
     }
 
     /// Whether the writer's thread has ended before [`Self::close`], which is a fault.

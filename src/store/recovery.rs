@@ -2,6 +2,8 @@
 //!
 //! If the file turns out to be damaged, it is replaced, and reading continues in the new one.
 
+use std::path::PathBuf;
+
 use rusqlite::Row;
 
 use crate::store::clock::Noted;
@@ -50,6 +52,40 @@ pub(super) fn read(
         })
     })?;
     Ok(rows)
+}
+
+/// Finds single rows of a table, while all are being read.
+#[derive(Debug)]
+pub struct Finder {
+    open: Open,
+    path: PathBuf,
+    text: String,
+}
+
+impl Finder {
+    pub(super) fn new(file: &StateFile, table: Table) -> Result<Self, StoreError> {
+        let (name, key) = (table.name(), table.key());
+        Ok(Self {
+            open: file.connect()?,
+            path: file.path().into(),
+            text: format!("SELECT {key}, record FROM {name} WHERE {key} = ?1"),
+        })
+    }
+
+    /// Calls `found` with the record in the row with this key. False if there is no such row.
+    pub fn find(&self, key: i64, found: impl FnOnce(&[u8])) -> Result<bool, StoreError> {
+        let run = || {
+            let mut statement = self.open.connection.prepare_cached(&self.text)?;
+            let mut rows = statement.query([key])?;
+            let row = rows.next()?;
+            let is_there = row.is_some();
+            if let Some(row) = row {
+                found(blob(row)?);
+            }
+            Ok(is_there)
+        };
+        run().map_err(StoreError::of(&self.path))
+    }
 }
 
 /// Where the clocks stood at the last commit; None if that is not known.

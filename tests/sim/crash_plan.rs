@@ -66,7 +66,7 @@ impl CrashPlan {
             acknowledgements_held_max: rng.pick(&[1, 3, 65_536, 65_536]),
             crash_in_calm: rng.chance(500).then(|| rng.below(140 * SECOND)),
             down_max: rng.pick(&[200 * MILLISECOND, SECOND, SECOND, 20 * SECOND]),
-            portion_every: rng.pick(&[0, MILLISECOND, 20 * MILLISECOND, 200 * MILLISECOND]),
+            portion_every: rng.pick(&[0, MILLISECOND, 200 * MILLISECOND, SECOND]),
             portion: rng.pick(&[1, 3, 1000]),
             fault: None,
         }

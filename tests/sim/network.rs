@@ -58,6 +58,8 @@ pub(crate) enum Event {
     Start,
     /// The next records come back.
     Recover,
+    /// The dialog that a shard asked for comes back.
+    Bring { place: u32 },
     /// A shard's timer; ignored if the shard was armed again since.
     ShardTimer { shard: u16, generation: u64 },
     /// A peer's timer.
@@ -83,6 +85,7 @@ impl Event {
                 | Self::Commit
                 | Self::Durable { .. }
                 | Self::Recover
+                | Self::Bring { .. }
                 | Self::ShardTimer { .. }
         )
     }

@@ -216,6 +216,11 @@ impl Store {
         self.rows.iter().map(|(key, row)| (*key, row))
     }
 
+    /// The row of a key.
+    pub(crate) fn row(&self, key: RecordKey) -> Option<&Row> {
+        self.rows.get(&key)
+    }
+
     /// Injects a fault at a crash, to test the judges.
     pub(crate) fn fail(&mut self, fault: StoreFault, rng: &mut Rng) {
         match fault {

@@ -377,6 +377,7 @@ impl World {
             Event::Crash => self.crash(),
             Event::Start => self.start(),
             Event::Recover => self.recover(),
+            Event::Bring { place } => self.bring(place),
             Event::ShardTimer { shard, generation } => self.shard_timer(shard, generation),
             Event::ToPeer { to, octets } => {
                 let Some(actor) = self.bench.net.receiver(to) else {
@@ -599,6 +600,9 @@ impl World {
                 self.observe(shard, bytes, flow);
             }
             self.bench.net.send_mail(shard, to.0, mail);
+        }
+        for place in outbox.wanted_dialogs.drain(..) {
+            self.bring_soon(place);
         }
         self.keep_records(shard, &outbox);
         for (token, reply) in outbox.replies.drain(..) {

@@ -10,8 +10,9 @@ pub(crate) mod mail_sender;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::thread::{self, Thread};
 
-use crossbeam::queue::ArrayQueue;
+use crossbeam::queue::{ArrayQueue, SegQueue};
 use crossbeam::utils::CachePadded;
 use futures_util::task::AtomicWaker;
 
@@ -26,6 +27,8 @@ const MAIL_MAX: usize = 8192;
 const COMMANDS_MAX: usize = 1024;
 /// Parts of a recovery that may wait in a shard's inbox.
 const PARTS_MAX: usize = 4;
+/// Dialogs that a shard asked for and that may wait in its inbox.
+const WANTED_MAX: usize = 256;
 
 /// What waits for one shard.
 #[derive(Debug)]
@@ -33,6 +36,8 @@ struct Inbox {
     mail: ArrayQueue<Mail>,
     commands: ArrayQueue<PendingCommand>,
     recovered: ArrayQueue<RecoveredPart>,
+    /// Dialogs that the shard asked for.
+    wanted: ArrayQueue<RecoveredPart>,
     /// Records of the shard became durable.
     has_durable: AtomicBool,
     /// The core has stopped reading, and has nothing left to do.
@@ -54,13 +59,15 @@ impl Inbox {
     /// Whether there is something for the shard to do.
     fn has_work(&self) -> bool {
         let is_empty = self.mail.is_empty() && self.commands.is_empty();
-        !is_empty || self.has_durable.load(Ordering::Acquire) || !self.recovered.is_empty()
+        let has_recovered = !self.recovered.is_empty() || !self.wanted.is_empty();
+        !is_empty || has_recovered || self.has_durable.load(Ordering::Acquire)
     }
 
     /// Drops what others wait for.
     fn drop_waiting(&self) {
         while self.commands.pop().is_some() {}
         while self.recovered.pop().is_some() {}
+        while self.wanted.pop().is_some() {}
     }
 }
 
@@ -81,6 +88,10 @@ pub(crate) struct Mesh {
     inboxes: Box<[CachePadded<Inbox>]>,
     /// All cores are to stop reading.
     is_pausing: AtomicBool,
+    /// Places of dialogs that shards ask the reader of the store for; no more than requests wait.
+    wanted: SegQueue<u32>,
+    /// The reader's thread.
+    reader: OnceLock<Thread>,
 }
 
 impl Mesh {
@@ -96,6 +107,7 @@ impl Mesh {
                 mail,
                 commands,
                 recovered: ArrayQueue::new(PARTS_MAX),
+                wanted: ArrayQueue::new(WANTED_MAX),
                 has_durable: AtomicBool::new(false),
                 is_at_rest: AtomicBool::new(false),
                 is_stopped: AtomicBool::new(false),
@@ -106,6 +118,8 @@ impl Mesh {
         Arc::new(Self {
             inboxes: (0..shards).map(inbox).collect(),
             is_pausing: AtomicBool::new(false),
+            wanted: SegQueue::new(),
+            reader: OnceLock::new(),
         })
     }
 
@@ -140,11 +154,25 @@ impl Mesh {
     /// Gives a shard a part of what the store holds. It comes back when enough waits already; a shard
     /// that has ended drops it.
     pub(crate) fn recover(&self, shard: ShardId, part: RecoveredPart) -> Result<(), RecoveredPart> {
+        self.hand_over(shard, part, |inbox| &inbox.recovered)
+    }
+
+    /// As [`Self::recover`], ahead of all such parts: a dialog that the shard asked for.
+    pub(crate) fn bring(&self, shard: ShardId, part: RecoveredPart) -> Result<(), RecoveredPart> {
+        self.hand_over(shard, part, |inbox| &inbox.wanted)
+    }
+
+    fn hand_over(
+        &self,
+        shard: ShardId,
+        part: RecoveredPart,
+        queue: impl FnOnce(&Inbox) -> &ArrayQueue<RecoveredPart>,
+    ) -> Result<(), RecoveredPart> {
         let Some(inbox) = self.inbox(shard) else {
             debug_assert!(false, "shard {} has an inbox", shard.0);
             return Ok(());
         };
-        inbox.recovered.push(part)?;
+        queue(inbox).push(part)?;
         fence(Ordering::SeqCst);
         if inbox.is_stopped.load(Ordering::SeqCst) {
             inbox.drop_waiting();
@@ -252,6 +280,29 @@ impl Mesh {
     /// The next part of what the store holds.
     pub(crate) fn next_recovered(&self, shard: ShardId) -> Option<RecoveredPart> {
         self.inbox(shard)?.recovered.pop()
+    }
+
+    /// The next dialog that a shard asked for.
+    pub(crate) fn next_wanted(&self, shard: ShardId) -> Option<RecoveredPart> {
+        self.inbox(shard)?.wanted.pop()
+    }
+
+    /// This thread reads the store, and is woken when a shard asks for a dialog.
+    pub(crate) fn become_reader(&self) {
+        self.reader.get_or_init(thread::current);
+    }
+
+    /// A shard asks the reader of the store for the dialog at a place.
+    pub(crate) fn want(&self, place: u32) {
+        self.wanted.push(place);
+        if let Some(reader) = self.reader.get() {
+            reader.unpark();
+        }
+    }
+
+    /// The next dialog that the reader of the store is asked for.
+    pub(crate) fn next_want(&self) -> Option<u32> {
+        self.wanted.pop()
     }
 
     /// Whether records of a shard became durable since the last call.

@@ -4,6 +4,7 @@
 use crate::shard::conduct::Engine;
 use crate::shard::contract::commit::{Acknowledgement, Durability, RecordKey};
 use crate::shard::contract::input::Recovered;
+use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 
 impl Engine {
@@ -73,11 +74,18 @@ impl Engine {
                 // Presentities come first, on all shards.
                 self.compositor.end_recovery();
                 self.subscriptions.recover(place, octets, turn);
+                self.serve_awaiting(Place(place), turn);
+            }
+            Recovered::Absent(place) => {
+                self.compositor.end_recovery();
+                self.subscriptions.release(place, turn);
+                self.serve_awaiting(Place(place), turn);
             }
             Recovered::Stream(flow) => self.subscriptions.continue_stream(flow),
             Recovered::End => {
                 self.compositor.end_recovery();
                 self.subscriptions.end_recovery(turn);
+                self.serve_all_awaiting(turn);
             }
         }
     }

@@ -3,11 +3,12 @@
 //! - `dispatch`: from octets to a request, with the overload control before it is served.
 //! - `subscribe`, `refresh`, `publish`, `register`, `seize`: one request through all rooms.
 //! - `commit`: the end of a turn, records and what waits for them; recovery.
-//! - `early`: what waits until all recorded presentities are back.
+//! - `early`: what waits until all recorded presentities are back; `awaited`: what waits for one dialog.
 //! - `reevaluate`, `operator`: reload, and operator commands.
 //!
 //! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
+pub(crate) mod awaited;
 pub(crate) mod commit;
 pub(crate) mod dispatch;
 pub(crate) mod early;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::presence::document;
+use crate::shard::conduct::awaited::AwaitedDialogs;
 use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::Reevaluation;
@@ -65,6 +67,7 @@ pub(crate) struct Engine {
     is_congested: bool,
     publish_queue: PublishQueue,
     early: EarlyInputs,
+    awaited: AwaitedDialogs,
     /// The templates by which published documents are read.
     documents: document::Reader,
 }
@@ -84,6 +87,7 @@ impl Engine {
             is_congested: false,
             publish_queue: PublishQueue::default(),
             early: EarlyInputs::default(),
+            awaited: AwaitedDialogs::default(),
             documents: document::Reader::default(),
         }
     }
@@ -106,6 +110,7 @@ impl Engine {
             } => self.handle_octets(flow, bytes, Some(response), false, turn),
             Input::Closed(connection) => {
                 tell_closed(connection, turn);
+                self.awaited.forget_stream(connection);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
             }
@@ -219,6 +224,7 @@ impl Engine {
             }
             Mail::Keep(connection, until) => turn.out.kept.push((connection, until)),
             Mail::Closed(connection) => {
+                self.awaited.forget_stream(connection);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn)
             }

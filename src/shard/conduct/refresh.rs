@@ -63,16 +63,20 @@ impl Engine {
     }
 
     /// Refuses a SUBSCRIBE in an unknown dialog with 481. If the dialog may still be recovered, the
-    /// request is dropped over UDP, where the phone retransmits it, and refused over a stream so that
-    /// the phone tries again.
+    /// request waits for it. If too many wait, it is dropped over UDP, where the phone retransmits it,
+    /// and refused over a stream so that the phone tries again.
     fn refuse_unknown_dialog<'d>(
         &mut self,
         request: &Request<'_>,
         tag: &[u8],
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        if !self.subscriptions.is_unrecovered(tag, turn) {
-            return Err(Refusal::NO_SUBSCRIPTION);
+        let place = self.subscriptions.unrecovered(tag, turn);
+        let place = place.ok_or(Refusal::NO_SUBSCRIPTION)?;
+        if self.await_dialog(place, request.flow, request.message.bytes(), turn) {
+            turn.counters.requests_awaiting_dialog += 1;
+            self.uas.forget(request);
+            return Ok(());
         }
         turn.counters.requests_before_recovery += 1;
         if request.flow.transport.is_reliable() {

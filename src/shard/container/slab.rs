@@ -131,6 +131,15 @@ impl<K: Key, T> Slab<K, T> {
         matches!(slot, Some(Slot::Withheld))
     }
 
+    /// Ends the withholding of one slot: if it is withheld, it becomes vacant.
+    pub(crate) fn release_one(&mut self, key: K) {
+        let vacant = self.vacant;
+        if let Some(slot @ Slot::Withheld) = self.slot_mut(key) {
+            *slot = Slot::Vacant(vacant);
+            self.vacant = key.index();
+        }
+    }
+
     /// Ends the withholding: the slots without a value become vacant, the lowest to be used first.
     pub(crate) fn release(&mut self) {
         for (chunk, slots) in self.chunks.iter_mut().enumerate().rev() {

@@ -116,7 +116,10 @@ counters! {
     subscriptions_told_again,
     /// Recovered subscriptions that got none because their phones knew the state.
     subscriptions_known,
-    /// SUBSCRIBEs in dialogs not recovered yet: dropped, or answered 503 over a stream.
+    /// SUBSCRIBEs in dialogs not recovered yet that waited for their dialog.
+    requests_awaiting_dialog,
+    /// SUBSCRIBEs in dialogs not recovered yet when too many waited: dropped, or answered 503 over a
+    /// stream.
     requests_before_recovery,
     /// Stored records skipped and removed because they could not be read.
     records_unreadable,

@@ -42,6 +42,10 @@ pub enum Input<'a> {
 /// What an earlier process recorded, in the order of the variants: `Begin` before any message, then all
 /// presentities and waiting watchers on all shards, then the dialogs, then `End`. Other inputs may come in between.
 ///
+/// Dialogs come in any order. Those that the shard asks for
+/// ([`Outbox::wanted_dialogs`](crate::shard::Outbox::wanted_dialogs)) come first, and may come once more
+/// with the others; that has no effect.
+///
 /// A record goes to the shard that [`recovering_shard`](crate::shard::recovering_shard) names.
 #[derive(Clone, Copy, Debug)]
 pub enum Recovered<'a> {
@@ -59,6 +63,8 @@ pub enum Recovered<'a> {
     Record(RecordKey, &'a [u8]),
     /// A stream of the earlier process that goes on; before the first dialog, to every shard.
     Stream(Flow),
+    /// There is no record of the dialog at this place, which the shard asked for.
+    Absent(u32),
     /// There are no more records.
     End,
 }

@@ -33,6 +33,8 @@ pub struct Options {
     /// Whether changes of composed state are put into [`Outbox::history`](crate::shard::Outbox).
     pub writes_history: bool,
     /// Acknowledgements that wait for their records to be durable. Beyond it: 503 with Retry-After.
+    /// After a restart also the requests that wait until presentities are recovered, and those that wait
+    /// for their dialog. Beyond it: these are dropped over UDP, and 503 over a stream.
     pub acknowledgements_held_max: usize,
     /// The addresses of our listeners. NOTIFYs never go there: we would talk to ourselves (W:E2.5).
     pub local_addresses: Vec<SocketAddr>,

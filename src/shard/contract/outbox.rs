@@ -43,6 +43,9 @@ pub struct Outbox {
     /// The number of the last of all records so far: to be reported by
     /// [`Input::Durable`](crate::shard::Input::Durable) once they are durable.
     pub recorded_through: u64,
+    /// Places of dialogs that requests wait for while records are recovered: their records are to be
+    /// recovered next, with [`Recovered::Absent`](crate::shard::Recovered::Absent) for one that has none.
+    pub wanted_dialogs: Vec<u32>,
     /// Changes of composed state, for the history. Empty unless
     /// [`Options::writes_history`](crate::shard::Options::writes_history).
     pub history: Vec<StateChange>,
@@ -64,6 +67,7 @@ impl Outbox {
         self.mail.clear();
         self.replies.clear();
         self.records.clear();
+        self.wanted_dialogs.clear();
         self.history.clear();
         self.kept.clear();
         self.alarms.clear();
@@ -84,6 +88,7 @@ impl Outbox {
             && self.mail.is_empty()
             && self.replies.is_empty()
             && self.records.is_empty()
+            && self.wanted_dialogs.is_empty()
             && self.history.is_empty()
             && self.kept.is_empty()
             && self.alarms.is_empty()

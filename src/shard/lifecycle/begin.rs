@@ -277,6 +277,7 @@ impl Subscriptions {
             entity,
             expires_at: turn.now + asked.granted,
             version: 0,
+            is_recovered: false,
         };
         self.add(dialog, (aor, plan), new, turn)
     }

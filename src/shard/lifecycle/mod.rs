@@ -2,7 +2,7 @@
 //!
 //! Other rooms use [`Subscriptions`] by these functions:
 //! - a SUBSCRIBE: `home_of`, `is_known_phone`, `queued`, and `subscribe` for a new subscription;
-//!   `find_dialog`, `is_unrecovered`, and for the notifier `asked::read_subscribe`, `check_switch`,
+//!   `find_dialog`, `unrecovered`, and for the notifier `asked::read_subscribe`, `check_switch`,
 //!   `add_usage`, `replace_list`, `renew`, `end_subscription`, `accept` and `remove`;
 //! - a NOTIFY: `next_of` before it is written, `after_notify`; `source_of` for what it would carry;
 //! - a change of rules or of a path: `end`, `reevaluate_subscription`, `decide_moved`,
@@ -10,7 +10,7 @@
 //! - timers and mail: `take_state`, the functions `handle_...`, and `report_watchers` at the end of a
 //!   turn;
 //! - records: `write_records`, `acknowledged`, `queue_recorded`; `begin_recovery`, `continue_stream`,
-//!   `recover`, `end_recovery`;
+//!   `recover`, `release`, `end_recovery`;
 //! - the operator: `watchers`, `drain`, `count`.
 //!
 //! The table of subscriptions is open to the notifier alone: `notifiers_table` says why.

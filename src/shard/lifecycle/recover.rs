@@ -97,6 +97,12 @@ impl Subscriptions {
         is_young && !self.table.note_young(id, &record.dialog, turn)
     }
 
+    /// There is no record for this place: if it is still reserved, it becomes free.
+    pub(crate) fn release(&mut self, place: u32, turn: &Turn<'_>) {
+        let index = Place(place).index(turn.options.shards);
+        self.table.release_dialog(DialogId(index));
+    }
+
     /// A stream was handed over: dialogs that come back go on on it.
     pub(crate) fn continue_stream(&mut self, flow: Flow) {
         self.streams.add(flow);
@@ -162,6 +168,7 @@ impl Subscriptions {
             entity: &record.entity,
             expires_at: record.expires_at,
             version: record.version,
+            is_recovered: true,
         };
         let id = self.add(dialog, (&record.aor, plan), new, turn);
         self.continue_list(id, &record.listed, record.package, turn);
@@ -269,8 +276,8 @@ fn recovered_dialog(
 
 /// The profile with this name; the generic one if it no longer exists.
 fn profile_of(name: &str, turn: &Turn<'_>) -> Arc<Profile> {
-    let generic = turn.directory.profile(b"");
-    Arc::clone(turn.directory.profile_named(name).unwrap_or(generic))
+    let profile = turn.directory.profile_named(name);
+    Arc::clone(profile.unwrap_or_else(|| turn.directory.profile(b"")))
 }
 
 /// The list of a subscription. A list that no longer exists has no members, and its subscription is

@@ -6,6 +6,7 @@ use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::asked::{Asked, Beginning};
@@ -57,9 +58,9 @@ impl Subscriptions {
         }
     }
 
-    /// Whether a dialog with that tag of ours may still be recovered.
-    pub(crate) fn is_unrecovered(&self, tag: &[u8], turn: &Turn<'_>) -> bool {
-        self.table.is_unrecovered(tag, turn)
+    /// The place of the dialog with that tag of ours, if it may still be recovered.
+    pub(crate) fn unrecovered(&self, tag: &[u8], turn: &Turn<'_>) -> Option<Place> {
+        self.table.unrecovered(tag, turn)
     }
 
     /// Refuses the sender of a SUBSCRIBE in the dialog of a subscription that may not switch its

@@ -136,14 +136,14 @@ impl Table {
         (is_here && dialog.matches(message.call_id(), tag, remote_tag)).then_some(id)
     }
 
-    /// Whether a tag of ours names a dialog that may still be recovered.
-    pub(crate) fn is_unrecovered(&self, tag: &[u8], turn: &Turn<'_>) -> bool {
+    /// The place of the dialog that a tag of ours names, if it may still be recovered.
+    pub(crate) fn unrecovered(&self, tag: &[u8], turn: &Turn<'_>) -> Option<Place> {
         let shards = turn.options.shards;
         let token = RoutingToken::of_tag(tag).filter(|token| token.holder(shards) == turn.here());
-        token.is_some_and(|token| {
-            let id = DialogId(token.place.index(shards));
-            token.kind == Kind::NotifierDialog && self.dialogs.is_withheld(id)
-        })
+        let token = token.filter(|token| token.kind == Kind::NotifierDialog);
+        let place = token?.place;
+        let id = DialogId(place.index(shards));
+        self.dialogs.is_withheld(id).then_some(place)
     }
 
     /// Whether two subscriptions have the same watcher, so that one account cannot end the
@@ -316,6 +316,11 @@ impl Table {
     pub(crate) fn withhold_dialogs(&mut self, indexes: u32) {
         self.dialogs.withhold(indexes);
         self.beginnings.begin_recovery();
+    }
+
+    /// A key that is still withheld is free.
+    pub(crate) fn release_dialog(&mut self, id: DialogId) {
+        self.dialogs.release_one(id);
     }
 
     /// The keys that are still withheld are free.

@@ -112,6 +112,8 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) expires_at: Instant,
     /// The version of its first document; 0 unless it continues after a restart.
     pub(crate) version: u32,
+    /// It continues after a restart: the record of its dialog has it already.
+    pub(crate) is_recovered: bool,
 }
 
 // Queries over several fields.

@@ -182,7 +182,9 @@ impl Table {
             entry.subscriptions.push(id);
             self.phones.join(entry.phone);
         }
-        self.mark(dialog);
+        if !new.is_recovered {
+            self.mark(dialog);
+        }
         let names = self.names_of(&subject, new.event, new.entity);
         self.octets += octets_of_names(&names);
         let subscription = Subscription::begin(dialog, subject, names, new);

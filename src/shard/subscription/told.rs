@@ -34,10 +34,11 @@ impl Table {
         Some(turn.now + within)
     }
 
-    /// A NOTIFY is owed to the phone of a dialog.
+    /// A NOTIFY is owed to the phone of a recovered dialog: its record is to say so.
     pub(crate) fn owe(&mut self, id: DialogId) {
         if let Some(entry) = self.dialogs.get_mut(id) {
             entry.recorded.owe();
+            self.mark(id);
         }
     }
 

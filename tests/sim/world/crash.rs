@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How long after its recovery the node may refuse a refresh over a stream.
 const REFUSAL_LIFE: Micros = 5 * SECOND;
+/// Longest time until a dialog that a shard asked for comes back.
+const BRING_MAX: Micros = 20 * MILLISECOND;
 
 impl World {
     /// The crashes of the chaos.
@@ -212,6 +214,44 @@ impl World {
         let after = self.bench.net.rng.below(plan.portion_every + 1);
         let at = self.bench.net.now + after;
         self.bench.net.schedule(at, Event::Recover);
+    }
+
+    /// A shard asks for the dialog at a place.
+    pub(super) fn bring_soon(&mut self, place: u32) {
+        let net = &mut self.bench.net;
+        let at = net.now + net.rng.below(BRING_MAX);
+        net.schedule(at, Event::Bring { place });
+    }
+
+    /// The dialog that a shard asked for comes back before the others, once all presentities are back.
+    /// In some runs the reader of the others has read it already: it comes a second time then.
+    pub(super) fn bring(&mut self, place: u32) {
+        let is_presentity = |(key, _): &(RecordKey, Row)| matches!(key, RecordKey::Presentity(_));
+        if self.recovery.front().is_some_and(is_presentity) {
+            return self.bring_soon(place);
+        }
+        let key = RecordKey::Dialog(place);
+        let mut rest = self.recovery.iter();
+        let row = match rest.position(|(of_row, _)| *of_row == key) {
+            Some(at) if self.bench.net.rng.chance(500) => self.recovery.remove(at),
+            Some(at) => self.recovery.get(at).cloned(),
+            None => self.store.row(key).map(|row| (key, row.clone())),
+        };
+        match row {
+            Some((_, row)) => self.recover_row(key, &row),
+            None => self.have_none(place),
+        }
+    }
+
+    /// There is no record of the dialog at a place.
+    fn have_none(&mut self, place: u32) {
+        let key = RecordKey::Dialog(place);
+        if let Some(shard) = recovering_shard(key, &[], self.bench.net.plan.shards) {
+            self.early.end(shard.0);
+            self.note(&[], || format!("shard {} <- no {key:?}", shard.0));
+            let absent = Recovered::Absent(place);
+            self.give(shard.0, Input::Recovered(absent), &Context::Other);
+        }
     }
 
     fn recover_row(&mut self, key: RecordKey, row: &Row) {

@@ -8,6 +8,7 @@ mod kinds;
 mod repeated;
 mod restarted;
 mod told;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::directory::{AuthMode, Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallState, Party};
 use crate::presence::wall_clock::WallClock;
+use crate::shard::contract::place::Place;
 use crate::shard::{
     Command, CommandId, ConnectionId, Durability, Flow, Input, Mail, Options, Outbox, RecordKey,
     Recovered, Reply, Shard, ShardId, recovering_shard,
@@ -41,6 +43,8 @@ struct Node {
     /// What each shard wrote, and is not durable yet.
     unwritten: Vec<Vec<Written>>,
     store: BTreeMap<RecordKey, Vec<u8>>,
+    /// The places of dialogs that the shards want first.
+    wanted: Vec<u32>,
     /// The time of the last commit.
     committed_at: Option<Instant>,
     /// Whether what is written is durable at once.
@@ -108,6 +112,7 @@ impl Node {
             out: Outbox::default(),
             unwritten: Vec::new(),
             store: BTreeMap::new(),
+            wanted: Vec::new(),
             committed_at: None,
             commits_at_once: true,
             sent: Vec::new(),
@@ -139,6 +144,7 @@ impl Node {
         self.unwritten = (0..shards).map(|_| Vec::new()).collect();
         self.sent.clear();
         self.seen = 0;
+        self.wanted.clear();
     }
 
     /// The process ends at once and another begins, `pause` later. What is not durable is lost.
@@ -178,6 +184,24 @@ impl Node {
         self.recover_on_all(Recovered::End);
     }
 
+    /// Recovers the dialogs that the shards want first.
+    fn bring_wanted(&mut self) {
+        for place in std::mem::take(&mut self.wanted) {
+            self.bring(place);
+        }
+    }
+
+    fn bring(&mut self, place: u32) {
+        let shard = usize::from(Place(place).shard(self.options.shards).0);
+        let key = RecordKey::Dialog(place);
+        let octets = self.store.get(&key).cloned();
+        let recovered = match &octets {
+            Some(octets) => Recovered::Record(key, octets),
+            None => Recovered::Absent(place),
+        };
+        self.handle(shard, Input::Recovered(recovered));
+    }
+
     fn recover_on_all(&mut self, recovered: Recovered<'_>) {
         for shard in 0..self.shards.len() {
             self.handle(shard, Input::Recovered(recovered));
@@ -215,6 +239,7 @@ impl Node {
             let text = String::from_utf8_lossy(&octets).into_owned();
             self.sent.push((transmit.flow, text));
         }
+        self.wanted.append(&mut out.wanted_dialogs);
         let mail = std::mem::take(&mut out.mail);
         out.clear();
         mail
