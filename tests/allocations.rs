@@ -33,13 +33,24 @@ use lamplighter::sip::Transport;
 thread_local! {
     static MEASURING: Cell<bool> = const { Cell::new(false) };
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    /// Octets allocated and not freed since the measurement began, and their maximum.
+    static LIVE: Cell<isize> = const { Cell::new(0) };
+    static PEAK: Cell<isize> = const { Cell::new(0) };
 }
 
 struct Counting;
 
-fn count() {
+fn count(octets: usize) {
     if MEASURING.get() {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        LIVE.set(LIVE.get() + octets as isize);
+        PEAK.set(PEAK.get().max(LIVE.get()));
+    }
+}
+
+fn count_free(octets: usize) {
+    if MEASURING.get() {
+        LIVE.set(LIVE.get() - octets as isize);
     }
 }
 
@@ -47,24 +58,27 @@ fn count() {
 // constant-initialized cells without destructors, which never allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count();
+        count(layout.size());
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count();
+        // Old and new octets may both be there for a moment.
+        count(size);
+        count_free(layout.size());
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.realloc(old, layout, size) }
     }
 
     unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        count_free(layout.size());
         // SAFETY: the caller's guarantees are passed on.
         unsafe { System.dealloc(old, layout) }
     }
@@ -80,6 +94,14 @@ fn allocations_of(work: impl FnOnce()) -> u64 {
     work();
     MEASURING.set(false);
     ALLOCATIONS.get()
+}
+
+/// The most octets that `work` has allocated at one time.
+fn peak_of(work: impl FnOnce()) -> usize {
+    LIVE.set(0);
+    PEAK.set(0);
+    allocations_of(work);
+    PEAK.get() as usize
 }
 
 // One shard and its phones.
@@ -666,4 +688,112 @@ fn publish(round: u32, state: &str, condition: &str) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
+}
+
+// Hostile documents (W:E2.16, E4.1, E4.3).
+
+/// A document of dialog-info with something inside.
+fn dialog_info(inside: &str) -> Vec<u8> {
+    let root = "<dialog-info xmlns=\"urn:ietf:params:xml:ns:dialog-info\"";
+    format!("{root} version=\"0\" state=\"full\" entity=\"sip:1@abc.com\">{inside}</dialog-info>")
+        .into()
+}
+
+/// Hostile documents of about `count` pieces each.
+fn hostile_documents(count: usize) -> Vec<(&'static str, Vec<u8>)> {
+    let many = |piece: &dyn Fn(usize) -> String| (0..count).map(piece).collect::<String>();
+    let entities = many(&|number| format!("<!ENTITY e{number} \"&e{};&e0;\">", number / 2));
+    let doctype = format!("<!DOCTYPE dialog-info [{entities}]>");
+    vec![
+        ("deep", dialog_info(&"<a>".repeat(count))),
+        (
+            "attributes",
+            dialog_info(&format!("<a {}/>", many(&|n| format!("a{n}=\"\" ")))),
+        ),
+        (
+            "namespaces",
+            dialog_info(&format!("<a {}/>", many(&|n| format!("xmlns:a{n}=\"u\" ")))),
+        ),
+        (
+            "one value",
+            dialog_info(&format!("<a b=\"{}\"/>", "x".repeat(count))),
+        ),
+        (
+            "references",
+            dialog_info(&format!("<a b=\"{}\"/>", "&#65;".repeat(count))),
+        ),
+        (
+            "text",
+            dialog_info(&format!("<state>{}</state>", "x&amp;".repeat(count))),
+        ),
+        (
+            "dialogs",
+            dialog_info(&many(&|n| {
+                format!("<dialog id=\"{n}\"><state>early</state></dialog>")
+            })),
+        ),
+        ("comments", dialog_info(&"<!-- x -->".repeat(count))),
+        ("sections", dialog_info(&"<![CDATA[x]]>".repeat(count))),
+        (
+            "entities",
+            [doctype.as_bytes(), &dialog_info("&e9;")].concat(),
+        ),
+        ("siblings", dialog_info(&"<a/>".repeat(count))),
+    ]
+}
+
+#[test]
+fn hostile_documents_take_bounded_memory() {
+    const OCTETS_MAX: usize = 4 * document::xml::DOCUMENT_OCTETS_MAX;
+    for count in [100, 1_000, 10_000, 1_000_000] {
+        for (name, body) in hostile_documents(count) {
+            let mut reader = document::Reader::default();
+            let octets = peak_of(|| {
+                let read = reader.read(Package::Dialog, "application/dialog-info+xml", &body);
+                assert!(read.is_err() || body.len() <= document::xml::DOCUMENT_OCTETS_MAX);
+            });
+            assert!(octets <= OCTETS_MAX, "{name} of {count}: {octets} octets");
+        }
+    }
+}
+
+#[test]
+fn hostile_multiparts_take_no_memory() {
+    let preamble = "x\r\n".repeat(20_000);
+    let nested = "--b\r\nContent-Type: multipart/related; boundary=b\r\n\r\n".repeat(1_000);
+    let headers = format!("--b\r\n{}\r\n", "X: y\r\n".repeat(10_000));
+    for body in [preamble, nested, headers] {
+        let octets = peak_of(|| {
+            let content_type = "multipart/related; boundary=b";
+            let read = document::read(Package::Presence, content_type, body.as_bytes());
+            assert!(read.is_err());
+        });
+        assert_eq!(octets, 0, "{}", &body[..20]);
+    }
+}
+
+#[test]
+fn bombs_take_bounded_memory() {
+    use std::io::Write;
+
+    let limits = document::deflate::InflateLimits::default();
+    let bomb = |octets: usize| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        for _ in 0..octets >> 20 {
+            encoder.write_all(&vec![b' '; 1 << 20]).unwrap();
+        }
+        encoder.finish().unwrap()
+    };
+    for octets in [8 << 20, 64 << 20] {
+        let body = bomb(octets);
+        let peak = peak_of(|| {
+            let read = document::deflate::inflate(&body, limits);
+            assert_eq!(read, Err(document::DocumentFault::TooLarge));
+        });
+        // What came out, in the old and the new buffer while it grows, and the inflater's state.
+        assert!(
+            peak <= 3 * limits.octets_max + (64 << 10),
+            "{octets}: {peak} octets"
+        );
+    }
 }

@@ -16,7 +16,7 @@
 //! It does not do TLS (use a proxy), and it reaches the shards only through `Engine`.
 
 mod attempts;
-mod call_state;
+pub mod call_state;
 mod connections;
 mod control;
 mod directory;

@@ -420,7 +420,8 @@ mod tests {
         ]), 0..5)) {
             let parameters: String = parameters.iter().map(|one| format!(";{one}")).collect();
             let value = format!("SIP/2.0/UDP 192.0.2.1{parameters}");
-            let via = Via::parse(value.as_bytes()).unwrap();
+            // With two branches it is malformed.
+            let Some(via) = Via::parse(value.as_bytes()) else { return Ok(()) };
             let loose = Via { is_tight: false, ..via };
             let [one, other] = [via, loose]
                 .map(|via| written(|out| write_via_parameters(out, &via, 9)));

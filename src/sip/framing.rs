@@ -99,6 +99,10 @@ fn content_length(
         let Some((HeaderName::ContentLength, value)) = line.name(buffer) else {
             continue;
         };
+        // Its value may be on the next line (RFC 3261 §7.3.1).
+        if lines.position() == buffer.len() {
+            break;
+        }
         let number = octets::number(octets::trim(&buffer[value..line.end]))
             .ok_or(Fault::Invalid(HeaderName::ContentLength))?;
         let before = found.replace(number);
@@ -153,11 +157,17 @@ mod tests {
 
     #[test]
     fn every_prefix_of_a_message_is_incomplete() {
-        let text = request("Via: x\r\nl: 4\r\n", "body");
-        for end in 0..text.len() {
-            assert_eq!(frame(&text[..end]), Ok(Frame::Incomplete), "{end}");
+        for headers in [
+            "Via: x\r\nl: 4\r\n",
+            "l:\r\n \r\n 4\r\nVia: x\r\n",
+            "l:\n\t4\n",
+        ] {
+            let text = request(headers, "body");
+            for end in 0..text.len() {
+                assert_eq!(frame(&text[..end]), Ok(Frame::Incomplete), "{end}");
+            }
+            assert_eq!(frame(&text), Ok(Frame::Message(text.len())));
         }
-        assert_eq!(frame(&text), Ok(Frame::Message(text.len())));
     }
 
     #[test]

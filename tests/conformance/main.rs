@@ -23,11 +23,18 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../fuzz/bodies/mod.rs"]
+mod bodies;
 mod compare;
 mod dialogue;
 mod digest;
+mod fuzz;
 mod golden;
+#[path = "../fuzz/mutator.rs"]
+mod mutator;
 mod placeholder;
+#[path = "../parse/plain/mod.rs"]
+mod plain;
 mod play;
 mod probe;
 mod reading;

@@ -254,7 +254,7 @@ impl Stage {
 }
 
 /// A body with `Content-Encoding: deflate` (RFC 9110 §8.4.1.2).
-fn deflated(body: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn deflated(body: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
     encoder
         .write_all(body)

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod corpus;
+#[path = "../fuzz/bodies/message.rs"]
+mod message;
+#[path = "../fuzz/mutator.rs"]
+mod mutator;
 mod plain;
 mod plain_responses;
 mod torture;

@@ -2,7 +2,8 @@
 //! to the message. The converse is not required: a response that is not plain is left to the full
 //! parser.
 
-use crate::wild::{MUTATIONS, XorShift, damage};
+use crate::mutator::{XorShift, damage};
+use crate::wild::MUTATIONS;
 use lamplighter::sip::header::list_items;
 use lamplighter::sip::message::{Framing, PlainResponse};
 use lamplighter::sip::{HeaderName, Message, Method, StartLine};

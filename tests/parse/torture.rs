@@ -171,11 +171,12 @@ fn long_values_and_many_vias() {
                 .headers(HeaderName::Via)
                 .flat_map(list_items)
                 .count(),
-            10
+            34
         );
         assert_eq!(message.via().unwrap().host, b"sip33.example.com");
         assert!(message.call_id().len() > 100);
-        assert_eq!(message.from().unwrap().tag(), Some(&b"12982424"[..]));
+        let tag = message.from().unwrap().tag().unwrap();
+        assert!(tag.len() > 100 && tag.starts_with(b"12982") && tag.ends_with(b"424"));
     });
     with("transports", |message| {
         assert_eq!(message.headers(HeaderName::Via).count(), 5)

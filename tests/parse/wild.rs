@@ -3,17 +3,15 @@
 //! parsing disagree with the [simple parser](crate::plain).
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::corpus::{Outcome, TORTURES};
-use crate::plain;
+use crate::message;
+use crate::mutator::{XorShift, damage};
 use lamplighter::sip::framing::{Frame, Limits, next_frame};
-use lamplighter::sip::header::{
-    Event, MediaRange, NameAddr, Parameters, Via, accepts, delta_seconds, list_items, retry_after,
-};
+use lamplighter::sip::header::{Event, MediaRange, NameAddr, delta_seconds, list_items};
 use lamplighter::sip::message::Framing;
-use lamplighter::sip::{HeaderName, Message, StartLine, Status, Uri, emit};
+use lamplighter::sip::{HeaderName, Message, StartLine, Uri};
 
 /// The number of damaged messages per run; `LAMPLIGHTER_FUZZ` raises it.
 pub(crate) const MUTATIONS: u64 = 20_000;
@@ -196,208 +194,8 @@ fn damaged_messages_are_judged_alike_by_both_parsers() {
     }
 }
 
-/// Damages a message in one of the ways of networks, bugs and attackers.
-pub(crate) fn damage(octets: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut XorShift) {
-    const TOKENS: &[&[u8]] = &[
-        b"\r\n",
-        b"\r\n ",
-        b"\n",
-        b"\r",
-        b"\0",
-        b"\"",
-        b"\\",
-        b"<",
-        b">",
-        b",",
-        b";",
-        b"=",
-        b":",
-        b"@",
-        b"[",
-        b"]",
-        b"%",
-        b"%00",
-        b"?",
-        b"*",
-        b"\r\n\r\n",
-        b";tag=",
-        b";tag",
-        b"Via: ",
-        b"v:SIP/2.0/UDP a;;b\r\n",
-        b"l: 5\r\n",
-        b"CSeq: 1 X\r\n",
-        b"4294967296",
-        b"-1",
-        b"\xff\xfe",
-        b"SIP/2.0",
-        b"\r\nContent-Length: 0\r\n\r\n",
-        b";branch=",
-        b";rport",
-        b" ",
-        b"\t",
-    ];
-    let at = random.below(octets.len() + 1);
-    let end = at + random.below(octets.len() - at + 1).min(40);
-    match random.below(7) {
-        0 if at < octets.len() => octets[at] = random.below(256) as u8,
-        1 if at < octets.len() => octets[at] ^= 1 << random.below(8),
-        2 => drop(octets.drain(at..end)),
-        3 => octets.truncate(at),
-        4 => {
-            let copy = octets[at..end].to_vec();
-            octets.splice(at..at, copy);
-        }
-        5 => {
-            let other = &seeds[random.below(seeds.len())];
-            let from = random.below(other.len());
-            let to = from + random.below(other.len() - from).min(200);
-            octets.splice(at..end, other[from..to].iter().copied());
-        }
-        _ => drop(octets.splice(at..at, TOKENS[random.below(TOKENS.len())].iter().copied())),
-    }
-}
-
-/// Parses the octets twice, decodes all headers, frames and responds; checks what must hold for any
-/// octets.
+/// Parses the octets twice, decodes all headers, frames and responds.
 fn judge(octets: &[u8]) {
-    for framing in [Framing::Datagram, Framing::Stream] {
-        if let Ok(message) = Message::parse(octets, framing) {
-            assert_eq!(plain::of(&message), plain::read(octets, framing, &message));
-            decode(&message);
-            respond(&message);
-        }
-    }
-    match next_frame(octets, &LIMITS) {
-        Ok(Frame::Message(length) | Frame::Response(length, _)) => {
-            // Framing and parsing agree on the end of the message.
-            let message = Message::parse(&octets[..length], Framing::Stream).unwrap();
-            assert_eq!(message.bytes().len(), length);
-            // One length; in a response it may be repeated.
-            let lengths = || {
-                message
-                    .headers(HeaderName::ContentLength)
-                    .map(delta_seconds)
-            };
-            let is_response = matches!(message.start_line(), StartLine::Response { .. });
-            assert!(lengths().count() == 1 || is_response && lengths().count() > 1);
-            assert!(lengths().all(|again| Some(again) == lengths().next()));
-        }
-        Ok(Frame::Ping(length) | Frame::Filler(length)) => {
-            assert!(length > 0 && length <= octets.len())
-        }
-        Ok(Frame::Incomplete) | Err(_) => {}
-    }
-}
-
-/// Calls every accessor and decoder.
-fn decode(message: &Message<'_>) {
-    let octets = message.bytes().as_ptr_range();
-    let is_inside = |span: &[u8]| {
-        span.is_empty()
-            || (octets.contains(&span.as_ptr()) && span.as_ptr_range().end <= octets.end)
-    };
-    if message.fault().is_none() {
-        assert!(message.is_answerable());
-        assert!(message.via().is_some() && message.from().is_some() && message.to().is_some());
-        assert!(message.cseq().is_some() && !message.call_id().is_empty());
-    }
-    for (name, spelling, value) in message.all_headers() {
-        assert!(is_inside(spelling) && is_inside(value));
-        assert_eq!(HeaderName::from_wire(spelling), name);
-        if name != HeaderName::Other {
-            assert!(message.headers(name).any(|found| found == value));
-            assert!(message.header(name).is_some());
-        }
-        for item in list_items(value).chain([value]) {
-            assert!(is_inside(item));
-            if let Some(address) = NameAddr::parse(item) {
-                let _ = (address.tag(), address.parameters.count("tag"));
-                if let Ok(uri) = Uri::parse(address.uri) {
-                    let mut key = String::new();
-                    uri.write_user(&mut key);
-                    uri.write_host(&mut key);
-                    let _ = (uri.ip(), uri.parameter("transport"));
-                }
-            }
-            let via = Via::parse(item).map(|via| via.parameters.iter().count());
-            let event = Event::parse(item).map(|event| event.parameters.iter().count());
-            let range = accepts(
-                MediaRange::parse(item).into_iter(),
-                "application",
-                "pidf+xml",
-            );
-            let _ = (via, event, range, delta_seconds(item), retry_after(item));
-            assert!(
-                Parameters(item)
-                    .iter()
-                    .all(|(name, value)| is_inside(name) && is_inside(value))
-            );
-        }
-    }
-    assert_eq!(message.other_headers("").count(), 0);
-    assert!(is_inside(message.body()) && message.bytes().ends_with(message.body()));
-}
-
-/// Responds to any message: no line of the response is written by the peer. The response to a valid
-/// request is valid, and copies its values.
-fn respond(message: &Message<'_>) {
-    let source: SocketAddr = "192.0.2.77:5099".parse().unwrap();
-    let mut out = Vec::new();
-    let head = emit::ResponseHead {
-        status: Status::BAD_REQUEST,
-        reason: None,
-        to_tag: b"our-tag",
-        source,
-    };
-    emit::response_head(&mut out, message, &head);
-    let names = [
-        &b"SIP/2.0 400 "[..],
-        b"Via: ",
-        b"From: ",
-        b"To: ",
-        b"Call-ID: ",
-        b"CSeq: ",
-    ];
-    let mut lines = out.split_inclusive(|&octet| octet == b'\n');
-    assert!(
-        lines
-            .all(|line| line.ends_with(b"\r\n") && names.iter().any(|name| line.starts_with(name)))
-    );
-    assert_eq!(
-        out.iter().filter(|&&octet| octet == b'\r').count(),
-        out.iter().filter(|&&octet| octet == b'\n').count()
-    );
-    if message.fault().is_some() || !matches!(message.start_line(), StartLine::Request { .. }) {
-        return;
-    }
-    emit::body(&mut out, "text/plain", message.body());
-    let response = Message::parse(&out, Framing::Stream).unwrap();
-    assert_eq!(response.fault(), None, "{}", String::from_utf8_lossy(&out));
-    assert_eq!(
-        response.via().unwrap().branch,
-        message.via().unwrap().branch
-    );
-    assert_eq!(response.call_id(), message.call_id());
-    assert_eq!(response.cseq(), message.cseq());
-    assert_eq!(
-        response.from().unwrap().tag(),
-        message.from().unwrap().tag()
-    );
-    assert_eq!(
-        response.to().unwrap().tag(),
-        message.to().unwrap().tag().or(Some(b"our-tag"))
-    );
-    assert_eq!(response.body(), message.body());
-}
-
-/// A small generator of random numbers: runs repeat exactly.
-pub(crate) struct XorShift(pub(crate) u64);
-
-impl XorShift {
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % bound.max(1) as u64) as usize
-    }
+    message::parsers(octets);
+    message::message(octets);
 }

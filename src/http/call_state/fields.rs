@@ -1,21 +1,23 @@
 //! The fields of a query and a form (`application/x-www-form-urlencoded`).
 
+/// The names of the fields; their order does not matter (W:D1.1).
+pub const FIELDS: [&str; 6] = ["domain", "user", "password", "number", "expires", "state"];
+
 /// The fields a page knows, each at most once. Unknown ones are not kept. Not `Debug`: a password
 /// may be among them.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Fields(Vec<(&'static str, String)>);
+pub struct Fields(Vec<(&'static str, String)>);
 
 /// A field occurs twice; the request is refused because it is ambiguous (W:E3.28).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Repeated;
+pub struct Repeated;
 
 impl Fields {
     /// Reads a query and the body of a form as one list. `+` is a space, escapes are resolved.
-    pub(super) fn parse(
-        query: &str,
-        body: &[u8],
-        known: &[&'static str],
-    ) -> Result<Self, Repeated> {
+    ///
+    /// # Errors
+    /// A field is given twice.
+    pub fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, Repeated> {
         let mut fields = Self(Vec::with_capacity(known.len()));
         let all = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(body));
         for (name, value) in all {
@@ -31,7 +33,8 @@ impl Fields {
     }
 
     /// A field's value: None when it is absent, empty if it has no value.
-    pub(super) fn value(&self, name: &str) -> Option<&str> {
+    #[must_use]
+    pub fn value(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(known, _)| *known == name)

@@ -7,7 +7,7 @@
 //! response.
 
 mod credentials;
-mod fields;
+pub mod fields;
 mod report;
 
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Method, Request, StatusCode, header};
 
-use crate::http::call_state::fields::Fields;
+use crate::http::call_state::fields::{FIELDS, Fields};
 use crate::http::call_state::report::Report;
 use crate::http::engine::Engine;
 use crate::http::representation::response;
@@ -26,9 +26,6 @@ use crate::shard::{Command, Reply, ShardId};
 
 /// Octets of a form; a longer one is 413.
 const FORM_OCTETS_MAX: usize = 8 << 10;
-/// The names of the fields; their order does not matter (W:D1.1).
-const FIELDS: [&str; 6] = ["domain", "user", "password", "number", "expires", "state"];
-
 /// Takes a report to the presentity's owner.
 pub(crate) async fn report<E: Engine>(
     request: Request<Incoming>,

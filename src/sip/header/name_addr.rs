@@ -65,7 +65,8 @@ impl<'a> NameAddr<'a> {
     }
 
     /// `uri;parameters`: without brackets every semicolon belongs to the header, and commas and
-    /// question marks are not allowed (RFC 3261 §20; RFC 4475 §3.1.2.13).
+    /// question marks are not allowed (RFC 3261 §20; RFC 4475 §3.1.2.13). A bracket behind it is
+    /// refused, because others would take what it encloses for the address.
     fn bare(value: &'a [u8]) -> Option<Self> {
         let end = value
             .iter()
@@ -76,7 +77,7 @@ impl<'a> NameAddr<'a> {
         let is_whole = matches!(tail.first(), None | Some(b';'));
         let is_plain = !uri.iter().any(|&octet| octet == b'?' || octet == b',')
             && octets::all_in(&octets::URI, uri);
-        (is_whole && is_plain && has_scheme(uri)).then(|| Self {
+        (is_whole && is_plain && has_scheme(uri) && !has_bracket(tail)).then(|| Self {
             display: b"",
             uri,
             parameters: Parameters(tail),
@@ -149,6 +150,19 @@ fn has_scheme(text: &[u8]) -> bool {
         && text.len() > end + 1
 }
 
+/// Returns whether a `<` is in a text, outside of quotes.
+fn has_bracket(text: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(octet) = text.get(at) {
+        at = match octet {
+            b'<' => return true,
+            b'"' => octets::skip_quoted(text, at).unwrap_or(text.len()),
+            _ => at + 1,
+        };
+    }
+    false
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -174,6 +188,7 @@ mod tests {
         );
         reads("Alice  <sip:a@b>", "Alice", "sip:a@b", None);
         reads("caller<sip:a@b>;tag=2", "caller", "sip:a@b", Some("2"));
+        reads("sip:a@b;x=\"<\";tag=3", "", "sip:a@b", Some("3"));
         reads(
             "Bell, Alexander <sip:a@b>",
             "Bell, Alexander",
@@ -243,6 +258,8 @@ mod tests {
             "<:a>",
             "\"a\"",
             "a;b:c",
+            "sip:a@b;x=<sip:c@d>",
+            "sip:a@b;x=\"y\";tag=<sip:c@d>;tag=1",
         ] {
             assert!(NameAddr::parse(value.as_bytes()).is_none(), "{value}");
         }

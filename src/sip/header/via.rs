@@ -103,6 +103,8 @@ impl<'a> Via<'a> {
         self.is_tight &= !is_loose;
         match name.len() {
             0 if is_strict || !value.is_empty() => return None,
+            // RFC 3261 §7.3.1; others would go by the first one.
+            6 if is_named(name, b"branch") && self.branch.is_some() => return None,
             6 if is_named(name, b"branch") => {
                 self.branch = (!value.is_empty()).then_some(value);
             }
@@ -260,6 +262,7 @@ mod tests {
             "SIP/2.0/UDP ;x",
             ", SIP/2.0/UDP h",
             "SIP/2.0/UDP h;x=\"a",
+            "SIP/2.0/UDP h;branch=x;Branch=y",
         ] {
             assert!(Via::parse(value.as_bytes()).is_none(), "{value}");
         }

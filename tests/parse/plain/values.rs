@@ -84,6 +84,14 @@ pub(super) fn address(value: &[u8]) -> Option<(Address, bool)> {
             if value[..end].iter().any(|octet| b"?,".contains(octet)) {
                 return None;
             }
+            let mut at = end;
+            while at < value.len() {
+                at = match value[at] {
+                    b'<' => return None,
+                    b'"' => quoted(value, at).unwrap_or(value.len()),
+                    _ => at + 1,
+                };
+            }
             (&value[..0], &value[..end], &value[end..])
         }
         _ => return None,
@@ -230,6 +238,7 @@ pub(super) fn via(value: &[u8], is_response: bool) -> Option<Via> {
         match name.as_slice() {
             b"" if is_response && parameter.is_empty() => {}
             b"" => return None,
+            b"branch" if branch.is_some() => return None,
             b"branch" => branch = (!parameter.is_empty()).then(|| text(parameter)),
             b"rport" => wants_rport = parameter.is_empty(),
             _ => {}
