@@ -221,6 +221,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("content_length", &["transport"]),
             ("tcp", &["content_length", "transport"]),
             ("tls", &["content_length", "tcp", "transport"]),
+            ("websocket", &["transport"]),
             ("connection", &["transport"]),
             ("connections", &["connection", "transport"]),
         ],
@@ -607,7 +608,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("tracing_subscriber", &["telemetry"]),
-    ("tungstenite", &["net/stream"]),
+    ("tungstenite", &["net/stream/websocket"]),
     ("webpki", &["tls"]),
     ("wide", &["sip"]),
 ];

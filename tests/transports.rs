@@ -8,6 +8,8 @@ mod authority;
 mod daemon;
 #[path = "transports/phone.rs"]
 mod phone;
+#[path = "transports/websocket.rs"]
+mod websocket;
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
@@ -15,9 +17,14 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use tungstenite::Message;
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
+
 use crate::authority::{Authority, Client, Issued};
 use crate::daemon::{Daemon, Folder};
 use crate::phone::{End, Phone, connect, header, is_resumed};
+use crate::websocket::Link;
 
 /// A TLS listener with these keys, a UDP listener, and a domain.
 fn configuration(keys: &str) -> String {
@@ -295,6 +302,131 @@ fn handshakes_have_limits() {
     daemon.stop();
 }
 
+/// Plain and encrypted WebSocket beside TLS.
+fn web(name: &str, authority: &Authority) -> Folder {
+    let keys = "certificate = \"a.pem\"\nkey = \"a.key\"";
+    let folder = server(name, authority);
+    let listen = format!(
+        "[[sip.listen]]\ntransport = \"ws\"\naddress = \"127.0.0.1:0\"\n\
+         origins = [\"https://a.example\"]\n\
+         [[sip.listen]]\ntransport = \"wss\"\naddress = \"127.0.0.1:0\"\n{keys}\n"
+    );
+    folder.configure(&(configuration(keys) + &listen));
+    folder
+}
+
+/// A phone in a web page sees a lamp, keeps its connection alive, and is told when the server ends.
+fn watches<S: Read + Write>(
+    link: Link<S>,
+    (via, address): (&'static str, &str),
+    folder: &Folder,
+) -> Phone<Link<S>> {
+    let mut phone = Phone::new(link, via);
+    let (response, notify) = phone.subscribe();
+    let contact = format!("<sip:{address};transport=ws>");
+    assert_eq!(header(&response, "Contact"), contact);
+    assert_eq!(header(&notify, "Contact"), contact);
+    let via = format!("SIP/2.0/{via} {address};branch=");
+    assert!(header(&notify, "Via").starts_with(&via), "{notify}");
+    assert!(notify.starts_with("NOTIFY sip:1@phone.invalid;transport=ws SIP/2.0"));
+    folder.says("set 0@a.example lamp early");
+    assert!(phone.notify().contains("<state>early</state>"));
+    phone.write("\r\n\r\n");
+    let mut pong = [0; 2];
+    phone.stream.read_exact(&mut pong).unwrap();
+    assert_eq!(&pong, b"\r\n");
+    let socket = &mut phone.stream.0;
+    socket.send(Message::Ping("you?".into())).unwrap();
+    assert_eq!(socket.read().unwrap(), Message::Pong("you?".into()));
+    folder.says("set 0@a.example lamp off");
+    phone.notify();
+    phone
+}
+
+#[test]
+fn a_web_page_sees_its_lamp() {
+    let authority = Authority::new("root");
+    let folder = web("websocket", &authority);
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let [ws, wss] = ["SIP on ws ", "SIP on wss "].map(|before| address(&ready, before));
+    let connect_plain = || {
+        let stream = TcpStream::connect(ws).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        stream
+    };
+    let plain = Link::open(connect_plain(), Some("https://a.example")).unwrap();
+    let mut plain = watches(plain, ("WS", ws), &folder);
+    let config = authority.client(&Client::default());
+    let stream = connect(wss, "sip.a.example", &config).unwrap();
+    let secure = Link::open(stream, Some("https://b.example")).unwrap();
+    let mut secure = watches(secure, ("WSS", wss), &folder);
+
+    let refused = Link::open(connect_plain(), Some("https://b.example"));
+    assert!(refused.err().unwrap().contains("403"), "another origin");
+    Link::open(connect_plain(), None).unwrap();
+    counts(&ready, "handshakes_failed", 1);
+
+    // A client that ends is answered with its code.
+    let mut brief = Link::open(connect_plain(), None).unwrap();
+    let away = CloseFrame {
+        code: CloseCode::Away,
+        reason: "over".into(),
+    };
+    brief.0.close(Some(away)).unwrap();
+    let Message::Close(Some(answer)) = brief.0.read().unwrap() else {
+        panic!("no close")
+    };
+    assert_eq!(answer.code, CloseCode::Away);
+
+    // One that breaks a rule is told which.
+    let mut bad = Link::open(connect_plain(), None).unwrap();
+    bad.0.get_mut().write_all(&[0x81, 1, b'x']).unwrap();
+    let Message::Close(Some(told)) = bad.0.read().unwrap() else {
+        panic!("no close")
+    };
+    assert_eq!(told.code, CloseCode::Protocol);
+    counts(&ready, "connections_out_of_step", 1);
+
+    daemon.stop();
+    for phone in [&mut plain as &mut dyn Ends, &mut secure] {
+        assert_eq!(phone.code(), Some(CloseCode::Away));
+    }
+}
+
+/// The code with which the server closes.
+trait Ends {
+    fn code(&mut self) -> Option<CloseCode>;
+}
+
+impl<S: Read + Write> Ends for Phone<Link<S>> {
+    fn code(&mut self) -> Option<CloseCode> {
+        loop {
+            if let Message::Close(told) = self.stream.0.read().unwrap() {
+                return told.map(|told| told.code);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secure_web_page_has_sips_contacts() {
+    let authority = Authority::new("root");
+    let folder = web("websocket-sips", &authority);
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let wss = address(&ready, "SIP on wss ");
+    let config = authority.client(&Client::default());
+    let stream = connect(wss, "sip.a.example", &config).unwrap();
+    let mut phone = Phone::new(Link::open(stream, None).unwrap(), "WSS");
+    phone.scheme = "sips";
+    let (response, notify) = phone.subscribe();
+    let contact = format!("<sips:{wss};transport=ws>");
+    assert_eq!(header(&response, "Contact"), contact);
+    assert_eq!(header(&notify, "Contact"), contact);
+    daemon.stop();
+}
+
 #[test]
 fn the_check_reads_certificates() {
     let folder = Folder::new("tls-check", "");
@@ -353,7 +485,7 @@ fn the_check_reads_certificates() {
     folder.configure(&configuration(own).replace("\"tls\"", "\"tcp\""));
     let told = folder.complains("check");
     assert!(
-        told.contains("only a listener with transport = \"tls\" has a certificate"),
+        told.contains("only a listener with transport = \"tls\" or \"wss\" has a certificate"),
         "{told}"
     );
 

@@ -136,8 +136,11 @@ fn node_plan(plan: Plan) -> NodePlan {
 
 /// A listener, converted to the runtime's type.
 pub(super) fn listener_plan(listener: config::Listener) -> ListenerPlan {
-    let service = match (listener.transport, listener.keyring.map(SharedKeyring::new)) {
+    let (origins, keyring) = (listener.origins.into(), listener.keyring);
+    let service = match (listener.transport, keyring.map(SharedKeyring::new)) {
+        (Transport::Wss, Some(keyring)) => Service::Wss(origins, keyring),
         (_, Some(keyring)) => Service::Tls(keyring),
+        (Transport::Ws, None) => Service::Ws(origins),
         (Transport::Udp, None) => Service::Udp,
         (_, None) => Service::Tcp,
     };

@@ -23,6 +23,8 @@ pub struct Listener {
     pub advertise: Option<String>,
     /// Its certificates, if the transport is encrypted.
     pub keyring: Option<Keyring>,
+    /// Where the web pages come from that may connect by WebSocket; none for anywhere.
+    pub origins: Vec<String>,
 }
 
 /// The SIP listeners.
@@ -53,8 +55,11 @@ pub(super) fn sip(
             TransportKind::Udp => Transport::Udp,
             TransportKind::Tcp => Transport::Tcp,
             TransportKind::Tls => Transport::Tls,
+            TransportKind::Ws => Transport::Ws,
+            TransportKind::Wss => Transport::Wss,
         };
         let keyring = transport_security::keyring(listen, complainer, notes);
+        let origins = origins(listen, complainer);
         let Some(address) = socket_address(&listen.address, "0.0.0.0:5060", complainer) else {
             continue;
         };
@@ -85,9 +90,38 @@ pub(super) fn sip(
             address,
             advertise,
             keyring,
+            origins,
         });
     }
     listeners
+}
+
+/// The origins of web pages, as browsers write them: a scheme, a host, and the port if it is not that of
+/// the scheme.
+fn origins(listen: &schema::SipListen, complainer: &mut Complainer<'_>) -> Vec<String> {
+    use TransportKind::{Ws, Wss};
+    let is_for_pages = matches!(listen.transport.get_ref(), Ws | Wss);
+    let mut origins = Vec::new();
+    for origin in &listen.origins {
+        let text = origin.get_ref();
+        let host = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"));
+        let is_origin = host.is_some_and(|host| {
+            let mut letters = host.chars();
+            !host.is_empty() && letters.all(|letter| letter.is_ascii_graphic() && letter != '/')
+        });
+        if !is_for_pages && !complainer.is_misread(&listen.transport.span()) {
+            let what = "only a listener with transport = \"ws\" or \"wss\" has origins";
+            complainer.add(origin.span(), what, "remove them, or change the transport");
+        } else if !is_origin {
+            let what = format!("\"{text}\" is not the origin of a web page");
+            let remedy = "write it as browsers do, without a path: \"https://phone.example.com\"";
+            complainer.add(origin.span(), what, remedy);
+        }
+        origins.push(text.clone());
+    }
+    origins
 }
 
 /// The HTTP listeners.

@@ -135,6 +135,8 @@ keys! {
         pub key: Files = Files::default();
         /// The file of the authority that clients must have a certificate of.
         pub client_ca: Option<Spanned<PathBuf>> = None;
+        /// Where the web pages come from that may connect; none for anywhere.
+        pub origins: Vec<Spanned<String>> = Vec::new();
     }
 }
 
@@ -149,6 +151,10 @@ words! {
         Tcp = "tcp",
         /// TLS
         Tls = "tls",
+        /// WebSocket
+        Ws = "ws",
+        /// WebSocket over TLS
+        Wss = "wss",
     }
 }
 
@@ -180,6 +186,7 @@ impl SipListen {
             certificate: Files::default(),
             key: Files::default(),
             client_ca: None,
+            origins: Vec::new(),
         };
         vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)]
     }

@@ -15,7 +15,10 @@ pub(super) fn keyring(
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
 ) -> Option<Keyring> {
-    if *listen.transport.get_ref() != TransportKind::Tls {
+    if !matches!(
+        listen.transport.get_ref(),
+        TransportKind::Tls | TransportKind::Wss
+    ) {
         refuse_files(listen, complainer);
         return None;
     }
@@ -44,7 +47,7 @@ fn refuse_files(listen: &SipListen, complainer: &mut Complainer<'_>) {
         .chain([listen.client_ca.as_ref()])
         .flatten()
     {
-        let what = "only a listener with transport = \"tls\" has a certificate, key or client_ca";
+        let what = "only a listener with transport = \"tls\" or \"wss\" has a certificate, key or client_ca";
         complainer.add(file.span(), what, "remove it, or change the transport");
     }
 }

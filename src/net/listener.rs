@@ -7,6 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use socket2::SockRef;
 
@@ -15,6 +16,7 @@ use crate::net::datagram::port::DatagramPort;
 use crate::net::datagram::udp::UdpTransport;
 use crate::net::stream::tcp::TcpAcceptor;
 use crate::net::stream::tls::TlsAcceptor;
+use crate::net::stream::websocket::{Origins, WebSocketAcceptor};
 use crate::net::stream::{StreamListener, StreamTransport, tcp};
 use crate::net::{Limits, bind};
 use crate::sip::Transport;
@@ -29,6 +31,10 @@ pub enum Service {
     Tcp,
     /// SIP over TLS.
     Tls(SharedKeyring),
+    /// SIP over WebSocket, for web pages of these origins.
+    Ws(Origins),
+    /// SIP over WebSocket over TLS.
+    Wss(Origins, SharedKeyring),
 }
 
 impl Service {
@@ -39,6 +45,8 @@ impl Service {
             Self::Udp => Transport::Udp,
             Self::Tcp => Transport::Tcp,
             Self::Tls(_) => Transport::Tls,
+            Self::Ws(_) => Transport::Ws,
+            Self::Wss(..) => Transport::Wss,
         }
     }
 
@@ -46,8 +54,8 @@ impl Service {
     #[must_use]
     pub const fn keyring(&self) -> Option<&SharedKeyring> {
         match self {
-            Self::Udp | Self::Tcp => None,
-            Self::Tls(keyring) => Some(keyring),
+            Self::Udp | Self::Tcp | Self::Ws(_) => None,
+            Self::Tls(keyring) | Self::Wss(_, keyring) => Some(keyring),
         }
     }
 }
@@ -173,9 +181,15 @@ impl ListenerSocket {
 }
 
 fn stream_listener(socket: TcpListener, service: &Service) -> io::Result<Box<dyn StreamListener>> {
+    let inner: Box<dyn StreamListener> = match service.keyring() {
+        Some(keyring) => Box::new(TlsAcceptor::new(socket, keyring.clone())?),
+        None => Box::new(TcpAcceptor::new(socket)?),
+    };
     Ok(match service {
-        Service::Tls(keyring) => Box::new(TlsAcceptor::new(socket, keyring.clone())?),
-        Service::Udp | Service::Tcp => Box::new(TcpAcceptor::new(socket)?),
+        Service::Ws(origins) | Service::Wss(origins, _) => {
+            Box::new(WebSocketAcceptor::new(inner, Arc::clone(origins)))
+        }
+        Service::Udp | Service::Tcp | Service::Tls(_) => inner,
     })
 }
 
@@ -186,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_listener_gives_a_socket_to_each_shard() {
-        for transport in [Transport::Udp, Transport::Tcp, Transport::Tls] {
+        for transport in [Transport::Udp, Transport::Tcp, Transport::Wss] {
             let (bound, sockets) = bind(transport, "127.0.0.1:0".parse().unwrap(), 3).unwrap();
             assert_ne!(bound.port(), 0);
             assert_eq!(sockets.len(), 3);

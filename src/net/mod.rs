@@ -2,7 +2,7 @@
 //! safe wrapper.
 //!
 //! - [`datagram`]: SIP over UDP. A kind of socket is one file there.
-//! - [`stream`]: SIP over connections: TCP, TLS. A stream transport is one file there.
+//! - [`stream`]: SIP over connections: TCP, TLS, WebSocket. A stream transport is one file there.
 //! - [`listener`]: the list of the transports that are served, and how each is bound and opened.
 //!
 //! Guarantees: a datagram is received into a fixed pool and sent from the outbox's arena; neither

@@ -1,10 +1,11 @@
 //! From stream connections to the engine: accepts, reads and ends them.
 
 use std::io;
+use std::io::IoSlice;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::net::stream::connection::Connection;
+use crate::net::stream::connection::{Connection, Written};
 use crate::net::stream::{Arrival, Framing, StreamListener};
 use crate::runtime::core::Core;
 use crate::runtime::handshakes;
@@ -82,7 +83,7 @@ async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     core.turn(|turn| turn.closed(connection.flow.connection));
 }
 
-async fn take_messages(core: &Core, connection: &Connection) {
+async fn take_messages(core: &Core, connection: &Rc<Connection>) {
     let mut framing = connection.framing(&core.limits);
     while let Some(length) = next_octets(core, connection, framing.deadline()).await {
         if take(core, connection, &mut *framing, length).is_err() {
@@ -123,10 +124,18 @@ async fn next_octets(
     }
 }
 
+/// Sends a frame that is no message.
+fn answer(connection: &Rc<Connection>, frame: &[u8]) {
+    if connection.write(&[IoSlice::new(frame)]) == Written::Stalled {
+        let connection = Rc::clone(connection);
+        glommio::spawn_local(async move { connection.drain().await }).detach();
+    }
+}
+
 /// One turn with what was read.
 fn take(
     core: &Core,
-    connection: &Connection,
+    connection: &Rc<Connection>,
     framing: &mut dyn Framing,
     length: usize,
 ) -> Result<(), Fault> {
@@ -156,6 +165,11 @@ fn take(
                     true
                 });
             }
+            Arrival::Answer(frame) => {
+                core.counters.stream_pings.add(1);
+                answer(connection, frame);
+            }
+            Arrival::Goodbye => connection.end(),
         })
     })
 }

@@ -80,7 +80,7 @@ impl<S: Read + Write> Phone<S> {
         };
         let (to, target) = self.remote.clone().unwrap_or_else(first);
         let target = target.trim_matches(['<', '>']);
-        let transport = via.to_ascii_lowercase();
+        let transport = if via == "TLS" { "tls" } else { "ws" };
         let text = format!(
             "SUBSCRIBE {target} SIP/2.0\r\n\
              Via: SIP/2.0/{via} phone.invalid;branch=z9hG4bK-{number};rport\r\n\

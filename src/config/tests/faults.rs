@@ -219,7 +219,7 @@ fn a_value_in_place_of_a_table_is_reported_with_its_syntax() {
     );
     assert!(
         complaints("[sip]\nlisten = [\"0.0.0.0:5060\"]\n")[0]
-            .ends_with("expected a table: [[sip.listen]] with transport, address, advertise, certificate, key, client_ca")
+            .ends_with("expected a table: [[sip.listen]] with transport, address, advertise, certificate, key, client_ca, origins")
     );
 }
 

@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::net::Limits;
-use crate::net::stream::{Framing, Handshake, StreamTransport};
+use crate::net::stream::{Framing, Handshake, PushFrame, StreamTransport};
 use crate::shard::Flow;
 
 /// The outcome of a write.
@@ -90,6 +90,12 @@ impl Connection {
     #[must_use]
     pub fn has_handshake(&self) -> bool {
         self.stream.borrow().has_handshake()
+    }
+
+    /// What puts a message into a frame, if its transport has frames.
+    #[must_use]
+    pub fn push_frame(&self) -> Option<PushFrame> {
+        self.stream.borrow().push_frame()
     }
 
     /// Waits for octets of a handshake, `patience` long at most. After [`Handshake::Octets`] comes
@@ -276,7 +282,8 @@ impl Connection {
     /// Ends the connection in both directions; queued messages are dropped.
     pub fn end(&self) {
         if !self.has_ended.replace(true) {
-            self.stream.borrow_mut().close();
+            let is_between_messages = self.queue.borrow().is_empty();
+            self.stream.borrow_mut().close(is_between_messages);
             self.wake_reader();
         }
     }
@@ -364,7 +371,7 @@ mod tests {
             std::fs::File::open("/dev/null").ok().map(OwnedFd::from)
         }
 
-        fn close(&mut self) {
+        fn close(&mut self, _: bool) {
             self.is_closed.set(true);
         }
     }

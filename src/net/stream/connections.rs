@@ -17,8 +17,8 @@ use smallvec::SmallVec;
 
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionCount;
-use crate::net::stream::StreamTransport;
 use crate::net::stream::connection::{Connection, Written};
+use crate::net::stream::{PushFrame, StreamTransport};
 use crate::shard::{ConnectionId, Flow, Outbox, ShardId};
 use crate::telemetry::CoreCounters;
 
@@ -354,6 +354,21 @@ impl Iterator for Chain<'_> {
     }
 }
 
+/// Writes each message in a frame of its own.
+fn write_frames(
+    connection: &Connection,
+    chain: Chain<'_>,
+    outbox: &Outbox,
+    push_frame: PushFrame,
+) -> (Written, u64) {
+    let (mut octets, mut messages) = (Vec::new(), 0);
+    for index in chain {
+        push_frame(outbox.pieces(&outbox.transmits[index]), &mut octets);
+        messages += 1;
+    }
+    (connection.write(&[IoSlice::new(&octets)]), messages)
+}
+
 fn write_chain(
     connection: &Rc<Connection>,
     mut chain: Chain<'_>,
@@ -361,6 +376,10 @@ fn write_chain(
     counters: &CoreCounters,
     stalled: &mut impl FnMut(&Rc<Connection>),
 ) {
+    if let Some(push_frame) = connection.push_frame() {
+        let (written, messages) = write_frames(connection, chain, outbox, push_frame);
+        return note(written, messages, connection, counters, stalled);
+    }
     while chain.next.is_some() {
         let mut pieces: SmallVec<[IoSlice<'_>; PIECES_MAX]> = SmallVec::new();
         let mut messages = 0;
@@ -371,17 +390,29 @@ fn write_chain(
             pieces.extend(found.filter(|piece| !piece.is_empty()).map(IoSlice::new));
             messages += 1;
         }
-        match connection.write(&pieces) {
-            Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
-            Written::Stalled => {
-                counters.stream_messages_sent.add(messages);
-                stalled(connection);
-            }
-            Written::Overflow => {
-                counters.connections_overflowed.add(1);
-                counters.stream_messages_dropped.add(messages);
-            }
-            Written::Failed => counters.stream_messages_dropped.add(messages),
+        let written = connection.write(&pieces);
+        note(written, messages, connection, counters, stalled);
+    }
+}
+
+/// Counts messages by what came of writing them.
+fn note(
+    written: Written,
+    messages: u64,
+    connection: &Rc<Connection>,
+    counters: &CoreCounters,
+    stalled: &mut impl FnMut(&Rc<Connection>),
+) {
+    match written {
+        Written::All | Written::Queued => counters.stream_messages_sent.add(messages),
+        Written::Stalled => {
+            counters.stream_messages_sent.add(messages);
+            stalled(connection);
         }
+        Written::Overflow => {
+            counters.connections_overflowed.add(1);
+            counters.stream_messages_dropped.add(messages);
+        }
+        Written::Failed => counters.stream_messages_dropped.add(messages),
     }
 }

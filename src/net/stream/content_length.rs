@@ -171,6 +171,7 @@ mod tests {
                 seen.push(String::from_utf8(bytes.to_vec()).unwrap());
             }
             Arrival::Ping => seen.push(PING.to_owned()),
+            Arrival::Answer(_) | Arrival::Goodbye => unreachable!("TCP has no frames"),
         };
         inbound.take(octets, now, &mut each).unwrap();
         seen

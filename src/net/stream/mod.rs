@@ -1,9 +1,10 @@
 //! SIP over streams: what a stream transport must offer ([`StreamListener`], [`StreamTransport`],
 //! [`Framing`]), and what they have in common ([`connection`], [`connections`]).
 //!
-//! A stream transport is one file: [`tcp`], [`tls`]. Nothing outside this folder knows which one a
-//! connection has. A connection of TLS cannot be continued by another process, as one of TCP can: its
-//! keys are in this one's memory. At a handover it is closed, and the phone connects again.
+//! A stream transport is one file or folder: [`tcp`], [`tls`], [`websocket`] on either of them. Nothing
+//! outside this folder knows which one a connection has. Only a connection of TCP can be continued by
+//! another process; the keys and frames of the others are in this one's memory. At a handover they are
+//! closed, and the phone connects again.
 
 pub mod connection;
 pub mod connections;
@@ -11,5 +12,6 @@ pub mod content_length;
 pub mod tcp;
 pub mod tls;
 mod transport;
+pub mod websocket;
 
-pub use transport::{Arrival, Framing, Handshake, StreamListener, StreamTransport};
+pub use transport::{Arrival, Framing, Handshake, PushFrame, StreamListener, StreamTransport};

@@ -138,7 +138,7 @@ impl StreamTransport for TcpTransport {
         self.descriptor().try_clone_to_owned().ok()
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, _: bool) {
         // An error only means that the peer closed first.
         let _ = SockRef::from(&self.descriptor()).shutdown(Shutdown::Both);
     }

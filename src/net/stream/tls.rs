@@ -222,13 +222,13 @@ impl StreamTransport for TlsTransport {
         self.session.wants_write()
     }
 
-    fn close(&mut self) {
+    fn close(&mut self, is_between_messages: bool) {
         if !self.session.is_handshaking() {
             self.session.send_close_notify();
         }
         // An error only means that the peer closed first, or does not read.
         let _ = self.send();
-        self.tcp.close();
+        self.tcp.close(is_between_messages);
     }
 }
 

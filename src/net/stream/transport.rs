@@ -35,6 +35,11 @@ pub trait StreamTransport: fmt::Debug {
     /// A reader of messages for this stream.
     fn framing(&self, limits: &Limits) -> Box<dyn Framing>;
 
+    /// What puts a message into a frame, if the transport has frames.
+    fn push_frame(&self) -> Option<PushFrame> {
+        None
+    }
+
     /// Bounds each wait for octets from now on.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
@@ -81,9 +86,13 @@ pub trait StreamTransport: fmt::Debug {
         None
     }
 
-    /// Closes the stream in both directions.
-    fn close(&mut self);
+    /// Closes the stream in both directions, with the last word of its transport if nothing was cut off
+    /// in the middle.
+    fn close(&mut self, is_between_messages: bool);
 }
+
+/// Appends a message, which is in two pieces, in a frame.
+pub type PushFrame = fn(message: [&[u8]; 2], octets: &mut Vec<u8>);
 
 /// What came of waiting for octets of a handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,4 +127,8 @@ pub enum Arrival<'a> {
     Response(&'a [u8], PlainResponse<'a>),
     /// A keepalive that wants one CRLF (RFC 5626 §4.4.1).
     Ping,
+    /// A frame that answers one of the peer's, to be sent as it is.
+    Answer(&'a [u8]),
+    /// The peer ends the connection.
+    Goodbye,
 }
