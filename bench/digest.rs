@@ -65,12 +65,12 @@ fn subscribe(nonce: &str, count: u32) -> Vec<u8> {
 fn main() -> Result<(), Error> {
     let authenticator = Authenticator::new([7; 32], Duration::from_secs(7200));
     let secret = Secret::new("w7", REALM, "secret");
-    let mut replay = ReplayWindows::new(65_536);
+    let mut replay = ReplayWindows::new(65_536, Duration::ZERO);
     let challenge = Challenge {
         realm: REALM,
         algorithms: &[Algorithm::Md5],
         is_stale: false,
-        uptime: UPTIME,
+        time: UPTIME,
         salt: 1,
     };
     let mut written = Vec::new();

@@ -144,6 +144,8 @@ fn options(epoch: Instant) -> Options {
         shards: 1,
         epoch,
         key: [7; 32],
+        nonce_key: [7; 32],
+        nonces_known_since: epoch,
         durability: Durability::None,
         writes_history: false,
         acknowledgements_held_max: 1000,

@@ -1,6 +1,7 @@
 //! The command line of the daemon and its tools. One file per command; the work is done in other
 //! modules.
 
+mod account;
 mod backup;
 mod certificate;
 mod check;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::cli::account::AccountArguments;
 use crate::cli::backup::{BackupArguments, RestoreArguments};
 use crate::cli::certificate::CertificateArguments;
 use crate::cli::client::Request;
@@ -58,6 +60,8 @@ enum Command {
     Check(ConfigArguments),
     /// Print the default configuration, with every key explained.
     Config,
+    /// Make the hashes of a password for an account.
+    Account(AccountArguments),
     /// Make a certificate for TLS in a lab.
     Certificate(CertificateArguments),
     /// Show whether the running server is ready, where it listens, and how much it serves.
@@ -192,6 +196,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments.file()),
         Command::Certificate(arguments) => certificate::run(&arguments),
         Command::Config => operate::print_default(),
+        Command::Account(arguments) => account::run(&arguments),
         Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Backup(arguments) => match arguments.request() {

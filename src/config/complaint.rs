@@ -20,25 +20,30 @@ pub struct Source {
 const FILE_OCTETS_MAX: u64 = 256 << 20;
 
 impl Source {
-    /// Reads a file. Never blocks: only regular files are read, because a FIFO or terminal may have no
-    /// end.
+    /// Reads the configuration. Never blocks: only regular files are read, because a FIFO or terminal
+    /// may have no end.
     ///
     /// # Errors
     /// When it cannot be read or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self, Complaints> {
+        let remedy = "name an existing, readable file with --config or LAMPLIGHTER_CONFIG";
+        Self::read_or(path, remedy)
+    }
+
+    /// [`Self::read`] for any file; `remedy` is what to do if it cannot be read.
+    pub(super) fn read_or(path: &Path, remedy: &str) -> Result<Self, Complaints> {
         let name = path.display().to_string();
         let fault = |line, what, remedy: &str| Complaints {
             name: name.clone(),
             complaints: vec![Complaint {
+                file: None,
                 line,
                 what,
                 remedy: remedy.to_owned(),
             }],
         };
-        let octets = octets(path).map_err(|error| {
-            let remedy = "name an existing, readable file with --config or LAMPLIGHTER_CONFIG";
-            fault(None, format!("cannot be read: {error}"), remedy)
-        })?;
+        let octets = octets(path)
+            .map_err(|error| fault(None, format!("cannot be read: {error}"), remedy))?;
         let text = String::from_utf8(octets).map_err(|error| {
             let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = 1 + memchr::memchr_iter(b'\n', good).count();
@@ -68,7 +73,7 @@ impl Source {
 }
 
 /// What a regular file holds.
-fn octets(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn octets(path: &Path) -> io::Result<Vec<u8>> {
     // Opening a FIFO would wait for its other end.
     let mut options = fs::OpenOptions::new();
     let options = options.read(true).custom_flags(libc::O_NONBLOCK);
@@ -89,6 +94,8 @@ fn octets(path: &Path) -> io::Result<Vec<u8>> {
 /// One fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
+    /// The file, if it is not the configuration.
+    pub file: Option<String>,
     /// The line, from 1; None when the fault has none.
     pub line: Option<usize>,
     /// What is wrong.
@@ -97,7 +104,7 @@ pub struct Complaint {
     pub remedy: String,
 }
 
-/// All faults of a file, in the order of its lines.
+/// All faults of a configuration, in the order of its lines; those of other files behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaints {
     /// The file.
@@ -112,7 +119,8 @@ impl fmt::Display for Complaints {
             if index > 0 {
                 writeln!(formatter)?;
             }
-            write!(formatter, "{}:", self.name)?;
+            let file = complaint.file.as_ref().unwrap_or(&self.name);
+            write!(formatter, "{file}:")?;
             if let Some(line) = complaint.line {
                 write!(formatter, "{line}:")?;
             }
@@ -181,6 +189,7 @@ impl<'a> Complainer<'a> {
         let line = self.line_of(&place);
         if self.distrusted.insert(line) {
             self.complaints.push(Complaint {
+                file: None,
                 line: Some(line),
                 what,
                 remedy: remedy.to_owned(),
@@ -202,7 +211,12 @@ impl<'a> Complainer<'a> {
 
     fn push(&mut self, place: Range<usize>, what: String, remedy: String) {
         let line = (!place.is_empty()).then(|| self.source.line_of(place.start));
-        self.complaints.push(Complaint { line, what, remedy });
+        self.complaints.push(Complaint {
+            file: None,
+            line,
+            what,
+            remedy,
+        });
     }
 
     /// A warning about a place in the file: `FILE:LINE: what`.
@@ -215,12 +229,33 @@ impl<'a> Complainer<'a> {
         self.source.line_of(place.start)
     }
 
+    /// How many faults were found.
+    pub(super) fn count(&self) -> usize {
+        self.complaints.len()
+    }
+
+    /// Its file.
+    pub(super) fn source(&self) -> &Source {
+        self.source
+    }
+
+    /// Adds the faults of another file, which the configuration names.
+    pub(super) fn append(&mut self, other: Complaints) {
+        let Complaints { name, complaints } = other;
+        let complaints = complaints.into_iter().map(|complaint| Complaint {
+            file: Some(name.clone()),
+            ..complaint
+        });
+        self.complaints.extend(complaints);
+    }
+
     /// Ok if no error was found.
     pub(super) fn verdict(mut self) -> Result<(), Complaints> {
         if self.complaints.is_empty() {
             return Ok(());
         }
-        self.complaints.sort_by_key(|complaint| complaint.line);
+        self.complaints
+            .sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
         Err(Complaints {
             name: self.source.name.clone(),
             complaints: self.complaints,

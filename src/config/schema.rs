@@ -22,8 +22,8 @@ pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, Unregistered
 pub(super) use shield::Shield;
 pub use tenant::AuthKind;
 pub(super) use tenant::{
-    Account, CompositionKind, DndLampKind, Domain, Group, HandlingKind, List, Policy,
-    RegistrarKind, StyleKind,
+    Account, Accounts, CompositionKind, DndLampKind, Domain, Group, HandlingKind, List, Password,
+    Policy, RegistrarKind, Several, StyleKind,
 };
 
 /// A default: a value without a place in the file.
@@ -44,6 +44,7 @@ pub(super) const TABLES: Tables = &[
     (Auth::HEADER, Auth::KEYS),
     (Limits::HEADER, Limits::KEYS),
     (Shield::HEADER, Shield::KEYS),
+    (Accounts::HEADER, Accounts::KEYS),
     (Domain::HEADER, Domain::KEYS),
     (Account::HEADER, Account::KEYS),
     (Group::HEADER, Group::KEYS),
@@ -75,6 +76,8 @@ keys! {
         pub limits: Limits = absent();
         /// `[shield]`
         pub shield: Shield = absent();
+        /// `[accounts]`
+        pub accounts: Accounts = absent();
         /// `[[domain]]`
         pub domain: Vec<Domain> = Vec::new();
         /// `[[account]]`
@@ -333,6 +336,7 @@ impl Config {
             Some(&mut config.node.data_dir),
             config.http.control_socket.as_mut(),
             config.store.directory.as_mut(),
+            config.accounts.file.as_mut(),
         ];
         let listens = config.sip.listen.as_mut().iter_mut();
         let paths = paths.into_iter().flatten();

@@ -1,32 +1,103 @@
-//! The usernames and secrets of accounts for digest authentication (RFC 7616 §3.4).
+//! What the accounts prove themselves by: the one place that knows their secrets.
 //!
-//! The username is the account's `auth_id` if it has one, otherwise its user; either may be followed by
-//! `@` and the domain name, which some phones send. Each form has a secret of its own, because the
-//! username is hashed into it. HTTP uses the user and its password.
+//! Digest authentication (RFC 7616 §3.4) looks up H(username:realm:password). The username is the
+//! account's `auth_id` if it has one, otherwise its user; either may be followed by `@` and the domain
+//! name, which some phones send. Each form has a secret of its own, because the username is hashed into
+//! it. HTTP names the user, and its password is compared with the first of these secrets.
+//!
+//! An account with a password hash has no such secret: only HTTP authenticates it, and the caller
+//! verifies the hash, because that takes long.
 
 use std::sync::Arc;
 
-use crate::directory::{Directory, Domain};
+use crate::directory::{Account, Directory, Domain};
 use crate::presence::Aor;
 use crate::sip::digest::{Realm, Secret};
 
-/// The secrets of an account for digest authentication.
+/// What an account proves itself by, as configured.
+#[derive(Clone, Debug)]
+pub enum Proof<'p> {
+    /// The password.
+    Password(&'p str),
+    /// H(username:realm:password), and H(username@domain:realm:password) if phones may write it so.
+    Digest {
+        /// Of the username.
+        plain: Secret,
+        /// Of the username with the domain.
+        with_domain: Option<Secret>,
+    },
+    /// A password hash in the PHC string format, for HTTP alone.
+    PasswordHash(&'p str),
+}
+
+impl<'p> From<&'p str> for Proof<'p> {
+    fn from(password: &'p str) -> Self {
+        Self::Password(password)
+    }
+}
+
+/// How a password that is presented by HTTP is checked.
+#[derive(Clone, Copy, Debug)]
+pub enum PasswordCheck<'d> {
+    /// By this secret of that username.
+    Secret(&'d Secret, &'d str),
+    /// By this password hash.
+    Hash(&'d str),
+}
+
+/// The credentials of an account.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     auth_id: Option<Box<str>>,
-    /// H(name:realm:password).
-    plain: Secret,
-    /// H(name@domain:realm:password).
-    with_domain: Secret,
+    secrets: Secrets,
+}
+
+#[derive(Clone, Debug)]
+enum Secrets {
+    Digest {
+        /// H(name:realm:password).
+        plain: Secret,
+        /// H(name@domain:realm:password).
+        with_domain: Option<Secret>,
+    },
+    PasswordHash(Box<str>),
 }
 
 impl Credentials {
-    /// The secrets of an account without `auth_id`.
-    pub(super) fn new(user: &str, domain: &str, password: &str) -> Self {
+    /// The credentials of an account without `auth_id`.
+    pub(super) fn new(user: &str, domain: &str, proof: &Proof<'_>) -> Self {
+        let secrets = match proof {
+            Proof::Password(password) => Secrets::Digest {
+                plain: Secret::new(user, domain, password),
+                with_domain: Some(Secret::new(&format!("{user}@{domain}"), domain, password)),
+            },
+            Proof::Digest { plain, with_domain } => Secrets::Digest {
+                plain: plain.clone(),
+                with_domain: with_domain.clone(),
+            },
+            Proof::PasswordHash(hash) => Secrets::PasswordHash((*hash).into()),
+        };
         Self {
             auth_id: None,
-            plain: Secret::new(user, domain, password),
-            with_domain: Secret::new(&format!("{user}@{domain}"), domain, password),
+            secrets,
+        }
+    }
+
+    /// How the password of `user`, whose account has these credentials, is checked.
+    pub(super) fn check<'d>(&'d self, user: &'d str) -> PasswordCheck<'d> {
+        match &self.secrets {
+            Secrets::Digest { plain, .. } => {
+                PasswordCheck::Secret(plain, self.auth_id.as_deref().unwrap_or(user))
+            }
+            Secrets::PasswordHash(hash) => PasswordCheck::Hash(hash),
+        }
+    }
+
+    fn secret(&self, has_domain: bool) -> Option<&Secret> {
+        match &self.secrets {
+            Secrets::Digest { plain, .. } if !has_domain => Some(plain),
+            Secrets::Digest { with_domain, .. } => with_domain.as_ref(),
+            Secrets::PasswordHash(_) => None,
         }
     }
 }
@@ -52,11 +123,7 @@ impl Realm for DomainRealm<'_> {
         let credentials = &self.directory.account(aor.as_str())?.credentials;
         // An account with an `auth_id` does not authenticate with its user.
         let is_name = credentials.auth_id.as_deref() == user.map(|_| name);
-        let secret = match has_domain {
-            true => &credentials.with_domain,
-            false => &credentials.plain,
-        };
-        is_name.then_some(secret)
+        credentials.secret(has_domain).filter(|_| is_name)
     }
 
     fn is_named(&self, host: &str) -> bool {
@@ -84,10 +151,16 @@ impl DomainRealm<'_> {
 }
 
 impl Directory {
-    /// Sets the username of an account for authentication. Returns false if another account of the
-    /// domain already uses it. Has no effect if the account does not exist.
+    /// Sets the username of an account for authentication, and what it proves itself by under that
+    /// name. Returns false if another account of the domain already uses it. Has no effect if the
+    /// account does not exist.
     #[must_use]
-    pub fn set_auth_id(&mut self, aor: &Aor, auth_id: &str, password: &str) -> bool {
+    pub fn set_auth_id<'p>(
+        &mut self,
+        aor: &Aor,
+        auth_id: &str,
+        proof: impl Into<Proof<'p>>,
+    ) -> bool {
         let domain = aor.domain();
         let key = Aor::new(auth_id, domain);
         let is_taken = self.user_by_auth_id(auth_id, domain).is_some()
@@ -99,7 +172,7 @@ impl Directory {
         if let Some(account) = accounts.get_mut(aor.as_str()) {
             account.credentials = Credentials {
                 auth_id: Some(auth_id.into()),
-                ..Credentials::new(auth_id, domain, password)
+                ..Credentials::new(auth_id, domain, &proof.into())
             };
             let users = Arc::make_mut(&mut self.users_by_auth_id);
             users.insert(key.as_str().into(), aor.user().into());
@@ -107,7 +180,7 @@ impl Directory {
         true
     }
 
-    fn goes_by_user(account: &super::Account) -> bool {
+    fn goes_by_user(account: &Account) -> bool {
         account.credentials.auth_id.is_none()
     }
 
@@ -163,5 +236,41 @@ mod tests {
             }
         }
         assert!(realm.is_named("pbx.abc.com") && !realm.is_named("xyz.com"));
+        // HTTP names the user, whatever its auth_id.
+        let device = directory.account("101@abc.com").unwrap();
+        let PasswordCheck::Secret(secret, name) = device.password_check("101") else {
+            unreachable!()
+        };
+        assert_eq!(name, "device7");
+        assert!(secret.matches(name, "abc.com", "other"));
+    }
+
+    #[test]
+    fn an_account_proves_itself_by_hashes() {
+        let mut directory = Directory::default();
+        directory.add_domain(Domain::new("abc.com"), &[]).unwrap();
+        let bare = Proof::Digest {
+            plain: Secret::new("100", "abc.com", "secret"),
+            with_domain: None,
+        };
+        directory.add_account("100", "abc.com", bare).unwrap();
+        let hash = "$argon2id$v=19$...";
+        let hashed = Proof::PasswordHash(hash);
+        directory.add_account("app", "abc.com", hashed).unwrap();
+        let realm = DomainRealm {
+            directory: &directory,
+            domain: directory.domain("abc.com").unwrap(),
+        };
+        let secret = realm.secret_of("100").unwrap();
+        assert!(secret.matches("100", "abc.com", "secret"));
+        // What was not configured is not known: the form with the domain, a digest of a hash.
+        for name in ["100@abc.com", "app", "app@abc.com"] {
+            assert!(realm.secret_of(name).is_none(), "{name}");
+        }
+        let app = directory.account("app@abc.com").unwrap();
+        let PasswordCheck::Hash(found) = app.password_check("app") else {
+            unreachable!()
+        };
+        assert_eq!(found, hash);
     }
 }

@@ -21,6 +21,7 @@ pub mod removal;
 pub mod user_range;
 
 pub(crate) use credentials::DomainRealm;
+pub use credentials::{PasswordCheck, Proof};
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -38,7 +39,6 @@ use crate::presence::Aor;
 use crate::presence::composition::{Rules, Style};
 use crate::presence::policy::{Handling, ImportedRule, People, Policy, Privacy};
 use crate::presence::profile::DoNotDisturbLamp;
-use crate::sip::digest::Secret;
 
 /// How requests to a domain are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,15 +160,20 @@ impl Domain {
 /// A user with credentials that can be watched.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// H(user:realm:password) for HTTP.
-    pub secret: Secret,
-    /// The secrets for digest authentication.
     credentials: Credentials,
     /// Whether it is a feeder: it may publish for every user of its domain, as a PBX does (RFC 3903
     /// §6).
     pub is_feeder: bool,
     /// The composition rules of this user; None for those of the domain.
     rules: Option<Arc<Rules>>,
+}
+
+impl Account {
+    /// How the password that HTTP presents is checked; `user` is the account's own.
+    #[must_use]
+    pub fn password_check<'d>(&'d self, user: &'d str) -> PasswordCheck<'d> {
+        self.credentials.check(user)
+    }
 }
 
 /// The details of an account's user.
@@ -209,6 +214,8 @@ pub struct Directory {
     users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     profiles: Arc<Profiles>,
+    /// Whether any account has a password hash.
+    has_password_hashes: bool,
     /// The composition rules of presentities outside the domains served here.
     stranger: Arc<Rules>,
 }
@@ -255,16 +262,16 @@ impl Directory {
 
     /// Adds an account to a domain, or replaces the account of that user. Returns None if there is
     /// no such domain.
-    pub fn add_account(
+    pub fn add_account<'p>(
         &mut self,
         user: &str,
         domain: &str,
-        password: &str,
+        proof: impl Into<Proof<'p>>,
     ) -> Option<&mut Account> {
-        let domain = self.domain(domain)?.name.clone();
+        let (domain, proof) = (self.domain(domain)?.name.clone(), proof.into());
+        self.has_password_hashes |= matches!(proof, Proof::PasswordHash(_));
         let account = Account {
-            secret: Secret::new(user, &domain, password),
-            credentials: Credentials::new(user, &domain, password),
+            credentials: Credentials::new(user, &domain, &proof),
             is_feeder: false,
             rules: None,
         };
@@ -308,6 +315,12 @@ impl Directory {
     #[must_use]
     pub fn account(&self, aor: &str) -> Option<&Account> {
         self.accounts.get(aor)
+    }
+
+    /// Returns whether any account has a password hash, which takes long to verify.
+    #[must_use]
+    pub const fn has_password_hashes(&self) -> bool {
+        self.has_password_hashes
     }
 
     /// The addresses of all accounts, in order.

@@ -7,6 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
@@ -28,6 +29,8 @@ pub(crate) struct LockedOut;
 #[derive(Debug)]
 pub(crate) struct Attempts {
     lockouts: RefCell<Lockouts>,
+    /// The directory that was in force at the last attempt.
+    directory: RefCell<Weak<Directory>>,
     log: RefCell<Throttle>,
     failures: RefCell<FailedAttempts>,
     options: OverloadOptions,
@@ -42,6 +45,7 @@ impl Attempts {
         let secret = RandomState::new().hash_one(0);
         Self {
             lockouts: RefCell::new(Lockouts::new(&options, secret)),
+            directory: RefCell::default(),
             log: RefCell::new(Throttle::new(LOG_INTERVAL)),
             failures: RefCell::default(),
             options,
@@ -60,8 +64,9 @@ impl Attempts {
         peer: IpAddr,
         realm: &str,
         user: &str,
-        directory: &Directory,
+        directory: &Arc<Directory>,
     ) -> Result<Option<Attempt>, LockedOut> {
+        self.forget_if_changed(directory);
         let domain = directory.domain(realm);
         let is_trusted = domain.is_some_and(|domain| domain.trusts(peer));
         let is_exempt = is_trusted || self.options.exempts(peer);
@@ -105,6 +110,15 @@ impl Attempts {
                 locked_out = begins,
                 "authentication failed"
             );
+        }
+    }
+
+    /// Ends all lockouts if passwords may have changed since the last attempt.
+    fn forget_if_changed(&self, directory: &Arc<Directory>) {
+        let mut known = self.directory.borrow_mut();
+        if !std::ptr::eq(known.as_ptr(), Arc::as_ptr(directory)) {
+            self.lockouts.borrow_mut().forget();
+            *known = Arc::downgrade(directory);
         }
     }
 

@@ -32,6 +32,13 @@ pub trait Engine: Clone + 'static {
         file: PathBuf,
     ) -> impl Future<Output = Result<Result<u64, String>, Unavailable>>;
 
+    /// Verifies the password hash of an account, which takes tens of milliseconds of another thread.
+    fn verify_password(
+        &self,
+        hash: &str,
+        password: &str,
+    ) -> impl Future<Output = Result<bool, Unavailable>>;
+
     /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;
 

@@ -19,6 +19,7 @@ mod attempts;
 pub mod call_state;
 mod connections;
 mod control;
+mod credentials;
 mod directory;
 pub mod engine;
 pub mod facts;
@@ -29,6 +30,7 @@ mod representation;
 mod routes;
 mod server;
 mod site;
+mod verified_passwords;
 
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
@@ -41,6 +43,7 @@ use std::rc::Rc;
 use crate::http::attempts::Attempts;
 use crate::http::connections::Connections;
 use crate::http::site::{CallNumbers, Endpoint, Site};
+use crate::http::verified_passwords::VerifiedPasswords;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::digest::Secret;
@@ -71,6 +74,8 @@ pub struct HttpPlan<E> {
     /// Start of the call-id counter; random, so that ids do not collide with those of the previous
     /// process.
     pub first_call_number: u64,
+    /// A random key for what is remembered of passwords.
+    pub password_key: [u8; 32],
 }
 
 /// Serves until `stopped`, and answers the requests that are under way then. Must be called on a glommio executor.
@@ -83,6 +88,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = (
         facts: plan.facts,
         decoy: Secret::new("nobody", "invalid", ""),
         attempts: Attempts::new(plan.shield),
+        passwords: VerifiedPasswords::new(plan.password_key),
         call_numbers: CallNumbers::new(plan.first_call_number),
     });
     let public = plan.listeners.into_iter().map(OwnedFd::from);

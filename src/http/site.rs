@@ -10,6 +10,7 @@ use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::engine::Engine;
 use crate::http::facts::Facts;
+use crate::http::verified_passwords::VerifiedPasswords;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 
@@ -38,6 +39,7 @@ pub(crate) struct Site<E> {
     /// costs (W:D1.8).
     pub(crate) decoy: Secret,
     pub(crate) attempts: Attempts,
+    pub(crate) passwords: VerifiedPasswords,
     pub(crate) call_numbers: CallNumbers,
 }
 

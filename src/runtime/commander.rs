@@ -13,6 +13,7 @@ use crate::http::{Engine, Reloaded, StoreReport, Unavailable};
 use crate::presence::Aor;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
+use crate::runtime::password_verifier::PasswordVerifier;
 use crate::runtime::replier::{PendingCommand, Replier};
 use crate::runtime::signals::Request;
 use crate::runtime::store_monitor::StoreMonitor;
@@ -53,10 +54,11 @@ pub struct Commander {
     is_ready: Arc<AtomicBool>,
     requests: Requests,
     store: Option<StoreMonitor>,
+    passwords: PasswordVerifier,
 }
 
 impl Commander {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         mesh: Arc<Mesh>,
         is_ready: Arc<AtomicBool>,
         requests: Requests,
@@ -67,6 +69,7 @@ impl Commander {
             is_ready,
             requests,
             store,
+            passwords: PasswordVerifier::default(),
         }
     }
 
@@ -157,6 +160,14 @@ impl Engine for Commander {
             replier: Some(replier),
         });
         outcome
+    }
+
+    fn verify_password(
+        &self,
+        hash: &str,
+        password: &str,
+    ) -> impl Future<Output = Result<bool, Unavailable>> {
+        self.passwords.verify(hash, password)
     }
 
     fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable> {

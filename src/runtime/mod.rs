@@ -34,6 +34,7 @@ mod heir;
 mod history;
 mod mesh;
 pub mod node;
+mod password_verifier;
 mod plan;
 mod records;
 mod recovered_part;

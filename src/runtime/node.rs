@@ -39,7 +39,6 @@ use crate::runtime::{boot, executor, history, recovery};
 use crate::shard::{Command, Durability, Options, Reply, ShardId};
 use crate::sip::Transport;
 use crate::store::data_directory::DataDirectory;
-use crate::store::error::StoreError;
 use crate::store::history::History;
 use crate::store::history::limits::HistoryLimits;
 use crate::store::writer::OnFailure;
@@ -120,7 +119,8 @@ impl Node {
         let store = plan.store.as_ref();
         let limits = |history| history::limits(history, &plan.directory);
         let store = store.map(|plan| open(plan, limits, &mesh)).transpose()?;
-        let (store, history) = store.unzip();
+        let nonce_key = store.as_ref().map(|opened| opened.nonce_key);
+        let (store, history) = store.map(|opened| (opened.store, opened.history)).unzip();
         let history: Option<History> = history.flatten();
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
@@ -155,7 +155,7 @@ impl Node {
             ended,
         };
         // From here on dropping the node ends what has been started.
-        node.start_cores(plan, bound, &ended_sender)?;
+        node.start_cores(plan, bound, nonce_key, &ended_sender)?;
         node.recover()?;
         node.is_ready.store(true, Ordering::Release);
         Ok(node)
@@ -321,10 +321,13 @@ impl Node {
         &mut self,
         plan: NodePlan,
         bound: Bound,
+        nonce_key: Option<[u8; 32]>,
         ended: &mpsc::Sender<CoreEnded>,
     ) -> Result<(), BootError> {
         let cores = plan.shards.len() + 1;
-        let options = options(&plan, &bound, self.store.as_ref())?;
+        let mut options = options(&plan, &bound, self.store.as_ref())?;
+        options.nonce_key = nonce_key.unwrap_or(options.key);
+        options.nonces_known_since = Instant::now();
         let mut limits = boot::limits(&plan.limits, &options);
         let mut http_connections = plan.http_connections;
         Descriptors::of_process(plan.shards.len())
@@ -366,12 +369,7 @@ impl Node {
             let mesh = Arc::clone(&self.mesh);
             self.spawn(thread, move || core.run(), ended, move || mesh.close(id))?;
         }
-        let last = plan.shards.last().copied().unwrap_or(0);
-        let thread = CoreThread {
-            name: "http".to_owned(),
-            cpu: plan.http_cpu.unwrap_or(last),
-            cores,
-        };
+        let thread = http_thread(&plan, cores);
         let plan = HttpPlan {
             listeners: dealt.http,
             control: dealt.control,
@@ -381,6 +379,7 @@ impl Node {
             facts: self.facts.clone(),
             shield: options.overload,
             first_call_number: first_call_number().map_err(BootError::Random)?,
+            password_key: kernel::random_octets().map_err(BootError::Random)?,
         };
         let stop = Arc::clone(&self.http_stop);
         self.spawn(thread, move || run_http(plan, stop), ended, || ())
@@ -454,12 +453,19 @@ impl Node {
     }
 }
 
+/// What a data directory holds.
+struct Opened {
+    store: Store,
+    history: Option<History>,
+    nonce_key: [u8; 32],
+}
+
 /// Opens the store, and the history beside it; the store wakes a shard whose records became durable.
 fn open(
     plan: &StorePlan,
     limits: impl Fn(HistoryPlan) -> HistoryLimits,
     mesh: &Arc<Mesh>,
-) -> Result<(Store, Option<History>), StoreError> {
+) -> Result<Opened, BootError> {
     let options = StoreOptions {
         shards: mesh.shards(),
         on_failure: match plan.refuses_on_failure {
@@ -469,6 +475,8 @@ fn open(
         octets_max: plan.octets_max,
     };
     let directory = DataDirectory::open(&plan.directory)?;
+    let fresh_key = kernel::random_octets().map_err(BootError::Random)?;
+    let nonce_key = directory.nonce_key(fresh_key)?;
     let history = plan.history.map(|history| {
         let file = directory.history_file();
         History::open(&file, mesh.shards(), limits(history))
@@ -479,10 +487,14 @@ fn open(
         mesh.tell_durable(ShardId(shard));
     });
     match store {
-        Ok(store) => Ok((store, history)),
+        Ok(store) => Ok(Opened {
+            store,
+            history,
+            nonce_key,
+        }),
         Err(error) => {
             history.into_iter().for_each(History::close);
-            Err(error)
+            Err(error.into())
         }
     }
 }
@@ -527,6 +539,16 @@ fn options(plan: &NodePlan, bound: &Bound, store: Option<&Store>) -> Result<Opti
     options.local_addresses.sort_unstable();
     options.local_addresses.dedup();
     Ok(options)
+}
+
+/// The thread of the HTTP core.
+fn http_thread(plan: &NodePlan, cores: usize) -> CoreThread {
+    let last = plan.shards.last().copied().unwrap_or(0);
+    CoreThread {
+        name: "http".to_owned(),
+        cpu: plan.http_cpu.unwrap_or(last),
+        cores,
+    }
 }
 
 /// A random start value, unlikely to overlap with earlier processes.

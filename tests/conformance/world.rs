@@ -98,6 +98,7 @@ impl World {
 
     fn start(&mut self) {
         self.options.epoch = self.now;
+        self.options.nonces_known_since = self.now;
         self.options.epoch_unix = self.now.duration_since(self.began).as_secs();
         self.options.record_clock = WallClock {
             at: self.began,

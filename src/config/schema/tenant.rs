@@ -1,6 +1,7 @@
 //! `[[domain]]` and the tables that belong to a domain.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -146,7 +147,15 @@ keys! {
         /// The domain, by its name or an alias.
         pub domain: Spanned<String>;
         /// The password.
-        pub password: Spanned<Password>;
+        pub password: Option<Spanned<Password>> = None;
+        /// A file with the password in its first line.
+        pub password_file: Option<Spanned<Password>> = None;
+        /// H(user:domain:password): one text or several, for each algorithm.
+        pub ha1: Several<Password> = Several::default();
+        /// H(user@domain:domain:password), written alike.
+        pub ha1b: Several<Password> = Several::default();
+        /// An argon2id hash, for HTTP alone.
+        pub password_hash: Option<Spanned<Password>> = None;
         /// The user name in digest credentials, if it is not the user.
         pub auth_id: Option<Spanned<String>> = None;
         /// Whether it may publish for every user of its domain.
@@ -157,6 +166,14 @@ keys! {
         pub alternative: Option<Spanned<String>> = None;
         /// The user's own voice mail numbers: one text or several.
         pub voicemail: Several = Several::default();
+    }
+}
+
+keys! {
+    /// `[accounts]`: accounts in a file of their own.
+    pub struct Accounts in "[accounts]" {
+        /// The file.
+        pub file: Option<Spanned<PathBuf>> = None;
     }
 }
 
@@ -218,7 +235,8 @@ keys! {
     }
 }
 
-/// A password; neither `Debug` nor error messages print it.
+/// A password, a hash of one, or the name of a file with one; neither `Debug` nor error messages
+/// print it. One that cannot be read is empty, so that the account does not seem to have none.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Password(pub String);
 
@@ -234,15 +252,21 @@ impl Value for Password {
             return Some(Self(text.clone().into_owned()));
         }
         found.wrong_secretly("a quoted string: \"change me\"", complainer);
-        None
+        Some(Self::default())
     }
 }
 
 /// A text, or a list of texts.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Several(pub Vec<Spanned<String>>);
+#[derive(Clone, Debug, PartialEq)]
+pub struct Several<T = String>(pub Vec<Spanned<T>>);
 
-impl Value for Several {
+impl<T> Default for Several<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Value> Value for Several<T> {
     fn read(found: &Found<'_>, complainer: &mut Complainer<'_>) -> Option<Self> {
         if let DeValue::Array(_) = found.value() {
             return Vec::read(found, complainer).map(Self);

@@ -5,19 +5,24 @@
 //! first (`names`), because a table may refer to a later one.
 
 mod accounts;
+mod accounts_file;
 mod domains;
 mod lists;
 mod names;
 mod policies;
 mod profiles;
+mod proof;
+mod secret_file;
 
 use std::collections::HashSet;
 
 pub use profiles::SHIPPED_FILE;
 
-use crate::config::complaint::Complainer;
+use crate::config::complaint::{Complainer, Source};
 use crate::config::schema::Config;
+use crate::config::tenants::accounts::Accounts;
 use crate::config::tenants::names::Names;
+use crate::config::tenants::secret_file::note_exposure;
 use crate::directory::Directory;
 
 /// Domains, accounts, groups, lists, policies, profiles.
@@ -29,10 +34,7 @@ pub(super) fn directory(
     let mut directory = Directory::default();
     let names = Names::new(config);
     domains::add_domains(config, &names, &mut directory, complainer, notes);
-    let mut added = HashSet::new();
-    for account in &config.account {
-        accounts::add_account(account, &names, &mut directory, &mut added, complainer);
-    }
+    add_accounts(config, &names, &mut directory, complainer, notes);
     for domain in &config.domain {
         domains::names_without_account(domain, &names, &directory, complainer);
     }
@@ -45,4 +47,35 @@ pub(super) fn directory(
         notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());
     }
     directory
+}
+
+/// The accounts of the configuration and of the accounts file.
+fn add_accounts(
+    config: &Config,
+    names: &Names,
+    directory: &mut Directory,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) {
+    if !config.account.is_empty() {
+        notes.extend(note_exposure(complainer.source().name.as_ref()));
+    }
+    let mut accounts = Accounts {
+        names,
+        directory,
+        notes,
+        added: HashSet::new(),
+    };
+    for account in &config.account {
+        accounts.add(account, complainer);
+    }
+    let Some(file) = &config.accounts.file else {
+        return;
+    };
+    let remedy = "name an existing file in [accounts], and let the server's user read it";
+    let read = Source::read_or(file.get_ref(), remedy);
+    let added = read.and_then(|source| accounts_file::add_accounts(&source, &mut accounts));
+    if let Err(complaints) = added {
+        complainer.append(complaints);
+    }
 }

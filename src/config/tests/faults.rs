@@ -240,7 +240,10 @@ fn one_fault_causes_one_complaint() {
     complains(
         &account("user = \"1\"\ndomain = 5\n"),
         &[
-            (3, "the key \"password\" is missing; add it"),
+            (
+                4,
+                "the account \"1\" has no password; add password, password_file, ha1 or password_hash",
+            ),
             (5, "domain is the number 5"),
         ],
     );
@@ -389,7 +392,6 @@ idle = "off"
             ),
             (39, "unknown key \"fedder\"; did you mean \"feeder\"?"),
             (40, "the key \"user\" is missing; add it"),
-            (40, "the key \"password\" is missing; add it"),
             (42, "the key \"members\" is missing; add it"),
             (48, "members contains the number 3"),
             (

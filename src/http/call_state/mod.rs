@@ -6,7 +6,6 @@
 //! busy, no number means idle. The number goes into that contribution and nowhere else: no log, no
 //! response.
 
-mod credentials;
 pub mod fields;
 mod report;
 
@@ -18,6 +17,7 @@ use hyper::{Method, Request, StatusCode, header};
 
 use crate::http::call_state::fields::{FIELDS, Fields};
 use crate::http::call_state::report::Report;
+use crate::http::credentials::LoginRefusal;
 use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
@@ -33,7 +33,7 @@ pub(crate) async fn report<E: Engine>(
     site: &Site<E>,
 ) -> Response {
     let report = match read(request).await {
-        Ok(fields) => Report::new(&fields, peer, site),
+        Ok(fields) => Report::new(&fields, peer, site).await,
         Err(refusal) => Err(refusal),
     };
     let Report { aor, said } = match report {
@@ -65,6 +65,18 @@ enum ReportRefusal {
     Forbidden,
     /// 429, after too many wrong passwords (RFC 6585 §4)
     TooMany,
+    /// 503, while too many passwords wait to be verified
+    Busy,
+}
+
+impl From<LoginRefusal> for ReportRefusal {
+    fn from(refusal: LoginRefusal) -> Self {
+        match refusal {
+            LoginRefusal::Wrong => Self::Forbidden,
+            LoginRefusal::LockedOut => Self::TooMany,
+            LoginRefusal::Busy => Self::Busy,
+        }
+    }
 }
 
 impl ReportRefusal {
@@ -78,6 +90,7 @@ impl ReportRefusal {
             Self::Malformed(why) => response::text(StatusCode::BAD_REQUEST, why),
             Self::Forbidden => response::text(StatusCode::FORBIDDEN, "Forbidden\n"),
             Self::TooMany => response::too_many(),
+            Self::Busy => response::unavailable(),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Domain;
-use crate::http::attempts::LockedOut;
 use crate::http::call_state::ReportRefusal;
-use crate::http::call_state::credentials::CredentialCheck;
 use crate::http::call_state::fields::Fields;
+use crate::http::credentials::{Login, log_in};
+use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallState, Direction, Party};
@@ -55,12 +55,12 @@ pub(super) struct Report {
 impl Report {
     /// Reads the fields, then checks the password. A malformed field is refused before any account
     /// is looked up, so that the refusal does not tell which accounts there are.
-    pub(super) fn new<E>(
+    pub(super) async fn new<E: Engine>(
         fields: &Fields,
         peer: IpAddr,
         site: &Site<E>,
     ) -> Result<Self, ReportRefusal> {
-        let directory = &*site.directory();
+        let directory = &site.directory();
         let missing = ReportRefusal::Malformed("domain, user and password are required\n");
         let domain = fields.value("domain").ok_or(missing)?;
         let user = fields.value("user").ok_or(missing)?;
@@ -70,14 +70,13 @@ impl Report {
         let state = fields.value("state").filter(|word| !word.is_empty());
         let state = state.map(State::from_word).transpose()?;
 
-        let check = CredentialCheck::new(directory, &site.decoy, domain, user);
-        let attempt = site.attempts.begin(peer, check.realm(), user, directory);
-        let attempt = attempt.map_err(|LockedOut| ReportRefusal::TooMany)?;
-        let account = (check.realm(), user);
-        let accepted = check.accept(user, password);
-        site.attempts
-            .judged(attempt.as_ref(), peer, account, accepted.is_some());
-        let (aor, domain) = accepted.ok_or(ReportRefusal::Forbidden)?;
+        let login = Login {
+            domain,
+            user,
+            password,
+            peer,
+        };
+        let (aor, domain) = log_in(login, directory, site).await?;
         let cap = domain.max_call_duration;
         let expires = seconds.map_or(cap, |seconds| Duration::from_secs(seconds).min(cap));
         let call = |state| {

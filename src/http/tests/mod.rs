@@ -3,6 +3,7 @@
 
 mod call_state;
 mod commands;
+mod credentials;
 mod crowded;
 mod history;
 mod json;
@@ -71,6 +72,8 @@ struct FakeEngine {
     /// What the history answers, if one is kept, and what it was asked.
     history: Arc<Mutex<Option<HistoryPage>>>,
     history_queries: Arc<Mutex<Vec<HistoryQuery>>>,
+    /// Beginnings and ends of verifications of password hashes.
+    verifications: Arc<AtomicU64>,
     /// Where other processes wait for the sockets.
     heirs: Arc<Mutex<Vec<PathBuf>>>,
     /// Subscriptions left while it drains; half of them end each time.
@@ -200,6 +203,15 @@ impl Engine for FakeEngine {
             true => Err(format!("{}: exists", file.display())),
             false => Ok(4096),
         })
+    }
+
+    /// A hash of the tests is the password itself after `slow:`.
+    async fn verify_password(&self, hash: &str, password: &str) -> Result<bool, Unavailable> {
+        let running = self.verifications.fetch_add(1, Ordering::SeqCst);
+        assert_eq!(running & 1, 0, "one at a time");
+        sleep(Duration::from_millis(20)).await;
+        self.verifications.fetch_add(1, Ordering::SeqCst);
+        Ok(hash.strip_prefix("slow:") == Some(password))
     }
 
     fn store(&self) -> Option<StoreReport> {
@@ -380,6 +392,7 @@ impl Server {
                 },
                 shield,
                 first_call_number: 1,
+                password_key: [7; 32],
             };
             let end = async {
                 while !ended.load(Ordering::SeqCst) {

@@ -18,16 +18,20 @@ pub struct Options {
     pub id: ShardId,
     /// Number of shards of the node.
     pub shards: u16,
-    /// The time origin of the node. Nonces carry the time since then.
+    /// The time origin of the node.
     pub epoch: Instant,
-    /// The wall clock at `epoch`, in seconds since 1970 UTC. Rules with a validity need it
-    /// (RFC 4745 §7.3).
+    /// The wall clock at `epoch`, in seconds since 1970 UTC. Nonces carry it, and rules with a
+    /// validity need it (RFC 4745 §7.3).
     pub epoch_unix: u64,
     /// The clock by which times are recorded. It goes on from one process to the next, and nothing that
     /// is done to the clock of the system while the process runs changes it.
     pub record_clock: WallClock,
-    /// Secret that signs nonces and stateless To-tags.
+    /// Secret that signs stateless To-tags.
     pub key: [u8; 32],
+    /// Secret that signs nonces. With a store it outlives the process, and nodes may share it.
+    pub nonce_key: [u8; 32],
+    /// The counts of nonces issued earlier are unknown: such a nonce is answered with stale=true.
+    pub nonces_known_since: Instant,
     /// Whether state is recorded, and whether acknowledgements wait for that.
     pub durability: Durability,
     /// Whether changes of composed state are put into [`Outbox::history`](crate::shard::Outbox).
@@ -124,6 +128,12 @@ pub struct Options {
 }
 
 impl Options {
+    /// A time by the system's clock as it was when the process began, since 1970 UTC.
+    #[must_use]
+    pub fn system_time(&self, at: Instant) -> Duration {
+        Duration::from_secs(self.epoch_unix) + at.saturating_duration_since(self.epoch)
+    }
+
     /// The highest value of `subscriptions_max` for a node with that many shards. Dialogs and
     /// outstanding NOTIFYs have places of 32 bits, which all shards share. There may be more NOTIFYs
     /// than subscriptions, because the last one of a subscription outlives it: half of the places are
@@ -134,7 +144,7 @@ impl Options {
     }
 
     /// The defaults for shard `id` of `shards`. All shards of a node get the same `epoch` and the
-    /// same secret `key`.
+    /// same secret `key`, which signs nonces too unless there is a `nonce_key`.
     #[must_use]
     pub fn new(id: ShardId, shards: u16, epoch: Instant, key: [u8; 32]) -> Self {
         Self {
@@ -148,6 +158,8 @@ impl Options {
                 unix_milliseconds: 0,
             },
             key,
+            nonce_key: key,
+            nonces_known_since: epoch,
             durability: Durability::None,
             writes_history: false,
             acknowledgements_held_max: 65_536,

@@ -117,8 +117,12 @@ impl Turn<'_> {
 
     /// The wall-clock time in seconds since 1970 UTC.
     pub(crate) fn wall_clock(&self) -> u64 {
-        let uptime = self.now.saturating_duration_since(self.options.epoch);
-        self.options.epoch_unix + uptime.as_secs()
+        self.system_time().as_secs()
+    }
+
+    /// The wall-clock time since 1970 UTC.
+    pub(crate) fn system_time(&self) -> Duration {
+        self.options.system_time(self.now)
     }
 
     /// Sends two ranges of the arena as one message on a flow. A stream of another shard gets the

@@ -8,6 +8,10 @@
 //! last day is not locked out of that account, whatever others do: a guesser behind its NAT, a
 //! guesser elsewhere, or one that forges its address does not stop a phone.
 //!
+//! An office behind one address is not locked out by a phone with a wrong password: what an account
+//! fails counts for its sender only until the first lockout of that account there, and each account
+//! that the sender authenticated within a day gives it as many failures more as one account has.
+//!
 //! Memory is fixed (`ExpiringCache`). Each shard has its own lockouts and HTTP has one, so the
 //! limits apply to each of them. Exemptions are the caller's.
 
@@ -51,7 +55,8 @@ pub struct Lockouts {
     /// Incremented by a reload and part of every key, so earlier failures are not found.
     generation: u64,
     failures: ExpiringCache<Failures>,
-    proved: ExpiringCache<()>,
+    /// Of (sender and account): when it authenticated. Of a sender: how many accounts did.
+    proved: ExpiringCache<u32>,
     /// Limits for (sender and account), sender, account.
     failures_max: [u32; 3],
     first_lockout: Duration,
@@ -110,30 +115,59 @@ impl Lockouts {
 
     /// Records correct credentials.
     pub fn succeeded(&mut self, attempt: &Attempt, at: u64) {
-        self.proved.claim(attempt.keys[0]).until = at + nanos(PROVED);
-        self.failures.claim(attempt.keys[0]).until = 0;
+        let [account_there, sender, _] = attempt.keys;
+        let proof = self.proved.claim(account_there);
+        let is_first = proof.until <= at;
+        proof.until = at + nanos(PROVED);
+        self.failures.claim(account_there).until = 0;
+        if is_first {
+            let accounts = self.proved.claim(sender);
+            if accounts.until <= at {
+                accounts.value = 0;
+            }
+            accounts.value = accounts.value.saturating_add(1);
+            accounts.until = at + nanos(PROVED);
+        }
+    }
+
+    /// How many failures lock out a sender: more, the more accounts authenticated there.
+    fn sender_failures_max(&self, sender: u64, at: u64) -> u32 {
+        let [per_account, per_sender, _] = self.failures_max;
+        let accounts = self.proved.find(sender).filter(|slot| slot.until > at);
+        let accounts = accounts.map_or(0, |slot| slot.value);
+        per_sender.saturating_add(accounts.saturating_mul(per_account))
     }
 
     /// Records wrong credentials. True if a lockout begins.
     pub fn failed(&mut self, attempt: &Attempt, at: u64) -> bool {
-        let mut begins = false;
-        for (key, failures_max) in attempt.keys.into_iter().zip(self.failures_max) {
-            let slot = self.failures.claim(key);
-            if slot.until <= at {
-                slot.value = Failures::default();
-            }
-            let failures = &mut slot.value;
-            failures.count += 1;
-            if failures.count >= failures_max {
-                let doubled = 1_u32.checked_shl(failures.lockouts).unwrap_or(u32::MAX);
-                let lockout = self.first_lockout.saturating_mul(doubled).min(LOCKOUT_MAX);
-                failures.locked_until = at + nanos(lockout);
-                failures.lockouts += 1;
-                failures.count = 0;
-                begins = true;
-            }
-            slot.until = slot.value.locked_until.max(at) + nanos(REMEMBERED);
+        let [account_there, sender, account] = attempt.keys;
+        let [per_account_there, _, per_account] = self.failures_max;
+        let known = self.failures.find(account_there);
+        let is_notorious = known.is_some_and(|slot| slot.until > at && slot.value.lockouts > 0);
+        let mut begins = self.count(account_there, per_account_there, at);
+        if !is_notorious {
+            begins |= self.count(sender, self.sender_failures_max(sender, at), at);
         }
+        begins | self.count(account, per_account, at)
+    }
+
+    /// Counts a failure. True if a lockout begins.
+    fn count(&mut self, key: u64, failures_max: u32, at: u64) -> bool {
+        let slot = self.failures.claim(key);
+        if slot.until <= at {
+            slot.value = Failures::default();
+        }
+        let failures = &mut slot.value;
+        failures.count += 1;
+        let begins = failures.count >= failures_max;
+        if begins {
+            let doubled = 1_u32.checked_shl(failures.lockouts).unwrap_or(u32::MAX);
+            let lockout = self.first_lockout.saturating_mul(doubled).min(LOCKOUT_MAX);
+            failures.locked_until = at + nanos(lockout);
+            failures.lockouts += 1;
+            failures.count = 0;
+        }
+        slot.until = slot.value.locked_until.max(at) + nanos(REMEMBERED);
         begins
     }
 
@@ -226,6 +260,47 @@ mod tests {
             .map(|host| guess(&mut lockouts, &format!("192.0.2.{host}"), "100", 0))
             .sum();
         assert_eq!(guesses, 20);
+    }
+
+    /// Phones with wrong passwords behind the NAT of an office, all day: those that are switched on later
+    /// still authenticate. Without a phone that is right, many accounts that are wrong lock the sender out.
+    #[test]
+    fn wrong_phones_of_an_office_do_not_lock_out_the_others() {
+        for (right, are_locked_out) in [(200, false), (0, true)] {
+            let mut lockouts = lockouts();
+            let attempt = |lockouts: &Lockouts, user: &str| {
+                lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", user)
+            };
+            for user in 0..right {
+                let phone = attempt(&lockouts, &format!("right{user}"));
+                lockouts.succeeded(&phone, 0);
+                lockouts.succeeded(&phone, 0);
+            }
+            for minute in 1..600 {
+                for user in 0..6 {
+                    let user = format!("wrong{user}");
+                    guess(&mut lockouts, "192.0.2.1", &user, minute * 60 * SECOND);
+                }
+                let late = attempt(&lockouts, &format!("late{minute}"));
+                if lockouts.is_locked_out(&late, minute * 60 * SECOND) {
+                    assert!(are_locked_out, "minute {minute}");
+                    return;
+                }
+            }
+            assert!(!are_locked_out);
+        }
+    }
+
+    /// One phone with a wrong password locks out itself alone, however long it tries.
+    #[test]
+    fn one_wrong_phone_does_not_lock_out_its_address() {
+        let mut lockouts = lockouts();
+        for minute in 0..600 {
+            let at = minute * 60 * SECOND;
+            guess(&mut lockouts, "192.0.2.1", "wrong", at);
+            let other = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "other");
+            assert!(!lockouts.is_locked_out(&other, at), "minute {minute}");
+        }
     }
 
     #[test]

@@ -23,6 +23,6 @@ pub(crate) fn is_salt_for(salt: u32, peer: SocketAddr, turn: &Turn<'_>) -> bool 
 /// differs for each nonce, so one observed salt does not help to forge another.
 fn address_mark(peer: SocketAddr, chance: u16, turn: &Turn<'_>) -> u16 {
     let mut hasher = DefaultHasher::new();
-    (turn.options.key, "address", peer, chance).hash(&mut hasher);
+    (turn.options.nonce_key, "address", peer, chance).hash(&mut hasher);
     hasher.finish() as u16
 }

@@ -101,13 +101,13 @@ impl Uas {
         domain: &'d Domain,
         turn: &mut Turn<'d>,
     ) -> Result<Authentication, Refusal<'d>> {
-        let uptime = turn.now.saturating_duration_since(turn.options.epoch);
+        let time = turn.system_time();
         if domain.accepts_unauthenticated(request.flow.peer.ip()) {
             // Only a SUBSCRIBE has a path to prove.
             let has_path = request.message.method() == Method::Subscribe;
             let salt = has_path.then(|| {
                 self.authenticator
-                    .salt_of(request.message, &domain.name, uptime)
+                    .salt_of(request.message, &domain.name, time)
             });
             return Ok(Authentication {
                 principal: Principal::Unauthenticated,
@@ -126,7 +126,7 @@ impl Uas {
         let attempt = self.overload.attempt(request, (&realm, user), turn)?;
         let verdict = self
             .authenticator
-            .verify(&authorization, &realm, &mut self.replay, uptime);
+            .verify(&authorization, &realm, &mut self.replay, time);
         match verdict {
             Ok(Verified { user, salt }) => {
                 self.overload.note_proof(attempt, turn);

@@ -73,9 +73,12 @@ impl Uas {
         );
         Self {
             transactions: ServerTransactions::new(options.response_ring_octets, hash_key),
-            authenticator: Authenticator::new(options.key, options.nonce_life)
+            authenticator: Authenticator::new(options.nonce_key, options.nonce_life)
                 .allow_rfc2069(options.allow_rfc2069),
-            replay: ReplayWindows::new(options.nonces_max),
+            replay: ReplayWindows::new(
+                options.nonces_max,
+                options.system_time(options.nonces_known_since),
+            ),
             overload,
             refusal_counters: RefusalCounters::default(),
             suspended: Slab::default(),

@@ -167,7 +167,7 @@ impl Uas {
             realm: &domain.name,
             algorithms,
             is_stale: stale,
-            uptime: turn.now.saturating_duration_since(turn.options.epoch),
+            time: turn.system_time(),
             salt: salt_for(peer, turn),
         };
         self.authenticator
@@ -184,6 +184,7 @@ impl Uas {
             Refusal::Challenge { .. } => salt_for(request.flow.peer, turn),
             _ => 0,
         };
+        let time = turn.system_time();
         let (message, arena) = (request.message, &mut turn.out.arena);
         match refusal {
             Refusal::Fault(_) | Refusal::Plain(_) | Refusal::Because(..) | Refusal::ForeignFrom => {
@@ -196,7 +197,7 @@ impl Uas {
                     realm: &domain.name,
                     algorithms: algorithms(domain),
                     is_stale: *stale,
-                    uptime: turn.now.saturating_duration_since(turn.options.epoch),
+                    time,
                     salt,
                 };
                 self.authenticator.write_challenge(arena, &challenge);

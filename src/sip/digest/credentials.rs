@@ -152,26 +152,32 @@ impl Credentials<'_> {
     /// The expected response, computed with the secret (RFC 7616 §3.4.1). No session is kept: it is
     /// bound to the nonce and cnonce of this request; a client that changes its cnonce within a
     /// session is challenged again.
-    pub(super) fn expected_response(&self, secret: &Secret, method: &[u8], body: &[u8]) -> HexHash {
+    /// None if the secret does not have the hash of its algorithm.
+    pub(super) fn expected_response(
+        &self,
+        secret: &Secret,
+        method: &[u8],
+        body: &[u8],
+    ) -> Option<HexHash> {
+        let user = secret.hash(self.algorithm)?;
         let hash = |parts: &[&[u8]]| hash(self.algorithm, parts);
         let request = if self.integrity {
             hash(&[method, self.uri, hash(&[body]).as_bytes()])
         } else {
             hash(&[method, self.uri])
         };
-        let user = secret.of(self.algorithm);
         let Some(Quality {
             count_text,
             cnonce,
             qop,
         }) = self.quality
         else {
-            return hash(&[user, self.nonce, request.as_bytes()]);
+            return Some(hash(&[user, self.nonce, request.as_bytes()]));
         };
         let session = self.session.then(|| hash(&[user, self.nonce, cnonce]));
         let user = session.as_ref().map_or(user, HexHash::as_bytes);
         let request = request.as_bytes();
-        hash(&[user, self.nonce, count_text, cnonce, qop, request])
+        Some(hash(&[user, self.nonce, count_text, cnonce, qop, request]))
     }
 }
 
@@ -276,7 +282,9 @@ mod tests {
         let credentials = parameters.credentials().unwrap();
         let realm = String::from_utf8(unescape(parameters.realm.unwrap()).collect()).unwrap();
         let secret = Secret::new(&parameters.user().unwrap(), &realm, password);
-        let response = credentials.expected_response(&secret, method.as_bytes(), body.as_bytes());
+        let response = credentials
+            .expected_response(&secret, method.as_bytes(), body.as_bytes())
+            .unwrap();
         String::from_utf8(response.as_bytes().to_vec()).unwrap()
     }
 

@@ -28,9 +28,9 @@ use credentials::{Parameters, Unreadable};
 use hash::HexHash;
 use nonce::{NonceId, NonceKey};
 
-/// The maximum difference between the clocks of two shards: a nonce issued this far in the future
-/// is accepted.
-const SKEW_MAX: Duration = Duration::from_secs(1);
+/// The maximum difference between the clocks of two nodes: a nonce issued this far in the future is
+/// accepted.
+const SKEW_MAX: Duration = Duration::from_secs(60);
 
 /// What the right credentials of a request show.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +84,8 @@ pub struct Challenge<'a> {
     /// Whether only the nonce was invalid: the phone can repeat the request with a new one without
     /// asking for the password again.
     pub is_stale: bool,
-    /// Time since the server's epoch.
-    pub uptime: Duration,
+    /// Time since 1970 UTC.
+    pub time: Duration,
     /// Makes two nonces issued at the same time differ.
     pub salt: u32,
 }
@@ -96,9 +96,9 @@ pub enum Denied {
     /// There are no credentials for this realm with a scheme, an algorithm and a qop that are
     /// supported: challenge.
     NoCredentials,
-    /// The response is correct, but the nonce is too old or not ours (W:E3.9: of another realm,
-    /// node or time before a restart), or its count was used before: challenge with stale=true,
-    /// which means "your password is correct" (RFC 7616 §3.3).
+    /// The response is correct, but the nonce is too old or not ours (W:E3.9), or it was issued
+    /// before this process knows which counts of it were used, or its count was used before:
+    /// challenge with stale=true, which means "your password is correct" (RFC 7616 §3.3).
     Stale,
     /// Wrong response or unknown user: challenge.
     Wrong,
@@ -116,8 +116,8 @@ pub trait Realm {
     fn is_named(&self, host: &str) -> bool;
 }
 
-/// The keys and limits of a server's challenges. They are equal on all shards, so that any shard
-/// can verify.
+/// The keys and limits of a server's challenges. They are equal on all shards, and on all nodes that
+/// share the key, so that any of them can verify.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     nonce_key: NonceKey,
@@ -189,7 +189,7 @@ impl Authenticator {
 
     #[inline]
     fn nonce_of(&self, challenge: &Challenge<'_>) -> [u8; nonce::NONCE_LETTERS] {
-        let id = NonceId::new(challenge.uptime, challenge.salt);
+        let id = NonceId::new(challenge.time, challenge.salt);
         self.nonce_key.write(id, challenge.realm)
     }
 
@@ -206,7 +206,7 @@ impl Authenticator {
         authorization: &Authorization<'_>,
         realm: &impl Realm,
         replay: &mut ReplayWindows,
-        uptime: Duration,
+        time: Duration,
     ) -> Result<Verified, Denied> {
         let Authorization {
             request,
@@ -221,19 +221,21 @@ impl Authenticator {
         if !is_aimed_at(credentials.uri, request, realm) {
             return Err(Denied::Malformed);
         }
-        let known = realm.secret_of(&user);
-        let secret = known.unwrap_or(&self.nobody);
-        let expected =
-            credentials.expected_response(secret, request.method().token(), request.body());
-        let right =
-            is_response(&expected, credentials.response) & Choice::from(u8::from(known.is_some()));
+        let expected_of = |secret| {
+            credentials.expected_response(secret, request.method().token(), request.body())
+        };
+        let known = realm.secret_of(&user).and_then(expected_of);
+        let is_known = Choice::from(u8::from(known.is_some()));
+        let expected = known.or_else(|| expected_of(&self.nobody));
+        let is_equal = expected.map(|expected| is_response(&expected, credentials.response));
+        let right = is_equal.unwrap_or_else(|| Choice::from(0)) & is_known;
         if !bool::from(right) {
             return Err(Denied::Wrong);
         }
         let nonce = self
-            .fresh_nonce(credentials.nonce, realm.name(), uptime)
+            .fresh_nonce(credentials.nonce, realm.name(), time)
             .ok_or(Denied::Stale)?;
-        replay.forget_before(NonceId::new(uptime.saturating_sub(self.nonce_life), 0));
+        replay.forget_before(NonceId::new(time.saturating_sub(self.nonce_life), 0));
         if !replay.take(nonce, credentials.count) {
             return Err(Denied::Stale);
         }
@@ -246,17 +248,17 @@ impl Authenticator {
     /// The salt of the nonce in the request's Authorization, if we issued that nonce for `realm`
     /// and it has not expired; the response is not checked.
     #[must_use]
-    pub fn salt_of(&self, request: &Message<'_>, realm: &str, uptime: Duration) -> Option<u32> {
+    pub fn salt_of(&self, request: &Message<'_>, realm: &str, time: Duration) -> Option<u32> {
         let nonce = select(request, realm).ok()?.nonce?;
-        self.fresh_nonce(nonce, realm, uptime).map(|id| id.salt)
+        self.fresh_nonce(nonce, realm, time).map(|id| id.salt)
     }
 
     /// The nonce, if we issued it for that realm and it has not expired.
-    fn fresh_nonce(&self, nonce: &[u8], realm: &str, uptime: Duration) -> Option<NonceId> {
+    fn fresh_nonce(&self, nonce: &[u8], realm: &str, time: Duration) -> Option<NonceId> {
         let (nonce, is_ours) = self.nonce_key.read(nonce, realm)?;
-        let issued = Duration::from_micros(nonce.issued_micros);
-        let is_fresh = issued.saturating_sub(uptime) <= SKEW_MAX
-            && uptime.saturating_sub(issued) <= self.nonce_life;
+        let issued = Duration::from_millis(nonce.issued_millis);
+        let is_fresh = issued.saturating_sub(time) <= SKEW_MAX
+            && time.saturating_sub(issued) <= self.nonce_life;
         (bool::from(is_ours) && is_fresh).then_some(nonce)
     }
 }

@@ -1,5 +1,6 @@
 //! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds
-//! both to the realm. Any shard that has the key can check them. They are short, so that a
+//! both to the realm, and to nothing else: not to a process, a shard or an address. Whoever has the
+//! key can check them: all shards, all nodes, the next process. They are short, so that a
 //! challenge does not amplify (W:E3.8): the letters are those of base64url (RFC 4648 §5).
 
 use std::time::Duration;
@@ -8,7 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-/// Octets of the time of issue: microseconds, which lasts almost nine years.
+/// Octets of the time of issue: milliseconds since 1970 UTC, which lasts almost nine thousand years.
 const ISSUED_OCTETS: usize = 6;
 const SALT_OCTETS: usize = 4;
 const MAC_OCTETS: usize = 8;
@@ -23,8 +24,8 @@ const _: () = assert!(NONCE_OCTETS.is_multiple_of(3));
 /// The unique part of a nonce. Ordered by the time of issue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NonceId {
-    /// Microseconds since the server's epoch.
-    pub(super) issued_micros: u64,
+    /// Milliseconds since 1970 UTC.
+    pub(super) issued_millis: u64,
     pub(super) salt: u32,
 }
 
@@ -34,12 +35,12 @@ pub(super) struct NonceKey(Hmac<Sha256>);
 
 impl NonceId {
     /// Issues the nonce with that salt at that time.
-    pub(super) fn new(uptime: Duration, salt: u32) -> Self {
-        let micros_max = (1 << (8 * ISSUED_OCTETS)) - 1;
+    pub(super) fn new(time: Duration, salt: u32) -> Self {
+        let millis_max = (1 << (8 * ISSUED_OCTETS)) - 1;
         Self {
-            issued_micros: u64::try_from(uptime.as_micros())
-                .unwrap_or(micros_max)
-                .min(micros_max),
+            issued_millis: u64::try_from(time.as_millis())
+                .unwrap_or(millis_max)
+                .min(millis_max),
             salt,
         }
     }
@@ -47,7 +48,7 @@ impl NonceId {
     fn clear_part(self) -> [u8; ISSUED_OCTETS + SALT_OCTETS] {
         let mut octets = [0; ISSUED_OCTETS + SALT_OCTETS];
         let (issued, salt) = octets.split_at_mut(ISSUED_OCTETS);
-        issued.copy_from_slice(&self.issued_micros.to_be_bytes()[8 - ISSUED_OCTETS..]);
+        issued.copy_from_slice(&self.issued_millis.to_be_bytes()[8 - ISSUED_OCTETS..]);
         salt.copy_from_slice(&self.salt.to_be_bytes());
         octets
     }
@@ -77,7 +78,7 @@ impl NonceKey {
         let (clear, mac) = octets.split_at_checked(ISSUED_OCTETS + SALT_OCTETS)?;
         let (issued, salt) = clear.split_at_checked(ISSUED_OCTETS)?;
         let id = NonceId {
-            issued_micros: big_endian(issued),
+            issued_millis: big_endian(issued),
             salt: big_endian(salt) as u32,
         };
         Some((id, self.mac(id, realm).ct_eq(mac)))
@@ -143,7 +144,7 @@ mod tests {
     #[test]
     fn a_nonce_comes_back_as_it_was() {
         let key = NonceKey::new([3; 32]);
-        let id = NonceId::new(Duration::from_micros(0x1234_5678_9abc), 0xfedc_ba98);
+        let id = NonceId::new(Duration::from_millis(0x1234_5678_9abc), 0xfedc_ba98);
         let nonce = key.write(id, "abc.com");
         // base64url of 12 34 56 78 9a bc fe dc ba
         assert!(nonce.starts_with(b"EjRWeJq8_ty6"), "{nonce:?}");
@@ -186,6 +187,6 @@ mod tests {
 
     #[test]
     fn a_time_beyond_the_field_is_clamped() {
-        assert_eq!(NonceId::new(Duration::MAX, 0).issued_micros, (1 << 48) - 1);
+        assert_eq!(NonceId::new(Duration::MAX, 0).issued_millis, (1 << 48) - 1);
     }
 }

@@ -3,9 +3,15 @@
 //! Guarantees: a count is accepted once per nonce; memory is bounded; a nonce issued after every
 //! forgotten one is accepted at its first use. The cost of the bound is an extra challenge with
 //! stale=true, never a wrong result. Each shard keeps its own counts: a count can be used once per
-//! shard, and a phone stays on one shard.
+//! shard and node, and a phone stays on one shard.
+//!
+//! The counts end with the process. Without a copy of the count a replay cannot be told from a request
+//! (RFC 7616 §3.4), and whoever reads the network could send what it read: a nonce issued before the
+//! process began counts as forgotten, too. Each phone gets one 401 with stale=true after a restart, which
+//! it answers by itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::nonce::NonceId;
 
@@ -32,13 +38,15 @@ struct Window {
 }
 
 impl ReplayWindows {
-    /// Room for `nonces_max` nonces (at least one).
+    /// Room for `nonces_max` nonces (at least one). Those issued before `since`, a time since 1970 UTC,
+    /// count as forgotten.
     #[must_use]
-    pub fn new(nonces_max: usize) -> Self {
+    pub fn new(nonces_max: usize, since: Duration) -> Self {
+        let floor = NonceId::new(since, 0);
         Self {
             nonces_max: nonces_max.max(1),
             windows_by_nonce: BTreeMap::new(),
-            floor: None,
+            floor: (!since.is_zero()).then_some(floor),
         }
     }
 
@@ -103,16 +111,16 @@ mod tests {
     use super::*;
     use crate::sip::random::Random;
 
-    fn nonce(issued_micros: u64) -> NonceId {
+    fn nonce(issued_millis: u64) -> NonceId {
         NonceId {
-            issued_micros,
+            issued_millis,
             salt: 1,
         }
     }
 
     #[test]
     fn a_count_is_accepted_once() {
-        let mut windows = ReplayWindows::new(4);
+        let mut windows = ReplayWindows::new(4, Duration::ZERO);
         assert!(windows.take(nonce(1), 1));
         assert!(!windows.take(nonce(1), 1));
         assert!(windows.take(nonce(1), 3));
@@ -123,7 +131,7 @@ mod tests {
 
     #[test]
     fn nonce_counts_64_below_the_highest_are_refused() {
-        let mut windows = ReplayWindows::new(4);
+        let mut windows = ReplayWindows::new(4, Duration::ZERO);
         assert!(windows.take(nonce(1), 100));
         assert!(windows.take(nonce(1), 37));
         assert!(!windows.take(nonce(1), 36));
@@ -137,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_nonce_is_stale_and_a_fresh_one_is_not() {
-        let mut windows = ReplayWindows::new(2);
+        let mut windows = ReplayWindows::new(2, Duration::ZERO);
         assert!(windows.take(nonce(10), 1));
         assert!(windows.take(nonce(20), 1));
         assert!(windows.take(nonce(30), 1));
@@ -153,25 +161,33 @@ mod tests {
     }
 
     #[test]
+    fn a_nonce_of_an_earlier_process_is_stale() {
+        let mut windows = ReplayWindows::new(4, Duration::from_millis(50));
+        assert!(!windows.take(nonce(49), 1));
+        assert!(!windows.take(nonce(49), 7));
+        assert!(windows.take(nonce(50), 1));
+    }
+
+    #[test]
     fn nonces_of_one_time_differ_by_salt() {
-        let mut windows = ReplayWindows::new(8);
+        let mut windows = ReplayWindows::new(8, Duration::ZERO);
         assert!(windows.take(
             NonceId {
-                issued_micros: 7,
+                issued_millis: 7,
                 salt: 1
             },
             1
         ));
         assert!(windows.take(
             NonceId {
-                issued_micros: 7,
+                issued_millis: 7,
                 salt: 2
             },
             1
         ));
         assert!(!windows.take(
             NonceId {
-                issued_micros: 7,
+                issued_millis: 7,
                 salt: 1
             },
             1
@@ -180,7 +196,7 @@ mod tests {
 
     #[test]
     fn expired_nonces_leave() {
-        let mut windows = ReplayWindows::new(8);
+        let mut windows = ReplayWindows::new(8, Duration::ZERO);
         assert!(windows.take(nonce(1), 1));
         assert!(windows.take(nonce(2), 1));
         windows.forget_before(nonce(2));
@@ -193,7 +209,7 @@ mod tests {
     #[test]
     fn random_use_against_a_set_of_all_pairs() {
         let mut random = Random::new([7; 32]);
-        let mut windows = ReplayWindows::new(16);
+        let mut windows = ReplayWindows::new(16, Duration::ZERO);
         let mut accepted = BTreeSet::new();
         let mut latest = 0;
         for _ in 0..50_000 {

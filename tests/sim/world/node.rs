@@ -33,6 +33,8 @@ pub(super) fn core(
         shards: plan.shards,
         epoch: start + Duration::from_secs(seconds),
         key: [7; 32],
+        nonce_key: [7; 32],
+        nonces_known_since: start + Duration::from_secs(seconds),
         local_addresses: vec![NODE],
         listeners: Vec::new(),
         advertise: Vec::new(),
