@@ -4,6 +4,8 @@
 
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "operator/dialed_phone.rs"]
+mod dialed_phone;
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};

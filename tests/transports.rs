@@ -8,6 +8,8 @@ mod authority;
 mod daemon;
 #[path = "transports/phone.rs"]
 mod phone;
+#[path = "transports/proxied.rs"]
+mod proxied;
 #[path = "transports/websocket.rs"]
 mod websocket;
 

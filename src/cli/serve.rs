@@ -148,6 +148,7 @@ pub(super) fn listener_plan(listener: config::Listener) -> ListenerPlan {
         service,
         address: listener.address,
         advertise: listener.advertise,
+        proxies: listener.proxies,
     }
 }
 

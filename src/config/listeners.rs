@@ -2,12 +2,13 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::schema::{Config, TransportKind};
-use crate::config::text::canonical_domain;
+use crate::config::text::{canonical_domain, network};
 use crate::config::transport_security;
 use crate::sip::Transport;
 use crate::tls::Keyring;
@@ -23,6 +24,8 @@ pub struct Listener {
     pub advertise: Option<String>,
     /// Its certificates, if the transport is encrypted.
     pub keyring: Option<Keyring>,
+    /// The proxies that forward connections to it; empty if phones connect to it.
+    pub proxies: Vec<IpNet>,
     /// Where the web pages come from that may connect by WebSocket; none for anywhere.
     pub origins: Vec<String>,
 }
@@ -59,6 +62,7 @@ pub(super) fn sip(
             TransportKind::Wss => Transport::Wss,
         };
         let keyring = transport_security::keyring(listen, complainer, notes);
+        let proxies = proxies(listen, transport, complainer);
         let origins = origins(listen, complainer);
         let Some(address) = socket_address(&listen.address, "0.0.0.0:5060", complainer) else {
             continue;
@@ -90,10 +94,50 @@ pub(super) fn sip(
             address,
             advertise,
             keyring,
+            proxies,
             origins,
         });
     }
     listeners
+}
+
+/// The proxies that forward connections to a listener with the PROXY protocol.
+fn proxies(
+    listen: &schema::SipListen,
+    transport: Transport,
+    complainer: &mut Complainer<'_>,
+) -> Vec<IpNet> {
+    let networks = listen.proxies.iter();
+    let networks: Vec<IpNet> = networks
+        .filter_map(|text| network(text, complainer))
+        .collect();
+    let is_on = *listen.proxy_protocol.get_ref();
+    if is_on && !transport.is_reliable() {
+        complainer.add(
+            listen.proxy_protocol.span(),
+            "the PROXY protocol is for connections, not for UDP",
+            "remove it, or use transport = \"tcp\" or \"tls\"",
+        );
+    } else if is_on && matches!(transport, Transport::Ws | Transport::Wss) {
+        complainer.add(
+            listen.proxy_protocol.span(),
+            "the PROXY protocol is not read before WebSocket",
+            "remove it, or use transport = \"tcp\" or \"tls\"",
+        );
+    } else if is_on && listen.proxies.is_empty() {
+        complainer.add(
+            listen.proxy_protocol.span(),
+            "proxy_protocol = true without proxies: no connection would be served",
+            "list the load balancers in proxies = [\"10.0.0.7\"]",
+        );
+    } else if let Some(first) = listen.proxies.first().filter(|_| !is_on) {
+        complainer.add(
+            first.span(),
+            "proxies mean nothing without the PROXY protocol",
+            "add proxy_protocol = true, or remove them",
+        );
+    }
+    networks
 }
 
 /// The origins of web pages, as browsers write them: a scheme, a host, and the port if it is not that of

@@ -186,6 +186,7 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         subscriptions_per_phone_max: limits.subscriptions_per_phone,
         expiry_grace: limits.expiry_grace.0,
         probation: limits.probation.0,
+        dials_max: limits.dials,
         notify_rate_per_phone: config.notify.rate,
         notify_burst_per_phone: config.notify.burst,
         notifies_per_turn: limits.notifies_per_turn,

@@ -138,6 +138,10 @@ keys! {
         pub key: Files = Files::default();
         /// The file of the authority that clients must have a certificate of.
         pub client_ca: Option<Spanned<PathBuf>> = None;
+        /// Whether each connection begins with a header of the PROXY protocol.
+        pub proxy_protocol: Spanned<bool> = unplaced(false);
+        /// The proxies that connections come from then.
+        pub proxies: Vec<Spanned<String>> = Vec::new();
         /// Where the web pages come from that may connect; none for anywhere.
         pub origins: Vec<Spanned<String>> = Vec::new();
     }
@@ -189,6 +193,8 @@ impl SipListen {
             certificate: Files::default(),
             key: Files::default(),
             client_ca: None,
+            proxy_protocol: unplaced(false),
+            proxies: Vec::new(),
             origins: Vec::new(),
         };
         vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)]
@@ -308,6 +314,7 @@ keys! {
         pub probation: Interval = Interval::from_secs(30), in Interval::SECOND..=Interval::HOUR;
         pub connections: usize = 32_768, in 1..=1 << 20;
         pub connections_per_address: usize = 1024, in 1..=1 << 20;
+        pub dials: usize = 64, in 0..=10_000;
         pub handshakes: usize = 1024, in 1..=1 << 20;
         pub handshake_timeout: Interval = Interval::from_secs(10), in Interval::SECOND..=Interval::HOUR;
         pub idle_connection: Interval = Interval::from_secs(600),

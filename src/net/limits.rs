@@ -24,6 +24,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// `idle_timeout` while room is short.
     pub idle_timeout_short: Duration,
+    /// Timeout for opening a stream to a peer.
+    pub connect_timeout: Duration,
     /// Octets waiting for a peer that does not read; beyond it the connection is closed. More than
     /// the longest NOTIFY of a list.
     pub outbound_octets_max: usize,
@@ -50,6 +52,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(600),
             idle_timeout_short: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
             outbound_octets_max: 6 * 1024 * 1024,
             message_timeout: Duration::from_secs(30),
             head_octets_max: 64 * 1024,

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -135,6 +136,23 @@ pub fn continue_stream(transport: Transport, socket: OwnedFd) -> Option<Box<dyn 
     match transport {
         Transport::Tcp => tcp::continued(socket),
         Transport::Udp | Transport::Tls | Transport::Ws | Transport::Wss => None,
+    }
+}
+
+/// Opens a stream to a peer within `patience`. Must run inside the executor that will wait on it.
+///
+/// # Errors
+/// The peer does not accept it, or the transport is not one that we open.
+pub async fn connect(
+    transport: Transport,
+    peer: SocketAddr,
+    patience: Duration,
+) -> io::Result<Box<dyn StreamTransport>> {
+    match transport {
+        Transport::Tcp => tcp::connect(peer, patience).await,
+        Transport::Udp | Transport::Tls | Transport::Ws | Transport::Wss => {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
 }
 

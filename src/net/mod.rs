@@ -24,6 +24,7 @@ pub mod listener;
 pub mod readiness;
 pub mod source_address;
 pub mod stream;
+pub(crate) mod stun;
 
 pub use acceptor::Acceptor;
 pub use limits::Limits;

@@ -17,6 +17,8 @@
 //! Invariants worth naming: no turn runs inside another one, and none waits. One clock reading per
 //! turn is the engine's `now`. The outbox is empty between turns.
 
+mod stream_turns;
+
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -25,13 +27,12 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use crate::net::Limits;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Readiness;
-use crate::net::stream::StreamTransport;
-use crate::net::stream::connection::Connection;
 use crate::net::stream::connections::Connections;
-use crate::net::{Limits, listener};
 use crate::runtime::arrival_pattern::ArrivalPattern;
+use crate::runtime::dial_orders::DialOrders;
 use crate::runtime::handshake_turns::HandshakeTurns;
 use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::Mesh;
@@ -39,10 +40,9 @@ use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::records::RecordSender;
 use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::Replier;
-use crate::runtime::shard_sockets::ContinuedStream;
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{alarms, transmits};
-use crate::shard::{CommandId, ConnectionId, Flow, Input, Outbox, Shard, ShardId, Transmit};
+use crate::shard::{CommandId, Flow, Input, Outbox, Shard, ShardId, Transmit};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
@@ -81,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) arrivals: Cell<ArrivalPattern>,
     /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
+    /// The streams that the engine wants opened.
+    pub(crate) dial_orders: DialOrders,
     /// The handshakes of its streams.
     pub(crate) handshakes: HandshakeTurns,
 
@@ -204,6 +206,7 @@ impl Core {
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
             arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
+            dial_orders: DialOrders::default(),
             handshakes: HandshakeTurns::new(),
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
@@ -392,50 +395,6 @@ impl Turn<'_> {
         has_response
     }
 
-    /// Registers an accepted stream if the limits allow.
-    pub(crate) fn admit(
-        &mut self,
-        stream: Box<dyn StreamTransport>,
-        listener: u16,
-    ) -> Option<Rc<Connection>> {
-        let State { streams, shard, .. } = &mut *self.state;
-        let is_trusted = |peer| shard.trusts(peer);
-        streams.admit(stream, listener, self.now, is_trusted, &self.core.counters)
-    }
-
-    /// Registers a stream that an earlier process accepted. The engine learns if it does not go on.
-    pub(crate) fn continue_stream(&mut self, stream: ContinuedStream) -> Option<Rc<Connection>> {
-        let ContinuedStream {
-            flow,
-            socket,
-            in_use,
-        } = stream;
-        let until = self.now + in_use;
-        let stream = listener::continue_stream(flow.transport, socket);
-        let streams = &mut self.state.streams;
-        let counters = &self.core.counters;
-        let connection =
-            stream.and_then(|stream| streams.continue_stream(stream, flow, until, counters));
-        if connection.is_none() {
-            self.handle(Input::Closed(flow.connection));
-        }
-        connection
-    }
-
-    /// Ends idle streams.
-    pub(crate) fn end_idle_streams(&mut self) {
-        let State { streams, shard, .. } = &mut *self.state;
-        streams.end_idle(self.now, |peer| shard.trusts(peer), &self.core.counters);
-    }
-
-    /// Removes a stream that has ended, and informs the engine.
-    pub(crate) fn closed(&mut self, name: ConnectionId) {
-        // Messages for it may be in the outbox; they must leave while it exists.
-        self.empty_outbox();
-        self.state.streams.remove(name, &self.core.counters);
-        self.handle(Input::Closed(name));
-    }
-
     fn finish(mut self) {
         if self.core.is_recovering.get() {
             self.take_recovered();
@@ -581,6 +540,9 @@ impl Turn<'_> {
         }
         for (connection, until) in outbox.kept.drain(..) {
             streams.keep(connection, until);
+        }
+        for dial in outbox.dials.drain(..) {
+            self.core.dial_orders.push(dial);
         }
         for place in outbox.wanted_dialogs.drain(..) {
             self.core.mesh.want(place);

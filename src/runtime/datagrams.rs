@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use crate::net::datagram::classify::{DatagramKind, classify};
 use crate::net::datagram::port::DatagramPort;
-use crate::net::datagram::{BATCH, Received, stun};
+use crate::net::datagram::{BATCH, Received};
+use crate::net::stun;
 use crate::runtime::core::{Core, Turn};
 use crate::shard::Input;
 

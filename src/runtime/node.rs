@@ -16,6 +16,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use crate::directory::Directory;
 use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
@@ -352,6 +354,7 @@ impl Node {
                 seed: kernel::random_octets().map_err(BootError::Random)?,
                 sockets,
                 services: services(&self.listeners),
+                proxies: proxies(&self.listeners),
                 heir: Arc::clone(&self.heir),
                 readiness,
                 mesh: Arc::clone(&self.mesh),
@@ -502,6 +505,11 @@ fn open(
 /// What is served, by listener.
 fn services(listeners: &[ListenerPlan]) -> Arc<[Service]> {
     listeners.iter().map(|plan| plan.service.clone()).collect()
+}
+
+/// The proxies that forward connections, by listener.
+fn proxies(listeners: &[ListenerPlan]) -> Arc<[Vec<IpNet>]> {
+    listeners.iter().map(|plan| plan.proxies.clone()).collect()
 }
 
 /// The certificates of all listeners.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::directory::Directory;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
@@ -22,6 +24,9 @@ pub struct ListenerPlan {
     /// `host[:port]` advertised to peers, if it differs from the address that they reach (behind an
     /// address translator).
     pub advertise: Option<String>,
+    /// The proxies that forward connections to it, with a header of the PROXY protocol; empty if phones
+    /// connect to it.
+    pub proxies: Vec<IpNet>,
 }
 
 /// What outlives the process, and where.
@@ -131,6 +136,7 @@ mod tests {
             service: Service::Udp,
             address,
             advertise,
+            proxies: Vec::new(),
         }
         .local_addresses(address);
         assert!(addresses.contains(&"127.0.0.1:5060".parse().unwrap()));

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glommio::Task;
+use ipnet::IpNet;
 
 use crate::directory::Directory;
 use crate::net::Limits;
 use crate::net::listener::{ListenerSocket, Port, Service};
 use crate::net::readiness::Readiness;
+use crate::net::stream::StreamListener;
 use crate::runtime::core::{Core, Outlets, Sockets};
 use crate::runtime::heir::Heir;
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
-use crate::runtime::{adaptive_poll, datagrams, executor_pass, streams, timekeeper};
+use crate::runtime::{adaptive_poll, datagrams, dialer, executor_pass, streams, timekeeper};
 use crate::shard::{Options, Shard};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
@@ -49,6 +51,8 @@ pub(crate) struct ShardCore {
     pub(crate) sockets: ShardSockets,
     /// What is served on them, by listener.
     pub(crate) services: Arc<[Service]>,
+    /// The proxies that forward connections to them, by listener.
+    pub(crate) proxies: Arc<[Vec<IpNet>]>,
     /// Where it leaves its streams at the end, if another process is to continue them.
     pub(crate) heir: Arc<Heir>,
     /// With which its thread waits for datagrams outside the executor.
@@ -73,6 +77,7 @@ impl ShardCore {
         let surplus = std::mem::take(&mut self.sockets.surplus);
         let streams = std::mem::take(&mut self.sockets.streams);
         let (limits, services) = (self.limits.clone(), Arc::clone(&self.services));
+        let proxies = Arc::clone(&self.proxies);
         let (core, mut acceptors) = self.assemble();
         let has_begun = begin(&core).await;
         // Before the dialogs on them are back and send NOTIFYs.
@@ -82,7 +87,10 @@ impl ShardCore {
             tracing::debug!(shard = core.id.0, "serving");
             for ((listener, socket), service) in with_services(surplus, &services) {
                 let port = socket.open(listener, service, &limits);
-                acceptors.extend(port.ok().and_then(|port| drain(&core, listener, port)));
+                acceptors.extend(
+                    port.ok()
+                        .and_then(|port| drain(&core, listener, port, &proxies)),
+                );
             }
             serve(&core, acceptors).await;
         }
@@ -101,7 +109,9 @@ impl ShardCore {
             let mut datagram_port = None;
             match socket.open(listener, service, &self.limits) {
                 Ok(Port::Datagram(port)) => datagram_port = Some(Rc::new(port)),
-                Ok(Port::Stream(socket)) => acceptors.push(Acceptor { listener, socket }),
+                Ok(Port::Stream(socket)) => {
+                    acceptors.push(acceptor(listener, socket, &self.proxies));
+                }
                 Err(error) => {
                     tracing::error!(%error, listener, "cannot use a listening socket");
                 }
@@ -123,6 +133,16 @@ impl ShardCore {
         };
         let core = Core::new(id, shard, outlets, self.counters, sockets);
         (core, acceptors)
+    }
+}
+
+fn acceptor(listener: u16, socket: Box<dyn StreamListener>, proxies: &[Vec<IpNet>]) -> Acceptor {
+    let proxies = proxies.get(usize::from(listener)).cloned();
+    debug_assert!(proxies.is_some(), "a socket is of a listener");
+    Acceptor {
+        listener,
+        socket,
+        proxies: proxies.unwrap_or_default(),
     }
 }
 
@@ -217,7 +237,7 @@ async fn cancel(tasks: Vec<Task<()>>) {
 
 /// Reads what a socket without a shard of its own still holds, and closes it. A listening socket is
 /// kept: connections that wait in it would be lost.
-fn drain(core: &Rc<Core>, listener: u16, port: Port) -> Option<Acceptor> {
+fn drain(core: &Rc<Core>, listener: u16, port: Port, proxies: &[Vec<IpNet>]) -> Option<Acceptor> {
     match port {
         Port::Datagram(port) => {
             let has_more = |_: &u32| matches!(datagrams::receive_batch(core, &port), Ok(Some(_)));
@@ -229,7 +249,7 @@ fn drain(core: &Rc<Core>, listener: u16, port: Port) -> Option<Acceptor> {
             );
             None
         }
-        Port::Stream(socket) => Some(Acceptor { listener, socket }),
+        Port::Stream(socket) => Some(acceptor(listener, socket, proxies)),
     }
 }
 
@@ -253,6 +273,7 @@ fn read(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
         let task = streams::accept(Rc::clone(core), acceptor);
         tasks.push(glommio::spawn_local(task));
     }
+    tasks.push(glommio::spawn_local(dialer::serve(Rc::clone(core))));
     if has_streams {
         tasks.push(glommio::spawn_local(streams::sweep(Rc::clone(core))));
     }

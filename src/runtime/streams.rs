@@ -2,13 +2,17 @@
 
 use std::io;
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+
 use crate::net::stream::connection::{Connection, Written};
-use crate::net::stream::{Arrival, Framing, StreamListener};
+use crate::net::stream::{Arrival, Framing, StreamListener, StreamTransport};
+use crate::net::stun;
 use crate::runtime::core::Core;
-use crate::runtime::handshakes;
+use crate::runtime::{handshakes, proxied};
 use crate::shard::Input;
 use crate::sip::Fault;
 use crate::telemetry::Throttle;
@@ -32,17 +36,33 @@ pub(crate) struct Acceptor {
     pub(crate) listener: u16,
     /// The socket.
     pub(crate) socket: Box<dyn StreamListener>,
+    /// The proxies that its connections come from, with a header of the PROXY protocol; empty if they
+    /// come from phones.
+    pub(crate) proxies: Vec<IpNet>,
 }
 
 /// Accepts the connections of one listening socket. Never returns.
 pub(crate) async fn accept(core: Rc<Core>, acceptor: Acceptor) {
-    let Acceptor { listener, socket } = acceptor;
+    let Acceptor {
+        listener,
+        socket,
+        proxies,
+    } = acceptor;
     let mut warnings = Throttle::new(WARNING_INTERVAL);
     loop {
         match socket.accept().await {
             Ok(Some(stream)) => {
-                if let Some(connection) = core.turn(|turn| turn.admit(stream, listener)) {
-                    glommio::spawn_local(read(Rc::clone(&core), connection)).detach();
+                let peer = stream.peer_address();
+                if proxies.is_empty() {
+                    begin(&core, stream, (listener, peer));
+                } else if proxies
+                    .iter()
+                    .any(|proxy| proxy.contains(&peer.ip().to_canonical()))
+                {
+                    let forwarded = begin_forwarded(Rc::clone(&core), stream, listener);
+                    glommio::spawn_local(forwarded).detach();
+                } else {
+                    core.counters.connections_not_proxied.add(1);
                 }
             }
             Ok(None) => {}
@@ -55,6 +75,25 @@ pub(crate) async fn accept(core: Rc<Core>, acceptor: Acceptor) {
             }
         }
         glommio::yield_if_needed().await;
+    }
+}
+
+/// Begins a connection of that listener and peer, if the limits allow.
+fn begin(core: &Rc<Core>, stream: Box<dyn StreamTransport>, ends: (u16, SocketAddr)) {
+    if let Some(connection) = core.turn(|turn| turn.admit(stream, ends)) {
+        glommio::spawn_local(read(Rc::clone(core), connection)).detach();
+    }
+}
+
+/// Begins a connection that a proxy forwards, once its header says whose it is.
+async fn begin_forwarded(core: Rc<Core>, mut stream: Box<dyn StreamTransport>, listener: u16) {
+    match proxied::peer_of(&core, &mut *stream).await {
+        Ok(peer) => begin(&core, stream, (listener, peer)),
+        Err(error) => {
+            core.counters.connections_not_proxied.add(1);
+            let proxy = stream.peer_address();
+            tracing::debug!(%proxy, %error, "a connection without a header of the PROXY protocol");
+        }
     }
 }
 
@@ -76,7 +115,7 @@ pub(crate) async fn read_on(core: Rc<Core>, connection: Rc<Connection>) {
 }
 
 /// Feeds the engine from one connection until it ends.
-async fn read(core: Rc<Core>, connection: Rc<Connection>) {
+pub(crate) async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     if handshakes::complete(&core, &connection).await {
         take_messages(&core, &connection).await;
     }
@@ -157,6 +196,10 @@ fn take(
                     bytes,
                     response,
                 });
+            }
+            Arrival::Stun(bytes) => {
+                let is_answered = turn.respond(flow, |out| stun::respond(bytes, flow.peer, out));
+                core.counters.stun_answered.add(u64::from(is_answered));
             }
             Arrival::Ping => {
                 core.counters.stream_pings.add(1);

@@ -52,6 +52,7 @@ fn plan(shards: u16, address: &str) -> NodePlan {
         service,
         address,
         advertise: None,
+        proxies: Vec::new(),
     };
     NodePlan {
         shards: (0..usize::from(shards)).map(|shard| shard % cpus).collect(),
@@ -291,7 +292,7 @@ fn a_wildcard_listener_answers_from_the_address_that_was_asked() {
 
 #[test]
 fn keepalives_never_reach_the_engine() {
-    let (node, udp, _) = start(1);
+    let (node, udp, tcp) = start(1);
     let phone = Phone::new(udp);
     for filler in ["\r\n\r\n", "\0\0\0\0", "jaK", ""] {
         phone.send(filler);
@@ -315,6 +316,17 @@ fn keepalives_never_reach_the_engine() {
         (4, 1)
     );
     assert_eq!(counter(&node, "datagrams_received"), 5);
+    let mut stream = connect(tcp);
+    stream.write_all(&request[..7]).unwrap();
+    stream.write_all(&request[7..]).unwrap();
+    stream.write_all(b"\r\n\r\n").unwrap();
+    let mut response = [0; 34];
+    stream.read_exact(&mut response).unwrap();
+    assert_eq!(response[..2], [1, 1]);
+    let port = u16::from_be_bytes([response[26] ^ 0x21, response[27] ^ 0x12]);
+    assert_eq!(port, stream.local_addr().unwrap().port());
+    assert_eq!(response[32..], *b"\r\n", "the stream is in step");
+    assert_eq!(counter(&node, "stun_answered"), 2);
 }
 
 #[test]
@@ -504,6 +516,29 @@ fn a_trusted_peer_may_use_all_streams() {
     }
     assert!(has_ended(&mut connect(tcp)), "the limit for all holds");
     assert_eq!(counter(&node, "connections_idle"), 0);
+}
+
+#[test]
+fn a_message_that_comes_too_slowly_closes_its_stream() {
+    let (node, tcp) = start_crowded(100, directory());
+    let mut slow = connect(tcp);
+    subscribe_on(&mut slow, "alice", 1);
+    let begin = Instant::now();
+    slow.write_all(b"OPTIONS sip:half@exam").unwrap();
+    while slow.write_all(b"x").is_ok() {
+        assert!(begin.elapsed() < PATIENCE, "it goes on");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(begin.elapsed() >= Duration::from_secs(2), "its time");
+    assert_eq!(counter(&node, "connections_timed_out"), 1);
+    // The phone comes back, and its lamp is right.
+    set_call(&node, "alice", Some(call(CallState::Early)));
+    let mut back = connect(tcp);
+    let local = back.local_addr().unwrap();
+    let request = subscribe("alice", Transport::Tcp, local, 2);
+    back.write_all(request.as_bytes()).unwrap();
+    assert!(receive_from(&mut back).starts_with("SIP/2.0 200 "));
+    assert!(receive_from(&mut back).contains("<state>early</state>"));
 }
 
 #[test]

@@ -9,7 +9,10 @@ use std::net::{IpAddr, SocketAddr};
 use crate::sip::header::Via;
 use crate::sip::simd::{Block, find};
 use crate::sip::uri::host_ip;
-use crate::sip::{HeaderName, Message, Status};
+use crate::sip::{HeaderName, Message, Method, Status};
+
+/// Seconds between keepalives that keep the binding of a NAT: on UDP, and on a stream (RFC 5626 §4.4).
+const KEEPALIVE_SECS: [u64; 2] = [29, 120];
 
 /// The parts of a response head that are not copied from the request.
 #[derive(Clone, Copy, Debug)]
@@ -32,14 +35,14 @@ pub fn response_head(out: &mut Vec<u8>, request: &Message<'_>, head: &ResponseHe
         status,
         reason,
         to_tag,
-        source,
+        ..
     } = *head;
     out.extend_from_slice(b"SIP/2.0 ");
     decimal(out, u64::from(status.0));
     out.push(b' ');
     one_line(out, reason.unwrap_or_else(|| status.reason()).as_bytes());
     out.extend_from_slice(b"\r\n");
-    write_vias(out, "Via: ", request, source);
+    write_vias(out, "Via: ", request, head);
     copy(out, "From: ", request, HeaderName::From);
     write_to(out, "To: ", request, to_tag);
     copy(out, "Call-ID: ", request, HeaderName::CallId);
@@ -48,16 +51,11 @@ pub fn response_head(out: &mut Vec<u8>, request: &Message<'_>, head: &ResponseHe
 
 /// Starts a response in its shortest form: without a reason phrase, with compact names.
 pub fn bare_response_head(out: &mut Vec<u8>, request: &Message<'_>, head: &ResponseHead<'_>) {
-    let ResponseHead {
-        status,
-        to_tag,
-        source,
-        ..
-    } = *head;
+    let ResponseHead { status, to_tag, .. } = *head;
     out.extend_from_slice(b"SIP/2.0 ");
     decimal(out, u64::from(status.0));
     out.extend_from_slice(b" \r\n");
-    write_vias(out, "v:", request, source);
+    write_vias(out, "v:", request, head);
     copy(out, "f:", request, HeaderName::From);
     write_to(out, "t:", request, to_tag);
     copy(out, "i:", request, HeaderName::CallId);
@@ -242,13 +240,16 @@ fn write_to(out: &mut Vec<u8>, front: &str, request: &Message<'_>, to_tag: &[u8]
     });
 }
 
-fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: SocketAddr) {
+fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, head: &ResponseHead<'_>) {
     for (index, value) in request.headers(HeaderName::Via).enumerate() {
         let topmost = request.via().filter(|_| index == 0);
         write_field(out, front, |out| match topmost {
             Some(via) => {
                 let (entry, others) = value.split_at(via.octets);
-                write_topmost(out, entry, via, source);
+                let keep = via
+                    .wants_keep
+                    .then(|| keep_interval(request, via, head.status));
+                write_topmost(out, entry, via, (head.source, keep.flatten()));
                 unfolded(out, others);
             }
             None => unfolded(out, value),
@@ -256,13 +257,27 @@ fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, source: Soc
     }
 }
 
+/// The seconds between the keepalives that we accept from the sender of a request: those of a
+/// registration, and of a dialog (RFC 6223 §4.1).
+fn keep_interval(request: &Message<'_>, via: &Via<'_>, status: Status) -> Option<u64> {
+    let method = request.cseq().map(|cseq| cseq.method);
+    let is_kept = matches!(method, Some(Method::Subscribe | Method::Register));
+    let is_stream = !via.transport.eq_ignore_ascii_case(b"UDP");
+    (is_kept && (200..300).contains(&status.0)).then(|| KEEPALIVE_SECS[usize::from(is_stream)])
+}
+
 /// The topmost Via entry with the actual source address: `rport` is filled in if requested, and
 /// `received` is added if `rport` was requested or if sent-by is a name or another address (RFC
-/// 3261 §18.2.1, RFC 3581 §4). A `received` from the peer is ignored.
-fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketAddr) {
+/// 3261 §18.2.1, RFC 3581 §4). A `received` from the peer is ignored. `keep`: the value of `keep`.
+fn write_topmost(
+    out: &mut Vec<u8>,
+    entry: &[u8],
+    via: &Via<'_>,
+    (source, keep): (SocketAddr, Option<u64>),
+) {
     let front = entry.len() - via.parameters.0.len();
     unfolded(out, &entry[..front]);
-    write_via_parameters(out, via, source.port());
+    write_via_parameters(out, via, source.port(), keep);
     let (ip, end) = (source.ip().to_canonical(), out.len());
     out.extend_from_slice(b";received=");
     let start = out.len();
@@ -277,7 +292,7 @@ fn write_topmost(out: &mut Vec<u8>, entry: &[u8], via: &Via<'_>, source: SocketA
 
 /// The parameters of the topmost Via, with `port` as the value of a requested `rport`, and without
 /// `received`.
-fn write_via_parameters(out: &mut Vec<u8>, via: &Via<'_>, port: u16) {
+fn write_via_parameters(out: &mut Vec<u8>, via: &Via<'_>, port: u16, keep: Option<u64>) {
     if via.is_tight {
         // Nearly all parameters are short already, and are copied unchanged.
         let end = via.rport_end.filter(|_| via.wants_rport);
@@ -298,6 +313,9 @@ fn write_via_parameters(out: &mut Vec<u8>, via: &Via<'_>, port: u16) {
         if via.wants_rport && name.eq_ignore_ascii_case(b"rport") {
             out.push(b'=');
             decimal(out, u64::from(port));
+        } else if let Some(keep) = keep.filter(|_| name.eq_ignore_ascii_case(b"keep")) {
+            out.push(b'=');
+            decimal(out, keep);
         } else if !value.is_empty() {
             out.push(b'=');
             unfolded(out, value);
@@ -399,6 +417,37 @@ mod tests {
     }
 
     #[test]
+    fn keep_gets_its_interval_in_a_2xx_to_a_subscribe_or_register() {
+        let via = |method: &str, transport: &str, status| {
+            let text = format!(
+                "{method} sip:a@b SIP/2.0\r\nVia: SIP/2.0/{transport} 192.0.2.1;keep;branch=b\r\n\
+                 From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: c\r\nCSeq: 1 {method}\r\n\
+                 Content-Length: 0\r\n\r\n"
+            );
+            let request = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
+            let head = ResponseHead {
+                status,
+                reason: None,
+                to_tag: b"ours",
+                source: "192.0.2.1:5060".parse().unwrap(),
+            };
+            let head = written(|out| response_head(out, &request, &head));
+            head.lines()
+                .nth(1)
+                .unwrap()
+                .split_once("192.0.2.1;")
+                .unwrap()
+                .1
+                .to_owned()
+        };
+        assert_eq!(via("SUBSCRIBE", "UDP", Status::OK), "keep=29;branch=b");
+        assert_eq!(via("REGISTER", "TCP", Status::OK), "keep=120;branch=b");
+        assert_eq!(via("SUBSCRIBE", "TLS", Status::OK), "keep=120;branch=b");
+        assert_eq!(via("PUBLISH", "UDP", Status::OK), "keep;branch=b");
+        assert_eq!(via("SUBSCRIBE", "UDP", Status::FORBIDDEN), "keep;branch=b");
+    }
+
+    #[test]
     fn only_the_topmost_via_changes_and_forged_parameters_are_dropped() {
         topmost(
             "SIP/2.0/UDP a;received=192.0.2.9;RPORT ;x=\"1,2\" , SIP/2.0/UDP b;rport",
@@ -424,7 +473,7 @@ mod tests {
             let Some(via) = Via::parse(value.as_bytes()) else { return Ok(()) };
             let loose = Via { is_tight: false, ..via };
             let [one, other] = [via, loose]
-                .map(|via| written(|out| write_via_parameters(out, &via, 9)));
+                .map(|via| written(|out| write_via_parameters(out, &via, 9, None)));
             assert_eq!(one, other);
         }
     }

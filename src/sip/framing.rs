@@ -6,6 +6,11 @@ use crate::sip::message::PlainResponse;
 use crate::sip::message::lines::Lines;
 use crate::sip::{Fault, HeaderName, StartLine};
 
+/// The magic cookie of STUN.
+const STUN_COOKIE: [u8; 4] = [0x21, 0x12, 0xa4, 0x42];
+/// Octets of a STUN header.
+const STUN_HEADER_OCTETS: usize = 20;
+
 /// What is at the front of a stream's buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
@@ -16,6 +21,8 @@ pub enum Frame<'a> {
     Ping(usize),
     /// A lone CRLF (the response to our keepalive, or padding) of that many octets, to be dropped.
     Filler(usize),
+    /// A STUN message of that many octets (RFC 8489 §6.2.2).
+    Stun(usize),
     /// A complete message of that many octets.
     Message(usize),
     /// A plain 200 to a NOTIFY, of that many octets. Nearly all responses to a fan-out are plain
@@ -42,6 +49,7 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
         [b'\r', b'\n', b'\r', b'\n', ..] => return Ok(Frame::Ping(4)),
         [b'\r', b'\n', ..] => return Ok(Frame::Filler(2)),
         [b'\n', ..] => return Ok(Frame::Filler(1)),
+        [0..=3, ..] => return stun(buffer, limits),
         // Every start line begins with a token.
         [first, ..] if !octets::TOKEN[usize::from(*first)] => return Err(Fault::StartLine),
         _ => {}
@@ -75,6 +83,26 @@ pub fn next_frame<'a>(buffer: &'a [u8], limits: &Limits) -> Result<Frame<'a>, Fa
         Frame::Incomplete
     } else {
         Frame::Message(total)
+    })
+}
+
+/// STUN begins with two zero bits, which SIP never does, and has a header that says its length.
+fn stun<'a>(buffer: &[u8], limits: &Limits) -> Result<Frame<'a>, Fault> {
+    let cookie = buffer.get(4..buffer.len().min(8)).unwrap_or_default();
+    if !STUN_COOKIE.starts_with(cookie) {
+        return Err(Fault::StartLine);
+    }
+    let Some(header) = buffer.first_chunk::<STUN_HEADER_OCTETS>() else {
+        return Ok(Frame::Incomplete);
+    };
+    let length = u16::from_be_bytes([header[2], header[3]]);
+    let total = STUN_HEADER_OCTETS + usize::from(length);
+    if total > limits.message_octets_max {
+        return Err(Fault::TooLarge);
+    }
+    Ok(match buffer.len() < total {
+        true => Frame::Incomplete,
+        false => Frame::Stun(total),
     })
 }
 
@@ -212,6 +240,26 @@ mod tests {
         ] {
             assert_eq!(frame(text), Err(Fault::StartLine), "{text}");
         }
+    }
+
+    #[test]
+    fn a_stun_message_is_as_long_as_its_header_says() {
+        let message = [
+            &[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..],
+            &[7; 12],
+            &[0x80, 0x22, 0, 4, b'n', b'a', b'm', b'e'],
+        ];
+        let message = message.concat();
+        let frame = |octets: &[u8]| next_frame(octets, &LIMITS).map(|frame| format!("{frame:?}"));
+        for end in 1..message.len() {
+            assert_eq!(frame(&message[..end]), Ok("Incomplete".to_owned()), "{end}");
+        }
+        let behind = [&message[..], b"OPTIONS"].concat();
+        assert_eq!(frame(&behind), Ok("Stun(28)".to_owned()));
+        assert_eq!(frame(&[0, 1, 0, 0, 0x21, 0x13]), Err(Fault::StartLine));
+        let mut long = message;
+        long[2] = 2;
+        assert_eq!(frame(&long), Err(Fault::TooLarge));
     }
 
     #[test]

@@ -98,10 +98,15 @@ core_counters! {
     datagrams_dropped: Sum,
     /// Stream connections accepted.
     connections_accepted: Sum,
+    /// Stream connections opened to phones whose own had ended.
+    connections_dialed: Sum,
     /// Times no stream connection could be accepted: no more files may be open.
     accept_errors: Sum,
     /// Stream connections refused: over the limit for the shard or for their address.
     connections_refused: Sum,
+    /// Stream connections closed where the PROXY protocol is required: not from a proxy of the listener,
+    /// or without a header in time.
+    connections_not_proxied: Sum,
     /// Stream connections that ended, whatever the reason.
     connections_closed: Sum,
     /// Of these: the peer sent no complete message in time (W:E2.8).

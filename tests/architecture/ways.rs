@@ -32,15 +32,17 @@ const AROUND: [&str; 7] = [
 ];
 
 /// What the functions of the ways call besides: a refusal; whether a SUBSCRIBE began its dialog before a
-/// restart, and is served in that; a response, or a stream that closed, instead
-/// of a request; the end of a turn; the removal of the older subscriptions of a phone, if its profile
+/// restart, and is served in that; a response, or a stream that closed or that we opened, instead of a
+/// request; the end of a turn; the removal of the older subscriptions of a phone, if its profile
 /// asks for that; and our Contact on a flow, which is kept when it is first asked for.
-const ASIDE: [&str; 8] = [
+const ASIDE: [&str; 10] = [
     "refuse",
     "tag_of_repeated",
     "handle_plain_response",
     "handle_response",
     "handle_closed",
+    "handle_dialed",
+    "handle_dial_failed",
     "report_watchers",
     "replace_older",
     "contact_of",

@@ -147,6 +147,8 @@ pub(crate) enum Action {
     Reload(String),
     /// A stream ends.
     Closed(SocketAddr),
+    /// The server must open a stream to that address; whether it can.
+    Dial(SocketAddr, bool),
     /// The operator drains the server.
     Drain,
     /// The configuration of the server after the next restart.

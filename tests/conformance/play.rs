@@ -43,6 +43,7 @@ pub(crate) fn case(path: &Path, golden: Golden) -> Result<(), String> {
         }
     }
     let outcome = outcome.and_then(|()| stage.nothing_is_waiting());
+    let outcome = outcome.and_then(|()| stage.world.nothing_is_dialed());
     let outcome = outcome.and_then(|()| match stage.world.alarms.front() {
         Some(alarm) => Err(format!("the log also warned of {alarm}")),
         None => Ok(()),
@@ -94,6 +95,9 @@ impl Stage {
 
     fn act(&mut self, action: &Action) -> Result<(), String> {
         self.nothing_is_waiting()?;
+        if !matches!(action, Action::Dial(..)) {
+            self.world.nothing_is_dialed()?;
+        }
         match action {
             Action::Receive {
                 peer,
@@ -126,6 +130,7 @@ impl Stage {
             Action::Reload(text) => self.world.reload(text),
             Action::NextConfig(text) => self.world.configure_next(text),
             Action::Closed(address) => self.world.close(*address),
+            Action::Dial(address, connects) => self.world.dial(*address, *connects),
             Action::Drain => self.world.drain().map(|_| ()),
             Action::Restart { shards, pause } => {
                 self.world.restart(*shards, *pause);

@@ -154,6 +154,10 @@ fn command(words: &[&str]) -> Result<Action, String> {
         ["closed", address] => Ok(Action::Closed(
             address.parse().map_err(|_| "not an address")?,
         )),
+        ["dial", address, outcome @ ("connects" | "fails")] => {
+            let address = address.parse().map_err(|_| "not an address")?;
+            Ok(Action::Dial(address, *outcome == "connects"))
+        }
         ["drain"] => Ok(Action::Drain),
         ["restart", rest @ ..] => restart(rest),
         ["store", "commits", "unheard"] => Ok(Action::CommitUnheard),

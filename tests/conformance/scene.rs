@@ -96,6 +96,7 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             "subscriptions_max" => options.subscriptions_max = number,
             "subscriptions_per_flow_home" => options.subscriptions_per_flow_home = number,
             "expiry_grace" => options.expiry_grace = seconds,
+            "dials_max" => options.dials_max = number,
             "probation" => options.probation = seconds,
             "notify_rate_per_phone" => {
                 options.notify_rate_per_phone = u32::try_from(number).unwrap()

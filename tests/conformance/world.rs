@@ -18,8 +18,8 @@ use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Flow, Input, Mail, Options, Outbox, Recovered, Reply, Shard,
-    ShardId, recovering_shard,
+    Command, CommandId, ConnectionId, Dial, Flow, Input, Mail, Options, Outbox, Recovered, Reply,
+    Shard, ShardId, recovering_shard,
 };
 use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
@@ -67,6 +67,8 @@ pub(crate) struct World {
     probe: Option<(ProbeId, usize)>,
     connections: BTreeMap<SocketAddr, (usize, ConnectionId)>,
     connections_opened: u32,
+    /// Streams that the server wants to open, and the shard that does.
+    dials: VecDeque<(usize, Dial)>,
 }
 
 impl World {
@@ -91,6 +93,7 @@ impl World {
             probe: None,
             connections: BTreeMap::new(),
             connections_opened: 0,
+            dials: VecDeque::new(),
         };
         world.start();
         Ok(world)
@@ -120,6 +123,7 @@ impl World {
         self.store.crash(self.now);
         self.mail.clear();
         self.connections.clear();
+        self.dials.clear();
         self.now += pause;
         self.restarts += 16;
         self.options.shards = shards.unwrap_or(self.options.shards);
@@ -201,6 +205,30 @@ impl World {
         self.input(shard, Input::Closed(connection));
         self.settle();
         Ok(())
+    }
+
+    /// The server opens a stream to a peer, or cannot.
+    pub(crate) fn dial(&mut self, address: SocketAddr, connects: bool) -> Result<(), String> {
+        let dial = self.dials.pop_front();
+        let dial = dial.filter(|(_, dial)| dial.peer == address);
+        let (shard, dial) = dial.ok_or("the server does not open that stream now")?;
+        assert_eq!(dial.local, local(address), "it stays our address");
+        if connects {
+            let connection = self.connection(address, shard);
+            self.input(shard, Input::Dialed(dial.flow(connection)));
+        } else {
+            self.input(shard, Input::DialFailed(dial));
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// Fails if the server wants to open a stream.
+    pub(crate) fn nothing_is_dialed(&self) -> Result<(), String> {
+        match self.dials.front() {
+            Some((_, dial)) => Err(format!("the server also dials {}", dial.peer)),
+            None => Ok(()),
+        }
     }
 
     /// A request of the HTTP hook.
@@ -417,6 +445,8 @@ impl World {
             );
             self.sent.push_back(Sent { peer, bytes });
         }
+        let dials = self.outbox.dials.drain(..);
+        self.dials.extend(dials.map(|dial| (shard, dial)));
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
         let alarm =

@@ -208,6 +208,8 @@ pub(crate) struct Checker {
     pub(crate) notifies: u64,
     /// Streams that have ended.
     closed: HashSet<ConnectionId>,
+    /// Streams that the node opened.
+    dialed: HashMap<ConnectionId, Flow>,
     /// Our tags of dialogs that the store kept although their 2xx never left.
     /// With the path of their last NOTIFY.
     orphans: HashMap<String, Option<(u16, SocketAddr)>>,
@@ -225,6 +227,7 @@ impl Checker {
             violations: Vec::new(),
             notifies: 0,
             closed: HashSet::new(),
+            dialed: HashMap::new(),
             orphans: HashMap::new(),
             recovered_at: 0,
         }
@@ -247,8 +250,9 @@ impl Checker {
         expires: u64,
         flow: &Flow,
     ) {
-        self.orphans
-            .remove(key.rsplit(' ').next().unwrap_or_default());
+        // Its first 2xx was lost with the process, and the phone repeated its SUBSCRIBE.
+        let tag = key.rsplit(' ').next().unwrap_or_default();
+        let is_orphan = self.orphans.remove(tag).is_some();
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let owed = self.dialogs.iter().filter(|it| it.is_owed_at(flow.peer));
             let behind = owed.count() as u64 * self.bounds.interval;
@@ -273,8 +277,8 @@ impl Checker {
                 is_doubtful: false,
                 is_removed: expires == 0,
                 floor: None,
-                is_recovered: false,
-                has_crashed: false,
+                is_recovered: is_orphan,
+                has_crashed: is_orphan,
             });
             return;
         };
@@ -316,6 +320,20 @@ impl Checker {
         };
         let bounds = self.bounds;
         let dialog = &mut self.dialogs[at];
+        if let Some(flow) = self.dialed.get(&notify.connection)
+            && dialog.flow_lost
+        {
+            if flow.peer.ip() != dialog.flow.peer.ip() {
+                let detail = format!("{notify:?}\n    after {dialog:?}");
+                return self.fail(now, "a NOTIFY to an address that never asked", detail);
+            }
+            dialog.flow = *flow;
+            dialog.flow_lost = self.closed.contains(&flow.connection);
+            // Its phone is told everything again.
+            if let Some(last) = &mut dialog.last {
+                last.outcome = Some((now, Outcome::Abandoned));
+            }
+        }
         let is_copy = dialog
             .last
             .as_ref()
@@ -399,6 +417,11 @@ impl Checker {
         if response.status == 481 {
             dialog.end.get_or_insert(End::Refused);
         }
+    }
+
+    /// The node opened a stream: dialogs whose own was lost may go on on it.
+    pub(crate) fn stream_dialed(&mut self, flow: Flow) {
+        self.dialed.insert(flow.connection, flow);
     }
 
     /// A stream ended: messages in flight on it are lost.

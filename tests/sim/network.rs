@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use lamplighter::shard::{Command, CommandId, ConnectionId, Flow, Mail, ShardId};
+use lamplighter::shard::{Command, CommandId, ConnectionId, Dial, Flow, Mail, ShardId};
 use lamplighter::sip::Transport;
 
 use crate::plan::Plan;
@@ -38,6 +38,8 @@ pub(crate) enum Event {
         shard: u16,
         connection: ConnectionId,
     },
+    /// A stream that the node opens reaches its peer, or nobody.
+    Dialed { shard: u16, dial: Dial },
     /// Octets reach a peer.
     ToPeer { to: Destination, octets: Rc<[u8]> },
     /// Mail reaches a shard.
@@ -80,6 +82,7 @@ impl Event {
         matches!(
             self,
             Self::Closed { .. }
+                | Self::Dialed { .. }
                 | Self::Mail { .. }
                 | Self::Command { .. }
                 | Self::Commit
@@ -266,6 +269,33 @@ impl Net {
             let after = self.rng.between(SECOND, 3 * SECOND);
             self.schedule(self.now + after, Event::PeerRefused(actor));
         }
+        ConnectionId {
+            shard: ShardId(shard),
+            number: self.connections.len() as u32,
+        }
+    }
+
+    /// The node wants to open a stream.
+    pub(crate) fn dial(&mut self, shard: u16, dial: Dial) {
+        let after = self.rng.between(MILLISECOND, 300 * MILLISECOND);
+        self.schedule(self.now + after, Event::Dialed { shard, dial });
+    }
+
+    /// The peer that accepts streams at an address, if there is one.
+    pub(crate) fn listener_at(&self, address: SocketAddr) -> Option<ActorId> {
+        self.actors_by_address.get(&address).copied()
+    }
+
+    /// A peer accepts a stream that the node opens.
+    pub(crate) fn accept(&mut self, actor: ActorId, shard: u16, peer: SocketAddr) -> ConnectionId {
+        self.connections.push(Connection {
+            actor,
+            peer,
+            shard,
+            process: self.process,
+            open: true,
+            last: [self.now; 2],
+        });
         ConnectionId {
             shard: ShardId(shard),
             number: self.connections.len() as u32,

@@ -19,7 +19,9 @@ use crate::realm::{DOMAIN, ELSEWHERE, Realm, Watcher};
 use crate::sip_text::{Request, Text};
 use crate::uac::Uac;
 use crate::world::Bench;
+use lamplighter::shard::ConnectionId;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 /// One key: its target, and its subscription, if any.
@@ -279,6 +281,27 @@ impl Phone {
                 }
             }
         }
+    }
+
+    /// The node opens a stream to it. It listens at the address that its Contact names, unless it is
+    /// frozen or about to end; this is its stream from now on.
+    pub(crate) fn accept(
+        &mut self,
+        shard: u16,
+        address: SocketAddr,
+        bench: &mut Bench,
+    ) -> Option<ConnectionId> {
+        let is_there = bench.net.now >= self.frozen_until && !self.natted;
+        let Access::Tcp(own, connection) = self.access else {
+            return None;
+        };
+        let listens = is_there && own == address && !bench.net.is_open(connection);
+        if !listens || !self.calm && bench.net.rng.chance(300) {
+            return None;
+        }
+        let connection = bench.net.accept(self.id, shard, address);
+        self.access = Access::Tcp(address, connection);
+        Some(connection)
     }
 
     /// Its stream was refused: it tries again, unless it has another by now.

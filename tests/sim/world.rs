@@ -35,7 +35,9 @@ use judge::dialog_key;
 use lamplighter::presence::Aor;
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::presence::wall_clock::WallClock;
-use lamplighter::shard::{Command, CommandId, Flow, Input, Mail, Outbox, RecordKey, Reply, Shard};
+use lamplighter::shard::{
+    Command, CommandId, Dial, Flow, Input, Mail, Outbox, RecordKey, Reply, Shard,
+};
 use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
@@ -363,6 +365,7 @@ impl World {
                 self.bench.checker.stream_closed(now, connection);
                 self.give(shard, Input::Closed(connection), &Context::Other);
             }
+            Event::Dialed { shard, dial } => self.connect(shard, dial),
             Event::Mail { from, to, mail } => self.deliver_mail(from, to, mail),
             Event::Command {
                 shard,
@@ -430,6 +433,27 @@ impl World {
     }
 
     // The shards.
+
+    /// A stream that a shard opens reaches a phone that listens there, or fails.
+    fn connect(&mut self, shard: u16, dial: Dial) {
+        let actor = self.bench.net.listener_at(dial.peer);
+        let phone = actor.and_then(|actor| match &mut self.actors[actor] {
+            Actor::Phone(phone) => phone.accept(shard, dial.peer, &mut self.bench),
+            _ => None,
+        });
+        self.note(&[], || {
+            format!("shard {shard} dials {}: {phone:?}", dial.peer)
+        });
+        let input = match phone {
+            Some(connection) => {
+                let flow = dial.flow(connection);
+                self.bench.checker.stream_dialed(flow);
+                Input::Dialed(flow)
+            }
+            None => Input::DialFailed(dial),
+        };
+        self.give(shard, input, &Context::Other);
+    }
 
     fn reach_shard(&mut self, shard: u16, flow: Flow, octets: &Rc<[u8]>) {
         self.note(octets, || {
@@ -594,6 +618,13 @@ impl World {
                 let detail = format!("shard {shard}, {:?}", transmit.flow);
                 self.fail("octets for a stream of another shard", detail);
             }
+        }
+        for dial in outbox.dials.drain(..) {
+            // Phones send from there; behind a NAT their Contacts name other addresses.
+            if !dial.peer.ip().to_string().starts_with("10.0.0.") {
+                self.fail("dialed an address that never asked", format!("{dial:?}"));
+            }
+            self.bench.net.dial(shard, dial);
         }
         for (to, mail) in outbox.mail.drain(..) {
             if let Mail::Transmit { flow, bytes } = &mail {

@@ -19,7 +19,15 @@ pub(crate) fn connect(
     host: &str,
     config: &Arc<ClientConfig>,
 ) -> Result<Tls, std::io::Error> {
-    let tcp = TcpStream::connect(address)?;
+    over(TcpStream::connect(address)?, host, config)
+}
+
+/// TLS over a TCP connection, handshake done; or why not.
+pub(crate) fn over(
+    tcp: TcpStream,
+    host: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<Tls, std::io::Error> {
     tcp.set_read_timeout(Some(PATIENCE))?;
     let name = ServerName::try_from(host.to_owned()).unwrap();
     let session = ClientConnection::new(Arc::clone(config), name).unwrap();

@@ -219,7 +219,37 @@ fn a_value_in_place_of_a_table_is_reported_with_its_syntax() {
     );
     assert!(
         complaints("[sip]\nlisten = [\"0.0.0.0:5060\"]\n")[0]
-            .ends_with("expected a table: [[sip.listen]] with transport, address, advertise, certificate, key, client_ca, origins")
+            .ends_with("expected a table: [[sip.listen]] with transport, address, advertise, certificate, key, client_ca, proxy_protocol, proxies, origins")
+    );
+}
+
+#[test]
+fn the_proxy_protocol_needs_a_stream_and_proxies() {
+    let listen = |transport: &str, keys: &str| {
+        format!("[[sip.listen]]\ntransport = \"{transport}\"\naddress = \"127.0.0.1:5060\"\n{keys}")
+    };
+    complains(
+        &listen("tcp", "proxy_protocol = true\n"),
+        &[(
+            4,
+            "proxy_protocol = true without proxies: no connection would be served",
+        )],
+    );
+    complains(
+        &listen("udp", "proxy_protocol = true\nproxies = [\"10.0.0.7\"]\n"),
+        &[(4, "the PROXY protocol is for connections, not for UDP")],
+    );
+    complains(
+        &listen("ws", "proxy_protocol = true\nproxies = [\"10.0.0.7\"]\n"),
+        &[(4, "the PROXY protocol is not read before WebSocket")],
+    );
+    complains(
+        &listen("tcp", "proxies = [\"10.0.0.7\"]\n"),
+        &[(4, "proxies mean nothing without the PROXY protocol")],
+    );
+    complains(
+        &listen("tcp", "proxy_protocol = true\nproxies = [\"balancer\"]\n"),
+        &[(5, "\"balancer\" is neither an IP network nor an IP address")],
     );
 }
 

@@ -1,6 +1,6 @@
 //! What a datagram on a SIP port is, by its first octets (RFC 7983, RFC 5626 §4.4; RFC 8489). Pure.
 
-use crate::net::datagram::stun;
+use crate::net::stun;
 
 /// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

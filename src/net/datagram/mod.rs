@@ -8,7 +8,6 @@ pub mod classify;
 pub mod port;
 mod receive;
 mod send_order;
-pub mod stun;
 mod transmit;
 mod transport;
 pub mod udp;

@@ -156,11 +156,18 @@ impl Connection {
         self.is_paused.set(true);
     }
 
+    /// Whether the kernel's addresses are not those of the flow: we opened it, or a proxy forwards it.
+    fn has_other_addresses(&self) -> bool {
+        let stream = self.stream.borrow();
+        (self.flow.local, self.flow.peer) != (stream.local_address(), stream.peer_address())
+    }
+
     /// Leaves a paused connection to another process: its descriptor. None, and nothing changes, if
-    /// it has ended, or is within a message in either direction.
+    /// it has ended, or is within a message in either direction, or if the next process would not know
+    /// its addresses.
     pub fn hand_over(&self) -> Option<OwnedFd> {
         let is_between_messages = !self.is_within_message.get() && !self.is_draining.get();
-        if self.has_ended.get() || !is_between_messages {
+        if self.has_ended.get() || !is_between_messages || self.has_other_addresses() {
             return None;
         }
         debug_assert!(self.is_paused.get(), "this process reads it no more");

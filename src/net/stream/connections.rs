@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::IoSlice;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::net::Limits;
 use crate::net::connection_limits::ConnectionCount;
 use crate::net::stream::connection::{Connection, Written};
 use crate::net::stream::{PushFrame, StreamTransport};
-use crate::shard::{ConnectionId, Flow, Outbox, ShardId};
+use crate::shard::{ConnectionId, Dial, Flow, Outbox, ShardId};
 use crate::telemetry::CoreCounters;
 
 /// Pieces of one write: as many as the kernel takes. They fit on the stack.
@@ -115,38 +115,60 @@ impl Connections {
         }
     }
 
-    /// Takes an accepted stream in. One that a limit refuses, or that no name is left for, is closed.
+    /// Takes an accepted stream in, of that listener and peer. One that a limit refuses, or that no name
+    /// is left for, is closed.
     pub fn admit(
         &mut self,
         stream: Box<dyn StreamTransport>,
-        listener: u16,
+        (listener, peer): (u16, SocketAddr),
         now: Instant,
         is_trusted: impl FnOnce(IpAddr) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
-        let peer = stream.peer_address();
-        if !self.open.has_room(peer.ip(), is_trusted) || self.last_number == u32::MAX {
+        let arrived = Dial {
+            transport: stream.transport(),
+            listener,
+            local: stream.local_address(),
+            peer,
+        };
+        let connection = self.take(stream, &arrived, now, is_trusted, counters)?;
+        counters.connections_accepted.add(1);
+        Some(connection)
+    }
+
+    /// Takes in a stream that we opened, if the limits allow.
+    pub fn take_dialed(
+        &mut self,
+        stream: Box<dyn StreamTransport>,
+        dial: &Dial,
+        now: Instant,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        let connection = self.take(stream, dial, now, is_trusted, counters)?;
+        counters.connections_dialed.add(1);
+        Some(connection)
+    }
+
+    fn take(
+        &mut self,
+        stream: Box<dyn StreamTransport>,
+        ends: &Dial,
+        now: Instant,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) -> Option<Rc<Connection>> {
+        if !self.open.has_room(ends.peer.ip(), is_trusted) || self.last_number == u32::MAX {
             counters.connections_refused.add(1);
             return None;
         }
         self.last_number += 1;
-        let name = ConnectionId {
+        let flow = ends.flow(ConnectionId {
             shard: self.shard,
             number: self.last_number,
-        };
-        let flow = Flow {
-            transport: stream.transport(),
-            listener,
-            connection: name,
-            local: stream.local_address(),
-            peer,
-        };
-        let connection = Rc::new(Connection::new(
-            stream,
-            flow,
-            self.limits.outbound_octets_max,
-            now,
-        ));
+        });
+        let octets_max = self.limits.outbound_octets_max;
+        let connection = Rc::new(Connection::new(stream, flow, octets_max, now));
         self.insert(Rc::clone(&connection), counters);
         Some(connection)
     }
@@ -170,6 +192,7 @@ impl Connections {
         let connection = Rc::new(Connection::new(stream, flow, octets_max, in_use_until));
         connection.note_message(in_use_until);
         self.insert(Rc::clone(&connection), counters);
+        counters.connections_accepted.add(1);
         Some(connection)
     }
 
@@ -185,7 +208,6 @@ impl Connections {
         };
         self.by_name.insert(flow.connection, entry);
         self.open.join(flow.peer.ip());
-        counters.connections_accepted.add(1);
         counters.connections_open.set(self.by_name.len() as u64);
     }
 

@@ -99,6 +99,10 @@ impl ContentLengthFraming {
                 each(Arrival::Ping);
                 length
             }
+            Frame::Stun(length) => {
+                each(Arrival::Stun(message(length)));
+                length
+            }
             Frame::Filler(length) => {
                 match first_half {
                     Some(_) if length == 2 => each(Arrival::Ping),
@@ -167,7 +171,7 @@ mod tests {
     fn feed(inbound: &mut ContentLengthFraming, octets: &[u8], now: Instant) -> Vec<String> {
         let mut seen = Vec::new();
         let mut each = |arrival: Arrival<'_>| match arrival {
-            Arrival::Message(bytes) | Arrival::Response(bytes, _) => {
+            Arrival::Message(bytes) | Arrival::Response(bytes, _) | Arrival::Stun(bytes) => {
                 seen.push(String::from_utf8(bytes.to_vec()).unwrap());
             }
             Arrival::Ping => seen.push(PING.to_owned()),

@@ -69,6 +69,18 @@ pub fn continued(socket: OwnedFd) -> Option<Box<dyn StreamTransport>> {
     Some(Box::new(TcpTransport::new(on_executor(socket))?))
 }
 
+/// Opens a connection. Must run inside the executor that will wait on it.
+pub(crate) async fn connect(
+    peer: SocketAddr,
+    patience: Duration,
+) -> io::Result<Box<dyn StreamTransport>> {
+    let stream = TcpStream::connect_timeout(peer, patience).await?;
+    match TcpTransport::new(stream) {
+        Some(transport) => Ok(Box::new(transport)),
+        None => Err(io::ErrorKind::NotConnected.into()),
+    }
+}
+
 impl TcpTransport {
     /// None if the peer is gone.
     fn new(stream: TcpStream) -> Option<Self> {
@@ -109,6 +121,14 @@ impl StreamTransport for TcpTransport {
 
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         Ok(self.stream.set_read_timeout(timeout)?)
+    }
+
+    fn poll_preface(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read(context, buffer)
     }
 
     fn poll_read(

@@ -145,6 +145,14 @@ impl StreamTransport for TlsTransport {
         self.tcp.set_read_timeout(timeout)
     }
 
+    fn poll_preface(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.tcp.poll_read(context, buffer)
+    }
+
     fn has_handshake(&self) -> bool {
         true
     }

@@ -43,6 +43,12 @@ pub trait StreamTransport: fmt::Debug {
     /// Bounds each wait for octets from now on.
     fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
 
+    /// Reads octets that come before those of the transport, its handshake too: the header of the PROXY
+    /// protocol. 0 is the end of the stream.
+    fn poll_preface(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
+    }
+
     /// Whether the transport has a handshake before the first message.
     fn has_handshake(&self) -> bool {
         false
@@ -125,6 +131,8 @@ pub enum Arrival<'a> {
     Message(&'a [u8]),
     /// A simple 200 response, already parsed, because finding its end required parsing.
     Response(&'a [u8], PlainResponse<'a>),
+    /// A STUN message; a Binding request wants a response (RFC 8489).
+    Stun(&'a [u8]),
     /// A keepalive that wants one CRLF (RFC 5626 §4.4.1).
     Ping,
     /// A frame that answers one of the peer's, to be sent as it is.

@@ -114,6 +114,13 @@ impl Engine {
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
             }
+            Input::Dialed(flow) => self
+                .notifier
+                .handle_dialed(flow, &mut self.subscriptions, turn),
+            Input::DialFailed(dial) => {
+                self.notifier
+                    .handle_dial_failed(&dial, &mut self.subscriptions, turn)
+            }
             Input::Mail(mail) => self.take_mail(mail, turn),
             Input::Durable(sequence) => turn.commits.advance(sequence),
             Input::Recovered(recovered) => self.recover(&recovered, turn),
@@ -177,6 +184,10 @@ impl Engine {
                 Timer::Phone(id) => self
                     .notifier
                     .release_phone(id, &mut self.subscriptions, turn),
+                Timer::Dial(id) => {
+                    self.notifier
+                        .handle_dial_timer(id, &mut self.subscriptions, turn)
+                }
                 Timer::Reevaluate => {
                     self.reevaluation_timer = None;
                     self.begin_reevaluation(turn);

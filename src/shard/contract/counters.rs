@@ -151,6 +151,16 @@ counters! {
     notifies_unrecorded,
     /// NOTIFYs of long lists delayed because the retransmission memory is full.
     notifies_waiting_for_memory,
+    /// Streams that were to be opened to phones whose own ended.
+    dials_begun,
+    /// Of these: opened.
+    dials_connected,
+    /// Of these: not opened.
+    dials_failed,
+    /// Times addresses had to wait because too many streams were being opened.
+    dials_postponed,
+    /// NOTIFYs that wait for the phone to connect again because too many addresses are tried already.
+    dials_refused,
     /// Timers armed for a time in the past. Nothing is lost, but a growing value shows a defect.
     timers_armed_late,
     /// Responses that match no request of ours.

@@ -44,6 +44,10 @@ pub(crate) struct WatchedId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathId(pub(crate) u32);
 
+/// Key of an address that a stream is to be opened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DialId(pub(crate) u32);
+
 /// Key of a subscription or publication of ours at another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientId(pub(crate) u32);
@@ -85,6 +89,7 @@ macro_rules! slab_key {
 slab_key!(
     ClientId,
     ClientTransactionId,
+    DialId,
     DialogId,
     PhoneId,
     PresentityId,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::shard::contract::command::{Command, CommandId};
 use crate::shard::contract::commit::RecordKey;
+use crate::shard::contract::dial::Dial;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::mail::Mail;
 use crate::sip::message::PlainResponse;
@@ -29,6 +30,10 @@ pub enum Input<'a> {
     },
     /// A stream ended. Dialogs on it cannot be reached until their phone returns (RFC 5626).
     Closed(ConnectionId),
+    /// A stream that the engine wanted is open: a flow like any other from now on.
+    Dialed(Flow),
+    /// A stream that the engine wanted could not be opened.
+    DialFailed(Dial),
     /// Mail from another shard.
     Mail(Mail),
     /// The records of this shard up to this number are durable.

@@ -16,6 +16,7 @@ pub(crate) mod body;
 pub mod command;
 pub mod commit;
 pub mod counters;
+pub mod dial;
 pub(crate) mod expected;
 pub mod flow;
 pub mod history;

@@ -67,6 +67,19 @@ pub struct Options {
     /// Time between a NOTIFY without a response and the next attempt (W:A3.7).
     pub probation: Duration,
 
+    // Streams to phones whose own ended.
+    /// Streams that are being opened at once. Beyond it: another attempt after `dial_pause_min`. 0:
+    /// none is opened, a phone is notified once it has connected again.
+    pub dials_max: usize,
+    /// Addresses that streams were opened to, or are to be. Beyond it: no further address is tried; the
+    /// phone is notified once it has connected again.
+    pub dial_targets_max: usize,
+    /// Time from the end of an attempt to the next one to the same address. It doubles with each
+    /// attempt in a row that left a NOTIFY without a response.
+    pub dial_pause_min: Duration,
+    /// The longest such time.
+    pub dial_pause_max: Duration,
+
     // NOTIFYs.
     /// NOTIFYs per second to one phone (W:A3.13); 0 for no limit. Beyond it: NOTIFYs wait, and only
     /// the latest state is sent.
@@ -173,6 +186,10 @@ impl Options {
             subscriptions_per_phone_max: 2_000,
             expiry_grace: Duration::from_secs(32),
             probation: Duration::from_secs(30),
+            dials_max: 64,
+            dial_targets_max: 65_536,
+            dial_pause_min: Duration::from_secs(1),
+            dial_pause_max: Duration::from_secs(60),
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
             notifies_per_turn: 256,

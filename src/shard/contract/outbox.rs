@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::commit::RecordChange;
+use crate::shard::contract::dial::Dial;
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::history::StateChange;
 use crate::shard::contract::mail::Mail;
@@ -51,6 +52,8 @@ pub struct Outbox {
     pub history: Vec<StateChange>,
     /// Streams of this shard that must stay open until the given time, even when idle.
     pub kept: Vec<(ConnectionId, Instant)>,
+    /// Streams to be opened.
+    pub dials: Vec<Dial>,
     /// Looping phones, for the log; rate limited.
     pub alarms: Vec<LoopReport>,
     /// Authentication failures, for the log; rate limited.
@@ -70,6 +73,7 @@ impl Outbox {
         self.wanted_dialogs.clear();
         self.history.clear();
         self.kept.clear();
+        self.dials.clear();
         self.alarms.clear();
         self.failures.clear();
         self.generation += 1;
@@ -91,6 +95,7 @@ impl Outbox {
             && self.wanted_dialogs.is_empty()
             && self.history.is_empty()
             && self.kept.is_empty()
+            && self.dials.is_empty()
             && self.alarms.is_empty()
             && self.failures.is_empty()
     }

@@ -1,7 +1,7 @@
 //! The timers of all rooms. One timer wheel holds them.
 
 use crate::shard::contract::ids::{
-    ClientId, ClientTransactionId, InFlightId, PhoneId, PresentityId, SubscriptionId,
+    ClientId, ClientTransactionId, DialId, InFlightId, PhoneId, PresentityId, SubscriptionId,
 };
 
 /// What a timer does when it fires.
@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Presentity(PresentityId),
     /// Releases NOTIFYs that the rate limit of a phone delays.
     Phone(PhoneId),
+    /// A stream may be opened to an address again.
+    Dial(DialId),
     /// Timer E, F or K of a request of ours other than NOTIFY (RFC 3261 §17.1.2.2).
     ClientTransaction(ClientTransactionId),
     /// Refreshes, repeats or ends a subscription or publication of ours.

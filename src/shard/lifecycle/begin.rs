@@ -106,6 +106,7 @@ impl Subscriptions {
             message: request.message,
             claim,
         };
+        let names_device = new.instance != 0;
         let id = self.begin_dialog(new, beginning, turn);
         let peer = request.flow.peer;
         self.table.prove_path_by_salt(id, admitted.salt, peer, turn);
@@ -115,7 +116,7 @@ impl Subscriptions {
             // A fetch is not recorded, nor is an appearance of a line. A feature that it switches is.
             waits: !asked.granted.is_zero() && claim.is_none() || asked.enclosed.is_switch(),
             is_silent: false,
-            replaces_older: asked.profile.replaces_same_contact,
+            replaces_older: asked.profile.replaces_same_contact || names_device,
         };
         self.accept(accepted, asked.enclosed, turn).map(Some)
     }

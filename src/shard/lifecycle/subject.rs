@@ -41,6 +41,8 @@ pub(crate) enum Next {
     Nothing,
     /// A NOTIFY with that content, unless the phone has it already.
     Notify(Source),
+    /// A NOTIFY, once there is a stream to its phone again.
+    Unreachable,
     /// It has ended, and its last NOTIFY cannot be sent any more: it is to be removed.
     Removal,
 }
@@ -53,6 +55,7 @@ impl Subscriptions {
         match self.table.due(id, turn.now) {
             Due::Nothing => Next::Nothing,
             Due::Removal => Next::Removal,
+            Due::Unreachable => Next::Unreachable,
             Due::Notify => self.source_of(id, turn).map_or(Next::Nothing, Next::Notify),
         }
     }

@@ -1,17 +1,18 @@
 //! Handles a lost path: a connection closed, or the phone's address changed.
 
+use crate::shard::contract::dial::Dial;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ConnectionId;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::{DialId, DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::Notifier;
-use crate::shard::subscription::Phase;
+use crate::shard::subscription::{Phase, Wants};
 
 impl Notifier {
-    /// A connection closed: outstanding NOTIFYs on it are lost, and pending ones wait for the next
-    /// SUBSCRIBE (RFC 5626).
+    /// A connection closed: outstanding NOTIFYs on it are lost. They wait for the next SUBSCRIBE (RFC
+    /// 5626), or until we have opened another connection.
     pub(crate) fn handle_closed(
         &mut self,
         connection: ConnectionId,
@@ -19,11 +20,44 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.forget_stream(connection);
+        let mut has_failed = false;
         for id in subscriptions.table_mut().cut(connection) {
             for usage in subscriptions.table().usages(id) {
-                self.cut_subscription(usage, subscriptions, turn);
+                has_failed |= self.cut_subscription(usage, subscriptions, turn);
             }
         }
+        let table = subscriptions.table_mut();
+        table.note_stream_end(connection, has_failed, turn);
+    }
+
+    /// A connection that was wanted is open.
+    pub(crate) fn handle_dialed(
+        &mut self,
+        flow: Flow,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        subscriptions.table_mut().handle_dialed(flow, turn);
+    }
+
+    /// A connection that was wanted could not be opened.
+    pub(crate) fn handle_dial_failed(
+        &mut self,
+        dial: &Dial,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        subscriptions.table_mut().handle_dial_failed(dial, turn);
+    }
+
+    /// A connection to an address may be tried again.
+    pub(crate) fn handle_dial_timer(
+        &mut self,
+        id: DialId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        subscriptions.table_mut().handle_dial_timer(id, turn);
     }
 
     /// The path of a dialog changed: abandons NOTIFYs outstanding on the old path, which would be
@@ -63,20 +97,25 @@ impl Notifier {
         }
     }
 
+    /// Returns whether a NOTIFY of the subscription was left without a response, or was not sent.
     fn cut_subscription(
         &mut self,
         id: SubscriptionId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> bool {
         self.abandon_notify(id, subscriptions, turn);
         let subscription = subscriptions.table_mut().subscription_mut(id);
         let Some(subscription) = subscription.expected("a dialog's subscription exists") else {
-            return;
+            return false;
         };
         subscription.forget_shown();
+        let is_owed = subscription.wants() > Wants::Nothing;
         if matches!(subscription.phase(), Phase::Ending(_)) {
             self.remove_subscription(id, subscriptions, turn);
+        } else {
+            subscriptions.table_mut().want_again(id);
         }
+        is_owed
     }
 }

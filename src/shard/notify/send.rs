@@ -57,6 +57,7 @@ impl Notifier {
         let source = match subscriptions.next_of(id, turn) {
             Next::Nothing => return,
             Next::Removal => return self.remove_subscription(id, subscriptions, turn),
+            Next::Unreachable => return subscriptions.table_mut().reach_phone(id, turn),
             Next::Notify(source) => source,
         };
         let Some(mut content) = self.content_of(id, source, subscriptions, turn) else {

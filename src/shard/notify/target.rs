@@ -1,7 +1,9 @@
 //! Target refresh: updates the remote target and path of a dialog (RFC 3261 §12.2).
 
+use crate::presence::event::Package;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::flow::Flow;
+use crate::shard::contract::ids::{DialogId, PhoneId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::notifiers_table::NotifiersTable;
@@ -114,21 +116,15 @@ impl Notifier {
     }
 
     /// A restarted phone no longer knows its old subscriptions: removes older subscriptions of the
-    /// same phone, watcher, presentity and package without a NOTIFY (W:A2.19).
+    /// same phone, watcher, presentity and package without a NOTIFY (W:A2.19). So does a device that
+    /// says by its Contact that it comes on another flow (RFC 5626 §3.1).
     pub(crate) fn replace_older(
         &mut self,
         id: SubscriptionId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let phone_of = |table: &Table, id: SubscriptionId| {
-            let subscription = table.subscription(id);
-            let subscription = subscription.expected("a watcher is a subscription")?;
-            let entry = table.dialog(subscription.dialog());
-            let phone = entry.expected("a subscription has a dialog")?.phone();
-            Some((phone, subscription.package()))
-        };
-        let own = phone_of(subscriptions.table(), id);
+        let own = origin_of(subscriptions.table(), id);
         let subscription = subscriptions.table().subscription(id);
         let slot = subscription.and_then(|own| own.subject().presentity_slot());
         // Lists, watcher information and seized appearances replace nothing.
@@ -142,7 +138,9 @@ impl Notifier {
             .flat_map(|watched| watched.watchers())
             .filter(|watcher| watcher.resource == WatcherSlot::WHOLE && watcher.subscription != id)
             .map(|watcher| watcher.subscription)
-            .filter(|other| phone_of(subscriptions.table(), *other) == Some(own))
+            .filter(|other| {
+                origin_of(subscriptions.table(), *other).is_some_and(|it| own.replaces(&it))
+            })
             .filter(|other| subscriptions.table().have_one_watcher(id, *other, turn))
             .collect();
         for other in older {
@@ -150,4 +148,37 @@ impl Notifier {
             self.remove_subscription(other, subscriptions, turn);
         }
     }
+}
+
+/// What decides whether a subscription replaces another to the same presentity.
+#[derive(Debug)]
+struct Origin {
+    package: Package,
+    phone: PhoneId,
+    /// Whether the phone's profile says that it forgets its subscriptions.
+    forgets: bool,
+    instance: Option<u32>,
+    flow: Flow,
+}
+
+impl Origin {
+    fn replaces(&self, older: &Self) -> bool {
+        let is_phone = self.forgets && self.phone == older.phone;
+        let is_device = self.instance.is_some() && self.instance == older.instance;
+        self.package == older.package && (is_phone || is_device && self.flow != older.flow)
+    }
+}
+
+fn origin_of(table: &Table, id: SubscriptionId) -> Option<Origin> {
+    let subscription = table.subscription(id);
+    let subscription = subscription.expected("a watcher is a subscription")?;
+    let entry = table.dialog(subscription.dialog());
+    let entry = entry.expected("a subscription has a dialog")?;
+    Some(Origin {
+        package: subscription.package(),
+        phone: entry.phone(),
+        forgets: entry.profile().replaces_same_contact,
+        instance: entry.instance(),
+        flow: table.flow_of(entry)?,
+    })
 }

@@ -2,11 +2,13 @@
 //!
 //! Guarantee: a NOTIFY never goes to a host other than the source of the SUBSCRIBE.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use crate::shard::contract::flow::Flow;
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::sip::dialog::Dialog;
+use crate::sip::uri::Scheme;
 use crate::sip::{Transport, Uri};
 
 /// The destination of NOTIFYs: the source of the SUBSCRIBE. A UDP phone that does not send `rport`
@@ -51,6 +53,40 @@ pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketA
         .first_route()
         .unwrap_or_else(|| dialog.remote_target());
     address_of(&Uri::parse(hop).ok()?, transport)
+}
+
+/// The address at which a phone whose stream ended listens for another: that of its first hop, if the
+/// hop names the transport of the stream that ended, and the host that this came from. Between trusted
+/// addresses it may be another host. None if the phone is bound to its flow.
+pub(crate) fn stream_hop(
+    dialog: &Dialog,
+    ended: &Flow,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<SocketAddr> {
+    let hop = dialog
+        .first_route()
+        .unwrap_or_else(|| dialog.remote_target());
+    let hop = Uri::parse(hop).ok()?;
+    // Never another one: what was encrypted would be sent in the clear.
+    if named_stream(&hop) != Some(ended.transport) {
+        return None;
+    }
+    let named = address_of(&hop, ended.transport).filter(|named| named.port() != 0)?;
+    let is_between_trusted = || is_trusted(ended.peer.ip()) && is_trusted(named.ip());
+    at_same_host(named, ended.peer).or_else(|| is_between_trusted().then_some(named))
+}
+
+/// The stream transport that a URI names, if we open streams of it. A WebSocket client has no address
+/// (RFC 7118 §5.3).
+fn named_stream(uri: &Uri<'_>) -> Option<Transport> {
+    let parameter = uri.parameter("transport").map(<[u8]>::to_ascii_lowercase);
+    match (uri.scheme, parameter.as_deref()) {
+        (Scheme::Sips, None | Some(b"tcp" | b"tls")) | (Scheme::Sip, Some(b"tls")) => {
+            Some(Transport::Tls)
+        }
+        (Scheme::Sip, Some(b"tcp")) => Some(Transport::Tcp),
+        _ => None,
+    }
 }
 
 /// The address of a first hop with that URI.

@@ -17,11 +17,17 @@ pub(crate) const PLACE_OCTETS: usize = 200;
 pub(crate) struct DialogEntry {
     pub(super) dialog: Dialog,
     pub(super) path: PathId,
-    /// The stream under it is closed: nothing can be sent before the next SUBSCRIBE (RFC 5626).
+    /// The stream under it is closed: nothing can be sent before the next SUBSCRIBE (RFC 5626), or
+    /// before we have opened another.
     pub(super) is_cut: bool,
+    /// It waits for a stream that is to be opened.
+    pub(super) awaits_stream: bool,
     /// Its path changed since our tag was sent, so the tag proves nothing about the path.
     pub(super) has_moved: bool,
     pub(super) phone: PhoneId,
+    /// The device, if its Contact named it, and which of its flows it used (RFC 5626); 0 otherwise, and
+    /// after a restart.
+    pub(super) instance: u32,
     /// What the phone's family of User-Agents needs.
     pub(super) profile: Arc<Profile>,
     /// The URI of its watcher, if From does not name it. Boxed twice, as nearly no dialog has one.
@@ -59,6 +65,11 @@ impl DialogEntry {
     #[inline]
     pub(crate) fn phone(&self) -> PhoneId {
         self.phone
+    }
+
+    /// The device, if its Contact named it, and which of its flows it used.
+    pub(crate) fn instance(&self) -> Option<u32> {
+        (self.instance != 0).then_some(self.instance)
     }
 
     #[inline]

@@ -18,7 +18,7 @@ use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::request::Request;
 use crate::shard::request::headers::any_address_of_record;
-use crate::shard::request::phone_key::phone_key;
+use crate::shard::request::phone_key::{instance_key, phone_key};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::dialog_entry::DialogEntry;
@@ -42,6 +42,8 @@ pub(crate) struct NewDialog {
     pub(crate) path: Path,
     /// The key of its phone.
     pub(crate) phone_key: u64,
+    /// The key of the device that its Contact names; 0 if it names none.
+    pub(crate) instance: u32,
 }
 
 /// A dialog that comes back after a restart.
@@ -83,6 +85,7 @@ impl Table {
             sender: sender.map(Box::from),
             path: Path { flow, destination },
             phone_key: phone_key.unwrap_or_default(),
+            instance: instance_key(&contact),
             dialog,
         })
     }
@@ -103,8 +106,10 @@ impl Table {
             dialog: new.dialog,
             path: self.paths.join(new.path),
             is_cut: false,
+            awaits_stream: false,
             has_moved: false,
             phone: self.phones.add(new.phone_key, &profile, turn.now),
+            instance: new.instance,
             profile,
             sender: new.sender.map(Box::new),
             subscriptions: SmallVec::new(),
@@ -273,6 +278,7 @@ impl Table {
             return false;
         };
         entry.is_cut = false;
+        entry.awaits_stream = false;
         let before = self.paths.of(entry.path).copied();
         if before == Some(path) {
             return false;
@@ -353,8 +359,10 @@ impl Table {
             dialog: recovered.dialog,
             path,
             is_cut: recovered.is_cut,
+            awaits_stream: false,
             has_moved: true,
             phone: self.phones.add(key, &recovered.profile, turn.now),
+            instance: 0,
             profile: recovered.profile,
             sender: recovered.sender.map(Box::new),
             subscriptions: SmallVec::new(),

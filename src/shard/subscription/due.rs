@@ -33,6 +33,8 @@ pub(crate) enum Due {
     Nothing,
     /// A NOTIFY, unless the phone has the state already.
     Notify,
+    /// A NOTIFY, once there is a stream to its phone again.
+    Unreachable,
     /// It has ended, and its last NOTIFY cannot be sent any more: it is to be removed.
     Removal,
 }
@@ -147,12 +149,22 @@ impl Table {
         {
             return Due::Nothing;
         }
-        let is_cut = self.dialog(subscription.dialog()).map(DialogEntry::is_cut);
-        match is_cut.expected("a subscription has a dialog") {
-            Some(true) if matches!(subscription.phase(), Phase::Ending(_)) => Due::Removal,
-            Some(true) | None => Due::Nothing,
-            Some(false) if subscription.not_before().is_some_and(|at| at > now) => Due::Nothing,
-            Some(false) => Due::Notify,
+        let entry = self.dialog(subscription.dialog());
+        let Some(entry) = entry.expected("a subscription has a dialog") else {
+            return Due::Nothing;
+        };
+        let is_cut = entry.is_cut();
+        if is_cut && matches!(subscription.phase(), Phase::Ending(_)) {
+            Due::Removal
+        } else if subscription.not_before().is_some_and(|at| at > now) {
+            Due::Nothing
+        } else if is_cut {
+            match entry.awaits_stream() {
+                true => Due::Nothing,
+                false => Due::Unreachable,
+            }
+        } else {
+            Due::Notify
         }
     }
 

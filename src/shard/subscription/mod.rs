@@ -5,7 +5,7 @@
 //! - `event_rate`, `suppress`, `shown`: rate limits, suppression and partial state of the NOTIFYs
 //!   of one subscription.
 //! - `table`: all dialogs, subscriptions, phones and watched presentities of a shard. `dialogs`,
-//!   `usages`, `due`, `path_proof`, `home` are parts of it.
+//!   `usages`, `due`, `path_proof`, `dialing`, `home` are parts of it.
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
 //!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record. `told`: which phones
 //!   need no NOTIFY after a restart. `beginnings`: which SUBSCRIBEs may come twice after one.
@@ -23,6 +23,8 @@
 //!   `skip_unchanged`, `await_report`, `wake_siblings`, `arm_subscription`;
 //! - the proof of a path: `prove_path`, `prove_path_by_tag`, `prove_path_by_salt`, `take_waiting`,
 //!   `release_path`;
+//! - streams that we open: `reach_phone`, `want_again`, `handle_dialed`, `handle_dial_failed`,
+//!   `handle_dial_timer`, `note_stream_end`;
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
@@ -33,6 +35,7 @@ mod acknowledgement;
 pub(crate) mod audience;
 pub(crate) mod beginnings;
 mod changes;
+mod dialing;
 pub(crate) mod dialog_entry;
 pub(crate) mod dialogs;
 pub(crate) mod due;

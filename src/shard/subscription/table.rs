@@ -20,6 +20,7 @@ use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot, WatchedId
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::state::ListState;
+use crate::shard::peer::dials::Dials;
 use crate::shard::peer::path::Paths;
 use crate::shard::subscription::beginnings::Beginnings;
 use crate::shard::subscription::changes::Changes;
@@ -41,6 +42,7 @@ pub(crate) struct Table {
     pub(super) subscriptions: Slab<SubscriptionId, Subscription>,
     pub(super) watched: WatchedPresentities,
     pub(super) paths: Paths,
+    pub(super) dials: Dials,
     pub(super) phones: Phones,
     /// Subscriptions that may be due a NOTIFY, in order.
     pub(super) queue: Backlog,
@@ -72,6 +74,7 @@ impl Table {
             subscriptions: Slab::default(),
             watched: WatchedPresentities::default(),
             paths: Paths::default(),
+            dials: Dials::default(),
             phones: Phones::new(
                 options.notify_rate_per_phone,
                 options.notify_burst_per_phone,

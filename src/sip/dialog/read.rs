@@ -49,6 +49,9 @@ impl Span {
 pub struct Contact<'a> {
     /// Its URI.
     pub uri: Uri<'a>,
+    /// The device, if the Contact names it by `+sip.instance`, and which of its flows this is (`reg-id`,
+    /// RFC 5626 §4.1).
+    pub instance: Option<(&'a [u8], &'a [u8])>,
     /// The part of it that is allowed in a request line.
     target: &'a [u8],
     is_only: bool,
@@ -65,9 +68,13 @@ impl<'a> Contact<'a> {
     }
 
     fn read(item: &'a [u8], is_only: bool) -> Option<Self> {
-        let (uri, target) = request_uri(NameAddr::parse(item)?.uri)?;
+        let contact = NameAddr::parse(item)?;
+        let (uri, target) = request_uri(contact.uri)?;
+        let instance = contact.parameters.get("+sip.instance");
+        let flow = contact.parameters.get("reg-id").unwrap_or_default();
         (target.len() <= URI_OCTETS_MAX).then_some(Self {
             uri,
+            instance: instance.map(|instance| (instance, flow)),
             target,
             is_only,
         })

@@ -17,6 +17,8 @@ pub struct Via<'a> {
     pub branch: Option<&'a [u8]>,
     /// `;rport` is present without a value: the response goes to the source port (RFC 3581).
     pub wants_rport: bool,
+    /// `;keep` is present without a value: the sender offers keepalives (RFC 6223 §4).
+    pub wants_keep: bool,
     /// All parameters.
     pub parameters: Parameters<'a>,
     /// Length of this entry in the value, without the comma after it.
@@ -62,6 +64,7 @@ impl<'a> Via<'a> {
             port,
             branch: None,
             wants_rport: false,
+            wants_keep: false,
             parameters: Parameters(b""),
             octets: 0,
             rport_end: None,
@@ -112,6 +115,10 @@ impl<'a> Via<'a> {
                 self.wants_rport = value.is_empty();
                 self.is_tight &= self.rport_end.is_none();
                 self.rport_end = Some(name_end - start);
+            }
+            4 if is_named(name, b"keep") => {
+                self.wants_keep = value.is_empty();
+                self.is_tight = false;
             }
             8 if is_named(name, b"received") => self.is_tight = false,
             _ => {}

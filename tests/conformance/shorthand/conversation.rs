@@ -2,6 +2,7 @@
 //! subscriptions, NOTIFYs, the names of values chosen by the server, and the time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::dialogue::{Dialogue, Peer};
@@ -154,6 +155,20 @@ impl Conversation {
             self.branches.insert(branch.to_owned());
         }
         self.requests.push(Said::new(peer, shard, message));
+    }
+
+    /// The server opened a stream to that address: phones that listen there are there, with their
+    /// subscriptions.
+    pub(crate) fn note_dialed(&mut self, address: SocketAddr) {
+        let mut phones = self.phones.iter_mut();
+        while let Some(phone) = phones.find(|phone| phone.listens == Some(address)) {
+            let before = std::mem::replace(&mut phone.peer.address, address);
+            for subscription in &mut self.subscriptions {
+                if subscription.peer.address == before {
+                    subscription.peer.address = address;
+                }
+            }
+        }
     }
 
     /// The server sent this.

@@ -5,13 +5,17 @@
 //! Phone: 9 at 10.0.0.7:5060 udp
 //! Phone: ann at 10.0.0.8:5062 tcp aor=<sip:ann@xyz.com> contact=<sip:p1@10.0.0.8> call=a{n}@phone tag=w-a{n} branch=s{n}-{q}
 //! Phone: bob at 10.0.0.9:5060 udp shard=1
+//! Phone: eve at 10.0.0.5:40001 tcp listens=10.0.0.5:5060
 //! ```
+//!
+//! A phone that listens says so in its Contact. Once we have opened a stream to it, it is there.
 //!
 //! In the three patterns, `{n}` is the next number that no Call-ID of this pattern has, `{q}` the
 //! CSeq, `{r}` the next number that no branch of this pattern has. `9` and `pbx` exist without a
 //! line.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use crate::dialogue::Peer;
 use crate::reading::peer;
@@ -27,6 +31,8 @@ pub(crate) struct Phone {
     aor: Option<String>,
     /// `<sip:9@10.0.0.7:5060>`, if given in the line.
     contact: Option<String>,
+    /// Where it accepts streams.
+    pub(crate) listens: Option<SocketAddr>,
     call: String,
     tag: String,
     branch: String,
@@ -51,6 +57,7 @@ impl Phone {
             peer: peer(&[address, transport])?,
             aor: None,
             contact: None,
+            listens: None,
             call: CALL.to_owned(),
             tag: "w{n}".to_owned(),
             branch: "s{r}".to_owned(),
@@ -62,6 +69,7 @@ impl Phone {
             match key {
                 "aor" => phone.aor = Some(value),
                 "contact" => phone.contact = Some(value),
+                "listens" => phone.listens = Some(value.parse().map_err(|_| "not an address")?),
                 "call" => phone.call = value,
                 "tag" => phone.tag = value,
                 "branch" => phone.branch = value,
@@ -106,7 +114,8 @@ impl Phone {
             "udp" => String::new(),
             transport => format!(";transport={transport}"),
         };
-        let own = || format!("<sip:{}@{}{parameter}>", self.name, self.peer.address);
+        let address = self.listens.unwrap_or(self.peer.address);
+        let own = || format!("<sip:{}@{address}{parameter}>", self.name);
         self.contact.clone().unwrap_or_else(own)
     }
 

@@ -53,7 +53,7 @@ pub(crate) fn message(octets: &[u8]) {
             assert!(lengths().count() == 1 || is_response && lengths().count() > 1);
             assert!(lengths().all(|again| Some(again) == lengths().next()));
         }
-        Ok(Frame::Ping(length) | Frame::Filler(length)) => {
+        Ok(Frame::Ping(length) | Frame::Filler(length) | Frame::Stun(length)) => {
             assert!(length > 0 && length <= octets.len())
         }
         Ok(Frame::Incomplete) | Err(_) => {}

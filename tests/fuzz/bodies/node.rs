@@ -135,7 +135,7 @@ impl Node {
         let mut rest = octets;
         loop {
             let (length, response) = match next_frame(rest, &LIMITS) {
-                Ok(Frame::Ping(length) | Frame::Filler(length)) => {
+                Ok(Frame::Ping(length) | Frame::Filler(length) | Frame::Stun(length)) => {
                     rest = &rest[length..];
                     continue;
                 }

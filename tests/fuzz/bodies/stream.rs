@@ -41,7 +41,7 @@ fn read(stream: &[u8], step: usize) -> Seen {
         loop {
             let taken = match next_frame(&buffer, &LIMITS) {
                 Ok(Frame::Incomplete) => break,
-                Ok(Frame::Ping(octets) | Frame::Filler(octets)) => octets,
+                Ok(Frame::Ping(octets) | Frame::Filler(octets) | Frame::Stun(octets)) => octets,
                 Ok(Frame::Message(octets) | Frame::Response(octets, _)) => {
                     seen.messages.push(buffer[..octets].to_vec());
                     octets

@@ -296,7 +296,7 @@ mod tests {
                         is_over = true;
                         "goodbye".to_owned()
                     }
-                    Arrival::Response(..) => unreachable!(),
+                    Arrival::Response(..) | Arrival::Stun(_) => unreachable!(),
                 });
             });
             if taken.is_err() || is_over {

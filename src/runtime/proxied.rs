@@ -1,0 +1,58 @@
+//! The header by which a proxy says whose connection it forwards: read before anything else, a handshake
+//! too, and within the time and the number of handshakes.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::net::stream::StreamTransport;
+use crate::net::stream::proxy_protocol;
+use crate::net::stream::proxy_protocol::Header;
+use crate::runtime::core::Core;
+
+/// The peer of a connection that a proxy forwards; the proxy itself, if it speaks for itself.
+///
+/// # Errors
+/// It has no header, not in time, or too many headers are being read.
+pub(crate) async fn peer_of(
+    core: &Core,
+    stream: &mut dyn StreamTransport,
+) -> io::Result<SocketAddr> {
+    let under_way = core.handshakes.begin(core.limits.handshakes_max);
+    let Some(_under_way) = under_way else {
+        return Err(io::ErrorKind::WouldBlock.into());
+    };
+    let deadline = Instant::now() + core.limits.handshake_timeout;
+    let mut octets = Vec::new();
+    loop {
+        match proxy_protocol::read(&octets) {
+            Ok(Header::Whole(peer)) => return Ok(peer.unwrap_or_else(|| stream.peer_address())),
+            Ok(Header::More(more)) => read(stream, &mut octets, more, deadline).await?,
+            Err(_malformed) => return Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+/// Appends up to `more` octets, at least one.
+async fn read(
+    stream: &mut dyn StreamTransport,
+    octets: &mut Vec<u8>,
+    more: usize,
+    deadline: Instant,
+) -> io::Result<()> {
+    let patience = deadline.saturating_duration_since(Instant::now());
+    if patience == Duration::ZERO {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+    let start = octets.len();
+    octets.resize(start + more, 0);
+    let room = octets.get_mut(start..).unwrap_or_default();
+    let length = poll_fn(|context| stream.poll_preface(context, room)).await?;
+    octets.truncate(start + length);
+    match length {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}

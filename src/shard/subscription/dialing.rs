@@ -1,0 +1,133 @@
+//! NOTIFYs to phones whose stream ended: where the phone says that it listens for streams at its own
+//! address, we open one. A phone that does not has to connect again.
+//!
+//! Guarantee: a stream is opened only to the address that the SUBSCRIBE came from, or between trusted
+//! addresses.
+
+use std::time::Instant;
+
+use crate::shard::contract::dial::Dial;
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::{DialId, DialogId, SubscriptionId};
+use crate::shard::contract::turn::Turn;
+use crate::shard::peer::dials::Reach;
+use crate::shard::peer::next_hop::stream_hop;
+use crate::shard::peer::path::Path;
+use crate::shard::request::target::is_local;
+use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::shard::subscription::table::Table;
+use crate::shard::subscription::{Subscription, Wants};
+
+impl Table {
+    /// A NOTIFY of a subscription is due, but its stream ended: has one opened if that is possible.
+    pub(crate) fn reach_phone(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        let dialog = self.subscription(id).map(Subscription::dialog);
+        let Some(dialog) = dialog.expected("a NOTIFY is of a subscription") else {
+            return;
+        };
+        let Some(dial) = self.dial_of(dialog, turn) else {
+            return;
+        };
+        let reach = self.dials.reach(dial, dialog, turn);
+        if let Some(entry) = self.dialogs.get_mut(dialog) {
+            entry.awaits_stream = reach == Reach::Later;
+        }
+        match reach {
+            Reach::Now(flow) => self.continue_on(dialog, flow, turn),
+            Reach::Later => self.open_streams(turn),
+            Reach::Never => {}
+        }
+    }
+
+    /// The stream by which the phone of a dialog can be reached; None if it does not say that it listens
+    /// for one, or may not be reached by it.
+    fn dial_of(&self, id: DialogId, turn: &Turn<'_>) -> Option<Dial> {
+        let entry = self.dialog(id)?;
+        let flow = self.flow_of(entry)?;
+        let hop = stream_hop(&entry.dialog, &flow, |address| {
+            turn.directory.trusts(address)
+        });
+        hop.filter(|hop| !is_local(*hop, &flow, turn))
+            .map(|peer| Dial {
+                transport: flow.transport,
+                listener: flow.listener,
+                local: flow.local,
+                peer,
+            })
+    }
+
+    fn open_streams(&mut self, turn: &mut Turn<'_>) {
+        let dialogs = &self.dialogs;
+        let is_waiting = |id| dialogs.get(id).is_some_and(|entry| entry.awaits_stream);
+        self.dials.open_queued(is_waiting, turn);
+    }
+
+    /// A stream that was wanted is open: the dialogs that waited for it go on on it.
+    pub(crate) fn handle_dialed(&mut self, flow: Flow, turn: &mut Turn<'_>) {
+        for dialog in self.dials.opened(flow, turn) {
+            let is_waiting = self.dialog(dialog).is_some_and(|entry| entry.awaits_stream);
+            // The key may be of another dialog by now, and the directory another.
+            let dial = self.dial_of(dialog, turn).filter(|_| is_waiting);
+            if dial.is_some_and(|dial| dial.peer == flow.peer) {
+                self.continue_on(dialog, flow, turn);
+            }
+        }
+        self.open_streams(turn);
+    }
+
+    /// A stream that was wanted could not be opened.
+    pub(crate) fn handle_dial_failed(&mut self, dial: &Dial, turn: &mut Turn<'_>) {
+        self.dials.failed(dial, turn);
+        self.open_streams(turn);
+    }
+
+    /// A stream ended, perhaps one that we opened. `has_failed`: a NOTIFY was left without a response.
+    pub(crate) fn note_stream_end(
+        &mut self,
+        connection: ConnectionId,
+        has_failed: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        self.dials.closed(connection, has_failed, turn);
+    }
+
+    /// A stream may be opened to an address again.
+    pub(crate) fn handle_dial_timer(&mut self, id: DialId, turn: &mut Turn<'_>) {
+        self.dials.handle_timer(id);
+        self.open_streams(turn);
+    }
+
+    /// The NOTIFYs of a dialog go on on a stream that we opened.
+    fn continue_on(&mut self, id: DialogId, flow: Flow, turn: &mut Turn<'_>) {
+        let destination = flow.peer;
+        self.take_path(id, Path { flow, destination });
+        let usages = self.usages(id);
+        let expires_at = usages.iter().filter_map(|usage| self.expires_at(*usage));
+        let expires_at = expires_at.max().unwrap_or(turn.now);
+        turn.keep_stream(&flow, expires_at.saturating_duration_since(turn.now));
+        for usage in usages {
+            self.want_again(usage);
+        }
+    }
+
+    fn expires_at(&self, id: SubscriptionId) -> Option<Instant> {
+        Some(self.subscription(id)?.expires_at())
+    }
+
+    /// Queues a subscription whose NOTIFY could not be sent.
+    pub(crate) fn want_again(&mut self, id: SubscriptionId) {
+        let wants = self.subscription(id).map(Subscription::wants);
+        if let Some(wants) = wants.filter(|wants| *wants > Wants::Nothing) {
+            self.want(id, wants);
+        }
+    }
+}
+
+impl DialogEntry {
+    /// Whether it waits for a stream that is to be opened.
+    #[inline]
+    pub(crate) fn awaits_stream(&self) -> bool {
+        self.awaits_stream
+    }
+}
