@@ -234,6 +234,31 @@ fn a_reload_brings_a_new_certificate_and_ends_no_connection() {
     daemon.stop();
 }
 
+/// The keys of a connection are in the memory of its process.
+#[test]
+fn a_process_that_takes_over_gets_the_listeners_but_no_connection() {
+    let authority = Authority::new("root");
+    let folder = web("tls-take-over", &authority);
+    let (old, ready) = Daemon::start_and_tell(&folder);
+    let [tls, ws] = ["SIP on tls ", "SIP on ws "].map(|before| address(&ready, before));
+    let config = authority.client(&Client::default());
+    let mut phone = Phone::new(connect(tls, "sip.a.example", &config).unwrap(), "TLS");
+    phone.subscribe();
+    let mut page = Link::open(TcpStream::connect(ws).unwrap(), None).unwrap();
+    let (new, again) = Daemon::start_by(&folder, folder.lamplighter("serve --take-over"));
+    assert_eq!(phone.ends(), End::Closed);
+    let Message::Close(Some(told)) = page.0.read().unwrap() else {
+        panic!("no close")
+    };
+    assert_eq!(told.code, CloseCode::Away);
+    old.wait();
+    assert_eq!(address(&again, "SIP on tls "), tls);
+    let mut phone = Phone::new(connect(tls, "sip.a.example", &config).unwrap(), "TLS");
+    phone.subscribe();
+    Link::open(TcpStream::connect(ws).unwrap(), None).unwrap();
+    new.stop();
+}
+
 #[test]
 fn a_session_is_resumed() {
     let authority = Authority::new("root");

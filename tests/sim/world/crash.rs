@@ -188,7 +188,7 @@ impl World {
         self.recover();
     }
 
-    /// All presentities, then all dialogs; each in a random order.
+    /// All presentities and waiting watchers, then all dialogs; each in a random order.
     fn in_some_order(&mut self, rows: Vec<(RecordKey, Row)>) -> VecDeque<(RecordKey, Row)> {
         let rng = &mut self.bench.net.rng;
         let place = |key: &RecordKey| matches!(key, RecordKey::Dialog(_));
@@ -226,8 +226,8 @@ impl World {
     /// The dialog that a shard asked for comes back before the others, once all presentities are back.
     /// In some runs the reader of the others has read it already: it comes a second time then.
     pub(super) fn bring(&mut self, place: u32) {
-        let is_presentity = |(key, _): &(RecordKey, Row)| matches!(key, RecordKey::Presentity(_));
-        if self.recovery.front().is_some_and(is_presentity) {
+        let is_early = |(key, _): &(RecordKey, Row)| !matches!(key, RecordKey::Dialog(_));
+        if self.recovery.front().is_some_and(is_early) {
             return self.bring_soon(place);
         }
         let key = RecordKey::Dialog(place);
