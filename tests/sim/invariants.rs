@@ -194,6 +194,9 @@ struct Dialog {
     is_recovered: bool,
     /// The node crashed since it began.
     has_crashed: bool,
+    /// A NOTIFY left before this 2xx: the first one that is seen may be a copy of it, and the one that
+    /// the SUBSCRIBE wants follows.
+    may_repeat: bool,
 }
 
 /// The checker of one run.
@@ -252,7 +255,8 @@ impl Checker {
     ) {
         // Its first 2xx was lost with the process, and the phone repeated its SUBSCRIBE.
         let tag = key.rsplit(' ').next().unwrap_or_default();
-        let is_orphan = self.orphans.remove(tag).is_some();
+        let orphan = self.orphans.remove(tag);
+        let is_orphan = orphan.is_some();
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let owed = self.dialogs.iter().filter(|it| it.is_owed_at(flow.peer));
             let behind = owed.count() as u64 * self.bounds.interval;
@@ -279,6 +283,7 @@ impl Checker {
                 floor: None,
                 is_recovered: is_orphan,
                 has_crashed: is_orphan,
+                may_repeat: orphan.flatten().is_some(),
             });
             return;
         };
@@ -556,6 +561,7 @@ impl Dialog {
                 return Err("a NOTIFY while another is outstanding");
             }
             let is_news = self.owes_since.is_some()
+                || self.may_repeat
                 || matches!(
                     notify.subscription_state,
                     SubscriptionState::Terminated { .. }
@@ -566,6 +572,7 @@ impl Dialog {
             let delivered = matches!(last.outcome, Some((_, Outcome::Accepted)));
             let repeats = notify.essence_hash == last.essence_hash && self.owes_since.is_none();
             if repeats
+                && !self.may_repeat
                 && self.least_rate == LeastRate::Nothing
                 && !notify.is_reconfigured
                 && delivered
@@ -645,6 +652,7 @@ impl Dialog {
         if !(self.unsubscribed && notify.may_be_withheld()) {
             self.owes_since = None;
         }
+        self.may_repeat &= self.last.is_none();
         self.pauses.end(now);
         self.least_rate = notify.least_rate;
         self.floor = None;
