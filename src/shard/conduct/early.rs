@@ -4,7 +4,8 @@
 //!
 //! A new subscription does not wait: it is notified again when its presentity is recovered.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::publish::PUBLISH;
@@ -25,6 +26,10 @@ const SERVED_PER_TURN: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct EarlyInputs {
     inputs: VecDeque<EarlyInput>,
+    /// The hashes of the requests in `inputs`. A retransmission of one is absorbed: refused, it would
+    /// tell the publisher that nothing changed, and then its first copy would be served.
+    requests: HashSet<u64>,
+    hasher: RandomState,
     octets: usize,
 }
 
@@ -51,10 +56,24 @@ impl EarlyInputs {
 
     fn pop(&mut self) -> Option<EarlyInput> {
         let input = self.inputs.pop_front()?;
-        if let EarlyInput::Request(_, octets) = &input {
+        if let EarlyInput::Request(flow, octets) = &input {
             self.octets -= octets.len();
+            let hash = self.hash_of(*flow, octets);
+            self.requests.remove(&hash);
         }
         Some(input)
+    }
+
+    fn push_request(&mut self, flow: Flow, octets: &[u8]) {
+        self.octets += octets.len();
+        self.requests.insert(self.hash_of(flow, octets));
+        self.inputs
+            .push_back(EarlyInput::Request(flow, octets.into()));
+    }
+
+    /// The hash of a request from a peer.
+    fn hash_of(&self, flow: Flow, octets: &[u8]) -> u64 {
+        self.hasher.hash_one((flow.peer, flow.connection, octets))
     }
 }
 
@@ -68,15 +87,22 @@ impl Engine {
     /// Lets a PUBLISH or REGISTER wait. Returns false if it need not, or if too many inputs wait
     /// already, so that it will be refused.
     pub(crate) fn hold_back_request(&mut self, flow: Flow, octets: &[u8], turn: &Turn<'_>) -> bool {
-        let waits = self.holds_back()
-            && (octets.starts_with(PUBLISH) || octets.starts_with(REGISTER))
-            && !self.early.is_full(octets.len(), turn);
-        if waits {
-            self.early.octets += octets.len();
-            let request = EarlyInput::Request(flow, octets.into());
-            self.early.inputs.push_back(request);
+        let is_change = octets.starts_with(PUBLISH) || octets.starts_with(REGISTER);
+        if !is_change || !self.holds_back() {
+            return false;
         }
-        waits
+        if self
+            .early
+            .requests
+            .contains(&self.early.hash_of(flow, octets))
+        {
+            return true;
+        }
+        if self.early.is_full(octets.len(), turn) {
+            return false;
+        }
+        self.early.push_request(flow, octets);
+        true
     }
 
     /// Lets mail that changes a presentity wait; returns any other mail.

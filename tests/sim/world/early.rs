@@ -54,6 +54,8 @@ impl Early {
                 let count = waiting.inputs.len().min(SERVED_PER_TURN);
                 waiting.inputs.drain(..count).collect()
             }
+            // A retransmission of a request that waits is absorbed.
+            Context::Publish(request, _) if is_waiting && waiting.has(request) => Vec::new(),
             Context::Publish(..) | Context::Statement(..) if is_waiting && is_full => {
                 vec![context.clone()]
             }
@@ -69,6 +71,11 @@ impl Early {
 }
 
 impl Waiting {
+    fn has(&self, request: &(String, u32)) -> bool {
+        let is_copy = |it: &Context| matches!(it, Context::Publish(of, _) if of == request);
+        self.inputs.iter().any(is_copy)
+    }
+
     fn is_full(&self, context: &Context, inputs_max: usize, octets_max: usize) -> bool {
         let octets_of = |context: &Context| match context {
             Context::Publish(_, octets) => *octets,
