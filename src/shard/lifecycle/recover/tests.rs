@@ -4,6 +4,7 @@
 //! each NOTIFY.
 
 mod acknowledged;
+mod early;
 mod kinds;
 mod repeated;
 mod restarted;
