@@ -82,7 +82,7 @@ impl VerifiedPasswords {
     }
 
     /// Whether a name without an account takes the time of a password hash. It is the same each time for
-    /// the same name, and nobody else can tell which names.
+    /// the same name, and peers cannot tell which names.
     pub(crate) fn is_dear_decoy(&self, name: &str) -> bool {
         self.entry("", name)[0] & 1 == 1
     }

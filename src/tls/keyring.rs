@@ -19,7 +19,7 @@ use crate::tls::provider;
 /// Tickets that a client gets after a handshake, to shorten its next one.
 const TICKETS: usize = 1;
 
-/// The certificates of a listener with their keys, and whom it demands certificates from.
+/// The certificates of a listener with their keys, and the authority of the certificates that clients need.
 #[derive(Clone)]
 pub struct Keyring {
     /// The certificates; the first is for clients that name no host, or an unknown one.

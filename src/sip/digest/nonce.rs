@@ -1,5 +1,5 @@
 //! Stateless nonces (RFC 7616 §5.4; W:A7.6): a time and a salt in the clear, and a MAC that binds
-//! both to the realm, and to nothing else: not to a process, a shard or an address. Whoever has the
+//! both to the realm, and to nothing else: not to a process, a shard or an address. Every process with the
 //! key can check them: all shards, all nodes, the next process. They are short, so that a
 //! challenge does not amplify (W:E3.8): the letters are those of base64url (RFC 4648 §5).
 

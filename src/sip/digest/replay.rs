@@ -6,7 +6,7 @@
 //! shard and node, and a phone stays on one shard.
 //!
 //! The counts end with the process. Without a copy of the count a replay cannot be told from a request
-//! (RFC 7616 §3.4), and whoever reads the network could send what it read: a nonce issued before the
+//! (RFC 7616 §3.4), and a copy that was read from the network would be served: a nonce issued before the
 //! process began counts as forgotten, too. Each phone gets one 401 with stale=true after a restart, which
 //! it answers by itself.
 
