@@ -299,7 +299,7 @@ fn broken_by(fault: StoreFault) -> Vec<&'static str> {
         store.fault = Some(fault);
         Some(run(plan, Words::None).violation?.invariant)
     };
-    (0..12).filter_map(with_fault).collect()
+    (0..60).filter_map(with_fault).collect()
 }
 
 #[test]
