@@ -1,4 +1,4 @@
-//! Makes a certificate that nobody vouches for, for a lab.
+//! Makes a self-signed certificate, for a lab: no authority has signed it.
 
 use std::time::{Duration, SystemTime};
 

@@ -10,8 +10,8 @@
 //!   `trying` and `proceeding` included; an outgoing call is busy from its first INVITE (W:C0.4).
 //! - `on-the-phone`, declared by a client, is a call without a party: it lights the lamp as well.
 //! - Branches of one call (equal Call-ID): once one is answered, unanswered ones are not shown.
-//! - Only a user who is expected to register can be unreachable: a user on whom a registrar has
-//!   reported or, in the style of W:D2, every user but a park orbit. A contact, an alternative number,
+//! - Only a user who is expected to register can be unreachable: a user whose registration a registrar
+//!   has reported or, in the style of W:D2, every user but a park orbit. A contact, an alternative number,
 //!   calls forwarded to a number, a call, or a client that declares open makes a user reachable.
 //! - A user whose calls are reported is available while there is none, unless a registrar reports
 //!   no contact: the user must not appear with each call and disappear with its end.

@@ -133,7 +133,7 @@ fn shown_state(aor: &Aor, call: &CallDialog, rendering: Rendering) -> CallState 
 
 /// Returns whether a terminated dialog is written for a user without a call.
 fn shows_idle(composed: &Composed, rendering: Rendering) -> bool {
-    // Only a user on whom a registrar reports counts as unregistered; otherwise every lamp would be
+    // Only a user whose registration is reported counts as unregistered; otherwise every lamp would be
     // dark (W:C0.2, C0.12). A user with an alternative number does not count as unregistered.
     let is_missed = composed.is_unregistered && composed.availability == Availability::Unreachable;
     let is_dark = rendering.unregistered == Unregistered::Empty && is_missed;

@@ -227,8 +227,9 @@ impl Engine {
 }
 
 impl Engine {
-    /// The limit that a request of that method meets, whoever sends it. Sheds load while NOTIFYs are queued: first new subscriptions, because each needs a NOTIFY at
-    /// once and more later, then OPTIONS. PUBLISHes are not shed for that but deferred (`publish`).
+    /// The limit that a request of that method meets, from any sender. Sheds load while NOTIFYs are
+    /// queued: first new subscriptions, because each needs a NOTIFY at once and more later, then
+    /// OPTIONS. PUBLISHes are not shed for that but deferred (`publish`).
     /// What would have to wait for the store is shed while too much waits already, or while recorded
     /// presentities are still to come.
     fn backlog_met_by(&self, method: Method<'_>, turn: &Turn<'_>) -> Option<OverloadLimit> {

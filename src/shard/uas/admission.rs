@@ -45,7 +45,7 @@ impl Uas {
 
     /// Whether a request outside a dialog may be served. If not, it has been refused: it exceeds the
     /// rate limits of its phone or source address, it meets a backlog, or it was refused a moment
-    /// ago. `backlog` is the limit that such a request meets whoever sends it.
+    /// ago. `backlog` is the limit that such a request meets from any sender.
     pub(crate) fn guard(
         &mut self,
         request: &Request<'_>,

@@ -31,7 +31,7 @@ pub(crate) fn datagram(octets: &[u8]) {
     );
 }
 
-/// Whether a 2xx was sent, which only a domain does that takes anybody's word.
+/// Whether a 2xx was sent; only the domain without authentication sends one.
 fn is_accepted(node: &Node) -> bool {
     node.sent
         .iter()

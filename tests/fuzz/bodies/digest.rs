@@ -1,4 +1,4 @@
-//! An Authorization or a challenge: nobody gets in without the password, whatever the header says,
+//! An Authorization or a challenge: without the password no header value is accepted,
 //! and our credentials for any challenge are one line.
 
 use std::sync::OnceLock;

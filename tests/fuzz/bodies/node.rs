@@ -23,7 +23,7 @@ const LIMITS: Limits = Limits {
     message_octets_max: 131_072,
 };
 
-/// The domain that takes anybody's word.
+/// The domain without authentication.
 pub(crate) const OPEN: &str = "abc.com";
 /// The domain that wants a password, except of [`TRUSTED`].
 pub(crate) const CLOSED: &str = "closed.com";
