@@ -5,6 +5,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// Room for the image of an ext4, and for what fills it up.
+const BACKING_SIZE: &str = "32m";
+
 /// See the head of this file. It is mounted as the directory `state` of a folder.
 pub(crate) struct Disk {
     mount: PathBuf,
@@ -35,7 +38,7 @@ impl Disk {
     fn device(folder: &Path, options: &[&str]) -> Self {
         let mount = make_directory(folder.join("state"));
         let backing = make_directory(folder.join("backing"));
-        mount_tmpfs(&backing, "32m");
+        mount_tmpfs(&backing, BACKING_SIZE);
         let image = backing.join("image");
         let file = fs::File::create(&image).unwrap();
         file.set_len(24 << 20).unwrap();
@@ -102,19 +105,17 @@ impl Disk {
         trigger.write_all(b"a test").unwrap();
     }
 
-    /// Takes the disk out, even if files of it are open, and puts a repaired copy of it in.
+    /// Takes the disk out, even if files of it are open, and puts a repaired copy of it in. The copy is
+    /// in a tmpfs of its own, because the first image keeps its room while such a file is open.
     pub(crate) fn repair(&self) {
+        let backing = self.backing.as_ref().unwrap();
+        let (image, copy) = (self.image(), self.mount.with_extension("copy"));
         run("umount", &["-l", self.mount.to_str().unwrap()]);
-        let (image, copy) = (self.image(), self.image().with_extension("copy"));
-        run(
-            "cp",
-            &[
-                "--sparse=always",
-                image.to_str().unwrap(),
-                copy.to_str().unwrap(),
-            ],
-        );
-        fs::rename(&copy, &image).unwrap();
+        copy_sparse(&image, &copy);
+        run("umount", &["-l", backing.to_str().unwrap()]);
+        mount_tmpfs(backing, BACKING_SIZE);
+        copy_sparse(&copy, &image);
+        fs::remove_file(&copy).unwrap();
         let mut check = Command::new("e2fsck");
         check.arg("-fy").arg(&image).stdout(Stdio::null());
         // Its exit status tells of what it repaired.
@@ -155,6 +156,11 @@ fn mount_tmpfs(at: &Path, size: &str) {
     let size = format!("size={size}");
     let at = at.to_str().unwrap();
     run("mount", &["-t", "tmpfs", "-o", &size, "none", at]);
+}
+
+fn copy_sparse(from: &Path, to: &Path) {
+    let (from, to) = (from.to_str().unwrap(), to.to_str().unwrap());
+    run("cp", &["--sparse=always", from, to]);
 }
 
 fn run(program: &str, arguments: &[&str]) {
