@@ -10,6 +10,8 @@ mod link;
 mod load;
 #[path = "restart/phone.rs"]
 mod phone;
+#[path = "restart/random.rs"]
+mod random;
 #[path = "restart/site.rs"]
 mod site;
 

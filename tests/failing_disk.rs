@@ -14,6 +14,8 @@ mod link;
 mod load;
 #[path = "restart/phone.rs"]
 mod phone;
+#[path = "restart/random.rs"]
+mod random;
 #[path = "restart/site.rs"]
 mod site;
 
@@ -28,8 +30,9 @@ use std::time::{Duration, Instant};
 use crate::daemon::Daemon;
 use crate::disk::Disk;
 use crate::link::Link;
-use crate::load::{Load, Random};
+use crate::load::Load;
 use crate::phone::Endpoint;
+use crate::random::Random;
 use crate::site::{Site, call_state, get};
 
 /// How long the load goes on while the disk fails, and before and after.
