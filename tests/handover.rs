@@ -69,7 +69,7 @@ impl Site {
              [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\n",
             self.sip, self.http
         ));
-        let mut command = self.folder.lamplighter(line);
+        let mut command = self.folder.daemon(line);
         command.env("LAMPLIGHTER_LOG", "info,lamplighter::runtime=debug");
         command
     }

@@ -245,7 +245,7 @@ fn a_process_that_takes_over_gets_the_listeners_but_no_connection() {
     let mut phone = Phone::new(connect(tls, "sip.a.example", &config).unwrap(), "TLS");
     phone.subscribe();
     let mut page = Link::open(TcpStream::connect(ws).unwrap(), None).unwrap();
-    let (new, again) = Daemon::start_by(&folder, folder.lamplighter("serve --take-over"));
+    let (new, again) = Daemon::start_by(&folder, folder.daemon("serve --take-over"));
     assert_eq!(phone.ends(), End::Closed);
     let Message::Close(Some(told)) = page.0.read().unwrap() else {
         panic!("no close")

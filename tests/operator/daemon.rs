@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+#[path = "sandbox.rs"]
+pub(crate) mod sandbox;
+
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The first port that is tried, and how many more are. They lie below those that the kernel gives to
@@ -63,6 +66,13 @@ impl Folder {
         command
     }
 
+    /// The same for a daemon, which runs with the filter of its unit.
+    pub(crate) fn daemon(&self, line: &str) -> Command {
+        let mut command = self.lamplighter(line);
+        sandbox::confine(&mut command);
+        command
+    }
+
     pub(crate) fn run(&self, line: &str) -> Output {
         self.lamplighter(line).output().unwrap()
     }
@@ -105,7 +115,7 @@ impl<'f> Daemon<'f> {
 
     /// Includes the last line of its start.
     pub(crate) fn start_and_tell(folder: &'f Folder) -> (Self, String) {
-        Self::start_by(folder, folder.lamplighter("serve"))
+        Self::start_by(folder, folder.daemon("serve"))
     }
 
     /// Starts it by a command of one's own.
@@ -156,6 +166,12 @@ impl<'f> Daemon<'f> {
         let mut lines = self.start.iter();
         let early = lines.find(|line| line.contains(text)).cloned();
         early.unwrap_or_else(|| self.wait_for(text))
+    }
+
+    /// How many files it has open, sockets included.
+    pub(crate) fn open_files(&self) -> u64 {
+        let files = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(files).unwrap().count() as u64
     }
 
     pub(crate) fn signal(&self, name: &str) {
