@@ -38,13 +38,13 @@ pub(super) fn write_transaction(
 }
 
 /// Appends the fields that are equal in all copies of a request that took different paths. Returns
-/// false, and appends nothing, if the request is within a dialog (or has no From or CSeq): it
-/// cannot be merged.
+/// false, and appends nothing, if the request cannot be merged: it is within a dialog, or has no From
+/// or CSeq. An INVITE is never merged here, so that its ACK, which is within a dialog, finds it.
 pub(super) fn write_merge(out: &mut Vec<u8>, request: &Message<'_>, method: Method<'_>) -> bool {
     let (Some(from), Some(to), Some(cseq)) = (request.from(), request.to(), request.cseq()) else {
         return false;
     };
-    if to.tag().is_some() {
+    if to.tag().is_some() || acknowledged(method) == Method::Invite {
         return false;
     }
     out.push(Rule::Merge as u8);

@@ -28,10 +28,8 @@ pub(super) enum State {
 /// One transaction: its identities, followed by its response, in one piece of the ring.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Record {
-    /// Hash of the transaction's identity.
+    /// The hash by which it is indexed.
     pub(super) hash: u64,
-    /// Hash of the merge identity; meaningless if `merge_octets` is 0.
-    pub(super) merge_hash: u64,
     /// Distinguishes this transaction from all others of this process.
     pub(super) ticket: u64,
     /// When it began; once the final response is stored, the time of that.
@@ -44,7 +42,7 @@ pub(super) struct Record {
     pub(super) offset: u32,
 }
 
-const _: () = assert!(size_of::<Record>() <= 64);
+const _: () = assert!(size_of::<Record>() <= 56);
 
 impl Record {
     /// Its length in the ring.
@@ -270,10 +268,9 @@ mod tests {
     fn record(ticket: u64, sizes: [u32; 3], since: Instant) -> (Record, Vec<u8>, Vec<u8>) {
         let [identity_octets, merge_octets, response_octets] = sizes;
         let state = State::Answered;
-        let (hash, merge_hash, offset) = (ticket, 0, 0);
+        let (hash, offset) = (ticket, 0);
         let record = Record {
             hash,
-            merge_hash,
             ticket,
             since,
             state,

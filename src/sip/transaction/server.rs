@@ -6,10 +6,15 @@
 //! timer and no allocation per transaction. An entry lives for Timer J (32 s) or, once it has a
 //! response, until the ring needs its space, oldest first; evictions before Timer J are counted.
 //!
+//! An entry is indexed once. A request that can be merged is found by what all its copies have in
+//! common, whatever path they took: a retransmission is a copy with the same branch, a merged request
+//! one with another. A request that cannot be merged is found by its own identity.
+//!
 //! Invariants: a response is returned only if every octet of the request's identity equals the
-//! stored one, whatever the hashes are; an entry without a response is never evicted within its 32
-//! s. If the ring is full of such entries, a new request is not stored, and its retransmission is
-//! handled as a new request.
+//! stored one, whatever the hashes are; of the requests that can be merged, no two copies of one are
+//! stored, so a peer cannot give many entries one hash; an entry without a response is never evicted
+//! within its 32 s. If the ring is full of such entries, a new request is not stored, and its
+//! retransmission is handled as a new request.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::time::{Duration, Instant};
@@ -77,7 +82,7 @@ impl TransactionKey {
 #[derive(Debug)]
 pub struct ServerTransactions {
     ring: Ring,
-    /// Numbers of the ring's records, by the hashes of their identities and merge identities.
+    /// Numbers of the ring's records, by their hashes.
     index: Index,
     /// Contains the key; cloned for every hash.
     hasher: DefaultHasher,
@@ -91,9 +96,9 @@ pub struct ServerTransactions {
 /// The identities of a request; their octets are concatenated in the scratch buffer.
 #[derive(Clone, Copy, Debug)]
 struct Identity {
+    /// Of the merge identity; of the identity if the request cannot be merged.
     hash: u64,
     octets: usize,
-    merge_hash: u64,
     /// 0 if the request cannot be merged.
     merge_octets: usize,
 }
@@ -104,7 +109,6 @@ impl Identity {
         Self {
             hash: record.hash,
             octets: record.identity_octets as usize,
-            merge_hash: record.merge_hash,
             merge_octets: record.merge_octets as usize,
         }
     }
@@ -115,8 +119,7 @@ impl ServerTransactions {
     #[must_use]
     pub fn new(octets: usize, hash_key: [u64; 2]) -> Self {
         let ring = Ring::new(octets);
-        // Two hashes per entry.
-        let index = Index::new(2 * ring.records_max());
+        let index = Index::new(ring.records_max());
         let mut hasher = DefaultHasher::new();
         hash_key.into_iter().for_each(|half| hasher.write_u64(half));
         Self {
@@ -138,7 +141,7 @@ impl ServerTransactions {
         let Some(identity) = self.identify(request) else {
             return (TransactionKey::NONE, Arrival::New);
         };
-        if let Some(record) = self.find(identity.hash, self.scratch.get(..identity.octets), now) {
+        if let Some(record) = self.find(&identity, now) {
             let key = TransactionKey {
                 hash: record.hash,
                 ticket: record.ticket,
@@ -173,8 +176,7 @@ impl ServerTransactions {
         let Some(identity) = self.identify(request) else {
             return false;
         };
-        let octets = self.scratch.get(..identity.octets);
-        self.find(identity.hash, octets, now).is_some()
+        self.find(&identity, now).is_some()
     }
 
     /// Stores the final response. Reliable transports need none (Timer J = 0): the entry is
@@ -206,11 +208,8 @@ impl ServerTransactions {
     /// (RFC 3261 §9.2, RFC 6665 §4.6). The CANCEL has its own transaction.
     pub fn knows_cancelled(&mut self, cancel: &Message<'_>, now: Instant) -> bool {
         CANCELLABLE.into_iter().any(|method| {
-            self.scratch.clear();
-            identity::write_transaction(&mut self.scratch, cancel, method)
-                && self
-                    .find(self.hash(&self.scratch), Some(&self.scratch), now)
-                    .is_some()
+            let identity = self.identify_as(cancel, method);
+            identity.is_some_and(|identity| self.find(&identity, now).is_some())
         })
     }
 
@@ -228,20 +227,22 @@ impl ServerTransactions {
 
     /// Writes the request's identities into the scratch buffer. None if it has none.
     fn identify(&mut self, request: &Message<'_>) -> Option<Identity> {
-        let method = request.method();
+        self.identify_as(request, request.method())
+    }
+
+    /// As [`Self::identify`], as if the method of the request were `method`.
+    fn identify_as(&mut self, request: &Message<'_>, method: Method<'_>) -> Option<Identity> {
         self.scratch.clear();
         if !identity::write_transaction(&mut self.scratch, request, method) {
             return None;
         }
         let octets = self.scratch.len();
-        identity::write_merge(&mut self.scratch, request, method);
+        let can_merge = identity::write_merge(&mut self.scratch, request, method);
         let (own, merge) = self.scratch.split_at_checked(octets)?;
-        let (hash, merge_hash, merge_octets) = (self.hash(own), self.hash(merge), merge.len());
         Some(Identity {
-            hash,
+            hash: self.hash(if can_merge { merge } else { own }),
             octets,
-            merge_hash,
-            merge_octets,
+            merge_octets: merge.len(),
         })
     }
 
@@ -251,13 +252,16 @@ impl ServerTransactions {
         hasher.finish()
     }
 
-    /// The live record with that identity.
-    fn find(&self, hash: u64, identity: Option<&[u8]>, now: Instant) -> Option<&Record> {
-        self.indexed(hash).map(|(_, record)| record).find(|record| {
-            record.hash == hash
-                && is_live(record, now)
-                && Some(self.ring.identity(record)) == identity
-        })
+    /// The live record of the request whose identities are in the scratch buffer.
+    fn find(&self, identity: &Identity, now: Instant) -> Option<&Record> {
+        let octets = self.scratch.get(..identity.octets);
+        self.indexed(identity.hash)
+            .map(|(_, record)| record)
+            .find(|record| {
+                record.hash == identity.hash
+                    && is_live(record, now)
+                    && Some(self.ring.identity(record)) == octets
+            })
     }
 
     /// The records that may have that hash, with their numbers.
@@ -269,11 +273,11 @@ impl ServerTransactions {
     fn is_merged(&self, identity: &Identity, now: Instant) -> bool {
         let octets = self.scratch.get(identity.octets..).unwrap_or_default();
         let is_copy = |record: &Record| {
-            record.merge_hash == identity.merge_hash
+            record.hash == identity.hash
                 && is_live(record, now)
                 && self.ring.merge_identity(record) == octets
         };
-        let mut indexed = self.indexed(identity.merge_hash);
+        let mut indexed = self.indexed(identity.hash);
         !octets.is_empty() && indexed.any(|(_, record)| is_copy(record))
     }
 
@@ -296,7 +300,7 @@ impl ServerTransactions {
         self.scratch.extend_from_slice(self.ring.identity(&record));
         self.scratch
             .extend_from_slice(self.ring.merge_identity(&record));
-        self.unindex(&record, number);
+        self.index.remove(record.hash, number);
         self.ring.mark_dead(number);
         self.entries -= 1;
         Some(record)
@@ -329,7 +333,6 @@ impl ServerTransactions {
         let octets = response.unwrap_or_default();
         let record = Record {
             hash: identity.hash,
-            merge_hash: identity.merge_hash,
             ticket,
             since: now,
             state: if response.is_some() {
@@ -348,7 +351,7 @@ impl ServerTransactions {
             return false;
         };
         self.entries += 1;
-        self.index(&record, number);
+        self.index.insert(record.hash, number);
         true
     }
 
@@ -384,31 +387,16 @@ impl ServerTransactions {
         if record.state == State::Dead {
             return;
         }
-        self.unindex(&record, number);
+        self.index.remove(record.hash, number);
         let is_past = is_past(&record, now);
         if record.state == State::UnderWay
             && !is_past
             && let Some(number) = self.ring.renew(record)
         {
-            return self.index(&record, number);
+            return self.index.insert(record.hash, number);
         }
         self.entries -= 1;
         self.evicted_early += u64::from(!is_past);
-    }
-
-    fn index(&mut self, record: &Record, number: u64) {
-        self.index.insert(record.hash, number);
-        if record.merge_octets > 0 {
-            self.index.insert(record.merge_hash, number);
-        }
-    }
-
-    /// Removes the index entries of the record with that number.
-    fn unindex(&mut self, record: &Record, number: u64) {
-        self.index.remove(record.hash, number);
-        if record.merge_octets > 0 {
-            self.index.remove(record.merge_hash, number);
-        }
     }
 }
 
