@@ -239,18 +239,26 @@ impl Engine {
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn)
             }
-            Mail::Watch { aor, watcher } => self.compositor.handle_watch(&aor, watcher, turn),
+            Mail::Watch {
+                aor,
+                watcher,
+                watched,
+            } => self.compositor.handle_watch(&aor, (watcher, watched), turn),
             Mail::Unwatch { aor, watcher } => self.compositor.handle_unwatch(&aor, watcher, turn),
             Mail::State {
                 aor,
+                watched,
                 composed,
                 news: News::Changed,
-            } => self.subscriptions.take_state(&aor, composed),
+            } => self.subscriptions.take_state((&aor, watched), composed),
             Mail::State {
                 aor,
+                watched,
                 composed,
                 news,
-            } => self.subscriptions.take_answer(&aor, composed, news, turn),
+            } => self
+                .subscriptions
+                .take_answer((&aor, watched), composed, news, turn),
             Mail::WatchDomain {
                 domain,
                 watcher,

@@ -38,7 +38,7 @@ pub(crate) struct DialogId(pub(crate) u32);
 
 /// Key of a presentity that is watched from this shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct WatchedId(pub(crate) u32);
+pub struct WatchedId(pub(crate) u32);
 
 /// Key of a path to a phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequ
 use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
-use crate::shard::contract::ids::Beginning;
+use crate::shard::contract::ids::{Beginning, WatchedId};
 
 /// Whether watchers of a presentity may know its state already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,8 @@ pub enum Mail {
         aor: Aor,
         /// The shard that has watchers.
         watcher: Address,
+        /// Its key of the presentity, which every state repeats.
+        watched: WatchedId,
     },
     /// To the owner: `watcher` has no watchers of the presentity any more.
     Unwatch {
@@ -75,6 +77,9 @@ pub enum Mail {
     State {
         /// The presentity.
         aor: Aor,
+        /// The receiver's key of it, as of its last [`Mail::Watch`]. The receiver may have given that
+        /// key to another presentity since.
+        watched: WatchedId,
         /// The composed state.
         composed: Arc<Composed>,
         /// Whether watchers may know it already.

@@ -10,7 +10,7 @@ use crate::presence::policy::Handling;
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
 use crate::shard::contract::mail::News;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -61,19 +61,19 @@ impl Subscriptions {
     }
 
     /// Takes the state of a presentity that its owner reports.
-    pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
-        self.table.take_state(aor, composed);
+    pub(crate) fn take_state(&mut self, presentity: (&Aor, WatchedId), composed: Arc<Composed>) {
+        self.table.take_state(presentity, composed);
     }
 
     /// Takes the state of a presentity whose owner answers that this shard watches it.
     pub(crate) fn take_answer(
         &mut self,
-        aor: &Aor,
+        presentity: (&Aor, WatchedId),
         composed: Arc<Composed>,
         news: News,
         turn: &mut Turn<'_>,
     ) {
-        self.table.take_answer(aor, composed, news, turn);
+        self.table.take_answer(presentity, composed, news, turn);
     }
 
     /// The owner confirmed a change of a feature.

@@ -11,7 +11,8 @@ use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Address;
-use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::ids::{PresentityId, WatchedId};
+use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::OWNED;
 use crate::shard::presentity::record::{Recorded, Recording};
 
@@ -25,10 +26,11 @@ pub(crate) struct Owned {
     /// Whether its record is written at the end of the turn.
     pub(super) is_marked: bool,
     pub(super) recorded: Recorded,
-    pub(crate) watching: SmallVec<[Address; 2]>,
+    /// The shards with watchers, and their keys of the presentity.
+    pub(crate) watching: SmallVec<[(Address, WatchedId); 2]>,
     /// Its contacts, as counted in [`Presentities::contacts`].
     contacts: usize,
-    /// The timer and when it fires.
+    /// The timer and when it fires: not later than the next expiry.
     pub(crate) timer: Option<(TimerHandle, Instant)>,
 }
 
@@ -147,6 +149,12 @@ impl Owned {
     /// Whether it has no state, no timer and no watching shard, so that it can be evicted.
     pub(crate) fn is_idle(&self) -> bool {
         self.watching.is_empty() && self.timer.is_none() && self.presentity.is_blank()
+    }
+
+    /// When it is to be looked at again, though nothing is reported.
+    pub(crate) fn next_expiry(&self, turn: &Turn<'_>) -> Option<Instant> {
+        let ends = [self.presentity.next_expiry(), self.remembered_until(turn)];
+        ends.into_iter().flatten().min()
     }
 
     /// Its address of record.

@@ -6,7 +6,7 @@ use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Address;
-use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::ids::{PresentityId, WatchedId};
 use crate::shard::contract::mail::{Mail, News};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -59,20 +59,28 @@ impl Compositor {
     }
 
     /// As owner: a shard wants to know.
-    pub(crate) fn handle_watch(&mut self, aor: &Aor, watcher: Address, turn: &mut Turn<'_>) {
+    pub(crate) fn handle_watch(
+        &mut self,
+        aor: &Aor,
+        (watcher, watched): (Address, WatchedId),
+        turn: &mut Turn<'_>,
+    ) {
         let (directory, now) = (turn.directory, turn.now);
         let id = self.presentities.find_or_add(aor, directory, now);
         let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
             return;
         };
-        if !owned.watching.contains(&watcher) {
-            owned.watching.push(watcher);
+        let mut watching = owned.watching.iter_mut();
+        match watching.find(|(watching, _)| *watching == watcher) {
+            Some(known) => known.1 = watched,
+            None => owned.watching.push((watcher, watched)),
         }
         let composed = Arc::clone(owned.presentity.composed());
         let aor = aor.clone();
         let news = self.presentities.news_of(id);
         let mail = Mail::State {
             aor,
+            watched,
             composed,
             news,
         };
@@ -86,7 +94,7 @@ impl Compositor {
             return;
         };
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
-            owned.watching.retain(|watching| *watching != watcher);
+            owned.watching.retain(|(watching, _)| *watching != watcher);
         }
         self.tend(id, turn);
     }
@@ -155,6 +163,10 @@ impl Compositor {
             return;
         };
         owned.timer = None;
+        if owned.next_expiry(turn).is_some_and(|next| next > turn.now) {
+            // What the timer was set for was reported again meanwhile.
+            return self.tend(id, turn);
+        }
         let is_changed = owned.presentity.expire(turn.now);
         self.presentities.mark(id, turn);
         self.after_contribution(id, is_changed, turn);
@@ -167,11 +179,12 @@ impl Compositor {
         if owned.watching.is_empty() {
             turn.counters.publications_without_watchers += 1;
         }
-        for watcher in &owned.watching {
+        for (watcher, watched) in &owned.watching {
             let (aor, composed) = (owned.aor.clone(), Arc::clone(owned.presentity.composed()));
             let news = News::Changed;
             let mail = Mail::State {
                 aor,
+                watched: *watched,
                 composed,
                 news,
             };
@@ -180,15 +193,18 @@ impl Compositor {
     }
 
     /// Sets the timer to the next expiry; forgets a presentity that has no state and no watcher.
-    /// One with past calls is kept until its memory is needed.
+    /// One with past calls is kept until its memory is needed. A timer that would fire too early is
+    /// left as it is: the expiry moves with every report, and it is set again when it fires.
     fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get_mut(id).expected(OWNED) else {
             return;
         };
-        let ends = [owned.presentity.next_expiry(), owned.remembered_until(turn)];
-        let next = ends.into_iter().flatten().min();
-        let next = next.map(|at| at.max(turn.now));
-        if owned.timer.map(|(_, at)| at) != next {
+        let next = owned.next_expiry(turn).map(|at| at.max(turn.now));
+        let is_in_time = match (owned.timer, next) {
+            (Some((_, at)), Some(next)) => at <= next,
+            (timer, next) => timer.is_none() && next.is_none(),
+        };
+        if !is_in_time {
             if let Some((timer, _)) = owned.timer.take() {
                 turn.wheel.cancel(timer);
             }

@@ -284,8 +284,8 @@ impl Table {
 
     /// Stores the new state of a presentity, received from its owner, and queues the subscriptions
     /// that watch it.
-    pub(crate) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) {
-        for watcher in self.watched.take_state(aor, composed) {
+    pub(crate) fn take_state(&mut self, presentity: (&Aor, WatchedId), composed: Arc<Composed>) {
+        for watcher in self.watched.take_state(presentity, composed) {
             let (id, resource) = (watcher.subscription, watcher.resource);
             let subscription = self.subscriptions.get_mut(id);
             if let Some(subscription) = subscription.expected(A_WATCHER) {

@@ -15,7 +15,7 @@ use crate::directory::Directory;
 use crate::presence::fixed_hash::SipHash13;
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchedId};
 use crate::shard::contract::mail::News;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::dialog_entry::DialogEntry;
@@ -89,12 +89,12 @@ impl Table {
     /// that are at rest want a NOTIFY only if they may not know the state.
     pub(crate) fn take_answer(
         &mut self,
-        aor: &Aor,
+        presentity: (&Aor, WatchedId),
         composed: Arc<Composed>,
         news: News,
         turn: &mut Turn<'_>,
     ) {
-        for watcher in self.watched.take_state(aor, composed) {
+        for watcher in self.watched.take_state(presentity, composed) {
             let id = watcher.subscription;
             let subscription = self.subscriptions.get_mut(id);
             let Some(subscription) = subscription.expected("a watcher is a subscription") else {
@@ -109,7 +109,7 @@ impl Table {
             }
         }
         if news == News::Known {
-            self.watched.note_known(aor);
+            self.watched.note_known(presentity);
         }
     }
 

@@ -117,8 +117,12 @@ impl WatchedPresentities {
         };
         let id = self.watched.insert(watched);
         self.watched_by_aor.insert(aor.clone(), id);
-        let (aor, watcher) = (aor.clone(), turn.here());
-        turn.send(turn.owner_of(&aor), Mail::Watch { aor, watcher });
+        let mail = Mail::Watch {
+            aor: aor.clone(),
+            watcher: turn.here(),
+            watched: id,
+        };
+        turn.send_to_owner(aor, mail);
         id
     }
 
@@ -143,8 +147,8 @@ impl WatchedPresentities {
 
     /// The owner said of the state that it reported last that watchers of an earlier process were told
     /// it.
-    pub(super) fn note_known(&mut self, aor: &Aor) {
-        let id = self.watched_by_aor.get(aor).copied();
+    pub(super) fn note_known(&mut self, presentity: (&Aor, WatchedId)) {
+        let id = self.find_id(presentity);
         if let Some(watched) = id.and_then(|id| self.watched.get_mut(id)) {
             watched.revision |= 1;
         }
@@ -153,8 +157,12 @@ impl WatchedPresentities {
     /// Takes the state that the owner reports, unless the last watcher left meanwhile. Returns the
     /// watchers.
     #[inline]
-    pub(super) fn take_state(&mut self, aor: &Aor, composed: Arc<Composed>) -> &[WatcherSlot] {
-        let Some(&id) = self.watched_by_aor.get(aor) else {
+    pub(super) fn take_state(
+        &mut self,
+        presentity: (&Aor, WatchedId),
+        composed: Arc<Composed>,
+    ) -> &[WatcherSlot] {
+        let Some(id) = self.find_id(presentity) else {
             // The last watcher left while the mail was on its way.
             return &[];
         };
@@ -166,5 +174,14 @@ impl WatchedPresentities {
         watched.composed = Some(composed);
         watched.revision = self.revisions;
         &watched.watchers
+    }
+
+    /// The key of a presentity, given the one that it most likely has.
+    fn find_id(&self, (aor, likely): (&Aor, WatchedId)) -> Option<WatchedId> {
+        let is_it = |watched: &Watched| watched.aor == *aor;
+        match self.watched.get(likely).is_some_and(is_it) {
+            true => Some(likely),
+            false => self.watched_by_aor.get(aor).copied(),
+        }
     }
 }

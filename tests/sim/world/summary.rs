@@ -56,6 +56,7 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
             aor,
             composed,
             news,
+            ..
         } => format!("state {aor} {:?} {news:?}", composed.availability),
         Mail::WatchDomain { domain, .. } => format!("watch domain {domain}"),
         Mail::UnwatchDomain { domain, .. } => format!("unwatch domain {domain}"),
