@@ -1,5 +1,6 @@
 //! Rate limits of requests by phone, presentity, domain and source address: their keys and
-//! exemptions.
+//! exemptions. A request that is exempt from a limit takes no token, unless it takes a look-up to
+//! find out: then it takes one as long as there are any.
 
 use std::hash::Hash;
 use std::net::IpAddr;
@@ -33,6 +34,9 @@ impl OverloadControl {
         uri: &[u8],
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
+        if self.is_exempt_address(request) {
+            return Ok(());
+        }
         let is_known = request.is_known;
         let source = network_of(request.flow.peer.ip());
         let source = self.key(OverloadLimit::Source, |hasher| source.hash(hasher));
@@ -61,59 +65,33 @@ impl OverloadControl {
         turn: &Turn<'_>,
     ) -> Result<(), OverloadLimit> {
         let AdmittedSender { request, user } = *sender;
+        if self.is_exempt_address(request) {
+            return Ok(());
+        }
         let is_known = user.is_some() || request.is_known;
         let phone = offers_proof(request).then(|| self.phone_key(request, user));
+        let is_shared = !may_exceed_shares(request, domain);
         // A request about the domain itself has no presentity.
-        let presentity = (!aor.user().is_empty()).then(|| {
+        let presentity = (is_shared && !aor.user().is_empty()).then(|| {
             self.key(OverloadLimit::Presentity, |hasher| {
                 aor.as_str().hash(hasher)
             })
         });
-        let of_domain = self.key(OverloadLimit::Domain, |hasher| domain.name.hash(hasher));
+        let of_domain =
+            is_shared.then(|| self.key(OverloadLimit::Domain, |hasher| domain.name.hash(hasher)));
         let held = [
             phone.map(|phone| (OverloadLimit::Phone, phone)),
             presentity.map(|presentity| (OverloadLimit::Presentity, presentity)),
-            Some((OverloadLimit::Domain, of_domain)),
+            of_domain.map(|of_domain| (OverloadLimit::Domain, of_domain)),
         ];
         for (limit, key) in held.into_iter().flatten() {
             if !self.take_token(limit, key, is_known, turn.now)
-                && !self.may_exceed_share(limit, sender, domain, turn)
+                && !is_of_feeder(limit, sender, domain, turn)
             {
                 return Err(limit);
             }
         }
         Ok(())
-    }
-}
-
-impl OverloadControl {
-    /// Whether a request that was authenticated, or accepted without,
-    /// passes although a bucket is empty.
-    fn may_exceed_share(
-        &self,
-        limit: OverloadLimit,
-        sender: &AdmittedSender<'_>,
-        domain: &Domain,
-        turn: &Turn<'_>,
-    ) -> bool {
-        let AdmittedSender { request, user, .. } = *sender;
-        let feeds = matches!(request.message.method(), Method::Publish | Method::Register);
-        let is_accepted_unauthenticated = domain.accepts_unauthenticated(request.flow.peer.ip());
-        let is_feeder = || {
-            let user = user.map(|user| Aor::new(user, &domain.name));
-            is_accepted_unauthenticated || turn.directory.is_feeder(user.as_ref(), &domain.name)
-        };
-        let is_open = domain.auth == AuthMode::None;
-        let may = match limit {
-            OverloadLimit::Phone => feeds && is_feeder(),
-            OverloadLimit::Presentity => is_open || feeds && is_feeder(),
-            OverloadLimit::Domain => is_open || feeds && is_accepted_unauthenticated,
-            OverloadLimit::Source
-            | OverloadLimit::Path
-            | OverloadLimit::Backlog
-            | OverloadLimit::Store => false,
-        };
-        may || self.is_exempt_address(request)
     }
 }
 
@@ -161,9 +139,6 @@ impl OverloadControl {
         uri: &[u8],
         directory: &Directory,
     ) -> bool {
-        if self.is_exempt_address(request) {
-            return true;
-        }
         let Ok(uri) = Uri::parse(uri) else {
             return false;
         };
@@ -173,11 +148,10 @@ impl OverloadControl {
             return false;
         };
         let is_accepted_unauthenticated = domain.accepts_unauthenticated(request.flow.peer.ip());
-        let method = request.message.method();
-        let feeds = matches!(method, Method::Publish | Method::Register);
         match limit {
             OverloadLimit::Phone => {
-                feeds && (is_accepted_unauthenticated || claims_to_feed(request, directory))
+                feeds(request)
+                    && (is_accepted_unauthenticated || claims_to_feed(request, directory))
             }
             OverloadLimit::Source => is_accepted_unauthenticated,
             OverloadLimit::Presentity
@@ -187,6 +161,36 @@ impl OverloadControl {
             | OverloadLimit::Store => false,
         }
     }
+}
+
+/// Whether a request is of a method by which a PBX reports calls and registrations.
+fn feeds(request: &Request<'_>) -> bool {
+    matches!(request.message.method(), Method::Publish | Method::Register)
+}
+
+/// Whether the limits of presentity and domain do not apply to a request that was authenticated, or
+/// accepted without: its domain is open to anybody, or a trusted PBX reports.
+fn may_exceed_shares(request: &Request<'_>, domain: &Domain) -> bool {
+    let is_trusted = || domain.accepts_unauthenticated(request.flow.peer.ip());
+    domain.auth == AuthMode::None || feeds(request) && is_trusted()
+}
+
+/// Whether a request passes although the bucket of its phone or presentity is empty, because a feeder
+/// sent it.
+fn is_of_feeder(
+    limit: OverloadLimit,
+    sender: &AdmittedSender<'_>,
+    domain: &Domain,
+    turn: &Turn<'_>,
+) -> bool {
+    let AdmittedSender { request, user } = *sender;
+    let is_for_feeders = matches!(limit, OverloadLimit::Phone | OverloadLimit::Presentity);
+    let is_feeder = || {
+        let user = user.map(|user| Aor::new(user, &domain.name));
+        domain.accepts_unauthenticated(request.flow.peer.ip())
+            || turn.directory.is_feeder(user.as_ref(), &domain.name)
+    };
+    is_for_feeders && feeds(request) && is_feeder()
 }
 
 /// Whether a request carries credentials and its method requires authentication.
