@@ -398,14 +398,19 @@ impl Directory {
     /// orbit, a resource, or a list (RFC 6665 §4.2.1.1).
     #[must_use]
     pub fn exists(&self, aor: &Aor) -> bool {
-        self.domain(aor.domain()).is_some_and(|domain| {
-            !aor.user().is_empty()
-                && (domain.open
-                    || self.account(aor.as_str()).is_some()
-                    || domain.is_orbit(aor.user())
-                    || domain.is_resource(aor.user())
-                    || self.is_list(aor))
-        })
+        let domain = self.domain(aor.domain());
+        domain.is_some_and(|domain| self.exists_in(domain, aor))
+    }
+
+    /// Returns whether an address of record of that domain exists.
+    #[must_use]
+    pub fn exists_in(&self, domain: &Domain, aor: &Aor) -> bool {
+        !aor.user().is_empty()
+            && (domain.open
+                || self.account(aor.as_str()).is_some()
+                || domain.is_orbit(aor.user())
+                || domain.is_resource(aor.user())
+                || self.is_list(aor))
     }
 
     /// Returns whether an address of record is a park orbit.

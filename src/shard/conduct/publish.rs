@@ -32,7 +32,7 @@ impl Engine {
         }
         check_from(request.message, &principal, domain, turn.directory)?;
         check_publisher(&principal, &aor, package, turn.directory)?;
-        check_exists(&aor, turn.directory)?;
+        check_exists(&aor, domain, turn.directory)?;
         let admission = (&aor, domain, &principal);
         let publication = read_publication(request, package, admission, &mut self.documents, turn)?;
         let fresh = mint_entity_tag(request.message, turn);

@@ -39,7 +39,7 @@ impl Engine {
         let principal = authentication.principal;
         check_from(request.message, &principal, domain, turn.directory)?;
         check_registrant(&principal, &aor, turn.directory)?;
-        check_exists(&aor, turn.directory)?;
+        check_exists(&aor, domain, turn.directory)?;
         let change = change_of(request.message, domain)?;
         let sequence = sequence_of(request.message)?;
         let owner = turn.owner_of(&aor);
@@ -101,7 +101,7 @@ impl Engine {
         } else if domain.trusts(request.flow.peer.ip()) {
             resolve(uri, &request.flow, turn)?;
             check_extensions(request.message)?;
-            check_exists(&aor, turn.directory)?;
+            check_exists(&aor, domain, turn.directory)?;
             self.serve_registrar_report(request, aor, domain, turn)
         } else {
             Err(Refusal::Method(Status::METHOD_NOT_ALLOWED))

@@ -40,7 +40,7 @@ impl Asked<'_> {
     pub(crate) fn plan<'d>(
         &self,
         message: &Message<'_>,
-        aor: &Aor,
+        (aor, domain): (&Aor, &Domain),
         turn: &Turn<'d>,
     ) -> Result<Option<ListPlan>, Refusal<'d>> {
         let package = self.event.package;
@@ -52,7 +52,7 @@ impl Asked<'_> {
         }
         let plan = plan_list(message, aor, package, &self.profile, turn)?;
         if plan.is_none() {
-            check_exists(aor, turn.directory)?;
+            check_exists(aor, domain, turn.directory)?;
         }
         Ok(plan)
     }

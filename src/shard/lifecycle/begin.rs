@@ -84,7 +84,7 @@ impl Subscriptions {
             ..
         } = *admitted;
         let mut asked = read_subscribe(request.message, event, admitted.domain, turn)?;
-        let plan = asked.plan(request.message, aor, turn)?;
+        let plan = asked.plan(request.message, (aor, admitted.domain), turn)?;
         let new = self.accept_dialog(request, admitted.sender, plan.as_ref(), turn)?;
         let decision = authorise(admitted, &asked, plan.as_ref(), turn)?;
         if event.package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {

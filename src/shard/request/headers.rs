@@ -67,9 +67,13 @@ pub(crate) fn asserted_identity<'m>(message: &Message<'m>) -> Option<(&'m [u8], 
         .find(|(_, uri)| uri.scheme == Scheme::Sip)
 }
 
-/// Refuses an address of record that does not exist (RFC 6665 §4.2.1.1).
-pub(crate) fn check_exists<'d>(aor: &Aor, directory: &Directory) -> Result<(), Refusal<'d>> {
-    if directory.exists(aor) {
+/// Refuses an address of record of that domain that does not exist (RFC 6665 §4.2.1.1).
+pub(crate) fn check_exists<'d>(
+    aor: &Aor,
+    domain: &Domain,
+    directory: &Directory,
+) -> Result<(), Refusal<'d>> {
+    if directory.exists_in(domain, aor) {
         Ok(())
     } else {
         Err(Refusal::Plain(Status::NOT_FOUND))
