@@ -211,7 +211,17 @@ fn one_line(out: &mut Vec<u8>, text: &[u8]) {
 /// If a malformed request repeats a header, the response has the first.
 fn copy(out: &mut Vec<u8>, front: &str, request: &Message<'_>, name: HeaderName) {
     if let Some(value) = request.header(name) {
-        write_field(out, front, |out| unfolded(out, value));
+        write_field(out, front, |out| copied(out, request, value));
+    }
+}
+
+/// Appends a header value of a request, or a part of one.
+fn copied(out: &mut Vec<u8>, request: &Message<'_>, value: &[u8]) {
+    if request.has_plain_lines() {
+        debug_assert!(line_break(value).is_none(), "one line");
+        out.extend_from_slice(value);
+    } else {
+        unfolded(out, value);
     }
 }
 
@@ -232,7 +242,7 @@ fn write_to(out: &mut Vec<u8>, front: &str, request: &Message<'_>, to_tag: &[u8]
         None => true,
     };
     write_field(out, front, |out| {
-        unfolded(out, value);
+        copied(out, request, value);
         if !has_tag && !to_tag.is_empty() {
             out.extend_from_slice(b";tag=");
             one_line(out, to_tag);
@@ -250,9 +260,9 @@ fn write_vias(out: &mut Vec<u8>, front: &str, request: &Message<'_>, head: &Resp
                     .wants_keep
                     .then(|| keep_interval(request, via, head.status));
                 write_topmost(out, entry, via, (head.source, keep.flatten()));
-                unfolded(out, others);
+                copied(out, request, others);
             }
-            None => unfolded(out, value),
+            None => copied(out, request, value),
         });
     }
 }

@@ -50,6 +50,7 @@ pub struct Message<'a> {
     start_line: StartLine<'a>,
     fields: Fields,
     body_at: usize,
+    has_plain_lines: bool,
     fault: Option<Fault>,
     //
     // The fields needed for routing.
@@ -123,6 +124,11 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn header(&self, name: HeaderName) -> Option<&'a [u8]> {
         Some(self.fields.first(name)?.value(self.bytes))
+    }
+
+    /// Whether no header line is folded or has a control character: values can be copied as they are.
+    pub(crate) fn has_plain_lines(&self) -> bool {
+        self.has_plain_lines
     }
 
     /// Every field with that name, in order.

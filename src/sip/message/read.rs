@@ -5,7 +5,7 @@ use memchr::memchr;
 
 use crate::sip::header::{CSeq, NameAddr, Via, list_items, octets};
 use crate::sip::message::fields::Fields;
-use crate::sip::message::lines::{Lines, PlainLine};
+use crate::sip::message::lines::{Lines, PlainLine, next_control};
 use crate::sip::message::{Framing, Message, RECORD_ROUTES_MAX, StartLine, VIAS_MAX};
 use crate::sip::{Fault, HeaderName};
 
@@ -39,6 +39,7 @@ fn begin(bytes: &[u8]) -> Result<Message<'_>, Fault> {
         start_line,
         fields: Fields::new(),
         body_at: lines.position(),
+        has_plain_lines: true,
         fault,
         via: None,
         from: None,
@@ -76,6 +77,8 @@ impl<'a> Message<'a> {
         loop {
             lines.skip_to(take_plain_lines(bytes, lines.position(), &mut self.fields));
             let Some(line) = lines.next() else { break };
+            let control = next_control(bytes, line.start);
+            self.has_plain_lines &= control.is_none_or(|control| control >= line.end);
             let Some((name, value)) = line.name(bytes) else {
                 self.record_fault(Fault::HeaderLine);
                 continue;
