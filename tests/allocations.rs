@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lamplighter::directory::{AuthMode, Directory, Domain};
-use lamplighter::presence::call::{CallState, Direction, Party};
+use lamplighter::presence::call::{CallParts, CallState, Direction, Party};
 use lamplighter::presence::event::Package;
 use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::presence::{Aor, CallDialog, document};
@@ -394,20 +394,18 @@ fn ok(notify: &str) -> Vec<u8> {
 }
 
 fn call(remote: &str) -> Arc<CallDialog> {
-    Arc::new(CallDialog {
-        id: "call".into(),
-        call_id: "call@pbx".into(),
-        local_tag: "l".into(),
-        remote_tag: "r".into(),
+    let call = CallParts {
+        call_id: "call@pbx",
+        local_tag: "l",
+        remote_tag: "r",
         direction: Some(Direction::Recipient),
-        state: CallState::Confirmed,
-        local: Party::default(),
         remote: Party {
-            identity: remote.into(),
+            identity: remote,
             ..Party::default()
         },
-        remote_is_private: false,
-    })
+        ..CallParts::new("call", CallState::Confirmed)
+    };
+    Arc::new(call.into())
 }
 
 fn refreshes(package: &'static str) {

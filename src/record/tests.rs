@@ -9,7 +9,7 @@ use super::presentity::PresentityRecord;
 use super::waiting::{WaitingRecord, number_in, number_of};
 use super::*;
 use crate::presence::call::{
-    Appearance, AppearanceState, CallDialog, CallState, Direction, Party, SpecificDialog,
+    Appearance, AppearanceState, CallDialog, CallParts, CallState, Direction, Party, SpecificDialog,
 };
 use crate::presence::composition::activity::ActivitySet;
 use crate::presence::document::{Document, Format};
@@ -37,12 +37,12 @@ fn clock(at: Instant) -> WallClock {
     }
 }
 
-fn call(state: CallState) -> CallDialog {
-    CallDialog {
-        id: "leg-1".into(),
-        call_id: "a84b@pbx".into(),
-        local_tag: "lt".into(),
-        remote_tag: "rt".into(),
+fn call(state: CallState) -> CallParts<'static> {
+    CallParts {
+        id: "leg-1",
+        call_id: "a84b@pbx",
+        local_tag: "lt",
+        remote_tag: "rt",
         direction: Some(Direction::Recipient),
         state,
         local: Party {
@@ -50,8 +50,8 @@ fn call(state: CallState) -> CallDialog {
             ..Party::default()
         },
         remote: Party {
-            identity: "sip:200@abc.com".into(),
-            display: "Ann".into(),
+            identity: "sip:200@abc.com",
+            display: "Ann",
             ..Party::default()
         },
         remote_is_private: false,
@@ -95,12 +95,12 @@ fn busy(now: Instant) -> Presentity {
         full: true,
         dialogs,
     };
-    let other = CallDialog {
-        call_id: "other@pbx".into(),
-        id: "leg-2".into(),
+    let other = CallParts {
+        call_id: "other@pbx",
+        id: "leg-2",
         ..call(CallState::Terminated)
     };
-    let legs = dialogs(vec![call(CallState::Confirmed), other]);
+    let legs = dialogs(vec![call(CallState::Confirmed).into(), other.into()]);
     publish(&mut presentity, Package::Dialog, legs, second(1));
     let pidf = Document::Pidf {
         entity: None,
@@ -133,7 +133,7 @@ fn busy(now: Instant) -> Presentity {
         StateUpdate::CallStateDoNotDisturb(Duration::from_secs(900)),
         StateUpdate::Call {
             source: CallSource::Operator,
-            call: Some(call(CallState::Early).into()),
+            call: Some(Arc::new(call(CallState::Early).into())),
             expires: Some(Duration::from_secs(300)),
         },
         StateUpdate::DoNotDisturb(true),
@@ -197,7 +197,7 @@ fn dialogs(state: CallState) -> Document {
     Document::DialogInfo {
         entity: None,
         full: true,
-        dialogs: vec![call(state)],
+        dialogs: vec![call(state).into()],
     }
 }
 

@@ -17,7 +17,7 @@ use crate::http::Engine;
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
-use crate::presence::call::{CallState, Direction, Party};
+use crate::presence::call::{CallParts, CallState, Direction};
 use crate::presence::policy::{Handling, People, Policy, WatcherCondition};
 use crate::presence::{Aor, CallDialog};
 use crate::runtime::{BootError, ListenerPlan, Node, NodePlan};
@@ -215,17 +215,11 @@ fn counter(node: &Node, name: &str) -> u64 {
 }
 
 fn call(state: CallState) -> CallDialog {
-    CallDialog {
-        id: "leg".into(),
-        call_id: "".into(),
-        local_tag: "".into(),
-        remote_tag: "".into(),
+    CallDialog::from(CallParts {
         direction: Some(Direction::Recipient),
-        state,
-        local: Party::default(),
-        remote: Party::default(),
         remote_is_private: true,
-    }
+        ..CallParts::new("leg", state)
+    })
 }
 
 fn set_call(node: &Node, user: &str, call: Option<CallDialog>) {

@@ -14,8 +14,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::{Appearance, AppearanceState, CallState, Direction, Party};
+use lamplighter::presence::call::{
+    Appearance, AppearanceState, CallParts, CallState, Direction, Party,
+};
 use lamplighter::presence::source::{
     CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
     StateUpdate,
@@ -109,23 +110,18 @@ fn lamp(state: &str, rest: &[&str]) -> Result<StateUpdate, String> {
     let (mut remote, mut expires) = (Party::default(), None);
     for word in rest {
         match word.split_once('=') {
-            Some(("from", uri)) => remote.identity = uri.into(),
+            Some(("from", uri)) => remote.identity = uri,
             Some(("expires", time)) => expires = Some(duration(time)?),
             _ => return Err(format!("unknown word {word}")),
         }
     }
     let call = state.map(|state| {
-        Arc::new(CallDialog {
-            id: "operator".into(),
-            call_id: "".into(),
-            local_tag: "".into(),
-            remote_tag: "".into(),
+        let call = CallParts {
             direction: Some(Direction::Recipient),
-            state,
-            local: Party::default(),
             remote,
-            remote_is_private: false,
-        })
+            ..CallParts::new("operator", state)
+        };
+        Arc::new(call.into())
     });
     Ok(StateUpdate::Call {
         source: CallSource::Operator,

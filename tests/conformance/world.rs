@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lamplighter::directory::Directory;
-use lamplighter::presence::call::{CallState, Direction, Party};
+use lamplighter::presence::call::{CallParts, CallState, Direction, Party};
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::presence::{Aor, CallDialog};
@@ -486,21 +486,14 @@ fn hook_call(
     reveal: bool,
     call: u64,
 ) -> CallDialog {
-    let party = |identity: String| Party {
-        identity: identity.into(),
-        ..Party::default()
-    };
-    CallDialog {
-        id: format!("call_state-{call}").into(),
-        call_id: "".into(),
-        local_tag: "".into(),
-        remote_tag: "".into(),
+    let identity = number.map(|number| format!("sip:{number}@{}", aor.domain()));
+    CallDialog::from(CallParts {
         direction: (state == CallState::Early).then_some(Direction::Recipient),
-        state,
-        local: Party::default(),
-        remote: number.map_or_else(Party::default, |number| {
-            party(format!("sip:{number}@{}", aor.domain()))
-        }),
+        remote: Party {
+            identity: identity.as_deref().unwrap_or_default(),
+            ..Party::default()
+        },
         remote_is_private: !reveal,
-    }
+        ..CallParts::new(&format!("call_state-{call}"), state)
+    })
 }

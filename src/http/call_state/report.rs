@@ -11,7 +11,7 @@ use crate::http::credentials::{Login, log_in};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::sip::uri::sip_uri;
 
@@ -141,20 +141,15 @@ fn seconds(text: &str) -> Result<u64, ReportRefusal> {
 /// must be the callee. The engine keeps the first `id` as long as the same call is reported.
 fn call(id: Box<str>, state: CallState, number: Option<&str>, domain: &Domain) -> CallDialog {
     let identity = number.map(|number| sip_uri(number, &domain.name));
-    CallDialog {
-        id,
-        call_id: Box::default(),
-        local_tag: Box::default(),
-        remote_tag: Box::default(),
+    CallDialog::from(CallParts {
         direction: (state == CallState::Early).then_some(Direction::Recipient),
-        state,
-        local: Party::default(),
         remote: Party {
-            identity: identity.unwrap_or_default().into(),
+            identity: identity.as_deref().unwrap_or_default(),
             ..Party::default()
         },
         remote_is_private: !domain.reveal_number,
-    }
+        ..CallParts::new(&id, state)
+    })
 }
 
 #[cfg(test)]

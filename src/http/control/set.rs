@@ -22,7 +22,9 @@ use std::time::Duration;
 use crate::http::control::{ControlRefusal, ControlResult, Form, why};
 use crate::http::engine::Engine;
 use crate::http::site::{CallNumbers, Site};
-use crate::presence::call::{Appearance, AppearanceState, CallState, Direction, Party, appearance};
+use crate::presence::call::{
+    Appearance, AppearanceState, CallParts, CallState, Direction, Party, appearance,
+};
 use crate::presence::composition::activity;
 use crate::presence::source::{
     CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
@@ -200,7 +202,7 @@ pub(crate) fn lamp(
     let remote = caller(form)?;
     let expires = form.time("expires")?;
     let id = numbers.next(ID_PREFIX);
-    let call = state.map(|state| call(id, state, Party::default(), remote));
+    let call = state.map(|state| call(&id, state, Party::default(), remote));
     Ok(said_call(call, expires))
 }
 
@@ -213,16 +215,17 @@ pub(crate) fn park(
     form.required("from")?;
     let address = sip_uri(orbit.user(), orbit.domain());
     let local = Party {
-        identity: address.as_str().into(),
-        display: "park".into(),
-        target: address.as_str().into(),
+        identity: &address,
+        display: "park",
+        target: &address,
         rendering: Some(false),
     };
     let remote = Party {
-        target: address.into(),
+        target: &address,
         ..caller(form)?
     };
-    let call = call(numbers.next(ID_PREFIX), CallState::Confirmed, local, remote);
+    let id = numbers.next(ID_PREFIX);
+    let call = call(&id, CallState::Confirmed, local, remote);
     Ok(said_call(Some(call), form.time("expires")?))
 }
 
@@ -287,25 +290,20 @@ fn said_call(call: Option<CallDialog>, expires: Option<Duration>) -> StateUpdate
     }
 }
 
-fn call(id: Box<str>, state: CallState, local: Party, remote: Party) -> CallDialog {
-    CallDialog {
-        id,
-        call_id: Box::default(),
-        local_tag: Box::default(),
-        remote_tag: Box::default(),
+fn call(id: &str, state: CallState, local: Party<'_>, remote: Party<'_>) -> CallDialog {
+    CallDialog::from(CallParts {
         direction: Some(Direction::Recipient),
-        state,
         local,
         remote,
-        remote_is_private: false,
-    }
+        ..CallParts::new(id, state)
+    })
 }
 
 /// The other party, as far as it is given.
-fn caller(form: &Form) -> Result<Party, ControlRefusal> {
+fn caller(form: &Form) -> Result<Party<'_>, ControlRefusal> {
     Ok(Party {
-        identity: uri(form, "from")?.unwrap_or_default().into(),
-        display: form.optional("display")?.unwrap_or_default().into(),
+        identity: uri(form, "from")?.unwrap_or_default(),
+        display: form.optional("display")?.unwrap_or_default(),
         ..Party::default()
     })
 }

@@ -312,7 +312,7 @@ fn say_sets_lamps_and_appearances() {
     assert_eq!(source, CallSource::Operator);
     assert_eq!(expires, Some(Duration::from_secs(600)));
     assert_eq!(
-        (call.state, &*call.remote.identity, &*call.remote.display),
+        (call.state, call.remote().identity, call.remote().display),
         (CallState::Early, "sip:5@x.example", "Five")
     );
     let StateUpdate::Call { call: None, .. } = server.set("lamp", "&state=off") else {
@@ -351,14 +351,14 @@ fn a_parked_call_waits_in_its_orbit() {
     };
     assert_eq!(orbit, "700@pbx.example");
     assert_eq!(
-        (call.state, call.direction, call.local.rendering),
+        (call.state, call.direction, call.local().rendering),
         (
             CallState::Confirmed,
             Some(Direction::Recipient),
             Some(false)
         )
     );
-    assert_eq!(&*call.remote.identity, "sip:5@x.example");
+    assert_eq!(call.remote().identity, "sip:5@x.example");
     assert!(call.is_parked_at(&Aor::new("700", "pbx.example")));
     let taken = server.command("/set/unpark", "aor=700@pbx.example");
     assert_eq!(taken.status, 200, "{}", taken.body);

@@ -1,8 +1,9 @@
 //! A call leg as a source reports it: the `dialog` element of RFC 4235, as a value.
 
+use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::presence::Aor;
 
@@ -76,80 +77,236 @@ pub enum Direction {
 }
 
 /// One end of a call leg (RFC 4235 §4.1.6).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Party {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Party<'a> {
     /// The identity URI; empty if unknown.
-    pub identity: Box<str>,
+    pub identity: &'a str,
     /// The display name; empty if unknown.
-    pub display: Box<str>,
+    pub display: &'a str,
     /// The target URI; empty if unknown.
-    pub target: Box<str>,
+    pub target: &'a str,
     /// `+sip.rendering`: Some(false) is hold (RFC 4235 §4.1.6).
     pub rendering: Option<bool>,
 }
 
-/// One call leg, as one source reports it. Immutable: a change makes a new value. Shards share it by
-/// reference.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct CallDialog {
-    /// Its state. It comes first because comparing it is cheap and most reports change it.
+/// The parts of a call leg, to make one of. The order is that of its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallParts<'a> {
+    /// Its state.
     pub state: CallState,
     /// The `id` attribute, as written by the source when it first reported the leg. Watchers see
     /// only a digest of it.
-    pub id: Box<str>,
+    pub id: &'a str,
     /// Call-ID, local tag and remote tag as seen from the presentity; empty if unknown.
-    pub call_id: Box<str>,
+    pub call_id: &'a str,
     /// See `call_id`.
-    pub local_tag: Box<str>,
+    pub local_tag: &'a str,
     /// See `call_id`.
-    pub remote_tag: Box<str>,
+    pub remote_tag: &'a str,
     /// Who called; None if the source does not say.
     pub direction: Option<Direction>,
     /// The presentity's end.
-    pub local: Party,
+    #[serde(borrow)]
+    pub local: Party<'a>,
     /// The other end.
-    pub remote: Party,
+    #[serde(borrow)]
+    pub remote: Party<'a>,
     /// The other party is hidden from every watcher: CLIR (RFC 3323, RFC 3325 §9.3), or a number
     /// that its domain does not reveal (W:D1.4).
     pub remote_is_private: bool,
 }
 
+impl<'a> CallParts<'a> {
+    /// A leg of which nothing is known but its `id` and state.
+    #[must_use]
+    pub fn new(id: &'a str, state: CallState) -> Self {
+        Self {
+            state,
+            id,
+            call_id: "",
+            local_tag: "",
+            remote_tag: "",
+            direction: None,
+            local: Party::default(),
+            remote: Party::default(),
+            remote_is_private: false,
+        }
+    }
+
+    /// Its texts, in the order in which a [`CallDialog`] keeps them.
+    fn texts(&self) -> [&'a str; TEXTS] {
+        [
+            self.id,
+            self.call_id,
+            self.local_tag,
+            self.remote_tag,
+            self.local.identity,
+            self.local.display,
+            self.local.target,
+            self.remote.identity,
+            self.remote.display,
+            self.remote.target,
+        ]
+    }
+
+    /// Octets of its texts.
+    pub(crate) fn octets(&self) -> usize {
+        self.texts().into_iter().map(str::len).sum()
+    }
+}
+
+/// Texts of a call leg.
+const TEXTS: usize = 10;
+
+/// One call leg, as one source reports it. A change makes a new value; shards share it by reference.
+/// All its texts are in one allocation, because a leg is read much more often than it is changed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CallDialog {
+    /// Its state. It comes first because comparing it is cheap and most reports change it.
+    pub state: CallState,
+    /// Who called; None if the source does not say.
+    pub direction: Option<Direction>,
+    /// The other party is hidden from every watcher, see [`CallParts::remote_is_private`].
+    pub remote_is_private: bool,
+    /// `+sip.rendering` of the presentity's end and of the other end.
+    renderings: [Option<bool>; 2],
+    /// Where each text ends, in the order of [`CallParts::texts`].
+    ends: [u32; TEXTS],
+    texts: Box<str>,
+}
+
+const _: () = assert!(size_of::<CallDialog>() <= 64);
+
+impl From<CallParts<'_>> for CallDialog {
+    fn from(parts: CallParts<'_>) -> Self {
+        let mut texts = String::with_capacity(parts.octets());
+        let ends = parts.texts().map(|text| {
+            texts.push_str(text);
+            texts.len() as u32
+        });
+        Self {
+            state: parts.state,
+            direction: parts.direction,
+            remote_is_private: parts.remote_is_private,
+            renderings: [parts.local.rendering, parts.remote.rendering],
+            ends,
+            texts: texts.into(),
+        }
+    }
+}
+
+impl fmt::Debug for CallDialog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts().fmt(formatter)
+    }
+}
+
+impl Serialize for CallDialog {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.parts().serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for CallDialog {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        CallParts::deserialize(from).map(Self::from)
+    }
+}
+
 impl CallDialog {
+    /// All its parts.
+    #[must_use]
+    pub fn parts(&self) -> CallParts<'_> {
+        CallParts {
+            state: self.state,
+            id: self.id(),
+            call_id: self.call_id(),
+            local_tag: self.local_tag(),
+            remote_tag: self.remote_tag(),
+            direction: self.direction,
+            local: self.local(),
+            remote: self.remote(),
+            remote_is_private: self.remote_is_private,
+        }
+    }
+
+    /// The `id` attribute, see [`CallParts::id`].
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.text(0)
+    }
+
+    /// Call-ID as seen from the presentity; empty if unknown.
+    #[must_use]
+    pub fn call_id(&self) -> &str {
+        self.text(1)
+    }
+
+    /// The tag of the presentity's end; empty if unknown.
+    #[must_use]
+    pub fn local_tag(&self) -> &str {
+        self.text(2)
+    }
+
+    /// The tag of the other end; empty if unknown.
+    #[must_use]
+    pub fn remote_tag(&self) -> &str {
+        self.text(3)
+    }
+
+    /// The presentity's end.
+    #[must_use]
+    pub fn local(&self) -> Party<'_> {
+        self.party(4, self.renderings[0])
+    }
+
+    /// The other end.
+    #[must_use]
+    pub fn remote(&self) -> Party<'_> {
+        self.party(7, self.renderings[1])
+    }
+
+    fn party(&self, first: usize, rendering: Option<bool>) -> Party<'_> {
+        Party {
+            identity: self.text(first),
+            display: self.text(first + 1),
+            target: self.text(first + 2),
+            rendering,
+        }
+    }
+
+    #[inline]
+    fn text(&self, index: usize) -> &str {
+        let start = match index {
+            0 => 0,
+            _ => self.ends[index - 1] as usize,
+        };
+        let text = self.texts.get(start..self.ends[index] as usize);
+        debug_assert!(text.is_some(), "a text lies within all of them");
+        text.unwrap_or_default()
+    }
+
     /// Returns whether it equals `other` apart from the `id`.
     #[must_use]
     pub fn equals_but_for_id(&self, other: &Self) -> bool {
-        let Self {
-            id: _,
-            call_id,
-            local_tag,
-            remote_tag,
-            direction,
-            state,
-            local,
-            remote,
-            remote_is_private,
-        } = self;
-        *state == other.state
-            && *call_id == other.call_id
-            && *local_tag == other.local_tag
-            && *remote_tag == other.remote_tag
-            && *direction == other.direction
-            && *local == other.local
-            && *remote == other.remote
-            && *remote_is_private == other.remote_is_private
+        let [one, other] = [self, other].map(|call| CallParts {
+            id: "",
+            ..call.parts()
+        });
+        one == other
     }
 
     /// Returns whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it
     /// (W:C8.1). A call that a user put on hold is not parked.
     #[must_use]
     pub fn is_parked_at(&self, aor: &Aor) -> bool {
-        let target = &*self.remote.target;
+        let target = self.remote().target;
         let address = target
             .split_once(':')
             .map_or(target, |(_, address)| address);
         let address = address.split([';', '?', '>']).next().unwrap_or_default();
         self.state == CallState::Confirmed
-            && self.local.rendering == Some(false)
+            && self.local().rendering == Some(false)
             && (address.eq_ignore_ascii_case(aor.as_str()) || address == aor.user())
     }
 

@@ -26,15 +26,15 @@ impl<'a> Key<'a> {
         Self {
             publisher,
             id,
-            call_id: &call.call_id,
-            local_tag: &call.local_tag,
-            remote_tag: &call.remote_tag,
+            call_id: call.call_id(),
+            local_tag: call.local_tag(),
+            remote_tag: call.remote_tag(),
         }
     }
 
     /// The key of a dialog as written by its source.
     pub(crate) fn of(publisher: u64, dialog: &'a CallDialog) -> Self {
-        Self::new(publisher, &dialog.id, dialog)
+        Self::new(publisher, dialog.id(), dialog)
     }
 
     /// A digest of the Call-ID. If two digests show that the keys are [`Likeness::Different`],

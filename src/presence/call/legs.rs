@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::presence::call::leg_key::{Key, Likeness};
 use crate::presence::call::tombstone::{Ending, Owner, Tombstones};
-use crate::presence::call::{CallDialog, CallState, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Party};
 use crate::presence::wall_clock;
 
 /// A live leg.
@@ -186,7 +186,7 @@ impl CallSet {
             .map(|index| merge(&self.legs.remove(index).call, dialog.clone()));
         // It ends under both keys: the known one, and the one in this report.
         let known = merged.as_ref().unwrap_or(&dialog);
-        let known = Key::new(owner.publisher, &dialog.id, known);
+        let known = Key::new(owner.publisher, dialog.id(), known);
         let stated = Key::of(owner.publisher, &dialog);
         self.legs
             .retain(|leg| !leg.is_restated_by(known) && !leg.is_restated_by(stated));
@@ -247,7 +247,7 @@ impl CallSet {
     fn own_leg(&self, owner: Owner, dialog: &CallDialog) -> Option<usize> {
         let rank = |leg: &Leg| match leg.key().likeness(Key::of(owner.publisher, dialog)) {
             Likeness::Equal => Some(0),
-            Likeness::Compatible { .. } if leg.source_id == dialog.id => Some(1),
+            Likeness::Compatible { .. } if *leg.source_id == *dialog.id() => Some(1),
             // Another element of the document reports this leg.
             Likeness::Compatible { .. } if leg.named => None,
             Likeness::Compatible { .. } => Some(2),
@@ -267,25 +267,23 @@ impl CallSet {
         if self.legs.len() >= calls_max && !self.make_room_for(&dialog) {
             return;
         }
-        let source_id = dialog.id.clone();
+        let source_id = Box::from(dialog.id());
         let twin = self
             .legs
             .iter()
             .find(|leg| leg.is_restated_by(Key::of(owner.publisher, &dialog)));
         if let Some(twin) = twin {
             // Two publications report one leg: watchers see one `id`, whichever report is shown.
-            dialog.id = twin.call.id.clone();
+            dialog = with_id(&dialog, twin.call.id());
         } else if self
             .legs
             .iter()
-            .any(|leg| leg.call.id == dialog.id && leg.call.call_id == dialog.call_id)
+            .any(|leg| leg.call.id() == dialog.id() && leg.call.call_id() == dialog.call_id())
         {
             // Branches of a fork have one `id`: watchers see one `id` for each branch.
-            dialog.id = format!(
-                "{};{};{};{}",
-                dialog.id, dialog.local_tag, dialog.remote_tag, owner.publication
-            )
-            .into();
+            let parts = [dialog.id(), dialog.local_tag(), dialog.remote_tag()];
+            let id = format!("{};{}", parts.join(";"), owner.publication);
+            dialog = with_id(&dialog, &id);
         }
         let until = end_of(dialog.state, now);
         self.legs.push(Leg {
@@ -371,35 +369,48 @@ fn end_of(state: CallState, now: Instant) -> Option<Instant> {
 /// Merges `new` into what is known: sources report some things only once (Asterisk names the caller
 /// only while it rings). The rendering is not kept, because the end of hold is reported by omitting
 /// `no`. Once private, a party stays private.
-fn merge(old: &CallDialog, new: CallDialog) -> CallDialog {
-    let either = |new: Box<str>, old: &str| if new.is_empty() { Box::from(old) } else { new };
-    let party = |new: Party, old: &Party| {
-        let is_named = !new.identity.is_empty();
-        Party {
-            display: if is_named {
-                new.display
-            } else {
-                either(new.display, &old.display)
-            },
-            identity: either(new.identity, &old.identity),
-            target: either(new.target, &old.target),
-            rendering: new.rendering,
-        }
+fn merge(old: &CallDialog, mut new: CallDialog) -> CallDialog {
+    let (known, said) = (old.parts(), new.parts());
+    let merged = CallParts {
+        id: known.id,
+        call_id: either(said.call_id, known.call_id),
+        local_tag: either(said.local_tag, known.local_tag),
+        remote_tag: either(said.remote_tag, known.remote_tag),
+        direction: said.direction.or(known.direction),
+        state: said.state,
+        local: merge_party(known.local, said.local),
+        remote: merge_party(known.remote, said.remote),
+        remote_is_private: said.remote_is_private || known.remote_is_private,
     };
-    let is_named_alike = new.id == old.id;
-    CallDialog {
-        id: if is_named_alike {
-            new.id
-        } else {
-            old.id.clone()
-        },
-        call_id: either(new.call_id, &old.call_id),
-        local_tag: either(new.local_tag, &old.local_tag),
-        remote_tag: either(new.remote_tag, &old.remote_tag),
-        direction: new.direction.or(old.direction),
-        state: new.state,
-        local: party(new.local, &old.local),
-        remote: party(new.remote, &old.remote),
-        remote_is_private: new.remote_is_private || old.remote_is_private,
+    if known.id == said.id && merged.octets() == said.octets() {
+        // `new` leaves no text to `old`.
+        let (direction, remote_is_private) = (merged.direction, merged.remote_is_private);
+        (new.direction, new.remote_is_private) = (direction, remote_is_private);
+        return new;
     }
+    merged.into()
+}
+
+fn merge_party<'a>(known: Party<'a>, said: Party<'a>) -> Party<'a> {
+    let is_named = !said.identity.is_empty();
+    Party {
+        display: if is_named {
+            said.display
+        } else {
+            either(said.display, known.display)
+        },
+        identity: either(said.identity, known.identity),
+        target: either(said.target, known.target),
+        rendering: said.rendering,
+    }
+}
+
+/// What is said, or what is known if nothing is said.
+fn either<'a>(said: &'a str, known: &'a str) -> &'a str {
+    if said.is_empty() { known } else { said }
+}
+
+/// The call with another `id`.
+fn with_id(call: &CallDialog, id: &str) -> CallDialog {
+    CallDialog::from(CallParts { id, ..call.parts() })
 }

@@ -22,8 +22,8 @@ impl SpecificDialog {
     pub(crate) fn matches(&self, call: &CallDialog) -> bool {
         let is_compatible =
             |named: &str, known: &str| named.is_empty() || known.is_empty() || named == known;
-        (self.call_id.is_empty() || self.call_id == call.call_id)
-            && is_compatible(&self.local_tag, &call.local_tag)
-            && is_compatible(&self.remote_tag, &call.remote_tag)
+        (self.call_id.is_empty() || *self.call_id == *call.call_id())
+            && is_compatible(&self.local_tag, call.local_tag())
+            && is_compatible(&self.remote_tag, call.remote_tag())
     }
 }

@@ -3,22 +3,13 @@
 use std::cmp::{Ordering, Reverse};
 use std::sync::{Arc, LazyLock};
 
-use crate::presence::call::{CallDialog, CallState, Calls, Direction, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Calls, Direction};
 use crate::presence::composition::activity::ON_THE_PHONE;
 
 /// The call that `on-the-phone` stands for. Nothing else is known about it.
 static UNKNOWN_CALL: LazyLock<Arc<CallDialog>> = LazyLock::new(|| {
-    Arc::new(CallDialog {
-        id: ON_THE_PHONE.into(),
-        call_id: Box::default(),
-        local_tag: Box::default(),
-        remote_tag: Box::default(),
-        direction: None,
-        state: CallState::Confirmed,
-        local: Party::default(),
-        remote: Party::default(),
-        remote_is_private: false,
-    })
+    let unknown = CallParts::new(ON_THE_PHONE, CallState::Confirmed);
+    Arc::new(unknown.into())
 });
 
 /// Replaces the content of `shown` by the legs of `calls` that watchers see: each leg once,
@@ -54,10 +45,10 @@ fn gather<'a>(calls: impl Iterator<Item = &'a Arc<CallDialog>>, kept: &mut Calls
     for index in (0..kept.len()).rev() {
         let branch = &kept[index];
         let is_shadowed = branch.state.is_unanswered()
-            && !branch.call_id.is_empty()
+            && !branch.call_id().is_empty()
             && kept
                 .iter()
-                .any(|other| other.call_id == branch.call_id && !other.state.is_unanswered());
+                .any(|other| other.call_id() == branch.call_id() && !other.state.is_unanswered());
         if is_shadowed {
             kept.remove(index);
         }
@@ -65,10 +56,10 @@ fn gather<'a>(calls: impl Iterator<Item = &'a Arc<CallDialog>>, kept: &mut Calls
 }
 
 fn is_same_leg(one: &CallDialog, other: &CallDialog) -> bool {
-    !one.call_id.is_empty()
-        && one.call_id == other.call_id
-        && one.local_tag == other.local_tag
-        && one.remote_tag == other.remote_tag
+    !one.call_id().is_empty()
+        && one.call_id() == other.call_id()
+        && one.local_tag() == other.local_tag()
+        && one.remote_tag() == other.remote_tag()
 }
 
 /// The leg that a lamp should show comes first (W:B3.15, C0.3); among equals, an incoming call. The
@@ -82,12 +73,12 @@ fn lamp_order(one: &CallDialog, other: &CallDialog) -> Ordering {
     };
     key(one)
         .cmp(&key(other))
-        .then_with(|| one.id.cmp(&other.id))
+        .then_with(|| one.id().cmp(other.id()))
         .then_with(|| {
-            (&one.call_id, &one.local_tag, &one.remote_tag).cmp(&(
-                &other.call_id,
-                &other.local_tag,
-                &other.remote_tag,
+            (one.call_id(), one.local_tag(), one.remote_tag()).cmp(&(
+                other.call_id(),
+                other.local_tag(),
+                other.remote_tag(),
             ))
         })
 }

@@ -97,21 +97,16 @@ mod tests {
     use std::sync::Arc;
 
     use super::Composed;
-    use crate::presence::call::{CallDialog, CallState, Party, SpecificDialog};
+    use crate::presence::call::{CallDialog, CallParts, CallState, SpecificDialog};
     use crate::presence::composition::Availability;
 
     fn call(call_id: &str, local_tag: &str, remote_tag: &str) -> CallDialog {
-        CallDialog {
-            id: call_id.into(),
-            call_id: call_id.into(),
-            local_tag: local_tag.into(),
-            remote_tag: remote_tag.into(),
-            direction: None,
-            state: CallState::Early,
-            local: Party::default(),
-            remote: Party::default(),
-            remote_is_private: false,
-        }
+        CallDialog::from(CallParts {
+            call_id,
+            local_tag,
+            remote_tag,
+            ..CallParts::new(call_id, CallState::Early)
+        })
     }
 
     #[test]

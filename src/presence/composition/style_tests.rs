@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction};
 use crate::presence::composition::{
     Circumstances, Composed, Contributor, Declaration, Extended, Extras, Rules, Style, Verdict,
     compose, implied_activity, lamp,
@@ -121,17 +121,14 @@ fn forward(kind: ForwardKind, target: &str) -> Forward {
 }
 
 fn call(id: &str, direction: Direction, state: CallState) -> Arc<CallDialog> {
-    Arc::new(CallDialog {
-        id: id.into(),
-        call_id: id.into(),
-        local_tag: "l".into(),
-        remote_tag: "r".into(),
+    let call = CallParts {
+        call_id: id,
+        local_tag: "l",
+        remote_tag: "r",
         direction: Some(direction),
-        state,
-        local: Party::default(),
-        remote: Party::default(),
-        remote_is_private: false,
-    })
+        ..CallParts::new(id, state)
+    };
+    Arc::new(call.into())
 }
 
 /// The verdict and `basic`: `busy open`.

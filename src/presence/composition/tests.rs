@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction};
 use crate::presence::composition::{
     Availability, Circumstances, Composed, Contributor, Declaration, Extras, Rules, Verdict,
     compose, implied_activity, lamp,
@@ -11,17 +11,14 @@ use crate::presence::composition::{
 use crate::presence::source::{CallSource, RichPresence};
 
 fn call(id: &str, direction: Option<Direction>, state: CallState) -> Arc<CallDialog> {
-    Arc::new(CallDialog {
-        id: id.into(),
-        call_id: id.into(),
-        local_tag: "l".into(),
-        remote_tag: "r".into(),
+    let call = CallParts {
+        call_id: id,
+        local_tag: "l",
+        remote_tag: "r",
         direction,
-        state,
-        local: Party::default(),
-        remote: Party::default(),
-        remote_is_private: false,
-    })
+        ..CallParts::new(id, state)
+    };
+    Arc::new(call.into())
 }
 
 fn declaration(open: Option<bool>, activities: &[&str], note: &str, since: Instant) -> Declaration {
@@ -300,7 +297,7 @@ fn the_order_of_calls_does_not_depend_on_the_order_of_sources() {
             .0
             .calls
             .iter()
-            .map(|call| &*call.id)
+            .map(|call| call.id())
             .collect()
     };
     assert_eq!(ids(&calls), "fbcaed");
@@ -323,10 +320,11 @@ fn the_more_advanced_report_of_a_leg_wins_and_the_answered_branch() {
             std::slice::from_ref(&confirmed)
         );
     }
-    let branch = Arc::new(CallDialog {
-        remote_tag: "other".into(),
-        ..(*early).clone()
-    });
+    let branch = CallParts {
+        remote_tag: "other",
+        ..early.parts()
+    };
+    let branch = Arc::new(CallDialog::from(branch));
     assert_eq!(
         composed(&[branch.clone(), confirmed.clone()], &[])
             .0

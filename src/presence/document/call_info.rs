@@ -84,8 +84,9 @@ pub fn write_call_park(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privac
 
 fn write_parked(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privacy) {
     let is_shown = privacy >= Privacy::Party && !call.remote_is_private;
-    let (identity, display) = if is_shown && !call.remote.identity.is_empty() {
-        (&*call.remote.identity, &*call.remote.display)
+    let remote = call.remote();
+    let (identity, display) = if is_shown && !remote.identity.is_empty() {
+        (remote.identity, remote.display)
     } else {
         (ANONYMOUS_URI, ANONYMOUS_DISPLAY)
     };

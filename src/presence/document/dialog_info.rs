@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction};
 use crate::presence::composition::Availability;
 use crate::presence::document::xml::{write_attribute, write_escaped};
 use crate::presence::document::{View, xml};
@@ -91,16 +91,11 @@ fn shown_calls<'a>(
 /// The call that represents do-not-disturb, one for each state it can have. It has no party, so
 /// that it cannot be picked up.
 static DO_NOT_DISTURB: LazyLock<[CallDialog; 2]> = LazyLock::new(|| {
-    [CallState::Confirmed, CallState::Early].map(|state| CallDialog {
-        id: "do-not-disturb".into(),
-        call_id: Box::default(),
-        local_tag: Box::default(),
-        remote_tag: Box::default(),
-        direction: Some(Direction::Recipient),
-        state,
-        local: Party::default(),
-        remote: Party::default(),
-        remote_is_private: false,
+    [CallState::Confirmed, CallState::Early].map(|state| {
+        CallDialog::from(CallParts {
+            direction: Some(Direction::Recipient),
+            ..CallParts::new("do-not-disturb", state)
+        })
     })
 });
 
@@ -147,9 +142,9 @@ fn write_dialog(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDi
     out.extend_from_slice(&shown_id(aor, call));
     out.push(b'"');
     let keys = [
-        ("call-id", &call.call_id),
-        ("local-tag", &call.local_tag),
-        ("remote-tag", &call.remote_tag),
+        ("call-id", call.call_id()),
+        ("local-tag", call.local_tag()),
+        ("remote-tag", call.remote_tag()),
     ];
     // A phone needs all three to pick up the call (W:C0.7).
     if privacy >= Privacy::Pickup && keys.iter().all(|(_, value)| !value.is_empty()) {
@@ -175,8 +170,9 @@ fn write_dialog(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDi
 /// Identity and target are both the watched address (W:C0.5, B9.4), never the device, which must not
 /// be revealed.
 fn write_local(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDialog, view: View) {
-    let own = Some(&call.local.display).filter(|display| !display.is_empty());
-    let display = own.or(composed.extras.display.as_ref());
+    let local = call.local();
+    let own = Some(local.display).filter(|display| !display.is_empty());
+    let display = own.or(composed.extras.display.as_deref());
     out.extend_from_slice(b"<local>\n<identity");
     if let Some(display) = display
         && view.privacy >= Privacy::Party
@@ -184,10 +180,12 @@ fn write_local(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDia
         write_attribute(out, "display", display);
     }
     out.push(b'>');
+    let start = out.len();
     xml::write_sip_uri(out, aor.user(), aor.domain());
+    let uri = start..out.len();
     out.extend_from_slice(b"</identity>\n<target uri=\"");
-    xml::write_sip_uri(out, aor.user(), aor.domain());
-    if call.local.rendering == Some(false) {
+    out.extend_from_within(uri);
+    if local.rendering == Some(false) {
         out.extend_from_slice(b"\">\n<param pname=\"+sip.rendering\" pval=\"no\"");
         if view.rendering.parameter_value == ParameterValue::Both {
             out.extend_from_slice(b" pvalue=\"no\"");
@@ -200,7 +198,7 @@ fn write_local(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDia
 }
 
 fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privacy) {
-    let party = &call.remote;
+    let party = call.remote();
     let is_shown = privacy >= Privacy::Party && !call.remote_is_private;
     let shows_target =
         privacy >= Privacy::Pickup && !call.remote_is_private && !party.target.is_empty();
@@ -217,15 +215,15 @@ fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
     } else if !party.identity.is_empty() {
         out.extend_from_slice(b"<identity");
         if !party.display.is_empty() {
-            write_attribute(out, "display", &party.display);
+            write_attribute(out, "display", party.display);
         }
         out.push(b'>');
-        xml::write_full_uri(out, aor, &party.identity);
+        xml::write_full_uri(out, aor, party.identity);
         out.extend_from_slice(b"</identity>\n");
     }
     if shows_target {
         out.extend_from_slice(b"<target uri=\"");
-        xml::write_full_uri(out, aor, &party.target);
+        xml::write_full_uri(out, aor, party.target);
         out.extend_from_slice(b"\"/>\n");
     }
     out.extend_from_slice(b"</remote>\n");
@@ -236,7 +234,7 @@ fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
 fn shown_id(aor: &Aor, call: &CallDialog) -> [u8; 16] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut digest = Sha256::new();
-    for part in [aor.as_str(), &call.id, &call.call_id] {
+    for part in [aor.as_str(), call.id(), call.call_id()] {
         digest.update(part.len().to_be_bytes());
         digest.update(part);
     }

@@ -79,7 +79,7 @@ impl Visitor for Reading {
         match (parents, name) {
             ([ROOT, .., LIST], ENTRY) => self.entries.push(std::mem::take(&mut self.entry)),
             ([ROOT, .., LIST, ENTRY], DISPLAY_NAME) => {
-                self.entry.display = xml::name(text, DISPLAY_CHARS_MAX)
+                self.entry.display = xml::name(text, DISPLAY_CHARS_MAX).map(Box::from);
             }
             _ => {}
         }

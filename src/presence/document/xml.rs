@@ -256,11 +256,11 @@ fn may_be_target(target: &str) -> bool {
 }
 
 /// Text as a display name: trimmed, truncated at a character boundary, None if nothing is left.
-pub(super) fn name(text: &str, chars_max: usize) -> Option<Box<str>> {
+pub(super) fn name(text: &str, chars_max: usize) -> Option<&str> {
     let text = text.trim();
     let end = text.char_indices().nth(chars_max).map(|(end, _)| end);
     let text = end.map_or(text, |end| &text[..end]);
-    (!text.is_empty()).then(|| text.into())
+    (!text.is_empty()).then_some(text)
 }
 
 /// Returns whether a DOCTYPE is just `name PUBLIC "id" "uri"` or `name SYSTEM "uri"`. Without an

@@ -45,7 +45,7 @@ pub fn write_state(out: &mut Vec<u8>, aor: &Aor, composed: &Composed) {
 /// `status` and `msnsubstatus`. A call on hold is `closed`, which makes the lamp blink (W:C2.6).
 fn status(composed: &Composed) -> (&'static str, &'static str) {
     let call = composed.calls.first();
-    let is_held = call.is_some_and(|call| call.local.rendering == Some(false));
+    let is_held = call.is_some_and(|call| call.local().rendering == Some(false));
     match composed.availability {
         Availability::DoNotDisturb => ("closed", "busy"),
         Availability::Ringing | Availability::Busy if is_held => ("closed", "onthephone"),
@@ -129,7 +129,7 @@ impl Visitor for Reading {
         match (parents, name) {
             ([ROOT, ATOM], ADDRESS) if self.is_in_use && !self.has_substatus => self.does("busy"),
             ([ROOT, ATOM, ..], NOTE) if self.statement.note.is_none() => {
-                self.statement.note = xml::name(text, NOTE_CHARS_MAX);
+                self.statement.note = xml::name(text, NOTE_CHARS_MAX).map(Box::from);
             }
             _ => {}
         }

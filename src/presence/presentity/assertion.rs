@@ -74,21 +74,18 @@ pub struct Presence {
 
 impl From<&CallDialog> for Call {
     fn from(call: &CallDialog) -> Self {
-        let names = [
-            &call.remote.identity,
-            &call.remote.target,
-            &call.remote.display,
-        ];
+        let remote = call.remote();
+        let names = [remote.identity, remote.target, remote.display];
         let known = names.into_iter().find(|name| !name.is_empty());
         Self {
             state: call.state,
             direction: call.direction,
             party: match known {
                 _ if call.remote_is_private => CallParty::Private,
-                Some(name) => CallParty::Known(name.as_ref().into()),
+                Some(name) => CallParty::Known(name.into()),
                 None => CallParty::Unknown,
             },
-            is_on_hold: call.local.rendering == Some(false),
+            is_on_hold: call.local().rendering == Some(false),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
-use crate::presence::call::CallState;
+use crate::presence::call::{CallDialog, CallParts, CallState};
 use crate::presence::composition::{Availability, Composed, ForwardedTo};
 use crate::presence::document::Document;
 use crate::presence::event::Package;
@@ -287,8 +287,11 @@ impl Model {
 }
 
 fn shown(composed: &Composed) -> Vec<(String, CallState)> {
-    let name = |call: &crate::presence::CallDialog| {
-        (format!("{} {}", call.call_id, call.remote_tag), call.state)
+    let name = |call: &CallDialog| {
+        (
+            format!("{} {}", call.call_id(), call.remote_tag()),
+            call.state,
+        )
     };
     let mut shown: Vec<_> = composed.calls.iter().map(|call| name(call)).collect();
     shown.sort();
@@ -299,9 +302,11 @@ fn document(is_full: bool, dialogs: &Dialogs) -> Document {
     let dialogs: Vec<_> = dialogs
         .iter()
         .map(|((call, tag), state)| {
-            let mut dialog = leg(&call.to_string(), "l", &tag.to_string(), *state);
-            dialog.id = format!("{call}-{tag}").into();
-            dialog
+            let dialog = leg(&call.to_string(), "l", &tag.to_string(), *state);
+            CallDialog::from(CallParts {
+                id: &format!("{call}-{tag}"),
+                ..dialog.parts()
+            })
         })
         .collect();
     match full(dialogs) {
@@ -591,7 +596,7 @@ proptest! {
             now += Duration::from_secs(seconds);
             let dialog = leg(&format!("call {call}"), local, remote, STATES[state]);
             let end = now + Duration::from_secs(32);
-            let key = (dialog.call_id.to_string(), dialog.local_tag.to_string(), dialog.remote_tag.to_string(), end);
+            let key = (dialog.call_id().to_owned(), dialog.local_tag().to_owned(), dialog.remote_tag().to_owned(), end);
             let is_end = dialog.state == CallState::Terminated;
             let fresh = EntityTag(at as u128);
             let condition = match tags.get(&publisher) {
@@ -616,7 +621,7 @@ proptest! {
             prop_assert!(presentity.explain(now).len() <= LIMITS.publications_max);
             for call in &composed.calls {
                 let is_it = |(call_id, local, remote, end): &&(String, String, String, Instant)| {
-                    **call_id == *call.call_id && **local == *call.local_tag && **remote == *call.remote_tag && now < *end
+                    **call_id == *call.call_id() && **local == *call.local_tag() && **remote == *call.remote_tag() && now < *end
                 };
                 prop_assert!(!over.iter().any(|gone| is_it(&gone)), "{:?}", call);
             }

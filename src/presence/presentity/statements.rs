@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::call::{Appearance, AppearanceState, CallDialog, CallState, appearance};
+use crate::presence::call::{
+    Appearance, AppearanceState, CallDialog, CallParts, CallState, appearance,
+};
 use crate::presence::composition::{Contributor, Declaration};
 use crate::presence::presentity::GRACE;
 use crate::presence::registration::Registrations;
@@ -198,16 +200,18 @@ impl Statements {
     /// direction.
     fn answered(&self, call: Arc<CallDialog>) -> Arc<CallDialog> {
         let before = self.call_state.as_ref().map(|statement| &statement.call);
-        let rang = before
-            .filter(|before| call.state == CallState::Confirmed && before.remote == call.remote);
+        let rang = before.filter(|before| {
+            call.state == CallState::Confirmed && before.remote() == call.remote()
+        });
         rang.map_or_else(
             || Arc::clone(&call),
             |rang| {
-                Arc::new(CallDialog {
-                    id: rang.id.clone(),
+                let answered = CallParts {
+                    id: rang.id(),
                     direction: rang.direction,
-                    ..(*call).clone()
-                })
+                    ..call.parts()
+                };
+                Arc::new(answered.into())
             },
         )
     }

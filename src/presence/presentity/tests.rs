@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::presence::call::CallState::{Confirmed, Early, Proceeding, Terminated, Trying};
-use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
 use crate::presence::composition::{Availability, lamp};
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
@@ -28,33 +28,36 @@ pub(super) fn leg(
     remote_tag: &str,
     state: CallState,
 ) -> CallDialog {
-    let tag = |tag: &str| Box::from(tag.trim_matches('-'));
-    CallDialog {
-        id: call_id.into(),
-        call_id: call_id.into(),
-        local_tag: tag(local_tag),
-        remote_tag: tag(remote_tag),
+    CallDialog::from(parts(call_id, local_tag, remote_tag, state))
+}
+
+/// As [`leg`], to be changed.
+fn parts<'a>(
+    call_id: &'a str,
+    local_tag: &'a str,
+    remote_tag: &'a str,
+    state: CallState,
+) -> CallParts<'a> {
+    CallParts {
+        call_id,
+        local_tag: local_tag.trim_matches('-'),
+        remote_tag: remote_tag.trim_matches('-'),
         direction: Some(Direction::Recipient),
-        state,
-        local: Party::default(),
-        remote: Party::default(),
-        remote_is_private: false,
+        ..CallParts::new(call_id, state)
     }
 }
 
 /// A leg of a source that reports only an `id`.
 fn leg_by_id(id: &str, state: CallState) -> CallDialog {
-    CallDialog {
-        id: id.into(),
-        ..leg("", "", "", state)
-    }
+    CallDialog::from(CallParts {
+        id,
+        ..parts("", "", "", state)
+    })
 }
 
-fn outgoing(leg: CallDialog) -> CallDialog {
-    CallDialog {
-        direction: Some(Direction::Initiator),
-        ..leg
-    }
+fn outgoing(mut leg: CallDialog) -> CallDialog {
+    leg.direction = Some(Direction::Initiator);
+    leg
 }
 
 pub(super) fn full(dialogs: impl Into<Vec<CallDialog>>) -> Document {
@@ -309,7 +312,7 @@ fn race_5_terminated_in_a_separate_publication_keeps_the_other_call() {
     );
     stage.initial(1, full([leg("x", "l", "r", Terminated)]));
     assert_eq!(stage.presentity.composed().calls.len(), 1);
-    assert_eq!(&*stage.presentity.composed().calls[0].call_id, "y");
+    assert_eq!(stage.presentity.composed().calls[0].call_id(), "y");
 }
 
 #[test]
@@ -351,7 +354,7 @@ fn race_6_branches_within_one_publication_under_one_id() {
         .composed()
         .calls
         .iter()
-        .map(|call| call.id.clone())
+        .map(|call| call.id().to_owned())
         .collect();
     assert_eq!(ids.len(), 2);
     assert_ne!(ids[0], ids[1], "watchers tell the branches apart");
@@ -636,7 +639,7 @@ fn b1_12_a_feeder_keeps_its_calls_apart_but_not_its_leftovers() {
         .composed()
         .calls
         .iter()
-        .map(|call| (&*call.call_id, call.state))
+        .map(|call| (call.call_id(), call.state))
         .collect();
     assert_eq!(calls, [("x", Confirmed), ("y", Confirmed)]);
 }
@@ -695,16 +698,16 @@ fn b3_14_a_full_document_ends_only_its_own_legs() {
             .composed()
             .calls
             .iter()
-            .map(|call| call.call_id.clone())
+            .map(|call| call.call_id().to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(calls(&stage), ["y".into()]);
+    assert_eq!(calls(&stage), ["y"]);
     // A leg that is no longer listed is over for the other publications as well.
     stage.initial(3, full([leg("x", "l", "r", Early)]));
-    assert_eq!(calls(&stage), ["y".into()]);
+    assert_eq!(calls(&stage), ["y"]);
     // A partial document ends nothing.
     stage.modify(&mut one, partial([]));
-    assert_eq!(calls(&stage), ["y".into()]);
+    assert_eq!(calls(&stage), ["y"]);
 }
 
 #[test]
@@ -712,12 +715,13 @@ fn the_id_stays_when_tags_become_known() {
     let mut stage = Stage::new();
     let mut feeder = stage.initial(
         1,
-        partial([CallDialog {
-            id: "a".into(),
-            ..leg("x", "-", "-", Trying)
-        }]),
+        partial([CallParts {
+            id: "a",
+            ..parts("x", "-", "-", Trying)
+        }
+        .into()]),
     );
-    let id = |stage: &Stage| stage.presentity.composed().calls[0].id.clone();
+    let id = |stage: &Stage| stage.presentity.composed().calls[0].id().to_owned();
     for (renamed, local, remote, state) in [
         ("a", "l", "-", Proceeding),
         ("b", "l", "r", Early),
@@ -725,24 +729,25 @@ fn the_id_stays_when_tags_become_known() {
     ] {
         stage.modify(
             &mut feeder,
-            partial([CallDialog {
-                id: renamed.into(),
-                ..leg("x", local, remote, state)
-            }]),
+            partial([CallParts {
+                id: renamed,
+                ..parts("x", local, remote, state)
+            }
+            .into()]),
         );
         assert_eq!(stage.presentity.composed().calls.len(), 1);
-        assert_eq!(id(&stage), "a".into());
+        assert_eq!(id(&stage), "a");
     }
     // A report with fewer details about the same leg removes none.
     stage.modify(&mut feeder, partial([leg("x", "-", "-", Confirmed)]));
-    assert_eq!(&*stage.presentity.composed().calls[0].remote_tag, "r");
+    assert_eq!(stage.presentity.composed().calls[0].remote_tag(), "r");
 }
 
 #[test]
 fn a_party_and_its_privacy_are_remembered() {
     let caller = Party {
-        identity: "sip:12@abc.com".into(),
-        display: "Twelve".into(),
+        identity: "sip:12@abc.com",
+        display: "Twelve",
         ..Party::default()
     };
     let held = Party {
@@ -750,31 +755,33 @@ fn a_party_and_its_privacy_are_remembered() {
         ..Party::default()
     };
     let mut stage = Stage::new();
-    let early = CallDialog {
-        remote: caller.clone(),
+    let early = CallParts {
+        remote: caller,
         remote_is_private: true,
-        ..leg("x", "l", "r", Early)
+        ..parts("x", "l", "r", Early)
     };
-    let mut feeder = stage.initial(1, full([early]));
+    let mut feeder = stage.initial(1, full([early.into()]));
     stage.modify(
         &mut feeder,
-        full([CallDialog {
+        full([CallParts {
             local: held,
             direction: None,
-            ..leg("x", "l", "r", Confirmed)
-        }]),
+            ..parts("x", "l", "r", Confirmed)
+        }
+        .into()]),
     );
     let call = Arc::clone(&stage.presentity.composed().calls[0]);
-    assert_eq!((&call.remote, call.remote_is_private), (&caller, true));
+    assert_eq!((call.remote(), call.remote_is_private), (caller, true));
     assert_eq!(
-        (call.direction, call.local.rendering),
+        (call.direction, call.local().rendering),
         (Some(Direction::Recipient), Some(false))
     );
     assert!(
         stage.modify(&mut feeder, full([leg("x", "l", "r", Confirmed)])),
         "held no more"
     );
-    assert_eq!(stage.presentity.composed().calls[0].local.rendering, None);
+    let call = &stage.presentity.composed().calls[0];
+    assert_eq!(call.local().rendering, None);
 }
 
 #[test]
@@ -784,7 +791,7 @@ fn legs_without_a_call_id_go_by_publisher_and_id() {
     let mut other = stage.initial(2, full([leg_by_id("1", Early)]));
     let calls = stage.presentity.composed().calls.clone();
     assert_eq!(calls.len(), 2);
-    assert_ne!(calls[0].id, calls[1].id);
+    assert_ne!(calls[0].id(), calls[1].id());
     stage.modify(&mut one, full([leg_by_id("1", Terminated)]));
     assert_eq!(stage.lamp(), Early, "the other phone still rings");
     stage.modify(&mut other, full([leg_by_id("1", Confirmed)]));
@@ -870,16 +877,15 @@ fn a_first_tag_replaces_the_leg_without_tags_unless_answered() {
 // W:D1
 
 pub(super) fn number(digits: &str) -> Arc<CallDialog> {
-    let remote = Party {
-        identity: digits.into(),
-        ..Party::default()
-    };
-    Arc::new(CallDialog {
-        direction: None,
-        remote,
+    let call = CallParts {
+        remote: Party {
+            identity: digits,
+            ..Party::default()
+        },
         remote_is_private: true,
-        ..leg_by_id("call_state", Confirmed)
-    })
+        ..CallParts::new("call_state", Confirmed)
+    };
+    Arc::new(call.into())
 }
 
 /// A call of `call_state.htm`, valid for that many seconds.
@@ -957,17 +963,18 @@ fn every_contribution_is_explained() {
     let mut stage = Stage::new();
     assert_eq!(stage.verdict(), "offline: no source has reported anything");
     let caller = Party {
-        identity: "sip:12@abc.com".into(),
+        identity: "sip:12@abc.com",
         ..Party::default()
     };
     let tag = stage.initial(1, client(Some(true), &["lunch"], Some("back at one")));
     assert_eq!(stage.verdict(), "away: a client published it");
     stage.initial(
         2,
-        full([CallDialog {
+        full([CallParts {
             remote: caller,
-            ..leg("x", "l", "r", Early)
-        }]),
+            ..parts("x", "l", "r", Early)
+        }
+        .into()]),
     );
     let end = stage.now + Duration::from_secs(100);
     stage.say(call_state(Some(number("123")), 100));
@@ -1183,7 +1190,7 @@ fn an_initial_publish_without_calls_ends_only_that_publishers_calls() {
         );
         stage.initial(publisher, full([]));
         let calls = &stage.presentity.composed().calls;
-        assert_eq!((calls.len(), &*calls[0].call_id), (1, "z"));
+        assert_eq!((calls.len(), calls[0].call_id()), (1, "z"));
         // The publication still exists, and may report its call again.
         stage.modify(&mut first, full([leg("x", "l", "r", Confirmed)]));
         assert_eq!(stage.presentity.composed().calls.len(), 2);
@@ -1208,7 +1215,7 @@ fn an_initial_publish_with_expires_0_only_ends_calls() {
     ];
     assert_eq!(passing(&mut stage, full(ends)), Duration::ZERO);
     let calls = &stage.presentity.composed().calls;
-    assert_eq!((calls.len(), &*calls[0].call_id), (1, "y"));
+    assert_eq!((calls.len(), calls[0].call_id()), (1, "y"));
     assert_eq!(
         stage.presentity.explain(stage.now).len(),
         1,
@@ -1249,14 +1256,12 @@ fn a_publish_that_ends_or_shortens_is_never_too_brief() {
 
 #[test]
 fn the_ends_of_two_branches_without_tags_are_both_remembered() {
-    let branch = |id: &str, remote_tag: &str, state| CallDialog {
-        id: id.into(),
-        ..leg(
-            "x",
-            if remote_tag == "-" { "-" } else { "l" },
-            remote_tag,
-            state,
-        )
+    let branch = |id: &str, remote_tag: &str, state| {
+        let local_tag = if remote_tag == "-" { "-" } else { "l" };
+        CallDialog::from(CallParts {
+            id,
+            ..parts("x", local_tag, remote_tag, state)
+        })
     };
     let mut stage = Stage::new();
     stage.initial(

@@ -254,8 +254,9 @@ impl fmt::Display for Content<'_> {
                 for (index, dialog) in dialogs.iter().enumerate() {
                     out.write_str(if index > 0 { ", " } else { "" })?;
                     out.write_str(dialog.state.as_str())?;
-                    if !dialog.remote.identity.is_empty() {
-                        write!(out, " with {}", dialog.remote.identity)?;
+                    let remote = dialog.remote();
+                    if !remote.identity.is_empty() {
+                        write!(out, " with {}", remote.identity)?;
                     }
                 }
                 Ok(())

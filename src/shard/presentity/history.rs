@@ -47,8 +47,8 @@ impl Presentities {
 
 /// The other party of a call; empty if it is not known.
 fn party(call: &CallDialog) -> &str {
-    let remote = &call.remote;
-    let mut names = [&*remote.identity, &remote.target, &remote.display].into_iter();
+    let remote = call.remote();
+    let mut names = [remote.identity, remote.target, remote.display].into_iter();
     match call.remote_is_private {
         true => ANONYMOUS,
         false => names.find(|name| !name.is_empty()).unwrap_or_default(),
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::directory::{Directory, Domain};
     use crate::presence::Aor;
-    use crate::presence::call::{CallState, Party};
+    use crate::presence::call::{CallParts, CallState, Party};
     use crate::presence::composition::Availability;
     use crate::presence::source::StateUpdate;
     use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
@@ -97,21 +97,15 @@ mod tests {
     }
 
     fn call(party: &str, remote_is_private: bool) -> Command {
-        let call = CallDialog {
-            id: "1".into(),
-            call_id: Box::default(),
-            local_tag: Box::default(),
-            remote_tag: Box::default(),
-            direction: None,
-            state: CallState::Confirmed,
-            local: Party::default(),
+        let call = CallParts {
             remote: Party {
-                identity: party.into(),
+                identity: party,
                 ..Party::default()
             },
             remote_is_private,
+            ..CallParts::new("1", CallState::Confirmed)
         };
-        Command::call_state(aor(), Some(Arc::new(call)), Duration::from_secs(60))
+        Command::call_state(aor(), Some(Arc::new(call.into())), Duration::from_secs(60))
     }
 
     fn note(text: &str) -> Command {

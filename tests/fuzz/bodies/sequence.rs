@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lamplighter::presence::Aor;
-use lamplighter::presence::call::{CallDialog, CallState, Direction, Party};
+use lamplighter::presence::call::{CallDialog, CallParts, CallState, Direction};
 use lamplighter::shard::{Command, Reply};
 use lamplighter::sip::Transport;
 
@@ -236,16 +236,11 @@ impl Play {
     /// The operator reports of 123 of the closed domain.
     fn report(&mut self, is_busy: bool) {
         let aor = Aor::new("123", CLOSED);
-        let call = is_busy.then(|| CallDialog {
-            id: "1".into(),
-            call_id: Box::default(),
-            local_tag: Box::default(),
-            remote_tag: Box::default(),
-            direction: Some(Direction::Recipient),
-            state: CallState::Confirmed,
-            local: Party::default(),
-            remote: Party::default(),
-            remote_is_private: false,
+        let call = is_busy.then(|| {
+            CallDialog::from(CallParts {
+                direction: Some(Direction::Recipient),
+                ..CallParts::new("1", CallState::Confirmed)
+            })
         });
         let until_replaced = Duration::from_secs(30 * 24 * 3600);
         let expires = call.as_ref().map_or(Duration::ZERO, |_| until_replaced);

@@ -6,7 +6,7 @@ use crate::model;
 use crate::model::Update;
 use crate::network::{ActorId, MILLISECOND, Micros, SECOND, Wake};
 use lamplighter::presence::CallDialog;
-use lamplighter::presence::call::{CallState, Party};
+use lamplighter::presence::call::{CallParts, CallState, Party};
 use lamplighter::presence::source::{CallSource, Forward, ForwardKind, RichPresence, StateUpdate};
 use lamplighter::shard::{Command, CommandId, ShardId};
 use std::sync::Arc;
@@ -204,18 +204,13 @@ fn forward(is_active: bool, target: &str) -> Forward {
 
 /// A call whose remote party is never revealed.
 fn call_with(number: u64) -> Arc<CallDialog> {
-    Arc::new(CallDialog {
-        id: "call_state".into(),
-        call_id: "".into(),
-        local_tag: "".into(),
-        remote_tag: "".into(),
-        direction: None,
-        state: CallState::Confirmed,
-        local: Party::default(),
+    let call = CallParts {
         remote: Party {
-            identity: format!("sip:{number}@{DOMAIN}").into(),
+            identity: &format!("sip:{number}@{DOMAIN}"),
             ..Party::default()
         },
         remote_is_private: true,
-    })
+        ..CallParts::new("call_state", CallState::Confirmed)
+    };
+    Arc::new(call.into())
 }

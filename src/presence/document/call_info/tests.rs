@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::presence::call::{AppearanceState, CallState, Party};
+use crate::presence::call::{AppearanceState, CallParts, CallState, Party};
 use crate::presence::composition::Extras;
 use crate::presence::document::outline;
 
@@ -57,27 +57,22 @@ fn c10_1_the_header() {
 }
 
 fn parked(target: &str, is_private: bool, privacy: Privacy) -> String {
-    let call = CallDialog {
-        id: "1".into(),
-        call_id: Box::default(),
-        local_tag: Box::default(),
-        remote_tag: Box::default(),
-        direction: None,
-        state: CallState::Confirmed,
+    let call = CallParts {
         local: Party {
             rendering: Some(false),
             ..Party::default()
         },
         remote: Party {
-            identity: "sip:bob@b.com".into(),
-            display: "B & B".into(),
-            target: target.into(),
+            identity: "sip:bob@b.com",
+            display: "B & B",
+            target,
             rendering: None,
         },
         remote_is_private: is_private,
+        ..CallParts::new("1", CallState::Confirmed)
     };
     let composed = Composed {
-        calls: [Arc::new(call)].into_iter().collect(),
+        calls: [Arc::new(call.into())].into_iter().collect(),
         ..Composed::default()
     };
     let mut out = Vec::new();

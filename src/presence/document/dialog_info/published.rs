@@ -36,7 +36,7 @@ mod tests {
         assert_eq!((entity.as_deref(), full), (Some("sip:a&b@c"), true));
         assert_eq!(dialogs.len(), 1);
         assert_eq!(
-            (&*dialogs[0].id, dialogs[0].state),
+            (dialogs[0].id(), dialogs[0].state),
             ("x\"y", CallState::Early)
         );
     }

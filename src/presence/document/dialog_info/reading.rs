@@ -1,6 +1,8 @@
 //! Reading a published `dialog-info` document (RFC 4235 §4; W:B3).
 
-use crate::presence::call::{CallDialog, CallState, Direction, Party};
+use std::ops::Range;
+
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
 use crate::presence::document::xml::{Element, Name, Space, Templates, Visitor};
 use crate::presence::document::{Document, DocumentFault, xml};
 
@@ -41,6 +43,7 @@ fn parse_by(
         full: true,
         dialogs: Vec::new(),
         dialog: None,
+        texts: String::new(),
         has_unknown: false,
     };
     read(&mut reading)?;
@@ -60,14 +63,57 @@ struct Reading {
     dialogs: Vec<CallDialog>,
     /// The dialog being read.
     dialog: Option<Draft>,
+    /// Its texts.
+    texts: String,
     /// Whether a dialog was ignored because of its state.
     has_unknown: bool,
 }
 
 /// A dialog whose state may not have been read yet.
+#[derive(Debug, Default)]
 struct Draft {
-    dialog: CallDialog,
+    id: Text,
+    call_id: Text,
+    local_tag: Text,
+    remote_tag: Text,
+    direction: Option<Direction>,
     state: Option<CallState>,
+    local: DraftParty,
+    remote: DraftParty,
+}
+
+#[derive(Debug, Default)]
+struct DraftParty {
+    identity: Text,
+    display: Text,
+    target: Text,
+    rendering: Option<bool>,
+}
+
+/// Where a text lies in those of the dialog being read.
+type Text = Range<usize>;
+
+impl Draft {
+    fn dialog(&self, state: CallState, texts: &str) -> CallDialog {
+        let text = |text: &Text| texts.get(text.clone()).unwrap_or_default();
+        let party = |party: &DraftParty| Party {
+            identity: text(&party.identity),
+            display: text(&party.display),
+            target: text(&party.target),
+            rendering: party.rendering,
+        };
+        CallDialog::from(CallParts {
+            state,
+            id: text(&self.id),
+            call_id: text(&self.call_id),
+            local_tag: text(&self.local_tag),
+            remote_tag: text(&self.remote_tag),
+            direction: self.direction,
+            local: party(&self.local),
+            remote: party(&self.remote),
+            remote_is_private: false,
+        })
+    }
 }
 
 const ROOT: Name = (Space::DialogInfo, "dialog-info");
@@ -97,16 +143,17 @@ impl Visitor for Reading {
             ([], _) => return Err(DocumentFault::Malformed),
             ([ROOT], DIALOG) => self.dialog = self.start_dialog(element)?,
             (&[ROOT, DIALOG, side], IDENTITY) => {
+                let display = element.attribute("display");
+                let display = display.and_then(|display| xml::name(display, DISPLAY_CHARS_MAX));
+                let display = self.keep(display.unwrap_or_default());
                 if let Some(party) = self.party(side) {
-                    party.display = element
-                        .attribute("display")
-                        .and_then(|display| xml::name(display, DISPLAY_CHARS_MAX))
-                        .unwrap_or_default();
+                    party.display = display;
                 }
             }
             (&[ROOT, DIALOG, side], TARGET) => {
+                let target = self.keep(element.attribute("uri").map(uri).unwrap_or_default());
                 if let Some(party) = self.party(side) {
-                    party.target = element.attribute("uri").map(uri).unwrap_or_default();
+                    party.target = target;
                 }
             }
             (&[ROOT, DIALOG, side, TARGET], PARAM) => self.param(side, element),
@@ -124,8 +171,9 @@ impl Visitor for Reading {
                 }
             }
             (&[ROOT, DIALOG, side], IDENTITY) => {
+                let identity = self.keep(uri(text));
                 if let Some(party) = self.party(side) {
-                    party.identity = uri(text);
+                    party.identity = identity;
                 }
             }
             _ => {}
@@ -146,58 +194,56 @@ impl Reading {
             .is_some_and(|state| state.trim_ascii().eq_ignore_ascii_case("partial"));
     }
 
-    fn start_dialog(&self, element: &Element<'_>) -> Result<Option<Draft>, DocumentFault> {
+    fn start_dialog(&mut self, element: &Element<'_>) -> Result<Option<Draft>, DocumentFault> {
         let name = |attribute| {
-            let value = element
-                .attribute(attribute)
-                .unwrap_or_default()
-                .trim_ascii();
-            if value.len() <= NAME_OCTETS_MAX {
-                Ok(Box::from(value))
-            } else {
-                Err(DocumentFault::TooLarge)
+            let value = element.attribute(attribute).unwrap_or_default();
+            let value = value.trim_ascii();
+            match value.len() <= NAME_OCTETS_MAX {
+                true => Ok(value),
+                false => Err(DocumentFault::TooLarge),
             }
         };
-        let id: Box<str> = name("id")?;
+        let id = name("id")?;
         if id.is_empty() {
             return Err(DocumentFault::Malformed);
         }
-        let is_new = !self.dialogs.iter().any(|dialog| dialog.id == id);
+        let is_new = !self.dialogs.iter().any(|dialog| dialog.id() == id);
         if is_new && self.dialogs.len() >= DIALOGS_MAX {
             return Ok(None);
         }
-        let dialog = CallDialog {
-            id,
-            call_id: name("call-id")?,
-            local_tag: name("local-tag")?,
-            remote_tag: name("remote-tag")?,
-            direction: element.attribute("direction").and_then(direction),
-            state: CallState::Terminated,
-            local: Party::default(),
-            remote: Party::default(),
-            remote_is_private: false,
-        };
+        self.texts.clear();
         Ok(Some(Draft {
-            dialog,
-            state: None,
+            id: self.keep(id),
+            call_id: self.keep(name("call-id")?),
+            local_tag: self.keep(name("local-tag")?),
+            remote_tag: self.keep(name("remote-tag")?),
+            direction: element.attribute("direction").and_then(direction),
+            ..Draft::default()
         }))
     }
 
     fn end_dialog(&mut self) {
-        let Some(Draft { mut dialog, state }) = self.dialog.take() else {
+        let Some(draft) = self.dialog.take() else {
             return;
         };
-        let Some(state) = state else {
+        let Some(state) = draft.state else {
             self.has_unknown = true;
             return;
         };
-        dialog.state = state;
-        self.dialogs.retain(|other| other.id != dialog.id);
+        let dialog = draft.dialog(state, &self.texts);
+        self.dialogs.retain(|other| other.id() != dialog.id());
         self.dialogs.push(dialog);
     }
 
-    fn party(&mut self, side: Name) -> Option<&mut Party> {
-        let dialog = &mut self.dialog.as_mut()?.dialog;
+    /// Adds a text to those of the dialog being read.
+    fn keep(&mut self, text: &str) -> Text {
+        let start = self.texts.len();
+        self.texts.push_str(text);
+        start..self.texts.len()
+    }
+
+    fn party(&mut self, side: Name) -> Option<&mut DraftParty> {
+        let dialog = self.dialog.as_mut()?;
         match side {
             LOCAL => Some(&mut dialog.local),
             REMOTE => Some(&mut dialog.remote),
@@ -249,11 +295,10 @@ fn state(text: &str) -> Option<CallState> {
 }
 
 /// A URI that is too long counts as unknown.
-fn uri(text: &str) -> Box<str> {
+fn uri(text: &str) -> &str {
     let text = text.trim_ascii();
-    if text.len() <= NAME_OCTETS_MAX {
-        text.into()
-    } else {
-        Box::default()
+    match text.len() <= NAME_OCTETS_MAX {
+        true => text,
+        false => "",
     }
 }

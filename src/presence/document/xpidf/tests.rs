@@ -3,24 +3,18 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::presence::call::{CallDialog, CallState, Party};
+use crate::presence::call::{CallDialog, CallParts, CallState, Party};
 use crate::presence::document::outline;
 
 fn call(rendering: Option<bool>) -> Arc<CallDialog> {
-    Arc::new(CallDialog {
-        id: "1".into(),
-        call_id: Box::default(),
-        local_tag: Box::default(),
-        remote_tag: Box::default(),
-        direction: None,
-        state: CallState::Confirmed,
+    let call = CallParts {
         local: Party {
             rendering,
             ..Party::default()
         },
-        remote: Party::default(),
-        remote_is_private: false,
-    })
+        ..CallParts::new("1", CallState::Confirmed)
+    };
+    Arc::new(call.into())
 }
 
 fn written(composed: &Composed) -> Vec<u8> {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::directory::{AuthMode, Directory, Domain};
 use crate::presence::Aor;
-use crate::presence::call::{CallDialog, CallState, Party};
+use crate::presence::call::{CallParts, CallState};
 use crate::presence::wall_clock::WallClock;
 use crate::shard::contract::place::Place;
 use crate::shard::{
@@ -344,17 +344,8 @@ impl Node {
     fn call(&mut self, is_busy: bool) {
         let aor = Aor::new("123", "abc.com");
         let call = is_busy.then(|| {
-            Arc::new(CallDialog {
-                id: "1".into(),
-                state: CallState::Confirmed,
-                call_id: "".into(),
-                local_tag: "".into(),
-                remote_tag: "".into(),
-                direction: None,
-                local: Party::default(),
-                remote: Party::default(),
-                remote_is_private: false,
-            })
+            let call = CallParts::new("1", CallState::Confirmed);
+            Arc::new(call.into())
         });
         let owner = ShardId::owner_of(&aor, self.options.shards);
         let update = Command::call_state(aor, call, Duration::from_secs(3600));

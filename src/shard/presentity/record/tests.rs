@@ -5,7 +5,9 @@ mod bench;
 use std::time::Duration;
 
 use crate::presence::Aor;
-use crate::presence::call::{Appearance, AppearanceState, CallDialog, CallState, Direction, Party};
+use crate::presence::call::{
+    Appearance, AppearanceState, CallDialog, CallParts, CallState, Direction, Party,
+};
 use crate::presence::source::{
     CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
     StateUpdate,
@@ -18,20 +20,20 @@ use crate::shard::{Durability, RecordKey, Reply, ShardId};
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn call(state: CallState) -> CallDialog {
-    CallDialog {
-        id: "leg-1".into(),
-        call_id: "a84b@pbx".into(),
-        local_tag: "lt".into(),
-        remote_tag: "rt".into(),
+    CallDialog::from(CallParts {
+        id: "leg-1",
+        call_id: "a84b@pbx",
+        local_tag: "lt",
+        remote_tag: "rt",
         direction: Some(Direction::Recipient),
         state,
         local: Party::default(),
         remote: Party {
-            identity: "sip:200@abc.com".into(),
+            identity: "sip:200@abc.com",
             ..Party::default()
         },
         remote_is_private: false,
-    }
+    })
 }
 
 fn appearance(state: AppearanceState) -> StateUpdate {
