@@ -58,6 +58,7 @@ const ROOMS: &[Row] = &[
             "store",
             "telemetry",
             "tls",
+            "record",
             "sip",
             "presence",
         ],
@@ -147,15 +148,14 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
     (
         "http",
         &[
-            ("history", &[]),
-            ("engine", &["history"]),
+            ("engine", &[]),
             ("facts", &[]),
             ("directory", &[]),
             ("connections", &[]),
             ("failed_attempts", &[]),
             ("attempts", &["failed_attempts"]),
             ("verified_passwords", &[]),
-            ("representation", &["facts", "failed_attempts", "history"]),
+            ("representation", &["facts", "failed_attempts"]),
             (
                 "site",
                 &[
@@ -173,10 +173,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 &["representation", "credentials", "engine", "site"],
             ),
             ("monitor", &["representation", "engine", "site"]),
-            (
-                "control",
-                &["representation", "engine", "history", "monitor", "site"],
-            ),
+            ("control", &["representation", "engine", "monitor", "site"]),
             (
                 "routes",
                 &[
@@ -346,6 +343,14 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 ],
             ),
             ("watchdog", &["error", "state_file", "writer"]),
+            (
+                "rewriting",
+                &["error", "log", "salvage", "state_file", "writer"],
+            ),
+            (
+                "maintenance",
+                &["backup", "error", "rewriting", "state_file", "writer"],
+            ),
         ],
     ),
     (
@@ -353,6 +358,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
         &[
             ("aor", &[]),
             ("fixed_hash", &[]),
+            ("history", &[]),
             ("wall_clock", &[]),
             ("event", &["aor"]),
             ("policy", &["aor", "event"]),
@@ -388,6 +394,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             (
                 "presentity",
                 &[
+                    "aor",
                     "call",
                     "composition",
                     "document",
@@ -429,10 +436,15 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("mesh", &["recovered_part", "replier"]),
             ("restore", &["records"]),
             ("history", &["plan", "replier"]),
-            ("store_monitor", &["history", "plan", "replier"]),
+            ("edit_keeper", &[]),
+            (
+                "store_monitor",
+                &["edit_keeper", "history", "plan", "replier"],
+            ),
             (
                 "commander",
                 &[
+                    "edit_keeper",
                     "history",
                     "mesh",
                     "password_verifier",
@@ -442,7 +454,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 ],
             ),
             ("recovery", &["error", "mesh", "recovered_part", "records"]),
-            ("reload", &["commander", "plan"]),
+            ("reload", &["commander", "edit_keeper", "plan"]),
             (
                 "core",
                 &[
@@ -492,6 +504,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "bundle",
                     "commander",
                     "descriptors",
+                    "edit_keeper",
                     "error",
                     "executor",
                     "heir",

@@ -1,4 +1,4 @@
-//! `lamplighter backup`, `restore` and `export` with the real daemon.
+//! `lamplighter backup`, `restore`, `export` and `forget` with the real daemon, and what the operator edits.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -157,6 +157,8 @@ fn an_export_has_all_that_an_operator_said() {
         "approve b@a.example 3@a.example",
         "set 4@a.example note lunch",
         "set 5@a.example dnd on",
+        // A user of an open domain, without an account.
+        "set guest@a.example note visiting",
     ] {
         site.folder.says(&daemon.command(line));
     }
@@ -181,6 +183,7 @@ fn an_export_has_all_that_an_operator_said() {
     let expected = [
         ("4@a.example", "operator:note"),
         ("5@a.example", "feature:dnd"),
+        ("guest@a.example", "operator:note"),
     ];
     assert_eq!(
         about.collect::<Vec<_>>(),
@@ -188,5 +191,157 @@ fn an_export_has_all_that_an_operator_said() {
         "not what a PBX reported"
     );
     assert!(!export.to_string().contains("password"));
+    daemon.stop();
+}
+
+/// Whether a file of the data directory holds a text.
+fn files_with(site: &Site, text: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(in_folder(site, "state")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let holds = |path: &PathBuf| {
+        let octets = fs::read(path).unwrap();
+        let mut windows = octets.windows(text.len());
+        windows.any(|window| window == text.as_bytes())
+    };
+    paths.filter(holds).collect()
+}
+
+/// The person is the watcher of a phone, has a note, and is in a call with another. The octets of its
+/// records move about in the file as others come and go.
+#[test]
+fn an_erased_person_is_in_no_file() {
+    let site = Site::new("forget");
+    let daemon = site.start(2);
+    let mut phone = phone(&site);
+    let mut dialogs = subscribe(&mut phone, 3600);
+    for dialog in dialogs.iter_mut().step_by(3) {
+        assert_eq!(phone.subscribe(dialog, 0), Some(200));
+    }
+    for length in 1..40 {
+        let note = format!(
+            "set watcher@a.example note private{}",
+            "x".repeat(length * 20)
+        );
+        site.folder.says(&daemon.command(&note));
+        let other = format!(
+            "set {}@a.example note {}",
+            length % 10,
+            "y".repeat(length * 20)
+        );
+        site.folder.says(&daemon.command(&other));
+    }
+    for line in [
+        "set watcher@a.example forward busy 4711",
+        "set 4@a.example lamp confirmed --from sip:watcher@a.example",
+        "approve 9@a.example watcher@a.example",
+        "approve watcher@a.example 9@a.example",
+    ] {
+        site.folder.says(&daemon.command(line));
+    }
+    daemon.kill();
+    let daemon = site.start(1);
+    assert!(!files_with(&site, "private").is_empty());
+    assert!(!files_with(&site, "watcher@a.example").is_empty());
+    let aside = in_folder(&site, "state/state.sqlite.damaged-7");
+    fs::write(&aside, "a damaged file").unwrap();
+
+    let told = site
+        .folder
+        .says(&daemon.command("forget watcher@a.example"));
+    for words in [
+        "33 subscriptions\n",
+        "1 notes\n",
+        "1 forwardings\n",
+        "1 mentions in calls of others\n",
+        "1 rules for watchers\n",
+        "1 rules of others that name it\n",
+        "state.sqlite.damaged-7\n",
+    ] {
+        assert!(told.contains(words), "{words}{told}");
+    }
+    let ended = |phone: &Endpoint| {
+        let is_over = |dialog: &&Dialog| phone.shows(dialog, "reason=deactivated");
+        dialogs.iter().filter(is_over).count() == 33
+    };
+    assert!(phone.listen(ended), "the phones are told");
+    // The rule of another names it, and is not erased.
+    site.folder
+        .says(&daemon.command("rules remove 9@a.example"));
+    let again = site
+        .folder
+        .says(&daemon.command("forget watcher@a.example"));
+    assert!(again.starts_with("nothing was known of "), "{again}");
+    for text in ["watcher@a.example", "private", "4711"] {
+        assert_eq!(files_with(&site, text), [] as [PathBuf; 0], "{text}");
+    }
+    // The server goes on, and so does the store.
+    let mut dialog = phone.dialog("1");
+    assert_eq!(phone.subscribe(&mut dialog, 3600), Some(200));
+    daemon.kill();
+    let daemon = site.start(1);
+    assert_eq!(phone.subscribe(&mut dialog, 3600), Some(200));
+    assert_eq!(phone.faults, [] as [String; 0]);
+    daemon.stop();
+}
+
+/// Lists and rules that the operator edits outlive the server, and a configuration that says nothing new
+/// of them.
+#[test]
+fn edits_of_the_operator_outlive_the_server() {
+    let site = Site {
+        store: "[[list]]\nuser = \"team\"\ndomain = \"a.example\"\nmembers = [\"1\"]\n\
+            [[list]]\nuser = \"others\"\ndomain = \"a.example\"\nmembers = [\"2\"]\n",
+        ..Site::new("edits")
+    };
+    let daemon = site.start(2);
+    let says = |daemon: &daemon::Daemon<'_>, line: &str| site.folder.says(&daemon.command(line));
+    for line in [
+        "list add team@a.example 3",
+        "list delete others@a.example",
+        "list create new@a.example 4 5",
+        "approve b@a.example 3@a.example",
+    ] {
+        says(&daemon, line);
+    }
+    let before = says(&daemon, "export --json");
+    daemon.kill();
+    let daemon = site.start(1);
+    assert_eq!(says(&daemon, "export --json"), before);
+    says(&daemon, "reload");
+    assert_eq!(says(&daemon, "export --json"), before);
+    let backup = in_folder(&site, "edits.sqlite");
+    says(&daemon, &format!("backup {}", backup.display()));
+
+    let text = fs::read_to_string(site.folder.file()).unwrap();
+    let changed = text.replace("members = [\"1\"]", "members = [\"1\", \"6\"]");
+    site.folder.configure(&changed);
+    let told = says(&daemon, "reload");
+    assert!(
+        told.contains("team@a.example: the edits of this list are over"),
+        "{told}"
+    );
+    let list = says(&daemon, "list show team@a.example");
+    assert!(
+        list.contains("sip:6@a.example") && !list.contains("sip:3@a.example"),
+        "{list}"
+    );
+    says(&daemon, "rules remove 3@a.example");
+    says(&daemon, "list delete new@a.example");
+    daemon.kill();
+    site.folder.configure(&changed);
+    let daemon = daemon::Daemon::start(&site.folder);
+    let export = says(&daemon, "export --json");
+    let export: serde_json::Value = serde_json::from_str(&export).unwrap();
+    assert_eq!(export["rules"], serde_json::json!([]));
+    let lists = export["lists"].as_array().unwrap();
+    assert_eq!(lists.len(), 1, "{lists:?}");
+    assert_eq!(lists[0]["members"][1]["uri"], "sip:6@a.example");
+    daemon.stop();
+
+    fs::rename(in_folder(&site, "state"), in_folder(&site, "lost")).unwrap();
+    site.folder.configure(&text);
+    site.folder.says(&format!("restore {}", backup.display()));
+    let daemon = site.start(1);
+    assert_eq!(says(&daemon, "export --json"), before);
     daemon.stop();
 }

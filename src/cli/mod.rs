@@ -80,7 +80,7 @@ enum Command {
     Why(QuestionArguments),
     /// Show how the state of an address, or of all addresses of a domain, changed in the past.
     History(HistoryArguments),
-    /// Erase what is known and stored of an address: state, history, rules.
+    /// Erase what is known and stored of a person: state, subscriptions, rules, history.
     Forget(ForgetArguments),
     /// Show who watches an address, or subscribes to a list.
     Watchers(QuestionArguments),

@@ -140,16 +140,6 @@ impl Directory {
         self.documents.len()
     }
 
-    /// Returns this directory with the own rules of all presentities copied from `other`. A reload
-    /// uses it, because the configuration file does not contain them.
-    #[must_use]
-    pub fn with_rules_documents_of(self, other: &Self) -> Self {
-        Self {
-            documents: Arc::clone(&other.documents),
-            ..self
-        }
-    }
-
     /// The decision on a watcher's subscription at the time `at`, in seconds since 1970 UTC.
     #[must_use]
     pub fn decide(

@@ -21,7 +21,9 @@ use thiserror::Error;
 use crate::directory::lists::unfold::Unfolding;
 use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
-use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member, Resolved};
+use crate::presence::event::list::{MEMBERS_MAX, Member, Resolved};
+
+pub use crate::presence::event::list::StoredList;
 use crate::sip::Uri;
 use crate::sip::uri::{Scheme, sip_uri};
 
@@ -37,21 +39,6 @@ pub const PARKED: &str = "parked";
 /// Maximum nesting depth of lists, including the outermost (RFC 4662 §4.4). Above it:
 /// [`ListFault::TooDeep`].
 pub const DEPTH_MAX: usize = 4;
-
-/// A list as stored by the operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StoredList {
-    /// The display name.
-    pub name: Option<Box<str>>,
-    /// How its state is sent to watchers.
-    pub style: ListStyle,
-    /// The owner. A policy with the condition `listed` for the owner matches the members of the
-    /// list.
-    pub owner: Option<Aor>,
-    /// The members as stored: nested lists are not expanded, and no member occurs twice. `name` is
-    /// the display name of a member, if the list gives one.
-    pub members: Vec<Member>,
-}
 
 /// Why a list is invalid, or an edit of it fails.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -288,6 +275,7 @@ impl Directory {
     /// that contain it.
     pub fn with_list(&self, aor: &Aor, list: StoredList) -> Result<Self, ListFault> {
         let mut new = self.clone();
+        new.note_edit(aor, self);
         new.add_list(aor, list)?;
         new.check_list(aor)?;
         let lists = new.lists_of(aor).into_iter();
@@ -310,6 +298,7 @@ impl Directory {
     pub fn without_list(&self, aor: &Aor) -> Result<Self, ListFault> {
         self.stored_list(aor)?;
         let mut new = self.clone();
+        new.note_edit(aor, self);
         if let Some(index) = self.domains_by_name.get(aor.domain())
             && let Some(lists) = new.lists.get_mut(*index)
         {

@@ -5,6 +5,7 @@
 //! - [`Directory::list`] (`lists`): resource lists and their members.
 //! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
+//! - [`Directory::edits`] (`edits`): what the operator edited while the server ran.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
 //! Build it in order: domains first, then what belongs to them. An edit creates a new directory
@@ -15,6 +16,7 @@
 
 mod credentials;
 pub mod decide;
+pub mod edits;
 pub mod lists;
 pub mod profiles;
 pub mod removal;
@@ -213,6 +215,8 @@ pub struct Directory {
     /// The user by `auth_id@domain`, for accounts that have an `auth_id`.
     users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
+    /// Lists that were edited since the configuration was read, with the hash of what it says of them.
+    edited_lists: Arc<HashMap<Aor, u64>>,
     profiles: Arc<Profiles>,
     /// Whether any account has a password hash.
     has_password_hashes: bool,

@@ -727,10 +727,58 @@ fn a_presentitys_own_rules_are_summed_up() {
         (Handling::Block, Privacy::StateOnly, document)
     );
 
-    let reloaded = self::directory().with_rules_documents_of(&directory);
+    let (reloaded, over) = self::directory().with_edits(directory.edits());
+    assert_eq!(over, []);
     assert_eq!(decide(&reloaded, "bob@elsewhere", "9@abc.com").2, document);
     let without = directory.with_rules_document(&nine, Vec::new());
     assert_eq!(decide(&without, "bob@elsewhere", "9@abc.com").2, 0);
+}
+
+/// An edit of a list counts as long as the configuration says of it what it said then.
+#[test]
+fn edits_go_on_in_a_configuration_that_is_read_again() {
+    let read = |members: &[&str]| {
+        let mut directory = directory();
+        for name in ["a@abc.com", "b@abc.com", "c@abc.com"] {
+            let list = list(&directory, members);
+            directory.add_list(&aor(name), list).unwrap();
+        }
+        directory
+    };
+    let (a, b, c, d) = (
+        aor("a@abc.com"),
+        aor("b@abc.com"),
+        aor("c@abc.com"),
+        aor("d@abc.com"),
+    );
+    let before = read(&["10"]);
+    assert_eq!(before.edits(), []);
+    let edited = before.with_member(&a, "11", None).unwrap();
+    let edited = edited.without_list(&b).unwrap();
+    let edited = edited.with_list(&d, list(&before, &["12"])).unwrap();
+    let (again, over) = read(&["10"]).with_edits(edited.edits());
+    assert_eq!((again.edits(), over), (edited.edits(), vec![]));
+    assert_eq!(users(&again.list(&a).unwrap()), ["10", "11"]);
+    assert!(!again.is_list(&b) && again.is_list(&d));
+
+    // It is one edit, whatever became of the list meanwhile.
+    let back = edited.without_member(&a, "11").unwrap();
+    let (again, over) = read(&["10"]).with_edits(back.edits());
+    assert_eq!(
+        (users(&again.list(&a).unwrap()), over),
+        (vec!["10"], vec![])
+    );
+
+    let (changed, over) = read(&["10", "13"]).with_edits(edited.edits());
+    assert_eq!(over, [a.clone(), b.clone()]);
+    assert_eq!(users(&changed.list(&a).unwrap()), ["10", "13"]);
+    assert!(changed.is_list(&b) && changed.is_list(&c) && changed.is_list(&d));
+    assert!(changed.edit_of(&a).is_over() && !changed.edit_of(&d).is_over());
+
+    // An account has taken the address.
+    let mut taken = read(&["10"]);
+    taken.add_account("d", "abc.com", "secret").unwrap();
+    assert_eq!(taken.with_edits(edited.edits()).1, [d]);
 }
 
 /// W:D4.9

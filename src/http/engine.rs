@@ -4,8 +4,11 @@
 use std::future::Future;
 use std::path::PathBuf;
 
-use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
+use futures_util::future::LocalBoxFuture;
+
+use crate::directory::Directory;
 use crate::presence::Aor;
+use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::shard::{Command, Reply, ShardId};
 
 /// A handle of the engine. A clone is another handle of the same one.
@@ -55,6 +58,16 @@ pub trait Engine: Clone + 'static {
     fn erase_history(&self, aor: &Aor)
     -> impl Future<Output = Result<HistoryErased, HistoryFault>>;
 
+    /// Keeps the edits of an address, which are in force in `directory`, before it returns; the future
+    /// waits until they are on the disk. False if that takes too long. Without a store they are not kept.
+    fn keep_edits(&self, aor: &Aor, directory: &Directory) -> LocalBoxFuture<'static, bool>;
+
+    /// Has the file of the store written anew, so that nothing is left in it of removed records. Returns
+    /// the files that were set aside as damaged, or why it was not written.
+    fn write_store_anew(
+        &self,
+    ) -> impl Future<Output = Result<Result<Vec<String>, String>, Unavailable>>;
+
     /// Has the process leave its sockets to another one, at the Unix socket at `place`, and end.
     fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable>;
 
@@ -73,6 +86,20 @@ pub struct StoreReport {
     pub failure: Option<String>,
     /// While it cannot be written, the node acknowledges nothing; otherwise it goes on in memory.
     pub is_refusing: bool,
+}
+
+/// Why the history does not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryFault {
+    /// None is kept.
+    #[error("no history is kept: it needs [store] directory, and [history] enabled = true")]
+    Off,
+    /// Too many questions wait, or the node is ending.
+    #[error("the history is busy: ask again")]
+    Busy,
+    /// The file cannot be read or written.
+    #[error("the history cannot be used: {0}")]
+    Failed(String),
 }
 
 /// The result of a reload, in words for the operator: what is in force now, or why nothing changed.

@@ -24,7 +24,6 @@ mod directory;
 pub mod engine;
 pub mod facts;
 mod failed_attempts;
-pub mod history;
 mod monitor;
 mod representation;
 mod routes;

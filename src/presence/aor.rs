@@ -55,6 +55,18 @@ impl Aor {
     }
 }
 
+impl Aor {
+    /// Whether a party of a call, `sip:123@abc.com;user=phone` or `123@abc.com`, is this address.
+    #[must_use]
+    pub fn is_party(&self, party: &str) -> bool {
+        let address = party.split_once(':').map_or(party, |(_, address)| address);
+        let address = address.split([';', '?', '>']).next().unwrap_or_default();
+        address.rsplit_once('@').is_some_and(|(user, domain)| {
+            user == self.user() && domain.eq_ignore_ascii_case(self.domain())
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Aor {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_str(KeyVisitor)

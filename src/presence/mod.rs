@@ -6,6 +6,7 @@
 //!
 //! # Modules, each depending only on those above it
 //! - [`aor`]: the key of a presentity. `fixed_hash`: hashes that are equal in every process.
+//! - [`history`]: a query of past states, and its answer.
 //! - `wall_clock`: the engine's times in records that outlive the process.
 //! - [`event`]: the packages, the granted expiry, termination reasons, watchers, lists.
 //! - [`policy`]: what a watcher is allowed to see.
@@ -24,6 +25,7 @@ pub mod call;
 pub mod composition;
 pub mod document;
 pub mod event;
+pub mod history;
 pub mod policy;
 pub mod presentity;
 pub mod profile;

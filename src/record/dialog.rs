@@ -44,6 +44,9 @@ pub struct DialogRecord<'a> {
     /// Its subscriptions, at least one.
     #[serde(borrow)]
     pub subscriptions: Vec<SubscriptionRecord<'a>>,
+    /// The hash of the device that its Contact names, and of which of its flows it used (RFC 5626
+    /// §4.1); 0 if it names none.
+    pub instance: u32,
 }
 
 /// A flow (RFC 5626 §3). A connection ends with the process; only its addresses are recorded.

@@ -3,18 +3,29 @@
 //! - [`dialog`]: a dialog with its subscriptions.
 //! - [`presentity`]: a presentity with all contributions to it.
 //! - [`waiting`]: a watcher that waits to be decided about.
+//! - [`edit`]: rules and lists that the operator edited.
 //!
 //! A record holds the full state of one dialog or presentity, never a change of it: the newest record
 //! of a dialog or presentity replaces the older ones. Times are in milliseconds since 1970 UTC.
 //!
 //! # Encoding
 //! One version octet, the fields as encoded by postcard (<https://postcard.jamesmunns.com>), and a
-//! checksum of four octets over both. A change of the fields requires a new version. Enumerations are
-//! encoded by index, so new variants are added at the end.
+//! checksum of four octets over both. Enumerations are encoded by index, so new variants are added at
+//! the end.
+//!
+//! A change of the fields requires a new version. New fields are added at the end of a record, such that
+//! an octet 0 stands for "not known"; a record of an older version is read as if zeros followed. So an
+//! upgrade loses nothing.
+//!
+//! | version | new |
+//! |---|---|
+//! | 3 | |
+//! | 4 | a dialog: `instance`; a presentity: its removed publications |
 //!
 //! `shard` decides which records are written and when; `store` keeps them.
 
 pub mod dialog;
+pub mod edit;
 pub mod presentity;
 pub mod waiting;
 
@@ -22,13 +33,19 @@ pub mod waiting;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
+use postcard::Deserializer;
+use postcard::de_flavors::Flavor;
 use serde::{Deserialize, Serialize};
 
 use crate::presence::fixed_hash::SipHash13;
 use crate::presence::wall_clock::WallClock;
 
-/// The version of all records that this program writes, and the only one that it reads.
-pub const VERSION: u8 = 3;
+/// The version of all records that this program writes.
+pub const VERSION: u8 = 4;
+/// The oldest version that this program reads.
+const OLDEST: u8 = 3;
+/// Octets of the fields that newer versions have added to a record at most.
+const ADDED_OCTETS_MAX: u8 = 1;
 /// Octets of the checksum.
 const CHECKSUM_OCTETS: usize = 4;
 
@@ -36,7 +53,7 @@ const CHECKSUM_OCTETS: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// It is of a version that this program does not know.
-    #[error("a record of version {0}; this program reads version {VERSION}")]
+    #[error("a record of version {0}; this program reads the versions {OLDEST} to {VERSION}")]
     Version(u8),
     /// Its checksum does not match its octets.
     #[error("a record with a wrong checksum")]
@@ -60,34 +77,73 @@ fn encode(record: &impl Serialize, clock: WallClock, out: &mut Vec<u8>) {
 
 /// Reads a record.
 fn decode<'o, T: Deserialize<'o>>(octets: &'o [u8], clock: WallClock) -> Result<T, RecordError> {
-    let fields = fields_of(octets)?;
-    match clock.scope(|| postcard::take_from_bytes(fields)) {
-        Ok((record, [])) => Ok(record),
-        Ok(_) | Err(_) => Err(RecordError::Fields),
+    let mut fields = Deserializer::from_flavor(Fields::of(octets)?);
+    let record = clock.scope(|| T::deserialize(&mut fields));
+    match (record, fields.finalize()) {
+        (Ok(record), Ok([])) => Ok(record),
+        _ => Err(RecordError::Fields),
     }
 }
 
 /// Reads the first field of a record, which holds no time.
 fn decode_first<'o, T: Deserialize<'o>>(octets: &'o [u8]) -> Result<T, RecordError> {
-    let first = postcard::take_from_bytes(fields_of(octets)?);
-    first
-        .map(|(first, _)| first)
-        .map_err(|_| RecordError::Fields)
+    let mut fields = Deserializer::from_flavor(Fields::of(octets)?);
+    T::deserialize(&mut fields).map_err(|_| RecordError::Fields)
 }
 
-/// The fields of a record with a right checksum and version.
-fn fields_of(octets: &[u8]) -> Result<&[u8], RecordError> {
-    let (record, written) = octets
-        .split_last_chunk::<CHECKSUM_OCTETS>()
-        .ok_or(RecordError::Checksum)?;
-    if checksum(record) != *written {
-        return Err(RecordError::Checksum);
+/// The octets of the fields of a record, and zeros for the fields that it has not, being of an older
+/// version.
+#[derive(Debug)]
+struct Fields<'o> {
+    octets: &'o [u8],
+    added: u8,
+}
+
+impl<'o> Fields<'o> {
+    /// Those of a record with a right checksum and a version that can be read.
+    fn of(octets: &'o [u8]) -> Result<Self, RecordError> {
+        let (record, written) = octets
+            .split_last_chunk::<CHECKSUM_OCTETS>()
+            .ok_or(RecordError::Checksum)?;
+        if checksum(record) != *written {
+            return Err(RecordError::Checksum);
+        }
+        let (&version, octets) = record.split_first().ok_or(RecordError::Fields)?;
+        let added = match version {
+            VERSION => 0,
+            OLDEST..VERSION => ADDED_OCTETS_MAX,
+            _ => return Err(RecordError::Version(version)),
+        };
+        Ok(Self { octets, added })
     }
-    let (&version, fields) = record.split_first().ok_or(RecordError::Fields)?;
-    if version != VERSION {
-        return Err(RecordError::Version(version));
+}
+
+impl<'o> Flavor<'o> for Fields<'o> {
+    type Remainder = &'o [u8];
+    type Source = &'o [u8];
+
+    #[inline]
+    fn pop(&mut self) -> postcard::Result<u8> {
+        if let Some((first, rest)) = self.octets.split_first() {
+            self.octets = rest;
+            return Ok(*first);
+        }
+        let left = self.added.checked_sub(1);
+        self.added = left.ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        Ok(0)
     }
-    Ok(fields)
+
+    #[inline]
+    fn try_take_n(&mut self, count: usize) -> postcard::Result<&'o [u8]> {
+        let taken = self.octets.split_at_checked(count);
+        let (taken, rest) = taken.ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.octets = rest;
+        Ok(taken)
+    }
+
+    fn finalize(self) -> postcard::Result<&'o [u8]> {
+        Ok(self.octets)
+    }
 }
 
 fn checksum(octets: &[u8]) -> [u8; CHECKSUM_OCTETS] {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dialog::{DialogRecord, FlowRecord, SubjectRecord, SubscriptionRecord, TermsRecord};
+use super::edit::EditRecord;
 use super::presentity::PresentityRecord;
 use super::waiting::{WaitingRecord, number_in, number_of};
 use super::*;
@@ -14,8 +15,8 @@ use crate::presence::call::{
 use crate::presence::composition::activity::ActivitySet;
 use crate::presence::document::{Document, Format};
 use crate::presence::event::Package;
-use crate::presence::event::list::Member;
-use crate::presence::policy::{Handling, Privacy};
+use crate::presence::event::list::{ListStyle, Member, StoredList};
+use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule, Privacy};
 use crate::presence::presentity::{Condition, Publication, PublicationLimits};
 use crate::presence::registration::ContactEnd;
 use crate::presence::source::{
@@ -326,6 +327,7 @@ fn record(at: Instant) -> DialogRecord<'static> {
                 Format::Nothing,
             ),
         ],
+        instance: 0x1234_5678,
     }
 }
 
@@ -338,6 +340,41 @@ fn a_dialog_comes_back_as_it_was() {
     let octets = octets.strip_prefix(b"others").unwrap();
     let after = DialogRecord::decode(octets, clock(now)).unwrap();
     assert_eq!(format!("{after:#?}"), format!("{before:#?}"));
+}
+
+/// What the operator edited of an address.
+fn edit() -> EditRecord {
+    let one = |user| Exception::One(Aor::new(user, "abc.com"));
+    EditRecord {
+        aor: aor(),
+        rules: vec![ImportedRule {
+            identities: vec![
+                IdentityCondition::One(Aor::new("9", "abc.com")),
+                IdentityCondition::Many {
+                    domain: Some("abc.com".into()),
+                    except: vec![one("8"), Exception::Domain("xyz.org".into())],
+                },
+                IdentityCondition::Anybody,
+            ],
+            handling: Handling::PoliteBlock,
+            privacy: Some(Privacy::Party),
+            valid_from: Some(1_000),
+            valid_until: None,
+        }],
+        list: Some((
+            7,
+            Some(StoredList {
+                name: Some("Team".into()),
+                style: ListStyle::Broadworks,
+                owner: Some(aor()),
+                members: vec![Member {
+                    uri: "sip:200@xyz.org".into(),
+                    aor: None,
+                    name: "Ann".into(),
+                }],
+            }),
+        )),
+    }
 }
 
 fn waiting(at: Instant) -> WaitingRecord<'static> {
@@ -405,8 +442,50 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 4; this program reads version 3"
+        "a record of version 5; this program reads the versions 3 to 4"
     );
+}
+
+/// Records of version 3 have neither the device of a dialog nor the removed publications.
+#[test]
+fn a_record_of_an_older_version_is_read() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let mut of_dialog = Vec::new();
+    let dialog = DialogRecord {
+        instance: 0,
+        ..record(now)
+    };
+    dialog.encode(clock(now), &mut of_dialog);
+    let of_presentity = octets_of(&busy(now), now, clock(now));
+    let mut of_waiting = Vec::new();
+    waiting(now).encode(clock(now), &mut of_waiting);
+    let older = |octets: &[u8], added: usize| {
+        let fields = octets.len() - CHECKSUM_OCTETS - added;
+        assert!(octets[fields..][..added].iter().all(|octet| *octet == 0));
+        let mut older = octets[..fields].to_vec();
+        older[0] = 3;
+        let right = checksum(&older);
+        older.extend_from_slice(&right);
+        older
+    };
+    let dialog = older(&of_dialog, 1);
+    let read = DialogRecord::decode(&dialog, clock(now)).unwrap();
+    let mut again = Vec::new();
+    read.encode(clock(now), &mut again);
+    assert_eq!(again, of_dialog);
+    let read = PresentityRecord::decode(&older(&of_presentity, 1), clock(now)).unwrap();
+    let recovered = Presentity::recovered(read.contributions, Arc::default());
+    assert_eq!(octets_of(&recovered, now, clock(now)), of_presentity);
+    let waiting_before = older(&of_waiting, 0);
+    let read = WaitingRecord::decode(&waiting_before, clock(now)).unwrap();
+    assert_eq!(read, waiting(now));
+    let mut unknown = of_waiting.clone();
+    unknown[0] = 2;
+    let right = checksum(&unknown[..unknown.len() - CHECKSUM_OCTETS]);
+    unknown.truncate(unknown.len() - CHECKSUM_OCTETS);
+    unknown.extend_from_slice(&right);
+    let error = WaitingRecord::decode(&unknown, clock(now)).unwrap_err();
+    assert_eq!(error, RecordError::Version(2));
 }
 
 /// The octets of these records may change only with [`VERSION`]: files of earlier releases hold them.
@@ -419,16 +498,21 @@ fn records_keep_their_octets() {
     let of_ended_call = octets_of(&hung_up(now), now, clock(now));
     let mut of_waiting = Vec::new();
     waiting(now).encode(clock(now), &mut of_waiting);
-    let records = [of_dialog, of_presentity, of_ended_call, of_waiting];
+    let mut of_edit = Vec::new();
+    edit().encode(clock(now), &mut of_edit);
+    let read = EditRecord::decode(&of_edit, clock(now)).unwrap();
+    assert_eq!(read, edit());
+    let records = [of_dialog, of_presentity, of_ended_call, of_waiting, of_edit];
     let hash = |octets: Vec<u8>| (octets.len(), SipHash13::of(&octets));
     assert_eq!(records.map(hash), GOLDEN);
 }
 
-const GOLDEN: [(usize, u64); 4] = [
-    (540, 16_440_914_142_042_796_108),
-    (481, 587_130_281_115_471_238),
-    (115, 3_311_142_197_077_083_484),
-    (58, 4_801_530_007_461_977_530),
+const GOLDEN: [(usize, u64); 5] = [
+    (545, 10_456_224_817_017_527_054),
+    (482, 8_670_055_144_129_082_354),
+    (116, 11_581_720_581_811_994_125),
+    (58, 6_606_329_020_597_900_607),
+    (114, 9_310_301_236_435_419_504),
 ];
 
 /// The index of every variant in a record.
@@ -510,6 +594,16 @@ fn variants_keep_their_numbers() {
         Privacy::AnonymousParty,
         Privacy::Party,
         Privacy::Pickup,
+    ]);
+    are(&[ListStyle::Rfc, ListStyle::Broadworks]);
+    are(&[Exception::One(aor()), Exception::Domain("x".into())]);
+    are(&[
+        IdentityCondition::One(aor()),
+        IdentityCondition::Many {
+            domain: None,
+            except: Vec::new(),
+        },
+        IdentityCondition::Anybody,
     ]);
     are(&[
         SubjectRecord::Presentity,

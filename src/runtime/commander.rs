@@ -8,9 +8,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
+use futures_util::future::LocalBoxFuture;
+
+use crate::directory::Directory;
+use crate::http::engine::HistoryFault;
 use crate::http::{Engine, Reloaded, StoreReport, Unavailable};
 use crate::presence::Aor;
+use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
+use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::password_verifier::PasswordVerifier;
@@ -100,6 +105,11 @@ impl Commander {
     /// The history; None if none is kept.
     pub(crate) fn historian(&self) -> Option<&Historian> {
         self.store.as_ref()?.historian.as_ref()
+    }
+
+    /// Keeps the operator's edits; None for a server without a store.
+    pub(crate) fn edit_keeper(&self) -> Option<&EditKeeper> {
+        Some(&self.store.as_ref()?.edit_keeper)
     }
 
     /// Gives every shard a command made for it and returns at once.
@@ -207,6 +217,28 @@ impl Engine for Commander {
         // Without a store this drops the replier, which ends the asker's wait.
         if let Some(store) = &self.store {
             store.back_up(file, replier);
+        }
+        outcome
+    }
+
+    fn keep_edits(&self, aor: &Aor, directory: &Directory) -> LocalBoxFuture<'static, bool> {
+        let keeper = self.edit_keeper().cloned();
+        let kept = keeper.map(|keeper| (keeper.keep(aor, directory), keeper));
+        Box::pin(async {
+            match kept {
+                Some((through, keeper)) => keeper.await_durable(through).await,
+                None => true,
+            }
+        })
+    }
+
+    fn write_store_anew(
+        &self,
+    ) -> impl Future<Output = Result<Result<Vec<String>, String>, Unavailable>> {
+        let (replier, outcome) = Replier::to_task();
+        // As in `back_up`.
+        if let Some(store) = &self.store {
+            store.write_anew(replier);
         }
         outcome
     }

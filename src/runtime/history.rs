@@ -6,10 +6,9 @@
 use std::collections::HashMap;
 
 use crate::directory::Directory;
-use crate::http::history::{
-    HistoryChange, HistoryErased, HistoryFault, HistoryPage, HistoryQuery, HistorySubject,
-};
+use crate::http::engine::HistoryFault;
 use crate::presence::Aor;
+use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::runtime::plan::HistoryPlan;
 use crate::runtime::replier::Replier;
 use crate::shard::contract::history::StateChange;
@@ -17,8 +16,7 @@ use crate::shard::{Outbox, ShardId};
 use crate::store::error::StoreError;
 use crate::store::history::batch::{Change, Verdict};
 use crate::store::history::limits::{DomainLimits, HistoryLimits};
-use crate::store::history::query::{Page, Query, Recorded};
-use crate::store::history::{self, History, HistoryHandle, QueryHandle};
+use crate::store::history::{History, HistoryHandle, QueryHandle};
 
 /// A shard's end of the history.
 #[derive(Debug)]
@@ -91,9 +89,8 @@ impl Historian {
         query: HistoryQuery,
     ) -> impl Future<Output = Result<HistoryPage, HistoryFault>> + use<> {
         let (replier, page) = Replier::to_task();
-        self.queries
-            .ask(query_of(query), move |page| replier.reply(page));
-        async { outcome(page.await.ok()).map(page_of) }
+        self.queries.ask(query, move |page| replier.reply(page));
+        async { outcome(page.await.ok()) }
     }
 
     /// Erases an address.
@@ -102,16 +99,9 @@ impl Historian {
         aor: &Aor,
     ) -> impl Future<Output = Result<HistoryErased, HistoryFault>> + use<> {
         let (replier, erased) = Replier::to_task();
-        self.history.erase(aor.user(), aor.domain(), move |erased| {
-            replier.reply(erased)
-        });
-        async {
-            let erased: history::HistoryErased = outcome(erased.await.ok())?;
-            Ok(HistoryErased {
-                changes: erased.changes,
-                mentions: erased.mentions,
-            })
-        }
+        self.history
+            .erase(aor.clone(), move |erased| replier.reply(erased));
+        async { outcome(erased.await.ok()) }
     }
 
     /// What it counts.
@@ -149,53 +139,6 @@ pub(crate) fn limits(plan: HistoryPlan, directory: &Directory) -> HistoryLimits 
 fn outcome<T>(replied: Option<Result<T, StoreError>>) -> Result<T, HistoryFault> {
     let replied = replied.ok_or(HistoryFault::Busy)?;
     replied.map_err(|error| HistoryFault::Failed(error.to_string()))
-}
-
-fn query_of(query: HistoryQuery) -> Query {
-    let (domain, user) = match query.subject {
-        HistorySubject::Address(aor) => (aor.domain().to_owned(), Some(aor.user().to_owned())),
-        HistorySubject::Domain(domain) => (domain, None),
-    };
-    Query {
-        domain,
-        user,
-        since: query.since,
-        until: query.until,
-        limit: query.limit,
-        from: query.from,
-    }
-}
-
-fn page_of(page: Page) -> HistoryPage {
-    HistoryPage {
-        changes: page.changes.into_iter().map(change_as_shown).collect(),
-        next: page.next,
-    }
-}
-
-fn change_as_shown(recorded: Recorded) -> HistoryChange {
-    let Recorded {
-        at,
-        address,
-        status,
-        basic,
-        lamp,
-        decider,
-        rule,
-        party,
-        note,
-    } = recorded;
-    HistoryChange {
-        at,
-        address,
-        status,
-        basic,
-        lamp,
-        decider,
-        rule,
-        party,
-        note,
-    }
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod datagrams;
 mod descriptors;
 mod dial_orders;
 mod dialer;
+mod edit_keeper;
 mod error;
 mod executor;
 mod executor_pass;

@@ -26,6 +26,7 @@ use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
 use crate::runtime::commander::{Commander, Requests};
 use crate::runtime::descriptors::Descriptors;
+use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
 use crate::runtime::heir::Heir;
@@ -105,7 +106,7 @@ impl Node {
     /// [`Self::start`] with the sockets of an earlier process; requests of the operator that concern
     /// the whole process go to `requests`.
     pub(crate) fn start_with(
-        plan: NodePlan,
+        mut plan: NodePlan,
         inherited: Bundle,
         requests: Requests,
     ) -> Result<Self, BootError> {
@@ -124,13 +125,20 @@ impl Node {
         let nonce_key = store.as_ref().map(|opened| opened.nonce_key);
         let (store, history) = store.map(|opened| (opened.store, opened.history)).unzip();
         let history: Option<History> = history.flatten();
+        let edits = store.as_ref().map(|store| {
+            let directory = Directory::clone(&plan.directory);
+            let (keeper, edited) = EditKeeper::recover(store, shards, directory)?;
+            plan.directory = Arc::new(edited);
+            Ok::<_, BootError>(keeper)
+        });
+        let edits = edits.transpose()?;
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
-        let monitor = store.as_ref().zip(plan.store.as_ref());
-        let monitor = monitor.map(|(store, plan)| {
+        let monitor = store.as_ref().zip(plan.store.as_ref()).zip(edits);
+        let monitor = monitor.map(|((store, plan), edits)| {
             let historian = history.as_ref().zip(plan.history);
             let historian = historian.map(|(history, plan)| Historian::new(history, plan));
-            StoreMonitor::new(store, historian, plan)
+            StoreMonitor::new(store, edits, historian, plan)
         });
         let mut node = Self {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), requests, monitor),
@@ -209,7 +217,8 @@ impl Node {
     /// Puts a new directory (domains, accounts and what belongs to them) into force, even if it
     /// removes old ones.
     pub fn reload(&self, directory: &Directory) -> Result<(), Unavailable> {
-        self.reloader().put(directory, true).unwrap_or(Ok(()))
+        let put = self.reloader().put(directory, true);
+        put.map_or(Ok(()), |(told, _)| told)
     }
 
     pub(crate) fn reloader(&self) -> Reloader {

@@ -14,7 +14,9 @@ use crate::directory::Directory;
 use crate::directory::removal::Removal;
 use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
+use crate::presence::Aor;
 use crate::runtime::commander::{Commander, ReloadRequest};
+use crate::runtime::edit_keeper::OVER;
 use crate::runtime::plan::ListenerPlan;
 use crate::shard::Command;
 
@@ -45,19 +47,22 @@ pub(crate) struct Reloader {
 }
 
 impl Reloader {
-    /// Puts a directory into force in every shard that responds. Presentities' own rules are kept;
-    /// they are not in the file.
+    /// Puts a directory into force in every shard that responds, with what the operator edited. Also
+    /// returns the lists whose edits are over.
     pub(crate) fn put(
         &self,
         new: &Directory,
         accepts_removal: bool,
-    ) -> Result<Result<(), Unavailable>, Removal> {
+    ) -> Result<(Result<(), Unavailable>, Vec<Aor>), Removal> {
+        let mut over = Vec::new();
         let edit = |current: &Directory| {
             let removal = current.removal(new);
             if removal.is_drastic() && !accepts_removal {
                 return Err(removal);
             }
-            Ok(new.clone().with_rules_documents_of(current))
+            let edited;
+            (edited, over) = new.clone().with_edits(current.edits());
+            Ok(edited)
         };
         let tell = |directory: &Arc<Directory>| {
             if let Some(historian) = self.commander.historian() {
@@ -67,8 +72,14 @@ impl Reloader {
             self.commander.ask_all(reload)
         };
         let replies = self.directory.change(edit, tell)?;
+        if let Some(edits) = self.commander.edit_keeper() {
+            let current = self.directory.current();
+            for aor in &over {
+                edits.keep(aor, &current);
+            }
+        }
         let mut replies = replies.wait(PATIENCE).into_iter();
-        Ok(replies.try_for_each(|reply| reply.map(|_| ())))
+        Ok((replies.try_for_each(|reply| reply.map(|_| ())), over))
     }
 
     /// Puts a configuration into force and reports the outcome.
@@ -78,14 +89,15 @@ impl Reloader {
                 "the file would remove {removal}; it may be truncated. If this is intended, run \
                  `lamplighter reload --accept-removal`\n{UNCHANGED}"
             )),
-            Ok(Err(Unavailable)) => Err(
+            Ok((Err(Unavailable), _)) => Err(
                 "the configuration is in force, but not on every shard: one does not respond"
                     .to_owned(),
             ),
-            Ok(Ok(())) => {
+            Ok((Ok(()), over)) => {
                 self.take_certificates(&fresh.listeners);
+                let over = over.iter().map(|aor| format!("{aor}: {OVER}"));
                 let done = format!("reloaded: {}", tenants(&fresh.directory));
-                let lines = fresh.notes.iter().cloned().chain([done]);
+                let lines = fresh.notes.iter().cloned().chain(over).chain([done]);
                 Ok(lines.collect::<Vec<_>>().join("\n"))
             }
         }

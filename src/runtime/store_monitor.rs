@@ -3,29 +3,37 @@
 use std::path::PathBuf;
 
 use crate::http::StoreReport;
+use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::history::Historian;
 use crate::runtime::plan::StorePlan;
 use crate::runtime::replier::Replier;
 use crate::store::Store;
-use crate::store::backup::{BackupRequest, BackupSender};
+use crate::store::maintenance::{MaintenanceSender, Order};
 use crate::store::writer::StoreHandle;
 
 /// A view of the store from any thread.
 #[derive(Clone, Debug)]
 pub(crate) struct StoreMonitor {
     store: StoreHandle,
-    backups: BackupSender,
+    maintenance: MaintenanceSender,
     refuses_on_failure: bool,
+    pub(crate) edit_keeper: EditKeeper,
     /// None if no history is kept.
     pub(crate) historian: Option<Historian>,
 }
 
 impl StoreMonitor {
     /// A view of a store that was opened according to `plan`.
-    pub(crate) fn new(store: &Store, historian: Option<Historian>, plan: &StorePlan) -> Self {
+    pub(crate) fn new(
+        store: &Store,
+        edit_keeper: EditKeeper,
+        historian: Option<Historian>,
+        plan: &StorePlan,
+    ) -> Self {
         Self {
+            edit_keeper,
             store: store.handle(),
-            backups: store.backups(),
+            maintenance: store.maintenance(),
             historian,
             refuses_on_failure: plan.refuses_on_failure,
         }
@@ -34,7 +42,14 @@ impl StoreMonitor {
     /// Requests a backup. The reply is the number of octets, or the reason that there is no backup.
     pub(crate) fn back_up(&self, file: PathBuf, replier: Replier<Result<u64, String>>) {
         let done = Box::new(move |outcome| replier.reply(outcome));
-        self.backups.send(BackupRequest { file, done });
+        self.maintenance.send(Order::BackUp { file, done });
+    }
+
+    /// Has the file written anew. The reply is the files that were set aside as damaged, or the reason
+    /// that it was not written.
+    pub(crate) fn write_anew(&self, replier: Replier<Result<Vec<String>, String>>) {
+        let done = Box::new(move |outcome| replier.reply(outcome));
+        self.maintenance.send(Order::WriteAnew { done });
     }
 
     /// The state of the store now.

@@ -60,6 +60,13 @@ impl Intake {
         std::mem::take(&mut self.unpublished)
     }
 
+    /// The commit under way has locked the file: from now on it waits for the disk alone.
+    pub(super) fn note_lock(&mut self) {
+        if let Some(began) = &mut self.commit_began {
+            *began = Instant::now();
+        }
+    }
+
     /// How the store is.
     pub(super) fn health(&self) -> Health {
         let rows_unwritten = match &self.failure {

@@ -14,6 +14,7 @@
 //! - `recovery`: reads all rows back at the start.
 //! - `history`: the changes of composed states, in a file of their own.
 //! - `backup`: a copy of the file while it is in use; `restore`: a copy becomes the store.
+//! - `rewriting`: the file without what is left of removed rows; `maintenance`: the thread of both.
 //!
 //! # Guarantees
 //! - A sequence number is published only after its rows, and all rows that the shard handed over
@@ -25,7 +26,7 @@
 //!
 //! The store does not decode records.
 
-pub mod backup;
+mod backup;
 pub mod batch;
 mod checkpoint;
 pub mod clock;
@@ -35,8 +36,10 @@ pub mod history;
 pub mod intake;
 mod log;
 mod log_tail;
+pub mod maintenance;
 pub mod recovery;
 pub mod restore;
+mod rewriting;
 mod salvage;
 pub mod schema;
 mod state_file;
@@ -53,11 +56,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::wall_clock::WallClock;
-use crate::store::backup::{BackupSender, BackupThread};
 use crate::store::checkpoint::Checkpointer;
 use crate::store::clock::RecordClock;
 use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
+use crate::store::maintenance::{Maintenance, MaintenanceSender};
 use crate::store::recovery::Finder;
 use crate::store::schema::Table;
 use crate::store::state_file::StateFile;
@@ -73,13 +76,14 @@ pub struct Store {
     watchdog: Watchdog,
     checkpointer: Checkpointer,
     clock: RecordClock,
-    backups: BackupThread,
+    maintenance: Maintenance,
 }
 
 /// The options of a store.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
-    /// Number of shards that hand batches over.
+    /// Number of shards that hand batches over. The number behind the last shard is the operator's,
+    /// whose edits are no part of a recovery.
     pub shards: u16,
     /// Whether records count as durable while the disk fails.
     pub on_failure: OnFailure,
@@ -113,7 +117,7 @@ impl Store {
         )?;
         let watchdog = Watchdog::start(&file, writer.handle(), wake)?;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
-        let backups = BackupThread::start(Arc::clone(&file))?;
+        let maintenance = Maintenance::start(Arc::clone(&file), writer.handle())?;
         Ok(Self {
             directory,
             file,
@@ -121,7 +125,7 @@ impl Store {
             watchdog,
             checkpointer,
             clock,
-            backups,
+            maintenance,
         })
     }
 
@@ -172,10 +176,10 @@ impl Store {
         self.writer.has_ended()
     }
 
-    /// Where requests for backups go.
+    /// Where orders for backups go, and for writing the file anew.
     #[must_use]
-    pub fn backups(&self) -> BackupSender {
-        self.backups.sender()
+    pub fn maintenance(&self) -> MaintenanceSender {
+        self.maintenance.sender()
     }
 
     /// The shards' end of the store.
@@ -187,7 +191,7 @@ impl Store {
     /// Commits all submitted batches, copies the log to the file, and ends the threads. The
     /// directory stays locked as long as the returned value lives.
     pub fn close(self) -> DataDirectory {
-        self.backups.stop();
+        self.maintenance.stop();
         self.writer.stop();
         self.watchdog.stop();
         self.checkpointer.stop();

@@ -108,7 +108,7 @@ fn drop_rows(
         match table {
             Table::Presentity => restored.presentities = kept,
             Table::Dialog => restored.dialogs = kept,
-            Table::Waiting => {}
+            Table::Waiting | Table::Edit => {}
         }
         restored.dropped += dropped.len() as u64;
     }

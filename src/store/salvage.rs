@@ -28,11 +28,14 @@ pub(super) fn replace(file: &Path) -> Result<u64, StoreError> {
     Ok(rows)
 }
 
+/// In the name of each file that was set aside, before the time.
+pub(super) const DAMAGED: &str = ".damaged-";
+
 /// Renames a file and its log; the new name.
 pub(super) fn set_aside(file: &Path) -> Result<PathBuf, StoreError> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = now.unwrap_or_default().as_secs();
-    let name = |number: u64| with_suffix(file, &format!(".damaged-{}", seconds + number));
+    let name = |number: u64| with_suffix(file, &format!("{DAMAGED}{}", seconds + number));
     let aside = (0..).map(name).find(|aside| !aside.exists());
     let aside = aside.unwrap_or_else(|| name(0));
     for suffix in ["-wal", "-shm", ""] {

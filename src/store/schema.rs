@@ -4,6 +4,7 @@
 //!   assigned.
 //! - `dialog`: a dialog with its subscriptions. The key is the place in its To-tag.
 //! - `waiting`: a watcher that waits to be decided about. The key is a hash.
+//! - `edit`: rules and lists that the operator edited, of one address. The key is an ascending number.
 //! - `clock`: one row, where the clocks stood at the last commit (`store/clock.rs`).
 //!
 //! The engine defines what the records in the rows contain; each record has a version of its own. The
@@ -20,6 +21,7 @@
 //! | 1 | `presentity`, `dialog` |
 //! | 2 | and `clock` |
 //! | 3 | and `waiting` |
+//! | 4 | and `edit` |
 
 use std::fs::OpenOptions;
 use std::io;
@@ -34,7 +36,7 @@ use crate::store::error::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4c41_4d50;
 
 /// The steps from an empty file to the current version.
-pub(super) const MIGRATIONS: [&str; 3] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE presentity (
         number INTEGER PRIMARY KEY,
@@ -57,6 +59,12 @@ pub(super) const MIGRATIONS: [&str; 3] = [
     ",
     "
     CREATE TABLE waiting (
+        number INTEGER PRIMARY KEY,
+        record BLOB NOT NULL
+    ) STRICT;
+    ",
+    "
+    CREATE TABLE edit (
         number INTEGER PRIMARY KEY,
         record BLOB NOT NULL
     ) STRICT;
@@ -106,23 +114,26 @@ pub enum Table {
     Dialog,
     /// Waiting watchers, by a hash.
     Waiting,
+    /// Rules and lists that the operator edited, by an ascending number.
+    Edit,
 }
 
 impl Table {
     /// All tables of records.
-    pub const ALL: [Self; 3] = [Self::Presentity, Self::Dialog, Self::Waiting];
+    pub const ALL: [Self; 4] = [Self::Presentity, Self::Dialog, Self::Waiting, Self::Edit];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Presentity => "presentity",
             Self::Dialog => "dialog",
             Self::Waiting => "waiting",
+            Self::Edit => "edit",
         }
     }
 
     pub(super) const fn key(self) -> &'static str {
         match self {
-            Self::Presentity | Self::Waiting => "number",
+            Self::Presentity | Self::Waiting | Self::Edit => "number",
             Self::Dialog => "place",
         }
     }
@@ -132,6 +143,7 @@ impl Table {
             Self::Presentity => "INSERT OR REPLACE INTO presentity VALUES (?1, ?2)",
             Self::Dialog => "INSERT OR REPLACE INTO dialog VALUES (?1, ?2)",
             Self::Waiting => "INSERT OR REPLACE INTO waiting VALUES (?1, ?2)",
+            Self::Edit => "INSERT OR REPLACE INTO edit VALUES (?1, ?2)",
         }
     }
 
@@ -140,6 +152,7 @@ impl Table {
             Self::Presentity => "DELETE FROM presentity WHERE number = ?1",
             Self::Dialog => "DELETE FROM dialog WHERE place = ?1",
             Self::Waiting => "DELETE FROM waiting WHERE number = ?1",
+            Self::Edit => "DELETE FROM edit WHERE number = ?1",
         }
     }
 }

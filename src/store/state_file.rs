@@ -1,7 +1,7 @@
 //! The file that the store's connections share, and its replacement when it is damaged.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -22,6 +22,8 @@ pub(super) struct StateFile {
     /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
     /// is replaced.
     generation: Mutex<Generation>,
+    /// The file is locked for long, and the disk is not to blame.
+    is_locked_for_long: AtomicBool,
     damaged: AtomicU64,
     salvaged: AtomicU64,
     /// Commits of earlier processes that the log has lost.
@@ -35,6 +37,20 @@ pub(super) struct Open {
     generation: Generation,
 }
 
+/// The lock of a file that is held for long.
+#[derive(Debug)]
+pub(super) struct LongLock<'a> {
+    _guard: MutexGuard<'a, Generation>,
+    file: &'a StateFile,
+}
+
+impl Drop for LongLock<'_> {
+    fn drop(&mut self) {
+        let is_locked = &self.file.is_locked_for_long;
+        is_locked.store(false, Ordering::Release);
+    }
+}
+
 impl StateFile {
     /// Opens the file, creates or migrates its tables. A damaged file is set aside, and its readable
     /// rows are copied to a new one.
@@ -43,6 +59,7 @@ impl StateFile {
             path: path.into(),
             pages_max: octets_max.map(|octets| (octets / schema::PAGE_OCTETS) as i64),
             generation: Mutex::default(),
+            is_locked_for_long: AtomicBool::new(false),
             damaged: AtomicU64::new(0),
             salvaged: AtomicU64::new(0),
             commits_lost: AtomicU64::new(0),
@@ -85,6 +102,21 @@ impl StateFile {
     pub(super) fn lock(&self) -> MutexGuard<'_, Generation> {
         let generation = self.generation.lock();
         generation.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Self::lock`], for longer than a commit may take.
+    pub(super) fn lock_for_long(&self) -> LongLock<'_> {
+        let guard = self.lock();
+        self.is_locked_for_long.store(true, Ordering::Release);
+        LongLock {
+            _guard: guard,
+            file: self,
+        }
+    }
+
+    /// Whether the file is locked for long.
+    pub(super) fn is_locked_for_long(&self) -> bool {
+        self.is_locked_for_long.load(Ordering::Acquire)
     }
 
     /// Whether the file of a connection has been replaced.

@@ -136,6 +136,9 @@ impl StoreHandle {
 
     /// Does for a writer that hangs what needs no disk.
     pub(super) fn stand_in(&self, wake: &Wake) {
+        if self.file.is_locked_for_long() {
+            return;
+        }
         let mut intake = self.shared.intake();
         let hangs_for = intake.commit_began.map(|began| began.elapsed());
         let Some(hangs_for) = hangs_for.filter(|time| *time >= PATIENCE) else {
@@ -243,12 +246,13 @@ impl Writer {
         wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
         let open = file.connect()?;
+        let writers = shards.saturating_add(1);
         let shared = Arc::new(Shared {
             queue: ArrayQueue::new(QUEUE_BATCHES),
-            spare: (0..shards)
+            spare: (0..writers)
                 .map(|_| ArrayQueue::new(SPARE_BATCHES))
                 .collect(),
-            durable: (0..shards).map(|_| CachePadded::default()).collect(),
+            durable: (0..writers).map(|_| CachePadded::default()).collect(),
             is_failing: AtomicBool::new(false),
             is_stopping: AtomicBool::new(false),
             on_failure,
@@ -488,6 +492,7 @@ impl Work {
         let open = self.open.insert(open);
         let outcome = {
             let _others_wait = self.file.lock();
+            self.shared.intake().note_lock();
             let noted = self.clock.note(self.is_recovering);
             let begun = match self.has_failed {
                 true => log::begin_anew(&open.connection),
@@ -525,16 +530,18 @@ fn write_rows<'a>(
     connection: &Connection,
     changes: impl Iterator<Item = Change<'a>>,
 ) -> rusqlite::Result<u64> {
-    let [presentity, dialog, waiting] = Table::ALL;
+    let [presentity, dialog, waiting, edit] = Table::ALL;
     let mut put = [
         connection.prepare_cached(presentity.put())?,
         connection.prepare_cached(dialog.put())?,
         connection.prepare_cached(waiting.put())?,
+        connection.prepare_cached(edit.put())?,
     ];
     let mut remove = [
         connection.prepare_cached(presentity.remove())?,
         connection.prepare_cached(dialog.remove())?,
         connection.prepare_cached(waiting.remove())?,
+        connection.prepare_cached(edit.remove())?,
     ];
     let mut rows = 0;
     for change in changes {

@@ -243,6 +243,10 @@ impl Model {
             return Ok(());
         }
         let verdict = presentity.publish(now, &intent, &etag, granted);
+        if intent.expires == 0 && intent.condition.is_some() {
+            let removals = &mut presentity.saved.removals;
+            removals.push((request.clone(), etag.clone()));
+        }
         if intent.expires > 0
             && let Some(publication) = presentity.saved.publications.last_mut()
         {
@@ -369,8 +373,12 @@ impl Model {
 }
 
 impl Presentity {
-    /// The entity tag of the publication whose last PUBLISH was this one.
+    /// The entity tag of the publication whose last PUBLISH was this one, or which it removed.
     fn published_before(&self, request: &(String, u32)) -> Option<Tag> {
+        let mut removals = self.saved.removals.iter();
+        if let Some((_, etag)) = removals.find(|(removal, _)| removal == request) {
+            return Some(etag.clone());
+        }
         let mut publications = self.saved.publications.iter();
         let publication = publications.find(|it| it.request == *request)?;
         Some(publication.etag.clone())

@@ -1,4 +1,5 @@
-//! Editing the directory: the lists and rules that the operator changes while the server runs.
+//! Editing the directory: the lists and rules that the operator changes while the server runs. Their
+//! edits outlive a reading of the configuration and, with a store, the process (`directory::edits`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use crate::directory::Directory;
 use crate::http::control::refusal::ControlRefusal;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
+use crate::presence::Aor;
 use crate::shard::{Command, ShardId};
 
 /// How often a directory is offered to a shard whose inbox is full.
@@ -17,10 +19,11 @@ const OFFERS_MAX: u32 = 20;
 /// The time between two offers.
 const OFFER_PAUSE: Duration = Duration::from_millis(50);
 
-/// Replaces the directory with the result of `edit`, sends it to every shard, and waits until each
-/// has it. Returns the new directory.
+/// Replaces the directory with the result of `edit`, an edit of that address; sends it to every shard,
+/// and waits until each has it and the edit is on the disk. Returns the new directory.
 pub(super) async fn edit<E: Engine>(
     site: &Site<E>,
+    aor: &Aor,
     edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,
 ) -> Result<Arc<Directory>, ControlRefusal> {
     let offer = |directory: &Arc<Directory>, shards: &[ShardId]| {
@@ -34,9 +37,13 @@ pub(super) async fn edit<E: Engine>(
         )
     };
     let mut shards: Vec<ShardId> = (0..site.engine.shards()).map(ShardId).collect();
-    let (edited, mut offers) = site
-        .directory
-        .change(edit, |directory| offer(directory, &shards))?;
+    // Under the lock of the directory, so that edits are kept in their order.
+    let tell = |directory: &Arc<Directory>| {
+        let kept = site.engine.keep_edits(aor, directory);
+        (offer(directory, &shards), kept)
+    };
+    let ((edited, mut offers), kept) = site.directory.change(edit, tell)?;
+    let is_kept = kept.await;
     for _ in 0..OFFERS_MAX {
         let replies = offers
             .into_iter()
@@ -50,7 +57,7 @@ pub(super) async fn edit<E: Engine>(
                 .map(|(shard, _)| *shard),
         );
         if shards.is_empty() {
-            return Ok(edited);
+            return is_kept.then_some(edited).ok_or(ControlRefusal::NotKept);
         }
         sleep(OFFER_PAUSE).await;
         (_, offers) = site.directory.repeat(|directory| offer(directory, &shards));

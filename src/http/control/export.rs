@@ -1,10 +1,6 @@
 //! `GET /export`: all that an operator has said: accounts, orbits, resources, lists, rules, notes and
-//! other statements. Users of an open domain that have neither account nor orbit nor resource are
-//! known to no file: what was said of them is not exported.
+//! other statements, also about users of open domains, who have no account.
 
-use futures_util::future::join_all;
-
-use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
 use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
@@ -12,27 +8,13 @@ use crate::http::representation::export::{Account, Export, List, Ranges, Stateme
 use crate::http::representation::rules::Rules;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::presence::source::Source;
-use crate::shard::contract::report::Contribution;
 use crate::shard::{Command, Reply, ShardId};
-
-/// Accounts whose state is asked for at once.
-const AT_ONCE: usize = 64;
 
 /// Collects it. A shard that does not respond fails the whole: an export must not be incomplete.
 pub(crate) async fn export<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
     let directory = site.directory();
+    let statements = statements(site).await?;
     let aors = directory.account_aors();
-    let mut statements = Vec::new();
-    let without_account = directory.domains().iter().flat_map(users_without_account);
-    let known: Vec<Aor> = aors.iter().cloned().chain(without_account).collect();
-    for some in known.chunks(AT_ONCE) {
-        let asked = some.iter().map(|aor| statements_about(aor, site));
-        for found in join_all(asked).await {
-            statements.push(found?);
-        }
-    }
-    statements.retain(|about| !about.contributions.is_empty());
     let accounts = aors.iter().map(|aor| account(aor, &directory)).collect();
     let rules = directory.rules_documents_by_aor().into_iter();
     Ok(Box::new(Export {
@@ -62,13 +44,6 @@ pub(crate) async fn export<E: Engine>(_: Form, site: &Site<E>) -> ControlResult 
     }))
 }
 
-/// The users of a domain that are configured without an account: park orbits and resources.
-fn users_without_account(domain: &Domain) -> impl Iterator<Item = Aor> {
-    let ranges = domain.orbits.iter().chain(&domain.resources);
-    let users = ranges.flat_map(UserRange::users);
-    users.map(|user| Aor::new(&user, &domain.name))
-}
-
 fn orbits(domain: &Domain) -> Ranges {
     Ranges::of(domain, &domain.orbits)
 }
@@ -87,32 +62,24 @@ fn account(aor: &Aor, directory: &Directory) -> Account {
     }
 }
 
-async fn statements_about<E: Engine>(
-    aor: &Aor,
-    site: &Site<E>,
-) -> Result<Statements, ControlRefusal> {
-    let owner = ShardId::owner_of(aor, site.engine.shards());
-    let Ok(Reply::Why(why)) = site.engine.ask(owner, Command::Why(aor.clone())).await else {
-        return Err(ControlRefusal::Silent);
-    };
-    let mut contributions = why.contributions;
-    contributions.retain(is_of_operator);
-    Ok(Statements {
-        aor: aor.clone(),
-        contributions,
-    })
-}
-
-/// Whether the operator said it; otherwise a phone or PBX reported it.
-const fn is_of_operator(contribution: &Contribution) -> bool {
-    matches!(
-        contribution.source,
-        Source::Lamp
-            | Source::DoNotDisturb
-            | Source::Forward
-            | Source::Note
-            | Source::Presence
-            | Source::Messages
-            | Source::Appearance
-    )
+/// The statements of the operator, of all shards, by address.
+async fn statements<E: Engine>(site: &Site<E>) -> Result<Vec<Statements>, ControlRefusal> {
+    let mut all = Vec::new();
+    for shard in (0..site.engine.shards()).map(ShardId) {
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let reply = site.engine.ask(shard, Command::Stated { from }).await;
+            let Ok(Reply::Stated(stated, then)) = reply else {
+                return Err(ControlRefusal::Silent);
+            };
+            all.extend(
+                stated
+                    .into_iter()
+                    .map(|(aor, contributions)| Statements { aor, contributions }),
+            );
+            next = then;
+        }
+    }
+    all.sort_unstable_by(|one, other| one.aor.cmp(&other.aor));
+    Ok(all)
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::directory::Directory;
 use crate::http::control::{ControlRefusal, ControlResult, Form, aor};
 use crate::http::engine::Engine;
-use crate::http::history::{HistoryQuery, HistorySubject};
 use crate::http::representation::history::History;
 use crate::http::site::Site;
+use crate::presence::history::HistoryQuery;
 
 /// Changes on a page, unless the field `limit` says otherwise.
 const CHANGES: u32 = 1_000;
@@ -17,27 +17,32 @@ const CHANGES_MAX: u32 = 10_000;
 /// Asks the history for a page.
 pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let now = SystemTime::now();
-    let subject = subject(&form, &site.directory())?;
+    let (domain, user) = subject(&form, &site.directory())?;
     let limit = form.number("limit")?.unwrap_or(CHANGES);
     if !(1..=CHANGES_MAX).contains(&limit) {
         return Err(ControlRefusal::Senseless("limit must be from 1 to 10000"));
     }
     let query = HistoryQuery {
-        subject: subject.clone(),
+        domain,
+        user,
         since: moment(&form, "since", now)?.unwrap_or(0),
         until: moment(&form, "until", now)?.unwrap_or(i64::MAX),
         limit: limit as usize,
         from: form.cursor("from")?,
     };
+    let subject = query.subject();
     let page = site.engine.history(query).await?;
     Ok(Box::new(History { subject, page }))
 }
 
-/// Whose history: the field `aor`, or the field `domain`.
-fn subject(form: &Form, directory: &Directory) -> Result<HistorySubject, ControlRefusal> {
+/// Whose history: domain and user of the field `aor`, or the field `domain`.
+fn subject(form: &Form, directory: &Directory) -> Result<(String, Option<String>), ControlRefusal> {
     match (form.optional("aor")?, form.optional("domain")?) {
-        (Some(_), None) => form.address("aor", directory).map(HistorySubject::Address),
-        (None, Some(domain)) => Ok(HistorySubject::Domain(aor::domain(domain, directory)?)),
+        (Some(_), None) => {
+            let aor = form.address("aor", directory)?;
+            Ok((aor.domain().to_owned(), Some(aor.user().to_owned())))
+        }
+        (None, Some(domain)) => Ok((aor::domain(domain, directory)?, None)),
         _ => Err(ControlRefusal::Senseless(
             "give either an address, aor, or a domain",
         )),

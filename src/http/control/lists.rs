@@ -1,5 +1,5 @@
-//! Lists: shown, created, edited, deleted. Subscribed phones are notified at once. An edit lasts
-//! until the configuration is read again or the process ends.
+//! Lists: shown, created, edited, deleted. Subscribed phones are notified at once. An edit counts until
+//! the configuration says something new of its list; without a store, until the process ends.
 
 use std::sync::Arc;
 
@@ -74,12 +74,9 @@ async fn change<E: Engine>(
     site: &Site<E>,
     change: impl FnOnce(&Form, &Aor, &Directory) -> Result<Directory, ControlRefusal>,
 ) -> ControlResult {
-    let edited = edit(site, |directory| {
-        let aor = form.address("list", directory)?;
-        change(form, &aor, directory)
-    });
+    let aor = form.address("list", &site.directory())?;
+    let edited = edit(site, &aor, |directory| change(form, &aor, directory));
     let edited: Arc<Directory> = edited.await?;
-    let aor = form.address("list", &edited)?;
     Ok(match edited.list(&aor) {
         Some(list) => Box::new(Edited(Heading::new(&aor, &list))),
         None => Box::new(Deleted(aor)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::directory::lists::ListFault;
 use crate::http::control::aor::NotAnAor;
-use crate::http::history::HistoryFault;
+use crate::http::engine::HistoryFault;
 use crate::http::representation::response::Response;
 use crate::http::representation::{Format, Representation, response, visible};
 use crate::presence::Aor;
@@ -112,6 +112,11 @@ pub(crate) enum ControlRefusal {
         "the change is in force, but a shard does not respond: it will apply the change with the next one"
     )]
     HalfDone,
+    /// An edit is in force, but the store did not confirm it.
+    #[error(
+        "the change is in force, but it is not on the disk yet: it may be lost if the server ends now"
+    )]
+    NotKept,
     /// The configuration was not reloaded, or not by every shard. One line for each fault.
     #[error("{0}")]
     NotReloaded(String),
@@ -124,6 +129,11 @@ pub(crate) enum ControlRefusal {
     /// The store was not backed up.
     #[error("{0}")]
     NoBackup(String),
+    /// A person was erased, but octets of it may be left in the file of the store.
+    #[error(
+        "erased, but its octets may be left in the file of the store, which could not be written anew: {0}; run the command again"
+    )]
+    NotOverwritten(String),
     /// The engine does not reply.
     #[error("the engine does not respond")]
     Silent,
@@ -174,6 +184,8 @@ impl ControlRefusal {
             Self::BodyTooLong(_) | Self::TooManyRules => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Full(_)
             | Self::HalfDone
+            | Self::NotKept
+            | Self::NotOverwritten(_)
             | Self::History(HistoryFault::Busy | HistoryFault::Failed(_))
             | Self::Silent => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -1,6 +1,6 @@
 //! A presentity's own rules on who may watch it (RFC 4745, 5025): a document imported, and single
-//! watchers approved or denied. Live subscriptions follow at once. The rules survive a reading of
-//! the configuration, not the end of the process.
+//! watchers approved or denied. Live subscriptions follow at once. The rules outlive a reading of
+//! the configuration and, with a store, the process.
 
 use crate::directory::Directory;
 use crate::http::control::aor::NotAnAor;
@@ -76,8 +76,8 @@ async fn replace<E: Engine>(
     site: &Site<E>,
     rules: impl FnOnce(&Directory, &Aor) -> Result<Vec<ImportedRule>, ControlRefusal>,
 ) -> ControlResult {
+    let aor = form.known_aor(&site.directory())?;
     let replace = |directory: &Directory| {
-        let aor = form.known_aor(directory)?;
         let rules = rules(directory, &aor)?;
         let is_new = !directory.has_rules_document(&aor);
         if is_new && directory.rules_documents() >= DOCUMENTS_MAX {
@@ -87,8 +87,7 @@ async fn replace<E: Engine>(
         }
         Ok(directory.with_rules_document(&aor, rules))
     };
-    let edited = edit(site, replace).await?;
-    let aor = form.known_aor(&edited)?;
+    let edited = edit(site, &aor, replace).await?;
     Ok(rules_of(aor, &edited))
 }
 

@@ -14,7 +14,7 @@
 //! | `registered`, `unregistered` | `contact`, `expires` |
 //!
 //! All have `aor`, an address that the directory knows. The state lasts until it is replaced or
-//! expires, or the process ends.
+//! expires; without a store, until the process ends.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,39 +1,72 @@
-//! What was erased of an address.
+//! What was erased of a person, and what is left.
 
 use serde_json::{Map, Value, json};
 
 use crate::http::representation::{Representation, visible};
 use crate::presence::Aor;
 
-/// An address was erased.
+/// A kind of record, and how many.
+pub(crate) type Count = (&'static str, u64);
+
+/// A person was erased.
 #[derive(Debug)]
 pub(crate) struct Forgotten {
     /// The address.
     pub(crate) aor: Aor,
-    /// What was erased, by its kind.
-    pub(crate) counts: Vec<(&'static str, u64)>,
+    /// What was erased.
+    pub(crate) erased: Vec<Count>,
+    /// What names it and belongs to others.
+    pub(crate) left: Vec<Count>,
+    /// Files of the store that were set aside as damaged, and may name it.
+    pub(crate) files: Vec<String>,
 }
 
 impl Representation for Forgotten {
     fn text(&self, _: Option<usize>) -> String {
         let aor = &self.aor;
-        let found = self.counts.iter().filter(|(_, count)| *count > 0);
-        let lines: String = found
-            .map(|(kind, count)| format!("{count:>8} {kind}\n"))
-            .collect();
-        match lines.is_empty() {
+        let erased = lines(&self.erased);
+        let mut text = match erased.is_empty() {
             true => visible(&format!("nothing was known of {aor}")) + "\n",
-            false => visible(&format!("erased of {aor}:")) + "\n" + &lines,
+            false => visible(&format!("erased of {aor}:")) + "\n" + &erased,
+        };
+        let left = lines(&self.left);
+        if !left.is_empty() {
+            text += &format!("not erased, because it is of others:\n{left}");
         }
+        if !self.files.is_empty() {
+            text += "not looked at, because it was set aside as damaged; remove it when you need it no more:\n";
+            text.extend(
+                self.files
+                    .iter()
+                    .map(|file| format!("         {}\n", visible(file))),
+            );
+        }
+        text
     }
 
     fn json(&self) -> Value {
-        let counts = self.counts.iter();
-        let counts: Map<String, Value> = counts
-            .map(|(kind, count)| (kind.replace([' ', '-'], "_"), json!(count)))
-            .collect();
-        json!({"aor": self.aor.as_str(), "erased": counts})
+        json!({
+            "aor": self.aor.as_str(),
+            "erased": counts(&self.erased),
+            "not_erased": counts(&self.left),
+            "damaged_files": self.files,
+        })
     }
+}
+
+/// A line for each kind of which there are any.
+fn lines(counts: &[Count]) -> String {
+    let found = counts.iter().filter(|(_, count)| *count > 0);
+    found
+        .map(|(kind, count)| format!("{count:>8} {kind}\n"))
+        .collect()
+}
+
+fn counts(counts: &[Count]) -> Map<String, Value> {
+    let counts = counts.iter();
+    counts
+        .map(|(kind, count)| (kind.replace([' ', '-'], "_"), json!(count)))
+        .collect()
 }
 
 #[cfg(test)]
@@ -41,20 +74,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_erased_is_counted_by_kind() {
+    fn what_was_erased_and_what_is_left_is_counted_by_kind() {
         let mut forgotten = Forgotten {
             aor: Aor::new("123", "abc.com"),
-            counts: vec![("notes", 0), ("changes in the history", 12)],
+            erased: vec![("notes", 0), ("changes in the history", 12)],
+            left: vec![("subscriptions of others", 3)],
+            files: vec!["/var/lib/state.sqlite.damaged-1".to_owned()],
         };
         assert_eq!(
             forgotten.text(None),
-            "erased of 123@abc.com:\n      12 changes in the history\n"
+            "erased of 123@abc.com:\n      12 changes in the history\n\
+             not erased, because it is of others:\n       3 subscriptions of others\n\
+             not looked at, because it was set aside as damaged; remove it when you need it no more:\n\
+             \x20        /var/lib/state.sqlite.damaged-1\n"
         );
         assert_eq!(
             forgotten.json(),
-            json!({"aor": "123@abc.com", "erased": {"notes": 0, "changes_in_the_history": 12}})
+            json!({
+                "aor": "123@abc.com",
+                "erased": {"notes": 0, "changes_in_the_history": 12},
+                "not_erased": {"subscriptions_of_others": 3},
+                "damaged_files": ["/var/lib/state.sqlite.damaged-1"],
+            })
         );
-        forgotten.counts.pop();
+        forgotten.erased.pop();
+        forgotten.left.clear();
+        forgotten.files.clear();
         assert_eq!(forgotten.text(None), "nothing was known of 123@abc.com\n");
     }
 }

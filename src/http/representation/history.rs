@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use crate::http::history::{HistoryChange, HistoryPage, HistorySubject};
 use crate::http::representation::table::Table;
 use crate::http::representation::{Representation, visible};
+use crate::presence::history::{HistoryChange, HistoryPage};
 
 /// The columns of CSV. The table has the same.
 const COLUMNS: [&str; 9] = [
@@ -18,15 +18,15 @@ const NARROW: usize = 8;
 /// The changes of an address or a domain.
 #[derive(Debug)]
 pub(crate) struct History {
-    /// Whose.
-    pub(crate) subject: HistorySubject,
+    /// Whose: an address, or a domain.
+    pub(crate) subject: String,
     /// The changes.
     pub(crate) page: HistoryPage,
 }
 
 impl Representation for History {
     fn text(&self, columns: Option<usize>) -> String {
-        let subject = visible(self.subject());
+        let subject = visible(&self.subject);
         if self.page.changes.is_empty() && self.page.next.is_none() {
             return format!("{subject} has no history in that time.\n");
         }
@@ -48,7 +48,7 @@ impl Representation for History {
 
     fn json(&self) -> Value {
         json!({
-            "subject": self.subject(),
+            "subject": self.subject,
             "changes": self.page.changes.iter().map(change_json).collect::<Vec<_>>(),
             "next": self.page.next,
         })
@@ -62,15 +62,6 @@ impl Representation for History {
             text.push_str("\r\n");
         }
         Some(text)
-    }
-}
-
-impl History {
-    fn subject(&self) -> &str {
-        match &self.subject {
-            HistorySubject::Address(aor) => aor.as_str(),
-            HistorySubject::Domain(domain) => domain,
-        }
     }
 }
 
@@ -134,7 +125,6 @@ fn csv_field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::presence::Aor;
 
     fn history() -> History {
         let change = HistoryChange {
@@ -149,7 +139,7 @@ mod tests {
             note: Some("=1+1, \"ten\"".to_owned()),
         };
         History {
-            subject: HistorySubject::Address(Aor::new("123", "abc.com")),
+            subject: "123@abc.com".to_owned(),
             page: HistoryPage {
                 changes: vec![change],
                 next: Some(7),

@@ -1,7 +1,7 @@
 //! `/history` and `/forget`.
 
 use super::*;
-use crate::http::history::{HistoryChange, HistorySubject};
+use crate::presence::history::HistoryChange;
 
 fn page() -> HistoryPage {
     let change = HistoryChange {
@@ -41,14 +41,14 @@ fn the_history_of_an_address_or_a_domain_is_asked() {
     let [first, second] = &asked[..] else {
         panic!("{asked:?}")
     };
-    let aor = Aor::new("123", "abc.com");
-    assert_eq!(first.subject, HistorySubject::Address(aor));
+    assert_eq!(first.subject(), "123@abc.com");
+    assert_eq!(first.user.as_deref(), Some("123"));
     assert!(first.since > 1_500_000_000_000, "{first:?}");
     assert_eq!(
         (first.until, first.limit, first.from),
         (i64::MAX, 1000, None)
     );
-    assert_eq!(second.subject, HistorySubject::Domain("abc.com".to_owned()));
+    assert_eq!(second.subject(), "abc.com");
     assert_eq!((second.since, second.until), (0, 1_795_953_600_000));
     assert_eq!((second.limit, second.from), (7, Some(9)));
 }
@@ -87,12 +87,31 @@ fn an_erasure_says_what_it_erased() {
     let server = Server::start();
     *server.engine.history.lock().unwrap() = Some(page());
     let told = server.command("/forget", "aor=123@abc.com").body;
+    let without_history = "erased of 123@abc.com:\n       1 notes\n       3 subscriptions\n";
+    let of_others = "not erased, because it is of others:\n       1 subscriptions of others\n";
     assert_eq!(
         told,
-        "erased of 123@abc.com:\n       1 notes\n       1 changes in the history\n       \
-         1 mentions in the history of others\n"
+        format!(
+            "{without_history}       1 changes in the history\n       \
+             1 mentions in the history of others\n{of_others}"
+        )
     );
     *server.engine.history.lock().unwrap() = None;
     let told = server.command("/forget", "aor=123@abc.com").body;
-    assert_eq!(told, "erased of 123@abc.com:\n       1 notes\n");
+    assert_eq!(told, format!("{without_history}{of_others}"));
+    *server.engine.store.lock().unwrap() = Some(StoreReport::default());
+    let told = server.command("/forget", "aor=123@abc.com").body;
+    assert!(told.contains("/state/state.sqlite.damaged-1\n"), "{told}");
+    *server.engine.store.lock().unwrap() = Some(StoreReport {
+        failure: Some("the disk is full".to_owned()),
+        ..StoreReport::default()
+    });
+    let told = server.command("/forget", "aor=123@abc.com");
+    assert_eq!(told.status, 503);
+    assert!(
+        told.body
+            .contains("the disk is full; run the command again"),
+        "{}",
+        told.body
+    );
 }

@@ -20,16 +20,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::future::LocalBoxFuture;
 use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
-use crate::http::history::{HistoryErased, HistoryFault, HistoryPage, HistoryQuery};
+use crate::http::engine::HistoryFault;
 use crate::presence::call::{CallState, Direction};
 use crate::presence::composition::{Availability, Extended, ImagicleStatus, Tracks};
 use crate::presence::event::Package;
+use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
@@ -38,7 +40,7 @@ use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
 };
 use crate::shard::contract::report::{
-    Contribution, LoopReport, RefusalReport, WatcherReport, WatcherState, Why,
+    Contribution, ForgottenMentions, LoopReport, RefusalReport, WatcherReport, WatcherState, Why,
 };
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Transport;
@@ -137,6 +139,28 @@ impl Engine for FakeEngine {
                 presentity.apply(note, Instant::now());
                 Reply::Forgotten(Some(presentity.forget().0))
             }
+            Command::ForgetMentions { from: 0, .. } => {
+                Reply::MentionsForgotten(ForgottenMentions::default(), Some(2_000))
+            }
+            Command::ForgetMentions { .. } => {
+                let mentions = ForgottenMentions {
+                    subscriptions: 1,
+                    watchers: usize::from(shard.0 == 1),
+                    ..ForgottenMentions::default()
+                };
+                Reply::MentionsForgotten(mentions, None)
+            }
+            Command::Stated { from } => {
+                let next = (from == 0).then_some(2_000);
+                let stated = match next {
+                    Some(_) => Vec::new(),
+                    None => vec![(
+                        Aor::new(&shard.0.to_string(), "abc.com"),
+                        why(&Aor::new("123", "abc.com")).contributions,
+                    )],
+                };
+                Reply::Stated(stated, next)
+            }
             Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
             Command::Loops => Reply::Loops(Vec::new()),
@@ -196,6 +220,19 @@ impl Engine for FakeEngine {
             changes: page.changes.len() as u64,
             mentions: 1,
         })
+    }
+
+    fn keep_edits(&self, _: &Aor, _: &Directory) -> LocalBoxFuture<'static, bool> {
+        let report = self.store.lock().unwrap().clone();
+        let is_kept = report.is_none_or(|report| report.failure.is_none());
+        Box::pin(async move { is_kept })
+    }
+
+    async fn write_store_anew(&self) -> Result<Result<Vec<String>, String>, Unavailable> {
+        let report = self.store.lock().unwrap().clone();
+        let failure = report.and_then(|report| report.failure);
+        let files = vec!["/state/state.sqlite.damaged-1".to_owned()];
+        Ok(failure.map_or(Ok(files), Err))
     }
 
     async fn back_up(&self, file: PathBuf) -> Result<Result<u64, String>, Unavailable> {

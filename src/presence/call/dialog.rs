@@ -76,6 +76,9 @@ pub enum Direction {
     Recipient,
 }
 
+/// The URI of a party that is not named (RFC 3323 §4.1.1.3).
+pub const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
+
 /// One end of a call leg (RFC 4235 §4.1.6).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party<'a> {
@@ -294,6 +297,26 @@ impl CallDialog {
             ..call.parts()
         });
         one == other
+    }
+
+    /// Removes the name of a person from its parties. False if none of them is that person.
+    pub(crate) fn anonymise(&mut self, person: &Aor) -> bool {
+        let mut parts = self.parts();
+        let mut is_named = false;
+        for party in [&mut parts.local, &mut parts.remote] {
+            if person.is_party(party.identity) || person.is_party(party.target) {
+                *party = Party {
+                    identity: ANONYMOUS,
+                    rendering: party.rendering,
+                    ..Party::default()
+                };
+                is_named = true;
+            }
+        }
+        if is_named {
+            *self = Self::from(parts);
+        }
+        is_named
     }
 
     /// Returns whether the call is parked at `aor`: it is on hold, and a call to `aor` retrieves it

@@ -26,6 +26,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::presence::aor::Aor;
 use crate::presence::call::leg_key::{Key, Likeness};
 use crate::presence::call::tombstone::{Ending, Owner, Tombstones};
 use crate::presence::call::{CallDialog, CallParts, CallState, Party};
@@ -159,6 +160,14 @@ impl CallSet {
         self.bury_where(Ending::Expired, now, |leg| {
             leg.owner.publication == publication
         });
+    }
+
+    /// Removes the name of a person from the parties; from how many legs.
+    pub(crate) fn anonymise(&mut self, person: &Aor) -> usize {
+        let calls = self.legs.iter_mut().map(|leg| &mut leg.call);
+        calls
+            .filter_map(|call| Arc::make_mut(call).anonymise(person).then_some(()))
+            .count()
     }
 
     /// Drops legs and tombstones that expired.

@@ -12,7 +12,7 @@ pub mod appearance;
 use std::sync::Arc;
 
 pub use appearance::{Appearance, AppearanceState};
-pub use dialog::{CallDialog, CallParts, CallState, Direction, Party};
+pub use dialog::{ANONYMOUS, CallDialog, CallParts, CallState, Direction, Party};
 pub use specific_dialog::SpecificDialog;
 
 pub(crate) use legs::CallSet;

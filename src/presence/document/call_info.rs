@@ -3,8 +3,8 @@
 
 use std::io::Write;
 
-use crate::presence::call::{Appearance, CallDialog};
-use crate::presence::document::dialog_info::{ANONYMOUS_DISPLAY, ANONYMOUS_URI};
+use crate::presence::call::{ANONYMOUS, Appearance, CallDialog};
+use crate::presence::document::dialog_info::ANONYMOUS_DISPLAY;
 use crate::presence::document::xml;
 use crate::presence::document::xml::write_attribute;
 use crate::presence::policy::Privacy;
@@ -88,7 +88,7 @@ fn write_parked(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
     let (identity, display) = if is_shown && !remote.identity.is_empty() {
         (remote.identity, remote.display)
     } else {
-        (ANONYMOUS_URI, ANONYMOUS_DISPLAY)
+        (ANONYMOUS, ANONYMOUS_DISPLAY)
     };
     out.extend_from_slice(b"<identity");
     if !display.is_empty() {

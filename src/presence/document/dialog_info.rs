@@ -13,7 +13,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::presence::call::{CallDialog, CallParts, CallState, Direction};
+use crate::presence::call::{ANONYMOUS, CallDialog, CallParts, CallState, Direction};
 use crate::presence::composition::Availability;
 use crate::presence::document::xml::{write_attribute, write_escaped};
 use crate::presence::document::{View, xml};
@@ -33,8 +33,7 @@ pub(in crate::presence::document) use reading::parse_by_template;
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/dialog-info+xml";
 
-/// The party that is shown instead of one that is hidden from the watcher (W:B3.12).
-pub(super) const ANONYMOUS_URI: &str = "sip:anonymous@anonymous.invalid";
+/// The display name of a party that is hidden from the watcher (W:B3.12); its URI is [`ANONYMOUS`].
 pub(super) const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
 /// Appends everything up to and including the opening `dialog-info` tag. `entity` is a URI, not yet
@@ -210,7 +209,7 @@ fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privac
         out.extend_from_slice(b"<identity");
         write_attribute(out, "display", ANONYMOUS_DISPLAY);
         out.push(b'>');
-        out.extend_from_slice(ANONYMOUS_URI.as_bytes());
+        out.extend_from_slice(ANONYMOUS.as_bytes());
         out.extend_from_slice(b"</identity>\n");
     } else if !party.identity.is_empty() {
         out.extend_from_slice(b"<identity");

@@ -10,13 +10,28 @@ use serde::{Deserialize, Serialize};
 use crate::presence::Aor;
 
 /// How the NOTIFYs of a list are written (W:B5.19).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ListStyle {
     /// As in RFC 4662: first the full state, then changes.
     #[default]
     Rfc,
     /// Always the full state, one document per member.
     Broadworks,
+}
+
+/// A list as stored by the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredList {
+    /// The display name.
+    pub name: Option<Box<str>>,
+    /// How its state is sent to watchers.
+    pub style: ListStyle,
+    /// The owner. A policy with the condition `listed` for the owner matches the members of the
+    /// list.
+    pub owner: Option<Aor>,
+    /// The members as stored: nested lists are not expanded, and no member occurs twice. `name` is
+    /// the display name of a member, if the list gives one.
+    pub members: Vec<Member>,
 }
 
 /// A list with its members.

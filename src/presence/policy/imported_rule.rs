@@ -1,11 +1,13 @@
 //! The rules of a presentity's own document (RFC 4745, RFC 5025).
 
+use serde::{Deserialize, Serialize};
+
 use crate::presence::aor::Aor;
 use crate::presence::policy::{Handling, Privacy};
 
 /// One rule of a presentity's own document (RFC 4745 §7, RFC 5025), as far as it is supported here.
 /// Every condition must hold; of all the rules that match, the most permissive value counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedRule {
     /// Conditions on the watcher: at least one must match. An empty list matches no watcher.
     pub identities: Vec<IdentityCondition>,
@@ -21,7 +23,7 @@ pub struct ImportedRule {
 }
 
 /// A condition on the watcher (RFC 4745 §7.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IdentityCondition {
     /// This watcher.
     One(Aor),
@@ -37,7 +39,7 @@ pub enum IdentityCondition {
 }
 
 /// An exception from [`IdentityCondition::Many`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Exception {
     /// This watcher.
     One(Aor),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::presence::call::CallSet;
 use crate::presence::composition::Rules;
 use crate::presence::presentity::Presentity;
-use crate::presence::presentity::publishing::StoredPublication;
+use crate::presence::presentity::publishing::{Removal, StoredPublication};
 use crate::presence::presentity::statements::Statements;
 
 /// All contributions to a presentity, to be written.
@@ -18,6 +18,7 @@ pub struct Contributions<'a> {
     statements: &'a Statements,
     is_known_by_calls: bool,
     publication_next: u64,
+    removals: &'a [Removal],
 }
 
 /// All contributions to a presentity, as they were read back.
@@ -28,6 +29,7 @@ pub struct RecoveredContributions {
     statements: Statements,
     is_known_by_calls: bool,
     publication_next: u64,
+    removals: Vec<Removal>,
 }
 
 impl Presentity {
@@ -36,6 +38,7 @@ impl Presentity {
     pub fn contributions(&self) -> Contributions<'_> {
         Contributions {
             publications: &self.publications,
+            removals: &self.removals,
             calls: &self.calls,
             statements: self.statements.get(),
             is_known_by_calls: self.is_known_by_calls,
@@ -49,6 +52,7 @@ impl Presentity {
     pub fn recovered(contributions: RecoveredContributions, rules: Arc<Rules>) -> Self {
         let mut presentity = Self {
             publications: contributions.publications,
+            removals: contributions.removals,
             calls: contributions.calls,
             statements: contributions.statements.into(),
             is_known_by_calls: contributions.is_known_by_calls,

@@ -1,5 +1,7 @@
-//! Erasure of all contributions to a presentity, at the wish of the person.
+//! Erasure of all contributions to a presentity, and of its name in the calls of another, at the wish of
+//! the person.
 
+use crate::presence::Aor;
 use crate::presence::call::CallSet;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::statement_box::StatementBox;
@@ -13,11 +15,23 @@ impl Presentity {
     pub fn forget(&mut self) -> (Erased, bool) {
         let erased = self.contributions_by_kind();
         self.publications.clear();
+        self.removals.clear();
         self.calls = CallSet::default();
         self.statements = StatementBox::default();
         self.is_known_by_calls = false;
         self.extras_are_stale = true;
         (erased, self.recompose())
+    }
+
+    /// Removes the name of another person from the parties of the calls. Returns from how many calls,
+    /// and whether the composed state changed.
+    pub fn forget_party(&mut self, person: &Aor) -> (usize, bool) {
+        let named = self.calls.anonymise(person)
+            + self
+                .statements
+                .made_mut()
+                .map_or(0, |statements| statements.anonymise(person));
+        (named, named > 0 && self.recompose())
     }
 
     fn contributions_by_kind(&self) -> Erased {

@@ -33,7 +33,7 @@ use crate::presence::composition::{
     Circumstances, Composed, Contributor, Declaration, Extras, Rules, Style, Verdict,
 };
 use crate::presence::event::Package;
-use crate::presence::presentity::publishing::StoredPublication;
+use crate::presence::presentity::publishing::{Removal, StoredPublication};
 use crate::presence::presentity::statement_box::StatementBox;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
@@ -72,6 +72,8 @@ pub struct Presentity {
 
     // Contributions.
     publications: Vec<StoredPublication>,
+    /// Publications that were removed a moment ago.
+    removals: Vec<Removal>,
     calls: CallSet,
     statements: StatementBox,
     /// Whether a source has ever reported its calls, even if there were none. Most sources report
@@ -94,6 +96,7 @@ impl Default for Presentity {
             rules: Arc::default(),
             rules_since: None,
             publications: Vec::new(),
+            removals: Vec::new(),
             calls: CallSet::default(),
             statements: StatementBox::default(),
             is_known_by_calls: false,

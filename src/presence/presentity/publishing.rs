@@ -77,6 +77,22 @@ impl StoredPublication {
     }
 }
 
+/// How many removals of publications of one presentity are remembered; the latest are kept.
+const REMOVALS_MAX: usize = 8;
+/// How long a removal is remembered: for so long its PUBLISH may be repeated (Timer F).
+const REMOVAL_REPEATED: Duration = Duration::from_secs(32);
+
+/// A publication that was removed, so that the repeated PUBLISH gets a 200 after a restart, too.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Removal {
+    package: Package,
+    publisher: u64,
+    /// The entity tag of the 200.
+    entity_tag: EntityTag,
+    #[serde(with = "wall_clock::instant")]
+    until: Instant,
+}
+
 /// The effect of a PUBLISH (RFC 3903 §4.1).
 enum Operation {
     /// Nothing is stored: an initial publication that expires at once (RFC 3903 §4.1). It can still
@@ -136,6 +152,7 @@ impl Presentity {
             Operation::Refresh(index) => self.refresh(index, &renewed),
             Operation::Remove(index) => {
                 let removed = self.publications.remove(index);
+                self.remember_removal(&renewed, now);
                 self.calls.remove(removed.number, now);
                 if let Some(statements) = self.statements.made_mut() {
                     let registrations = &mut statements.registrations;
@@ -158,17 +175,46 @@ impl Presentity {
         fresh: EntityTag,
         now: Instant,
     ) -> Option<Published> {
+        let is_of_it = |entity_tag: EntityTag, publisher, package| {
+            entity_tag.is_for_request_of(fresh)
+                && publisher == publication.publisher
+                && package == publication.package
+        };
+        let mut removals = self.removals.iter();
+        let removed =
+            removals.find(|it| it.until > now && is_of_it(it.entity_tag, it.publisher, it.package));
+        if let Some(removal) = removed {
+            return Some(Published {
+                entity_tag: removal.entity_tag,
+                expires: Duration::ZERO,
+            });
+        }
         let mut stored = self.publications.iter();
-        let stored = stored.find(|stored| {
-            stored.end() > now
-                && stored.entity_tag.is_for_request_of(fresh)
-                && stored.publisher == publication.publisher
-                && stored.package == publication.package
-        })?;
+        let stored = stored
+            .find(|it| it.end() > now && is_of_it(it.entity_tag, it.publisher, it.package))?;
         Some(Published {
             entity_tag: stored.entity_tag,
             expires: stored.until.saturating_duration_since(now),
         })
+    }
+
+    fn remember_removal(&mut self, removed: &StoredPublication, now: Instant) {
+        self.removals.retain(|removal| removal.until > now);
+        if self.removals.len() >= REMOVALS_MAX {
+            self.removals.remove(0);
+        }
+        self.removals.push(Removal {
+            package: removed.package,
+            publisher: removed.publisher,
+            entity_tag: removed.entity_tag,
+            until: now + REMOVAL_REPEATED,
+        });
+    }
+
+    /// Until when the PUBLISH that removed a publication may be repeated.
+    #[must_use]
+    pub fn removals_repeated_until(&self) -> Option<Instant> {
+        self.removals.iter().map(|removal| removal.until).max()
     }
 
     /// The publication that the condition of a PUBLISH names (RFC 3903 §6).

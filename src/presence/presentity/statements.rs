@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::presence::Aor;
 use crate::presence::call::{
     Appearance, AppearanceState, CallDialog, CallParts, CallState, appearance,
 };
@@ -124,6 +125,14 @@ impl Statements {
             StateUpdate::Unregistered => self.registrations.unregister(now),
             StateUpdate::Appearance(appearance) => self.take_appearance(appearance, now),
         }
+    }
+
+    /// Removes the name of a person from the parties of the calls; from how many.
+    pub(super) fn anonymise(&mut self, person: &Aor) -> usize {
+        let calls = [&mut self.call_state, &mut self.lamp].into_iter().flatten();
+        let is_named =
+            |statement: &mut CallStatement| Arc::make_mut(&mut statement.call).anonymise(person);
+        calls.filter_map(|it| is_named(it).then_some(())).count()
     }
 
     /// Drops expired statements. Returns whether anything but a call was dropped.

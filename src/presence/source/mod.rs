@@ -49,6 +49,24 @@ pub enum Source {
     Alternative,
 }
 
+impl Source {
+    /// Whether the operator said it; otherwise a phone or a PBX reported it, or the configuration says
+    /// it.
+    #[must_use]
+    pub const fn is_operator(&self) -> bool {
+        matches!(
+            self,
+            Self::Lamp
+                | Self::DoNotDisturb
+                | Self::Forward
+                | Self::Note
+                | Self::Presence
+                | Self::Messages
+                | Self::Appearance
+        )
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

@@ -147,9 +147,9 @@ impl Engine {
                 if let Some(tag) = request.message.to().and_then(|to| to.tag()) {
                     return self.serve_in_dialog(request, tag, turn);
                 }
-                let began = self
-                    .subscriptions
-                    .tag_of_repeated(request.message, turn.now);
+                let began =
+                    self.subscriptions
+                        .tag_of_repeated(request.message, &request.flow, turn.now);
                 if let Some(tag) = began {
                     return self.serve_in_dialog(request, &tag, turn);
                 }

@@ -37,7 +37,7 @@ pub(crate) struct EarlyInputs {
 enum EarlyInput {
     /// A PUBLISH or REGISTER.
     Request(Flow, Box<[u8]>),
-    /// A state update, or an erasure.
+    /// A state update, an erasure, or a question about all presentities.
     Command(CommandId, Command),
     /// A request or update that another shard received.
     Mail(Mail),
@@ -122,14 +122,14 @@ impl Engine {
         None
     }
 
-    /// Lets a command that changes a presentity wait; returns any other command.
+    /// Lets a command that changes presentities, or lists them, wait; returns any other command.
     pub(crate) fn hold_back_command(
         &mut self,
         id: CommandId,
         command: Command,
         turn: &mut Turn<'_>,
     ) -> Option<Command> {
-        if !command.is_change() || !self.holds_back() {
+        if !command.needs_presentities() || !self.holds_back() {
             return Some(command);
         }
         if self.early.is_full(0, turn) {

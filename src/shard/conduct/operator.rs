@@ -1,9 +1,23 @@
 //! Operator commands.
 
+use std::ops::Range;
+
+use crate::presence::Aor;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::{Command, CommandId, Reply};
 use crate::shard::contract::commit::{Acknowledgement, Durability};
+use crate::shard::contract::ids::{PresentityId, SubscriptionId};
+use crate::shard::contract::report::ForgottenMentions;
 use crate::shard::contract::turn::Turn;
+
+/// Places of the tables that one command looks at.
+const PLACES_PER_COMMAND: u32 = 2_000;
+
+/// The next places of a table that ends at `end`, and the place behind them if there are more.
+fn batch(from: u32, end: u32) -> (Range<u32>, Option<u32>) {
+    let next = from.saturating_add(PLACES_PER_COMMAND);
+    (from..next.min(end), (next < end).then_some(next))
+}
 
 impl Engine {
     /// Executes an operator command and replies. What changed state is acknowledged once its record is
@@ -15,7 +29,7 @@ impl Engine {
         let waits = match reply {
             Reply::Done => is_change && durability == Durability::Synced,
             // What was erased must not come back.
-            Reply::Forgotten(_) => durability != Durability::None,
+            Reply::Forgotten(_) | Reply::MentionsForgotten(..) => durability != Durability::None,
             _ => false,
         };
         if waits {
@@ -37,6 +51,8 @@ impl Engine {
                 }
             }
             Command::Forget(aor) => Reply::Forgotten(self.compositor.forget(&aor, turn)),
+            Command::ForgetMentions { aor, from } => self.forget_mentions(&aor, from, turn),
+            Command::Stated { from } => self.stated(from, turn),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
             Command::Loops => Reply::Loops(self.uas.loops(turn)),
@@ -58,6 +74,37 @@ impl Engine {
             Command::ReadProbe { id, seen } => Reply::Probe(self.uac.read(id, seen, turn)),
             Command::Counters => Reply::Counters(self.count(turn)),
         }
+    }
+
+    /// Erases a person where the state of others names it, in the next places of the tables.
+    fn forget_mentions(&mut self, person: &Aor, from: u32, turn: &mut Turn<'_>) -> Reply {
+        if self.subscriptions.is_recovering() {
+            return Reply::OverLimit;
+        }
+        let mut mentions = ForgottenMentions::default();
+        if from == 0 {
+            mentions.waiting = self.subscriptions.forget_waiting_of(person, turn);
+        }
+        let end = self.subscriptions.end().max(self.compositor.places());
+        let (places, next) = batch(from, end);
+        for place in places {
+            let id = SubscriptionId(place);
+            let is_ended = self.subscriptions.forget_watcher(id, person, turn);
+            mentions.subscriptions += usize::from(is_ended);
+            let id = PresentityId(place);
+            mentions.calls += self.compositor.forget_party(id, person, turn);
+        }
+        if next.is_none() {
+            mentions.watchers = self.subscriptions.watchers_of(person);
+        }
+        Reply::MentionsForgotten(mentions, next)
+    }
+
+    /// The statements of the operator about the presentities in the next places of the table.
+    fn stated(&self, from: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch(from, self.compositor.places());
+        let stated = places.filter_map(|place| self.compositor.stated(PresentityId(place), turn));
+        Reply::Stated(stated.collect(), next)
     }
 
     /// All counters, and the sizes of the tables.

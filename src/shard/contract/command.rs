@@ -9,7 +9,9 @@ use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
-use crate::shard::contract::report::{LoopReport, RefusalReport, WatcherReport, Why};
+use crate::shard::contract::report::{
+    Contribution, ForgottenMentions, LoopReport, RefusalReport, WatcherReport, Why,
+};
 
 /// Matches a reply to its command. The driver chooses it; a shard only returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,7 +19,7 @@ pub struct CommandId(pub u64);
 
 /// An operator command. Each gets exactly one [`Reply`]. Send a command about a presentity to the
 /// shard that owns it ([`crate::shard::ShardId::owner_of`]); send `Watchers`, `Loops`, `Refusals`,
-/// `Reload`, `Drain` and `Counters` to every shard.
+/// `Reload`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// Updates the state of a presentity: `call_state.htm` and the operator's commands.
@@ -29,8 +31,22 @@ pub enum Command {
     },
     /// Erases all contributions to a presentity: `lamplighter forget`.
     Forget(Aor),
+    /// Erases a person where the state of others names it, from a place of the tables on, a batch of
+    /// places at a time: its subscriptions, its entries among the waiting watchers, its name in calls.
+    ForgetMentions {
+        /// The person.
+        aor: Aor,
+        /// The place.
+        from: u32,
+    },
     /// Explains the composed state of a presentity: `lamplighter why`.
     Why(Aor),
+    /// Lists the presentities of this shard that the operator made statements about, from a place of the
+    /// table on, a batch of places at a time: `lamplighter export`.
+    Stated {
+        /// The place.
+        from: u32,
+    },
     /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
     Watchers(Aor),
     /// Lists the phones that loop: `lamplighter loops`.
@@ -59,10 +75,19 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it must wait until all recorded presentities are there.
+    #[must_use]
+    pub const fn needs_presentities(&self) -> bool {
+        self.is_change() || matches!(self, Self::Stated { .. })
+    }
+
     /// Whether it changes contributions to a presentity.
     #[must_use]
     pub const fn is_change(&self) -> bool {
-        matches!(self, Self::UpdateState { .. } | Self::Forget(_))
+        matches!(
+            self,
+            Self::UpdateState { .. } | Self::Forget(_) | Self::ForgetMentions { .. }
+        )
     }
 
     /// The update that `call_state.htm` makes: the presentity's call, valid for `expires`; None for
@@ -83,10 +108,14 @@ impl Command {
 pub enum Reply {
     /// Done; the NOTIFYs that follow from it are queued.
     Done,
-    /// Not done: a table is full.
+    /// Not done: a table is full, or records are still to come.
     OverLimit,
     /// To `Forget`: what was erased; None if the presentity is not known.
     Forgotten(Option<Erased>),
+    /// To `ForgetMentions`: what was erased, and the place from where to go on; None at the end.
+    MentionsForgotten(ForgottenMentions, Option<u32>),
+    /// To `Stated`: the statements by presentity, and the place from where to go on; None at the end.
+    Stated(Vec<(Aor, Vec<Contribution>)>, Option<u32>),
     /// To `Why`.
     Why(Why),
     /// To `Watchers`.

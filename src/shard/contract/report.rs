@@ -47,6 +47,19 @@ pub struct Contribution {
     pub decides: bool,
 }
 
+/// Where the state of others named a person that was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForgottenMentions {
+    /// Subscriptions of the person, which ended.
+    pub subscriptions: usize,
+    /// Waiting watchers: the person, or watchers that waited for the person.
+    pub waiting: usize,
+    /// Calls of others with the person, who is anonymous now.
+    pub calls: usize,
+    /// Not erased: subscriptions of others that watch the person.
+    pub watchers: usize,
+}
+
 /// One subscription.
 #[derive(Clone, Debug)]
 pub struct WatcherReport {

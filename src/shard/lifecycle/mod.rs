@@ -11,7 +11,7 @@
 //!   turn;
 //! - records: `write_records`, `acknowledged`, `queue_recorded`; `begin_recovery`, `continue_stream`,
 //!   `recover`, `release`, `end_recovery`;
-//! - the operator: `watchers`, `drain`, `count`.
+//! - the operator: `watchers`, `drain`, `count`, the functions `forget_...`, `watchers_of`.
 //!
 //! The table of subscriptions is open to the notifier alone: `notifiers_table` says why.
 
@@ -20,6 +20,7 @@ pub(crate) mod begin;
 mod continued_streams;
 mod drain;
 mod end;
+mod forget;
 mod members;
 pub(crate) mod notifiers_table;
 mod records;
@@ -105,9 +106,11 @@ impl Subscriptions {
     pub(crate) fn tag_of_repeated(
         &mut self,
         message: &Message<'_>,
+        flow: &Flow,
         now: Instant,
     ) -> Option<Box<[u8]>> {
-        self.table.tag_of_repeated(message, now).map(Box::from)
+        let tag = self.table.tag_of_repeated(message, flow, now);
+        tag.map(Box::from)
     }
 
     /// The dialog of a SUBSCRIBE came back to another shard.

@@ -94,7 +94,7 @@ impl Subscriptions {
         turn: &mut Turn<'_>,
     ) -> bool {
         let is_young = record.told_by.is_none_or(|told_by| told_by > turn.now);
-        is_young && !self.table.note_young(id, &record.dialog, turn)
+        is_young && !self.table.note_young(id, record, turn)
     }
 
     /// There is no record for this place: if it is still reserved, it becomes free.
@@ -111,6 +111,11 @@ impl Subscriptions {
     /// A stream has ended.
     pub(crate) fn forget_stream(&mut self, connection: ConnectionId) {
         self.streams.remove(connection);
+    }
+
+    /// Whether recorded dialogs are still to come.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.table.is_recovering()
     }
 
     /// Ends recovery: places that are still reserved become free.
@@ -269,6 +274,7 @@ fn recovered_dialog(
         },
         is_path_proven: record.is_path_proven,
         is_cut: !is_there,
+        instance: record.instance,
         profile: Arc::clone(profile),
         sender: record.sender.as_deref().map(Box::from),
     }

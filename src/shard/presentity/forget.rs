@@ -3,6 +3,7 @@
 use crate::presence::Aor;
 use crate::presence::presentity::Erased;
 use crate::shard::contract::expected::Expected;
+use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
 
@@ -15,6 +16,27 @@ impl Compositor {
         let (erased, is_changed) = owned.presentity.forget();
         self.presentities.mark(id, turn);
         self.after_contribution(id, is_changed, turn);
+        self.presentities.forget_change(id);
         Some(erased)
+    }
+
+    /// Erases the name of a person from the calls of the presentity at a place of the table; from how
+    /// many. Its watchers are notified.
+    pub(crate) fn forget_party(
+        &mut self,
+        id: PresentityId,
+        person: &Aor,
+        turn: &mut Turn<'_>,
+    ) -> usize {
+        let Some(owned) = self.presentities.get_mut(id) else {
+            // Vacant.
+            return 0;
+        };
+        let (named, is_changed) = owned.presentity.forget_party(person);
+        if named > 0 {
+            self.presentities.mark(id, turn);
+            self.after_contribution(id, is_changed, turn);
+        }
+        named
     }
 }

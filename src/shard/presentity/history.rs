@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::presence::CallDialog;
+use crate::presence::call::ANONYMOUS;
 use crate::presence::composition::lamp;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::history::StateChange;
@@ -13,9 +14,6 @@ use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::OWNED;
 use crate::shard::presentity::presentities::Presentities;
-
-/// A party that must not be named (RFC 3323 §4.1.1.3).
-const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 
 impl Presentities {
     /// Writes the composed state of a presentity, which has just changed, into the history.

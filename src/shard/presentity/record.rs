@@ -112,6 +112,14 @@ impl Presentities {
         self.mark(id, turn);
     }
 
+    /// Removes the record of a presentity that was erased with the end of the turn, even if watchers have
+    /// not been told yet.
+    pub(super) fn forget_change(&mut self, id: PresentityId) {
+        if let Some(owned) = self.get_mut(id) {
+            owned.recorded.changed_at = 0;
+        }
+    }
+
     /// The time of the last commit of the earlier process.
     fn committed_at(&self) -> i64 {
         self.recording.recovered.map_or(i64::MIN, |(_, at)| at)
@@ -221,14 +229,17 @@ impl Owned {
     }
 
     /// Until when its record is kept only because watchers may not know that there is nothing to keep
-    /// any more; None if it has no record, or need not be kept for that.
+    /// any more, or because a PUBLISH may be repeated; None if it has no record, or need not be kept for
+    /// that.
     pub(super) fn remembered_until(&self, turn: &Turn<'_>) -> Option<Instant> {
         if self.recorded.number.is_none() || is_worth_keeping(&self.presentity) {
             return None;
         }
         let told_at = self.recorded.changed_at.saturating_add(TOLD_WITHIN_MS);
         let told_at = turn.clock().time_of(told_at);
-        (told_at > turn.now).then_some(told_at)
+        let repeated_until = self.presentity.removals_repeated_until();
+        let until = repeated_until.map_or(told_at, |until| told_at.max(until));
+        (until > turn.now).then_some(until)
     }
 }
 
@@ -320,7 +331,9 @@ impl Compositor {
             changed_at: turn.clock().unix_milliseconds_of(changed_at),
         };
         let is_doubtful = is_changed || recorded.is_doubtful(self.presentities.committed_at());
-        if !is_doubtful && !is_worth_keeping(&presentity) {
+        let repeated_until = presentity.removals_repeated_until();
+        let is_over = repeated_until.is_none_or(|until| until <= turn.now);
+        if !is_doubtful && is_over && !is_worth_keeping(&presentity) {
             return false;
         }
         let (directory, now) = (turn.directory, turn.now);

@@ -6,6 +6,7 @@ use crate::presence::composition::lamp;
 use crate::presence::presentity::Explained;
 use crate::presence::{Aor, Presentity};
 use crate::shard::contract::expected::Expected;
+use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::report::{Contribution, Why};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
@@ -23,25 +24,43 @@ impl Compositor {
             }
         }
     }
+
+    /// The statements of the operator about the presentity at a place of the table.
+    pub(crate) fn stated(
+        &self,
+        id: PresentityId,
+        turn: &Turn<'_>,
+    ) -> Option<(Aor, Vec<Contribution>)> {
+        let owned = self.presentities.owned.get(id)?;
+        let contributions = contributions(&owned.presentity, turn.now);
+        let stated: Vec<_> = contributions
+            .filter(|contribution| contribution.source.is_operator())
+            .collect();
+        (!stated.is_empty()).then(|| (owned.aor.clone(), stated))
+    }
 }
 
 fn explain(presentity: &Presentity, now: Instant) -> Why {
     let composed = presentity.composed();
-    let age = |contribution: Explained| Contribution {
-        source: contribution.source,
-        asserts: contribution.asserts,
-        age: now.saturating_duration_since(contribution.since),
-        remaining: contribution
-            .until
-            .map(|until| until.saturating_duration_since(now)),
-        decides: contribution.decides,
-    };
     Why {
         availability: composed.availability,
         is_open: composed.open,
         lamp: lamp(composed),
         extended: composed.extended,
         rule: presentity.rule(),
-        contributions: presentity.explain(now).into_iter().map(age).collect(),
+        contributions: contributions(presentity, now).collect(),
     }
+}
+
+fn contributions(presentity: &Presentity, now: Instant) -> impl Iterator<Item = Contribution> {
+    let contributions = presentity.explain(now).into_iter();
+    contributions.map(move |explained: Explained| Contribution {
+        source: explained.source,
+        asserts: explained.asserts,
+        age: now.saturating_duration_since(explained.since),
+        remaining: explained
+            .until
+            .map(|until| until.saturating_duration_since(now)),
+        decides: explained.decides,
+    })
 }

@@ -3,28 +3,29 @@
 //! begins no second one (RFC 3261 §17.2.2).
 //!
 //! They are known by Call-ID, From-tag and CSeq, which only retransmissions share (RFC 3261
-//! §8.2.2.2). Of the records only young ones count: a phone gives up at Timer F. While records are
-//! still to come, a retransmission may precede its record. Then the phone has the 200 of a new dialog,
-//! and the record is removed.
+//! §8.2.2.2), and by where they come from: another phone can copy the headers. Of the records only
+//! young ones count: a phone gives up at Timer F. While records are still to come, a retransmission may
+//! precede its record. Then the phone has the 200 of a new dialog, and the record is removed; but only
+//! if that dialog has the watcher and the source of the record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::presence::fixed_hash::SipHash13;
-use crate::shard::contract::flow::Address;
+use crate::record::dialog::DialogRecord;
+use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::{Beginning, DialogId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::table::Table;
 use crate::sip::dialog::Dialog;
 use crate::sip::transaction::TIMER_F;
-use crate::sip::{Message, Method, StartLine};
+use crate::sip::{Message, Method, StartLine, Transport};
 
 /// Where the dialog of a SUBSCRIBE is.
 #[derive(Clone, Copy, Debug)]
 enum Place {
-    /// It began after the restart, while records were still to come.
-    Begun,
     /// It came back.
     Recovered(DialogId),
     /// It came back to another shard.
@@ -38,6 +39,29 @@ pub(super) struct Beginnings {
     /// When the last of them is given up by its phone.
     until: Option<Instant>,
     places: HashMap<Beginning, Place>,
+    /// SUBSCRIBEs that began a dialog after the restart, while records were still to come.
+    begun: HashSet<Begun>,
+}
+
+/// A SUBSCRIBE, its watcher, and its source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Begun(Beginning, u64);
+
+impl Begun {
+    /// `watcher`: the URI of the watcher. `peer`: where the SUBSCRIBE came from.
+    fn new(dialog: &Dialog, watcher: &[u8], transport: Transport, peer: SocketAddr) -> Self {
+        let mut hash = SipHash13::new();
+        hash.field(watcher);
+        hash.field(peer.ip().to_canonical().to_string().as_bytes());
+        // A stream ended with the process, and another has another port.
+        let port = if transport.is_reliable() {
+            0
+        } else {
+            peer.port()
+        };
+        hash.number(port.into());
+        Self(Beginning::of_dialog(dialog), hash.finish())
+    }
 }
 
 impl Beginning {
@@ -89,14 +113,20 @@ impl Beginnings {
 }
 
 impl Table {
+    /// Whether recorded dialogs are still to come.
+    pub(crate) fn is_recovering(&self) -> bool {
+        self.beginnings.is_recovering
+    }
+
     /// A dialog began while records are still to come: its SUBSCRIBE may be in one of them.
     pub(super) fn note_begun(&mut self, id: DialogId) {
         if self.beginnings.is_recovering
             && let Some(entry) = self.dialogs.get(id)
+            && let Some(flow) = self.flow_of(entry)
         {
-            let beginning = Beginning::of_dialog(&entry.dialog);
-            let places = &mut self.beginnings.places;
-            places.insert(beginning, Place::Begun);
+            let watcher = entry.watcher_uri();
+            let begun = Begun::new(&entry.dialog, watcher, flow.transport, flow.peer);
+            self.beginnings.begun.insert(begun);
         }
     }
 
@@ -105,14 +135,18 @@ impl Table {
     pub(crate) fn note_young(
         &mut self,
         id: DialogId,
-        dialog: &Dialog,
+        record: &DialogRecord<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let beginning = Beginning::of_dialog(dialog);
-        let places = &mut self.beginnings.places;
-        if matches!(places.get(&beginning), Some(Place::Begun)) {
+        let (dialog, flow) = (&*record.dialog, record.flow);
+        let watcher = record.sender.as_deref();
+        let watcher = watcher.unwrap_or_else(|| dialog.remote_uri());
+        let begun = Begun::new(dialog, watcher, flow.transport, flow.peer);
+        if self.beginnings.begun.contains(&begun) {
             return false;
         }
+        let Begun(beginning, _) = begun;
+        let places = &mut self.beginnings.places;
         places.insert(beginning, Place::Recovered(id));
         if turn.options.shards > 1 {
             let holder = turn.here();
@@ -128,7 +162,12 @@ impl Table {
     }
 
     /// Our tag in the dialog that a SUBSCRIBE outside a dialog began before a restart.
-    pub(crate) fn tag_of_repeated(&mut self, message: &Message<'_>, now: Instant) -> Option<&[u8]> {
+    pub(crate) fn tag_of_repeated(
+        &mut self,
+        message: &Message<'_>,
+        flow: &Flow,
+        now: Instant,
+    ) -> Option<&[u8]> {
         if self.beginnings.places.is_empty() {
             return None;
         }
@@ -141,10 +180,12 @@ impl Table {
             return None;
         };
         // Its place may be that of another dialog by now.
-        let dialog = &self.dialog(id)?.dialog;
+        let entry = self.dialog(id)?;
+        let dialog = &entry.dialog;
         let from_tag = message.from()?.tag().unwrap_or_default();
         let is_it = dialog.call_id() == message.call_id() && dialog.remote_tag() == from_tag;
-        is_it.then(|| dialog.local_tag())
+        let is_its_phone = self.flow_of(entry)?.peer.ip() == flow.peer.ip();
+        (is_it && is_its_phone).then(|| dialog.local_tag())
     }
 
     /// The other shard that holds the dialog of a repeated SUBSCRIBE.
@@ -158,7 +199,7 @@ impl Table {
             .get(&Beginning::of_message(message)?)?
         {
             Place::Elsewhere(holder) => Some(*holder),
-            Place::Begun | Place::Recovered(_) => None,
+            Place::Recovered(_) => None,
         }
     }
 }

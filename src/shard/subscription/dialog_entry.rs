@@ -25,8 +25,7 @@ pub(crate) struct DialogEntry {
     /// Its path changed since our tag was sent, so the tag proves nothing about the path.
     pub(super) has_moved: bool,
     pub(super) phone: PhoneId,
-    /// The device, if its Contact named it, and which of its flows it used (RFC 5626); 0 otherwise, and
-    /// after a restart.
+    /// The device, if its Contact named it, and which of its flows it used (RFC 5626); 0 otherwise.
     pub(super) instance: u32,
     /// What the phone's family of User-Agents needs.
     pub(super) profile: Arc<Profile>,

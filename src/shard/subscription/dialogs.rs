@@ -53,6 +53,8 @@ pub(crate) struct RecoveredDialog {
     pub(crate) path: Path,
     pub(crate) is_path_proven: bool,
     pub(crate) is_cut: bool,
+    /// As in [`NewDialog`].
+    pub(crate) instance: u32,
     pub(crate) profile: Arc<Profile>,
     pub(crate) sender: Option<Box<[u8]>>,
 }
@@ -362,7 +364,7 @@ impl Table {
             awaits_stream: false,
             has_moved: true,
             phone: self.phones.add(key, &recovered.profile, turn.now),
-            instance: 0,
+            instance: recovered.instance,
             profile: recovered.profile,
             sender: recovered.sender.map(Box::new),
             subscriptions: SmallVec::new(),

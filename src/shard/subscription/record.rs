@@ -93,6 +93,7 @@ impl Table {
             told_by: self.told_by(entry, turn),
             sender: entry.sender().map(Cow::Borrowed),
             subscriptions,
+            instance: entry.instance().unwrap_or_default(),
         };
         let start = turn.out.arena.len();
         record.encode(turn.clock(), &mut turn.out.arena);

@@ -1,28 +1,19 @@
 //! The erasure of one person: all changes of the address, and its name where it was the party of
 //! others. In steps, so that meanwhile changes are appended.
 
+use crate::presence::Aor;
+use crate::presence::call::ANONYMOUS;
+use crate::presence::history::HistoryErased;
 use crate::store::error::StoreError;
 use crate::store::history::journal::{Journal, STEP_ROWS};
 
-/// A party whose name was erased (RFC 3323 §4.1.1.3).
-const ANONYMOUS: &str = "sip:anonymous@anonymous.invalid";
 /// Changes whose party is looked at in one step.
 const PARTIES_PER_STEP: usize = 10_000;
-
-/// What was erased of a person.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HistoryErased {
-    /// Changes of the address.
-    pub changes: u64,
-    /// Changes of others in which it was the other party, which is anonymous now.
-    pub mentions: u64,
-}
 
 /// An erasure under way.
 #[derive(Debug)]
 pub(super) struct Erasure {
-    domain: String,
-    user: String,
+    aor: Aor,
     erased: HistoryErased,
     stage: Stage,
 }
@@ -35,11 +26,10 @@ enum Stage {
 }
 
 impl Erasure {
-    /// Of `user@domain`.
-    pub(super) fn new(user: &str, domain: &str) -> Self {
+    /// Of that address.
+    pub(super) fn new(aor: Aor) -> Self {
         Self {
-            domain: domain.to_owned(),
-            user: user.to_owned(),
+            aor,
             erased: HistoryErased::default(),
             stage: Stage::Changes,
         }
@@ -52,8 +42,8 @@ impl Erasure {
     ) -> Result<Option<HistoryErased>, StoreError> {
         match self.stage {
             Stage::Changes => {
-                let removed =
-                    journal.transact(|journal| journal.remove_newest(&self.domain, &self.user))?;
+                let (domain, user) = (self.aor.domain(), self.aor.user());
+                let removed = journal.transact(|journal| journal.remove_newest(domain, user))?;
                 self.erased.changes += removed as u64;
                 if removed < STEP_ROWS {
                     self.stage = Stage::Mentions(i64::MIN);
@@ -87,7 +77,7 @@ impl Erasure {
         while let Some(row) = rows.next()? {
             (last, seen) = (row.get(0)?, seen + 1);
             let party = row.get_ref(1)?.as_str_or_null()?;
-            if party.is_some_and(|party| self.is_named_by(party)) {
+            if party.is_some_and(|party| self.aor.is_party(party)) {
                 mentions.push(last);
             }
         }
@@ -98,14 +88,5 @@ impl Erasure {
         }
         self.erased.mentions += mentions.len() as u64;
         Ok((seen == PARTIES_PER_STEP).then_some(last))
-    }
-
-    /// Whether a party, `sip:123@abc.com;user=phone` or `123@abc.com`, is that person.
-    fn is_named_by(&self, party: &str) -> bool {
-        let address = party.split_once(':').map_or(party, |(_, address)| address);
-        let address = address.split([';', '?', '>']).next().unwrap_or_default();
-        address.rsplit_once('@').is_some_and(|(user, domain)| {
-            user == self.user && domain.eq_ignore_ascii_case(&self.domain)
-        })
     }
 }

@@ -20,7 +20,6 @@ pub mod batch;
 mod erasure;
 mod journal;
 pub mod limits;
-pub mod query;
 mod reader;
 mod schema;
 mod writer;
@@ -36,7 +35,6 @@ use crate::store::history::limits::HistoryLimits;
 use crate::store::history::reader::Reader;
 use crate::store::history::writer::Writer;
 
-pub use crate::store::history::erasure::HistoryErased;
 pub use crate::store::history::reader::QueryHandle;
 pub use crate::store::history::writer::HistoryHandle;
 

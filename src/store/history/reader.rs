@@ -10,8 +10,8 @@ use std::thread::{self, JoinHandle};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use crate::presence::history::{HistoryChange, HistoryPage, HistoryQuery};
 use crate::store::error::StoreError;
-use crate::store::history::query::{Page, Query, Recorded};
 use crate::store::history::schema;
 
 /// Queries that may wait; one more is not answered.
@@ -20,10 +20,10 @@ const QUEUE_QUERIES: usize = 64;
 const CHANGES_PER_QUERY: usize = 200_000;
 
 /// Takes the answer.
-type Answer = Box<dyn FnOnce(Result<Page, StoreError>) + Send>;
+type Answer = Box<dyn FnOnce(Result<HistoryPage, StoreError>) + Send>;
 
 struct Pending {
-    query: Query,
+    query: HistoryQuery,
     answer: Answer,
 }
 
@@ -35,8 +35,8 @@ impl QueryHandle {
     /// Asks a query. `answer` is called on another thread; it is dropped if too many queries wait.
     pub fn ask(
         &self,
-        query: Query,
-        answer: impl FnOnce(Result<Page, StoreError>) + Send + 'static,
+        query: HistoryQuery,
+        answer: impl FnOnce(Result<HistoryPage, StoreError>) + Send + 'static,
     ) {
         let answer = Box::new(answer);
         let _dropped = self.0.try_send(Some(Pending { query, answer }));
@@ -93,14 +93,14 @@ fn run(file: &Path, queries: &Receiver<Option<Pending>>) {
     }
 }
 
-/// The columns of a [`Recorded`] behind its number and the number before.
+/// The columns of a [`HistoryChange`] behind its number and the number before.
 const COLUMNS: &str = "number, previous, at, address, user || '@' || name, status, basic, lamp, \
     decider, rule, party, note";
 /// What gives a change its address.
 const NAMES: &str = "JOIN address ON address.id = change.address \
     JOIN domain ON domain.id = change.domain";
 
-fn read(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
+fn read(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<HistoryPage> {
     match &query.user {
         Some(user) => read_address(connection, query, user),
         None => read_domain(connection, query),
@@ -108,7 +108,11 @@ fn read(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
 }
 
 /// Walks the chain of an address.
-fn read_address(connection: &Connection, query: &Query, user: &str) -> rusqlite::Result<Page> {
+fn read_address(
+    connection: &Connection,
+    query: &HistoryQuery,
+    user: &str,
+) -> rusqlite::Result<HistoryPage> {
     let find = "SELECT address.id, last FROM address JOIN domain ON domain.id = address.domain \
         WHERE name = ?1 AND user = ?2";
     let mut known = connection.prepare(find)?;
@@ -116,12 +120,12 @@ fn read_address(connection: &Connection, query: &Query, user: &str) -> rusqlite:
         .query_row([&query.domain, user], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some::<(i64, i64)>((address, last)) = known else {
-        return Ok(Page::default());
+        return Ok(HistoryPage::default());
     };
     let mut step = connection.prepare(&format!(
         "SELECT {COLUMNS} FROM change {NAMES} WHERE number = ?1 AND address = ?2"
     ))?;
-    let mut page = Page::default();
+    let mut page = HistoryPage::default();
     let mut number = query.from.unwrap_or(last);
     for _ in 0..CHANGES_PER_QUERY {
         let mut rows = step.query([number, address])?;
@@ -142,7 +146,7 @@ fn read_address(connection: &Connection, query: &Query, user: &str) -> rusqlite:
 }
 
 /// Walks the changes of a domain, the newest first.
-fn read_domain(connection: &Connection, query: &Query) -> rusqlite::Result<Page> {
+fn read_domain(connection: &Connection, query: &HistoryQuery) -> rusqlite::Result<HistoryPage> {
     let mut walk = connection.prepare(&format!(
         "SELECT {COLUMNS} FROM change INDEXED BY change_by_domain {NAMES} \
          WHERE change.domain = (SELECT id FROM domain WHERE name = ?1) AND number <= ?2 \
@@ -150,7 +154,7 @@ fn read_domain(connection: &Connection, query: &Query) -> rusqlite::Result<Page>
     ))?;
     let until = query.until.saturating_mul(1000);
     let mut rows = walk.query((&query.domain, query.from.unwrap_or(until)))?;
-    let mut page = Page::default();
+    let mut page = HistoryPage::default();
     let mut seen = 0;
     while let Some(row) = rows.next()? {
         let number = row.get(0)?;
@@ -168,15 +172,15 @@ fn read_domain(connection: &Connection, query: &Query) -> rusqlite::Result<Page>
 }
 
 /// Whether a change, and so each that follows, is older than what is asked for.
-fn is_before(number: i64, query: &Query) -> bool {
+fn is_before(number: i64, query: &HistoryQuery) -> bool {
     number < query.since.saturating_mul(1000)
 }
 
 /// Takes a change if it is in the range of time.
-fn take(row: &Row<'_>, query: &Query, page: &mut Page) -> rusqlite::Result<()> {
+fn take(row: &Row<'_>, query: &HistoryQuery, page: &mut HistoryPage) -> rusqlite::Result<()> {
     let at = row.get(2)?;
     if (query.since..query.until).contains(&at) {
-        page.changes.push(Recorded {
+        page.changes.push(HistoryChange {
             at,
             address: row.get(4)?,
             status: row.get(5)?,

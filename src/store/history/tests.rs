@@ -4,11 +4,12 @@ use std::time::Duration;
 use std::{fs, thread};
 
 use super::batch::{Change, HistoryBatch, Verdict};
-use super::erasure::{Erasure, HistoryErased};
+use super::erasure::Erasure;
 use super::journal::{Journal, Pruned, STEP_ROWS};
 use super::limits::{DomainLimits, HistoryLimits};
-use super::query::{Page, Query};
 use super::*;
+use crate::presence::Aor;
+use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 
 const UNLIMITED: DomainLimits = DomainLimits {
     age_max: Duration::MAX,
@@ -56,8 +57,8 @@ fn change<'a>(at: i64, user: &'a str, domain: &'a str) -> Change<'a> {
     }
 }
 
-fn all(domain: &str, user: Option<&str>) -> Query {
-    Query {
+fn all(domain: &str, user: Option<&str>) -> HistoryQuery {
+    HistoryQuery {
         domain: domain.to_owned(),
         user: user.map(str::to_owned),
         since: 0,
@@ -68,7 +69,7 @@ fn all(domain: &str, user: Option<&str>) -> Query {
 }
 
 /// The answer of a reader on the file.
-fn ask(folder: &Folder, query: Query) -> Page {
+fn ask(folder: &Folder, query: HistoryQuery) -> HistoryPage {
     let reader = Reader::start(&folder.file()).unwrap();
     let (sender, receiver) = mpsc::channel();
     reader
@@ -79,7 +80,7 @@ fn ask(folder: &Folder, query: Query) -> Page {
     page
 }
 
-fn times(page: &Page) -> Vec<i64> {
+fn times(page: &HistoryPage) -> Vec<i64> {
     page.changes.iter().map(|change| change.at).collect()
 }
 
@@ -114,15 +115,18 @@ fn changes_are_found_by_address_domain_and_time() {
     );
     assert_eq!(times(&ask(&folder, all("b.test", None))), [200]);
     for user in [None, Some("2")] {
-        let range = Query {
+        let range = HistoryQuery {
             since: 200,
             until: 400,
             ..all("a.test", user)
         };
         assert_eq!(times(&ask(&folder, range)).last(), Some(&200), "{user:?}");
     }
-    assert_eq!(ask(&folder, all("c.test", None)), Page::default());
-    assert_eq!(ask(&folder, all("a.test", Some("9"))), Page::default());
+    assert_eq!(ask(&folder, all("c.test", None)), HistoryPage::default());
+    assert_eq!(
+        ask(&folder, all("a.test", Some("9"))),
+        HistoryPage::default()
+    );
 }
 
 #[test]
@@ -134,7 +138,7 @@ fn a_long_answer_comes_in_pages() {
     for user in [None, Some("1")] {
         let (mut from, mut seen) = (None, Vec::new());
         for _ in 0..4 {
-            let page = Query {
+            let page = HistoryQuery {
                 limit: 3,
                 from,
                 ..all("a.test", user)
@@ -164,7 +168,7 @@ fn a_clock_that_is_set_back_loses_nothing() {
         .unwrap();
     for user in [None, Some("1")] {
         assert_eq!(times(&ask(&folder, all("a.test", user))), [1_000, 5_000]);
-        let since = Query {
+        let since = HistoryQuery {
             since: 500,
             ..all("a.test", user)
         };
@@ -190,7 +194,10 @@ fn what_is_too_old_is_removed_in_steps() {
     assert_eq!(prune(), Pruned::All(100));
     assert_eq!(prune(), Pruned::All(0));
     assert_eq!(times(&ask(&folder, all("a.test", None))), [1_000_000]);
-    assert_eq!(ask(&folder, all("a.test", Some("1"))), Page::default());
+    assert_eq!(
+        ask(&folder, all("a.test", Some("1"))),
+        HistoryPage::default()
+    );
     assert_eq!(ask(&folder, all("b.test", None)).changes.len(), 10);
     let addresses = "SELECT count(*) FROM address";
     let addresses = journal
@@ -253,7 +260,7 @@ fn an_erasure_leaves_nothing_of_a_person() {
         };
         journal.append([of_another].into_iter()).unwrap();
     }
-    let mut erasure = Erasure::new("person", "a.test");
+    let mut erasure = Erasure::new(Aor::new("person", "a.test"));
     let erased = loop {
         if let Some(erased) = erasure.step(&mut journal).unwrap() {
             break erased;
@@ -264,7 +271,7 @@ fn an_erasure_leaves_nothing_of_a_person() {
         mentions: 2,
     };
     assert_eq!(erased, expected);
-    assert_eq!(ask(&folder, all("a.test", None)), Page::default());
+    assert_eq!(ask(&folder, all("a.test", None)), HistoryPage::default());
     let parties = ask(&folder, all("b.test", None)).changes;
     let parties: Vec<_> = parties
         .iter()
@@ -325,11 +332,13 @@ fn an_erasure_includes_what_was_handed_over_before() {
     let handle = history.handle();
     submit(&handle, 0..50);
     let (sender, receiver) = mpsc::channel();
-    handle.erase("1", "a.test", move |erased| sender.send(erased).unwrap());
+    handle.erase(Aor::new("1", "a.test"), move |erased| {
+        sender.send(erased).unwrap()
+    });
     let erased = receiver.recv().unwrap().unwrap();
     assert_eq!(erased.changes, 50);
     history.close();
-    assert_eq!(ask(&folder, all("a.test", None)), Page::default());
+    assert_eq!(ask(&folder, all("a.test", None)), HistoryPage::default());
 }
 
 /// The disk cannot follow: the shard goes on at once, and what is left out is counted.
@@ -378,7 +387,7 @@ fn limits_apply_to_a_running_history() {
         thread::sleep(Duration::from_millis(10));
     }
     history.close();
-    assert_eq!(ask(&folder, all("a.test", None)), Page::default());
+    assert_eq!(ask(&folder, all("a.test", None)), HistoryPage::default());
 }
 
 #[test]

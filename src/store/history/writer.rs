@@ -13,9 +13,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam::queue::ArrayQueue;
 
+use crate::presence::Aor;
+use crate::presence::history::HistoryErased;
 use crate::store::error::StoreError;
 use crate::store::history::batch::HistoryBatch;
-use crate::store::history::erasure::{Erasure, HistoryErased};
+use crate::store::history::erasure::Erasure;
 use crate::store::history::journal::{Journal, Pruned};
 use crate::store::history::limits::HistoryLimits;
 use crate::store::history::schema;
@@ -109,11 +111,10 @@ impl HistoryHandle {
     /// once it is on the disk; it is dropped if too many erasures wait.
     pub fn erase(
         &self,
-        user: &str,
-        domain: &str,
+        aor: Aor,
         confirm: impl FnOnce(Result<HistoryErased, StoreError>) + Send + 'static,
     ) {
-        let erasure = Erasure::new(user, domain);
+        let erasure = Erasure::new(aor);
         let confirm = Box::new(confirm);
         let _dropped = self.shared.orders.push(Order { erasure, confirm });
         self.wake();

@@ -42,6 +42,8 @@ impl Tag {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Saved {
     pub(super) publications: Vec<Publication>,
+    /// The PUBLISHes that removed one, and their entity tags.
+    pub(super) removals: Vec<((String, u32), Tag)>,
     pub(super) numbers: u64,
     pub(super) tombstones: Vec<Tombstone>,
     pub(super) statements: Statements,

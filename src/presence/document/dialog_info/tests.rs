@@ -874,7 +874,7 @@ proptest! {
             prop_assert_eq!(read.call_id(), "");
         }
         if call.remote_is_private {
-            prop_assert_eq!(read.remote().identity, ANONYMOUS_URI);
+            prop_assert_eq!(read.remote().identity, ANONYMOUS);
         } else {
             let remote = Party { rendering: None, ..call.remote() };
             prop_assert_eq!(read.remote(), remote);

@@ -5,9 +5,11 @@
 
 mod acknowledged;
 mod early;
+mod forgotten;
 mod kinds;
 mod repeated;
 mod restarted;
+mod streams;
 mod told;
 mod wanted;
 
@@ -50,6 +52,8 @@ struct Node {
     committed_at: Option<Instant>,
     /// Whether what is written is durable at once.
     commits_at_once: bool,
+    /// The replies to commands.
+    replies: Vec<(CommandId, Reply)>,
     /// The messages since they were taken last.
     sent: Vec<(Flow, String)>,
     /// How many of them were searched for NOTIFYs to acknowledge.
@@ -116,6 +120,7 @@ impl Node {
             wanted: Vec::new(),
             committed_at: None,
             commits_at_once: true,
+            replies: Vec::new(),
             sent: Vec::new(),
             seen: 0,
             phones_respond: true,
@@ -143,6 +148,7 @@ impl Node {
         };
         self.shards = (0..shards).map(shard).collect();
         self.unwritten = (0..shards).map(|_| Vec::new()).collect();
+        self.replies.clear();
         self.sent.clear();
         self.seen = 0;
         self.wanted.clear();
@@ -241,6 +247,7 @@ impl Node {
             self.sent.push((transmit.flow, text));
         }
         self.wanted.append(&mut out.wanted_dialogs);
+        self.replies.append(&mut out.replies);
         let mail = std::mem::take(&mut out.mail);
         out.clear();
         mail

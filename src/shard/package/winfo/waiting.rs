@@ -10,6 +10,7 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::notifier::watcher;
 use crate::shard::package::winfo::{WAITING_MAX, WAITING_TIME, WaitingWatcher, WatcherInfos};
+use crate::shard::request::headers::any_address_of_record;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watcher::{Watcher, decide};
 
@@ -92,6 +93,23 @@ impl WatcherInfos {
             }
             !is_it
         });
+    }
+
+    /// Erases the waiting watchers that are a person, or that wait for that person; how many.
+    pub(crate) fn forget_waiting_of(&mut self, person: &Aor, turn: &Turn<'_>) -> usize {
+        let is_about = |waiting: &WaitingWatcher| {
+            let watcher = any_address_of_record(waiting.info.uri.as_bytes(), turn.directory);
+            waiting.topic.0 == *person || watcher.as_ref() == Some(person)
+        };
+        let (gone, kept) = std::mem::take(&mut self.waiting)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(is_about);
+        self.waiting = kept;
+        for waiting in &gone {
+            self.mark(waiting.info.id);
+            self.end_waiting(waiting, WatcherEvent::GiveUp);
+        }
+        gone.len()
     }
 
     /// The rules changed: waiting watchers may now be approved or rejected.

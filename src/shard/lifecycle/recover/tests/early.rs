@@ -50,3 +50,37 @@ fn a_retransmission_of_a_request_that_waits_is_absorbed() {
     assert_eq!(answered.len(), 1, "{sent:?}");
     assert!(answered[0].starts_with("SIP/2.0 200 "), "{answered:?}");
 }
+
+/// A new subscription does not wait: it is told the state when that is there.
+#[test]
+fn a_new_subscription_is_notified_again_when_its_presentity_is_back() {
+    let mut node = Node::new(1, Durability::Synced);
+    node.call(true);
+    node.wait(SHORT);
+    node.begin_restart(1, SHORT);
+    let mut phone = Phone::new(udp(5062), "123", "dialog");
+    phone.begin(&mut node, 1800);
+    node.finish_restart();
+    node.wait(SHORT);
+    let sent = node.take_sent();
+    assert_eq!(phone.take_notifies(&sent), 1, "{sent:?}");
+    assert!(sent[0].contains("<state>confirmed</state>"), "{sent:?}");
+}
+
+/// Commands that change a presentity wait like requests; more than the limit are refused and counted.
+#[test]
+fn commands_wait_up_to_the_limit() {
+    let mut node = Node::new(1, Durability::Synced);
+    node.call(true);
+    node.wait(SHORT);
+    node.options.acknowledgements_held_max = 1;
+    node.begin_restart(1, SHORT);
+    node.call(false);
+    assert!(node.replies.is_empty(), "it waits");
+    node.call(false);
+    assert!(matches!(node.replies[..], [(_, Reply::OverLimit)]));
+    assert_eq!(node.counter("requests_shed_by_store"), 1);
+    node.finish_restart();
+    node.wait(SHORT);
+    assert!(matches!(node.replies[..], [_, (_, Reply::Done)]));
+}

@@ -65,3 +65,45 @@ fn an_old_subscribe_is_no_repetition() {
     assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
     assert_eq!(node.dialogs_stored(), 2);
 }
+
+/// Another phone can copy the headers of a SUBSCRIBE, but not its watcher or its source.
+#[test]
+fn a_copy_by_another_phone_removes_no_record() {
+    let other_watcher =
+        |request: &str| request.replace("sip:200@abc.com>;tag", "sip:300@abc.com>;tag");
+    let copies = [
+        (udp(5062), other_watcher as fn(&str) -> String),
+        (udp(5063), str::to_owned),
+        (tcp(5062, 7), str::to_owned),
+    ];
+    for (flow, copy) in copies {
+        let mut node = Node::new(1, Durability::Synced);
+        let (phone, request) = unanswered(&mut node);
+        node.begin_restart(1, SHORT);
+        let other = Phone {
+            flow,
+            ..phone.clone()
+        };
+        let sent = node.exchange(&other, &copy(&request));
+        assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
+        node.finish_restart();
+        assert_eq!(node.counter("records_obsolete"), 0);
+        assert_eq!(node.dialogs_stored(), 2);
+    }
+}
+
+/// Nor does such a copy reach the dialog, once that is back.
+#[test]
+fn a_copy_from_another_address_begins_a_dialog_of_its_own() {
+    let mut node = Node::new(1, Durability::Synced);
+    let (phone, request) = unanswered(&mut node);
+    node.restart(1, SHORT);
+    let peer = "203.0.113.9:5062".parse().unwrap();
+    let other = Phone {
+        flow: Flow { peer, ..udp(5062) },
+        ..phone
+    };
+    let sent = node.exchange(&other, &request);
+    assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
+    assert_eq!(node.dialogs_stored(), 2);
+}

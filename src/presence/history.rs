@@ -1,12 +1,13 @@
-//! The history of composed states as the pages of HTTP query it.
+//! The history of composed states: a query, its answer, and what an erasure came to. Who keeps the
+//! history is not known here.
 
-use crate::presence::Aor;
-
-/// A query of the history.
+/// A query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryQuery {
-    /// The address or domain whose changes are wanted.
-    pub subject: HistorySubject,
+    /// The domain.
+    pub domain: String,
+    /// The user, for the changes of one address; None for those of the whole domain.
+    pub user: Option<String>,
     /// Time of the first change, in milliseconds since 1970 UTC.
     pub since: i64,
     /// The end of the time, exclusive, in the same unit.
@@ -17,13 +18,14 @@ pub struct HistoryQuery {
     pub from: Option<i64>,
 }
 
-/// The address or domain of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HistorySubject {
-    /// One address.
-    Address(Aor),
-    /// All addresses of a domain.
-    Domain(String),
+impl HistoryQuery {
+    /// The address or domain whose changes are wanted.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        let Self { domain, user, .. } = self;
+        user.as_ref()
+            .map_or_else(|| domain.clone(), |user| format!("{user}@{domain}"))
+    }
 }
 
 /// Changes, newest first.
@@ -65,18 +67,4 @@ pub struct HistoryErased {
     pub changes: u64,
     /// Changes of others in which it was the other party, which is anonymous now.
     pub mentions: u64,
-}
-
-/// Why the history does not answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HistoryFault {
-    /// None is kept.
-    #[error("no history is kept: it needs [store] directory, and [history] enabled = true")]
-    Off,
-    /// Too many questions wait, or the node is ending.
-    #[error("the history is busy: ask again")]
-    Busy,
-    /// The file cannot be read or written.
-    #[error("the history cannot be used: {0}")]
-    Failed(String),
 }

@@ -1,0 +1,173 @@
+//! The operator's edits of rules and lists on their way to the store, and back at the start.
+//!
+//! Guarantee: edits of one address reach the store in the order in which they were made; who waits for an
+//! edit is told once it is on the disk.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use glommio::timer::sleep;
+
+use crate::directory::Directory;
+use crate::directory::edits::{Edit, EditedList};
+use crate::presence::Aor;
+use crate::presence::wall_clock::WallClock;
+use crate::record::edit::EditRecord;
+use crate::store::Store;
+use crate::store::batch::Batch;
+use crate::store::error::StoreError;
+use crate::store::schema::Table;
+use crate::store::writer::StoreHandle;
+
+/// How long an edit may take until it is on the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Time between two looks.
+const POLL: Duration = Duration::from_millis(2);
+
+/// Keeps edits. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct EditKeeper {
+    store: StoreHandle,
+    clock: WallClock,
+    /// The number of the operator among the shards.
+    writer: u16,
+    rows: Arc<Mutex<Rows>>,
+}
+
+/// The rows of the store.
+#[derive(Debug, Default)]
+struct Rows {
+    by_aor: HashMap<Aor, i64>,
+    /// One beyond the highest number in use.
+    end: i64,
+    /// The number of the last edit.
+    through: u64,
+    /// Edits that found the queue of the store full.
+    waiting: Option<Batch>,
+}
+
+impl EditKeeper {
+    /// Puts the edits of an earlier process into force in `directory`, which was read a moment ago.
+    /// `shards`: how many there are.
+    pub(crate) fn recover(
+        store: &Store,
+        shards: u16,
+        directory: Directory,
+    ) -> Result<(Self, Directory), StoreError> {
+        let keeper = Self {
+            store: store.handle(),
+            clock: store.clock(),
+            writer: shards,
+            rows: Arc::default(),
+        };
+        let mut edits = Vec::new();
+        let mut unreadable = Vec::new();
+        store.recover(Table::Edit, |number, octets| {
+            let mut rows = keeper.rows();
+            rows.end = rows.end.max(number.saturating_add(1));
+            match EditRecord::decode(octets, keeper.clock) {
+                // Of two rows of one address the newer one counts.
+                Ok(record) => {
+                    unreadable.extend(rows.by_aor.insert(record.aor.clone(), number));
+                    edits.retain(|edit: &Edit| edit.aor != record.aor);
+                    edits.push(edit_of(record));
+                }
+                Err(error) => {
+                    tracing::error!(number, %error, "an edit of the operator cannot be read");
+                    unreadable.push(number);
+                }
+            }
+        })?;
+        let (directory, over) = directory.with_edits(edits);
+        keeper.remove(&unreadable);
+        for aor in &over {
+            tracing::warn!(list = %aor, "{OVER}");
+            keeper.keep(aor, &directory);
+        }
+        Ok((keeper, directory))
+    }
+
+    fn rows(&self) -> std::sync::MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands the edits of an address over; [`Self::await_durable`] waits until they are on the disk.
+    pub(crate) fn keep(&self, aor: &Aor, directory: &Directory) -> u64 {
+        let edit = directory.edit_of(aor);
+        let mut rows = self.rows();
+        let mut batch = self.batch(&mut rows);
+        if edit.is_over() {
+            let number = rows.by_aor.remove(aor);
+            number
+                .into_iter()
+                .for_each(|number| batch.remove(Table::Edit, number));
+        } else {
+            let next = rows.end;
+            let number = *rows.by_aor.entry(aor.clone()).or_insert(next);
+            rows.end = rows.end.max(number.saturating_add(1));
+            let mut octets = Vec::new();
+            record_of(edit).encode(self.clock, &mut octets);
+            batch.put(Table::Edit, number, &octets);
+        }
+        self.submit(batch, &mut rows)
+    }
+
+    fn remove(&self, numbers: &[i64]) {
+        let mut rows = self.rows();
+        let mut batch = self.batch(&mut rows);
+        numbers
+            .iter()
+            .for_each(|number| batch.remove(Table::Edit, *number));
+        self.submit(batch, &mut rows);
+    }
+
+    fn batch(&self, rows: &mut Rows) -> Batch {
+        let waiting = rows.waiting.take();
+        waiting.unwrap_or_else(|| self.store.batch(self.writer))
+    }
+
+    fn submit(&self, mut batch: Batch, rows: &mut Rows) -> u64 {
+        rows.through += 1;
+        batch.through = rows.through;
+        rows.waiting = self.store.submit(batch).err();
+        rows.through
+    }
+
+    /// Waits until an edit is on the disk. False if it is not in time: then it may follow.
+    pub(crate) async fn await_durable(&self, through: u64) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while self.store.durable(self.writer) < through {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            sleep(POLL).await;
+            let mut rows = self.rows();
+            if let Some(batch) = rows.waiting.take() {
+                rows.waiting = self.store.submit(batch).err();
+            }
+        }
+        true
+    }
+}
+
+/// What is said of a list whose edit counts no longer.
+pub(crate) const OVER: &str =
+    "the edits of this list are over: the configuration says something new of it";
+
+fn record_of(edit: Edit) -> EditRecord {
+    EditRecord {
+        aor: edit.aor,
+        rules: edit.rules,
+        list: edit.list.map(|edited| (edited.configured, edited.list)),
+    }
+}
+
+fn edit_of(record: EditRecord) -> Edit {
+    let edited = |(configured, list)| EditedList { configured, list };
+    Edit {
+        aor: record.aor,
+        rules: record.rules,
+        list: record.list.map(edited),
+    }
+}
