@@ -5,9 +5,8 @@
 //!   record to its commit. In turns with it, the same records are written over those of a bare file, with
 //!   an `fdatasync` every half a millisecond: less time no store can take on this disk, at this moment.
 //! - Two servers, one that acknowledges after its record is durable, one without a store, take new
-//!   subscriptions in turns: CPU of the shard's thread for each, and how many a second one core for the
-//!   shard and one for the store can take, from the CPU of each. By the clock the phones, which share
-//!   the second core with the store, would be measured: that figure is printed beside.
+//!   subscriptions in turns: CPU of the shard's thread for each, and time by the clock when many come at
+//!   once, with one core for the shard and one for the store and the phones.
 //! - A server with a million subscriptions, whose phones have been told everything, is killed. The time
 //!   from its next start until it serves SIP; until it has answered a refresh, with its NOTIFY, in each of
 //!   200 dialogs over the whole range, so that it serves them all; and until all are loaded. The last two
@@ -53,6 +52,8 @@ const BARE_OCTETS: u64 = 16 << 20;
 const PAIRS: usize = 11;
 /// New subscriptions of one slice.
 const SUBSCRIPTIONS: u32 = 2_000;
+/// What the names of the store's threads begin with.
+const STORE_THREADS: &[&str] = &["store", "checkpoint"];
 const RECOVERED: u32 = 1_000_000;
 const RECOVERED_SMALL: u32 = 100_000;
 /// Longest time until all subscriptions are back.
@@ -209,7 +210,8 @@ impl Bare {
     }
 }
 
-/// CPU of the shard's thread, and the rate, of new subscriptions with a store and without.
+/// What new subscriptions cost with a store and without: CPU of the shard's thread, and time by the
+/// clock.
 fn subscribe(directory: &Path) -> Result<(), Error> {
     let binary = env!("CARGO_BIN_EXE_lamplighter");
     let synced = Daemon::start_with(binary, 1, &in_directory(directory))?;
@@ -226,47 +228,36 @@ fn subscribe(directory: &Path) -> Result<(), Error> {
         fleet.subscribe(SUBSCRIPTIONS)?;
         fleet.unsubscribe(0..SUBSCRIPTIONS)?;
     }
-    let (mut costs, mut costs_without) = (Vec::new(), Vec::new());
+    let mut of_store = Vec::new();
     let cpu = pairs::abba(PAIRS, |side| {
-        let (fleet, daemon, costs) = match side {
-            Side::A => (&mut with, &synced, &mut costs),
-            Side::B => (&mut without, &none, &mut costs_without),
+        let (fleet, daemon) = match side {
+            Side::A => (&mut with, &synced),
+            Side::B => (&mut without, &none),
         };
-        costs.push(slice(fleet, daemon)?);
-        Ok(costs.last().map_or(0.0, |cost| cost.shard))
+        let [shard, store] = cpu_of_each(fleet, daemon)?;
+        of_store.extend((side == Side::A).then_some(store));
+        Ok(shard)
     })?;
-    let of_store = median(&costs, |cost| cost.store);
-    let by_the_clock = median(&costs, |cost| cost.rate) / median(&costs_without, |cost| cost.rate);
-    println!("a new subscription, CPU of the shard's thread");
-    println!(
-        "  synced {:7.3} us, without a store {:7.3} us",
-        cpu.a, cpu.b
-    );
-    println!("  synced / without                  {cpu}");
-    println!("  CPU of the store's threads        {of_store:7.3} us");
-    println!("  subscriptions a second, synced / without, by the clock  {by_the_clock:.3}");
+    let time = pairs::abba(PAIRS, |side| match side {
+        Side::A => time_of_each(&mut with, &synced),
+        Side::B => time_of_each(&mut without, &none),
+    })?;
+    let of_store = pairs::median(&mut of_store);
+    println!("a new subscription");
+    for (what, pairs) in [("CPU of the shard's thread", cpu), ("by the clock", time)] {
+        let (a, b) = (pairs.a, pairs.b);
+        println!("  {what:>25}: synced {a:7.3} us, without a store {b:7.3} us");
+        println!("  {what:>25}: synced / without {pairs}");
+    }
+    println!("  CPU of the store's threads {of_store:7.3} us");
     bars::SYNCED_CPU.report(cpu.a - cpu.b);
-    bars::SYNCED_RATE.report(cpu.b / cpu.a.max(of_store));
+    bars::SYNCED_RATE.report(1.0 / time.ratio);
     Ok(())
 }
 
-/// What a new subscription costs.
-#[derive(Clone, Copy)]
-struct Cost {
-    /// CPU of the shard's thread, in microseconds.
-    shard: f64,
-    /// CPU of the store's threads, in microseconds.
-    store: f64,
-    /// Subscriptions a second by the clock.
-    rate: f64,
-}
-
-fn median(costs: &[Cost], of: impl Fn(&Cost) -> f64) -> f64 {
-    pairs::median(&mut costs.iter().map(of).collect::<Vec<_>>())
-}
-
-fn slice(fleet: &mut Fleet, daemon: &Daemon) -> Result<Cost, Error> {
-    let store = daemon.threads_cpu(&["store", "checkpoint"])?;
+/// CPU of the shard's thread and of the store's threads for a new subscription, in microseconds.
+fn cpu_of_each(fleet: &mut Fleet, daemon: &Daemon) -> Result<[f64; 2], Error> {
+    let before = daemon.threads_cpu(STORE_THREADS)?;
     let work = scenario::measure(
         fleet,
         || daemon.shard_cpu(),
@@ -275,14 +266,25 @@ fn slice(fleet: &mut Fleet, daemon: &Daemon) -> Result<Cost, Error> {
             Ok(u64::from(SUBSCRIPTIONS))
         },
     )?;
-    let store = daemon.threads_cpu(&["store", "checkpoint"])? - store;
+    let store = daemon.threads_cpu(STORE_THREADS)? - before;
     fleet.unsubscribe(0..SUBSCRIPTIONS)?;
-    let changes = work.changes as f64;
-    Ok(Cost {
-        shard: micros(work.cpu) / changes,
-        store: micros(store) / changes,
-        rate: changes / work.time.as_secs_f64(),
-    })
+    Ok([work.cpu, store].map(|cpu| micros(cpu) / work.changes as f64))
+}
+
+/// Time by the clock for each of many new subscriptions that come at once, from when the server begins
+/// to read them until the last has its response and its NOTIFY, in microseconds. The SUBSCRIBEs wait in
+/// the server's socket, so that the phones, which share a core with the store, do little meanwhile.
+fn time_of_each(fleet: &mut Fleet, daemon: &Daemon) -> Result<f64, Error> {
+    scenario::settle(fleet, &|| daemon.shard_cpu())?;
+    daemon.stop()?;
+    let mut start = Instant::now();
+    fleet.refresh_at_once(0..SUBSCRIPTIONS, || {
+        start = Instant::now();
+        daemon.go_on()
+    })?;
+    let time = start.elapsed();
+    fleet.unsubscribe(0..SUBSCRIPTIONS)?;
+    Ok(micros(time) / f64::from(SUBSCRIPTIONS))
 }
 
 fn in_directory(directory: &Path) -> String {

@@ -333,6 +333,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 "writer",
                 &[
                     "batch",
+                    "checkpoint",
                     "clock",
                     "error",
                     "intake",
@@ -588,6 +589,7 @@ const PURE_ROOMS: &[&str] = &["sip", "presence", "directory", "shard"];
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["password"]),
     ("clap", &["cli"]),
+    ("crc32fast", &["record"]),
     ("crossbeam", &["runtime", "http", "store"]),
     ("csv", &["config"]),
     ("flate2", &["presence/document"]),

@@ -4,6 +4,7 @@
 //! - [`Directory::decide`] (`decide`): what a watcher may see.
 //! - [`Directory::list`] (`lists`): resource lists and their members.
 //! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.
+//! - [`Directory::rules_of`] (`rules`): the composition rules of a presentity.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //! - [`Directory::edits`] (`edits`): what the operator edited while the server ran.
 //!
@@ -20,6 +21,7 @@ pub mod edits;
 pub mod lists;
 pub mod profiles;
 pub mod removal;
+mod rules;
 pub mod user_range;
 
 pub(crate) use credentials::DomainRealm;
@@ -36,6 +38,7 @@ use crate::directory::credentials::Credentials;
 use crate::directory::decide::Groups;
 use crate::directory::lists::Lists;
 use crate::directory::profiles::Profiles;
+use crate::directory::rules::SharedRules;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::composition::{Rules, Style};
@@ -167,7 +170,7 @@ pub struct Account {
     /// §6).
     pub is_feeder: bool,
     /// The composition rules of this user; None for those of the domain.
-    rules: Option<Arc<Rules>>,
+    rules: Option<SharedRules>,
 }
 
 impl Account {
@@ -193,9 +196,9 @@ pub struct Details {
 #[derive(Clone, Debug)]
 struct Tenant {
     /// The composition rules of users without details.
-    rules: Arc<Rules>,
+    rules: SharedRules,
     /// The composition rules of park orbits.
-    orbit_rules: Arc<Rules>,
+    orbit_rules: SharedRules,
     groups: Groups,
     /// In the order of the configuration.
     policies: Vec<Policy>,
@@ -221,7 +224,7 @@ pub struct Directory {
     /// Whether any account has a password hash.
     has_password_hashes: bool,
     /// The composition rules of presentities outside the domains served here.
-    stranger: Arc<Rules>,
+    stranger: SharedRules,
 }
 
 impl Directory {
@@ -251,11 +254,11 @@ impl Directory {
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
-            orbit_rules: Arc::new(Rules {
+            orbit_rules: SharedRules::new(Rules {
                 is_orbit: true,
                 ..rules.clone()
             }),
-            rules: Arc::new(rules),
+            rules: SharedRules::new(rules),
             groups: Groups::default(),
             policies: Vec::new(),
         });
@@ -290,16 +293,17 @@ impl Directory {
         let Some(tenant) = self.tenant(aor.domain()) else {
             return;
         };
+        let of_domain = tenant.rules.get();
         let is_orbit = self.is_orbit(aor);
         let rules = Rules {
             alternative: details.alternative,
             display: details.display,
             is_orbit,
-            voicemail: [&tenant.rules.voicemail[..], &details.voicemail].concat(),
-            ..(*tenant.rules).clone()
+            voicemail: [&of_domain.voicemail[..], &details.voicemail].concat(),
+            ..Rules::clone(of_domain)
         };
         if let Some(account) = Arc::make_mut(&mut self.accounts).get_mut(aor.as_str()) {
-            account.rules = Some(Arc::new(rules));
+            account.rules = Some(SharedRules::new(rules));
         }
     }
 
@@ -365,24 +369,6 @@ impl Directory {
         &self.domains
     }
 
-    /// The composition rules of a presentity.
-    #[must_use]
-    pub fn rules_of(&self, aor: &Aor) -> Arc<Rules> {
-        let own = self
-            .account(aor.as_str())
-            .and_then(|account| account.rules.as_ref());
-        let rules = own.or_else(|| {
-            let place = self.place_of(aor.domain())?;
-            let tenant = self.tenants.get(place)?;
-            let domain = self.domains.get(place)?;
-            Some(match domain.is_orbit(aor.user()) {
-                true => &tenant.orbit_rules,
-                false => &tenant.rules,
-            })
-        });
-        Arc::clone(rules.unwrap_or(&self.stranger))
-    }
-
     /// The composition style of a presentity.
     #[must_use]
     pub fn style_of(&self, aor: &Aor) -> Style {
@@ -394,7 +380,7 @@ impl Directory {
     #[must_use]
     pub fn name_of<'a>(&'a self, aor: &'a Aor) -> &'a str {
         self.account(aor.as_str())
-            .and_then(|account| account.rules.as_ref()?.display.as_deref())
+            .and_then(|account| account.rules.as_ref()?.get().display.as_deref())
             .unwrap_or_else(|| aor.user())
     }
 

@@ -21,15 +21,17 @@ pub struct Bell {
 }
 
 impl Bell {
-    /// Ends the wait that is under way, if one is. A wait that begins afterwards sees everything
+    /// Ends the wait that is under way; false if none is. A wait that begins afterwards sees everything
     /// written before this call.
-    pub fn ring(&self) {
+    pub fn ring(&self) -> bool {
         fence(Ordering::SeqCst);
-        if self.has_waiter.load(Ordering::Relaxed) && self.has_waiter.swap(false, Ordering::SeqCst)
-        {
+        let ends_wait = self.has_waiter.load(Ordering::Relaxed)
+            && self.has_waiter.swap(false, Ordering::SeqCst);
+        if ends_wait {
             // It can only fail for a count near 2^64, at which the waiter is woken as well.
             let _ = (&self.event).write(&1u64.to_ne_bytes());
         }
+        ends_wait
     }
 }
 
@@ -75,7 +77,7 @@ impl Readiness {
     }
 
     /// Waits for at most `timeout`, rounded up to milliseconds. Returns at once if `has_work`, which is
-    /// called when the bell can already end the wait.
+    /// called when the bell can already end the wait. [`Waited::TimedOut`] means that the bell did not ring.
     pub fn wait(&self, timeout: Duration, has_work: impl FnOnce() -> bool) -> Waited {
         self.bell.has_waiter.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -84,12 +86,16 @@ impl Readiness {
         } else {
             self.wait_for_events(timeout)
         };
-        if !self.bell.has_waiter.swap(false, Ordering::SeqCst) {
-            // Another thread has rung, or is ringing right now; if its write is not read here, it
-            // ends the next wait early.
-            let _ = (&self.bell.event).read(&mut [0; 8]);
+        if self.bell.has_waiter.swap(false, Ordering::SeqCst) {
+            return waited;
         }
-        waited
+        // Another thread has rung, or is ringing right now; if its write is not read here, it ends the
+        // next wait early.
+        let _ = (&self.bell.event).read(&mut [0; 8]);
+        match waited {
+            Waited::Interrupted => Waited::Interrupted,
+            Waited::Ready | Waited::TimedOut => Waited::Ready,
+        }
     }
 
     #[allow(unsafe_code, reason = "epoll has no safe wrapper here")]
@@ -179,7 +185,7 @@ mod tests {
     fn a_thread_with_work_does_not_wait() {
         let readiness = Readiness::new(std::iter::empty()).unwrap();
         assert_eq!(readiness.wait(LONG, || true), Waited::Ready);
-        readiness.bell().ring();
+        assert!(!readiness.bell().ring());
         assert_eq!(
             readiness.wait(SHORT, has_nothing),
             Waited::TimedOut,

@@ -43,6 +43,7 @@ pub(crate) async fn serve(core: Rc<Core>, port: Rc<DatagramPort>) {
         match datagrams::receive_batch(&core, &port) {
             Ok(Some(unread)) if core.arrivals.get().is_frequent() => {
                 poll(&core, unread).await;
+                core.mesh.leave_to_main_task(core.id);
             }
             Ok(Some(Unread::Likely)) => {}
             Ok(_) => {

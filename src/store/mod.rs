@@ -107,16 +107,15 @@ impl Store {
         let StoreOptions {
             shards, on_failure, ..
         } = options;
-        let of_writer = Arc::clone(&wake);
+        let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         let writer = Writer::start(
             Arc::clone(&file),
-            shards,
-            on_failure,
+            (shards, on_failure),
             clock.clone(),
-            of_writer,
+            checkpointer.requester(),
+            Arc::clone(&wake),
         )?;
         let watchdog = Watchdog::start(&file, writer.handle(), wake)?;
-        let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         let maintenance = Maintenance::start(Arc::clone(&file), writer.handle())?;
         Ok(Self {
             directory,

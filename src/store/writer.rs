@@ -21,6 +21,7 @@ use crossbeam::utils::CachePadded;
 use rusqlite::Connection;
 
 use crate::store::batch::{Batch, Change};
+use crate::store::checkpoint::Requester;
 use crate::store::clock::{Noted, RecordClock};
 use crate::store::error::StoreError;
 use crate::store::intake::{Health, Intake};
@@ -240,9 +241,9 @@ impl Writer {
     /// which more rows are durable.
     pub(super) fn start(
         file: Arc<StateFile>,
-        shards: u16,
-        on_failure: OnFailure,
+        (shards, on_failure): (u16, OnFailure),
         clock: RecordClock,
+        checkpoints: Requester,
         wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
         let open = file.connect()?;
@@ -266,6 +267,7 @@ impl Writer {
             open: Some(open),
             shared: Arc::clone(&shared),
             clock,
+            checkpoints,
             is_recovering: true,
             has_failed: false,
             next_try: Instant::now(),
@@ -314,6 +316,7 @@ struct Work {
     open: Option<Open>,
     shared: Arc<Shared>,
     clock: RecordClock,
+    checkpoints: Requester,
     /// Whether a shard has not handed over everything that its recovery wrote.
     is_recovering: bool,
     /// Whether the last commit failed.
@@ -457,6 +460,7 @@ impl Work {
     fn succeed(&mut self, rows: u64) {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.rows.fetch_add(rows, Ordering::Relaxed);
+        self.checkpoints.note_commit(rows as usize);
         self.note_working(rows);
     }
 

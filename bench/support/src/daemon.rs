@@ -91,6 +91,16 @@ impl Daemon {
         Ok(())
     }
 
+    /// Stops it until [`Self::go_on`]: what is sent to it waits in its sockets.
+    pub fn stop(&self) -> Result<(), Error> {
+        Ok(system::stop(self.process())?)
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) -> Result<(), Error> {
+        Ok(system::go_on(self.process())?)
+    }
+
     /// Starts it again after [`Self::kill`], with the same configuration. Does not wait.
     pub fn start_again(&mut self) -> Result<(), Error> {
         self.child = serve(&self.binary, &self.directory)?;

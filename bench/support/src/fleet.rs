@@ -259,6 +259,20 @@ impl Fleet {
         self.send_subscribes(watchers, EXPIRES)
     }
 
+    /// As [`Self::refresh`], but all requests wait in the server's socket before `begin` is called.
+    pub fn refresh_at_once(
+        &mut self,
+        watchers: Range<u32>,
+        begin: impl FnOnce() -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (before, sent) = (self.tally, watchers.len() as u64);
+        for watcher in watchers {
+            self.send_subscribe(watcher, EXPIRES)?;
+        }
+        begin()?;
+        self.pump(|fleet| fleet.served_since(&before) >= sent)
+    }
+
     /// Ends subscriptions; a later refresh begins each one again.
     pub fn unsubscribe(&mut self, watchers: Range<u32>) -> Result<(), Error> {
         self.send_subscribes(watchers.clone(), 0)?;
@@ -280,16 +294,15 @@ impl Fleet {
         for watcher in watchers {
             self.send_subscribe(watcher, expires)?;
             sent += 1;
-            self.pump(|fleet| {
-                let done = (fleet.tally.subscribed - before.subscribed)
-                    .min(fleet.tally.notifies - before.notifies);
-                sent - done < WINDOW
-            })?;
+            self.pump(|fleet| sent - fleet.served_since(&before) < WINDOW)?;
         }
-        self.pump(|fleet| {
-            fleet.tally.subscribed - before.subscribed >= sent
-                && fleet.tally.notifies - before.notifies >= sent
-        })
+        self.pump(|fleet| fleet.served_since(&before) >= sent)
+    }
+
+    /// SUBSCRIBEs that have their response and NOTIFY, since a count.
+    fn served_since(&self, before: &Tally) -> u64 {
+        let subscribed = self.tally.subscribed - before.subscribed;
+        subscribed.min(self.tally.notifies - before.notifies)
     }
 
     fn send_subscribe(&mut self, number: u32, expires: u32) -> io::Result<()> {

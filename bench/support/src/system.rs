@@ -52,6 +52,25 @@ fn set_affinity(cpus: Range<usize>) {
     }
 }
 
+/// Stops a process until [`go_on`].
+pub fn stop(process: u32) -> io::Result<()> {
+    signal(process, libc::SIGSTOP)
+}
+
+/// Lets a process go on that was stopped.
+pub fn go_on(process: u32) -> io::Result<()> {
+    signal(process, libc::SIGCONT)
+}
+
+#[allow(unsafe_code, reason = "kill has no safe wrapper")]
+fn signal(process: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: the call takes two numbers.
+    match unsafe { libc::kill(process as libc::pid_t, signal) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// CPU time the calling thread has used.
 #[must_use]
 #[allow(unsafe_code, reason = "clock_gettime has no safe wrapper")]

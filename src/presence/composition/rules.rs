@@ -35,8 +35,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Adds all that they say to a hash that outlives the process.
-    pub(crate) fn add_to(&self, hash: &mut SipHash13) {
+    /// A hash of all that they say, which outlives the process.
+    pub(crate) fn fingerprint(&self) -> u64 {
         let Self {
             style,
             voicemail,
@@ -45,6 +45,7 @@ impl Rules {
             do_not_disturb,
             is_orbit,
         } = self;
+        let mut hash = SipHash13::new();
         hash.raw(&[*style as u8, *do_not_disturb as u8, u8::from(*is_orbit)]);
         hash.number(voicemail.len() as u64);
         let known = [alternative, display].into_iter().flatten();
@@ -52,6 +53,7 @@ impl Rules {
             hash.field(text.as_bytes());
         }
         hash.raw(&[alternative.is_some(), display.is_some()].map(u8::from));
+        hash.finish()
     }
 
     /// Returns whether `target`, a number or a URI, is voice mail (W:D3.19). Only the called number

@@ -115,8 +115,10 @@ impl MailSender {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
+    use std::time::Duration;
 
     use super::*;
+    use crate::net::readiness::{Readiness, Waited};
     use crate::presence::presentity::PublishRefused;
     use crate::runtime::mesh::Woken;
     use crate::shard::{ConnectionId, Flow};
@@ -220,6 +222,32 @@ mod tests {
             mesh.poll(receiver, false, &context),
             Poll::Ready(Woken::Stop)
         );
+    }
+
+    /// What the thread does not take then is left to its main task.
+    #[test]
+    fn mail_ends_a_wait_beside_the_executor_and_wakes_nothing_else() {
+        let mesh = Mesh::with_capacity(2, 8, 4);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let receiver = ShardId(1);
+        let readiness = Readiness::new(std::iter::empty()).unwrap();
+        mesh.set_bell(receiver, Arc::clone(readiness.bell()));
+        let context = Context::from_waker(&waker);
+        assert_eq!(mesh.poll(receiver, false, &context), Poll::Pending);
+        let waited = readiness.wait(Duration::from_secs(10), || {
+            let mut mail = MailSender::new(Arc::clone(&mesh));
+            mail.send(receiver, numbered(1), &CoreCounters::default());
+            mail.wake();
+            false
+        });
+        assert_eq!(waited, Waited::Ready);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        mesh.leave_to_main_task(receiver);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert!(mesh.next_mail(receiver).is_some());
+        mesh.leave_to_main_task(receiver);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -49,7 +49,17 @@ struct Inbox {
 }
 
 impl Inbox {
+    /// There is something for the shard to do. A thread that waits beside its executor does that itself:
+    /// a pass of the executor would cost more than most of the work does.
     fn wake(&self) {
+        let ends_wait = self.bell.get().is_some_and(|bell| bell.ring());
+        if !ends_wait {
+            self.waker.wake();
+        }
+    }
+
+    /// Wakes the main task of the shard, which alone sees whether it is to stop.
+    fn wake_main_task(&self) {
         self.waker.wake();
         if let Some(bell) = self.bell.get() {
             bell.ring();
@@ -192,7 +202,7 @@ impl Mesh {
     /// Has all cores stop reading from sockets. They finish what they have read.
     pub(crate) fn pause(&self) {
         self.is_pausing.store(true, Ordering::SeqCst);
-        self.inboxes.iter().for_each(|inbox| inbox.wake());
+        self.inboxes.iter().for_each(|inbox| inbox.wake_main_task());
     }
 
     /// A core that has stopped reading says whether it has anything left to do.
@@ -218,7 +228,7 @@ impl Mesh {
             return;
         };
         inbox.is_stopped.store(true, Ordering::SeqCst);
-        inbox.wake();
+        inbox.wake_main_task();
     }
 
     /// Drops what is queued for a core that has ended; the senders of commands learn that.
@@ -243,6 +253,13 @@ impl Mesh {
     pub(crate) fn has_work(&self, shard: ShardId) -> bool {
         self.inbox(shard)
             .is_none_or(|inbox| inbox.is_stopped.load(Ordering::Acquire) || inbox.has_work())
+    }
+
+    /// The thread of a shard waits in its executor again, and has not done all that it was woken for.
+    pub(crate) fn leave_to_main_task(&self, shard: ShardId) {
+        if let Some(inbox) = self.inbox(shard).filter(|inbox| inbox.has_work()) {
+            inbox.waker.wake();
+        }
     }
 
     /// Waits until a shard has something to do. `has_paused`: it has stopped reading already.

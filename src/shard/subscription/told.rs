@@ -134,6 +134,6 @@ impl Subscription {
 pub(crate) fn appearance(subscription: &Subscription, aor: &Aor, directory: &Directory) -> u64 {
     let mut hash = SipHash13::new();
     subscription.view().rendering.add_to(&mut hash);
-    directory.rules_of(aor).add_to(&mut hash);
+    hash.number(directory.rules_fingerprint_of(aor));
     hash.finish()
 }
