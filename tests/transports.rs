@@ -23,9 +23,9 @@ use tungstenite::Message;
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::authority::{Authority, Client, Issued};
+use crate::authority::{Authority, Client, Issued, connect};
 use crate::daemon::{Daemon, Folder};
-use crate::phone::{End, Phone, connect, header, is_resumed};
+use crate::phone::{End, Phone, header, is_resumed};
 use crate::websocket::Link;
 
 /// A TLS listener with these keys, a UDP listener, and a domain.
@@ -531,7 +531,7 @@ fn the_check_reads_certificates() {
     ));
     let checked = folder.says("check");
     assert!(
-        checked.contains("ran out at 2020-01-01T00:00:00Z: phones refuse it"),
+        checked.contains("ran out at 2020-01-01T00:00:00Z: clients refuse it"),
         "{checked}"
     );
     assert!(checked.contains("(it has run out)"), "{checked}");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use crate::config;
-use crate::config::Listener;
+use crate::config::Plan;
 use crate::tls::Certificate;
 
 /// Prints every fault, or a summary of the configuration.
@@ -30,9 +30,9 @@ pub(super) fn run(file: &Path) -> ExitCode {
     println!("{}: no errors", file.display());
     println!(
         "  SIP listeners: {listeners}, HTTP listeners: {}, domains: {domains}",
-        plan.http_listen.len()
+        plan.http_listeners.len()
     );
-    print_certificates(&plan.listeners);
+    print_certificates(&plan);
     println!(
         "  shards on CPU {:?}, HTTP on CPU {}",
         plan.shards, plan.http_cpu
@@ -46,8 +46,10 @@ pub(super) fn run(file: &Path) -> ExitCode {
 }
 
 /// Each certificate once, with its names and when it runs out.
-fn print_certificates(listeners: &[Listener]) {
-    let keyrings = listeners.iter().filter_map(|one| one.keyring.as_ref());
+fn print_certificates(plan: &Plan) {
+    let sip = plan.listeners.iter().map(|one| &one.keyring);
+    let http = plan.http_listeners.iter().map(|one| &one.keyring);
+    let keyrings = sip.chain(http).flatten();
     let certificates = keyrings.flat_map(|keyring| keyring.certificates.iter());
     let lines: BTreeSet<String> = certificates.map(described).collect();
     lines.iter().for_each(|line| println!("  {line}"));

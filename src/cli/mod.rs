@@ -9,6 +9,7 @@ mod client;
 mod demo;
 mod edit;
 mod history;
+mod lockouts;
 mod operate;
 mod probe;
 mod question;
@@ -27,6 +28,7 @@ use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
 use crate::cli::history::{ForgetArguments, HistoryArguments};
+use crate::cli::lockouts::LockoutsArguments;
 use crate::cli::operate::{DrainArguments, ExportArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::set::SetArguments;
@@ -88,6 +90,8 @@ enum Command {
     Loops(ReportArguments),
     /// Show which requests were refused recently, by sender and reason.
     Refusals(ReportArguments),
+    /// Show, and lift, the lockouts of addresses and accounts after wrong passwords.
+    Lockouts(LockoutsArguments),
     /// Test another SIP server: subscribe or publish there for a minute, and print its responses.
     Probe(ProbeArguments),
     /// Show and edit lists; subscribed phones are notified at once.
@@ -215,6 +219,7 @@ pub fn main() -> ExitCode {
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => arguments.ask("/loops"),
         Command::Refusals(arguments) => arguments.ask("/refusals"),
+        Command::Lockouts(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::List(arguments) => edit::list(&arguments),
         Command::Set(arguments) => set::run(&arguments),
@@ -275,6 +280,7 @@ mod tests {
             Command::List(arguments) => Some(arguments.request()),
             Command::Loops(arguments) => Some(arguments.request("/loops")),
             Command::Refusals(arguments) => Some(arguments.request("/refusals")),
+            Command::Lockouts(arguments) => Some(arguments.request()),
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Drain(arguments) => Some(arguments.request()),
@@ -326,6 +332,12 @@ mod tests {
             ),
             ("loops --wide", "/loops", &[("wide", "yes")]),
             ("refusals --wide", "/refusals", &[("wide", "yes")]),
+            ("lockouts --wide", "/lockouts", &[("wide", "yes")]),
+            (
+                "lockouts lift 192.0.2.7 --socket /x",
+                "/lockouts/lift",
+                &[("who", "192.0.2.7")],
+            ),
             ("list show", "/list", &[]),
             ("list show t@a --socket /x", "/list", &[("list", "t@a")]),
             (
@@ -457,6 +469,7 @@ mod tests {
             let is_question = [
                 "/history",
                 "/list",
+                "/lockouts",
                 "/loops",
                 "/refusals",
                 "/rules",

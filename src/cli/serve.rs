@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use crate::cli::client::{Format, Request};
 use crate::config::{Config, Connections, Loaded, Plan};
-use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
+use crate::net::{HandshakeLimits, Limits};
 use crate::runtime::take_over::{Promise, TakeOver};
 use crate::runtime::{
-    Bundle, HistoryPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan, StorePlan,
+    Bundle, HistoryPlan, HttpListenerPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan,
+    StorePlan,
 };
 use crate::sip::Transport;
 use crate::tls::SharedKeyring;
@@ -126,7 +127,7 @@ fn node_plan(plan: Plan) -> NodePlan {
         shards: plan.shards,
         http_cpu: Some(plan.http_cpu),
         listeners: plan.listeners.into_iter().map(listener_plan).collect(),
-        http_listen: plan.http_listen,
+        http_listeners: http_listener_plans(plan.http_listeners),
         control_socket: Some(plan.control_socket),
         store: plan.store.map(store_plan),
         options: plan.options,
@@ -152,6 +153,15 @@ pub(super) fn listener_plan(listener: config::Listener) -> ListenerPlan {
     }
 }
 
+/// The HTTP listeners, converted to the runtime's type.
+pub(super) fn http_listener_plans(listeners: Vec<config::HttpListener>) -> Vec<HttpListenerPlan> {
+    let plan = |listener: config::HttpListener| HttpListenerPlan {
+        address: listener.address,
+        keyring: listener.keyring.map(SharedKeyring::new),
+    };
+    listeners.into_iter().map(plan).collect()
+}
+
 /// The store, converted to the runtime's type.
 fn store_plan(store: config::StorePlan) -> StorePlan {
     StorePlan {
@@ -170,8 +180,10 @@ pub(super) fn limits(plan: &Plan) -> Limits {
     Limits {
         connections: crowd_limits(plan.sip_connections),
         idle_timeout: plan.idle_connection,
-        handshakes_max: plan.handshakes_max,
-        handshake_timeout: plan.handshake_timeout,
+        handshakes: HandshakeLimits {
+            at_once_max: plan.handshakes_max,
+            timeout: plan.handshake_timeout,
+        },
         ..Limits::default()
     }
 }
@@ -194,5 +206,6 @@ fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
         notes: plan.notes.into_iter().chain(sections).collect(),
         directory: Arc::new(plan.directory),
         listeners: plan.listeners.into_iter().map(listener_plan).collect(),
+        http_listeners: http_listener_plans(plan.http_listeners),
     })
 }

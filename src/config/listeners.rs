@@ -30,6 +30,15 @@ pub struct Listener {
     pub origins: Vec<String>,
 }
 
+/// One HTTP socket address.
+#[derive(Clone, Debug)]
+pub struct HttpListener {
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// Its certificates; None for plain HTTP.
+    pub keyring: Option<Keyring>,
+}
+
 /// The SIP listeners.
 pub(super) fn sip(
     sip: &schema::Sip,
@@ -168,29 +177,51 @@ fn origins(listen: &schema::SipListen, complainer: &mut Complainer<'_>) -> Vec<S
     origins
 }
 
-/// The HTTP listeners.
+/// What to write instead of plain HTTP beyond loopback.
+const SECURE_HTTP: &str = "serve HTTPS: [[https]] with address, certificate and key; or listen at \
+                           127.0.0.1, for a TLS proxy on this machine; or, on a network that you trust, \
+                           write allow_insecure = true in [http]";
+
+/// The HTTP listeners, plain and encrypted.
 pub(super) fn http(
-    http: &schema::Http,
+    config: &Config,
     sip: &[Listener],
     complainer: &mut Complainer<'_>,
-) -> Vec<SocketAddr> {
-    let mut addresses = Vec::new();
-    for text in &http.listen {
+    notes: &mut Vec<String>,
+) -> Vec<HttpListener> {
+    let plain = config.http.listen.iter().map(|address| (address, None));
+    let encrypted = config
+        .https
+        .iter()
+        .map(|https| (&https.address, Some(https)));
+    let mut listeners: Vec<HttpListener> = Vec::new();
+    for (text, https) in plain.chain(encrypted) {
+        let keyring =
+            https.and_then(|https| transport_security::https_keyring(https, complainer, notes));
         let Some(address) = socket_address(text, "127.0.0.1:8080", complainer) else {
             continue;
         };
-        let is_sip =
-            |listener: &Listener| listener.transport.is_reliable() && listener.address == address;
-        if address.port() != 0 && (addresses.contains(&address) || sip.iter().any(is_sip)) {
+        if https.is_none()
+            && !address.ip().to_canonical().is_loopback()
+            && !config.http.allow_insecure
+        {
+            let what = format!("plain HTTP at {address} would carry passwords in the clear");
+            complainer.add(text.span(), what, SECURE_HTTP);
+        }
+        let is_sip = sip.iter().filter(|other| other.transport.is_reliable());
+        let mut taken = is_sip.map(|other| other.address);
+        let is_taken = taken.any(|other| other == address)
+            || listeners.iter().any(|other| other.address == address);
+        if address.port() != 0 && is_taken {
             complainer.add(
                 text.span(),
                 format!("tcp {address} is configured twice"),
                 "choose another port",
             );
         }
-        addresses.push(address);
+        listeners.push(HttpListener { address, keyring });
     }
-    addresses
+    listeners
 }
 
 /// Octets of the path of a Unix socket: the size of `sun_path`, less the terminating zero.

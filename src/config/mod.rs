@@ -24,7 +24,7 @@ mod text;
 mod transport_security;
 
 pub use complaint::{Complaint, Complaints, Source};
-pub use listeners::Listener;
+pub use listeners::{HttpListener, Listener};
 pub use machine::Machine;
 pub use plan::{Connections, HistoryPlan, Plan, StorePlan};
 pub use quantity::{Interval, Octets};

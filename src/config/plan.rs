@@ -1,11 +1,10 @@
 //! What the other rooms are built from: the configuration, converted.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::config::complaint::{Complainer, Complaints};
-use crate::config::listeners::Listener;
+use crate::config::listeners::{HttpListener, Listener};
 use crate::config::machine::{Machine, random_key};
 use crate::config::schema::{Config, DurabilityKind, StoreFailureKind};
 use crate::config::{cores, listeners, schema, shield, tenants};
@@ -58,7 +57,7 @@ pub struct Plan {
     /// SIP sockets; at least one.
     pub listeners: Vec<Listener>,
     /// HTTP sockets.
-    pub http_listen: Vec<SocketAddr>,
+    pub http_listeners: Vec<HttpListener>,
     /// The socket of the operator's commands.
     pub control_socket: PathBuf,
     /// What outlives the process, and where; None for nothing.
@@ -95,7 +94,7 @@ impl Plan {
         let (shards, http_cpu) = cores::cpus(&config.cores, machine, &mut complainer);
         cores::check_places(&config.limits, shards.len(), &mut complainer);
         let listeners = listeners::sip(&config.sip, &mut complainer, &mut notes);
-        let http_listen = listeners::http(&config.http, &listeners, &mut complainer);
+        let http_listeners = listeners::http(config, &listeners, &mut complainer, &mut notes);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
         listeners::control_socket(config, &mut complainer);
@@ -118,7 +117,7 @@ impl Plan {
             shards,
             http_cpu,
             listeners,
-            http_listen,
+            http_listeners,
             control_socket: config.control_socket(),
             store: store(config),
             sip_connections: Connections {

@@ -38,6 +38,7 @@ pub(super) const TABLES: Tables = &[
     (Sip::HEADER, Sip::KEYS),
     (SipListen::HEADER, SipListen::KEYS),
     (Http::HEADER, Http::KEYS),
+    (Https::HEADER, Https::KEYS),
     (Store::HEADER, Store::KEYS),
     (History::HEADER, History::KEYS),
     (Notify::HEADER, Notify::KEYS),
@@ -64,6 +65,8 @@ keys! {
         pub sip: Sip = absent();
         /// `[http]`
         pub http: Http = absent();
+        /// `[[https]]`
+        pub https: Vec<Https> = Vec::new();
         /// `[store]`
         pub store: Store = absent();
         /// `[history]`
@@ -204,14 +207,38 @@ impl SipListen {
 keys! {
     /// `[http]`
     pub struct Http in "[http]" {
-        /// The addresses to bind; none for no HTTP.
+        /// The addresses to bind for plain HTTP; none for none.
         pub listen: Vec<Spanned<String>> = vec![unplaced("127.0.0.1:8080".to_owned())];
+        /// Whether plain HTTP is served beyond loopback.
+        pub allow_insecure: bool = false;
         /// Connections in all.
         pub connections: usize = 1024, in 1..=65_536;
         /// Connections of one address.
         pub connections_per_address: usize = 128, in 1..=65_536;
         /// The socket the operator's commands use; see [`Config::control_socket`].
         pub control_socket: Option<Spanned<PathBuf>> = None;
+    }
+}
+
+keys! {
+    /// `[[https]]`: one socket address for HTTPS.
+    pub struct Https in "[[https]]" {
+        /// The address to bind.
+        pub address: Spanned<String>;
+        /// The files of its certificates; the first for clients that name no host.
+        pub certificate: Files = Files::default();
+        /// The files of their keys, in the same order.
+        pub key: Files = Files::default();
+        /// The file of the authority that clients must have a certificate of.
+        pub client_ca: Option<Spanned<PathBuf>> = None;
+    }
+}
+
+impl Https {
+    /// The paths among its keys.
+    fn paths(&mut self) -> impl Iterator<Item = &mut Spanned<PathBuf>> {
+        let files = self.certificate.0.iter_mut().chain(&mut self.key.0);
+        files.chain(&mut self.client_ca)
     }
 }
 
@@ -345,9 +372,10 @@ impl Config {
             config.store.directory.as_mut(),
             config.accounts.file.as_mut(),
         ];
-        let listens = config.sip.listen.as_mut().iter_mut();
-        let paths = paths.into_iter().flatten();
-        for path in paths.chain(listens.flat_map(SipListen::paths)) {
+        let sip = config.sip.listen.as_mut().iter_mut();
+        let sip = sip.flat_map(SipListen::paths);
+        let https = config.https.iter_mut().flat_map(Https::paths);
+        for path in paths.into_iter().flatten().chain(sip).chain(https) {
             // An absolute path stays what it is.
             *path.as_mut() = source.folder().join(path.get_ref());
         }
@@ -391,11 +419,17 @@ impl Config {
     /// with their accounts, groups, lists and policies, profiles, and certificates.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let addresses = |https: &[Https]| -> Vec<String> {
+            let addresses = https.iter().map(|one| one.address.get_ref().clone());
+            addresses.collect()
+        };
         let sections = [
             ("[node]", self.node != new.node),
             ("[cores]", self.cores != new.cores),
             ("[sip]", self.sip.fixed() != new.sip.fixed()),
             ("[http]", self.http != new.http),
+            // A reload applies the certificates.
+            ("[[https]]", addresses(&self.https) != addresses(&new.https)),
             ("[store]", self.store != new.store),
             ("[history]", self.history != new.history),
             ("[notify]", self.notify != new.notify),

@@ -65,6 +65,8 @@ pub struct Domain {
     pub auth: AuthMode,
     /// Networks whose requests are accepted without authentication.
     pub trusted: Vec<IpNet>,
+    /// Whether the certificate of a TLS peer proves the account that it names.
+    pub accepts_certificates: bool,
     /// Whether watchers see the remote number that call_state.htm reports (W:D1.4).
     pub reveal_number: bool,
     /// Default and maximum lifetime of a call reported by call_state.htm (W:D1.5).
@@ -112,6 +114,7 @@ impl Domain {
             name: name.to_owned(),
             auth: AuthMode::Digest,
             trusted: Vec::new(),
+            accepts_certificates: false,
             reveal_number: false,
             max_call_duration: Duration::from_secs(7200),
             min_expires: Duration::from_secs(60),

@@ -14,6 +14,7 @@ use hyper::StatusCode;
 
 use crate::directory::Directory;
 use crate::http::failed_attempts::{FailedAttempt, FailedAttempts};
+use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::overload::auth_lockout::{Attempt, Lockouts};
 use crate::telemetry::Throttle;
@@ -101,7 +102,8 @@ impl Attempts {
         }
         self.wrong.set(self.wrong.get() + 1);
         self.list(peer, realm, user, StatusCode::FORBIDDEN);
-        let begins = attempt.is_some_and(|attempt| lockouts.failed(attempt, now));
+        let names = (peer, realm, user);
+        let begins = attempt.is_some_and(|attempt| lockouts.failed(attempt, names, now));
         if self.log.borrow_mut().is_due(Instant::now()) {
             tracing::info!(
                 address = %peer,
@@ -125,6 +127,22 @@ impl Attempts {
     fn list(&self, peer: IpAddr, realm: &str, user: &str, status: StatusCode) {
         let mut failures = self.failures.borrow_mut();
         failures.note(peer, realm, user, status, Instant::now());
+    }
+
+    /// The lockouts in force.
+    pub(crate) fn lockouts(&self) -> Vec<LockoutReport> {
+        let listed = self.lockouts.borrow().list(self.now());
+        let report = |(scope, remaining)| LockoutReport {
+            shard: None,
+            scope,
+            remaining,
+        };
+        listed.into_iter().map(report).collect()
+    }
+
+    /// Lifts lockouts. How many were in force.
+    pub(crate) fn lift(&self, lifted: &Lifted) -> usize {
+        self.lockouts.borrow_mut().lift(lifted, self.now())
     }
 
     /// Recent failures.

@@ -172,7 +172,7 @@ impl Visit {
     }
 
     /// Takes no further request.
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         self.is_last.set(true);
         if let Some(waker) = self.waker.take() {
             waker.wake();

@@ -16,19 +16,40 @@ pub struct Facts {
     pub sip: Vec<(Transport, SocketAddr)>,
     /// Their certificates, for those that have any.
     pub keyrings: Vec<SharedKeyring>,
-    /// Where HTTP is listened on, as bound.
-    pub http: Vec<SocketAddr>,
+    /// Bound HTTP listeners.
+    pub http: Vec<(Scheme, SocketAddr)>,
     /// When the node was started.
     pub started: Instant,
 }
 
+/// Whether HTTP is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// It is not.
+    Http,
+    /// By TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `HTTP`, `HTTPS`
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP",
+            Self::Https => "HTTPS",
+        }
+    }
+}
+
 impl Facts {
-    /// `SIP on udp 0.0.0.0:5060, HTTP on 127.0.0.1:8080`
+    /// `SIP on udp 0.0.0.0:5060, HTTP on 127.0.0.1:8080, HTTPS on 0.0.0.0:8443`
     #[must_use]
     pub fn listeners(&self) -> String {
         let sip = self.sip.iter();
         let sip = sip.map(|(transport, address)| format!("SIP on {} {address}", transport.name()));
-        let http = self.http.iter().map(|address| format!("HTTP on {address}"));
+        let http = self.http.iter();
+        let http = http.map(|(scheme, address)| format!("{} on {address}", scheme.name()));
         sip.chain(http).collect::<Vec<_>>().join(", ")
     }
 

@@ -11,9 +11,8 @@
 //!
 //! Guarantees: query strings, passwords and called numbers reach no log and no public response;
 //! nothing a client does holds a connection longer than the times in `server::connection`;
-//! connections, heads and bodies have maxima. HTTP is hyper's; the sockets are glommio's.
-//!
-//! It does not do TLS (use a proxy), and it reaches the shards only through `Engine`.
+//! connections, heads, bodies and what HTTP/2 adds to them have maxima. HTTP is hyper's; the sockets are
+//! glommio's, and TLS is that of `net`, as for SIP. It reaches the shards only through `Engine`.
 
 mod attempts;
 pub mod call_state;
@@ -29,6 +28,7 @@ mod representation;
 mod routes;
 mod server;
 mod site;
+mod transport_counters;
 mod verified_passwords;
 
 pub use connections::SPARE_CONNECTIONS;
@@ -36,16 +36,22 @@ pub use directory::SharedDirectory;
 pub use engine::{Engine, Reloaded, StoreReport, Unavailable};
 pub use facts::Facts;
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use crate::http::attempts::Attempts;
 use crate::http::connections::Connections;
+use crate::http::server::Listening;
 use crate::http::site::{CallNumbers, Endpoint, Site};
+use crate::http::transport_counters::TransportCounters;
 use crate::http::verified_passwords::VerifiedPasswords;
+use crate::net::HandshakeLimits;
 use crate::net::connection_limits::ConnectionLimits;
+use crate::net::stream::handshakes::Handshakes;
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::digest::Secret;
+use crate::tls::SharedKeyring;
 
 /// Connections at the operator's socket.
 const CONTROL_CONNECTIONS: ConnectionLimits = ConnectionLimits {
@@ -53,15 +59,20 @@ const CONTROL_CONNECTIONS: ConnectionLimits = ConnectionLimits {
     per_address_max: 32,
 };
 
+/// Octets read from a connection at once.
+const SCRATCH_OCTETS: usize = 16 << 10;
+
 /// What the HTTP core serves.
 #[derive(Debug)]
 pub struct HttpPlan<E> {
-    /// The bound and listening public sockets.
-    pub listeners: Vec<std::net::TcpListener>,
+    /// The bound and listening public sockets, with the certificates of those that are encrypted.
+    pub listeners: Vec<(std::net::TcpListener, Option<SharedKeyring>)>,
     /// The bound and listening socket of the operator's commands.
     pub control: Option<std::os::unix::net::UnixListener>,
     /// How many connections there may be at the public sockets, and as many at the operator's.
     pub connections: ConnectionLimits,
+    /// The handshakes of TLS.
+    pub handshakes: HandshakeLimits,
     /// The shards.
     pub engine: E,
     /// Domains and accounts.
@@ -89,11 +100,19 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = (
         attempts: Attempts::new(plan.shield),
         passwords: VerifiedPasswords::new(plan.password_key),
         call_numbers: CallNumbers::new(plan.first_call_number),
+        handshakes: Handshakes::new(plan.handshakes),
+        counters: TransportCounters::default(),
+        scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
     });
-    let public = plan.listeners.into_iter().map(OwnedFd::from);
-    let public = public.map(|listener| (Endpoint::Public, listener));
-    let control = plan.control.into_iter().map(OwnedFd::from);
-    let control = control.map(|listener| (Endpoint::Control, listener));
+    let public = plan.listeners.into_iter();
+    let public = public.map(|(socket, keyring)| {
+        let endpoint = Endpoint::Public;
+        (Listening { endpoint, keyring }, OwnedFd::from(socket))
+    });
+    let control = plan.control.into_iter().map(|socket| {
+        let (endpoint, keyring) = (Endpoint::Control, None);
+        (Listening { endpoint, keyring }, OwnedFd::from(socket))
+    });
     server::serve(public.chain(control), site, stopped).await;
 }
 

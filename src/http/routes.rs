@@ -13,8 +13,8 @@ use hyper::{Method, Request};
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, loops, probe,
-    refusals, reload, rules, set, status, watchers, why,
+    ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, lockouts, loops,
+    probe, refusals, reload, rules, set, status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -122,6 +122,7 @@ impl<E: Engine> Route<E> {
         Self::question("/watchers", &["aor", "wide"], page!(watchers::show)),
         Self::question("/loops", &["wide"], page!(loops::show)),
         Self::question("/refusals", &["wide"], page!(refusals::show)),
+        Self::question("/lockouts", &["wide"], page!(lockouts::show)),
         Self::question("/list", &["list"], page!(lists::show)),
         Self::question("/rules", &["aor"], page!(rules::show)),
         Self::question("/export", &[], page!(export::export)),
@@ -130,6 +131,7 @@ impl<E: Engine> Route<E> {
         Self::command("/probe/subscribe", &probe::FIELDS, page!(probe::subscribe)),
         Self::command("/probe/publish", &probe::FIELDS, page!(probe::publish)),
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
+        Self::command("/lockouts/lift", &["who"], page!(lockouts::lift)),
         Self::command("/forget", &["aor"], page!(forget::forget)),
         Self::command("/drain", &[], page!(drain::drain)),
         Self::command("/hand-over", &["socket"], page!(hand_over::hand_over)),

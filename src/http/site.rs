@@ -1,6 +1,6 @@
 //! The state that all requests share.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,7 +10,9 @@ use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::engine::Engine;
 use crate::http::facts::Facts;
+use crate::http::transport_counters::TransportCounters;
 use crate::http::verified_passwords::VerifiedPasswords;
+use crate::net::stream::handshakes::Handshakes;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 
@@ -41,6 +43,10 @@ pub(crate) struct Site<E> {
     pub(crate) attempts: Attempts,
     pub(crate) passwords: VerifiedPasswords,
     pub(crate) call_numbers: CallNumbers,
+    pub(crate) handshakes: Handshakes,
+    pub(crate) counters: TransportCounters,
+    /// Octets just read from a connection; borrowed only while they are read.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
 }
 
 impl<E> Site<E> {

@@ -15,10 +15,8 @@ pub struct Limits {
     pub segment_octets_max: usize,
     /// Stream connections of one shard.
     pub connections: ConnectionLimits,
-    /// Handshakes of one shard's streams at once; one more connection is closed at once.
-    pub handshakes_max: usize,
-    /// Timeout for a handshake, after which the connection is closed.
-    pub handshake_timeout: Duration,
+    /// Handshakes of one shard's streams.
+    pub handshakes: HandshakeLimits,
     /// Idle timeout of a stream, unless a live subscription, publication or registration was
     /// received on it.
     pub idle_timeout: Duration,
@@ -39,6 +37,24 @@ pub struct Limits {
     pub message_octets_max: usize,
 }
 
+/// The limits of the handshakes of one thread's streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeLimits {
+    /// Handshakes at once; one more connection is closed at once.
+    pub at_once_max: usize,
+    /// Timeout for a handshake, after which the connection is closed.
+    pub timeout: Duration,
+}
+
+impl Default for HandshakeLimits {
+    fn default() -> Self {
+        Self {
+            at_once_max: 1024,
+            timeout: Duration::from_secs(10),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -48,8 +64,7 @@ impl Default for Limits {
                 connections_max: 32 * 1024,
                 per_address_max: 1024,
             },
-            handshakes_max: 1024,
-            handshake_timeout: Duration::from_secs(10),
+            handshakes: HandshakeLimits::default(),
             idle_timeout: Duration::from_secs(600),
             idle_timeout_short: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),

@@ -16,6 +16,7 @@ pub mod bind;
 pub mod connection_limits;
 pub mod datagram;
 pub mod descriptor_passing;
+pub mod executor_pass;
 pub mod interfaces;
 pub mod kernel;
 mod kernel_options;
@@ -27,4 +28,4 @@ pub mod stream;
 pub(crate) mod stun;
 
 pub use acceptor::Acceptor;
-pub use limits::Limits;
+pub use limits::{HandshakeLimits, Limits};

@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use crate::net::datagram::port::DatagramPort;
+use crate::net::executor_pass::pass;
 use crate::net::readiness::Waited;
 use crate::runtime::arrival_pattern::PATIENCE;
 use crate::runtime::core::Core;
 use crate::runtime::datagrams;
 use crate::runtime::datagrams::Unread;
-use crate::runtime::executor_pass::pass;
 
 /// How long a port is left alone while the core is congested or the socket fails.
 const PAUSE: Duration = Duration::from_millis(1);

@@ -80,11 +80,11 @@ impl Bound {
             });
         }
         let http = plan
-            .http_listen
+            .http_listeners
             .iter()
-            .map(|address| match inherited.take_http(*address) {
+            .map(|plan| match inherited.take_http(plan.address) {
                 Some(socket) => Ok(socket.into()),
-                None => bind::http(*address),
+                None => bind::http(plan.address),
             })
             .collect::<Result<_, _>>()?;
         let connections = inherited.take_connections();

@@ -31,9 +31,9 @@ use crate::net::Limits;
 use crate::net::datagram::port::DatagramPort;
 use crate::net::readiness::Readiness;
 use crate::net::stream::connections::Connections;
+use crate::net::stream::handshakes::Handshakes;
 use crate::runtime::arrival_pattern::ArrivalPattern;
 use crate::runtime::dial_orders::DialOrders;
-use crate::runtime::handshake_turns::HandshakeTurns;
 use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
@@ -84,7 +84,7 @@ pub(crate) struct Core {
     /// The streams that the engine wants opened.
     pub(crate) dial_orders: DialOrders,
     /// The handshakes of its streams.
-    pub(crate) handshakes: HandshakeTurns,
+    pub(crate) handshakes: Handshakes,
 
     state: RefCell<State>,
     /// The engine may get messages: with a store only once it knows what that holds.
@@ -201,13 +201,13 @@ impl Core {
             id,
             counters,
             mesh,
+            handshakes: Handshakes::new(limits.handshakes),
             limits,
             datagram_ports,
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
             arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
             dial_orders: DialOrders::default(),
-            handshakes: HandshakeTurns::new(),
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
             is_recovering: Cell::new(is_recovering),

@@ -30,8 +30,6 @@ mod dialer;
 mod edit_keeper;
 mod error;
 mod executor;
-mod executor_pass;
-mod handshake_turns;
 mod handshakes;
 mod heir;
 mod history;
@@ -64,7 +62,7 @@ pub use commander::Commander;
 pub use daemon::run;
 pub use error::BootError;
 pub use node::Node;
-pub use plan::{HistoryPlan, ListenerPlan, NodePlan, StorePlan};
+pub use plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 pub use reload::LoadedConfiguration;
 pub use restore::restore;
 

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 use crate::directory::Directory;
+use crate::http::facts::Scheme;
 use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
 use crate::net::listener::Service;
@@ -32,7 +33,7 @@ use crate::runtime::executor::CoreThread;
 use crate::runtime::heir::Heir;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::plan::{HistoryPlan, ListenerPlan, NodePlan, StorePlan};
+use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
 use crate::runtime::reload::Reloader;
 use crate::runtime::shard_core::ShardCore;
@@ -69,6 +70,8 @@ pub struct Node {
     directory: SharedDirectory,
     /// Its SIP listeners as planned.
     listeners: Arc<[ListenerPlan]>,
+    /// Its HTTP listeners as planned.
+    http_listeners: Arc<[HttpListenerPlan]>,
     facts: Facts,
     control_socket: Option<PathBuf>,
 
@@ -144,10 +147,11 @@ impl Node {
             commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), requests, monitor),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
             listeners: plan.listeners.as_slice().into(),
+            http_listeners: plan.http_listeners.as_slice().into(),
             facts: Facts {
-                keyrings: keyrings(&plan.listeners),
+                keyrings: keyrings(&plan),
                 sip: bound.sip_addresses().collect(),
-                http: bound.http_addresses().collect(),
+                http: http_facts(&plan, &bound),
                 started: Instant::now(),
             },
             control_socket: plan.control_socket.clone(),
@@ -177,10 +181,9 @@ impl Node {
         &self.facts.sip
     }
 
-    /// The addresses HTTP is listened on, as bound.
-    #[must_use]
-    pub fn http_addresses(&self) -> &[SocketAddr] {
-        &self.facts.http
+    /// The addresses HTTP is listened on, plain or encrypted, as bound.
+    pub fn http_addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.facts.http.iter().map(|(_, address)| *address)
     }
 
     /// Its listeners and tenants, in one line.
@@ -226,6 +229,7 @@ impl Node {
             commander: self.commander(),
             directory: self.directory.clone(),
             listeners: Arc::clone(&self.listeners),
+            http_listeners: Arc::clone(&self.http_listeners),
         }
     }
 
@@ -383,9 +387,10 @@ impl Node {
         }
         let thread = http_thread(&plan, cores);
         let plan = HttpPlan {
-            listeners: dealt.http,
+            listeners: http_listeners(&plan, dealt.http),
             control: dealt.control,
             connections: http_connections,
+            handshakes: limits.handshakes,
             engine: self.commander(),
             directory: self.directory.clone(),
             facts: self.facts.clone(),
@@ -522,9 +527,31 @@ fn proxies(listeners: &[ListenerPlan]) -> Arc<[Vec<IpNet>]> {
 }
 
 /// The certificates of all listeners.
-fn keyrings(listeners: &[ListenerPlan]) -> Vec<SharedKeyring> {
-    let keyrings = listeners.iter().filter_map(|plan| plan.service.keyring());
-    keyrings.cloned().collect()
+fn keyrings(plan: &NodePlan) -> Vec<SharedKeyring> {
+    let sip = plan.listeners.iter();
+    let sip = sip.filter_map(|plan| plan.service.keyring());
+    let http = plan.http_listeners.iter();
+    let http = http.filter_map(|plan| plan.keyring.as_ref());
+    sip.chain(http).cloned().collect()
+}
+
+/// Where HTTP is listened on, and whether encrypted.
+fn http_facts(plan: &NodePlan, bound: &Bound) -> Vec<(Scheme, SocketAddr)> {
+    let listeners = plan.http_listeners.iter().zip(bound.http_addresses());
+    let fact = |(plan, address): (&HttpListenerPlan, _)| match plan.keyring {
+        Some(_) => (Scheme::Https, address),
+        None => (Scheme::Http, address),
+    };
+    listeners.map(fact).collect()
+}
+
+/// The sockets of HTTP, with the certificates of those that are encrypted.
+fn http_listeners(
+    plan: &NodePlan,
+    sockets: Vec<std::net::TcpListener>,
+) -> Vec<(std::net::TcpListener, Option<SharedKeyring>)> {
+    let keyrings = plan.http_listeners.iter().map(|plan| plan.keyring.clone());
+    sockets.into_iter().zip(keyrings).collect()
 }
 
 /// The options of every shard, except its id.

@@ -12,6 +12,7 @@ use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
 use crate::net::{Limits, interfaces};
 use crate::shard;
+use crate::tls::SharedKeyring;
 
 /// One address to listen on for SIP.
 #[derive(Clone, Debug)]
@@ -27,6 +28,15 @@ pub struct ListenerPlan {
     /// The proxies that forward connections to it, with a header of the PROXY protocol; empty if phones
     /// connect to it.
     pub proxies: Vec<IpNet>,
+}
+
+/// One address to listen on for HTTP.
+#[derive(Clone, Debug)]
+pub struct HttpListenerPlan {
+    /// The address to bind.
+    pub address: SocketAddr,
+    /// Its certificates; None for plain HTTP.
+    pub keyring: Option<SharedKeyring>,
 }
 
 /// What outlives the process, and where.
@@ -60,8 +70,8 @@ pub struct NodePlan {
     pub http_cpu: Option<usize>,
     /// Where to listen for SIP; the index is a flow's `listener`.
     pub listeners: Vec<ListenerPlan>,
-    /// Where to listen for HTTP.
-    pub http_listen: Vec<SocketAddr>,
+    /// Where to listen for HTTP, plain or encrypted.
+    pub http_listeners: Vec<HttpListenerPlan>,
     /// The Unix socket of the operator's commands.
     pub control_socket: Option<PathBuf>,
     /// Where records go, if `options.durability` asks for any.

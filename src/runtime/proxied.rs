@@ -4,9 +4,10 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::net::stream::StreamTransport;
+use crate::net::stream::handshakes::HandshakeFault;
 use crate::net::stream::proxy_protocol;
 use crate::net::stream::proxy_protocol::Header;
 use crate::runtime::core::Core;
@@ -18,18 +19,19 @@ use crate::runtime::core::Core;
 pub(crate) async fn peer_of(
     core: &Core,
     stream: &mut dyn StreamTransport,
-) -> io::Result<SocketAddr> {
-    let under_way = core.handshakes.begin(core.limits.handshakes_max);
-    let Some(_under_way) = under_way else {
-        return Err(io::ErrorKind::WouldBlock.into());
-    };
-    let deadline = Instant::now() + core.limits.handshake_timeout;
+) -> Result<SocketAddr, HandshakeFault> {
+    let under_way = core.handshakes.begin()?;
     let mut octets = Vec::new();
     loop {
         match proxy_protocol::read(&octets) {
             Ok(Header::Whole(peer)) => return Ok(peer.unwrap_or_else(|| stream.peer_address())),
-            Ok(Header::More(more)) => read(stream, &mut octets, more, deadline).await?,
-            Err(_malformed) => return Err(io::ErrorKind::InvalidData.into()),
+            Ok(Header::More(more)) => {
+                read(stream, &mut octets, more, under_way.patience()?).await?
+            }
+            Err(_malformed) => {
+                let why = io::Error::from(io::ErrorKind::InvalidData);
+                return Err(HandshakeFault::Failed(why));
+            }
         }
     }
 }
@@ -39,13 +41,9 @@ async fn read(
     stream: &mut dyn StreamTransport,
     octets: &mut Vec<u8>,
     more: usize,
-    deadline: Instant,
+    patience: Duration,
 ) -> io::Result<()> {
-    let patience = deadline.saturating_duration_since(Instant::now());
-    if patience == Duration::ZERO {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+    stream.set_read_timeout(Some(patience))?;
     let start = octets.len();
     octets.resize(start + more, 0);
     let room = octets.get_mut(start..).unwrap_or_default();

@@ -6,6 +6,7 @@
 //! unless the operator confirms it: an editor that truncates before it writes, or a full disk, must
 //! not end all subscriptions.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 use std::{io, thread};
@@ -17,8 +18,9 @@ use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
 use crate::runtime::commander::{Commander, ReloadRequest};
 use crate::runtime::edit_keeper::OVER;
-use crate::runtime::plan::ListenerPlan;
+use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
 use crate::shard::Command;
+use crate::tls::SharedKeyring;
 
 /// How long a shard may take to accept a directory before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +35,8 @@ pub struct LoadedConfiguration {
     pub directory: Arc<Directory>,
     /// The SIP listeners, of which only the certificates are taken.
     pub listeners: Vec<ListenerPlan>,
+    /// The HTTP listeners, of which only the certificates are taken.
+    pub http_listeners: Vec<HttpListenerPlan>,
     /// Notes for the operator: probable slips, and changes that need a restart.
     pub notes: Vec<String>,
 }
@@ -44,6 +48,8 @@ pub(crate) struct Reloader {
     pub(crate) directory: SharedDirectory,
     /// The SIP listeners that are served.
     pub(crate) listeners: Arc<[ListenerPlan]>,
+    /// The HTTP listeners that are served.
+    pub(crate) http_listeners: Arc<[HttpListenerPlan]>,
 }
 
 impl Reloader {
@@ -94,7 +100,7 @@ impl Reloader {
                     .to_owned(),
             ),
             Ok((Ok(()), over)) => {
-                self.take_certificates(&fresh.listeners);
+                self.take_certificates(fresh);
                 let over = over.iter().map(|aor| format!("{aor}: {OVER}"));
                 let done = format!("reloaded: {}", tenants(&fresh.directory));
                 let lines = fresh.notes.iter().cloned().chain(over).chain([done]);
@@ -106,12 +112,21 @@ impl Reloader {
 
 impl Reloader {
     /// Has each listener use the certificates of its fresh plan from the next connection on.
-    fn take_certificates(&self, fresh: &[ListenerPlan]) {
-        for (served, fresh) in self.listeners.iter().zip(fresh) {
-            let keyrings = served.service.keyring().zip(fresh.service.keyring());
-            if let Some((served, fresh)) = keyrings.filter(|_| served.address == fresh.address) {
-                served.replace(fresh.current());
-            }
+    fn take_certificates(&self, fresh: &LoadedConfiguration) {
+        let of_sip = |plan: &ListenerPlan| (plan.address, plan.service.keyring().cloned());
+        let of_http = |plan: &HttpListenerPlan| (plan.address, plan.keyring.clone());
+        replace(&self.listeners, &fresh.listeners, of_sip);
+        replace(&self.http_listeners, &fresh.http_listeners, of_http);
+    }
+}
+
+/// Has each listener use the certificates of the fresh one in its place, if that has the same address.
+fn replace<P>(served: &[P], fresh: &[P], of: impl Fn(&P) -> (SocketAddr, Option<SharedKeyring>)) {
+    for ((address, served), (fresh_address, fresh)) in
+        served.iter().map(&of).zip(fresh.iter().map(&of))
+    {
+        if let Some((served, fresh)) = served.zip(fresh).filter(|_| address == fresh_address) {
+            served.replace(fresh.current());
         }
     }
 }
@@ -175,12 +190,14 @@ mod tests {
             ),
             directory: SharedDirectory::new(Arc::new(Directory::default())),
             listeners: Arc::default(),
+            http_listeners: Arc::default(),
         };
         let mut directory = Directory::default();
         directory.add_domain(Domain::new("abc.com"), &[]).unwrap();
         let fresh = LoadedConfiguration {
             directory: Arc::new(directory),
             listeners: Vec::new(),
+            http_listeners: Vec::new(),
             notes: Vec::new(),
         };
         let outcome = reloader.apply(&fresh, false).unwrap_err();

@@ -10,16 +10,16 @@ use glommio::Task;
 use ipnet::IpNet;
 
 use crate::directory::Directory;
-use crate::net::Limits;
 use crate::net::listener::{ListenerSocket, Port, Service};
 use crate::net::readiness::Readiness;
 use crate::net::stream::StreamListener;
+use crate::net::{Limits, executor_pass};
 use crate::runtime::core::{Core, Outlets, Sockets};
 use crate::runtime::heir::Heir;
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
-use crate::runtime::{adaptive_poll, datagrams, dialer, executor_pass, streams, timekeeper};
+use crate::runtime::{adaptive_poll, datagrams, dialer, streams, timekeeper};
 use crate::shard::{Options, Shard};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;

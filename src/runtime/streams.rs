@@ -117,9 +117,19 @@ pub(crate) async fn read_on(core: Rc<Core>, connection: Rc<Connection>) {
 /// Feeds the engine from one connection until it ends.
 pub(crate) async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     if handshakes::complete(&core, &connection).await {
+        certify(&core, &connection);
         take_messages(&core, &connection).await;
     }
     core.turn(|turn| turn.closed(connection.flow.connection));
+}
+
+/// Tells the engine whom the certificate of a peer names.
+fn certify(core: &Core, connection: &Connection) {
+    let uris = connection.certified_uris();
+    if !uris.is_empty() {
+        let stream = connection.flow.connection;
+        core.turn(|turn| turn.handle(Input::Certified(stream, uris.into())));
+    }
 }
 
 async fn take_messages(core: &Core, connection: &Rc<Connection>) {

@@ -58,7 +58,7 @@ fn plan(shards: u16, address: &str) -> NodePlan {
         shards: (0..usize::from(shards)).map(|shard| shard % cpus).collect(),
         http_cpu: None,
         listeners: vec![listener(Service::Udp), listener(Service::Tcp)],
-        http_listen: Vec::new(),
+        http_listeners: Vec::new(),
         control_socket: None,
         store: None,
         options: Options::new(ShardId(0), shards, Instant::now(), [0; 32]),

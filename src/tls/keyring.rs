@@ -28,13 +28,15 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A listener with these certificates. With the file of an authority, only clients with a
+    /// A listener with these certificates, for one of these protocols, the most preferred first (ALPN, RFC
+    /// 7301); none if there is nothing to choose. With the file of an authority, only clients with a
     /// certificate that it issued are served.
     ///
     /// # Errors
     /// The authority cannot be used.
     pub fn new(
         certificates: Vec<Certificate>,
+        protocols: &[&[u8]],
         client_authority: Option<&Path>,
     ) -> Result<Self, TlsError> {
         let certificates: Arc<[Certificate]> = certificates.into();
@@ -51,6 +53,7 @@ impl Keyring {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.ticketer = Ticketer::new()?;
         config.send_tls13_tickets = TICKETS;
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         Ok(Self {
             certificates,
             config: Arc::new(config),

@@ -6,10 +6,12 @@
 //! replaced at any time: new handshakes use the new certificates, connections that are open go on.
 
 mod certificate;
+mod der;
 mod error;
 mod file;
 mod keyring;
 mod self_signed;
+mod uris;
 mod validity;
 
 pub use certificate::Certificate;
@@ -21,6 +23,17 @@ use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring;
+
+/// HTTP/2, as ALPN names it.
+pub const HTTP_2: &[u8] = b"h2";
+/// HTTP/1.1, as ALPN names it.
+pub const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// The URIs among the names of a certificate that was verified.
+#[must_use]
+pub fn uris_of(certificate: &[u8]) -> Vec<Box<str>> {
+    uris::of(certificate).unwrap_or_default()
+}
 
 /// The implementation of all cryptography.
 fn provider() -> Arc<CryptoProvider> {

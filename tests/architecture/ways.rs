@@ -33,9 +33,9 @@ const AROUND: [&str; 7] = [
 
 /// What the functions of the ways call besides: a refusal; whether a SUBSCRIBE began its dialog before a
 /// restart, and is served in that; a response, or a stream that closed or that we opened, instead of a
-/// request; the end of a turn; the removal of the older subscriptions of a phone, if its profile
+/// request; the certificate of a stream; the end of a turn; the removal of the older subscriptions of a phone, if its profile
 /// asks for that; and our Contact on a flow, which is kept when it is first asked for.
-const ASIDE: [&str; 10] = [
+const ASIDE: [&str; 12] = [
     "refuse",
     "tag_of_repeated",
     "handle_plain_response",
@@ -43,6 +43,8 @@ const ASIDE: [&str; 10] = [
     "handle_closed",
     "handle_dialed",
     "handle_dial_failed",
+    "note_certificate",
+    "forget_certificate",
     "report_watchers",
     "replace_older",
     "contact_of",

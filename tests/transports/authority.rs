@@ -1,18 +1,23 @@
-//! An authority of the tests, and the certificates that it issues.
+//! An authority of the tests, the certificates that it issues, and clients that trust it.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
 };
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::TLS12;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 pub(crate) struct Authority {
     pub(crate) certificate: String,
@@ -46,10 +51,15 @@ impl Authority {
         }
     }
 
-    /// A certificate for a host or, without a name, for a client.
+    /// A certificate for hosts, or for users: `sip:1@a.example`.
     pub(crate) fn issue(&self, names: &[&str]) -> Issued {
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut parameters = CertificateParams::new(names).unwrap();
+        let (users, hosts): (Vec<&str>, Vec<&str>) =
+            names.iter().partition(|name| name.starts_with("sip:"));
+        let hosts: Vec<String> = hosts.into_iter().map(str::to_owned).collect();
+        let mut parameters = CertificateParams::new(hosts).unwrap();
+        let users = users.into_iter();
+        let users = users.map(|user| SanType::URI(user.try_into().unwrap()));
+        parameters.subject_alt_names.extend(users);
         parameters.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -93,4 +103,34 @@ impl Issued {
         fs::write(&key, &self.key).unwrap();
         fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
     }
+}
+
+pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+/// How long a message may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection, handshake done; or why not.
+pub(crate) fn connect(
+    address: &str,
+    host: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<Tls, std::io::Error> {
+    over(TcpStream::connect(address)?, host, config)
+}
+
+/// TLS over a TCP connection, handshake done; or why not.
+pub(crate) fn over(
+    tcp: TcpStream,
+    host: &str,
+    config: &Arc<ClientConfig>,
+) -> Result<Tls, std::io::Error> {
+    tcp.set_read_timeout(Some(PATIENCE))?;
+    let name = ServerName::try_from(host.to_owned()).unwrap();
+    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
+    let mut tls = StreamOwned::new(session, tcp);
+    while tls.conn.is_handshaking() {
+        tls.conn.complete_io(&mut tls.sock)?;
+    }
+    Ok(tls)
 }

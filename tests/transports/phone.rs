@@ -1,42 +1,10 @@
 //! A phone on one connection of whatever kind.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, StreamOwned};
+use rustls::HandshakeKind;
 
-pub(crate) type Tls = StreamOwned<ClientConnection, TcpStream>;
-
-/// How long a message may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A connection, handshake done; or why not.
-pub(crate) fn connect(
-    address: &str,
-    host: &str,
-    config: &Arc<ClientConfig>,
-) -> Result<Tls, std::io::Error> {
-    over(TcpStream::connect(address)?, host, config)
-}
-
-/// TLS over a TCP connection, handshake done; or why not.
-pub(crate) fn over(
-    tcp: TcpStream,
-    host: &str,
-    config: &Arc<ClientConfig>,
-) -> Result<Tls, std::io::Error> {
-    tcp.set_read_timeout(Some(PATIENCE))?;
-    let name = ServerName::try_from(host.to_owned()).unwrap();
-    let session = ClientConnection::new(Arc::clone(config), name).unwrap();
-    let mut tls = StreamOwned::new(session, tcp);
-    while tls.conn.is_handshaking() {
-        tls.conn.complete_io(&mut tls.sock)?;
-    }
-    Ok(tls)
-}
+use crate::authority::Tls;
 
 /// Whether the handshake was that of a resumed session.
 pub(crate) fn is_resumed(tls: &Tls) -> bool {

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::authority::{Authority, Client};
+use crate::authority::{Authority, Client, over};
 use crate::daemon::{Daemon, Folder};
-use crate::phone::{End, Phone, header, over};
+use crate::phone::{End, Phone, header};
 use crate::{address, counts};
 
 /// The address of the only phone that the domain serves, as the proxy tells it.

@@ -103,7 +103,7 @@ pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
             .into_iter()
             .map(serve::listener_plan)
             .collect(),
-        http_listen: plan.http_listen,
+        http_listeners: serve::http_listener_plans(plan.http_listeners),
         // Operators reach this node over HTTP only, and an unprivileged user may not be able to
         // create a socket.
         control_socket: None::<&Path>.map(Path::to_owned),

@@ -91,10 +91,8 @@ impl Runner {
             .find(is_udp)
             .ok_or(RunnerError::NoAddress)?
             .1;
-        let http = *node
-            .http_addresses()
-            .first()
-            .ok_or(RunnerError::NoAddress)?;
+        let http = node.http_addresses().next();
+        let http = http.ok_or(RunnerError::NoAddress)?;
         let (sender, events) = mpsc::channel();
         let is_over = Arc::new(AtomicBool::new(false));
         let phones = (0..PEOPLE.len())

@@ -23,6 +23,8 @@ keys! {
         pub auth: AuthKind = AuthKind::Digest;
         /// Addresses and networks that are trusted without a digest.
         pub trusted: Vec<Spanned<String>> = Vec::new();
+        /// Whether the certificate of a phone proves the account that it names.
+        pub client_certificates: bool = false;
         /// Whether watchers are shown the number given to call_state.htm.
         pub reveal_number: bool = false;
         /// Longest and default duration of a call_state.htm call.

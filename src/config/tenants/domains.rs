@@ -98,6 +98,7 @@ fn converted(
         any_dn: any_dn
             .filter_map(|text| known.people(text, name, complainer))
             .collect(),
+        accepts_certificates: domain.client_certificates,
         orbits: ranges(&domain.orbits, "orbits", complainer),
         resources: ranges(&domain.resources, "resources", complainer),
         voicemail_pilots: domain

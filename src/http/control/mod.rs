@@ -14,6 +14,7 @@ pub(crate) mod form;
 pub(crate) mod hand_over;
 pub(crate) mod history;
 pub(crate) mod lists;
+pub(crate) mod lockouts;
 pub(crate) mod loops;
 pub(crate) mod probe;
 mod refusal;

@@ -97,6 +97,7 @@ mod tests {
     use super::*;
     use crate::http::CONTROL_CONNECTIONS;
     use crate::http::connections::Connections;
+    use crate::http::transport_counters::TransportCounters;
     use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
     use crate::telemetry;
 
@@ -132,6 +133,8 @@ mod tests {
                 .counters()
                 .map(|(name, _)| name),
         );
+        let transport = TransportCounters::default();
+        names.extend(transport.values().map(|(name, _)| name));
         names.extend(["shards", "shards_silent", "ready", "resident_memory_bytes"]);
         names.extend(["store_commits", "store_rows", "store_failing"]);
         names.extend(["store_rows_unwritten", "store_rows_impossible"]);

@@ -20,6 +20,7 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
     found.into_iter().for_each(|value| add(&mut values, value));
     values.extend(telemetry::totals());
     values.extend(site.public.counters());
+    values.extend(site.counters.values());
     values.extend(site.attempts.counters());
     if let Some(store) = site.engine.store() {
         values.extend(store.counters);

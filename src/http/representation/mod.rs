@@ -14,6 +14,7 @@ pub(crate) mod forgotten;
 pub(crate) mod hand_over;
 pub(crate) mod history;
 pub(crate) mod list;
+pub(crate) mod lockouts;
 pub(crate) mod loops;
 pub(crate) mod probe;
 pub(crate) mod refusals;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::http::facts::{Facts, counted};
+use crate::http::facts::{Facts, Scheme, counted};
 use crate::http::representation::Representation;
 use crate::http::representation::text::{span, write_silent};
 
@@ -61,13 +61,18 @@ impl Representation for Status {
                 "address": address.to_string(),
             })
         });
-        let http = self.facts.http.iter().map(ToString::to_string);
+        let http = |scheme| -> Vec<String> {
+            let listeners = self.facts.http.iter();
+            let of_scheme = listeners.filter(|(known, _)| *known == scheme);
+            of_scheme.map(|(_, address)| address.to_string()).collect()
+        };
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.is_ready,
             "uptime_seconds": self.uptime.as_secs(),
             "sip": sip.collect::<Vec<_>>(),
-            "http": http.collect::<Vec<_>>(),
+            "http": http(Scheme::Http),
+            "https": http(Scheme::Https),
             "domains": self.domains,
             "accounts": self.accounts,
             "shards": self.shards,

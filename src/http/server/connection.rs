@@ -1,61 +1,84 @@
-//! One connection, served until its deadline.
+//! One connection: a handshake if it is encrypted, then HTTP/1.1 or HTTP/2, until its deadline.
 
-use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::cell::RefCell;
 use std::time::Duration;
 
 use glommio::net::TcpStream;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
 
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
-use crate::http::server::dispatch;
 use crate::http::server::io::Io;
-use crate::http::site::{Endpoint, Site};
+use crate::http::server::{Listening, http1, http2};
+use crate::http::site::Site;
+use crate::http::transport_counters::count;
+use crate::net::stream::handshakes::HandshakeFault;
+use crate::net::stream::{StreamTransport, tls};
+use crate::tls::{HTTP_2, SharedKeyring};
 
 /// From a request's head to its response.
-const RESPONSE_TIME: Duration = Duration::from_secs(15);
+pub(super) const RESPONSE_TIME: Duration = Duration::from_secs(15);
 /// From a response to the end of the next request's head.
-const NEXT_HEAD_TIME: Duration = Duration::from_secs(30);
-/// Octets of a request's head. Longer than the longest request line hyper knows, so that an
-/// over-long query gets 414 rather than 431.
-const HEAD_OCTETS_MAX: usize = 80 << 10;
-/// Header fields of a request.
-const HEADERS_MAX: usize = 64;
+pub(super) const NEXT_HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// Serves one connection to its end.
 pub(super) async fn serve<E: Engine>(
     stream: TcpStream,
-    endpoint: Endpoint,
+    listening: &Listening,
     visit: &Visit,
     site: &Site<E>,
 ) {
     // TCP_NODELAY: a response does not wait for the ACK of the previous one. A Unix socket knows no
     // such option and needs none.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(async |request| {
-        visit.begin(RESPONSE_TIME);
-        let response = dispatch::respond(request, endpoint, visit, site).await;
-        visit.begin(NEXT_HEAD_TIME);
-        Ok::<_, Infallible>(response)
-    });
-    let connection = http1::Builder::new()
-        // A client may close its sending side and still wait for the response.
-        .half_close(true)
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEAD_OCTETS_MAX)
-        .serve_connection(Io::new(stream), service);
-    let mut connection = pin!(connection);
-    let serving = poll_fn(|context| {
-        if visit.is_last() {
-            connection.as_mut().graceful_shutdown();
-        }
-        connection.as_mut().poll(context)
-    });
-    if let Some(Err(error)) = visit.bound(serving).await {
-        // What hyper says about a request that it cannot read never quotes it.
-        tracing::debug!(%error, "connection ended");
+    let Some(keyring) = &listening.keyring else {
+        let io = Io::plain(stream, &site.scratch);
+        return http1::serve(io, listening.endpoint, visit, site).await;
+    };
+    let Some(stream) = shake_hands(stream, keyring, visit, site).await else {
+        return;
+    };
+    // Without a choice of protocols the client speaks HTTP/1.1.
+    let is_http2 = stream.application_protocol() == Some(HTTP_2);
+    let io = Io::encrypted(stream, &site.scratch);
+    match is_http2 {
+        true => http2::serve(io, visit, site).await,
+        false => http1::serve(io, listening.endpoint, visit, site).await,
     }
+}
+
+/// Does the handshake of an encrypted connection. None if it fails: the connection is over.
+async fn shake_hands<E: Engine>(
+    stream: TcpStream,
+    keyring: &SharedKeyring,
+    visit: &Visit,
+    site: &Site<E>,
+) -> Option<Box<dyn StreamTransport>> {
+    let counters = &site.counters;
+    let stream = match tls::accepted(stream, keyring) {
+        Ok(stream) => RefCell::new(stream?),
+        Err(error) => {
+            count(&counters.http_handshakes_failed);
+            tracing::warn!(%error, "TLS cannot be served");
+            return None;
+        }
+    };
+    let handshake = site.handshakes.complete(&stream, &site.scratch);
+    let done = visit.bound(handshake).await;
+    let counter = match done.unwrap_or(Err(HandshakeFault::TimedOut)) {
+        Ok(()) => {
+            count(&counters.http_handshakes_completed);
+            let stream = stream.into_inner();
+            // From now on the deadlines of the connection hold.
+            stream.set_read_timeout(None).ok()?;
+            return Some(stream);
+        }
+        Err(HandshakeFault::Refused) => &counters.http_handshakes_refused,
+        Err(HandshakeFault::TimedOut) => &counters.http_handshakes_timed_out,
+        Err(HandshakeFault::Failed(error)) => {
+            tracing::debug!(peer = %visit.peer(), %error, "a handshake failed");
+            &counters.http_handshakes_failed
+        }
+    };
+    count(counter);
+    None
 }

@@ -1,18 +1,33 @@
-//! The Host of a request (RFC 9112 §3.2): exactly one, and a host with or without a port. Otherwise
-//! a front proxy and this server could disagree about the host.
+//! The host of a request: exactly one, with or without a port. Otherwise a front proxy and this server
+//! could disagree about it.
 
 use std::net::Ipv6Addr;
 
+use hyper::header::HeaderValue;
 use hyper::{Request, Version, header};
 
-/// Whether a request has the Host that its version of HTTP demands.
+/// Whether a request has the host that its version of HTTP demands.
 pub(super) fn is_valid<B>(request: &Request<B>) -> bool {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => request.version() < Version::HTTP_11,
-        (Some(host), None) => is_host(host.as_bytes()),
-        (Some(_), Some(_)) => false,
+    let host = hosts.next().map(HeaderValue::as_bytes);
+    if hosts.next().is_some() {
+        return false;
     }
+    match request.version() {
+        Version::HTTP_2 => {
+            let authority = request.uri().authority();
+            is_authority(authority.map(|name| name.as_str().as_bytes()), host)
+        }
+        version => host.map_or(version < Version::HTTP_11, is_host),
+    }
+}
+
+/// HTTP/2: `:authority`, or else Host, and if there are both, the same (RFC 9113 §8.3.1).
+fn is_authority(authority: Option<&[u8]>, host: Option<&[u8]>) -> bool {
+    let is_same = authority
+        .zip(host)
+        .is_none_or(|(authority, host)| authority.eq_ignore_ascii_case(host));
+    is_same && authority.or(host).is_some_and(is_host)
 }
 
 /// `uri-host [ ":" port ]`, or nothing for a target without an authority.
@@ -49,6 +64,16 @@ fn is_name(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_and_a_host_are_the_same() {
+        assert!(is_authority(Some(b"pbx:8443"), None));
+        assert!(is_authority(None, Some(b"pbx")));
+        assert!(is_authority(Some(b"pbx"), Some(b"PBX")));
+        assert!(!is_authority(Some(b"pbx"), Some(b"other")));
+        assert!(!is_authority(Some(b"user@pbx"), None));
+        assert!(!is_authority(None, None));
+    }
 
     #[test]
     fn valid_and_invalid_host_headers() {

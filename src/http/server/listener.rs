@@ -8,7 +8,7 @@ use glommio::net::TcpStream;
 use glommio::timer::sleep;
 
 use crate::http::engine::Engine;
-use crate::http::server::connection;
+use crate::http::server::{Listening, connection};
 use crate::http::site::{Endpoint, Site};
 use crate::net::Acceptor;
 use crate::telemetry::Throttle;
@@ -21,10 +21,11 @@ const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Accepts and serves connections. Never ends.
-pub(super) async fn accept<E: Engine>(listener: Acceptor, endpoint: Endpoint, site: Rc<Site<E>>) {
+pub(super) async fn accept<E: Engine>(socket: Acceptor, listening: Listening, site: Rc<Site<E>>) {
+    let endpoint = listening.endpoint;
     let mut warnings = Throttle::new(WARNING_INTERVAL);
     loop {
-        let stream = match listener.accept().await {
+        let stream = match socket.accept().await {
             Ok(stream) => stream,
             Err(error) => {
                 if warnings.is_due(Instant::now()) {
@@ -37,9 +38,9 @@ pub(super) async fn accept<E: Engine>(listener: Acceptor, endpoint: Endpoint, si
         let connections = site.connections(endpoint);
         let peer = peer_of(&stream, endpoint);
         if let Some(visit) = connections.admit(peer, Instant::now(), |peer| site.trusts(peer)) {
-            let site = Rc::clone(&site);
+            let (site, listening) = (Rc::clone(&site), listening.clone());
             let task = async move {
-                connection::serve(stream, endpoint, &visit, &site).await;
+                connection::serve(stream, &listening, &visit, &site).await;
                 site.connections(endpoint).leave(&visit);
             };
             glommio::spawn_local(task).detach();

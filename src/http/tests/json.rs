@@ -156,6 +156,7 @@ fn status_and_counters_are_numbers() {
             "uptime_seconds": 0,
             "sip": [{"transport": "udp", "address": "127.0.0.1:5060"}],
             "http": ["127.0.0.1:8080"],
+            "https": [],
             "domains": 3,
             "accounts": 2,
             "shards": 3,

@@ -28,6 +28,7 @@ use super::*;
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
 use crate::http::engine::HistoryFault;
+use crate::http::facts::Scheme;
 use crate::presence::call::{CallState, Direction};
 use crate::presence::composition::{Availability, Extended, ImagicleStatus, Tracks};
 use crate::presence::event::Package;
@@ -36,6 +37,7 @@ use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog, Presentity};
+use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
 use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
 };
@@ -166,6 +168,12 @@ impl Engine for FakeEngine {
             Command::Loops => Reply::Loops(Vec::new()),
             Command::Refusals if shard.0 == 2 => Reply::Refusals(vec![refused(90), refused(3)]),
             Command::Refusals => Reply::Refusals(Vec::new()),
+            Command::Lockouts if shard.0 == 1 => Reply::Lockouts(vec![locked_out()]),
+            Command::Lockouts => Reply::Lockouts(Vec::new()),
+            Command::LiftLockouts(lifted) => {
+                let is_it = lifted == Lifted::Account("200@abc.com".into());
+                Reply::Lifted(usize::from(is_it && shard.0 == 1))
+            }
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
             Command::Counters => Reply::Counters(vec![
@@ -284,6 +292,17 @@ fn refused(seconds: u64) -> RefusalReport {
         to: "sip:9@abc.com".to_owned(),
         count: 7,
         age: Duration::from_secs(seconds),
+    }
+}
+
+fn locked_out() -> LockoutReport {
+    LockoutReport {
+        shard: Some(ShardId(1)),
+        scope: LockoutScope {
+            address: None,
+            account: Some("200\u{1b}[2J@abc.com".into()),
+        },
+        remaining: Duration::from_secs(70),
     }
 }
 
@@ -413,18 +432,19 @@ impl Server {
         let directory = shared.clone();
         let thread = builder.spawn(move || async move {
             let plan = HttpPlan {
-                listeners: vec![listener],
+                listeners: vec![(listener, None)],
                 control: Some(control_listener),
                 connections: ConnectionLimits {
                     connections_max: 32,
                     per_address_max: 16,
                 },
+                handshakes: HandshakeLimits::default(),
                 engine: served,
                 directory,
                 facts: Facts {
                     keyrings: Vec::new(),
                     sip: vec![(Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 5060)))],
-                    http: vec![SocketAddr::from(([127, 0, 0, 1], 8080))],
+                    http: vec![(Scheme::Http, SocketAddr::from(([127, 0, 0, 1], 8080)))],
                     started: Instant::now(),
                 },
                 shield,

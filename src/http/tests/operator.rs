@@ -291,3 +291,50 @@ fn the_public_and_the_control_endpoint_have_different_pages() {
     assert_eq!(server.get("/watchers?aor=123@abc.com").status, 404);
     assert_eq!(server.get("/counters").status, 404);
 }
+
+#[test]
+fn lockouts_of_shards_and_of_http_are_listed_and_lifted() {
+    let server = Server::start_with(OverloadOptions {
+        wrong_max: 2,
+        exempt: Vec::new(),
+        ..OverloadOptions::default()
+    });
+    let wrong = "/call_state.htm?domain=abc.com&user=123&password=wrong";
+    assert_eq!(server.get(wrong).status, 403);
+    assert_eq!(server.get(wrong).status, 403);
+    assert_eq!(server.call("").status, 429);
+    let listed = server.operator("/lockouts").body;
+    let lines: Vec<Vec<&str>> = listed
+        .lines()
+        .map(|line| {
+            line.split("  ")
+                .filter(|cell| !cell.is_empty())
+                .map(str::trim)
+                .collect()
+        })
+        .collect();
+    assert_eq!(lines[0], ["ADDRESS", "ACCOUNT", "BY", "REMAINING"]);
+    assert_eq!(
+        lines[1],
+        ["any", "200\u{fffd}[2J@abc.com", "shard 1", "1m 10s"]
+    );
+    assert_eq!(lines[2][..3], ["127.0.0.1", "123@abc.com", "http"]);
+    let json = server.json("/lockouts");
+    assert_eq!(json["lockouts"][1]["account"], "123@abc.com");
+    assert_eq!(json["lockouts"][0]["address"], serde_json::Value::Null);
+
+    let lift = |who: &str| server.command("/lockouts/lift", &format!("who={who}"));
+    assert_eq!(lift("192.0.2.9").body, "no lockout was in force\n");
+    assert_eq!(lift("200@abc.com").body, "1 lockout is lifted\n");
+    assert_eq!(lift("whom").status, 400);
+    assert_eq!(server.call("").status, 429);
+    assert_eq!(lift("127.0.0.1").body, "1 lockout is lifted\n");
+    for _ in 0..2 {
+        assert_eq!(server.get(wrong).status, 403);
+    }
+    assert_eq!(server.call("").status, 429);
+    // By an alias of the domain.
+    assert_eq!(lift("123@pbx.abc.com").body, "1 lockout is lifted\n");
+    assert_eq!(server.call("").status, 200);
+    assert_eq!(lift("all").body, "no lockout was in force\n");
+}

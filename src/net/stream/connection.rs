@@ -14,7 +14,8 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::net::Limits;
-use crate::net::stream::{Framing, Handshake, PushFrame, StreamTransport};
+use crate::net::stream::handshakes::{HandshakeFault, Handshakes};
+use crate::net::stream::{Framing, PushFrame, StreamTransport};
 use crate::shard::Flow;
 
 /// The outcome of a write.
@@ -98,25 +99,22 @@ impl Connection {
         self.stream.borrow().push_frame()
     }
 
-    /// Waits for octets of a handshake, `patience` long at most. After [`Handshake::Octets`] comes
-    /// [`Connection::advance_handshake`].
-    pub async fn handshake(
+    /// Does the handshake of its transport.
+    ///
+    /// # Errors
+    /// It is refused, fails, or takes too long.
+    pub async fn complete_handshake(
         &self,
-        buffer: &RefCell<Box<[u8]>>,
-        patience: Duration,
-    ) -> io::Result<Handshake> {
-        let patience = patience.max(Duration::from_millis(1));
-        self.stream.borrow().set_read_timeout(Some(patience))?;
-        poll_fn(|context| {
-            let mut stream = self.stream.borrow_mut();
-            stream.poll_handshake(context, &mut buffer.borrow_mut())
-        })
-        .await
+        handshakes: &Handshakes,
+        scratch: &RefCell<Box<[u8]>>,
+    ) -> Result<(), HandshakeFault> {
+        handshakes.complete(&self.stream, scratch).await
     }
 
-    /// Goes on with a handshake, for a millisecond perhaps.
-    pub fn advance_handshake(&self) -> io::Result<()> {
-        self.stream.borrow_mut().advance_handshake()
+    /// The URIs in the certificate of the peer, if the handshake has verified one.
+    #[must_use]
+    pub fn certified_uris(&self) -> Vec<Box<str>> {
+        self.stream.borrow().certified_uris()
     }
 
     /// Reads into `buffer`, which is borrowed only once there is something to read: other

@@ -9,6 +9,7 @@
 pub mod connection;
 pub mod connections;
 pub mod content_length;
+pub mod handshakes;
 pub mod proxy_protocol;
 pub mod tcp;
 pub mod tls;

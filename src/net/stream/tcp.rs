@@ -83,7 +83,7 @@ pub(crate) async fn connect(
 
 impl TcpTransport {
     /// None if the peer is gone.
-    fn new(stream: TcpStream) -> Option<Self> {
+    pub(super) fn new(stream: TcpStream) -> Option<Self> {
         let (local, peer) = (stream.local_addr().ok()?, stream.peer_addr().ok()?);
         Some(Self {
             stream,

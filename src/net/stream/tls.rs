@@ -1,4 +1,4 @@
-//! SIP over TLS (RFC 3261 §26.2.1): a TCP connection, encrypted.
+//! SIP over TLS (RFC 3261 §26.2.1): a TCP connection, encrypted. HTTPS uses the same ([`accepted`]).
 //!
 //! A session keeps no octets between messages. What the socket has no room for waits in the session,
 //! `UNSENT_OCTETS_MAX` at most; what exceeds that waits unencrypted in the connection's queue.
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
+use glommio::net::TcpStream;
 use rustls::ServerConnection;
 
 use crate::net::Limits;
@@ -19,7 +20,7 @@ use crate::net::stream::content_length::ContentLengthFraming;
 use crate::net::stream::tcp::{TcpAcceptor, TcpTransport};
 use crate::net::stream::transport::{Framing, Handshake, StreamListener, StreamTransport};
 use crate::sip::Transport;
-use crate::tls::SharedKeyring;
+use crate::tls::{SharedKeyring, uris_of};
 
 /// Encrypted octets that wait in a session for room in the socket.
 const UNSENT_OCTETS_MAX: usize = 256 * 1024;
@@ -50,6 +51,22 @@ impl TlsAcceptor {
         let transport = TlsTransport::new(tcp, &self.keyring)?;
         Ok(Some(Box::new(transport)))
     }
+}
+
+/// A connection that was accepted, with the keyring in force now: its handshake is next. None if the peer
+/// is gone.
+///
+/// # Errors
+/// TLS refuses its settings.
+pub fn accepted(
+    stream: TcpStream,
+    keyring: &SharedKeyring,
+) -> io::Result<Option<Box<dyn StreamTransport>>> {
+    let Some(tcp) = TcpTransport::new(stream) else {
+        return Ok(None);
+    };
+    let transport = TlsTransport::new(tcp, keyring)?;
+    Ok(Some(Box::new(transport)))
 }
 
 impl StreamListener for TlsAcceptor {
@@ -181,6 +198,16 @@ impl StreamTransport for TlsTransport {
 
     fn advance_handshake(&mut self) -> io::Result<()> {
         self.process()
+    }
+
+    fn application_protocol(&self) -> Option<&[u8]> {
+        self.session.alpn_protocol()
+    }
+
+    fn certified_uris(&self) -> Vec<Box<str>> {
+        let certificates = self.session.peer_certificates();
+        let own = certificates.and_then(|chain| chain.first());
+        own.map_or_else(Vec::new, |certificate| uris_of(certificate))
     }
 
     fn poll_read(

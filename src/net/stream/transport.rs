@@ -65,6 +65,16 @@ pub trait StreamTransport: fmt::Debug {
         Ok(())
     }
 
+    /// The protocol that the handshake has chosen, if it chooses one (ALPN).
+    fn application_protocol(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// The URIs in the certificate of the peer, if the handshake has verified one.
+    fn certified_uris(&self) -> Vec<Box<str>> {
+        Vec::new()
+    }
+
     /// Reads octets once there are some. 0 is the end of the stream.
     fn poll_read(
         &mut self,

@@ -151,6 +151,7 @@ mod tests {
         Mail::Misdirected {
             flow,
             bytes: Box::default(),
+            certified: None,
         }
     }
 

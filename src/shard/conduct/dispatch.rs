@@ -11,6 +11,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
 use crate::shard::request::phone_key::phone_key;
+use crate::shard::request::privacy::check_privacy;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::request::sender::Authentication;
 use crate::shard::request::target::{Target, refuse_call, resolve};
@@ -56,8 +57,12 @@ impl Engine {
             && !self.began_here(&message, turn)
         {
             turn.counters.messages_misdirected += 1;
-            let bytes = octets.into();
-            turn.send(shard, Mail::Misdirected { flow, bytes });
+            let misdirected = Mail::Misdirected {
+                flow,
+                bytes: octets.into(),
+                certified: self.uas.certificate_of(flow.connection),
+            };
+            turn.send(shard, misdirected);
             return;
         }
         match message.start_line() {
@@ -205,7 +210,7 @@ impl Engine {
         self.uac.find(notify, tag, turn)
     }
 
-    /// The checks of every request about a presentity: target, Require, authentication, rate limits
+    /// The checks of every request about a presentity: target, Require, Privacy, authentication, rate limits
     /// of presentity and domain.
     pub(crate) fn admit<'d>(
         &mut self,
@@ -217,6 +222,7 @@ impl Engine {
             return Err(Refusal::Plain(Status::NOT_FOUND));
         };
         check_extensions(request.message)?;
+        check_privacy(request.message)?;
         let authentication = self.uas.admit(request, (&aor, domain), turn)?;
         Ok(Admission {
             aor,

@@ -108,8 +108,10 @@ impl Engine {
                 bytes,
                 response,
             } => self.handle_octets(flow, bytes, Some(response), false, turn),
+            Input::Certified(connection, uris) => self.uas.note_certificate(connection, uris),
             Input::Closed(connection) => {
                 tell_closed(connection, turn);
+                self.uas.forget_certificate(connection);
                 self.awaited.forget_stream(connection);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
@@ -220,7 +222,14 @@ impl Engine {
     // Long: one arm for each kind of mail, nearly all of them one call.
     fn handle_mail(&mut self, mail: Mail, turn: &mut Turn<'_>) {
         match mail {
-            Mail::Misdirected { flow, bytes } => {
+            Mail::Misdirected {
+                flow,
+                bytes,
+                certified,
+            } => {
+                if let Some(uris) = certified {
+                    self.uas.note_certificate(flow.connection, uris);
+                }
                 let response = PlainResponse::read(&bytes);
                 self.handle_octets(flow, &bytes, response, true, turn);
             }
@@ -235,6 +244,7 @@ impl Engine {
             }
             Mail::Keep(connection, until) => turn.out.kept.push((connection, until)),
             Mail::Closed(connection) => {
+                self.uas.forget_certificate(connection);
                 self.awaited.forget_stream(connection);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn)

@@ -57,6 +57,8 @@ impl Engine {
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
             Command::Loops => Reply::Loops(self.uas.loops(turn)),
             Command::Refusals => Reply::Refusals(self.uas.refusals_listed(turn)),
+            Command::Lockouts => Reply::Lockouts(self.uas.lockouts(turn)),
+            Command::LiftLockouts(lifted) => Reply::Lifted(self.uas.lift_lockouts(&lifted, turn)),
             // The turn already has the new directory.
             Command::Reload(_) => {
                 self.take_directory(turn);

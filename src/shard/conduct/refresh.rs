@@ -7,6 +7,7 @@ use crate::shard::lifecycle::refresh::FoundDialog;
 use crate::shard::notify::refresh::InDialog;
 use crate::shard::request::Request;
 use crate::shard::request::headers::check_extensions;
+use crate::shard::request::privacy::check_privacy;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::{check_from, check_owner};
 use crate::sip::Status;
@@ -22,6 +23,7 @@ impl Engine {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         check_extensions(request.message)?;
+        check_privacy(request.message)?;
         let found = self.subscriptions.find_dialog(request.message, tag, turn)?;
         let Some(found) = found else {
             return self.refuse_unknown_dialog(request, tag, turn);

@@ -14,6 +14,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::contacts::{change_of, sequence_of, write_contacts};
 use crate::shard::request::headers::{address_of_record, check_exists, check_extensions};
+use crate::shard::request::privacy::check_privacy;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::Principal;
 use crate::shard::request::sender::check_from;
@@ -101,6 +102,7 @@ impl Engine {
         } else if domain.trusts(request.flow.peer.ip()) {
             resolve(uri, &request.flow, turn)?;
             check_extensions(request.message)?;
+            check_privacy(request.message)?;
             check_exists(&aor, domain, turn.directory)?;
             self.serve_registrar_report(request, aor, domain, turn)
         } else {

@@ -8,6 +8,7 @@ use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog};
+use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{
     Contribution, ForgottenMentions, LoopReport, RefusalReport, WatcherReport, Why,
@@ -19,7 +20,7 @@ pub struct CommandId(pub u64);
 
 /// An operator command. Each gets exactly one [`Reply`]. Send a command about a presentity to the
 /// shard that owns it ([`crate::shard::ShardId::owner_of`]); send `Watchers`, `Loops`, `Refusals`,
-/// `Reload`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
+/// `Lockouts`, `LiftLockouts`, `Reload`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// Updates the state of a presentity: `call_state.htm` and the operator's commands.
@@ -53,6 +54,10 @@ pub enum Command {
     Loops,
     /// Lists recent refusals: `lamplighter refusals`.
     Refusals,
+    /// Lists the lockouts in force: `lamplighter lockouts`.
+    Lockouts,
+    /// Lifts lockouts: `lamplighter lockouts lift`.
+    LiftLockouts(Lifted),
     /// Replaces the directory and re-evaluates all subscriptions.
     Reload(Arc<Directory>),
     /// The system's clock was set: re-evaluates what rules say that are valid for a time (RFC 4745 §7.3).
@@ -128,6 +133,10 @@ pub enum Reply {
     ProbeBegun(ProbeId),
     /// To `ReadProbe`; None if the probe does not exist, or ended more than a minute ago (any more).
     Probe(Option<ProbeReport>),
+    /// To `Lockouts`.
+    Lockouts(Vec<LockoutReport>),
+    /// To `LiftLockouts`: how many were in force.
+    Lifted(usize),
     /// To `Drain`: subscriptions and outstanding NOTIFYs that remain.
     Outstanding(usize),
     /// To `Counters`: names and values, in a fixed order.

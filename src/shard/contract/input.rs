@@ -1,5 +1,6 @@
 //! Inputs of a shard: SIP messages, mail from other shards, operator commands.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shard::contract::command::{Command, CommandId};
@@ -28,6 +29,9 @@ pub enum Input<'a> {
         /// The parsed message.
         response: PlainResponse<'a>,
     },
+    /// The handshake of a stream has verified a certificate of the peer with these URIs; before the first
+    /// message on it.
+    Certified(ConnectionId, Arc<[Box<str>]>),
     /// A stream ended. Dialogs on it cannot be reached until their phone returns (RFC 5626).
     Closed(ConnectionId),
     /// A stream that the engine wanted is open: a flow like any other from now on.

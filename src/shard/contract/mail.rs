@@ -36,6 +36,8 @@ pub enum Mail {
         flow: Flow,
         /// The message.
         bytes: Box<[u8]>,
+        /// The URIs in the certificate of the peer.
+        certified: Option<Arc<[Box<str>]>>,
     },
     /// To every shard: the dialog of that SUBSCRIBE came back after a restart, and is held by
     /// `holder`. A retransmission of the SUBSCRIBE may arrive on any shard.

@@ -22,6 +22,7 @@ pub mod flow;
 pub mod history;
 pub(crate) mod ids;
 pub mod input;
+pub mod lockout;
 pub mod mail;
 pub mod options;
 pub mod outbox;

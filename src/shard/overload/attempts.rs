@@ -1,6 +1,7 @@
 //! Authentication attempts of requests, counted against the lockout limits of `auth_lockout`.
 
 use crate::directory::DomainRealm;
+use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
 use crate::shard::overload::auth_lockout::Attempt;
@@ -43,13 +44,37 @@ impl OverloadControl {
         }
     }
 
-    /// Records that an attempt had wrong credentials.
-    pub(crate) fn note_wrong(&mut self, attempt: Option<Attempt>, turn: &mut Turn<'_>) {
+    /// Records that an attempt of a request to authenticate as that user had wrong credentials.
+    pub(crate) fn note_wrong(
+        &mut self,
+        attempt: Option<Attempt>,
+        request: &Request<'_>,
+        (realm, user): (&DomainRealm<'_>, Option<String>),
+        turn: &mut Turn<'_>,
+    ) {
         turn.counters.attempts_wrong += 1;
         let at = self.nanos(turn.now);
-        if let Some(attempt) = attempt {
-            let begins = self.lockouts.failed(&attempt, at);
+        if let Some((attempt, user)) = attempt.zip(user) {
+            let user = realm.user_of(user);
+            let names = (request.flow.peer.ip(), &*realm.domain.name, &*user);
+            let begins = self.lockouts.failed(&attempt, names, at);
             turn.counters.lockouts += u64::from(begins);
         }
+    }
+
+    /// The lockouts in force.
+    pub(crate) fn lockouts(&self, turn: &Turn<'_>) -> Vec<LockoutReport> {
+        let listed = self.lockouts.list(self.nanos(turn.now));
+        let report = |(scope, remaining)| LockoutReport {
+            shard: Some(turn.options.id),
+            scope,
+            remaining,
+        };
+        listed.into_iter().map(report).collect()
+    }
+
+    /// Lifts lockouts. How many were in force.
+    pub(crate) fn lift_lockouts(&mut self, lifted: &Lifted, turn: &Turn<'_>) -> usize {
+        self.lockouts.lift(lifted, self.nanos(turn.now))
     }
 }

@@ -14,13 +14,17 @@
 //!
 //! Memory is fixed (`ExpiringCache`). Each shard has its own lockouts and HTTP has one, so the
 //! limits apply to each of them. Exemptions are the caller's.
+//!
+//! The cache knows only hashes. For the operator, who lists lockouts and lifts them, the last
+//! [`LISTED_MAX`] that began are kept by name.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::shard::contract::lockout::{Lifted, LockoutScope};
 use crate::shard::contract::overload_options::OverloadOptions;
-use crate::shard::overload::expiring_cache::ExpiringCache;
+use crate::shard::overload::expiring_cache::{ExpiringCache, Slot};
 use crate::shard::overload::rate_limit::network_of;
 
 /// The longest lockout.
@@ -31,6 +35,18 @@ const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// How long a successful authentication protects its sender.
 const PROVED: Duration = Duration::from_secs(24 * 3600);
+
+/// Lockouts that are listed by name; beyond it the one that ends first is listed no more.
+pub const LISTED_MAX: usize = 256;
+/// Characters of a user or a realm in the list; the rest is cut off.
+const NAME_CHARACTERS_MAX: usize = 128;
+
+/// A lockout by name.
+#[derive(Clone, Debug)]
+struct Listed {
+    scope: LockoutScope,
+    key: u64,
+}
 
 /// One authentication attempt.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +76,7 @@ pub struct Lockouts {
     /// Limits for (sender and account), sender, account.
     failures_max: [u32; 3],
     first_lockout: Duration,
+    listed: Vec<Listed>,
 }
 
 impl Lockouts {
@@ -79,12 +96,55 @@ impl Lockouts {
                 options.wrong_per_account_max,
             ],
             first_lockout: options.cool_down,
+            listed: Vec::new(),
         }
     }
 
     /// Ends all lockouts, because passwords may have changed.
     pub fn forget(&mut self) {
         self.generation += 1;
+        self.listed.clear();
+    }
+
+    /// The lockouts that are in force at `at`, with the time that each has left.
+    #[must_use]
+    pub fn list(&self, at: u64) -> Vec<(LockoutScope, Duration)> {
+        let left = |listed: &Listed| {
+            let until = self.locked_until(listed.key).filter(|until| *until > at)?;
+            Some((listed.scope.clone(), Duration::from_nanos(until - at)))
+        };
+        self.listed.iter().filter_map(left).collect()
+    }
+
+    /// Lifts lockouts that are listed, or all, and forgets the failures that led to them. How many of
+    /// those listed were in force.
+    pub fn lift(&mut self, lifted: &Lifted, at: u64) -> usize {
+        let is_lifted = |listed: &mut Listed| covers(lifted, &listed.scope);
+        let found: Vec<Listed> = self.listed.extract_if(.., is_lifted).collect();
+        let until = |listed: &Listed| self.locked_until(listed.key);
+        let in_force = found.iter().filter_map(until).filter(|until| *until > at);
+        let count = in_force.count();
+        for listed in found {
+            *self.failures.claim(listed.key) = Slot::default();
+        }
+        match lifted {
+            Lifted::All => self.failures.clear(),
+            Lifted::Address(address) => self.forget_failures((1, network_of(*address))),
+            Lifted::Account(account) => {
+                let (user, realm) = account.rsplit_once('@').unwrap_or((account, ""));
+                self.forget_failures((2, (realm, user)));
+            }
+        }
+        count
+    }
+
+    /// Forgets what does not lock out yet.
+    fn forget_failures(&mut self, what: impl Hash) {
+        *self.failures.claim(self.key(what)) = Slot::default();
+    }
+
+    fn locked_until(&self, key: u64) -> Option<u64> {
+        self.failures.find(key).map(|slot| slot.value.locked_until)
     }
 
     /// The attempt of `address` to authenticate as `user` in `realm`.
@@ -138,17 +198,51 @@ impl Lockouts {
         per_sender.saturating_add(accounts.saturating_mul(per_account))
     }
 
-    /// Records wrong credentials. True if a lockout begins.
-    pub fn failed(&mut self, attempt: &Attempt, at: u64) -> bool {
+    /// Records wrong credentials of that attempt, by its names. True if a lockout begins.
+    pub fn failed(
+        &mut self,
+        attempt: &Attempt,
+        (address, realm, user): (IpAddr, &str, &str),
+        at: u64,
+    ) -> bool {
         let [account_there, sender, account] = attempt.keys;
         let [per_account_there, _, per_account] = self.failures_max;
         let known = self.failures.find(account_there);
         let is_notorious = known.is_some_and(|slot| slot.until > at && slot.value.lockouts > 0);
-        let mut begins = self.count(account_there, per_account_there, at);
-        if !is_notorious {
-            begins |= self.count(sender, self.sender_failures_max(sender, at), at);
+        let address = Some(first_of_network(address));
+        let name = || Some(account_name(realm, user));
+        let mut begins = false;
+        if self.count(account_there, per_account_there, at) {
+            begins = true;
+            let account = name();
+            self.list_one(account_there, LockoutScope { address, account });
         }
-        begins | self.count(account, per_account, at)
+        let per_sender = self.sender_failures_max(sender, at);
+        if !is_notorious && self.count(sender, per_sender, at) {
+            begins = true;
+            let account = None;
+            self.list_one(sender, LockoutScope { address, account });
+        }
+        if self.count(account, per_account, at) {
+            begins = true;
+            let scope = LockoutScope {
+                address: None,
+                account: name(),
+            };
+            self.list_one(account, scope);
+        }
+        begins
+    }
+
+    /// Lists a lockout that begins.
+    fn list_one(&mut self, key: u64, scope: LockoutScope) {
+        self.listed.retain(|listed| listed.key != key);
+        if self.listed.len() >= LISTED_MAX {
+            let places = 0..self.listed.len();
+            let first = places.min_by_key(|place| self.locked_until(self.listed[*place].key));
+            self.listed.swap_remove(first.unwrap_or(0));
+        }
+        self.listed.push(Listed { scope, key });
     }
 
     /// Counts a failure. True if a lockout begins.
@@ -176,6 +270,29 @@ impl Lockouts {
         (self.generation, what).hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// Whether that one is lifted.
+fn covers(lifted: &Lifted, scope: &LockoutScope) -> bool {
+    match lifted {
+        Lifted::All => true,
+        Lifted::Address(address) => scope.address == Some(first_of_network(*address)),
+        Lifted::Account(account) => scope.account.as_ref() == Some(account),
+    }
+}
+
+/// The IPv4 address, or the first of the IPv6 /64.
+fn first_of_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+    }
+}
+
+/// `user@realm`, both cut to a length that can be listed.
+fn account_name(realm: &str, user: &str) -> Box<str> {
+    let cut = |text: &str| text.chars().take(NAME_CHARACTERS_MAX).collect::<String>();
+    format!("{}@{}", cut(user), cut(realm)).into()
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -206,7 +323,7 @@ mod tests {
         let attempt = lockouts.attempt(ip.parse().unwrap(), "abc.com", user);
         let mut looked_at = 0;
         while !lockouts.is_locked_out(&attempt, at) && looked_at < 1_000 {
-            lockouts.failed(&attempt, at);
+            lockouts.failed(&attempt, (ip.parse().unwrap(), "abc.com", user), at);
             looked_at += 1;
         }
         looked_at
@@ -316,7 +433,8 @@ mod tests {
             guess(&mut lockouts, &format!("192.0.2.{host}"), "100", SECOND);
         }
         for _ in 0..100 {
-            lockouts.failed(&phone, SECOND);
+            let names = ("192.0.2.1".parse().unwrap(), "abc.com", "100");
+            lockouts.failed(&phone, names, SECOND);
         }
         assert!(!lockouts.is_locked_out(&phone, 2 * SECOND));
         let neighbour = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "105");
@@ -325,5 +443,66 @@ mod tests {
         lockouts.forget();
         let neighbour = lockouts.attempt("192.0.2.1".parse().unwrap(), "abc.com", "105");
         assert!(!lockouts.is_locked_out(&neighbour, 2 * SECOND));
+    }
+
+    #[test]
+    fn lockouts_are_listed_and_lifted() {
+        let mut lockouts = lockouts();
+        let address: IpAddr = "192.0.2.1".parse().unwrap();
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", "100", 0), 3);
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", "101", 0), 3);
+        assert_eq!(guess(&mut lockouts, "2001:db8::7", "100", 0), 3);
+        let list = |lockouts: &Lockouts, at| {
+            let named = lockouts.list(at).into_iter().map(|(scope, left)| {
+                let address = scope.address.map(|address| address.to_string());
+                (
+                    address.unwrap_or_default(),
+                    scope.account.unwrap(),
+                    left.as_secs(),
+                )
+            });
+            named.collect::<Vec<_>>()
+        };
+        let expected = [
+            ("192.0.2.1".to_owned(), "100@abc.com".into(), 20),
+            ("192.0.2.1".to_owned(), "101@abc.com".into(), 20),
+            ("2001:db8::".to_owned(), "100@abc.com".into(), 20),
+        ];
+        assert_eq!(list(&lockouts, 10 * SECOND), expected);
+        assert_eq!(
+            lockouts.lift(&Lifted::Account("100@abc.com".into()), SECOND),
+            2
+        );
+        assert_eq!(list(&lockouts, 10 * SECOND), expected[1..2]);
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", "100", SECOND), 3);
+        assert_eq!(lockouts.lift(&Lifted::Address(address), SECOND), 2);
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", "101", SECOND), 3);
+        // Those that have ended are not listed.
+        assert_eq!(list(&lockouts, 60 * SECOND), []);
+        assert_eq!(lockouts.lift(&Lifted::All, 60 * SECOND), 0);
+    }
+
+    #[test]
+    fn the_list_is_bounded() {
+        let mut lockouts = lockouts();
+        let long = "\u{fc}".repeat(1000);
+        for user in 0..1000 {
+            let ip = format!("192.0.{}.{}", user / 250, user % 250);
+            guess(
+                &mut lockouts,
+                &ip,
+                &format!("{user}{long}"),
+                user * SECOND / 100,
+            );
+        }
+        assert_eq!(lockouts.listed.len(), LISTED_MAX);
+        let names = lockouts
+            .list(0)
+            .into_iter()
+            .filter_map(|(scope, _)| scope.account);
+        let is_short = |name: Box<str>| name.chars().count() <= 2 * NAME_CHARACTERS_MAX + 1;
+        assert!(names.into_iter().all(is_short));
+        assert_eq!(lockouts.lift(&Lifted::All, 0), LISTED_MAX);
+        assert!(lockouts.listed.is_empty());
     }
 }

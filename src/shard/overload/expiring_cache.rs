@@ -59,6 +59,11 @@ impl<V: Copy + Default> ExpiringCache<V> {
         &mut set[oldest]
     }
 
+    /// Forgets all entries.
+    pub(super) fn clear(&mut self) {
+        self.sets.fill([Slot::default(); SLOTS_PER_SET]);
+    }
+
     fn place(&self, key: u64) -> usize {
         key as usize & (self.sets.len() - 1)
     }

@@ -10,7 +10,7 @@
 //!   `check_shares`; after it: `note_acceptance` or `keep_refusal`;
 //! - credentials: `attempt`, `note_proof`, `note_wrong`, `refuse_stale`;
 //! - a refusal is written: `note_repeat`, `list_refusal`, `report_failure`;
-//! - reload and the operator: `forget_refusals`, `loops`, `refusals`.
+//! - reload and the operator: `forget_refusals`, `loops`, `refusals`, `lockouts`, `lift_lockouts`.
 //!
 //! `ExpiryJitter` and `PublishQueue` belong to whatever holds the subscriptions and conducts.
 //!

@@ -1,7 +1,7 @@
 //! The content of one request, read and checked without any state of the engine.
 //!
 //! - `target`: the presentity or server that the Request-URI names; `uris`: the URIs that responses and NOTIFYs copy.
-//! - `headers`: one function per header; `publication`, `contacts`: the whole of PUBLISH and
+//! - `headers`: one function per header; `privacy`: what is to be hidden; `publication`, `contacts`: the whole of PUBLISH and
 //!   REGISTER.
 //! - `sender`, `publisher`: who sent it; `phone_key`: from which phone.
 //! - `refusal`: why it is refused.
@@ -13,6 +13,7 @@
 pub(crate) mod contacts;
 pub(crate) mod headers;
 pub(crate) mod phone_key;
+pub(crate) mod privacy;
 pub(crate) mod publication;
 pub(crate) mod publisher;
 pub(crate) mod refusal;

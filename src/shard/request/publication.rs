@@ -10,6 +10,7 @@ use crate::presence::{Aor, document};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::{address_of_record, decoded_body, expires_of};
+use crate::shard::request::privacy::asks_privacy;
 use crate::shard::request::publisher::publisher_of;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::Principal;
@@ -143,19 +144,6 @@ fn check_entity(
         Some(entity) if entity != *aor && user == aor.user() => Err(DocumentFault::WrongEntity),
         _ => Ok(document),
     }
-}
-
-/// Whether Privacy asks to hide parties (RFC 3323 §4.2, RFC 3325 §9.3).
-fn asks_privacy(message: &Message<'_>) -> bool {
-    const HIDING: [&[u8]; 3] = [b"id", b"user", b"header"];
-    message
-        .headers(HeaderName::Privacy)
-        .flat_map(|value| value.split(|octet| b";, \t\r\n".contains(octet)))
-        .any(|service| {
-            HIDING
-                .iter()
-                .any(|hiding| service.eq_ignore_ascii_case(hiding))
-        })
 }
 
 /// SIP-If-Match: absent, an entity tag of our form, or one that we cannot have assigned (RFC 3903

@@ -13,6 +13,8 @@
 //! | comes from anywhere, `auth = "none"`      | a user of the domain                | From, which the domain accepts_unauthenticated |
 //! | comes from anywhere, `auth = "none"`      | a user of another domain            | From, unproved              |
 //!
+//! A certificate that names an account, where the domain accepts that, is as good as its credentials.
+//!
 //! A dialog belongs to the sender of its first request. A later request in the dialog that is
 //! authenticated as another account gets 403.
 
@@ -29,7 +31,7 @@ use crate::sip::{Message, Uri};
 /// The sender of a request, as established by authentication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Principal {
-    /// A user of the domain, authenticated by digest.
+    /// A user of the domain, authenticated by digest or by a certificate.
     User(String),
     /// Accepted without authentication: a trusted address, or a domain with `auth = "none"`.
     Unauthenticated,

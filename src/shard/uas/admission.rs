@@ -93,6 +93,8 @@ impl Uas {
 
     /// Authenticates a request as the domain requires (RFC 3261 §22, RFC 6665 §4.2.1.3; W:A7).
     ///
+    /// A certificate of the peer takes the place of credentials where the domain accepts that.
+    ///
     /// Refuses it with 401, with 403 if only trusted addresses may send it or after too many
     /// attempts, or with 400 if its credentials are malformed.
     pub(crate) fn authenticate<'d>(
@@ -112,6 +114,14 @@ impl Uas {
             return Ok(Authentication {
                 principal: Principal::Unauthenticated,
                 salt: salt.flatten(),
+            });
+        }
+        let user = domain.accepts_certificates;
+        let user = user.then(|| self.certificates.user_of(request, domain, turn.directory));
+        if let Some(user) = user.flatten() {
+            return Ok(Authentication {
+                principal: Principal::User(user),
+                salt: None,
             });
         }
         if domain.auth == AuthMode::Trusted {
@@ -137,7 +147,9 @@ impl Uas {
             }
             Err(Denied::Stale) => Err(self.overload.refuse_stale(request, domain, turn)),
             Err(Denied::Wrong) => {
-                self.overload.note_wrong(attempt, turn);
+                let user = authorization.claimed_user();
+                self.overload
+                    .note_wrong(attempt, request, (&realm, user), turn);
                 Err(Refusal::Challenge {
                     domain,
                     stale: false,

@@ -2,6 +2,7 @@
 //!
 //! - `admission`: what a request passes before it is served: transaction, overload control,
 //!   authentication. Overload control is a room of its own, which only this one asks.
+//! - `certificates`: whom the certificates of peers name.
 //! - `response`: the one place where responses are written; `publish`, `register`, `options`: their
 //!   200s. `unserved`: CANCEL, and a NOTIFY to no subscription of ours.
 //! - `suspended`: requests that wait for the owner of their presentity.
@@ -17,13 +18,15 @@
 //! - what needs no service: `serve_cancel`, `serve_stray_notify`;
 //! - a request that waits for the owner of its presentity: `suspend`, then `resume`,
 //!   `handle_publish_outcome` or `handle_register_outcome`, or `handle_suspended_timer`;
+//! - a stream whose peer has a certificate: `note_certificate`, `certificate_of`, `forget_certificate`;
 //! - reload and the operator: `forget_refusals`, `loops`, `refusals_listed`, `refusals_counted`,
-//!   `responses_evicted_early`.
+//!   `lockouts`, `lift_lockouts`, `responses_evicted_early`.
 //!
 //! It decides neither what a SUBSCRIBE or PUBLISH does nor where a request is routed: see
 //! `conduct`.
 
 mod admission;
+mod certificates;
 mod options;
 pub(crate) mod publish;
 pub(crate) mod refusal_counters;
@@ -33,14 +36,18 @@ pub(crate) mod response;
 pub(crate) mod suspended;
 mod unserved;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shard::container::slab::Slab;
+use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::ids::SuspendedId;
+use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::report::{LoopReport, RefusalReport};
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
+use crate::shard::uas::certificates::Certificates;
 use crate::shard::uas::refusal_counters::RefusalCounters;
 use crate::shard::uas::suspended::SuspendedRequest;
 use crate::sip::Message;
@@ -55,6 +62,7 @@ pub(crate) struct Uas {
     authenticator: Authenticator,
     replay: ReplayWindows,
     overload: OverloadControl,
+    certificates: Certificates,
     refusal_counters: RefusalCounters,
     /// Requests that wait for the owner of their presentity.
     suspended: Slab<SuspendedId, SuspendedRequest>,
@@ -80,6 +88,7 @@ impl Uas {
                 options.system_time(options.nonces_known_since),
             ),
             overload,
+            certificates: Certificates::default(),
             refusal_counters: RefusalCounters::default(),
             suspended: Slab::default(),
             suspensions: 0,
@@ -89,6 +98,21 @@ impl Uas {
     /// Whether a request is a retransmission.
     pub(crate) fn knows(&mut self, request: &Message<'_>, now: Instant) -> bool {
         self.transactions.knows(request, now)
+    }
+
+    /// The certificate of a stream's peer has these URIs.
+    pub(crate) fn note_certificate(&mut self, stream: ConnectionId, uris: Arc<[Box<str>]>) {
+        self.certificates.note(stream, uris);
+    }
+
+    /// The URIs in the certificate of a stream's peer, for the shard to which its request is forwarded.
+    pub(crate) fn certificate_of(&self, stream: ConnectionId) -> Option<Arc<[Box<str>]>> {
+        self.certificates.of(stream).cloned()
+    }
+
+    /// A stream has ended.
+    pub(crate) fn forget_certificate(&mut self, stream: ConnectionId) {
+        self.certificates.forget(stream);
     }
 
     /// Responses forgotten before Timer J, for want of room.
@@ -109,6 +133,16 @@ impl Uas {
     /// The phones that repeat one request in vain.
     pub(crate) fn loops(&self, turn: &Turn<'_>) -> Vec<LoopReport> {
         self.overload.loops(turn)
+    }
+
+    /// The lockouts in force.
+    pub(crate) fn lockouts(&self, turn: &Turn<'_>) -> Vec<LockoutReport> {
+        self.overload.lockouts(turn)
+    }
+
+    /// Lifts lockouts. How many were in force.
+    pub(crate) fn lift_lockouts(&mut self, lifted: &Lifted, turn: &Turn<'_>) -> usize {
+        self.overload.lift_lockouts(lifted, turn)
     }
 
     /// The refusals listed for the operator.

@@ -189,6 +189,10 @@ impl StreamTransport for WebSocketTransport {
         }
     }
 
+    fn certified_uris(&self) -> Vec<Box<str>> {
+        self.inner.certified_uris()
+    }
+
     fn poll_read(
         &mut self,
         context: &mut Context<'_>,

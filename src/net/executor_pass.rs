@@ -15,7 +15,7 @@ const PASS: Duration = Duration::from_micros(2);
 
 /// Gives the executor a pass. On a busy machine a timer may expire before it is looked at for the first
 /// time, which would give none: then a longer one is set.
-pub(crate) async fn pass() {
+pub async fn pass() {
     let (mut timer, mut length) = (Timer::new(PASS), PASS);
     let mut has_waited = false;
     poll_fn(|context| {

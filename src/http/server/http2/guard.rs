@@ -1,0 +1,100 @@
+//! The octets of one connection, watched on their way: a client that only keeps the server busy is cut off,
+//! and what the server refuses is counted.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::http::server::http2::frames::{Frames, GOAWAY, HEADERS, RST_STREAM};
+use crate::http::server::io::Io;
+use crate::http::transport_counters::{TransportCounters, count};
+
+/// Frames since the last request began: the bodies of as many requests as there may be at once in pieces of
+/// a few hundred octets, with room for what goes along.
+const IDLE_FRAMES_MAX: u32 = 1024;
+
+/// The stream of one connection.
+pub(super) struct Guarded<'c> {
+    io: Io<'c>,
+    counters: &'c TransportCounters,
+    received: Frames,
+    sent: Frames,
+    /// Frames received since the last request began.
+    idle_frames: u32,
+    has_said_goaway: Rc<Cell<bool>>,
+}
+
+impl<'c> Guarded<'c> {
+    pub(super) fn new(io: Io<'c>, counters: &'c TransportCounters) -> Self {
+        Self {
+            io,
+            counters,
+            received: Frames::of_client(),
+            sent: Frames::default(),
+            idle_frames: 0,
+            has_said_goaway: Rc::default(),
+        }
+    }
+
+    /// Whether GOAWAY was sent, also while hyper has the stream.
+    pub(super) fn has_said_goaway(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.has_said_goaway)
+    }
+
+    /// Counts the frames that were sent.
+    fn note_sent(&mut self, octets: &[u8]) {
+        self.sent.take(octets, |kind| match kind {
+            RST_STREAM => count(&self.counters.http2_streams_reset),
+            GOAWAY => self.has_said_goaway.set(true),
+            _ => {}
+        });
+    }
+}
+
+impl Read for Guarded<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let (received, idle_frames) = (&mut this.received, &mut this.idle_frames);
+        let note = |octets: &[u8]| {
+            received.take(octets, |kind| match kind {
+                HEADERS => *idle_frames = 0,
+                _ => *idle_frames += 1,
+            });
+        };
+        ready!(this.io.poll_read_noting(context, into, note))?;
+        if this.idle_frames > IDLE_FRAMES_MAX {
+            count(&this.counters.http2_floods);
+            return Poll::Ready(Err(io::Error::other("too many frames without a request")));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Guarded<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let taken = ready!(Pin::new(&mut this.io).poll_write(context, octets))?;
+        this.note_sent(octets.get(..taken).unwrap_or_default());
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
