@@ -547,7 +547,7 @@ fn retransmitting_a_notify_allocates_nothing() {
 const DECODER_ALLOCATIONS_MAX: u64 = 16;
 /// Allocations of a PUBLISH with one call, including the XML reader. They do not depend on the
 /// number of watchers.
-const PUBLISH_ALLOCATIONS_MAX: u64 = 24;
+const PUBLISH_ALLOCATIONS_MAX: u64 = 12;
 
 /// A request storm allocates nothing, neither for deferred NOTIFYs nor for repeated refusals.
 #[test]

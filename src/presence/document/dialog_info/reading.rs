@@ -13,6 +13,9 @@ pub(super) const NAME_OCTETS_MAX: usize = 1024;
 /// Maximum characters of a display name; a longer one is truncated.
 pub(super) const DISPLAY_CHARS_MAX: usize = 256;
 
+/// Octets of all texts of one dialog, unless they are unusually long.
+const TEXTS_OCTETS: usize = 512;
+
 /// Reads a published document. A missing `version`, `state` (read as full) or `entity` is
 /// tolerated, `receiver` is read as `recipient`, a dialog without a known state is ignored, and of
 /// two dialogs with the same `id` the last counts (RFC 4235 §4).
@@ -212,6 +215,7 @@ impl Reading {
             return Ok(None);
         }
         self.texts.clear();
+        self.texts.reserve(TEXTS_OCTETS);
         Ok(Some(Draft {
             id: self.keep(id),
             call_id: self.keep(name("call-id")?),

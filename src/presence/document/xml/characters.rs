@@ -234,7 +234,7 @@ pub(super) fn resolve(name: &str) -> Result<char, DocumentFault> {
 /// U+FFFD.
 pub fn write_escaped(out: &mut Vec<u8>, raw: &[u8]) {
     // Nearly every text is plain ASCII and copied unchanged.
-    if is_plain(raw) {
+    if raw.iter().all(|octet| PLAIN[usize::from(*octet)]) {
         return out.extend_from_slice(raw);
     }
     for chunk in raw.utf8_chunks() {
@@ -261,27 +261,16 @@ pub(in crate::presence::document) fn write_number(out: &mut Vec<u8>, number: u32
     out.extend_from_slice(&digits[at..]);
 }
 
-/// Whether no octet of a text needs an escape. Sixteen octets are compared at a time, the last sixteen
-/// perhaps twice.
-fn is_plain(raw: &[u8]) -> bool {
-    let all = |octets: &[u8]| {
-        let plain = octets.iter().map(|octet| is_plain_octet(*octet));
-        plain.fold(true, |all, plain| all & plain)
-    };
-    let (blocks, rest) = raw.as_chunks::<16>();
-    match raw.last_chunk::<16>() {
-        Some(last) => blocks.iter().chain([last]).all(|block| all(block)),
-        None => all(rest),
+/// The octets that need no escape in text and in attribute values.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut octet = 0x20;
+    while octet < 0x7f {
+        plain[octet] = !matches!(octet as u8, b'&' | b'<' | b'>' | b'"' | b'\'');
+        octet += 1;
     }
-}
-
-/// Whether an octet needs no escape in text and in attribute values. Without a branch, so that the
-/// compiler compares many at once.
-const fn is_plain_octet(octet: u8) -> bool {
-    let is_markup = (octet == b'&') | (octet == b'<') | (octet == b'>');
-    let is_quote = (octet == b'"') | (octet == b'\'');
-    (octet >= 0x20) & (octet < 0x7f) & !is_markup & !is_quote
-}
+    plain
+};
 
 fn write_escaped_str(out: &mut Vec<u8>, raw: &str) {
     let mut written = 0;
