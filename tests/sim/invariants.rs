@@ -25,6 +25,7 @@ use std::net::SocketAddr;
 
 use lamplighter::shard::{ConnectionId, Flow};
 
+use crate::invariants::restart::Orphan;
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::paths::{Paths, Wait};
 use crate::pauses::Pauses;
@@ -213,9 +214,8 @@ pub(crate) struct Checker {
     closed: HashSet<ConnectionId>,
     /// Streams that the node opened.
     dialed: HashMap<ConnectionId, Flow>,
-    /// Our tags of dialogs that the store kept although their 2xx never left.
-    /// With the path of their last NOTIFY.
-    orphans: HashMap<String, Option<(u16, SocketAddr)>>,
+    /// Dialogs that the store kept although their 2xx never left, by our tags.
+    orphans: HashMap<String, Orphan>,
     /// When the node had all records back after its last crash.
     recovered_at: Micros,
 }
@@ -257,6 +257,7 @@ impl Checker {
         let tag = key.rsplit(' ').next().unwrap_or_default();
         let orphan = self.orphans.remove(tag);
         let is_orphan = orphan.is_some();
+        let Orphan { last, pauses, .. } = orphan.unwrap_or_default();
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let owed = self.dialogs.iter().filter(|it| it.is_owed_at(flow.peer));
             let behind = owed.count() as u64 * self.bounds.interval;
@@ -271,7 +272,7 @@ impl Checker {
                 behind,
                 sent: 0,
                 last: None,
-                pauses: Pauses::default(),
+                pauses,
                 least_rate: LeastRate::Nothing,
                 end: None,
                 flow: *flow,
@@ -283,7 +284,7 @@ impl Checker {
                 floor: None,
                 is_recovered: is_orphan,
                 has_crashed: is_orphan,
-                may_repeat: orphan.flatten().is_some(),
+                may_repeat: last.is_some(),
             });
             return;
         };
@@ -315,9 +316,9 @@ impl Checker {
     pub(crate) fn notify_sent(&mut self, now: Micros, notify: &Notify) {
         let Some(&at) = self.dialogs_by_key.get(&notify.key) else {
             let tag = notify.key.rsplit(' ').next().unwrap_or_default();
-            if let Some(path) = self.orphans.get_mut(tag) {
+            if let Some(orphan) = self.orphans.get_mut(tag) {
                 // Others may wait for its response.
-                *path = Some(notify.path);
+                orphan.notify_sent(notify);
                 let _ = self.paths.notify_sent(now, notify.path, 0);
                 return;
             }
@@ -377,8 +378,9 @@ impl Checker {
     ) {
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let tag = key.rsplit(' ').next().unwrap_or_default();
-            if let Some(Some(path)) = self.orphans.get(tag) {
-                self.paths.prove(now, *path);
+            let orphan = self.orphans.get_mut(tag);
+            if let Some(path) = orphan.and_then(|it| it.notify_response(now, cseq, response)) {
+                self.paths.prove(now, path);
             }
             return;
         };
@@ -406,15 +408,10 @@ impl Checker {
         if response.status < 200 {
             return;
         }
+        dialog.pauses.note(now, response);
         let outcome = match (response.status, response.retry_after) {
-            (..300, _) => {
-                dialog.pauses.forget_refusals();
-                Outcome::Accepted
-            }
-            (503, Some(retry_after)) => {
-                dialog.pauses.begin(now, retry_after);
-                Outcome::Postponed
-            }
+            (..300, _) => Outcome::Accepted,
+            (503, Some(_)) => Outcome::Postponed,
             _ => Outcome::Refused,
         };
         last.outcome = Some((now, outcome));

@@ -1,6 +1,7 @@
 //! The pause after a NOTIFY with a 503 and Retry-After: one second, doubled with each consecutive
 //! 503, or as long as Retry-After says if that is longer.
 
+use crate::invariants::NotifyResponse;
 use crate::network::{Micros, SECOND};
 
 const DOUBLINGS_MAX: u32 = 6;
@@ -13,8 +14,16 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// A NOTIFY got a 503 with a Retry-After of that many seconds.
-    pub(crate) fn begin(&mut self, now: Micros, retry_after: u64) {
+    /// A NOTIFY got this final response.
+    pub(crate) fn note(&mut self, now: Micros, response: NotifyResponse) {
+        match (response.status, response.retry_after) {
+            (200..300, _) => self.in_a_row = 0,
+            (503, Some(retry_after)) => self.begin(now, retry_after),
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, now: Micros, retry_after: u64) {
         let shortest = SECOND << self.in_a_row.min(DOUBLINGS_MAX);
         self.over_at = now + shortest.max(retry_after * SECOND);
         self.in_a_row += 1;
@@ -24,11 +33,6 @@ impl Pauses {
     /// pause.
     pub(crate) fn end(&mut self, now: Micros) {
         self.over_at = self.over_at.min(now);
-    }
-
-    /// A NOTIFY got a 2xx.
-    pub(crate) fn forget_refusals(&mut self) {
-        self.in_a_row = 0;
     }
 
     /// When the last pause ends; 0 if there was none.

@@ -3,9 +3,11 @@
 //! The new process knows what the store kept: CSeq and version go on above all that was sent, in full
 //! state. It does not know which paths were proven, what phones refused, and what was in flight.
 
-use super::{Checker, Dialog, End, LeastRate, Outcome};
+use std::net::SocketAddr;
+
 use lamplighter::shard::ConnectionId;
 
+use super::{Checker, Dialog, End, LeastRate, Notify, NotifyResponse, Outcome};
 use crate::network::Micros;
 use crate::pauses::Pauses;
 
@@ -18,6 +20,38 @@ pub(crate) enum Kept {
     Older,
     /// Nothing.
     Nothing,
+}
+
+/// A dialog that the store kept although no 2xx of it ever left. The node notifies its phone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Orphan {
+    /// CSeq and path of its last NOTIFY.
+    pub(super) last: Option<(u32, (u16, SocketAddr))>,
+    /// CSeq of the last NOTIFY that got a final response.
+    answered: Option<u32>,
+    pub(super) pauses: Pauses,
+}
+
+impl Orphan {
+    pub(super) fn notify_sent(&mut self, notify: &Notify) {
+        self.last = Some((notify.cseq, notify.path));
+    }
+
+    /// A response to its NOTIFY with that CSeq. Returns the path that it proves.
+    pub(super) fn notify_response(
+        &mut self,
+        now: Micros,
+        cseq: u32,
+        response: NotifyResponse,
+    ) -> Option<(u16, SocketAddr)> {
+        let (last, path) = self.last?;
+        let is_news = cseq == last && self.answered != Some(cseq);
+        if is_news && response.status >= 200 {
+            self.answered = Some(cseq);
+            self.pauses.note(now, response);
+        }
+        Some(path)
+    }
 }
 
 impl Checker {
@@ -40,7 +74,7 @@ impl Checker {
 
     /// The store kept a dialog of which no 2xx was sent: NOTIFYs in it are expected.
     pub(crate) fn expect_orphan(&mut self, tag: &str) {
-        self.orphans.insert(tag.to_owned(), None);
+        self.orphans.insert(tag.to_owned(), Orphan::default());
     }
 
     /// Whether a dialog with our tag had a 2xx.

@@ -83,7 +83,7 @@ fn a_481_to_a_refresh_after_the_expiry_passes() {
 #[test]
 fn a_partial_document_first_after_a_crash_is_detected() {
     let mut checker = recovered(Kept::Newest);
-    let part = super::super::Notify {
+    let part = Notify {
         is_partial: true,
         ..notify(266, 256, 1, 58)
     };
@@ -118,17 +118,45 @@ fn an_earlier_expiry_from_an_older_record_passes_until_the_next_refresh() {
 #[test]
 fn a_notify_without_a_2xx_passes_only_if_its_dialog_was_recorded() {
     let mut checker = recovered(Kept::Newest);
-    let orphan = super::super::Notify {
+    let orphan = Notify {
         key: "other phone orphan".into(),
         ..notify(20, 256, 1, 60)
     };
     checker.expect_orphan("orphan");
     checker.notify_sent(2 * SECOND, &orphan);
     assert_eq!(broken(&checker), [""; 0]);
-    let stray = super::super::Notify {
+    let stray = Notify {
         key: "other phone stray".into(),
         ..orphan
     };
     checker.notify_sent(2 * SECOND, &stray);
     assert_eq!(broken(&checker), ["a NOTIFY before any 2xx"]);
+}
+
+#[test]
+fn pauses_from_before_the_first_2xx_count() {
+    let mut checker = recovered(Kept::Newest);
+    let key = "other phone orphan";
+    let of_orphan = |cseq, version, left| Notify {
+        key: key.into(),
+        ..notify(cseq, version, 1, left)
+    };
+    let busy = NotifyResponse {
+        status: 503,
+        retry_after: Some(0),
+    };
+    checker.expect_orphan("orphan");
+    for cseq in 20..23 {
+        checker.notify_sent(2 * SECOND, &of_orphan(cseq, 256, 60));
+        checker.notify_response(2 * SECOND, key, cseq, busy);
+        checker.notify_response(2 * SECOND, key, cseq, busy);
+    }
+    checker.subscribe_accepted(3 * SECOND, key, 1, 60, &flow(5062));
+    checker.notify_sent(3 * SECOND, &of_orphan(23, 260, 60));
+    checker.notify_response(3 * SECOND, key, 23, busy);
+    checker.sweep(12 * SECOND);
+    assert_eq!(broken(&checker), [""; 0], "1, 2, 4, 8 seconds");
+    checker.sweep(14 * SECOND);
+    let missing = ["no NOTIFY after the pause that a 503 asked for"];
+    assert_eq!(broken(&checker), missing);
 }
