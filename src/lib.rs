@@ -13,7 +13,7 @@
 //! - [`record`]: durable records of dialogs and presentities, as octets.
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
-//! - `net`, `tls`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
+//! - `net`, `tls`, `dns`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
 //!
 //! # Words
@@ -57,6 +57,8 @@ pub mod sip;
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
+pub mod dns;
 #[cfg(feature = "server")]
 pub mod http;
 #[cfg(feature = "server")]

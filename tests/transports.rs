@@ -6,6 +6,12 @@
 mod authority;
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "transports/dialed.rs"]
+mod dialed;
+#[path = "transports/name_server.rs"]
+mod name_server;
+#[path = "transports/names.rs"]
+mod names;
 #[path = "transports/phone.rs"]
 mod phone;
 #[path = "transports/proxied.rs"]
@@ -109,6 +115,71 @@ fn a_phone_sees_its_lamp_over_tls() {
         assert_eq!(&pong, b"\r\n");
     }
     counts(&ready, "handshakes_completed", 2);
+    daemon.stop();
+}
+
+/// A listener of each transport on both loopbacks: what is said there names the address that was reached.
+#[test]
+fn every_transport_is_served_by_ipv4_and_ipv6() {
+    let authority = Authority::new("root");
+    let listeners: Vec<String> = ["udp", "tcp", "tls", "ws", "wss"]
+        .into_iter()
+        .flat_map(|transport| {
+            let keys = match transport {
+                "tls" | "wss" => "certificate = \"a.pem\"\nkey = \"a.key\"\n",
+                _ => "",
+            };
+            ["127.0.0.1:0", "[::1]:0"].map(|address| {
+                format!(
+                    "[[sip.listen]]\ntransport = \"{transport}\"\naddress = \"{address}\"\n{keys}"
+                )
+            })
+        })
+        .collect();
+    let text = format!(
+        "[node]\ndata_dir = \"data\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n{}\
+         [limits]\nresponse_ring = \"1 MiB\"\n\
+         [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\n",
+        listeners.concat()
+    );
+    let folder = Folder::new("dual-stack", &text);
+    authority.issue(&["sip.a.example"]).write(&folder.0, "a");
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let config = authority.client(&Client::default());
+    for ip in ["127.0.0.1", "[::1]"] {
+        let at = |transport: &str| {
+            let port = address(&ready, &format!("SIP on {transport} {ip}:"));
+            format!("{ip}:{port}")
+        };
+        let tcp = |transport| {
+            let stream = TcpStream::connect(at(transport)).unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .unwrap();
+            stream
+        };
+        let tls = |transport| connect(&at(transport), "sip.a.example", &config).unwrap();
+        let is_served = |(response, notify): (String, String), transport: &str| {
+            let parameter = transport.trim_end_matches("wss").trim_end_matches("ws");
+            let parameter = if parameter.is_empty() {
+                "ws"
+            } else {
+                parameter
+            };
+            let contact = format!("<sip:{};transport={parameter}>", at(transport));
+            assert_eq!(header(&response, "Contact"), contact);
+            assert_eq!(header(&notify, "Contact"), contact);
+            let bare = ip.trim_matches(['[', ']']);
+            let via = header(&response, "Via");
+            assert!(via.contains(&format!("received={bare}")), "{via}");
+        };
+        is_served(Phone::new(tcp("tcp"), "TCP").subscribe(), "tcp");
+        is_served(Phone::new(tls("tls"), "TLS").subscribe(), "tls");
+        let link = Link::open(tcp("ws"), None).unwrap();
+        is_served(Phone::new(link, "WS").subscribe(), "ws");
+        let link = Link::open(tls("wss"), None).unwrap();
+        is_served(Phone::new(link, "WSS").subscribe(), "wss");
+    }
     daemon.stop();
 }
 
@@ -531,7 +602,7 @@ fn the_check_reads_certificates() {
     ));
     let checked = folder.says("check");
     assert!(
-        checked.contains("ran out at 2020-01-01T00:00:00Z: clients refuse it"),
+        checked.contains("ran out at 2020-01-01T00:00:00Z: peers refuse it"),
         "{checked}"
     );
     assert!(checked.contains("(it has run out)"), "{checked}");

@@ -33,6 +33,7 @@ pub(super) fn run(file: &Path) -> ExitCode {
         plan.http_listeners.len()
     );
     print_certificates(&plan);
+    print_outbound(&plan);
     println!(
         "  shards on CPU {:?}, HTTP on CPU {}",
         plan.shards, plan.http_cpu
@@ -51,8 +52,23 @@ fn print_certificates(plan: &Plan) {
     let http = plan.http_listeners.iter().map(|one| &one.keyring);
     let keyrings = sip.chain(http).flatten();
     let certificates = keyrings.flat_map(|keyring| keyring.certificates.iter());
+    let certificates = certificates.chain(&plan.tls_client.certificate);
     let lines: BTreeSet<String> = certificates.map(described).collect();
     lines.iter().for_each(|line| println!("  {line}"));
+}
+
+/// Whom we trust when we connect by TLS, and who is asked for names.
+fn print_outbound(plan: &Plan) {
+    match &plan.tls_client.authorities {
+        Some(file) => println!("  authorities for TLS to peers: {}", file.display()),
+        None => println!("  no authorities for TLS to peers: none is trusted"),
+    }
+    let servers = plan.dns.servers.iter().map(ToString::to_string);
+    let servers: Vec<String> = servers.collect();
+    match servers.is_empty() {
+        true => println!("  name servers: those of /etc/resolv.conf"),
+        false => println!("  name servers: {}", servers.join(", ")),
+    }
 }
 
 /// `certificate a.pem for a.example: until 2027-11-29T12:00:00Z (364 days)`

@@ -56,9 +56,9 @@ struct TargetArguments {
     /// The address at the other server: sip:123@pbx.example.com.
     #[arg(value_name = "URI")]
     target: String,
-    /// Address and port of the other server, over UDP [default: the host of the URI, if it is an IP
-    /// address]
-    #[arg(long = "server", id = "peer", value_name = "ADDRESS")]
+    /// The other server, over UDP: an address or a name, and a port. A name without a port is looked up
+    /// by its SRV records first [default: the host of the URI]
+    #[arg(long = "server", id = "peer", value_name = "HOST")]
     peer: Option<String>,
     /// User name for digest authentication.
     #[arg(long)]

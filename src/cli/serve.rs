@@ -13,7 +13,7 @@ use crate::net::{HandshakeLimits, Limits};
 use crate::runtime::take_over::{Promise, TakeOver};
 use crate::runtime::{
     Bundle, HistoryPlan, HttpListenerPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan,
-    StorePlan,
+    OutboundPlan, StorePlan,
 };
 use crate::sip::Transport;
 use crate::tls::SharedKeyring;
@@ -131,6 +131,10 @@ fn node_plan(plan: Plan) -> NodePlan {
         control_socket: Some(plan.control_socket),
         store: plan.store.map(store_plan),
         options: plan.options,
+        outbound: OutboundPlan {
+            tls: plan.tls_client,
+            dns: plan.dns,
+        },
         directory: Arc::new(plan.directory),
     }
 }
@@ -207,5 +211,6 @@ fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
         directory: Arc::new(plan.directory),
         listeners: plan.listeners.into_iter().map(listener_plan).collect(),
         http_listeners: http_listener_plans(plan.http_listeners),
+        tls_client: plan.tls_client,
     })
 }

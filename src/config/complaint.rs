@@ -250,9 +250,18 @@ impl<'a> Complainer<'a> {
     }
 
     /// Ok if no error was found.
-    pub(super) fn verdict(mut self) -> Result<(), Complaints> {
-        if self.complaints.is_empty() {
-            return Ok(());
+    pub(super) fn verdict(self) -> Result<(), Complaints> {
+        self.verdict_on(Some(()))
+    }
+
+    /// A value, if nothing was wrong; it is None only if something was.
+    pub(super) fn verdict_on<T>(mut self, value: Option<T>) -> Result<T, Complaints> {
+        debug_assert!(
+            value.is_some() || !self.complaints.is_empty(),
+            "a fault is told"
+        );
+        if let Some(value) = value.filter(|_| self.complaints.is_empty()) {
+            return Ok(value);
         }
         self.complaints
             .sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));

@@ -125,13 +125,7 @@ fn proxies(
         complainer.add(
             listen.proxy_protocol.span(),
             "the PROXY protocol is for connections, not for UDP",
-            "remove it, or use transport = \"tcp\" or \"tls\"",
-        );
-    } else if is_on && matches!(transport, Transport::Ws | Transport::Wss) {
-        complainer.add(
-            listen.proxy_protocol.span(),
-            "the PROXY protocol is not read before WebSocket",
-            "remove it, or use transport = \"tcp\" or \"tls\"",
+            "remove it, or use another transport",
         );
     } else if is_on && listen.proxies.is_empty() {
         complainer.add(

@@ -13,6 +13,7 @@ mod cores;
 mod files;
 mod listeners;
 mod machine;
+mod outbound;
 mod plan;
 mod quantity;
 mod reader;

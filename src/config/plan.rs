@@ -7,9 +7,11 @@ use crate::config::complaint::{Complainer, Complaints};
 use crate::config::listeners::{HttpListener, Listener};
 use crate::config::machine::{Machine, random_key};
 use crate::config::schema::{Config, DurabilityKind, StoreFailureKind};
-use crate::config::{cores, listeners, schema, shield, tenants};
+use crate::config::{cores, listeners, outbound, schema, shield, tenants};
 use crate::directory::Directory;
+use crate::dns;
 use crate::shard::{Durability, Options, ShardId};
+use crate::tls::TlsClient;
 
 /// How many connections there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,10 @@ pub struct Plan {
     pub http_cpu: usize,
     /// SIP sockets; at least one.
     pub listeners: Vec<Listener>,
+    /// How we connect by TLS.
+    pub tls_client: TlsClient,
+    /// How names are looked up.
+    pub dns: dns::Options,
     /// HTTP sockets.
     pub http_listeners: Vec<HttpListener>,
     /// The socket of the operator's commands.
@@ -94,6 +100,8 @@ impl Plan {
         let (shards, http_cpu) = cores::cpus(&config.cores, machine, &mut complainer);
         cores::check_places(&config.limits, shards.len(), &mut complainer);
         let listeners = listeners::sip(&config.sip, &mut complainer, &mut notes);
+        let tls_client = outbound::tls_client(&config.dial, &mut complainer, &mut notes);
+        let dns = outbound::dns(&config.dns, &mut complainer);
         let http_listeners = listeners::http(config, &listeners, &mut complainer, &mut notes);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
@@ -106,7 +114,7 @@ impl Plan {
             );
             [0; 32]
         });
-        complainer.verdict()?;
+        let tls_client = complainer.verdict_on(tls_client)?;
         Ok(Self {
             name: config.node.name.clone(),
             data_dir: config.data_dir().to_owned(),
@@ -117,6 +125,8 @@ impl Plan {
             shards,
             http_cpu,
             listeners,
+            tls_client,
+            dns,
             http_listeners,
             control_socket: config.control_socket(),
             store: store(config),

@@ -24,6 +24,12 @@ impl Interval {
         Self::from_secs(days * 86_400)
     }
 
+    /// Whole milliseconds.
+    #[must_use]
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
     /// Whole seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {

@@ -37,6 +37,8 @@ pub(super) const TABLES: Tables = &[
     (Cores::HEADER, Cores::KEYS),
     (Sip::HEADER, Sip::KEYS),
     (SipListen::HEADER, SipListen::KEYS),
+    (Dial::HEADER, Dial::KEYS),
+    (Dns::HEADER, Dns::KEYS),
     (Http::HEADER, Http::KEYS),
     (Https::HEADER, Https::KEYS),
     (Store::HEADER, Store::KEYS),
@@ -63,6 +65,10 @@ keys! {
         pub cores: Cores = absent();
         /// `[sip]` and `[[sip.listen]]`
         pub sip: Sip = absent();
+        /// `[dial]`
+        pub dial: Dial = absent();
+        /// `[dns]`
+        pub dns: Dns = absent();
         /// `[http]`
         pub http: Http = absent();
         /// `[[https]]`
@@ -203,6 +209,47 @@ impl SipListen {
         vec![listen(TransportKind::Udp), listen(TransportKind::Tcp)]
     }
 }
+
+keys! {
+    /// `[dial]`: connections that we open by TLS.
+    pub struct Dial in "[dial]" {
+        /// The file of the authorities that we trust; none for those of the system.
+        pub ca: Option<Spanned<PathBuf>> = None;
+        /// The file of our certificate, for peers that ask for one.
+        pub certificate: Option<Spanned<PathBuf>> = None;
+        /// The file of its key.
+        pub key: Option<Spanned<PathBuf>> = None;
+    }
+}
+
+impl Dial {
+    /// The paths among its keys.
+    fn paths(&mut self) -> impl Iterator<Item = &mut Spanned<PathBuf>> {
+        let paths = [&mut self.ca, &mut self.certificate, &mut self.key];
+        paths.into_iter().flatten()
+    }
+}
+
+keys! {
+    /// `[dns]`: how names are looked up.
+    pub struct Dns in "[dns]" {
+        /// The name servers; none for those of the system.
+        pub servers: Vec<Spanned<String>> = Vec::new();
+        /// How long one may take to answer.
+        pub timeout: Interval = Interval::from_secs(2), in Interval::from_millis(100)..=Interval::from_secs(10);
+        /// How long an answer is kept at least.
+        pub min_ttl: Spanned<Interval> = unplaced(Interval::from_secs(5)), in TTL;
+        /// How long at most.
+        pub max_ttl: Interval = Interval::HOUR, in TTL;
+        /// How long at most that there is none.
+        pub max_negative_ttl: Interval = Interval::from_secs(60), in TTL;
+        /// Names looked up at once.
+        pub lookups: usize = 256, in 1..=65_536;
+    }
+}
+
+/// Bounds of how long an answer is kept.
+const TTL: RangeInclusive<Interval> = Interval::SECOND..=Interval::from_days(7);
 
 keys! {
     /// `[http]`
@@ -375,7 +422,8 @@ impl Config {
         let sip = config.sip.listen.as_mut().iter_mut();
         let sip = sip.flat_map(SipListen::paths);
         let https = config.https.iter_mut().flat_map(Https::paths);
-        for path in paths.into_iter().flatten().chain(sip).chain(https) {
+        let paths = paths.into_iter().flatten().chain(config.dial.paths());
+        for path in paths.chain(sip).chain(https) {
             // An absolute path stays what it is.
             *path.as_mut() = source.folder().join(path.get_ref());
         }
@@ -416,7 +464,7 @@ impl Config {
     }
 
     /// The sections in which `new` differs and that only a restart can apply: all except domains
-    /// with their accounts, groups, lists and policies, profiles, and certificates.
+    /// with their accounts, groups, lists and policies, profiles, and all certificates.
     #[must_use]
     pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
         let addresses = |https: &[Https]| -> Vec<String> {
@@ -427,6 +475,7 @@ impl Config {
             ("[node]", self.node != new.node),
             ("[cores]", self.cores != new.cores),
             ("[sip]", self.sip.fixed() != new.sip.fixed()),
+            ("[dns]", self.dns != new.dns),
             ("[http]", self.http != new.http),
             // A reload applies the certificates.
             ("[[https]]", addresses(&self.https) != addresses(&new.https)),

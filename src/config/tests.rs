@@ -106,7 +106,7 @@ fn the_shipped_file_says_what_a_reload_applies() {
         let word = above.lines().next_back().unwrap();
         let is_of_sockets = ["[[sip.listen]]", "[[https]]"].contains(table);
         let is_table_of_many = table.starts_with("[[") && !is_of_sockets;
-        let is_applied = is_table_of_many || *table == "[accounts]";
+        let is_applied = is_table_of_many || ["[accounts]", "[dial]"].contains(table);
         let expected = match is_applied {
             true => "# A change is applied by a reload.",
             false => "# A change needs a restart.",

@@ -109,7 +109,8 @@ fn pairs<'l>(
     Some(certificates.iter().zip(keys))
 }
 
-fn read_pair(
+/// A certificate with its key, or a complaint.
+pub(super) fn read_pair(
     certificate: &Spanned<PathBuf>,
     key: &Spanned<PathBuf>,
     complainer: &mut Complainer<'_>,
@@ -128,16 +129,22 @@ fn read_pair(
     .ok()
 }
 
-fn complain(place: &Spanned<PathBuf>, error: &TlsError, complainer: &mut Complainer<'_>) {
+/// Complains of a file.
+pub(super) fn complain(
+    place: &Spanned<PathBuf>,
+    error: &TlsError,
+    complainer: &mut Complainer<'_>,
+) {
     complainer.add(place.span(), error.to_string(), error.remedy());
 }
 
-fn path(file: &Spanned<PathBuf>) -> &Path {
+/// The file.
+pub(super) fn path(file: &Spanned<PathBuf>) -> &Path {
     file.get_ref()
 }
 
 /// What is probably a mistake with a certificate.
-fn note(certificate: &Certificate) -> Option<String> {
+pub(super) fn note(certificate: &Certificate) -> Option<String> {
     let now = SystemTime::now();
     let (file, at) = (
         certificate.path.display(),
@@ -146,11 +153,11 @@ fn note(certificate: &Certificate) -> Option<String> {
     if certificate.not_after <= now {
         let end = at(certificate.not_after);
         return Some(format!(
-            "the certificate {file} ran out at {end}: clients refuse it"
+            "the certificate {file} ran out at {end}: peers refuse it"
         ));
     }
     (certificate.not_before > now).then(|| {
         let begin = at(certificate.not_before);
-        format!("the certificate {file} is not valid before {begin}: clients refuse it")
+        format!("the certificate {file} is not valid before {begin}: peers refuse it")
     })
 }

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use futures_util::future::LocalBoxFuture;
 
 use crate::directory::Directory;
+use crate::dns::LookupError;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::shard::{Command, Reply, ShardId};
+use crate::sip::location::{Location, Question};
 
 /// A handle of the engine. A clone is another handle of the same one.
 pub trait Engine: Clone + 'static {
@@ -41,6 +43,12 @@ pub trait Engine: Clone + 'static {
         hash: &str,
         password: &str,
     ) -> impl Future<Output = Result<bool, Unavailable>>;
+
+    /// Looks the locations of a name up, best first, at least one.
+    fn locate(
+        &self,
+        question: Question,
+    ) -> impl Future<Output = Result<Vec<Location>, LookupError>>;
 
     /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;

@@ -1,5 +1,5 @@
 //! Kernel queries at startup: whether io_uring is permitted, how many files may be open, random
-//! octets.
+//! octets, on which CPU a thread runs.
 
 use std::io::Read;
 use std::mem::MaybeUninit;
@@ -99,6 +99,28 @@ pub fn random_octets() -> io::Result<[u8; 32]> {
     let mut octets = [0; 32];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut octets)?;
     Ok(octets)
+}
+
+/// Has this thread run on that CPU alone.
+///
+/// # Errors
+/// The process may not use it.
+#[allow(unsafe_code, reason = "sched_setaffinity has no safe wrapper here")]
+pub fn run_on(cpu: usize) -> io::Result<()> {
+    if cpu >= libc::CPU_SETSIZE as usize {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: a set of CPUs is a bit field, for which zeros are a value; the index is below its size.
+    let set = unsafe {
+        let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed().assume_init();
+        libc::CPU_SET(cpu, &mut set);
+        set
+    };
+    // SAFETY: the set lives through the call, which only reads it; 0 is this thread.
+    match unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 #[cfg(test)]

@@ -18,10 +18,11 @@ use crate::net::datagram::udp::UdpTransport;
 use crate::net::stream::tcp::TcpAcceptor;
 use crate::net::stream::tls::TlsAcceptor;
 use crate::net::stream::websocket::{Origins, WebSocketAcceptor};
-use crate::net::stream::{StreamListener, StreamTransport, tcp};
+use crate::net::stream::{StreamListener, StreamTransport, tcp, tls};
 use crate::net::{Limits, bind};
+use crate::shard::Dial;
 use crate::sip::Transport;
-use crate::tls::SharedKeyring;
+use crate::tls::{SharedKeyring, TlsClient};
 
 /// What a listener serves, with what that needs.
 #[derive(Clone, Debug)]
@@ -139,20 +140,20 @@ pub fn continue_stream(transport: Transport, socket: OwnedFd) -> Option<Box<dyn 
     }
 }
 
-/// Opens a stream to a peer within `patience`. Must run inside the executor that will wait on it.
+/// Opens a stream to a peer within `patience`; its handshake, if the transport has one, is left to the
+/// connection's reads. Must run inside the executor that will wait on it.
 ///
 /// # Errors
 /// The peer does not accept it, or the transport is not one that we open.
 pub async fn connect(
-    transport: Transport,
-    peer: SocketAddr,
+    dial: &Dial,
     patience: Duration,
+    client: &TlsClient,
 ) -> io::Result<Box<dyn StreamTransport>> {
-    match transport {
-        Transport::Tcp => tcp::connect(peer, patience).await,
-        Transport::Udp | Transport::Tls | Transport::Ws | Transport::Wss => {
-            Err(io::ErrorKind::Unsupported.into())
-        }
+    match dial.transport {
+        Transport::Tcp => Ok(Box::new(tcp::connect(dial.peer, patience).await?)),
+        Transport::Tls => tls::connect(dial.peer, dial.host.as_deref(), patience, client).await,
+        Transport::Udp | Transport::Ws | Transport::Wss => Err(io::ErrorKind::Unsupported.into()),
     }
 }
 

@@ -20,9 +20,11 @@ use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::password_verifier::PasswordVerifier;
 use crate::runtime::replier::{PendingCommand, Replier};
+use crate::runtime::resolver::{Located, Resolver};
 use crate::runtime::signals::Request;
 use crate::runtime::store_monitor::StoreMonitor;
 use crate::shard::{Command, Reply, ShardId};
+use crate::sip::location::Question;
 
 /// A request to reload the configuration.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub struct Commander {
     requests: Requests,
     store: Option<StoreMonitor>,
     passwords: PasswordVerifier,
+    resolver: Resolver,
 }
 
 impl Commander {
@@ -68,6 +71,7 @@ impl Commander {
         is_ready: Arc<AtomicBool>,
         requests: Requests,
         store: Option<StoreMonitor>,
+        resolver: Resolver,
     ) -> Self {
         Self {
             mesh,
@@ -75,6 +79,7 @@ impl Commander {
             requests,
             store,
             passwords: PasswordVerifier::default(),
+            resolver,
         }
     }
 
@@ -180,6 +185,10 @@ impl Engine for Commander {
         self.passwords.verify(hash, password)
     }
 
+    fn locate(&self, question: Question) -> impl Future<Output = Located> {
+        self.resolver.locate(question)
+    }
+
     fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable> {
         let request = Request::HandOver(place);
         self.requests.process.send(request).map_err(|_| Unavailable)
@@ -254,6 +263,7 @@ mod tests {
     use glommio::{LocalExecutorBuilder, Placement};
 
     use super::*;
+    use crate::dns;
 
     fn commander() -> (Arc<Mesh>, Commander) {
         let mesh = Mesh::new(2);
@@ -264,6 +274,7 @@ mod tests {
                 Arc::new(AtomicBool::new(true)),
                 Requests::default(),
                 None,
+                Resolver::new(dns::Options::default(), 0),
             ),
         )
     }

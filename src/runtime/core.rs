@@ -33,19 +33,21 @@ use crate::net::readiness::Readiness;
 use crate::net::stream::connections::Connections;
 use crate::net::stream::handshakes::Handshakes;
 use crate::runtime::arrival_pattern::ArrivalPattern;
-use crate::runtime::dial_orders::DialOrders;
 use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
+use crate::runtime::orders::Orders;
 use crate::runtime::records::RecordSender;
 use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::Replier;
+use crate::runtime::resolver::Resolver;
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{alarms, transmits};
-use crate::shard::{CommandId, Flow, Input, Outbox, Shard, ShardId, Transmit};
+use crate::shard::{CommandId, Dial, Flow, Input, Lookup, Outbox, Shard, ShardId, Transmit};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
+use crate::tls::SharedTlsClient;
 
 /// Maximum mail per turn, so that sockets are not starved.
 const MAIL_PER_TURN: usize = 256;
@@ -82,7 +84,11 @@ pub(crate) struct Core {
     /// Waits of its thread beside the executor.
     pub(crate) readiness: Readiness,
     /// The streams that the engine wants opened.
-    pub(crate) dial_orders: DialOrders,
+    pub(crate) dial_orders: Orders<Dial>,
+    /// The names that it wants looked up.
+    pub(crate) lookup_orders: Orders<Lookup>,
+    /// What they are opened with.
+    pub(crate) outward: Outward,
     /// The handshakes of its streams.
     pub(crate) handshakes: Handshakes,
 
@@ -113,7 +119,7 @@ enum Reading {
     Over,
 }
 
-/// Where a core's mail and records go.
+/// Where a core's mail and records go, and its own streams.
 #[derive(Debug)]
 pub(crate) struct Outlets {
     /// To the other shards.
@@ -122,6 +128,17 @@ pub(crate) struct Outlets {
     pub(crate) store: Option<StoreHandle>,
     /// To the history, if one is kept.
     pub(crate) history: Option<HistoryHandle>,
+    /// To peers whose streams ended.
+    pub(crate) outward: Outward,
+}
+
+/// What a core opens streams with.
+#[derive(Clone, Debug)]
+pub(crate) struct Outward {
+    /// How it does by TLS.
+    pub(crate) tls_client: SharedTlsClient,
+    /// Looks up names.
+    pub(crate) resolver: Resolver,
 }
 
 /// The sockets of a core.
@@ -175,6 +192,7 @@ impl Core {
             mesh,
             store,
             history,
+            outward,
         } = outlets;
         let Sockets {
             continued,
@@ -207,7 +225,9 @@ impl Core {
             scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
             arrivals: Cell::new(ArrivalPattern::new(Instant::now())),
             readiness,
-            dial_orders: DialOrders::default(),
+            dial_orders: Orders::new(),
+            lookup_orders: Orders::new(),
+            outward,
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
             is_recovering: Cell::new(is_recovering),
@@ -543,6 +563,9 @@ impl Turn<'_> {
         }
         for dial in outbox.dials.drain(..) {
             self.core.dial_orders.push(dial);
+        }
+        for lookup in outbox.lookups.drain(..) {
+            self.core.lookup_orders.push(lookup);
         }
         for place in outbox.wanted_dialogs.drain(..) {
             self.core.mesh.want(place);

@@ -22,16 +22,19 @@ pub(crate) async fn serve(core: Rc<Core>) {
 /// Opens one stream, which is then read like one that was accepted.
 async fn open(core: &Rc<Core>, dial: Dial) {
     let patience = core.limits.connect_timeout;
-    match listener::connect(dial.transport, dial.peer, patience).await {
-        Ok(stream) => {
-            if let Some(connection) = core.turn(|turn| turn.take_dialed(stream, &dial)) {
-                glommio::spawn_local(streams::read(Rc::clone(core), connection)).detach();
+    let client = core.outward.tls_client.current();
+    match listener::connect(&dial, patience, &client).await {
+        Ok(stream) => match core.turn(|turn| turn.take_dialed(stream, &dial)) {
+            Some(connection) => {
+                let serving = streams::serve_dialed(Rc::clone(core), connection, dial);
+                glommio::spawn_local(serving).detach();
             }
-        }
+            None => core.turn(|turn| turn.handle(Input::DialFailed(dial.id))),
+        },
         Err(error) => {
             let (peer, via) = (dial.peer, dial.transport.via_token());
             tracing::debug!(%peer, via, %error, "cannot connect to a phone");
-            core.turn(|turn| turn.handle(Input::DialFailed(dial)));
+            core.turn(|turn| turn.handle(Input::DialFailed(dial.id)));
         }
     }
 }

@@ -6,6 +6,7 @@
 //! Node ── one thread per shard, pinned ── Core { Shard, sockets, timer } ─┐
 //!      ├─ one thread for HTTP, pinned ─── http::serve ── Commander ──────┤ Mesh: bounded queues, one inbox per shard
 //!      ├─ the thread that called: signals, drain ───────── Commander ────┤
+//!      ├─ a thread for names, on the CPU of HTTP, once one is looked up ─┤
 //!      └─ threads of the store (if there is one): writer, checkpoints ───┘
 //! ```
 //!
@@ -25,7 +26,6 @@ mod core;
 pub mod daemon;
 mod datagrams;
 mod descriptors;
-mod dial_orders;
 mod dialer;
 mod edit_keeper;
 mod error;
@@ -33,8 +33,10 @@ mod executor;
 mod handshakes;
 mod heir;
 mod history;
+mod lookups;
 mod mesh;
 pub mod node;
+mod orders;
 mod password_verifier;
 mod plan;
 mod proxied;
@@ -43,6 +45,7 @@ mod recovered_part;
 mod recovery;
 mod reload;
 mod replier;
+mod resolver;
 mod restore;
 pub mod service_manager;
 mod shard_core;
@@ -62,7 +65,7 @@ pub use commander::Commander;
 pub use daemon::run;
 pub use error::BootError;
 pub use node::Node;
-pub use plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
+pub use plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, OutboundPlan, StorePlan};
 pub use reload::LoadedConfiguration;
 pub use restore::restore;
 

@@ -7,6 +7,8 @@
 //! A node may begin with the sockets of an earlier process, and leave its own to a later one. Its cores
 //! then stop reading, finish what they have read, and end; what arrives meanwhile waits in the sockets.
 
+mod hand_over;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -26,6 +28,7 @@ use crate::net::listener::Service;
 use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
 use crate::runtime::commander::{Commander, Requests};
+use crate::runtime::core::Outward;
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::error::BootError;
@@ -36,6 +39,7 @@ use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
 use crate::runtime::reload::Reloader;
+use crate::runtime::resolver::Resolver;
 use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
 use crate::runtime::store_monitor::StoreMonitor;
@@ -48,17 +52,13 @@ use crate::store::history::limits::HistoryLimits;
 use crate::store::writer::OnFailure;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::CoreCounters;
-use crate::tls::SharedKeyring;
+use crate::tls::{SharedKeyring, SharedTlsClient};
 use crate::{http, telemetry};
 
 /// Time between two checks whether a draining node is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Timeout for a command from this module before the shard counts as stuck.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the cores may take to finish what they have read, when they leave the rest to another
-/// process; and how often it is looked whether they have.
-const REST_PATIENCE: Duration = Duration::from_secs(4);
-const REST_POLL: Duration = Duration::from_micros(500);
 /// Time for the HTTP core's io_uring to cancel pending operations, which would keep its ports
 /// bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
@@ -74,6 +74,8 @@ pub struct Node {
     http_listeners: Arc<[HttpListenerPlan]>,
     facts: Facts,
     control_socket: Option<PathBuf>,
+    /// What streams are opened with.
+    outward: Outward,
 
     mesh: Arc<Mesh>,
     is_ready: Arc<AtomicBool>,
@@ -128,23 +130,21 @@ impl Node {
         let nonce_key = store.as_ref().map(|opened| opened.nonce_key);
         let (store, history) = store.map(|opened| (opened.store, opened.history)).unzip();
         let history: Option<History> = history.flatten();
-        let edits = store.as_ref().map(|store| {
-            let directory = Directory::clone(&plan.directory);
-            let (keeper, edited) = EditKeeper::recover(store, shards, directory)?;
-            plan.directory = Arc::new(edited);
-            Ok::<_, BootError>(keeper)
-        });
-        let edits = edits.transpose()?;
+        let monitor = monitor(&mut plan, store.as_ref(), history.as_ref())?;
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
-        let monitor = store.as_ref().zip(plan.store.as_ref()).zip(edits);
-        let monitor = monitor.map(|((store, plan), edits)| {
-            let historian = history.as_ref().zip(plan.history);
-            let historian = historian.map(|(history, plan)| Historian::new(history, plan));
-            StoreMonitor::new(store, edits, historian, plan)
-        });
+        let outward = Outward {
+            tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
+            resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(&plan)),
+        };
         let mut node = Self {
-            commander: Commander::new(Arc::clone(&mesh), Arc::clone(&is_ready), requests, monitor),
+            commander: Commander::new(
+                Arc::clone(&mesh),
+                Arc::clone(&is_ready),
+                requests,
+                monitor,
+                outward.resolver.clone(),
+            ),
             directory: SharedDirectory::new(Arc::clone(&plan.directory)),
             listeners: plan.listeners.as_slice().into(),
             http_listeners: plan.http_listeners.as_slice().into(),
@@ -155,6 +155,7 @@ impl Node {
                 started: Instant::now(),
             },
             control_socket: plan.control_socket.clone(),
+            outward,
             listening: bound
                 .duplicates(plan.shards.len())
                 .map_err(BootError::Duplicate)?,
@@ -230,6 +231,7 @@ impl Node {
             directory: self.directory.clone(),
             listeners: Arc::clone(&self.listeners),
             http_listeners: Arc::clone(&self.http_listeners),
+            tls_client: self.outward.tls_client.clone(),
         }
     }
 
@@ -252,56 +254,11 @@ impl Node {
         &self.listening
     }
 
-    /// Ends the node as [`Self::stop`] does, and returns its open sockets too: nothing more is read
-    /// from them, what was read is answered, and the store and the control socket are released.
-    pub(crate) fn hand_over(mut self, patience: Duration) -> (usize, Bundle) {
-        let outstanding = self.drain(patience);
-        // While SIP is still served: the last requests by HTTP need the shards.
-        self.http_stop.set();
-        self.join_http();
-        tracing::info!("handing over: sockets are not read any more");
-        self.mesh.pause();
-        self.wait_for_rest();
-        tracing::debug!("what was read is done");
-        self.end();
-        tracing::debug!("the cores and the store are closed");
-        let mut bundle = std::mem::take(&mut self.listening);
-        bundle.append(self.heir.take());
-        (outstanding, bundle)
-    }
-
     fn join_http(&mut self) {
         // It was started last.
         if let Some(thread) = self.threads.pop() {
             let _ = thread.join();
         }
-    }
-
-    /// Waits until all cores have finished what they have read.
-    fn wait_for_rest(&self) {
-        let deadline = Instant::now() + REST_PATIENCE;
-        let mut last = None;
-        while Instant::now() < deadline {
-            let mail = self.mail_on_its_way();
-            let is_at_rest = self.mesh.is_at_rest() && mail.0 == mail.1;
-            // Twice, as a core may have been within a turn.
-            if is_at_rest && last == Some(mail) {
-                return;
-            }
-            last = is_at_rest.then_some(mail);
-            std::thread::sleep(REST_POLL);
-        }
-        tracing::warn!("a core has not finished what it has read: some requests are repeated");
-    }
-
-    /// Mail that was sent and that was received, by all shards.
-    fn mail_on_its_way(&self) -> (u64, u64) {
-        let counters = || self.counters.iter();
-        let sent = counters().map(|of_core| of_core.mail_sent.value()).sum();
-        let received = counters()
-            .map(|of_core| of_core.mail_received.value())
-            .sum();
-        (sent, received)
     }
 
     /// Without a store: ends all subscriptions. How many were left.
@@ -375,6 +332,7 @@ impl Node {
                 limits: limits.clone(),
                 store: store.clone(),
                 history: history.clone(),
+                outward: self.outward.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
             let thread = CoreThread {
@@ -517,6 +475,26 @@ fn open(
 }
 
 /// What is served, by listener.
+/// What tells of the store and its history, if there is one. The edits that it holds are applied to the
+/// directory of the plan.
+fn monitor(
+    plan: &mut NodePlan,
+    store: Option<&Store>,
+    history: Option<&History>,
+) -> Result<Option<StoreMonitor>, BootError> {
+    let Some((store, store_plan)) = store.zip(plan.store.as_ref()) else {
+        return Ok(None);
+    };
+    let directory = Directory::clone(&plan.directory);
+    let shards = plan.shards.len() as u16;
+    let (edits, edited) = EditKeeper::recover(store, shards, directory)?;
+    let historian = history.zip(store_plan.history);
+    let historian = historian.map(|(history, plan)| Historian::new(history, plan));
+    let monitor = StoreMonitor::new(store, edits, historian, store_plan);
+    plan.directory = Arc::new(edited);
+    Ok(Some(monitor))
+}
+
 fn services(listeners: &[ListenerPlan]) -> Arc<[Service]> {
     listeners.iter().map(|plan| plan.service.clone()).collect()
 }
@@ -587,12 +565,16 @@ fn options(plan: &NodePlan, bound: &Bound, store: Option<&Store>) -> Result<Opti
 
 /// The thread of the HTTP core.
 fn http_thread(plan: &NodePlan, cores: usize) -> CoreThread {
-    let last = plan.shards.last().copied().unwrap_or(0);
     CoreThread {
         name: "http".to_owned(),
-        cpu: plan.http_cpu.unwrap_or(last),
+        cpu: http_cpu(plan),
         cores,
     }
+}
+
+fn http_cpu(plan: &NodePlan) -> usize {
+    let last = plan.shards.last().copied().unwrap_or(0);
+    plan.http_cpu.unwrap_or(last)
 }
 
 /// A random start value, unlikely to overlap with earlier processes.

@@ -8,11 +8,12 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::directory::Directory;
+use crate::dns;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
 use crate::net::{Limits, interfaces};
 use crate::shard;
-use crate::tls::SharedKeyring;
+use crate::tls::{SharedKeyring, TlsClient};
 
 /// One address to listen on for SIP.
 #[derive(Clone, Debug)]
@@ -37,6 +38,15 @@ pub struct HttpListenerPlan {
     pub address: SocketAddr,
     /// Its certificates; None for plain HTTP.
     pub keyring: Option<SharedKeyring>,
+}
+
+/// How peers are reached that we connect to.
+#[derive(Clone, Debug)]
+pub struct OutboundPlan {
+    /// By TLS.
+    pub tls: TlsClient,
+    /// By name.
+    pub dns: dns::Options,
 }
 
 /// What outlives the process, and where.
@@ -81,6 +91,8 @@ pub struct NodePlan {
     pub options: shard::Options,
     /// The limits of every shard's sockets.
     pub limits: Limits,
+    /// How peers are reached that we connect to.
+    pub outbound: OutboundPlan,
     /// How many HTTP connections there may be.
     pub http_connections: ConnectionLimits,
     /// Domains and accounts.

@@ -20,7 +20,7 @@ use crate::runtime::commander::{Commander, ReloadRequest};
 use crate::runtime::edit_keeper::OVER;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
 use crate::shard::Command;
-use crate::tls::SharedKeyring;
+use crate::tls::{SharedKeyring, SharedTlsClient, TlsClient};
 
 /// How long a shard may take to accept a directory before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -37,6 +37,8 @@ pub struct LoadedConfiguration {
     pub listeners: Vec<ListenerPlan>,
     /// The HTTP listeners, of which only the certificates are taken.
     pub http_listeners: Vec<HttpListenerPlan>,
+    /// How we connect by TLS.
+    pub tls_client: TlsClient,
     /// Notes for the operator: probable slips, and changes that need a restart.
     pub notes: Vec<String>,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Reloader {
     pub(crate) listeners: Arc<[ListenerPlan]>,
     /// The HTTP listeners that are served.
     pub(crate) http_listeners: Arc<[HttpListenerPlan]>,
+    /// How we connect by TLS.
+    pub(crate) tls_client: SharedTlsClient,
 }
 
 impl Reloader {
@@ -101,6 +105,7 @@ impl Reloader {
             ),
             Ok((Ok(()), over)) => {
                 self.take_certificates(fresh);
+                self.tls_client.replace(fresh.tls_client.clone());
                 let over = over.iter().map(|aor| format!("{aor}: {OVER}"));
                 let done = format!("reloaded: {}", tenants(&fresh.directory));
                 let lines = fresh.notes.iter().cloned().chain(over).chain([done]);
@@ -173,8 +178,10 @@ mod tests {
 
     use super::*;
     use crate::directory::Domain;
+    use crate::dns;
     use crate::runtime::commander::Requests;
     use crate::runtime::mesh::Mesh;
+    use crate::runtime::resolver::Resolver;
     use crate::shard::ShardId;
 
     #[test]
@@ -187,10 +194,12 @@ mod tests {
                 Arc::new(AtomicBool::new(true)),
                 Requests::default(),
                 None,
+                Resolver::new(dns::Options::default(), 0),
             ),
             directory: SharedDirectory::new(Arc::new(Directory::default())),
             listeners: Arc::default(),
             http_listeners: Arc::default(),
+            tls_client: SharedTlsClient::new(TlsClient::new(None, None).unwrap()),
         };
         let mut directory = Directory::default();
         directory.add_domain(Domain::new("abc.com"), &[]).unwrap();
@@ -198,6 +207,7 @@ mod tests {
             directory: Arc::new(directory),
             listeners: Vec::new(),
             http_listeners: Vec::new(),
+            tls_client: TlsClient::new(None, None).unwrap(),
             notes: Vec::new(),
         };
         let outcome = reloader.apply(&fresh, false).unwrap_err();

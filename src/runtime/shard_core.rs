@@ -14,12 +14,12 @@ use crate::net::listener::{ListenerSocket, Port, Service};
 use crate::net::readiness::Readiness;
 use crate::net::stream::StreamListener;
 use crate::net::{Limits, executor_pass};
-use crate::runtime::core::{Core, Outlets, Sockets};
+use crate::runtime::core::{Core, Outlets, Outward, Sockets};
 use crate::runtime::heir::Heir;
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
-use crate::runtime::{adaptive_poll, datagrams, dialer, streams, timekeeper};
+use crate::runtime::{adaptive_poll, datagrams, dialer, lookups, streams, timekeeper};
 use crate::shard::{Options, Shard};
 use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
@@ -67,6 +67,8 @@ pub(crate) struct ShardCore {
     pub(crate) store: Option<StoreHandle>,
     /// Where changes of composed states go.
     pub(crate) history: Option<HistoryHandle>,
+    /// What it opens streams with.
+    pub(crate) outward: Outward,
 }
 
 impl ShardCore {
@@ -130,6 +132,7 @@ impl ShardCore {
             mesh: self.mesh,
             store: self.store,
             history: self.history,
+            outward: self.outward,
         };
         let core = Core::new(id, shard, outlets, self.counters, sockets);
         (core, acceptors)
@@ -274,6 +277,7 @@ fn read(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
         tasks.push(glommio::spawn_local(task));
     }
     tasks.push(glommio::spawn_local(dialer::serve(Rc::clone(core))));
+    tasks.push(glommio::spawn_local(lookups::serve(Rc::clone(core))));
     if has_streams {
         tasks.push(glommio::spawn_local(streams::sweep(Rc::clone(core))));
     }

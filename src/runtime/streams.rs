@@ -13,7 +13,7 @@ use crate::net::stream::{Arrival, Framing, StreamListener, StreamTransport};
 use crate::net::stun;
 use crate::runtime::core::Core;
 use crate::runtime::{handshakes, proxied};
-use crate::shard::Input;
+use crate::shard::{Dial, Input};
 use crate::sip::Fault;
 use crate::telemetry::Throttle;
 
@@ -112,6 +112,18 @@ pub(crate) async fn read_on(core: Rc<Core>, connection: Rc<Connection>) {
         glommio::timer::sleep(RECOVERY_POLL).await;
     }
     read(core, connection).await;
+}
+
+/// Serves a stream that the engine wanted. It is of no use before its handshake is done.
+pub(crate) async fn serve_dialed(core: Rc<Core>, connection: Rc<Connection>, dial: Dial) {
+    let flow = connection.flow;
+    if handshakes::complete(&core, &connection).await {
+        core.turn(|turn| turn.handle(Input::Dialed(dial.id, flow)));
+        take_messages(&core, &connection).await;
+        core.turn(|turn| turn.closed(flow.connection));
+    } else {
+        core.turn(|turn| turn.give_up_dialed(flow.connection, &dial));
+    }
 }
 
 /// Feeds the engine from one connection until it ends.

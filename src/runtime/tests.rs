@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::directory::lists::StoredList;
 use crate::directory::{AuthMode, Directory, Domain};
+use crate::dns;
 use crate::http::Engine;
 use crate::net::Limits;
 use crate::net::connection_limits::ConnectionLimits;
@@ -20,10 +21,11 @@ use crate::net::listener::Service;
 use crate::presence::call::{CallParts, CallState, Direction};
 use crate::presence::policy::{Handling, People, Policy, WatcherCondition};
 use crate::presence::{Aor, CallDialog};
-use crate::runtime::{BootError, ListenerPlan, Node, NodePlan};
+use crate::runtime::{BootError, ListenerPlan, Node, NodePlan, OutboundPlan};
 use crate::shard::{Command, Options, Reply, ShardId};
 use crate::sip::Transport;
 use crate::telemetry::CoreCounters;
+use crate::tls::TlsClient;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const HTTP_CONNECTIONS: ConnectionLimits = ConnectionLimits {
@@ -63,6 +65,10 @@ fn plan(shards: u16, address: &str) -> NodePlan {
         store: None,
         options: Options::new(ShardId(0), shards, Instant::now(), [0; 32]),
         limits: Limits::default(),
+        outbound: OutboundPlan {
+            tls: TlsClient::new(None, None).unwrap(),
+            dns: dns::Options::default(),
+        },
         http_connections: HTTP_CONNECTIONS,
         directory: directory(),
     }

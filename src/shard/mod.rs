@@ -121,7 +121,7 @@ pub mod overload;
 pub use contract::command::{Command, CommandId, Reply};
 pub use contract::commit::{Durability, RecordChange, RecordKey};
 pub use contract::counters::Counters;
-pub use contract::dial::Dial;
+pub use contract::dial::{Dial, DialId, Lookup};
 pub use contract::flow::{Address, ConnectionId, Flow, NodeId, ShardId};
 pub use contract::input::{Input, Recovered};
 pub use contract::mail::Mail;

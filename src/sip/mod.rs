@@ -10,6 +10,7 @@ pub mod emit;
 pub mod fault;
 pub mod framing;
 pub mod header;
+pub mod location;
 pub mod message;
 pub mod method;
 pub mod name;

@@ -100,6 +100,8 @@ core_counters! {
     connections_accepted: Sum,
     /// Stream connections opened to phones whose own had ended.
     connections_dialed: Sum,
+    /// Names that were not looked up, because too many were.
+    lookups_refused: Sum,
     /// Times no stream connection could be accepted: no more files may be open.
     accept_errors: Sum,
     /// Stream connections refused: over the limit for the shard or for their address.

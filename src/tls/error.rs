@@ -38,7 +38,7 @@ pub enum TlsError {
         key: PathBuf,
     },
     /// An authority cannot be used to verify clients.
-    #[error("{} cannot be used to verify clients", .0.display())]
+    #[error("{} cannot be used to verify certificates", .0.display())]
     UnusableAuthority(PathBuf),
     /// TLS itself refuses the settings.
     #[error("TLS cannot be served: {0}")]

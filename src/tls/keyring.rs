@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rustls::crypto::ring::Ticketer;
 use rustls::server::danger::ClientCertVerifier;
@@ -96,31 +96,5 @@ impl ResolvesServerCert for ByName {
         let named = |one: &&Certificate| hello.server_name().is_some_and(|host| one.is_for(host));
         let found = usable.clone().find(named).or_else(|| usable.next());
         found.map(Certificate::key)
-    }
-}
-
-/// The keyring in force; clones share it. It is looked up once for each connection.
-#[derive(Clone, Debug)]
-pub struct SharedKeyring(Arc<RwLock<Keyring>>);
-
-impl SharedKeyring {
-    /// With this one in force.
-    #[must_use]
-    pub fn new(keyring: Keyring) -> Self {
-        Self(Arc::new(RwLock::new(keyring)))
-    }
-
-    /// The one in force now.
-    #[must_use]
-    pub fn current(&self) -> Keyring {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Puts another one into force, for connections to come.
-    pub fn replace(&self, keyring: Keyring) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = keyring;
     }
 }

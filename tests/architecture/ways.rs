@@ -35,13 +35,14 @@ const AROUND: [&str; 7] = [
 /// restart, and is served in that; a response, or a stream that closed or that we opened, instead of a
 /// request; the certificate of a stream; the end of a turn; the removal of the older subscriptions of a phone, if its profile
 /// asks for that; and our Contact on a flow, which is kept when it is first asked for.
-const ASIDE: [&str; 12] = [
+const ASIDE: [&str; 13] = [
     "refuse",
     "tag_of_repeated",
     "handle_plain_response",
     "handle_response",
     "handle_closed",
     "handle_dialed",
+    "handle_located",
     "handle_dial_failed",
     "note_certificate",
     "forget_certificate",

@@ -29,10 +29,13 @@
 //!                                                  state=ringing|busy|dnd|idle gives the state
 //! ! set 123@abc.com dnd on            the operator changes a state, see [`crate::state_update`]
 //! ! probe subscribe sip:123@pbx.com    the operator probes the server at 10.0.0.9:5060; `package=presence`, `from=`,
-//!                                       `user=`, `password=` and `for=60s` may follow
+//!                                       `user=`, `password=`, `for=60s` and another location `also=10.0.0.8:5060`
+//!                                       may follow
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
 //! ! probe tells user status: Requesting the next result of the probe; `tells nothing` if there is none
 //! ! closed 10.0.0.7:5060              the peer's stream ends
+//! ! dial 10.0.0.7:5060 connects       the server opens a stream to that address; or it `fails`
+//! ! lookup phone.abc.com tcp finds 10.0.0.7:5060    the server looks a name up; `finds nothing` if there is none
 //! ! config                            the operator reloads a file that now has this content
 //!     [[domain]]                      four spaces, then a line of it
 //!     name = "abc.com"
@@ -149,6 +152,8 @@ pub(crate) enum Action {
     Closed(SocketAddr),
     /// The server must open a stream to that address; whether it can.
     Dial(SocketAddr, bool),
+    /// The server must look that name up: `phone.abc.com tcp`; what is found.
+    Lookup(String, Vec<SocketAddr>),
     /// The operator drains the server.
     Drain,
     /// The configuration of the server after the next restart.

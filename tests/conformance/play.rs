@@ -95,7 +95,7 @@ impl Stage {
 
     fn act(&mut self, action: &Action) -> Result<(), String> {
         self.nothing_is_waiting()?;
-        if !matches!(action, Action::Dial(..)) {
+        if !matches!(action, Action::Dial(..) | Action::Lookup(..)) {
             self.world.nothing_is_dialed()?;
         }
         match action {
@@ -131,6 +131,7 @@ impl Stage {
             Action::NextConfig(text) => self.world.configure_next(text),
             Action::Closed(address) => self.world.close(*address),
             Action::Dial(address, connects) => self.world.dial(*address, *connects),
+            Action::Lookup(name, found) => self.world.look_up(name, found),
             Action::Drain => self.world.drain().map(|_| ()),
             Action::Restart { shards, pause } => {
                 self.world.restart(*shards, *pause);

@@ -31,6 +31,7 @@ pub(crate) fn order(words: &[&str]) -> Result<ProbeOrder, String> {
             local: local(peer),
             peer,
         },
+        alternatives: Vec::new(),
         target: (*target).into(),
         from: "sip:probe@abc.com".into(),
         login: None,
@@ -48,6 +49,10 @@ pub(crate) fn order(words: &[&str]) -> Result<ProbeOrder, String> {
                     user: user.ok_or("whose password?")?.into(),
                     password: password.into(),
                 });
+            }
+            Some(("also", address)) => {
+                let peer = address.parse().map_err(|_| "not an address")?;
+                order.alternatives.push(Flow { peer, ..order.flow });
             }
             Some(("for", time)) => order.duration = duration(time)?,
             _ => return Err(format!("unknown word {word}")),

@@ -158,6 +158,13 @@ fn command(words: &[&str]) -> Result<Action, String> {
             let address = address.parse().map_err(|_| "not an address")?;
             Ok(Action::Dial(address, *outcome == "connects"))
         }
+        ["lookup", host, transport, "finds", found @ ..] => {
+            let found = if found == ["nothing"] { &[] } else { found };
+            let found = found.iter().map(|address| address.parse());
+            let found: Result<_, _> = found.collect();
+            let name = format!("{host} {transport}");
+            Ok(Action::Lookup(name, found.map_err(|_| "not an address")?))
+        }
         ["drain"] => Ok(Action::Drain),
         ["restart", rest @ ..] => restart(rest),
         ["store", "commits", "unheard"] => Ok(Action::CommitUnheard),

@@ -18,10 +18,11 @@ use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Dial, Flow, Input, Mail, Options, Outbox, Recovered, Reply,
-    Shard, ShardId, recovering_shard,
+    Command, CommandId, ConnectionId, Dial, Flow, Input, Lookup, Mail, Options, Outbox, Recovered,
+    Reply, Shard, ShardId, recovering_shard,
 };
 use lamplighter::sip::Transport;
+use lamplighter::sip::location::Question;
 use lamplighter::sip::message::PlainResponse;
 
 use crate::dialogue::Peer;
@@ -69,6 +70,8 @@ pub(crate) struct World {
     connections_opened: u32,
     /// Streams that the server wants to open, and the shard that does.
     dials: VecDeque<(usize, Dial)>,
+    /// Names that the server wants looked up.
+    lookups: VecDeque<(usize, Lookup)>,
 }
 
 impl World {
@@ -94,6 +97,7 @@ impl World {
             connections: BTreeMap::new(),
             connections_opened: 0,
             dials: VecDeque::new(),
+            lookups: VecDeque::new(),
         };
         world.start();
         Ok(world)
@@ -124,6 +128,7 @@ impl World {
         self.mail.clear();
         self.connections.clear();
         self.dials.clear();
+        self.lookups.clear();
         self.now += pause;
         self.restarts += 16;
         self.options.shards = shards.unwrap_or(self.options.shards);
@@ -215,19 +220,36 @@ impl World {
         assert_eq!(dial.local, local(address), "it stays our address");
         if connects {
             let connection = self.connection(address, shard);
-            self.input(shard, Input::Dialed(dial.flow(connection)));
+            self.input(shard, Input::Dialed(dial.id, dial.flow(connection)));
         } else {
-            self.input(shard, Input::DialFailed(dial));
+            self.input(shard, Input::DialFailed(dial.id));
         }
         self.settle();
         Ok(())
     }
 
-    /// Fails if the server wants to open a stream.
+    /// The server has a name looked up: `phone.abc.com tcp`, `phone.abc.com:5070 tls`.
+    pub(crate) fn look_up(&mut self, name: &str, found: &[SocketAddr]) -> Result<(), String> {
+        let lookup = self.lookups.pop_front();
+        let (shard, lookup) = lookup.ok_or("the server looks no name up now")?;
+        let asked = shown(&lookup.question);
+        if asked != name {
+            return Err(format!("the server looks {asked} up"));
+        }
+        self.input(shard, Input::Located(lookup.id, found));
+        self.settle();
+        Ok(())
+    }
+
+    /// Fails if the server wants to open a stream, or to look a name up.
     pub(crate) fn nothing_is_dialed(&self) -> Result<(), String> {
-        match self.dials.front() {
-            Some((_, dial)) => Err(format!("the server also dials {}", dial.peer)),
-            None => Ok(()),
+        match (self.dials.front(), self.lookups.front()) {
+            (Some((_, dial)), _) => Err(format!("the server also dials {}", dial.peer)),
+            (None, Some((_, lookup))) => {
+                let asked = shown(&lookup.question);
+                Err(format!("the server also looks {asked} up"))
+            }
+            (None, None) => Ok(()),
         }
     }
 
@@ -447,6 +469,8 @@ impl World {
         }
         let dials = self.outbox.dials.drain(..);
         self.dials.extend(dials.map(|dial| (shard, dial)));
+        let lookups = self.outbox.lookups.drain(..);
+        self.lookups.extend(lookups.map(|lookup| (shard, lookup)));
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
         let alarm =
@@ -496,4 +520,11 @@ fn hook_call(
         remote_is_private: !reveal,
         ..CallParts::new(&format!("call_state-{call}"), state)
     })
+}
+
+/// `phone.abc.com:5070 tls`
+fn shown(question: &Question) -> String {
+    let port = question.port.map(|port| format!(":{port}"));
+    let transport = question.transport.map_or("any", Transport::name);
+    format!("{}{} {transport}", question.host, port.unwrap_or_default())
 }

@@ -448,9 +448,9 @@ impl World {
             Some(connection) => {
                 let flow = dial.flow(connection);
                 self.bench.checker.stream_dialed(flow);
-                Input::Dialed(flow)
+                Input::Dialed(dial.id, flow)
             }
-            None => Input::DialFailed(dial),
+            None => Input::DialFailed(dial.id),
         };
         self.give(shard, input, &Context::Other);
     }
@@ -625,6 +625,12 @@ impl World {
                 self.fail("dialed an address that never asked", format!("{dial:?}"));
             }
             self.bench.net.dial(shard, dial);
+        }
+        if let Some(lookup) = outbox.lookups.pop() {
+            self.fail(
+                "looked up a name, which no phone has",
+                format!("{lookup:?}"),
+            );
         }
         for (to, mail) in outbox.mail.drain(..) {
             if let Mail::Transmit { flow, bytes } = &mail {

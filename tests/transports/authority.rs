@@ -16,8 +16,9 @@ use rcgen::{
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS12;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
 
 pub(crate) struct Authority {
     pub(crate) certificate: String,
@@ -72,17 +73,37 @@ impl Authority {
         }
     }
 
-    /// A client that trusts this authority alone.
-    pub(crate) fn client(&self, client: &Client<'_>) -> Arc<ClientConfig> {
+    fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes());
         roots.add(certificate.unwrap()).unwrap();
+        roots
+    }
+
+    /// A server that demands a certificate of this authority, with a certificate of any.
+    pub(crate) fn server(&self, issued: &Issued) -> Arc<ServerConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let roots = Arc::new(self.roots());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        let own = CertificateDer::from_pem_slice(issued.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(issued.key.as_bytes());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.unwrap())
+            .with_single_cert(vec![own.unwrap()], key.unwrap());
+        Arc::new(config.unwrap())
+    }
+
+    /// A client that trusts this authority alone.
+    pub(crate) fn client(&self, client: &Client<'_>) -> Arc<ClientConfig> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
         let config = match client.is_old {
             true => config.with_protocol_versions(&[&TLS12]).unwrap(),
             false => config.with_safe_default_protocol_versions().unwrap(),
         };
-        let config = config.with_root_certificates(roots);
+        let config = config.with_root_certificates(self.roots());
         Arc::new(match client.certificate {
             None => config.with_no_client_auth(),
             Some(issued) => {

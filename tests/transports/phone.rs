@@ -18,6 +18,8 @@ pub(crate) struct Phone<S> {
     via: &'static str,
     /// Scheme of Request-URI and Contact.
     pub(crate) scheme: &'static str,
+    /// Its Contact, if it has a name.
+    pub(crate) contact: String,
     unread: Vec<u8>,
     requests: u32,
     /// Of the responses that it got: To and Contact.
@@ -30,6 +32,7 @@ impl<S: Read + Write> Phone<S> {
             stream,
             via,
             scheme: "sip",
+            contact: String::new(),
             unread: Vec::new(),
             requests: 0,
             remote: None,
@@ -56,13 +59,23 @@ impl<S: Read + Write> Phone<S> {
         };
         let (to, target) = self.remote.clone().unwrap_or_else(first);
         let target = target.trim_matches(['<', '>']);
-        let transport = if via == "TLS" { "tls" } else { "ws" };
+        let contact = match self.contact.as_str() {
+            "" => {
+                let transport = match via {
+                    "TLS" => "tls",
+                    "TCP" => "tcp",
+                    _ => "ws",
+                };
+                format!("{scheme}:1@phone.invalid;transport={transport}")
+            }
+            named => named.to_owned(),
+        };
         let text = format!(
             "SUBSCRIBE {target} SIP/2.0\r\n\
              Via: SIP/2.0/{via} phone.invalid;branch=z9hG4bK-{number};rport\r\n\
              Max-Forwards: 70\r\nFrom: <{scheme}:1@a.example>;tag=p\r\nTo: {to}\r\n\
              Call-ID: c-{via}\r\nCSeq: {number} SUBSCRIBE\r\n\
-             Contact: <{scheme}:1@phone.invalid;transport={transport}>\r\n\
+             Contact: <{contact}>\r\n\
              Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: 600\r\n\
              Content-Length: 0\r\n\r\n"
         );

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::authority::{Authority, Client, over};
 use crate::daemon::{Daemon, Folder};
 use crate::phone::{End, Phone, header};
+use crate::websocket::Link;
 use crate::{address, counts};
 
 /// The address of the only phone that the domain serves, as the proxy tells it.
@@ -22,6 +23,11 @@ fn configuration() -> String {
      proxy_protocol = true\nproxies = [\"127.0.0.1\"]\n\
      [[sip.listen]]\ntransport = \"tcp\"\naddress = \"127.0.0.2:0\"\n\
      proxy_protocol = true\nproxies = [\"10.9.9.9\"]\n\
+     [[sip.listen]]\ntransport = \"ws\"\naddress = \"127.0.0.1:0\"\n\
+     proxy_protocol = true\nproxies = [\"127.0.0.1\"]\n\
+     [[sip.listen]]\ntransport = \"wss\"\naddress = \"127.0.0.1:0\"\n\
+     certificate = \"a.pem\"\nkey = \"a.key\"\n\
+     proxy_protocol = true\nproxies = [\"127.0.0.1\"]\n\
      [limits]\nresponse_ring = \"1 MiB\"\nhandshakes = 2\nhandshake_timeout = \"1s\"\n\
      [[domain]]\nname = \"a.example\"\nauth = \"trusted\"\ntrusted = [\"192.0.2.7\"]\nopen = true\n"
         .to_owned()
@@ -77,12 +83,21 @@ fn a_proxy_says_whose_connection_it_forwards() {
     }
 
     // Before a handshake.
-    let mut stream = TcpStream::connect(address(&ready, "tls ")).unwrap();
-    stream.write_all(PHONE.as_bytes()).unwrap();
     let config = authority.client(&Client::default());
-    let tls = over(stream, "sip.a.example", &config).unwrap();
-    let (response, _) = Phone::new(tls, "TLS").subscribe();
-    assert!(header(&response, "Via").contains("received=192.0.2.7"));
+    let announced = |name| {
+        let mut stream = TcpStream::connect(address(&ready, name)).unwrap();
+        stream.write_all(PHONE.as_bytes()).unwrap();
+        stream
+    };
+    let encrypted = |name| over(announced(name), "sip.a.example", &config).unwrap();
+    let received = |response: String| {
+        assert!(header(&response, "Via").contains("received=192.0.2.7"));
+    };
+    received(Phone::new(encrypted("tls "), "TLS").subscribe().0);
+    let link = Link::open(announced("ws "), None).unwrap();
+    received(Phone::new(link, "WS").subscribe().0);
+    let link = Link::open(encrypted("wss "), None).unwrap();
+    received(Phone::new(link, "WSS").subscribe().0);
     daemon.stop();
 }
 

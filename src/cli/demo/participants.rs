@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::cli::serve;
 use crate::config;
 use crate::config::{Complaints, Machine, Source};
-use crate::runtime::NodePlan;
+use crate::runtime::{NodePlan, OutboundPlan};
 
 /// The domain of the demonstration.
 pub(super) const DOMAIN: &str = "example.com";
@@ -109,6 +109,10 @@ pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
         control_socket: None::<&Path>.map(Path::to_owned),
         store: None,
         options: plan.options,
+        outbound: OutboundPlan {
+            tls: plan.tls_client,
+            dns: plan.dns,
+        },
         directory: plan.directory.into(),
     })
 }

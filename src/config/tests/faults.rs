@@ -240,10 +240,6 @@ fn the_proxy_protocol_needs_a_stream_and_proxies() {
         &[(4, "the PROXY protocol is for connections, not for UDP")],
     );
     complains(
-        &listen("ws", "proxy_protocol = true\nproxies = [\"10.0.0.7\"]\n"),
-        &[(4, "the PROXY protocol is not read before WebSocket")],
-    );
-    complains(
         &listen("tcp", "proxies = [\"10.0.0.7\"]\n"),
         &[(4, "proxies mean nothing without the PROXY protocol")],
     );

@@ -1,6 +1,7 @@
 //! `POST /probe/subscribe`, `POST /probe/publish` and `GET /probe`: tests of another SIP server, which
 //! the engine sends from our own listener.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::presence::event::Package;
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeTask};
 use crate::shard::{Command, Flow, Reply, ShardId};
 use crate::sip::digest::client::Login;
+use crate::sip::location::{Family, Question};
 use crate::sip::uri::Scheme;
 use crate::sip::{Transport, Uri};
 
@@ -62,9 +64,10 @@ pub(crate) async fn read<E: Engine>(form: Form, site: &Site<E>) -> ControlResult
 
 async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> ControlResult {
     let target = sip_uri("target", form.required("target")?)?;
-    let server = server_of(form, &target)?;
-    let flow = site.facts.flow_to(server).ok_or(ControlRefusal::NoRoute)?;
-    let order = order(form, task, target, flow)?;
+    let locations = locations_of(server_of(form, &target)?, site).await?;
+    let flows = locations.into_iter();
+    let flows = flows.filter_map(|location| site.facts.flow_to(location));
+    let order = order(form, task, target, flows.collect())?;
     // All probes of one server use the same shard.
     let shard = ShardId(order.flow.peer.port() % site.engine.shards());
     let command = Command::BeginProbe(Box::new(order));
@@ -79,8 +82,9 @@ fn order(
     form: &Form,
     task: ProbeTask,
     target: String,
-    flow: Flow,
+    mut flows: VecDeque<Flow>,
 ) -> Result<ProbeOrder, ControlRefusal> {
+    let flow = flows.pop_front().ok_or(ControlRefusal::NoRoute)?;
     let host = host_of(&target);
     let user = form.optional("user")?;
     let from = match (form.optional("from")?, user, task) {
@@ -103,6 +107,7 @@ fn order(
     }
     Ok(ProbeOrder {
         flow,
+        alternatives: flows.into(),
         target: target.into(),
         from: from.into(),
         login,
@@ -146,15 +151,44 @@ fn host_of(uri: &str) -> String {
     host
 }
 
-/// The server: the one given, or the host of the target if that is an address.
-fn server_of(form: &Form, target: &str) -> Result<SocketAddr, ControlRefusal> {
+/// A server of which an operator knows the address or the name.
+enum Server {
+    Address(SocketAddr),
+    Name(Question),
+}
+
+/// The server: the one given, or the host of the target.
+fn server_of(form: &Form, target: &str) -> Result<Server, ControlRefusal> {
     let given = form.optional("server")?;
     let text = given.map_or_else(|| target.to_owned(), |server| format!("sip:{server}"));
     let uri = Uri::parse(text.as_bytes()).map_err(|_| ControlRefusal::NoUri("server"))?;
     check_transport(uri)?;
     let port = uri.port.unwrap_or_else(|| Transport::Udp.default_port());
-    let ip = uri.ip().ok_or(ControlRefusal::ServerNotConfigured)?;
-    Ok(SocketAddr::new(ip, port))
+    Ok(match uri.ip() {
+        Some(ip) => Server::Address(SocketAddr::new(ip, port)),
+        None => Server::Name(Question {
+            host: host_of(&text).into(),
+            port: uri.port,
+            transport: Some(Transport::Udp),
+            is_secure: false,
+            family: Family::Both,
+        }),
+    })
+}
+
+/// Where the server may be reached, best first.
+async fn locations_of<E: Engine>(
+    server: Server,
+    site: &Site<E>,
+) -> Result<Vec<SocketAddr>, ControlRefusal> {
+    let question = match server {
+        Server::Address(address) => return Ok(vec![address]),
+        Server::Name(question) => question,
+    };
+    let host = question.host.to_string();
+    let located = site.engine.locate(question).await;
+    let located = located.map_err(|error| ControlRefusal::NotLocated(host, error))?;
+    Ok(located.iter().map(|location| location.address).collect())
 }
 
 /// Reads `3-1f`: the shard and the number.

@@ -5,6 +5,7 @@ use hyper::{StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::directory::lists::ListFault;
+use crate::dns::LookupError;
 use crate::http::control::aor::NotAnAor;
 use crate::http::engine::HistoryFault;
 use crate::http::representation::response::Response;
@@ -95,9 +96,9 @@ pub(crate) enum ControlRefusal {
     /// A probe of another transport than UDP.
     #[error("a probe can use UDP only; TCP and TLS are not supported yet")]
     OnlyUdp,
-    /// A probe without the address of its server.
-    #[error("Server not configured: give the address of the server, like 192.0.2.1:5060")]
-    ServerNotConfigured,
+    /// The server of a probe is not found by its name.
+    #[error("the server {0} is not found: {1}")]
+    NotLocated(String, LookupError),
     /// No UDP listener reaches the server of a probe.
     #[error("none of our UDP listeners can reach that server")]
     NoRoute,
@@ -156,13 +157,13 @@ impl ControlRefusal {
             | Self::NotAnAor(NotAnAor::Unreadable)
             | Self::List(ListFault::NoMember(_))
             | Self::OnlyUdp
-            | Self::ServerNotConfigured
             | Self::NoRoute
             | Self::NoRuleset => StatusCode::BAD_REQUEST,
             Self::NotAnAor(NotAnAor::UnknownDomain(_))
             | Self::NoAddress(_)
             | Self::NoRules(_)
             | Self::NoProbe
+            | Self::NotLocated(_, LookupError::Unknown)
             | Self::History(HistoryFault::Off)
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
                 StatusCode::NOT_FOUND
@@ -186,6 +187,7 @@ impl ControlRefusal {
             | Self::HalfDone
             | Self::NotKept
             | Self::NotOverwritten(_)
+            | Self::NotLocated(_, LookupError::Unanswered | LookupError::TooMany)
             | Self::History(HistoryFault::Busy | HistoryFault::Failed(_))
             | Self::Silent => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -27,6 +27,7 @@ use glommio::timer::sleep;
 use super::*;
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
+use crate::dns::LookupError;
 use crate::http::engine::HistoryFault;
 use crate::http::facts::Scheme;
 use crate::presence::call::{CallState, Direction};
@@ -46,6 +47,7 @@ use crate::shard::contract::report::{
 };
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Transport;
+use crate::sip::location::{Location, Question};
 
 const SHARDS: u16 = 3;
 
@@ -93,6 +95,18 @@ impl Engine for FakeEngine {
             true => Ok("reloaded".to_owned()),
             false => Err("it would remove everything\nand more".to_owned()),
         })
+    }
+
+    /// One name is known.
+    async fn locate(&self, question: Question) -> Result<Vec<Location>, LookupError> {
+        if *question.host != *"pbx.example.com" {
+            return Err(LookupError::Unknown);
+        }
+        let location = |port| Location {
+            transport: Transport::Udp,
+            address: SocketAddr::from(([127, 0, 0, 1], port)),
+        };
+        Ok([5070, 5080].map(location).into())
     }
 
     fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable> {

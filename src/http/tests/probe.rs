@@ -34,6 +34,23 @@ fn a_probe_is_started_and_read() {
 }
 
 #[test]
+fn the_server_of_a_probe_is_found_by_name() {
+    let server = Server::start();
+    let response = server.command("/probe/subscribe", "target=1@pbx.example.com");
+    assert_eq!(response.status, 200, "{}", response.body);
+    let order = server.engine.probes.lock().unwrap().pop().unwrap();
+    assert_eq!(order.flow.peer.to_string(), "127.0.0.1:5070");
+    let others = order.alternatives.iter();
+    let others: Vec<String> = others.map(|flow| flow.peer.to_string()).collect();
+    assert_eq!(others, ["127.0.0.1:5080"]);
+    for fields in ["target=1@h", "target=1@pbx.example.com&server=h:5070"] {
+        let response = server.command("/probe/subscribe", fields);
+        let expected = "the server h is not found: no name server knows an address for it\n";
+        assert_eq!((response.status, response.body.as_str()), (404, expected));
+    }
+}
+
+#[test]
 fn invalid_probes_are_refused() {
     let server = Server::start();
     let here = "server=127.0.0.1:5070";
@@ -47,16 +64,6 @@ fn invalid_probes_are_refused() {
             "subscribe",
             format!("target=1@h&{here};transport=tls"),
             "UDP only",
-        ),
-        (
-            "subscribe",
-            "target=1@h".to_owned(),
-            "Server not configured",
-        ),
-        (
-            "subscribe",
-            "target=1@h&server=pbx.example.com".to_owned(),
-            "Server not configured",
         ),
         ("subscribe", here.to_owned(), "target is missing"),
         (

@@ -354,6 +354,10 @@ mod tests {
             Ok(())
         }
 
+        fn poll_preface(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
         fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
             Poll::Pending
         }

@@ -125,13 +125,15 @@ impl Connections {
         is_trusted: impl FnOnce(IpAddr) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
-        let arrived = Dial {
+        let arrived = |connection| Flow {
             transport: stream.transport(),
             listener,
+            connection,
             local: stream.local_address(),
             peer,
         };
-        let connection = self.take(stream, &arrived, now, is_trusted, counters)?;
+        let flow = self.name(arrived, is_trusted, counters)?;
+        let connection = self.take(stream, flow, now, counters);
         counters.connections_accepted.add(1);
         Some(connection)
     }
@@ -145,32 +147,41 @@ impl Connections {
         is_trusted: impl FnOnce(IpAddr) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
-        let connection = self.take(stream, dial, now, is_trusted, counters)?;
+        let flow = self.name(|connection| dial.flow(connection), is_trusted, counters)?;
+        let connection = self.take(stream, flow, now, counters);
         counters.connections_dialed.add(1);
         Some(connection)
+    }
+
+    /// The flow of a connection, with its name; None if a limit refuses it, or no name is left.
+    fn name(
+        &mut self,
+        flow: impl FnOnce(ConnectionId) -> Flow,
+        is_trusted: impl FnOnce(IpAddr) -> bool,
+        counters: &CoreCounters,
+    ) -> Option<Flow> {
+        let number = self.last_number.checked_add(1);
+        let shard = self.shard;
+        let named = number.map(|number| flow(ConnectionId { shard, number }));
+        let named = named.filter(|flow| self.open.has_room(flow.peer.ip(), is_trusted));
+        match named {
+            Some(flow) => self.last_number = flow.connection.number,
+            None => counters.connections_refused.add(1),
+        }
+        named
     }
 
     fn take(
         &mut self,
         stream: Box<dyn StreamTransport>,
-        ends: &Dial,
+        flow: Flow,
         now: Instant,
-        is_trusted: impl FnOnce(IpAddr) -> bool,
         counters: &CoreCounters,
-    ) -> Option<Rc<Connection>> {
-        if !self.open.has_room(ends.peer.ip(), is_trusted) || self.last_number == u32::MAX {
-            counters.connections_refused.add(1);
-            return None;
-        }
-        self.last_number += 1;
-        let flow = ends.flow(ConnectionId {
-            shard: self.shard,
-            number: self.last_number,
-        });
+    ) -> Rc<Connection> {
         let octets_max = self.limits.outbound_octets_max;
         let connection = Rc::new(Connection::new(stream, flow, octets_max, now));
         self.insert(Rc::clone(&connection), counters);
-        Some(connection)
+        connection
     }
 
     /// Takes in a stream that an earlier process accepted, by the name in its flow, if the limit

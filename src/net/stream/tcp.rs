@@ -56,7 +56,7 @@ impl StreamListener for TcpAcceptor {
 
 /// A TCP connection.
 #[derive(Debug)]
-pub(super) struct TcpTransport {
+pub(crate) struct TcpTransport {
     stream: TcpStream,
     local: SocketAddr,
     peer: SocketAddr,
@@ -70,15 +70,9 @@ pub fn continued(socket: OwnedFd) -> Option<Box<dyn StreamTransport>> {
 }
 
 /// Opens a connection. Must run inside the executor that will wait on it.
-pub(crate) async fn connect(
-    peer: SocketAddr,
-    patience: Duration,
-) -> io::Result<Box<dyn StreamTransport>> {
+pub(crate) async fn connect(peer: SocketAddr, patience: Duration) -> io::Result<TcpTransport> {
     let stream = TcpStream::connect_timeout(peer, patience).await?;
-    match TcpTransport::new(stream) {
-        Some(transport) => Ok(Box::new(transport)),
-        None => Err(io::ErrorKind::NotConnected.into()),
-    }
+    TcpTransport::new(stream).ok_or_else(|| io::ErrorKind::NotConnected.into())
 }
 
 impl TcpTransport {

@@ -1,4 +1,5 @@
-//! SIP over TLS (RFC 3261 §26.2.1): a TCP connection, encrypted. HTTPS uses the same ([`accepted`]).
+//! SIP over TLS (RFC 3261 §26.2.1): a TCP connection, encrypted. We are the server where a listener
+//! accepted it, and the client where we opened it. HTTPS uses the same ([`accepted`]).
 //!
 //! A session keeps no octets between messages. What the socket has no room for waits in the session,
 //! `UNSENT_OCTETS_MAX` at most; what exceeds that waits unencrypted in the connection's queue.
@@ -6,21 +7,21 @@
 use std::io;
 use std::io::{IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use glommio::net::TcpStream;
-use rustls::ServerConnection;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, Connection, ServerConnection};
 
 use crate::net::Limits;
 use crate::net::stream::content_length::ContentLengthFraming;
-use crate::net::stream::tcp::{TcpAcceptor, TcpTransport};
+use crate::net::stream::tcp::{self, TcpAcceptor, TcpTransport};
 use crate::net::stream::transport::{Framing, Handshake, StreamListener, StreamTransport};
 use crate::sip::Transport;
-use crate::tls::{SharedKeyring, uris_of};
+use crate::tls::{SharedKeyring, TlsClient, uris_of};
 
 /// Encrypted octets that wait in a session for room in the socket.
 const UNSENT_OCTETS_MAX: usize = 256 * 1024;
@@ -48,8 +49,7 @@ impl TlsAcceptor {
         let Some(tcp) = self.tcp.accept_stream().await? else {
             return Ok(None);
         };
-        let transport = TlsTransport::new(tcp, &self.keyring)?;
-        Ok(Some(Box::new(transport)))
+        serve(tcp, &self.keyring).map(Some)
     }
 }
 
@@ -62,11 +62,33 @@ pub fn accepted(
     stream: TcpStream,
     keyring: &SharedKeyring,
 ) -> io::Result<Option<Box<dyn StreamTransport>>> {
-    let Some(tcp) = TcpTransport::new(stream) else {
-        return Ok(None);
+    TcpTransport::new(stream)
+        .map(|tcp| serve(tcp, keyring))
+        .transpose()
+}
+
+/// A session of ours as the server, with the keyring in force now.
+fn serve(tcp: TcpTransport, keyring: &SharedKeyring) -> io::Result<Box<dyn StreamTransport>> {
+    let session = ServerConnection::new(keyring.current().config());
+    let session = session.map_err(io::Error::other)?;
+    Ok(Box::new(TlsTransport::new(tcp, session.into())))
+}
+
+/// Opens a connection to a peer whose certificate must be for that host, or else for its address. The
+/// handshake is left to the connection's reads. Must run inside the executor that will wait on it.
+pub(crate) async fn connect(
+    peer: SocketAddr,
+    host: Option<&str>,
+    patience: Duration,
+    client: &TlsClient,
+) -> io::Result<Box<dyn StreamTransport>> {
+    let name = match host {
+        Some(host) => ServerName::try_from(host.to_owned()).map_err(io::Error::other)?,
+        None => ServerName::from(peer.ip()),
     };
-    let transport = TlsTransport::new(tcp, keyring)?;
-    Ok(Some(Box::new(transport)))
+    let tcp = tcp::connect(peer, patience).await?;
+    let session = ClientConnection::new(client.config(), name).map_err(io::Error::other)?;
+    Ok(Box::new(TlsTransport::new(tcp, session.into())))
 }
 
 impl StreamListener for TlsAcceptor {
@@ -79,15 +101,13 @@ impl StreamListener for TlsAcceptor {
 #[derive(Debug)]
 struct TlsTransport {
     tcp: TcpTransport,
-    session: ServerConnection,
+    session: Connection,
 }
 
 impl TlsTransport {
-    fn new(tcp: TcpTransport, keyring: &SharedKeyring) -> io::Result<Self> {
-        let config = keyring.current().config();
-        let mut session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+    fn new(tcp: TcpTransport, mut session: Connection) -> Self {
         session.set_buffer_limit(Some(UNSENT_OCTETS_MAX));
-        Ok(Self { tcp, session })
+        Self { tcp, session }
     }
 
     /// Sends what waits in the session, as far as there is room. `WouldBlock` if there is none at all.

@@ -45,9 +45,11 @@ pub trait StreamTransport: fmt::Debug {
 
     /// Reads octets that come before those of the transport, its handshake too: the header of the PROXY
     /// protocol. 0 is the end of the stream.
-    fn poll_preface(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
-    }
+    fn poll_preface(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>>;
 
     /// Whether the transport has a handshake before the first message.
     fn has_handshake(&self) -> bool {

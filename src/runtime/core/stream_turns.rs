@@ -23,7 +23,8 @@ impl Turn<'_> {
         streams.admit(stream, (listener, peer), self.now, is_trusted, counters)
     }
 
-    /// Registers a stream that the engine wanted, if the limits allow. The engine learns of it.
+    /// Registers a stream that the engine wanted, if the limits allow. The engine learns of it once its
+    /// handshake is done.
     pub(crate) fn take_dialed(
         &mut self,
         stream: Box<dyn StreamTransport>,
@@ -31,13 +32,13 @@ impl Turn<'_> {
     ) -> Option<Rc<Connection>> {
         let State { streams, shard, .. } = &mut *self.state;
         let is_trusted = |peer| shard.trusts(peer);
-        let connection =
-            streams.take_dialed(stream, dial, self.now, is_trusted, &self.core.counters);
-        self.handle(match &connection {
-            Some(connection) => Input::Dialed(connection.flow),
-            None => Input::DialFailed(*dial),
-        });
-        connection
+        streams.take_dialed(stream, dial, self.now, is_trusted, &self.core.counters)
+    }
+
+    /// Removes a stream that the engine wanted and whose handshake failed.
+    pub(crate) fn give_up_dialed(&mut self, name: ConnectionId, dial: &Dial) {
+        self.state.streams.remove(name, &self.core.counters);
+        self.handle(Input::DialFailed(dial.id));
     }
 
     /// Registers a stream that an earlier process accepted. The engine learns if it does not go on.

@@ -116,12 +116,17 @@ impl Engine {
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
             }
-            Input::Dialed(flow) => self
-                .notifier
-                .handle_dialed(flow, &mut self.subscriptions, turn),
-            Input::DialFailed(dial) => {
+            Input::Dialed(id, flow) => {
                 self.notifier
-                    .handle_dial_failed(&dial, &mut self.subscriptions, turn)
+                    .handle_dialed(id, flow, &mut self.subscriptions, turn)
+            }
+            Input::DialFailed(id) => {
+                self.notifier
+                    .handle_dial_failed(id, &mut self.subscriptions, turn)
+            }
+            Input::Located(id, addresses) => {
+                self.notifier
+                    .handle_located(id, addresses, &mut self.subscriptions, turn)
             }
             Input::Mail(mail) => self.take_mail(mail, turn),
             Input::Durable(sequence) => turn.commits.advance(sequence),

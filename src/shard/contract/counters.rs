@@ -161,6 +161,10 @@ counters! {
     dials_postponed,
     /// NOTIFYs that wait for the phone to connect again because too many addresses are tried already.
     dials_refused,
+    /// Names that were to be looked up, to open streams to phones.
+    lookups_begun,
+    /// Of these: without an address that may be dialed.
+    lookups_failed,
     /// Timers armed for a time in the past. Nothing is lost, but a growing value shows a defect.
     timers_armed_late,
     /// Responses that match no request of ours.

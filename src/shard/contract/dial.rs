@@ -1,15 +1,21 @@
-//! Streams that we open to phones, because theirs ended.
+//! Streams that we open to phones, because theirs ended, and names that are looked up for that.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use crate::shard::contract::ids::DialId;
 
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::sip::Transport;
+use crate::sip::location::Question;
 
-/// A stream to be opened. The driver reports the outcome by
+/// A stream to be opened. The driver reports the outcome once, by
 /// [`Input::Dialed`](crate::shard::Input::Dialed) or
 /// [`Input::DialFailed`](crate::shard::Input::DialFailed).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {
+    /// By which the outcome is reported.
+    pub id: DialId,
     /// The transport.
     pub transport: Transport,
     /// The listener of the stream that ended.
@@ -19,6 +25,19 @@ pub struct Dial {
     pub local: SocketAddr,
     /// The address to connect to.
     pub peer: SocketAddr,
+    /// The name of the peer, which its certificate must be for (RFC 5922 §4); None if the certificate
+    /// must be for the address.
+    pub host: Option<Arc<str>>,
+}
+
+/// A name to be looked up. The driver reports the addresses, best first, once, by
+/// [`Input::Located`](crate::shard::Input::Located).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// By which they are reported.
+    pub id: DialId,
+    /// The name.
+    pub question: Question,
 }
 
 impl Dial {

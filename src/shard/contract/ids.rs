@@ -44,9 +44,9 @@ pub struct WatchedId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PathId(pub(crate) u32);
 
-/// Key of an address that a stream is to be opened to.
+/// Key of what a stream is to be opened to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct DialId(pub(crate) u32);
+pub struct DialId(pub(crate) u32);
 
 /// Key of a subscription or publication of ours at another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

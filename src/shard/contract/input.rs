@@ -1,11 +1,12 @@
 //! Inputs of a shard: SIP messages, mail from other shards, operator commands.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shard::contract::command::{Command, CommandId};
 use crate::shard::contract::commit::RecordKey;
-use crate::shard::contract::dial::Dial;
+use crate::shard::contract::dial::DialId;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::mail::Mail;
 use crate::sip::message::PlainResponse;
@@ -35,9 +36,12 @@ pub enum Input<'a> {
     /// A stream ended. Dialogs on it cannot be reached until their phone returns (RFC 5626).
     Closed(ConnectionId),
     /// A stream that the engine wanted is open: a flow like any other from now on.
-    Dialed(Flow),
+    Dialed(DialId, Flow),
     /// A stream that the engine wanted could not be opened.
-    DialFailed(Dial),
+    DialFailed(DialId),
+    /// The addresses of a name that the engine wanted looked up, best first; none if it has none, or if
+    /// they were not to be had.
+    Located(DialId, &'a [SocketAddr]),
     /// Mail from another shard.
     Mail(Mail),
     /// The records of this shard up to this number are durable.

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::commit::RecordChange;
-use crate::shard::contract::dial::Dial;
+use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::history::StateChange;
 use crate::shard::contract::mail::Mail;
@@ -54,6 +54,8 @@ pub struct Outbox {
     pub kept: Vec<(ConnectionId, Instant)>,
     /// Streams to be opened.
     pub dials: Vec<Dial>,
+    /// Names to be looked up.
+    pub lookups: Vec<Lookup>,
     /// Looping phones, for the log; rate limited.
     pub alarms: Vec<LoopReport>,
     /// Authentication failures, for the log; rate limited.
@@ -74,6 +76,7 @@ impl Outbox {
         self.history.clear();
         self.kept.clear();
         self.dials.clear();
+        self.lookups.clear();
         self.alarms.clear();
         self.failures.clear();
         self.generation += 1;
@@ -96,6 +99,7 @@ impl Outbox {
             && self.history.is_empty()
             && self.kept.is_empty()
             && self.dials.is_empty()
+            && self.lookups.is_empty()
             && self.alarms.is_empty()
             && self.failures.is_empty()
     }

@@ -2,6 +2,7 @@
 //! for, one address there, reports what happens, and ends by itself.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::presence::call::{CallDialog, CallState};
@@ -25,6 +26,9 @@ pub struct ProbeId {
 pub struct ProbeOrder {
     /// From our listener to the server.
     pub flow: Flow,
+    /// To other locations of the server, in order: each is tried if the one before does not respond, or
+    /// responds 503 (RFC 3263 §4.3).
+    pub alternatives: Vec<Flow>,
     /// The SIP URI of the presentity, which goes into the request line and To.
     pub target: Box<str>,
     /// The SIP URI of From.
@@ -87,6 +91,8 @@ pub enum ProbeEvent {
     NotSent,
     /// No final response came within 32 s (timer F).
     TimedOut,
+    /// Another location of the server is tried.
+    MovedOn(SocketAddr),
     /// A NOTIFY came and was accepted.
     Notify {
         /// The value of its Subscription-State.
@@ -222,6 +228,7 @@ impl fmt::Display for ProbeEvent {
             Self::Response { code, reason, .. } => write!(out, "{code} {reason}"),
             Self::NotSent => out.write_str("not sent: too many requests wait for a response"),
             Self::TimedOut => out.write_str("no response within 32 s"),
+            Self::MovedOn(address) => write!(out, "next the server at {address}"),
             Self::Notify {
                 state,
                 document: None,

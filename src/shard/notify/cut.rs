@@ -1,6 +1,7 @@
 //! Handles a lost path: a connection closed, or the phone's address changed.
 
-use crate::shard::contract::dial::Dial;
+use std::net::SocketAddr;
+
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{DialId, DialogId, SubscriptionId};
@@ -33,21 +34,35 @@ impl Notifier {
     /// A connection that was wanted is open.
     pub(crate) fn handle_dialed(
         &mut self,
+        id: DialId,
         flow: Flow,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        subscriptions.table_mut().handle_dialed(flow, turn);
+        subscriptions.table_mut().handle_dialed(id, flow, turn);
     }
 
     /// A connection that was wanted could not be opened.
     pub(crate) fn handle_dial_failed(
         &mut self,
-        dial: &Dial,
+        id: DialId,
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        subscriptions.table_mut().handle_dial_failed(dial, turn);
+        subscriptions.table_mut().handle_dial_failed(id, turn);
+    }
+
+    /// The addresses of a name that was to be looked up.
+    pub(crate) fn handle_located(
+        &mut self,
+        id: DialId,
+        addresses: &[SocketAddr],
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        subscriptions
+            .table_mut()
+            .handle_located(id, addresses, turn);
     }
 
     /// A connection to an address may be tried again.

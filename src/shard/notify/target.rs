@@ -85,7 +85,7 @@ impl Notifier {
             return false;
         };
         let moved = moved_hop(&path, before, entry.dialog());
-        match moved.filter(|moved| !is_local(*moved, &path.flow, turn)) {
+        match moved.filter(|moved| !is_local(*moved, &path.flow.local, turn)) {
             Some(destination) => self.take_path(
                 id,
                 Path {

@@ -1,53 +1,72 @@
-//! The addresses that we open streams to, because those of their phones ended: what each is waited for,
-//! and when it may be tried again.
+//! The places that we open streams to, because those of their phones ended: what each is waited for,
+//! which of its addresses comes next, and when it may be tried again.
 //!
-//! Invariants: at most one stream is being opened to an address, and at most one that we opened is
-//! open. An address is forgotten when no dialog waits for it and it does not rest. Between two attempts
-//! it rests, twice as long after each attempt in a row that brought no response.
+//! Invariants: at most one stream is being opened to a place, and at most one that we opened is open. A
+//! place is forgotten when no dialog waits for it and it does not rest. The addresses of a name are
+//! tried in order, at once; then the place rests, twice as long after each time in a row that brought
+//! no response, and its name is looked up again.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::shard::container::slab::Slab;
-use crate::shard::contract::dial::Dial;
+use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{DialId, DialogId};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::sip::Transport;
+use crate::shard::peer::endpoint::{Endpoint, Place};
+
+/// Addresses of a name that are tried; further ones are not.
+const ADDRESSES_MAX: usize = 8;
 
 /// See [`Expected`].
-const KNOWN: &str = "an address is known while a stream to it is opened or open";
+const KNOWN: &str = "a place is known while a stream to it is opened or open";
 
-/// The addresses.
+/// The places.
 #[derive(Debug, Default)]
 pub(crate) struct Dials {
     targets: Slab<DialId, Target>,
-    ids: HashMap<(Transport, SocketAddr), DialId>,
+    ids: HashMap<Endpoint, DialId>,
     ids_by_connection: HashMap<ConnectionId, DialId>,
     /// Those in [`State::Queued`].
     queue: VecDeque<DialId>,
-    /// How many are in [`State::Opening`].
+    /// How many are in [`State::Locating`] or [`State::Opening`].
     opening: usize,
+}
+
+/// A stream that is wanted.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// To where.
+    pub(crate) endpoint: Endpoint,
+    /// The listener of the stream that ended.
+    pub(crate) listener: u16,
+    /// Our address on that stream.
+    pub(crate) local: SocketAddr,
 }
 
 #[derive(Debug)]
 struct Target {
-    dial: Dial,
+    wanted: Wanted,
     state: State,
     /// Attempts in a row that brought no response.
     failures: u32,
     /// Dialogs that wait for a stream.
     waiting: Vec<DialogId>,
+    /// Its addresses that were not tried yet, the next one last.
+    addresses: Vec<SocketAddr>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum State {
     /// Its turn comes once fewer streams are being opened.
     Queued,
+    /// Its name is being looked up.
+    Locating,
     Opening,
     Open(Flow),
     /// Until its timer fires.
@@ -66,9 +85,9 @@ pub(crate) enum Reach {
 }
 
 impl Dials {
-    /// A dialog needs a stream to an address.
-    pub(crate) fn reach(&mut self, dial: Dial, dialog: DialogId, turn: &mut Turn<'_>) -> Reach {
-        let Some(id) = self.target_of(dial, turn.options) else {
+    /// A dialog needs a stream.
+    pub(crate) fn reach(&mut self, wanted: Wanted, dialog: DialogId, turn: &mut Turn<'_>) -> Reach {
+        let Some(id) = self.target_of(wanted, turn.options) else {
             turn.counters.dials_refused += 1;
             return Reach::Never;
         };
@@ -82,27 +101,33 @@ impl Dials {
         Reach::Later
     }
 
-    /// The key of an address, which is queued if it is new; None if too many are known.
-    fn target_of(&mut self, dial: Dial, options: &Options) -> Option<DialId> {
-        let key = (dial.transport, dial.peer);
-        if let Some(id) = self.ids.get(&key) {
+    /// The key of a place, which is queued if it is new; None if too many are known.
+    fn target_of(&mut self, wanted: Wanted, options: &Options) -> Option<DialId> {
+        if let Some(id) = self.ids.get(&wanted.endpoint) {
             return Some(*id);
         }
         if self.ids.len() >= options.dial_targets_max || options.dials_max == 0 {
             return None;
         }
+        let endpoint = wanted.endpoint.clone();
         let id = self.targets.insert(Target {
-            dial,
+            wanted,
             state: State::Queued,
             failures: 0,
             waiting: Vec::new(),
+            addresses: Vec::new(),
         });
-        self.ids.insert(key, id);
+        self.ids.insert(endpoint, id);
         self.queue.push_back(id);
         Some(id)
     }
 
-    /// Opens streams to the addresses whose turn it is. `is_waiting`: whether a dialog still has no
+    /// What is wanted at a place.
+    pub(crate) fn wanted(&self, id: DialId) -> Option<&Wanted> {
+        Some(&self.targets.get(id).expected(KNOWN)?.wanted)
+    }
+
+    /// Opens streams to the places whose turn it is. `is_waiting`: whether a dialog still has no
     /// stream.
     pub(crate) fn open_queued(
         &mut self,
@@ -121,25 +146,41 @@ impl Dials {
                 self.forget(id);
                 continue;
             }
-            target.state = State::Opening;
             self.opening += 1;
-            turn.counters.dials_begun += 1;
-            turn.out.dials.push(target.dial);
+            target.begin(id, turn);
         }
         turn.counters.dials_postponed += u64::from(!self.queue.is_empty());
     }
 
     fn forget(&mut self, id: DialId) {
         if let Some(target) = self.targets.remove(id).expected("it is forgotten once") {
-            self.ids.remove(&(target.dial.transport, target.dial.peer));
+            self.ids.remove(&target.wanted.endpoint);
+        }
+    }
+
+    /// The addresses of a name, best first, without those that may not be dialed.
+    pub(crate) fn located(
+        &mut self,
+        id: DialId,
+        addresses: impl Iterator<Item = SocketAddr>,
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
+            return;
+        };
+        debug_assert!(matches!(target.state, State::Locating), "it was ordered");
+        target.addresses = addresses.take(ADDRESSES_MAX).collect();
+        target.addresses.reverse();
+        if !target.open_next(id, turn) {
+            turn.counters.lookups_failed += 1;
+            self.opening -= 1;
+            self.rest(id, true, turn);
         }
     }
 
     /// A stream is open. Returns the dialogs that waited for it.
-    pub(crate) fn opened(&mut self, flow: Flow, turn: &mut Turn<'_>) -> Vec<DialogId> {
-        let id = self.ids.get(&(flow.transport, flow.peer)).copied();
-        let target = id.and_then(|id| self.targets.get_mut(id));
-        let (Some(id), Some(target)) = (id, target.expected(KNOWN)) else {
+    pub(crate) fn opened(&mut self, id: DialId, flow: Flow, turn: &mut Turn<'_>) -> Vec<DialogId> {
+        let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
             return Vec::new();
         };
         debug_assert!(matches!(target.state, State::Opening), "it was ordered");
@@ -150,26 +191,35 @@ impl Dials {
         std::mem::take(&mut target.waiting)
     }
 
-    /// A stream could not be opened: its address rests.
-    pub(crate) fn failed(&mut self, dial: &Dial, turn: &mut Turn<'_>) {
-        let id = self.ids.get(&(dial.transport, dial.peer)).copied();
-        if let Some(id) = id.expected(KNOWN) {
-            turn.counters.dials_failed += 1;
+    /// A stream could not be opened: the next address is tried, or the place rests.
+    pub(crate) fn failed(&mut self, id: DialId, turn: &mut Turn<'_>) {
+        let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
+            return;
+        };
+        turn.counters.dials_failed += 1;
+        if !target.open_next(id, turn) {
             self.opening -= 1;
             self.rest(id, true, turn);
         }
     }
 
-    /// A stream ended. If it is one that we opened, its address rests; `has_failed`: a NOTIFY was left
-    /// without a response.
+    /// A stream ended. If it is one that we opened, its place rests; `has_failed`: a NOTIFY was left
+    /// without a response, so the next address is tried at once, if there is one.
     pub(crate) fn closed(
         &mut self,
         connection: ConnectionId,
         has_failed: bool,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(id) = self.ids_by_connection.remove(&connection) {
-            self.rest(id, has_failed, turn);
+        let Some(id) = self.ids_by_connection.remove(&connection) else {
+            return;
+        };
+        match self.targets.get_mut(id).expected(KNOWN) {
+            Some(target) if has_failed && !target.addresses.is_empty() => {
+                target.state = State::Queued;
+                self.queue.push_back(id);
+            }
+            _ => self.rest(id, has_failed, turn),
         }
     }
 
@@ -178,12 +228,13 @@ impl Dials {
             return;
         };
         target.failures = if has_failed { target.failures + 1 } else { 0 };
+        target.addresses.clear();
         let until = turn.now + pause_after(target.failures, turn.options);
         target.state = State::Resting;
         turn.wheel.arm(until, Timer::Dial(id));
     }
 
-    /// An address has rested.
+    /// A place has rested.
     pub(crate) fn handle_timer(&mut self, id: DialId) {
         let Some(target) = self.targets.get_mut(id).expected("its timer fired") else {
             return;
@@ -194,7 +245,50 @@ impl Dials {
     }
 }
 
-/// How long an address rests after so many failures in a row.
+impl Target {
+    /// Opens a stream to the next address; has the name looked up first, unless addresses of it are
+    /// left.
+    fn begin(&mut self, id: DialId, turn: &mut Turn<'_>) {
+        match &self.wanted.endpoint.place {
+            Place::Address(address) => self.addresses = vec![*address],
+            Place::Name { .. } => {}
+        }
+        if self.open_next(id, turn) {
+            return;
+        }
+        let question = self.wanted.endpoint.question(&self.wanted.local);
+        if let Some(question) = question.expected("it has an address or a name") {
+            self.state = State::Locating;
+            turn.counters.lookups_begun += 1;
+            turn.out.lookups.push(Lookup { id, question });
+        }
+    }
+
+    /// Opens a stream to the next address; false if none is left.
+    fn open_next(&mut self, id: DialId, turn: &mut Turn<'_>) -> bool {
+        let Some(peer) = self.addresses.pop() else {
+            return false;
+        };
+        let Wanted {
+            endpoint,
+            listener,
+            local,
+        } = &self.wanted;
+        self.state = State::Opening;
+        turn.counters.dials_begun += 1;
+        turn.out.dials.push(Dial {
+            id,
+            transport: endpoint.transport,
+            listener: *listener,
+            local: *local,
+            peer,
+            host: endpoint.host().cloned(),
+        });
+        true
+    }
+}
+
+/// How long a place rests after so many failures in a row.
 fn pause_after(failures: u32, options: &Options) -> Duration {
     let doublings = failures.saturating_sub(1).min(16);
     let pause = options.dial_pause_min * (1 << doublings);

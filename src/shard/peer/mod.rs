@@ -2,7 +2,8 @@
 //!
 //! - `path`: a flow and a destination, shared by the dialogs that use both; the response that must
 //!   prove a path before more NOTIFYs are sent on it.
-//! - `dials`: the addresses that we open streams to.
+//! - `endpoint`: where a peer listens for streams: an address, or a name.
+//! - `dials`: the places that we open streams to.
 //! - `next_hop`: the destination, from what the SUBSCRIBE says (RFC 3261 §12.2.1.1).
 //! - `local_address`: our Via and Contact on a local address.
 //! - `path_salt`: salts of nonces that prove a path.
@@ -11,6 +12,7 @@
 //! Reads requests and dialogs, sends nothing.
 
 pub(crate) mod dials;
+pub(crate) mod endpoint;
 pub(crate) mod local_address;
 pub(crate) mod next_hop;
 pub(crate) mod path;

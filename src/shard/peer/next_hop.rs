@@ -3,8 +3,10 @@
 //! Guarantee: a NOTIFY never goes to a host other than the source of the SUBSCRIBE.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use crate::shard::contract::flow::Flow;
+use crate::shard::peer::endpoint::{Endpoint, Place};
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::sip::dialog::Dialog;
@@ -55,25 +57,55 @@ pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketA
     address_of(&Uri::parse(hop).ok()?, transport)
 }
 
-/// The address at which a phone whose stream ended listens for another: that of its first hop, if the
-/// hop names the transport of the stream that ended, and the host that this came from. Between trusted
-/// addresses it may be another host. None if the phone is bound to its flow.
+/// Where a phone whose stream ended listens for another: at its first hop, if the hop names the
+/// transport of the stream that ended, and the host that this came from. Between trusted addresses it
+/// may be another host. What a name stands for is decided about when it is known. None if the phone is
+/// bound to its flow.
 pub(crate) fn stream_hop(
     dialog: &Dialog,
     ended: &Flow,
     is_trusted: impl Fn(IpAddr) -> bool,
-) -> Option<SocketAddr> {
+) -> Option<Endpoint> {
     let hop = dialog
         .first_route()
         .unwrap_or_else(|| dialog.remote_target());
     let hop = Uri::parse(hop).ok()?;
-    // Never another one: what was encrypted would be sent in the clear.
-    if named_stream(&hop) != Some(ended.transport) {
+    let is_bound = hop.parameter("ob").is_some();
+    // Never another transport: what was encrypted would be sent in the clear.
+    if named_stream(&hop) != Some(ended.transport) || is_bound || hop.port == Some(0) {
         return None;
     }
-    let named = address_of(&hop, ended.transport).filter(|named| named.port() != 0)?;
-    let is_between_trusted = || is_trusted(ended.peer.ip()) && is_trusted(named.ip());
-    at_same_host(named, ended.peer).or_else(|| is_between_trusted().then_some(named))
+    let is_from_trusted = is_trusted(ended.peer.ip());
+    let place = match numeric_address(&hop, ended.transport) {
+        Some(named) => {
+            let is_between_trusted = is_from_trusted && is_trusted(named.ip());
+            let elsewhere = || is_between_trusted.then_some(named);
+            Place::Address(at_same_host(named, ended.peer).or_else(elsewhere)?)
+        }
+        None => Place::Name {
+            host: name_of(&hop)?,
+            port: hop.port,
+            only: (!is_from_trusted).then(|| without_port(ended.peer)),
+        },
+    };
+    Some(Endpoint {
+        transport: ended.transport,
+        place,
+    })
+}
+
+fn without_port(mut address: SocketAddr) -> SocketAddr {
+    address.set_port(0);
+    address
+}
+
+/// The host of a URI, which is a name; None if no name server can know it.
+fn name_of(uri: &Uri<'_>) -> Option<Arc<str>> {
+    let mut host = String::new();
+    uri.write_host(&mut host);
+    // RFC 6761 §6.4. It is what phones name that have no name (RFC 7118 §5).
+    let is_invalid = host.ends_with(".invalid");
+    (!host.is_empty() && !is_invalid).then(|| host.into())
 }
 
 /// The stream transport that a URI names, if we open streams of it. A WebSocket client has no address
@@ -97,7 +129,7 @@ fn address_of(hop: &Uri<'_>, transport: Transport) -> Option<SocketAddr> {
 
 /// The address `named`, with the IPv6 zone of `seen`, because a URI carries no zone. None if it is
 /// not the same host as `seen`.
-fn at_same_host(named: SocketAddr, mut seen: SocketAddr) -> Option<SocketAddr> {
+pub(crate) fn at_same_host(named: SocketAddr, mut seen: SocketAddr) -> Option<SocketAddr> {
     seen.set_port(named.port());
     (named.ip() == seen.ip()).then_some(seen)
 }

@@ -60,7 +60,7 @@ pub(crate) fn resolve<'d>(
     let port = uri.port.unwrap_or_else(|| flow.transport.default_port());
     let is_ourselves = uri
         .ip()
-        .is_some_and(|ip| is_local(SocketAddr::new(ip, port), flow, turn));
+        .is_some_and(|ip| is_local(SocketAddr::new(ip, port), &flow.local, turn));
     if is_ourselves {
         Ok(Target::Server)
     } else {
@@ -68,9 +68,9 @@ pub(crate) fn resolve<'d>(
     }
 }
 
-/// Whether an address is one of our listeners (W:E2.5). IPv6 zones are ignored, because URIs carry
-/// none.
-pub(crate) fn is_local(address: SocketAddr, flow: &Flow, turn: &Turn<'_>) -> bool {
+/// Whether an address is one of our listeners (W:E2.5), of which one is at `local`. IPv6 zones are
+/// ignored, because URIs carry none.
+pub(crate) fn is_local(address: SocketAddr, local: &SocketAddr, turn: &Turn<'_>) -> bool {
     let is_same = |own: &SocketAddr| own.ip() == address.ip() && own.port() == address.port();
-    is_same(&flow.local) || turn.options.local_addresses.iter().any(is_same)
+    is_same(local) || turn.options.local_addresses.iter().any(is_same)
 }

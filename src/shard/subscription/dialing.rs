@@ -2,17 +2,18 @@
 //! address, we open one. A phone that does not has to connect again.
 //!
 //! Guarantee: a stream is opened only to the address that the SUBSCRIBE came from, or between trusted
-//! addresses.
+//! addresses, whatever a name stands for.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use crate::shard::contract::dial::Dial;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{DialId, DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::dials::Reach;
-use crate::shard::peer::next_hop::stream_hop;
+use crate::shard::peer::dials::{Reach, Wanted};
+use crate::shard::peer::endpoint::Place;
+use crate::shard::peer::next_hop::{at_same_host, stream_hop};
 use crate::shard::peer::path::Path;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::dialog_entry::DialogEntry;
@@ -26,10 +27,10 @@ impl Table {
         let Some(dialog) = dialog.expected("a NOTIFY is of a subscription") else {
             return;
         };
-        let Some(dial) = self.dial_of(dialog, turn) else {
+        let Some(wanted) = self.wanted_stream(dialog, turn) else {
             return;
         };
-        let reach = self.dials.reach(dial, dialog, turn);
+        let reach = self.dials.reach(wanted, dialog, turn);
         if let Some(entry) = self.dialogs.get_mut(dialog) {
             entry.awaits_stream = reach == Reach::Later;
         }
@@ -42,19 +43,17 @@ impl Table {
 
     /// The stream by which the phone of a dialog can be reached; None if it does not say that it listens
     /// for one, or may not be reached by it.
-    fn dial_of(&self, id: DialogId, turn: &Turn<'_>) -> Option<Dial> {
+    fn wanted_stream(&self, id: DialogId, turn: &Turn<'_>) -> Option<Wanted> {
         let entry = self.dialog(id)?;
         let flow = self.flow_of(entry)?;
-        let hop = stream_hop(&entry.dialog, &flow, |address| {
-            turn.directory.trusts(address)
-        });
-        hop.filter(|hop| !is_local(*hop, &flow, turn))
-            .map(|peer| Dial {
-                transport: flow.transport,
-                listener: flow.listener,
-                local: flow.local,
-                peer,
-            })
+        let endpoint = stream_hop(&entry.dialog, &flow, |ip| turn.directory.trusts(ip))?;
+        let is_ours = matches!(endpoint.place, Place::Address(address)
+            if is_local(address, &flow.local, turn));
+        (!is_ours).then_some(Wanted {
+            endpoint,
+            listener: flow.listener,
+            local: flow.local,
+        })
     }
 
     fn open_streams(&mut self, turn: &mut Turn<'_>) {
@@ -63,13 +62,44 @@ impl Table {
         self.dials.open_queued(is_waiting, turn);
     }
 
+    /// The addresses of a name that was to be looked up: those that may be dialed are.
+    pub(crate) fn handle_located(
+        &mut self,
+        id: DialId,
+        addresses: &[SocketAddr],
+        turn: &mut Turn<'_>,
+    ) {
+        let Some(Wanted {
+            endpoint, local, ..
+        }) = self.dials.wanted(id).cloned()
+        else {
+            return;
+        };
+        let Place::Name { only, .. } = endpoint.place else {
+            debug_assert!(false, "only names are looked up");
+            return;
+        };
+        let permitted = addresses.iter().filter_map(|address| {
+            let is_of_use = address.is_ipv4() == local.is_ipv4();
+            let permitted = match only {
+                Some(source) => at_same_host(*address, source),
+                None => turn.directory.trusts(address.ip()).then_some(*address),
+            };
+            permitted.filter(|_| is_of_use && !is_local(*address, &local, turn))
+        });
+        let permitted: Vec<SocketAddr> = permitted.collect();
+        self.dials.located(id, permitted.into_iter(), turn);
+        self.open_streams(turn);
+    }
+
     /// A stream that was wanted is open: the dialogs that waited for it go on on it.
-    pub(crate) fn handle_dialed(&mut self, flow: Flow, turn: &mut Turn<'_>) {
-        for dialog in self.dials.opened(flow, turn) {
+    pub(crate) fn handle_dialed(&mut self, id: DialId, flow: Flow, turn: &mut Turn<'_>) {
+        for dialog in self.dials.opened(id, flow, turn) {
             let is_waiting = self.dialog(dialog).is_some_and(|entry| entry.awaits_stream);
             // The key may be of another dialog by now, and the directory another.
-            let dial = self.dial_of(dialog, turn).filter(|_| is_waiting);
-            if dial.is_some_and(|dial| dial.peer == flow.peer) {
+            let wanted = self.wanted_stream(dialog, turn).filter(|_| is_waiting);
+            let opened = self.dials.wanted(id).map(|opened| &opened.endpoint);
+            if wanted.is_some_and(|wanted| opened == Some(&wanted.endpoint)) {
                 self.continue_on(dialog, flow, turn);
             }
         }
@@ -77,8 +107,8 @@ impl Table {
     }
 
     /// A stream that was wanted could not be opened.
-    pub(crate) fn handle_dial_failed(&mut self, dial: &Dial, turn: &mut Turn<'_>) {
-        self.dials.failed(dial, turn);
+    pub(crate) fn handle_dial_failed(&mut self, id: DialId, turn: &mut Turn<'_>) {
+        self.dials.failed(id, turn);
         self.open_streams(turn);
     }
 

@@ -384,7 +384,7 @@ fn check_not_ourselves<'d>(
     turn: &Turn<'d>,
 ) -> Result<(), Refusal<'d>> {
     let address = numeric_address(contact, flow.transport);
-    if address.is_some_and(|address| is_local(address, flow, turn)) {
+    if address.is_some_and(|address| is_local(address, &flow.local, turn)) {
         return Err(Refusal::Because(
             Status::BAD_REQUEST,
             "Contact Is This Server",

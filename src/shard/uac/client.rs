@@ -4,6 +4,7 @@
 //! It is *active* until its time is over, then *leaving* while its state is being removed at the
 //! server, then *over*; it stays a minute more for the operator to read.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -37,6 +38,10 @@ pub(crate) struct Client {
 
     // What its requests say.
     pub(super) flow: Flow,
+    /// To the other locations of the server; the next one first.
+    alternatives: VecDeque<Flow>,
+    /// How many locations did not serve it in a row.
+    moves: usize,
     pub(super) target: Box<str>,
     pub(super) from: Box<str>,
     pub(super) call_id: [u8; CALL_ID_DIGITS],
@@ -98,6 +103,8 @@ impl Client {
             role,
             phase: Phase::Active,
             flow: order.flow,
+            alternatives: order.alternatives.into(),
+            moves: 0,
             target: order.target,
             from: order.from,
             call_id: [b'0'; CALL_ID_DIGITS],
@@ -148,6 +155,31 @@ impl Client {
             Role::Publisher(publisher) => publisher.expires_at,
         };
         expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// The server did not respond, or responded 503: goes on to its next location (RFC 3263 §4.3).
+    /// Returns false if it has no other, or each was tried; then the first one is next, after a while.
+    pub(super) fn move_on(&mut self, turn: &mut Turn<'_>) -> bool {
+        if self.is_removing || self.is_established(turn.now) {
+            return false;
+        }
+        let Some(next) = self.alternatives.pop_front() else {
+            return false;
+        };
+        self.alternatives.push_back(self.flow);
+        self.flow = next;
+        self.moves += 1;
+        if self.moves > self.alternatives.len() {
+            self.moves = 0;
+            return false;
+        }
+        self.log.add(ProbeEvent::MovedOn(next.peer), turn);
+        true
+    }
+
+    /// The server responded: its location is the right one.
+    pub(super) fn stay(&mut self) {
+        self.moves = 0;
     }
 
     /// The server no longer has its state: the next request is an initial one, for a subscription

@@ -85,9 +85,12 @@ impl Client {
             Outcome::NotSent => return self.retry(None, turn),
             Outcome::Unanswered => {
                 self.log.server(ServerStatus::ConnectionError, turn);
-                return self.retry(None, turn);
+                return self.elsewhere(None, turn);
             }
         };
+        if code != 503 {
+            self.stay();
+        }
         if matches!(code, 401 | 407) {
             return self.authenticate(message, code, turn);
         }
@@ -102,7 +105,7 @@ impl Client {
             423 => self.too_brief(message, turn),
             503 => {
                 self.log.server(ServerStatus::ConnectionError, turn);
-                self.retry(retry_after_of(message), turn)
+                self.elsewhere(retry_after_of(message), turn)
             }
             408 | 480 | 500..=599 => {
                 self.log.server(ServerStatus::UpAndRunning, turn);
@@ -200,6 +203,15 @@ impl Client {
         }
         self.expires = min;
         Next::Send
+    }
+
+    /// The server does not serve the request: another location of it may.
+    fn elsewhere(&mut self, delay: Option<Duration>, turn: &mut Turn<'_>) -> Next {
+        self.challenged = 0;
+        match self.move_on(turn) {
+            true => Next::Send,
+            false => self.retry(delay, turn),
+        }
     }
 
     /// The request failed for now.

@@ -135,6 +135,7 @@ fn flow() -> Flow {
 fn order(task: ProbeTask) -> ProbeOrder {
     ProbeOrder {
         flow: flow(),
+        alternatives: Vec::new(),
         target: "sip:123@pbx.com".into(),
         from: "sip:9@pbx.com".into(),
         login: None,

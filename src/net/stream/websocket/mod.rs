@@ -155,6 +155,14 @@ impl StreamTransport for WebSocketTransport {
         self.inner.set_read_timeout(timeout)
     }
 
+    fn poll_preface(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.poll_preface(context, buffer)
+    }
+
     fn has_handshake(&self) -> bool {
         true
     }
