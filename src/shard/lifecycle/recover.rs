@@ -167,7 +167,7 @@ impl Subscriptions {
                 rendering: profile.rendering,
             },
             decision,
-            terms: Terms::recovered(record.terms),
+            terms: Terms::recovered(record.terms, turn.now),
             history: Shown::of(record.format, profile.partial_dialog_info),
             event: &record.event,
             entity: &record.entity,

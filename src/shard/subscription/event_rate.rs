@@ -112,8 +112,9 @@ impl Terms {
         }
     }
 
-    /// The terms of a record; None if it has none.
-    pub(crate) fn recovered(record: TermsRecord) -> Option<Box<Self>> {
+    /// The terms of a record that is recovered now; None if it has none. It does not say when the last
+    /// NOTIFY was sent: the rates count from now.
+    pub(crate) fn recovered(record: TermsRecord, now: Instant) -> Option<Box<Self>> {
         let terms = Self {
             suppress: None,
             gap: record.gap,
@@ -124,7 +125,8 @@ impl Terms {
             inflates: record.inflates,
             sent_at: None,
         };
-        (terms != Self::default()).then(|| Box::new(terms))
+        let sent_at = Some(now);
+        (terms != Self::default()).then(|| Box::new(Self { sent_at, ..terms }))
     }
 
     /// Continues from the terms before: the rates count from the last NOTIFY. `Suppress-If-Match`

@@ -137,3 +137,22 @@ fn a_view_that_a_reload_changed_and_a_restart_changes_back_is_told() {
     node.restart(1, Duration::from_secs(60));
     assert_eq!(notified(&mut node, &mut phones), 0);
 }
+
+/// RFC 6446 §6.2: also to a phone that knows everything.
+#[test]
+fn a_min_rate_goes_on_although_nothing_changed() {
+    let (mut node, _) = settled(1, 1);
+    let mut rated = Phone::new(udp(5070), "123", "dialog;min-rate=0.05");
+    rated.begin(&mut node, 3600);
+    node.wait(LONG);
+    node.take_sent();
+    node.committed_at = Some(node.now);
+    node.restart(2, Duration::from_secs(3));
+    assert_eq!(notified(&mut node, std::slice::from_mut(&mut rated)), 0);
+    assert_eq!(node.counter("subscriptions_known"), 2);
+    node.wait(Duration::from_secs(1));
+    for _ in 0..3 {
+        node.wait(Duration::from_secs(10));
+        assert_eq!(notified(&mut node, std::slice::from_mut(&mut rated)), 1);
+    }
+}
