@@ -34,6 +34,9 @@ pub(crate) struct CrashPlan {
     pub(crate) crash_in_calm: Option<Micros>,
     /// Longest time that the node is down.
     pub(crate) down_max: Micros,
+    /// Within this time after a start, peers act on it: while records are still to come, or soon after.
+    /// None if they do not notice.
+    pub(crate) noticed_within: Option<Micros>,
     /// Longest time between two portions of the recovery, and the rows of a portion.
     pub(crate) portion_every: Micros,
     pub(crate) portion: usize,
@@ -69,6 +72,12 @@ impl CrashPlan {
             portion_every: rng.pick(&[0, MILLISECOND, 200 * MILLISECOND, SECOND]),
             portion: rng.pick(&[1, 3, 1000]),
             fault: None,
+            noticed_within: rng.pick(&[
+                None,
+                Some(5 * MILLISECOND),
+                Some(5 * MILLISECOND),
+                Some(200 * MILLISECOND),
+            ]),
         }
     }
 }

@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 
 use lamplighter::shard::{ConnectionId, Flow};
 
-use crate::invariants::restart::Orphan;
+use crate::invariants::restart::{Agreed, Orphan};
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::paths::{Paths, Wait};
 use crate::pauses::Pauses;
@@ -184,9 +184,12 @@ struct Dialog {
     /// A response arrived at the moment Timer F fired: which of the two the engine saw first is
     /// unknown.
     uncertain: bool,
-    /// The node recovered with an older record of it, until the next 2xx: it may end earlier, or
-    /// later, and its NOTIFYs may go to another address.
+    /// The node may have recovered it with another expiry, or although it had ended, until the next 2xx.
     is_doubtful: bool,
+    /// The node recovered it with an older flow, until the next 2xx: its phone is no longer there.
+    has_left: bool,
+    /// What was agreed when its first 2xx left.
+    first_agreed: Agreed,
     /// The node wrote that it needs no record any more.
     is_removed: bool,
     /// After a crash, until the next NOTIFY: the CSeq that it must exceed.
@@ -210,14 +213,18 @@ pub(crate) struct Checker {
     pub(crate) violations: Vec<Violation>,
     /// NOTIFYs that were not retransmissions.
     pub(crate) notifies: u64,
+    /// Subscriptions that were active at a crash, and how many of them were notified first afterwards
+    /// without a SUBSCRIBE.
+    pub(crate) continued: u64,
+    pub(crate) told_unasked: u64,
     /// Streams that have ended.
     closed: HashSet<ConnectionId>,
     /// Streams that the node opened.
     dialed: HashMap<ConnectionId, Flow>,
     /// Dialogs that the store kept although their 2xx never left, by our tags.
     orphans: HashMap<String, Orphan>,
-    /// When the node had all records back after its last crash.
-    recovered_at: Micros,
+    /// When the node had all records back after its last crash; None while it is down, or has not.
+    recovered_at: Option<Micros>,
 }
 
 impl Checker {
@@ -229,10 +236,12 @@ impl Checker {
             paths: Paths::default(),
             violations: Vec::new(),
             notifies: 0,
+            continued: 0,
+            told_unasked: 0,
             closed: HashSet::new(),
             dialed: HashMap::new(),
             orphans: HashMap::new(),
-            recovered_at: 0,
+            recovered_at: Some(0),
         }
     }
 
@@ -253,38 +262,19 @@ impl Checker {
         expires: u64,
         flow: &Flow,
     ) {
-        // Its first 2xx was lost with the process, and the phone repeated its SUBSCRIBE.
-        let tag = key.rsplit(' ').next().unwrap_or_default();
-        let orphan = self.orphans.remove(tag);
-        let is_orphan = orphan.is_some();
-        let Orphan { last, pauses, .. } = orphan.unwrap_or_default();
         let Some(&at) = self.dialogs_by_key.get(key) else {
             let owed = self.dialogs.iter().filter(|it| it.is_owed_at(flow.peer));
             let behind = owed.count() as u64 * self.bounds.interval;
+            let flow_lost = self.closed.contains(&flow.connection);
+            let tag = key.rsplit(' ').next().unwrap_or_default();
+            let orphan = self.orphans.remove(tag);
+            let begun = Dialog::begin(now, key, (cseq, expires), flow, orphan);
             self.dialogs_by_key
                 .insert(key.to_owned(), self.dialogs.len());
             self.dialogs.push(Dialog {
-                key: key.to_owned(),
-                subscribe_cseq: cseq,
-                deadline: now + expires * SECOND,
-                unsubscribed: expires == 0,
-                owes_since: Some(now),
                 behind,
-                sent: 0,
-                last: None,
-                pauses,
-                least_rate: LeastRate::Nothing,
-                end: None,
-                flow: *flow,
-                flow_lost: self.closed.contains(&flow.connection),
-                is_proven: false,
-                uncertain: false,
-                is_doubtful: false,
-                is_removed: expires == 0,
-                floor: None,
-                is_recovered: is_orphan,
-                has_crashed: is_orphan,
-                may_repeat: last.is_some(),
+                flow_lost,
+                ..begun
             });
             return;
         };
@@ -296,7 +286,6 @@ impl Checker {
         dialog.deadline = now + expires * SECOND;
         dialog.unsubscribed |= expires == 0;
         dialog.owes_since.get_or_insert(now);
-        // A node that recovered with an older record went on at an older address.
         if let Some(last) = &mut dialog.last
             && (dialog.flow != *flow || dialog.is_doubtful && last.path.1 != flow.peer)
         {
@@ -307,6 +296,7 @@ impl Checker {
         dialog.flow = *flow;
         dialog.flow_lost = self.closed.contains(&flow.connection);
         dialog.is_doubtful = false;
+        dialog.has_left = false;
         if dialog.end == Some(End::Notified) {
             self.fail(now, "a 2xx after the end", key);
         }
@@ -364,7 +354,10 @@ impl Checker {
             self.fail(now, invariant, detail);
         }
         if !is_copy {
-            self.dialogs[at].remember(now, notify);
+            let dialog = &mut self.dialogs[at];
+            let is_first = dialog.floor.is_some();
+            self.told_unasked += u64::from(is_first && dialog.owes_since.is_none());
+            dialog.remember(now, notify);
         }
     }
 
@@ -445,6 +438,12 @@ impl Checker {
     pub(crate) fn sweep(&mut self, now: Micros) {
         let (bounds, paths, recovered_at) = (self.bounds, &self.paths, self.recovered_at);
         let late = |dialog: &mut Dialog| {
+            // The record of an older dialog may still be to come.
+            let is_back = recovered_at.is_some() || !dialog.has_crashed;
+            let recovered_at = recovered_at.filter(|_| dialog.has_crashed).unwrap_or(0);
+            if !is_back {
+                return None;
+            }
             Some((
                 dialog.is_late(now, bounds, paths, recovered_at)?,
                 format!("{dialog:?}"),
@@ -468,12 +467,15 @@ impl Checker {
     }
 
     /// Returns whether a dialog may have ended without a NOTIFY: its path was not proven in time,
-    /// or it is unknown whether a response or Timer F came first.
-    pub(crate) fn may_be_gone(&self, key: &str) -> bool {
+    /// or it is unknown whether a response or Timer F came first. Or, after a crash, its NOTIFYs may not
+    /// reach its phone.
+    pub(crate) fn may_be_gone(&self, now: Micros, key: &str) -> bool {
         let dialog = self.dialogs_by_key.get(key);
         dialog.is_some_and(|dialog| {
             let dialog = &self.dialogs[*dialog];
-            dialog.uncertain || dialog.is_doubtful || dialog.end == Some(End::Lost)
+            let is_over = now > dialog.deadline;
+            let may_be_gone = dialog.uncertain || dialog.is_doubtful || dialog.has_left || is_over;
+            may_be_gone || dialog.end == Some(End::Lost)
         })
     }
 
@@ -502,6 +504,49 @@ impl Checker {
 }
 
 impl Dialog {
+    /// Its first 2xx leaves. It was an `orphan` if that is the second one: the first was lost with the
+    /// process, and the phone repeated its SUBSCRIBE.
+    fn begin(
+        now: Micros,
+        key: &str,
+        (cseq, expires): (u32, u64),
+        flow: &Flow,
+        orphan: Option<Orphan>,
+    ) -> Self {
+        let (deadline, is_over) = (now + expires * SECOND, expires == 0);
+        let is_orphan = orphan.is_some();
+        let Orphan { last, pauses, .. } = orphan.unwrap_or_default();
+        Self {
+            key: key.to_owned(),
+            subscribe_cseq: cseq,
+            deadline,
+            unsubscribed: is_over,
+            owes_since: Some(now),
+            behind: 0,
+            sent: 0,
+            last: None,
+            pauses,
+            least_rate: LeastRate::Nothing,
+            end: None,
+            flow: *flow,
+            flow_lost: false,
+            is_proven: false,
+            uncertain: false,
+            is_doubtful: false,
+            has_left: false,
+            first_agreed: Agreed {
+                deadline,
+                flow: *flow,
+                is_over,
+            },
+            is_removed: is_over,
+            floor: None,
+            is_recovered: is_orphan,
+            has_crashed: is_orphan,
+            may_repeat: last.is_some(),
+        }
+    }
+
     fn check_copy(
         &mut self,
         now: Micros,
@@ -736,8 +781,13 @@ impl Dialog {
         if self.last.as_ref().is_some_and(is_postponed) && is_due {
             return Some("no NOTIFY after the pause that a 503 asked for");
         }
-        if let (LeastRate::Every(period), Some(last)) = (self.least_rate, &self.last)
-            && now > (last.first_at + period).max(resolved_at) + slack
+        // After a crash the period counts from the recovery.
+        let notified_at = self
+            .last
+            .as_ref()
+            .map_or(recovered_at, |last| last.first_at);
+        if let LeastRate::Every(period) = self.least_rate
+            && now > (notified_at + period).max(resolved_at) + slack
         {
             return Some("no NOTIFY although its min-rate asks for one");
         }

@@ -265,7 +265,7 @@ fn runs_exercise_subscriptions_and_publications() {
 
 #[test]
 fn runs_with_crashes_recover_records_and_check_watchers() {
-    let outcomes: Vec<Outcome> = (0..8)
+    let outcomes: Vec<Outcome> = (0..16)
         .map(|seed| run(Plan::with_store(seed), Words::None))
         .collect();
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
@@ -282,9 +282,42 @@ fn runs_with_crashes_recover_records_and_check_watchers() {
         known > 0 && told_again > 20,
         "too few recovered subscriptions: {known} knew the state, {told_again} were told"
     );
+    let (wanted, ended) = (
+        sum(|outcome| outcome.wanted),
+        sum(|outcome| outcome.ended_early),
+    );
+    let waited = sum(|outcome| outcome.publishes_waited);
+    assert!(
+        wanted > 20 && ended > 5 && waited > 1,
+        "too few early requests: {wanted} dialogs were wanted, {ended} ended, {waited} PUBLISHes waited"
+    );
     assert!(
         sum(|outcome| outcome.judged) > 1000,
         "too few watchers were looked at"
+    );
+}
+
+/// No storm after a restart.
+#[test]
+fn a_restart_without_changes_notifies_hardly_any_phone() {
+    let outcomes: Vec<Outcome> = (0..12)
+        .map(|seed| run(Plan::without_changes(seed), Words::None))
+        .collect();
+    for (seed, outcome) in outcomes.iter().enumerate() {
+        assert!(
+            outcome.violation.is_none(),
+            "{seed}: {:?}",
+            outcome.violation
+        );
+    }
+    let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    let (continued, told) = (
+        sum(|outcome| outcome.continued),
+        sum(|outcome| outcome.told_unasked),
+    );
+    assert!(
+        continued > 400 && 100 * told <= continued,
+        "{told} of {continued} subscriptions were notified"
     );
 }
 

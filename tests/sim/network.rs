@@ -110,6 +110,8 @@ pub(crate) enum Wake {
     Subscribe(usize),
     /// A phone: refresh the subscription of this key, if it is still the same.
     Refresh { key: usize, serial: u64 },
+    /// A phone: end the subscription of this key, if it is still the same, and begin another later.
+    Replace { key: usize, serial: u64 },
     /// A phone: send this response.
     Response(Rc<[u8]>),
     /// A phone: misbehave. A source: report a change.
@@ -187,6 +189,7 @@ pub(crate) struct Net {
     pub(crate) trace: Trace,
     /// Whether the network is good: no loss, no long delays.
     pub(crate) calm: bool,
+    pub(crate) calm_since: Micros,
     /// Whether the node runs; otherwise nothing reaches it.
     pub(crate) is_up: bool,
     /// How often it crashed.
@@ -212,6 +215,7 @@ impl Net {
             trace,
             plan,
             calm: false,
+            calm_since: Micros::MAX,
             is_up: true,
             process: 0,
             troubled_until: 0,
@@ -459,6 +463,13 @@ impl Net {
         *last = (self.now + delay).max(*last + 1);
         let at = *last;
         self.schedule(at, Event::Mail { from, to, mail });
+    }
+
+    /// Whether a datagram of the last seconds, and the response to it, arrived: the network is good, and
+    /// the node has all its records.
+    pub(crate) fn is_sound(&self) -> bool {
+        let since = self.calm_since.max(self.troubled_until);
+        self.calm && self.is_up && self.now > since.saturating_add(10 * SECOND)
     }
 
     /// A new id for a command.

@@ -9,6 +9,7 @@ mod busy;
 pub(crate) mod lists;
 mod mischief;
 mod notified;
+mod restart;
 
 use crate::documents::Shown;
 use crate::network::{Access, ActorId, MILLISECOND, Micros, SECOND, Wake};
@@ -158,7 +159,9 @@ impl Phone {
             keys: Vec::new(),
             ended: VecDeque::new(),
             responses: VecDeque::new(),
-            expires: net.rng.between(30, net.plan.expires_max),
+            expires: net
+                .rng
+                .between(net.plan.expires_asked_min, net.plan.expires_max),
             slowness: if net.rng.chance(150) {
                 net.rng.between(1, 4) * SECOND
             } else {
@@ -238,6 +241,7 @@ impl Phone {
             }
             Wake::Subscribe(key) => self.subscribe(key, bench),
             Wake::Refresh { key, serial } => self.refresh(key, serial, bench),
+            Wake::Replace { key, serial } => self.replace(key, serial, bench),
             Wake::Response(octets) => self.send(octets, bench),
             Wake::Act => self.mischief(bench),
             Wake::Renew { .. } | Wake::Call(_) => {}
@@ -563,6 +567,11 @@ impl Phone {
     /// A SUBSCRIBE timed out.
     fn handle_silence(&mut self, asked: Asked, bench: &mut Bench) {
         let now = bench.net.now;
+        let is_there = now > self.troubled_until && asked.at > self.moved_at;
+        if bench.net.is_sound() && is_there && !self.access.is_reliable() {
+            let detail = format!("{asked:?}");
+            (bench.checker).fail(now, "a SUBSCRIBE gets no response", detail);
+        }
         let key = &mut self.keys[asked.key];
         match &mut key.dialog {
             Some(dialog) if dialog.serial == asked.serial => {

@@ -47,7 +47,11 @@ pub(crate) struct Plan {
 
     // Times.
     pub(crate) chaos: Micros,
+    /// Shortest and longest expiry that phones ask for, in seconds.
+    pub(crate) expires_asked_min: u64,
     pub(crate) expires_max: u64,
+    /// The run ends at this time at the latest.
+    pub(crate) ends_at: Micros,
 
     // The node's options.
     pub(crate) subscriptions_per_flow_home: usize,
@@ -104,7 +108,9 @@ impl Plan {
             mischief_every: rng.between(10, 60) * SECOND,
             change_every: rng.between(2, 20) * SECOND,
             chaos: rng.between(60, 180) * SECOND,
+            expires_asked_min: 30,
             expires_max: rng.between(60, 150),
+            ends_at: Micros::MAX,
             subscriptions_per_flow_home: rng.pick(&[1, 4, 16, 1000]),
             expiry_grace: rng.between(0, 32) * SECOND,
             probation: rng.between(10, 60) * SECOND,
@@ -128,6 +134,33 @@ impl Plan {
         Self {
             store: Some(CrashPlan::new(seed, plan.chaos)),
             postpone_at: usize::MAX,
+            ..plan
+        }
+    }
+
+    /// The plan of a node that crashes after minutes in which nothing changed and no phone refreshed:
+    /// phones and network are good, and all sources are done soon.
+    pub(crate) fn without_changes(seed: u64) -> Self {
+        let plan = Self::with_store(seed);
+        let store = plan.store.map(|store| CrashPlan {
+            crashes: Vec::new(),
+            crash_in_calm: Some(500 * SECOND),
+            noticed_within: None,
+            ..store
+        });
+        Self {
+            store,
+            lists: 0,
+            rates: 0,
+            edit_every: 0,
+            storm: 30,
+            has_looper: false,
+            tcp: 0,
+            change_every: 1_000_000 * SECOND,
+            chaos: SECOND,
+            expires_asked_min: 1200,
+            expires_max: 1800,
+            ends_at: 600 * SECOND,
             ..plan
         }
     }

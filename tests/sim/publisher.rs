@@ -244,6 +244,10 @@ impl Source {
     }
 
     fn handle_silence(&mut self, asked: &Asked, bench: &mut Bench) {
+        if bench.net.is_sound() && !self.access.is_reliable() {
+            let (now, detail) = (bench.net.now, format!("{asked:?}"));
+            (bench.checker).fail(now, "a PUBLISH gets no response", detail);
+        }
         let publication = &mut self.publications[asked.publication];
         publication.asking = false;
         publication.etag = None;
@@ -253,6 +257,19 @@ impl Source {
     fn say_again(&mut self, at: usize, bench: &mut Bench) {
         if !self.publications[at].dropped && !self.gone {
             self.ask(at, true, bench);
+        }
+    }
+
+    /// The node is up again after a crash. Within this time the source refreshes some of its
+    /// publications, while the node still reads their records.
+    pub(crate) fn notice_restart(&self, within: Micros, bench: &mut Bench) {
+        let net = &mut bench.net;
+        let known = self.publications.iter().enumerate();
+        for (publication, known) in known.filter(|(_, known)| known.etag.is_some()) {
+            if net.rng.chance(800) {
+                let (turn, after) = (known.turn, net.rng.below(within));
+                net.wake(self.id, after, Wake::Renew { publication, turn });
+            }
         }
     }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use lamplighter::shard::RecordKey;
 
 use crate::crash_plan::{COMMITS_MAX, StoreFault};
+use crate::invariants::restart::Agreed;
 use crate::model::Saved;
 use crate::network::{Micros, SECOND};
 use crate::random::Rng;
@@ -20,19 +21,24 @@ const NOTED_EVERY: Micros = 10 * SECOND;
 /// Octets of a To-tag.
 const TAG_OCTETS: usize = 28;
 
-/// The state of a presentity in the model when its record was written.
+/// What the judges knew when a record was written.
 #[derive(Clone, Debug)]
-pub(crate) struct Judged {
-    pub(crate) presentity: usize,
-    pub(crate) revision: u64,
-    pub(crate) saved: Saved,
+pub(crate) enum Judged {
+    /// The state of a presentity in the model.
+    Presentity {
+        presentity: usize,
+        revision: u64,
+        saved: Saved,
+    },
+    /// What was agreed with the phone of a dialog.
+    Dialog(Agreed),
 }
 
 /// A row.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) octets: Vec<u8>,
-    /// None for a dialog.
+    /// None for a dialog of which no 2xx had left, and for a waiting watcher.
     pub(crate) judged: Option<Judged>,
 }
 
@@ -172,9 +178,14 @@ impl Store {
     }
 
     fn apply(&mut self, written: Written) {
-        if let Some(judged) = &written.judged {
-            let revision = self.revisions.entry(judged.presentity).or_default();
-            *revision = judged.revision.max(*revision);
+        if let Some(Judged::Presentity {
+            presentity,
+            revision,
+            ..
+        }) = &written.judged
+        {
+            let last = self.revisions.entry(*presentity).or_default();
+            *last = (*revision).max(*last);
         }
         match written.octets {
             Some(octets) => {
@@ -242,6 +253,15 @@ impl Store {
     pub(crate) fn holds_dialog(&self, tag: &str) -> bool {
         let row = place_of(tag).and_then(|place| self.rows.get(&RecordKey::Dialog(place)));
         row.is_some_and(|row| is_within(&row.octets, tag.as_bytes()))
+    }
+
+    /// What was agreed with the phone of the dialog with our tag when its committed row was written.
+    pub(crate) fn agreed(&self, tag: &str) -> Option<Agreed> {
+        let row = self.rows.get(&RecordKey::Dialog(place_of(tag)?))?;
+        match row.judged {
+            Some(Judged::Dialog(agreed)) => Some(agreed),
+            _ => None,
+        }
     }
 
     /// Whether the dialog with our tag ever had a committed row.

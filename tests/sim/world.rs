@@ -152,6 +152,16 @@ pub(crate) struct Outcome {
     /// Recovered subscriptions that got no NOTIFY, and those that got one.
     pub(crate) known: u64,
     pub(crate) told_again: u64,
+    /// Dialogs that came back early because a request waited for them, and how many of these requests
+    /// ended a subscription.
+    pub(crate) wanted: u64,
+    pub(crate) ended_early: u64,
+    /// PUBLISHes that waited until all presentities were back.
+    pub(crate) publishes_waited: u64,
+    /// Subscriptions that were active when a node crashed, and how many of them were notified first
+    /// without a SUBSCRIBE.
+    pub(crate) continued: u64,
+    pub(crate) told_unasked: u64,
 }
 
 /// Runs one plan from beginning to end.
@@ -162,7 +172,7 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
             break;
         };
         world.handle(event);
-        if world.is_over {
+        if world.is_over || world.bench.net.now >= world.bench.net.plan.ends_at {
             break;
         }
     }
@@ -181,6 +191,9 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         recovered,
         known,
         told_again,
+        wanted,
+        ended_early,
+        early,
         ..
     } = world;
     Outcome {
@@ -197,6 +210,11 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         recovered,
         known,
         told_again,
+        wanted,
+        ended_early,
+        publishes_waited: early.publishes_waited(),
+        continued: bench.checker.continued,
+        told_unasked: bench.checker.told_unasked,
     }
 }
 
@@ -208,7 +226,6 @@ struct World {
     start: Instant,
     outbox: Outbox,
     phase: Phase,
-    calm_since: Micros,
     /// PUBLISHes that wait for their owner, by the shard that waits and its number for them.
     waiting: HashMap<(u16, u64), (String, u32)>,
     /// Postponed PUBLISHes, by shard, in order.
@@ -241,6 +258,9 @@ struct World {
     /// Recovered subscriptions that got no NOTIFY, and those that got one.
     known: u64,
     told_again: u64,
+    /// Dialogs that a shard asked for, and un-SUBSCRIBEs that were accepted before all records were back.
+    wanted: u64,
+    ended_early: u64,
 }
 
 impl World {
@@ -278,7 +298,6 @@ impl World {
             start,
             outbox: Outbox::default(),
             phase: Phase::Chaos,
-            calm_since: Micros::MAX,
             waiting: HashMap::new(),
             postponed,
             commands: HashMap::new(),
@@ -301,6 +320,8 @@ impl World {
             recovered: 0,
             known: 0,
             told_again: 0,
+            wanted: 0,
+            ended_early: 0,
         };
         world.store.open(world.cores.len() as u16);
         for shard in 0..world.cores.len() {
@@ -639,6 +660,7 @@ impl World {
             self.bench.net.send_mail(shard, to.0, mail);
         }
         for place in outbox.wanted_dialogs.drain(..) {
+            self.wanted += 1;
             self.bring_soon(place);
         }
         self.keep_records(shard, &outbox);

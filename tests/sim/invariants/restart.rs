@@ -1,23 +1,46 @@
 //! What the checker expects of a dialog after its node crashed and recovered.
 //!
-//! The new process knows what the store kept: CSeq and version go on above all that was sent, in full
-//! state. It does not know which paths were proven, what phones refused, and what was in flight.
+//! Nothing acknowledged is missing, CSeq and version go on above all that was sent, and the first
+//! document has full state. What else is expected of a dialog is expected again, except for this:
+//! - CSeq and version may skip numbers once. A NOTIFY writes no record, so the new process goes on
+//!   beyond all that the last record reserves.
+//! - A 2xx may come twice: its phone repeats a SUBSCRIBE whose 2xx was lost with the process. A dialog
+//!   of which no 2xx ever left, an [`Orphan`], is notified meanwhile.
+//! - A refresh is acknowledged before its record is durable, so that it waits for no disk. If the record
+//!   is lost, what was [`Agreed`] before counts until the next 2xx: a phone that has moved since then
+//!   is not reached, and the subscription may end earlier.
+//! - A pause after a 503 ends. No record has it; at worst the phone refuses one NOTIFY more.
+//! - A path counts as unproven until the next response, as it may have been proven after the record.
+//! - Dialogs over a stream wait for the next SUBSCRIBE: the stream ended with the process.
+//! - What is due to a phone is due from the end of the recovery on, and so is the next NOTIFY of a
+//!   `min-rate`: the record of its dialog may be the last that comes back.
+//! - A dialog is doubtful until the next 2xx if its phone responded with 481, which the node may not
+//!   have read, or if it had run out, and a 2xx that renews it may still have been held.
 
 use std::net::SocketAddr;
 
-use lamplighter::shard::ConnectionId;
+use lamplighter::shard::{ConnectionId, Flow};
 
-use super::{Checker, Dialog, End, LeastRate, Notify, NotifyResponse, Outcome};
+use super::{Checker, Dialog, End, Notify, NotifyResponse, Outcome};
 use crate::network::Micros;
 use crate::pauses::Pauses;
+
+/// What was agreed with the phone of a dialog when a record of it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    pub(super) deadline: Micros,
+    pub(super) flow: Flow,
+    /// It had run out: perhaps a 2xx that renews it was still held.
+    pub(super) is_over: bool,
+}
 
 /// The record of a dialog that the store kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kept {
     /// Its newest record.
     Newest,
-    /// An older record: its expiry or flow may be older than the phone's, and it may have ended since.
-    Older,
+    /// An older record, of the time when this was agreed; None for one before the first 2xx left.
+    Older(Option<Agreed>),
     /// Nothing.
     Nothing,
 }
@@ -59,12 +82,14 @@ impl Checker {
     /// it must have kept every acknowledged subscription.
     pub(crate) fn crashed(&mut self, now: Micros, is_synced: bool, kept: impl Fn(&str) -> Kept) {
         self.paths.forget();
+        self.recovered_at = None;
         let mut missing = None;
         for dialog in &mut self.dialogs {
             let kept = kept(dialog.our_tag());
             if kept == Kept::Nothing && is_synced && dialog.is_living(now) && !dialog.is_removed {
                 missing.get_or_insert_with(|| format!("{dialog:?}"));
             }
+            self.continued += u64::from(kept != Kept::Nothing && dialog.is_living(now));
             dialog.crash(now, kept);
         }
         if let Some(dialog) = missing {
@@ -90,7 +115,7 @@ impl Checker {
 
     /// The node has recovered: what is due to a phone is due from now on.
     pub(crate) fn recovered(&mut self, now: Micros) {
-        self.recovered_at = now;
+        self.recovered_at = Some(now);
         for dialog in &mut self.dialogs {
             if let Some(since) = &mut dialog.owes_since {
                 *since = now.max(*since);
@@ -98,12 +123,13 @@ impl Checker {
         }
     }
 
-    /// The record of a dialog is written, or removed.
-    pub(crate) fn recorded(&mut self, tag: &str, is_removed: bool) {
+    /// The record of a dialog is written, or removed. Returns what is agreed with its phone, if it had a
+    /// 2xx.
+    pub(crate) fn recorded(&mut self, now: Micros, tag: &str, is_removed: bool) -> Option<Agreed> {
         let of_tag = |dialog: &&mut Dialog| dialog.our_tag() == tag;
-        if let Some(dialog) = self.dialogs.iter_mut().find(of_tag) {
-            dialog.is_removed = is_removed;
-        }
+        let dialog = self.dialogs.iter_mut().find(of_tag)?;
+        dialog.is_removed = is_removed;
+        Some(dialog.agreed(now))
     }
 
     /// A 481 to a SUBSCRIBE leaves.
@@ -136,15 +162,34 @@ impl Dialog {
         !self.unsubscribed && self.end.is_none() && now < self.deadline && !may_be_gone
     }
 
+    /// What is agreed with its phone.
+    pub(super) fn agreed(&self, now: Micros) -> Agreed {
+        Agreed {
+            deadline: self.deadline,
+            flow: self.flow,
+            is_over: now > self.deadline,
+        }
+    }
+
+    /// The node goes on with an older record: it knows nothing of a refresh, a move or an end since.
+    fn go_back_to(&mut self, agreed: Agreed) {
+        self.is_doubtful |= agreed.is_over;
+        self.has_left = self.flow != agreed.flow;
+        self.deadline = agreed.deadline;
+        self.flow = agreed.flow;
+        self.flow_lost = false;
+        self.end = None;
+        self.unsubscribed = false;
+        self.is_removed = false;
+    }
+
     fn crash(&mut self, now: Micros, kept: Kept) {
         if let Some(last) = self.last.take() {
             self.floor = Some(last.cseq);
         }
         self.is_recovered = true;
         self.has_crashed = true;
-        self.flow_lost |= self.flow.connection != ConnectionId::default();
         self.pauses = Pauses::default();
-        self.least_rate = LeastRate::Nothing;
         self.is_proven = false;
         // The SUBSCRIBE may be repeated to the new process.
         self.subscribe_cseq = self.subscribe_cseq.saturating_sub(1);
@@ -157,14 +202,12 @@ impl Dialog {
             // It had run out: perhaps a 2xx that would have renewed it never left.
             Kept::Newest if now > self.deadline => self.is_doubtful = true,
             Kept::Newest => {}
-            Kept::Older => {
-                self.is_doubtful = true;
-                self.end = None;
-            }
+            Kept::Older(agreed) => self.go_back_to(agreed.unwrap_or(self.first_agreed)),
             Kept::Nothing => {
                 self.end.get_or_insert(End::Lost);
             }
         }
+        self.flow_lost |= self.flow.connection != ConnectionId::default();
         if let Some(since) = &mut self.owes_since {
             *since = now;
         }

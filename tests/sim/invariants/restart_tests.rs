@@ -3,6 +3,7 @@
 
 use super::super::tests::{KEY, broken, checker, flow, notify, plain, terminated};
 use super::*;
+use crate::invariants::LeastRate;
 use crate::network::SECOND;
 
 const TAG: &str = "node";
@@ -38,7 +39,7 @@ fn an_acknowledged_subscription_without_a_record_is_detected() {
     checker.crashed(SECOND, false, |_| Kept::Nothing);
     assert_eq!(broken(&checker), [""; 0], "it need not be durable");
     let mut removed = super::super::tests::checker();
-    removed.recorded(TAG, true);
+    removed.recorded(0, TAG, true);
     removed.crashed(SECOND, true, |_| Kept::Nothing);
     assert_eq!(broken(&removed), [""; 0], "it had ended");
 }
@@ -104,15 +105,57 @@ fn an_expiry_without_a_last_notify_after_a_crash_is_detected() {
 }
 
 #[test]
-fn an_earlier_expiry_from_an_older_record_passes_until_the_next_refresh() {
-    let mut checker = recovered(Kept::Older);
-    checker.notify_sent(2 * SECOND, &notify(266, 256, 1, 20));
-    checker.notify_response(3 * SECOND, KEY, 266, plain(200));
+fn a_min_rate_that_ends_with_the_process_is_detected() {
+    let mut checker = checker();
+    let rated = Notify {
+        least_rate: LeastRate::Every(10 * SECOND),
+        ..notify(10, 0, 1, 60)
+    };
+    checker.notify_sent(1, &rated);
+    checker.notify_response(2, KEY, 10, plain(200));
+    checker.crashed(SECOND, true, |_| Kept::Newest);
+    checker.sweep(30 * SECOND);
+    assert_eq!(broken(&checker), [""; 0], "it is not back");
+    checker.recovered(30 * SECOND);
+    checker.sweep(41 * SECOND);
     assert_eq!(broken(&checker), [""; 0]);
-    checker.subscribe_accepted(4 * SECOND, KEY, 2, 60, &flow(5060));
-    checker.notify_sent(4 * SECOND, &notify(267, 257, 1, 20));
+    checker.sweep(43 * SECOND);
+    let missing = ["no NOTIFY although its min-rate asks for one"];
+    assert_eq!(broken(&checker), missing);
+}
+
+#[test]
+fn a_dialog_that_begins_during_the_recovery_is_judged_at_once() {
+    let mut checker = checker();
+    checker.crashed(SECOND, true, |_| Kept::Newest);
+    checker.subscribe_accepted(2 * SECOND, "other phone node2", 1, 60, &flow(5061));
+    checker.sweep(3 * SECOND);
+    assert_eq!(broken(&checker), [""; 0]);
+    checker.sweep(5 * SECOND);
+    assert_eq!(broken(&checker), ["no NOTIFY after a 2xx"]);
+}
+
+#[test]
+fn the_expiry_of_an_older_record_counts_until_the_next_refresh() {
     let not_left = ["Subscription-State expires is not the remaining time"];
-    assert_eq!(broken(&checker), not_left);
+    for (left, expected) in [(38, &[""; 0][..]), (58, &not_left[..])] {
+        let mut checker = checker();
+        checker.notify_sent(1, &notify(10, 0, 1, 60));
+        checker.notify_response(2, KEY, 10, plain(200));
+        let agreed = checker.recorded(SECOND, TAG, false);
+        checker.subscribe_accepted(20 * SECOND, KEY, 2, 60, &flow(5061));
+        checker.crashed(21 * SECOND, true, |_| Kept::Older(agreed));
+        assert!(checker.may_be_gone(21 * SECOND, KEY), "its phone has left");
+        checker.recovered(22 * SECOND);
+        checker.notify_sent(22 * SECOND, &notify(266, 256, 1, left));
+        checker.notify_response(22 * SECOND, KEY, 266, plain(200));
+        assert_eq!(broken(&checker), expected, "{left}");
+        checker.violations.clear();
+        checker.subscribe_accepted(23 * SECOND, KEY, 3, 60, &flow(5061));
+        assert!(!checker.may_be_gone(23 * SECOND, KEY));
+        checker.notify_sent(23 * SECOND, &notify(267, 257, 1, 60));
+        assert_eq!(broken(&checker), [""; 0]);
+    }
 }
 
 #[test]

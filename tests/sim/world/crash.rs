@@ -4,7 +4,7 @@ use super::{Context, World};
 use crate::crash_plan::CrashPlan;
 use crate::invariants::restart::Kept;
 use crate::network::{Event, MILLISECOND, Micros, SECOND};
-use crate::store::{Row, place_of, tag_in};
+use crate::store::{Judged, Row, place_of, tag_in};
 use crate::world::lists::ListRecord;
 use crate::world::node::core;
 use lamplighter::presence::wall_clock::WallClock;
@@ -12,7 +12,9 @@ use lamplighter::shard::{Input, RecordKey, Recovered, recovering_shard};
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-/// How long after its recovery the node may refuse a refresh over a stream.
+/// How long after its recovery the node may refuse a refresh over a stream. As long as too many others
+/// wait for their dialogs, it cannot know whether it has the dialog; over UDP it leaves the refresh
+/// without an answer, so that the phone repeats it.
 const REFUSAL_LIFE: Micros = 5 * SECOND;
 /// Longest time until a dialog that a shard asked for comes back.
 const BRING_MAX: Micros = 20 * MILLISECOND;
@@ -105,7 +107,7 @@ impl World {
         let kept = |tag: &str| {
             let is_older = place_of(tag).is_some_and(|it| lost.contains(&RecordKey::Dialog(it)));
             match store.holds_dialog(tag) {
-                true if is_older => Kept::Older,
+                true if is_older => Kept::Older(store.agreed(tag)),
                 true => Kept::Newest,
                 false => Kept::Nothing,
             }
@@ -121,8 +123,8 @@ impl World {
             {
                 self.bench.checker.expect_orphan(&tag);
             }
-            if let Some(judged) = &row.judged
-                && !seen.insert(judged.presentity)
+            if let Some(Judged::Presentity { presentity, .. }) = &row.judged
+                && !seen.insert(*presentity)
             {
                 twice = Some(format!("{key:?}"));
             }
@@ -186,6 +188,11 @@ impl World {
             self.give(shard, Input::Recovered(begin), &Context::Other);
         }
         self.recover();
+        let store = self.bench.net.plan.store.as_ref();
+        if let Some(within) = store.and_then(|store| store.noticed_within) {
+            self.each_phone(|phone, bench| phone.notice_restart(within, bench));
+            self.each_source(|source, bench| source.notice_restart(within, bench));
+        }
     }
 
     /// All presentities and waiting watchers, then all dialogs; each in a random order.
@@ -256,9 +263,11 @@ impl World {
 
     fn recover_row(&mut self, key: RecordKey, row: &Row) {
         let now = self.bench.net.now;
-        if let Some(judged) = &row.judged {
-            let (presentity, saved) = (judged.presentity, &judged.saved);
-            self.bench.model.restore(now, presentity, saved);
+        if let Some(Judged::Presentity {
+            presentity, saved, ..
+        }) = &row.judged
+        {
+            self.bench.model.restore(now, *presentity, saved);
         }
         let Some(shard) = recovering_shard(key, &row.octets, self.bench.net.plan.shards) else {
             return self.fail("a record that no shard can read", format!("{key:?}"));

@@ -14,6 +14,7 @@ pub(super) struct Early {
     shards: Vec<Waiting>,
     inputs_max: usize,
     octets_max: usize,
+    publishes_waited: u64,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +34,11 @@ impl Early {
         let store = plan.store.as_ref();
         self.inputs_max = store.map_or(0, |store| store.acknowledgements_held_max);
         self.octets_max = plan.postponed_octets;
+    }
+
+    /// PUBLISHes that waited so far.
+    pub(super) fn publishes_waited(&self) -> u64 {
+        self.publishes_waited
     }
 
     /// A shard has recovered all its presentities.
@@ -62,6 +68,7 @@ impl Early {
             Context::Publish(..) | Context::PublishMail(_) | Context::Statement(..)
                 if is_waiting =>
             {
+                self.publishes_waited += u64::from(matches!(context, Context::Publish(..)));
                 waiting.inputs.push_back(context.clone());
                 Vec::new()
             }

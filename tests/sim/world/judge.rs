@@ -43,6 +43,7 @@ impl World {
                     self.judge_admission(&text);
                 }
                 if self.bench.checker.is_news(&key, cseq) {
+                    self.ended_early += u64::from(expires == 0 && self.is_recovering());
                     self.judge_subscribe_durable(&key, expires);
                 }
                 self.bench
@@ -225,10 +226,12 @@ impl World {
     pub(super) fn sweep(&mut self) {
         let now = self.bench.net.now;
         self.bench.model.prune(now.saturating_sub(120 * SECOND));
+        if self.bench.net.is_up {
+            self.bench.checker.sweep(now);
+        }
         if self.is_recovering() {
             return self.bench.net.schedule(now + SECOND, Event::Sweep);
         }
-        self.bench.checker.sweep(now);
         if matches!(self.phase, Phase::Calm | Phase::Silence) {
             self.judge_watchers();
         }

@@ -35,13 +35,13 @@ impl World {
         match phase {
             Phase::Calm => {
                 self.bench.net.calm = true;
-                self.calm_since = now;
+                self.bench.net.calm_since = now;
                 self.each_phone(|phone, _| phone.calm = true);
-                self.each_source(|source| source.calm = true);
+                self.each_source(|source, _| source.calm = true);
                 self.schedule_last_crash();
             }
             Phase::Silence => {
-                self.each_source(|source| source.silent = true);
+                self.each_source(|source, _| source.silent = true);
                 self.switch_loopers_off();
             }
             Phase::Farewell => {
@@ -50,7 +50,7 @@ impl World {
                 self.expect_reports();
                 self.take_back();
                 self.each_phone(|phone, bench| phone.leave(bench));
-                self.each_source(|source| source.gone = true);
+                self.each_source(|source, _| source.gone = true);
             }
             Phase::Audit => {
                 self.ask_about_all();
@@ -71,10 +71,10 @@ impl World {
         }
     }
 
-    pub(super) fn each_source(&mut self, mut change: impl FnMut(&mut Source)) {
+    pub(super) fn each_source(&mut self, mut change: impl FnMut(&mut Source, &mut Bench)) {
         for actor in &mut self.actors {
             if let Actor::Source(source) = actor {
-                change(source);
+                change(source, &mut self.bench);
             }
         }
     }

@@ -29,10 +29,7 @@ impl World {
                 RecordKey::Presentity(key) => self.judge_presentity_record(key, octets),
                 // That they come back, the documents of the presentity's phone are judged by.
                 RecordKey::Waiting(_) => None,
-                RecordKey::Dialog(place) => {
-                    self.judge_dialog_record(place, octets);
-                    None
-                }
+                RecordKey::Dialog(place) => self.judge_dialog_record(place, octets),
             };
             let (key, octets) = (change.key, octets.map(<[u8]>::to_vec));
             self.note(octets.as_deref().unwrap_or_default(), || {
@@ -106,31 +103,35 @@ impl World {
             );
         }
         let (revision, saved) = self.bench.model.save(presentity);
-        Some(Judged {
+        Some(Judged::Presentity {
             presentity,
             revision,
             saved,
         })
     }
 
-    fn judge_dialog_record(&mut self, place: u32, octets: Option<&[u8]>) {
+    /// Judges the record, or removal, of a dialog. Returns what is agreed with its phone.
+    fn judge_dialog_record(&mut self, place: u32, octets: Option<&[u8]>) -> Option<Judged> {
+        let now = self.bench.net.now;
         let Some(octets) = octets else {
             match self.recorded_tags.get(&place) {
-                Some(tag) => self.bench.checker.recorded(tag, true),
+                Some(tag) => {
+                    self.bench.checker.recorded(now, tag, true);
+                }
                 None => self.fail(
                     "the removal of a record that was never written",
                     format!("{place}"),
                 ),
             }
-            return;
+            return None;
         };
-        match tag_in(octets, place) {
-            Some(tag) => {
-                self.bench.checker.recorded(&tag, false);
-                self.recorded_tags.insert(place, tag);
-            }
-            None => self.fail("the record of a dialog without its tag", format!("{place}")),
-        }
+        let Some(tag) = tag_in(octets, place) else {
+            self.fail("the record of a dialog without its tag", format!("{place}"));
+            return None;
+        };
+        let agreed = self.bench.checker.recorded(now, &tag, false);
+        self.recorded_tags.insert(place, tag);
+        agreed.map(Judged::Dialog)
     }
 
     /// A 2xx to a SUBSCRIBE leaves, which is no copy: its record is durable.

@@ -313,14 +313,14 @@ impl World {
     /// without a NOTIFY.
     pub(super) fn is_well(&self, phone: &Phone, key: &Key, dialog: &Dialog) -> bool {
         let now = self.bench.net.now;
-        let since = self.calm_since.max(phone.moved_at);
+        let since = self.bench.net.calm_since.max(phone.moved_at);
         let patience = patience_with(phone, key, &self.bench.net.plan);
         let judge = &self.bench.checker;
         let paused_until = judge.paused_until(&dialog.key());
         dialog.established
             && !dialog.missed_end
             && !dialog.is_forked
-            && !judge.may_be_gone(&dialog.key())
+            && !judge.may_be_gone(now, &dialog.key())
             && now > paused_until + patience
             && now > phone.troubled_until + patience
             && dialog.asked_at > since
