@@ -57,7 +57,7 @@ fn print_certificates(plan: &Plan) {
     lines.iter().for_each(|line| println!("  {line}"));
 }
 
-/// Whom we trust when we connect by TLS, and who is asked for names.
+/// The authorities that are trusted when we connect by TLS, and the name servers.
 fn print_outbound(plan: &Plan) {
     match &plan.tls_client.authorities {
         Some(file) => println!("  authorities for TLS to peers: {}", file.display()),

@@ -135,7 +135,7 @@ pub(crate) async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     core.turn(|turn| turn.closed(connection.flow.connection));
 }
 
-/// Tells the engine whom the certificate of a peer names.
+/// Tells the engine which identities the certificate of a peer has.
 fn certify(core: &Core, connection: &Connection) {
     let uris = connection.certified_uris();
     if !uris.is_empty() {

@@ -1,5 +1,5 @@
 //! TLS of the listeners, and of the connections that we open: certificates with their keys, what is
-//! known of them, whom we trust, and what a handshake is made with. No sockets: a transport of `net`
+//! known of them, the authorities that we trust, and what a handshake is made with. No sockets: a transport of `net`
 //! feeds a session of rustls.
 //!
 //! Guarantees: TLS 1.2 and 1.3, nothing older. A key that other users of the machine may read is

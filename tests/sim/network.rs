@@ -38,7 +38,7 @@ pub(crate) enum Event {
         shard: u16,
         connection: ConnectionId,
     },
-    /// A stream that the node opens reaches its peer, or nobody.
+    /// A stream that the node opens reaches its peer, or is lost.
     Dialed { shard: u16, dial: Dial },
     /// Octets reach a peer.
     ToPeer { to: Destination, octets: Rc<[u8]> },

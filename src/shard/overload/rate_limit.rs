@@ -169,7 +169,7 @@ fn feeds(request: &Request<'_>) -> bool {
 }
 
 /// Whether the limits of presentity and domain do not apply to a request that was authenticated, or
-/// accepted without: its domain is open to anybody, or a trusted PBX reports.
+/// accepted without: its domain is open, or a trusted PBX reports.
 fn may_exceed_shares(request: &Request<'_>, domain: &Domain) -> bool {
     let is_trusted = || domain.accepts_unauthenticated(request.flow.peer.ip());
     domain.auth == AuthMode::None || feeds(request) && is_trusted()

@@ -16,7 +16,7 @@ pub(crate) fn asks_privacy(message: &Message<'_>) -> bool {
 }
 
 /// Refuses a request for which privacy is critical that it would not get. Parties in a publication are
-/// hidden; a watcher is shown to the one whom it watches, and a contact to the watchers of registrations.
+/// hidden; a watcher is shown to the presentity that it watches, and a contact to the watchers of registrations.
 pub(crate) fn check_privacy<'d>(message: &Message<'_>) -> Result<(), Refusal<'d>> {
     let hides = message.method() == Method::Publish;
     let is_given = |service: &[u8]| {

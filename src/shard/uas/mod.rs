@@ -2,7 +2,7 @@
 //!
 //! - `admission`: what a request passes before it is served: transaction, overload control,
 //!   authentication. Overload control is a room of its own, which only this one asks.
-//! - `certificates`: whom the certificates of peers name.
+//! - `certificates`: the identities in the certificates of peers.
 //! - `response`: the one place where responses are written; `publish`, `register`, `options`: their
 //!   200s. `unserved`: CANCEL, and a NOTIFY to no subscription of ours.
 //! - `suspended`: requests that wait for the owner of their presentity.
