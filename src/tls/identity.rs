@@ -1,7 +1,21 @@
-//! Whether a certificate is for a SIP domain (RFC 5922 §7).
+//! What a certificate is for: a SIP domain (RFC 5922 §7), or users of one.
 
 use rustls::pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
+
+/// URIs of one certificate that count.
+const URIS_MAX: usize = 16;
+
+/// The URIs among the names of a certificate that was verified, up to [`URIS_MAX`]. That of a SIP user is
+/// `sip:user@domain`.
+#[must_use]
+pub fn uris_of(certificate: &CertificateDer<'_>) -> Vec<Box<str>> {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return Vec::new();
+    };
+    let uris = certificate.valid_uri_names();
+    uris.take(URIS_MAX).map(Box::from).collect()
+}
 
 /// Whether a certificate is for that domain, or for that address.
 ///
@@ -46,16 +60,37 @@ mod tests {
 
     use super::*;
 
-    /// Whether a certificate with these URIs and names is for that host.
-    fn check(uris: &[&str], names: &[&str], host: &str) -> bool {
+    fn certificate(uris: &[&str], names: &[&str]) -> CertificateDer<'static> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut parameters = CertificateParams::new(names).unwrap();
         let uris = uris.iter().copied().map(str::to_owned);
         let uris = uris.map(|uri| SanType::URI(uri.try_into().unwrap()));
         parameters.subject_alt_names.extend(uris);
         let key = KeyPair::generate().unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        is_for(certificate.der(), &ServerName::try_from(host).unwrap())
+        parameters.self_signed(&key).unwrap().der().clone()
+    }
+
+    /// Whether a certificate with these URIs and names is for that host.
+    fn check(uris: &[&str], names: &[&str], host: &str) -> bool {
+        let host = ServerName::try_from(host).unwrap();
+        is_for(&certificate(uris, names), &host)
+    }
+
+    #[test]
+    fn uris_are_found_among_other_names() {
+        let uris = ["sip:123@abc.com", "https://abc.com/"];
+        let certificate = certificate(&uris, &["sbc.example.com", "192.0.2.1"]);
+        assert_eq!(uris_of(&certificate), uris.map(Box::from));
+        let cut = CertificateDer::from(&certificate[..certificate.len() - 1]);
+        assert_eq!(uris_of(&cut), []);
+    }
+
+    #[test]
+    fn the_number_of_uris_is_bounded_and_there_may_be_none() {
+        assert_eq!(uris_of(&certificate(&[], &[])), []);
+        let many: Vec<String> = (0..40).map(|user| format!("sip:{user}@abc.com")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert_eq!(uris_of(&certificate(&many, &[])).len(), URIS_MAX);
     }
 
     #[test]

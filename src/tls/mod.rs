@@ -8,19 +8,18 @@
 
 mod certificate;
 mod client;
-mod der;
 mod error;
 mod file;
 mod identity;
 mod keyring;
 mod self_signed;
 mod shared;
-mod uris;
 mod validity;
 
 pub use certificate::Certificate;
 pub use client::TlsClient;
 pub use error::TlsError;
+pub use identity::uris_of;
 pub use keyring::Keyring;
 pub use self_signed::{SelfSigned, self_signed};
 pub use shared::Shared;
@@ -38,12 +37,6 @@ pub type SharedTlsClient = Shared<TlsClient>;
 pub const HTTP_2: &[u8] = b"h2";
 /// HTTP/1.1, as ALPN names it.
 pub const HTTP_1_1: &[u8] = b"http/1.1";
-
-/// The URIs among the names of a certificate that was verified.
-#[must_use]
-pub fn uris_of(certificate: &[u8]) -> Vec<Box<str>> {
-    uris::of(certificate).unwrap_or_default()
-}
 
 /// The implementation of all cryptography.
 fn provider() -> Arc<CryptoProvider> {

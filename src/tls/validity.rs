@@ -2,8 +2,11 @@
 
 use std::time::SystemTime;
 
-use crate::tls::der::{GENERALIZED_TIME, INTEGER, SEQUENCE, UTC_TIME, skip, take};
-
+/// The tags of DER that are met on the way (X.690).
+const INTEGER: u8 = 0x02;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+const SEQUENCE: u8 = 0x30;
 /// The version of a certificate.
 const VERSION: u8 = 0xa0;
 
@@ -11,13 +14,33 @@ const VERSION: u8 = 0xa0;
 pub(super) fn of(certificate: &[u8]) -> Option<(SystemTime, SystemTime)> {
     let (certificate, _) = take(SEQUENCE, certificate)?;
     let (signed, _) = take(SEQUENCE, certificate)?;
-    let (_serial_number, rest) = take(INTEGER, skip(VERSION, signed))?;
+    let rest = take(VERSION, signed).map_or(signed, |(_, rest)| rest);
+    let (_serial_number, rest) = take(INTEGER, rest)?;
     let (_algorithm, rest) = take(SEQUENCE, rest)?;
     let (_issuer, rest) = take(SEQUENCE, rest)?;
     let (validity, _) = take(SEQUENCE, rest)?;
     let (not_before, rest) = time(validity)?;
     let (not_after, _) = time(rest)?;
     Some((not_before, not_after))
+}
+
+/// The first element, if it has that tag, and what is behind it.
+fn take(tag: u8, octets: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (found, rest) = octets.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(*first), rest),
+        // The length follows, in that many octets.
+        0x81..=0x84 => {
+            let (length, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let number = |sum: usize, octet: &u8| sum << 8 | usize::from(*octet);
+            (length.iter().fold(0, number), rest)
+        }
+        _ => return None,
+    };
+    (*found == tag)
+        .then(|| rest.split_at_checked(length))
+        .flatten()
 }
 
 /// The first element, which is a time, and what is behind it.

@@ -227,7 +227,7 @@ impl StreamTransport for TlsTransport {
     fn certified_uris(&self) -> Vec<Box<str>> {
         let certificates = self.session.peer_certificates();
         let own = certificates.and_then(|chain| chain.first());
-        own.map_or_else(Vec::new, |certificate| uris_of(certificate))
+        own.map_or_else(Vec::new, uris_of)
     }
 
     fn poll_read(
