@@ -55,15 +55,21 @@ impl Aor {
     }
 }
 
+/// The address in a URI, without its scheme, its parameters and its headers.
+pub(crate) fn address_of(uri: &str) -> &str {
+    let address = uri.split_once(':').map_or(uri, |(_, address)| address);
+    address.split([';', '?', '>']).next().unwrap_or_default()
+}
+
 impl Aor {
     /// Whether a party of a call, `sip:123@abc.com;user=phone` or `123@abc.com`, is this address.
     #[must_use]
     pub fn is_party(&self, party: &str) -> bool {
-        let address = party.split_once(':').map_or(party, |(_, address)| address);
-        let address = address.split([';', '?', '>']).next().unwrap_or_default();
-        address.rsplit_once('@').is_some_and(|(user, domain)| {
-            user == self.user() && domain.eq_ignore_ascii_case(self.domain())
-        })
+        address_of(party)
+            .rsplit_once('@')
+            .is_some_and(|(user, domain)| {
+                user == self.user() && domain.eq_ignore_ascii_case(self.domain())
+            })
     }
 }
 

@@ -1,11 +1,12 @@
 //! A call leg as a source reports it: the `dialog` element of RFC 4235, as a value.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::presence::Aor;
+use crate::presence::aor::{Aor, address_of};
 
 /// The state of a call leg (RFC 4235 §3.7.1). Ordered by what a lamp should show first (W:B3.15,
 /// C0.3).
@@ -299,9 +300,10 @@ impl CallDialog {
         one == other
     }
 
-    /// Removes the name of a person from its parties. False if none of them is that person.
-    pub(crate) fn anonymise(&mut self, person: &Aor) -> bool {
-        let mut parts = self.parts();
+    /// Removes the name of a person from the parties of a call. False if neither is that person: then other
+    /// holders go on to share the call.
+    pub(crate) fn anonymise(call: &mut Arc<Self>, person: &Aor) -> bool {
+        let mut parts = call.parts();
         let mut is_named = false;
         for party in [&mut parts.local, &mut parts.remote] {
             if person.is_party(party.identity) || person.is_party(party.target) {
@@ -314,7 +316,7 @@ impl CallDialog {
             }
         }
         if is_named {
-            *self = Self::from(parts);
+            *call = Arc::new(Self::from(parts));
         }
         is_named
     }
@@ -323,11 +325,7 @@ impl CallDialog {
     /// (W:C8.1). A call that a user put on hold is not parked.
     #[must_use]
     pub fn is_parked_at(&self, aor: &Aor) -> bool {
-        let target = self.remote().target;
-        let address = target
-            .split_once(':')
-            .map_or(target, |(_, address)| address);
-        let address = address.split([';', '?', '>']).next().unwrap_or_default();
+        let address = address_of(self.remote().target);
         self.state == CallState::Confirmed
             && self.local().rendering == Some(false)
             && (address.eq_ignore_ascii_case(aor.as_str()) || address == aor.user())

@@ -166,8 +166,8 @@ impl CallSet {
     pub(crate) fn anonymise(&mut self, person: &Aor) -> usize {
         let calls = self.legs.iter_mut().map(|leg| &mut leg.call);
         calls
-            .filter_map(|call| Arc::make_mut(call).anonymise(person).then_some(()))
-            .count()
+            .map(|call| usize::from(CallDialog::anonymise(call, person)))
+            .sum()
     }
 
     /// Drops legs and tombstones that expired.

@@ -130,9 +130,10 @@ impl Statements {
     /// Removes the name of a person from the parties of the calls; from how many.
     pub(super) fn anonymise(&mut self, person: &Aor) -> usize {
         let calls = [&mut self.call_state, &mut self.lamp].into_iter().flatten();
-        let is_named =
-            |statement: &mut CallStatement| Arc::make_mut(&mut statement.call).anonymise(person);
-        calls.filter_map(|it| is_named(it).then_some(())).count()
+        let calls = calls.map(|statement| &mut statement.call);
+        calls
+            .map(|call| usize::from(CallDialog::anonymise(call, person)))
+            .sum()
     }
 
     /// Drops expired statements. Returns whether anything but a call was dropped.

@@ -4,7 +4,7 @@
 //!
 //! A script is a list of steps, separated by the octet 0xff. The first octet of a step says who acts
 //! and how much time passes before; what follows is a message. In it `{tag}`, `{branch}`, `{cseq}`,
-//! `{etag}`, `{nonce}` and `{contact}` stand for the latest that the node sent to anybody.
+//! `{etag}`, `{nonce}` and `{contact}` stand for the latest that the node sent to any peer.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

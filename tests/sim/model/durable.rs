@@ -66,7 +66,7 @@ impl Model {
     /// The process crashes while its changes up to the one with the number `durable` are durable: what
     /// others made of the presentity in this span of time may have been shown, and may stay until the
     /// next statement. A NOTIFY of a change does not wait for the disk, and no record tells the new process
-    /// that there was a change. Nobody was told that it is kept, so its source states it again.
+    /// that there was a change. No source got an acknowledgement of it, so its source states it again.
     pub(crate) fn lose(&mut self, presentity: usize, durable: u64, (from, to): (Micros, Micros)) {
         if self.presentities[presentity].revision <= durable {
             return;
