@@ -6,7 +6,7 @@ use webpki::EndEntityCert;
 /// URIs of one certificate that count.
 const URIS_MAX: usize = 16;
 
-/// The URIs among the names of a certificate that was verified, up to [`URIS_MAX`]. That of a SIP user is
+/// The URIs among the names of a certificate that was verified, at most 16. That of a SIP user is
 /// `sip:user@domain`.
 #[must_use]
 pub fn uris_of(certificate: &CertificateDer<'_>) -> Vec<Box<str>> {
