@@ -8,7 +8,7 @@
 //! ```text
 //! main ── run ── swarm        phones and users: no socket, time as an argument
 //!          │       └─ wire    bytes: templates, scans, documents, lists, digest
-//!          ├────── net        ports in batches, epoll, GSO and GRO
+//!          ├────── net        ports in batches, epoll, GSO and GRO; TCP, TLS, WebSocket
 //!          ├────── measure    latencies, counts, /proc
 //!          └────── report     progress, table, JSON, HTML, comparison
 //! scenario                    the parameters of a run: TOML
@@ -34,6 +34,7 @@ use std::{fs, io};
 
 use clap::{Parser, Subcommand};
 
+use crate::net::security::{Security, Trust};
 use crate::report::summary::Summary;
 use crate::run::Setting;
 use crate::scenario::Scenario;
@@ -86,6 +87,17 @@ struct RunArguments {
     /// The SIP domain of all users.
     #[arg(long, default_value = "abc.com")]
     domain: String,
+    /// With transport "tls" or "wss": the authorities, in PEM, that may have issued the server's
+    /// certificate.
+    #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
+    ca: Option<PathBuf>,
+    /// With transport "tls" or "wss": accept any certificate.
+    #[arg(long)]
+    insecure: bool,
+    /// With transport "tls" or "wss": the name that the server is asked for (SNI), and that its
+    /// certificate must have. Default: the domain.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
     /// The prefix of user names; a number of at least three digits follows.
     #[arg(long, default_value = "1")]
     user_prefix: String,
@@ -154,8 +166,10 @@ fn run_scenario(arguments: RunArguments) -> Result<bool, String> {
     let scenario = Scenario::load(&arguments.scenario, &arguments.set)?;
     let name = Path::new(&arguments.scenario).file_stem();
     let name = name.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let security = security(&arguments, &scenario)?;
     let setting = Setting {
         name,
+        security,
         target: Target {
             server: arguments.server,
             domain: arguments.domain,
@@ -178,6 +192,22 @@ fn run_scenario(arguments: RunArguments) -> Result<bool, String> {
         arguments.html.as_deref(),
     )?;
     Ok(summary.clean)
+}
+
+/// The TLS settings, if the scenario needs them.
+fn security(arguments: &RunArguments, scenario: &Scenario) -> Result<Option<Security>, String> {
+    if !scenario.transport.is_encrypted() {
+        return Ok(None);
+    }
+    let trust = match (&arguments.ca, arguments.insecure) {
+        (Some(file), _) => Trust::Authorities(file),
+        (None, true) => Trust::Anyone,
+        (None, false) => {
+            return Err("transport \"tls\" and \"wss\" need --ca FILE or --insecure".to_owned());
+        }
+    };
+    let name = arguments.server_name.as_ref();
+    Security::new(trust, name.unwrap_or(&arguments.domain)).map(Some)
 }
 
 fn write_reports(

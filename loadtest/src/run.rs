@@ -8,6 +8,7 @@ use crate::measure::process;
 use crate::measure::process::{Server, Usage};
 use crate::measure::tally::Tally;
 use crate::net::ports::{Opening, Outbox, Ports};
+use crate::net::security::Security;
 use crate::net::sockets;
 use crate::report::progress::Progress;
 use crate::scenario::{Feed, Scenario};
@@ -24,6 +25,8 @@ pub(crate) struct Setting {
     pub(crate) name: String,
     pub(crate) target: Target,
     pub(crate) sources: Vec<IpAddr>,
+    /// For encrypted transports.
+    pub(crate) security: Option<Security>,
     /// Processes of a server on this machine.
     pub(crate) server_pids: Vec<u32>,
     /// The CPU to run on.
@@ -100,8 +103,9 @@ pub(crate) fn run(setting: Setting, scenario: Scenario) -> io::Result<Outcome> {
         count: scenario.ports(),
         sources: setting.sources.clone(),
         offload: scenario.offload,
+        security: setting.security.clone(),
     };
-    let mut ports = Ports::open(&opening)?;
+    let mut ports = Ports::open(opening)?;
     let mut links = Vec::new();
     if scenario.feed == Feed::Http {
         let missing = || io::Error::other("feed = \"http\" needs --http ADDRESS and --password");

@@ -137,6 +137,7 @@ fn measure(arguments: &SelfcheckArguments) -> io::Result<(Outcome, Done)> {
             password: None,
             http: None,
         },
+        security: None,
         sources: vec![Ipv4Addr::LOCALHOST.into()],
         server_pids: Vec::new(),
         cpu: arguments.cpu,

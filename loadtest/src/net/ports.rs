@@ -1,24 +1,20 @@
-//! The network side of the phones: many UDP ports, or many TCP connections, behind one interface,
-//! on one thread.
+//! The network side of the phones: many UDP ports, or many connections, behind one interface, on one
+//! thread.
 
 use std::io;
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::net::security::Security;
 use crate::net::sockets;
 use crate::net::sockets::{Poller, Ready, ReceiveBatch, SendBatch};
-use crate::wire::message;
+use crate::net::stream::Stream;
 
 /// Octets requested as the receive buffer of each UDP port: a burst for all phones behind it must
 /// fit.
 const RECEIVE_BUFFER_OCTETS: i32 = 4 << 20;
-/// Maximum octets of an incomplete message on a stream; more means that the stream is out of sync.
-const STREAM_BUFFER_OCTETS_MAX: usize = 1 << 20;
-/// Octets read from a stream at once.
-const READ_OCTETS: usize = 64 * 1024;
 /// Batches received from one port before it is the other ports' turn.
 const BATCHES_PER_TURN: usize = 4;
 
@@ -30,6 +26,29 @@ pub(crate) enum Transport {
     Udp,
     /// One connection per port.
     Tcp,
+    /// One encrypted connection per port.
+    Tls,
+    /// One WebSocket connection per port (RFC 7118).
+    Ws,
+    /// One encrypted WebSocket connection per port.
+    Wss,
+}
+
+impl Transport {
+    /// Whether messages are never lost, so that nobody retransmits them.
+    pub(crate) fn is_reliable(self) -> bool {
+        self != Self::Udp
+    }
+
+    /// Whether it is over TLS.
+    pub(crate) fn is_encrypted(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss)
+    }
+
+    /// Whether it is WebSocket.
+    pub(crate) fn has_frames(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
 }
 
 /// Messages to send, in order, each with the number of its port.
@@ -67,6 +86,7 @@ impl Outbox {
 /// All ports of a run.
 pub(crate) struct Ports {
     poller: Poller,
+    opening: Opening,
     links: Vec<Link>,
     addresses: Vec<String>,
     incoming: ReceiveBatch,
@@ -93,6 +113,8 @@ pub(crate) struct Opening {
     pub(crate) sources: Vec<IpAddr>,
     /// UDP GSO and GRO.
     pub(crate) offload: bool,
+    /// Needed for an encrypted transport.
+    pub(crate) security: Option<Security>,
 }
 
 #[derive(Debug)]
@@ -102,18 +124,9 @@ enum Link {
     Closed,
 }
 
-#[derive(Debug)]
-struct Stream {
-    socket: TcpStream,
-    received: Vec<u8>,
-    unsent: Vec<u8>,
-    /// The poller also watches for writability.
-    watched: bool,
-}
-
 impl Ports {
     /// Opens ports towards a server.
-    pub(crate) fn open(opening: &Opening) -> io::Result<Self> {
+    pub(crate) fn open(opening: Opening) -> io::Result<Self> {
         let mut ports = Self {
             poller: Poller::new()?,
             links: Vec::new(),
@@ -125,17 +138,19 @@ impl Ports {
             segments: opening.offload,
             unsent: 0,
             closed: Vec::new(),
+            opening,
         };
-        for number in 0..opening.count as usize {
-            match opening.transport {
-                Transport::Udp => ports.add_datagrams(opening, number)?,
-                Transport::Tcp => drop(ports.add_stream(opening.server)?),
+        for number in 0..ports.opening.count as usize {
+            match ports.opening.transport.is_reliable() {
+                true => drop(ports.add_stream(ports.opening.server)?),
+                false => ports.add_datagrams(number)?,
             }
         }
         Ok(ports)
     }
 
-    fn add_datagrams(&mut self, opening: &Opening, number: usize) -> io::Result<()> {
+    fn add_datagrams(&mut self, number: usize) -> io::Result<()> {
+        let opening = &self.opening;
         let any: IpAddr = match opening.server {
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -157,11 +172,12 @@ impl Ports {
         Ok(())
     }
 
-    /// Opens one more connection, to any server. Returns its number.
+    /// Opens one more connection, to any server; beyond those of the phones by TCP. Returns its number.
     pub(crate) fn add_stream(&mut self, server: SocketAddr) -> io::Result<u32> {
         let key = self.links.len() as u32;
         let stream = self.connect(server, key)?;
-        self.addresses.push(stream.socket.local_addr()?.to_string());
+        let address = stream.socket().local_addr()?;
+        self.addresses.push(address.to_string());
         self.links.push(Link::Stream(stream));
         Ok(key)
     }
@@ -174,16 +190,13 @@ impl Ports {
     }
 
     fn connect(&self, server: SocketAddr, key: u32) -> io::Result<Stream> {
-        let socket = TcpStream::connect(server)?;
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        self.poller.add(&socket, key)?;
-        Ok(Stream {
-            socket,
-            received: Vec::new(),
-            unsent: Vec::new(),
-            watched: false,
-        })
+        let transport = match key < self.opening.count {
+            true => self.opening.transport,
+            false => Transport::Tcp,
+        };
+        let stream = Stream::connect(server, transport, self.opening.security.as_ref())?;
+        self.poller.add(stream.socket(), key)?;
+        Ok(stream)
     }
 
     /// The next closed connection.
@@ -262,10 +275,9 @@ impl Ports {
                     };
                 }
                 Link::Stream(stream) => {
-                    stream
-                        .unsent
-                        .extend_from_slice(&bytes[run[0].1..run[run.len() - 1].2]);
-                    if !stream.flush(&self.poller, key) {
+                    let mut messages = run.iter().map(|&(_, start, end)| &bytes[start..end]);
+                    let open = messages.all(|message| stream.push(message));
+                    if !(open && stream.flush(&self.poller, key)) {
                         self.close(key);
                     }
                 }
@@ -334,71 +346,16 @@ fn send_grouped(
     Ok(unsent)
 }
 
-impl Stream {
-    /// Passes every complete message to `handle`. Returns false if the connection is over.
-    fn receive(&mut self, handle: &mut impl FnMut(&[u8])) -> bool {
-        let length = self.received.len();
-        self.received.resize(length + READ_OCTETS, 0);
-        let read = self.socket.read(&mut self.received[length..]);
-        let count = match &read {
-            Ok(count) => *count,
-            Err(_) => 0,
-        };
-        self.received.truncate(length + count);
-        let open = match read {
-            Ok(count) => count > 0,
-            Err(error) => {
-                matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                )
-            }
-        };
-        let mut rest = self.received.as_slice();
-        let in_step = loop {
-            rest = rest.trim_ascii_start();
-            match message::frame(rest) {
-                Ok(Some(length)) => {
-                    handle(&rest[..length]);
-                    rest = &rest[length..];
-                }
-                Ok(None) => break rest.len() <= STREAM_BUFFER_OCTETS_MAX,
-                Err(_) => break false,
-            }
-        };
-        let done = self.received.len() - rest.len();
-        self.received.drain(..done);
-        open && in_step
-    }
-
-    /// Writes as much as the socket accepts. Returns false if the connection is over.
-    fn flush(&mut self, poller: &Poller, key: u32) -> bool {
-        if !self.unsent.is_empty() {
-            match self.socket.write(&self.unsent) {
-                Ok(count) => drop(self.unsent.drain(..count)),
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                    ) => {}
-                Err(_) => return false,
-            }
-        }
-        let watch = !self.unsent.is_empty();
-        if watch != self.watched {
-            self.watched = watch;
-            return poller.modify(&self.socket, key, watch).is_ok();
-        }
-        true
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
+    use std::path::Path;
 
     use super::*;
+    use crate::net::front::Front;
+    use crate::net::security::Trust;
 
     const MESSAGE: &[u8] = b"SIP/2.0 200 OK\r\nContent-Length: 3\r\n\r\nabc";
 
@@ -417,8 +374,9 @@ mod tests {
             count,
             sources: vec![Ipv4Addr::LOCALHOST.into()],
             offload: true,
+            security: None,
         };
-        Ports::open(&opening).unwrap()
+        Ports::open(opening).unwrap()
     }
 
     #[test]
@@ -475,5 +433,93 @@ mod tests {
         peer.write_all(b"SIP/2.0 200 OK\r\n\r\nno length").unwrap();
         assert_eq!(receive_some(&mut ports), []);
         assert_eq!(ports.next_closed(), Some(0));
+    }
+
+    #[test]
+    fn every_stream_carries_messages_and_its_end_is_noticed() {
+        for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let front = Front::start(transport, listener.local_addr().unwrap());
+            let security = Security::new(Trust::Authorities(&front.certificate), "abc.com");
+            let mut ports = Ports::open(Opening {
+                server: front.address,
+                transport,
+                count: 1,
+                sources: Vec::new(),
+                offload: false,
+                security: Some(security.unwrap()),
+            })
+            .unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut outbox = Outbox::default();
+            // More than a socket takes at once.
+            let octets = 3 << 20;
+            outbox.push(0, |out| out.resize(octets, b'x'));
+            ports.flush(&mut outbox).unwrap();
+            let reader = std::thread::spawn(move || {
+                peer.read_exact(&mut vec![0; octets]).unwrap();
+                peer.write_all(&[MESSAGE, MESSAGE].concat()).unwrap();
+            });
+            let mut received = Vec::new();
+            while received.len() < 2 {
+                received.append(&mut receive_some(&mut ports));
+            }
+            assert_eq!(received, vec![(0, MESSAGE.to_vec()); 2], "{transport:?}");
+            reader.join().unwrap();
+            // The peer is gone with its thread.
+            let mut closed = None;
+            while closed.is_none() {
+                assert_eq!(receive_some(&mut ports), []);
+                closed = ports.next_closed();
+            }
+            ports.reopen(0, front.address).unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.write_all(MESSAGE).unwrap();
+            let mut received = Vec::new();
+            while received.is_empty() {
+                received.append(&mut receive_some(&mut ports));
+            }
+            assert_eq!(received, [(0, MESSAGE.to_vec())], "{transport:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_trusted_certificate_with_the_right_name_is_accepted() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let front = Front::start(Transport::Tls, listener.local_addr().unwrap());
+        let stranger = Front::start(Transport::Tls, listener.local_addr().unwrap());
+        let open = |trust, name: &str| {
+            let opening = Opening {
+                server: front.address,
+                transport: Transport::Tls,
+                count: 1,
+                sources: Vec::new(),
+                offload: false,
+                security: Some(Security::new(trust, name).unwrap()),
+            };
+            Ports::open(opening).map(drop).map_err(|e| e.to_string())
+        };
+        let own = Trust::Authorities(&front.certificate);
+        assert_eq!(open(own, "abc.com"), Ok(()));
+        assert_eq!(open(Trust::Anyone, "192.0.2.1"), Ok(()));
+        let other = Trust::Authorities(&stranger.certificate);
+        for (trust, name) in [(own, "sip.abc.com"), (other, "abc.com")] {
+            let fault = open(trust, name).unwrap_err();
+            let expected = format!(
+                "TLS handshake with {}: invalid peer certificate",
+                front.address
+            );
+            assert!(fault.starts_with(&expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn settings_of_tls_that_cannot_work_are_named() {
+        let fault = |trust, name| Security::new(trust, name).map(drop).unwrap_err();
+        let missing = Path::new("/nonexistent.pem");
+        assert!(fault(Trust::Authorities(missing), "a.b").starts_with("/nonexistent.pem: "));
+        let empty = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        assert!(fault(Trust::Authorities(empty), "a.b").ends_with("Cargo.toml: no certificate"));
+        assert!(fault(Trust::Anyone, "a b").starts_with("a b: not a host name"));
     }
 }

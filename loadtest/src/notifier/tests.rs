@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::{Habit, start};
 use crate::measure::latency::Measure;
 use crate::measure::tally::Tally;
+use crate::net::front::Front;
 use crate::net::ports::Transport;
+use crate::net::security::{Security, Trust};
 use crate::report::summary::Summary;
 use crate::run;
 use crate::run::{Outcome, Setting};
@@ -46,6 +48,7 @@ fn run_against(
     scenario: Scenario,
     password: Option<&str>,
 ) -> Outcome {
+    let security = Security::new(Trust::Anyone, "abc.com").unwrap();
     let target = Target {
         server,
         domain: "abc.com".to_owned(),
@@ -58,6 +61,7 @@ fn run_against(
         name: "test".to_owned(),
         target,
         sources: vec![std::net::Ipv4Addr::LOCALHOST.into()],
+        security: Some(security),
         server_pids: Vec::new(),
         cpu: None,
         quiet: true,
@@ -254,6 +258,23 @@ fn streams_and_call_states_work() {
         (tally.notifies, tally.responses[&("GET", 200)]),
         (20 * 4, 10)
     );
+}
+
+#[test]
+fn encrypted_streams_and_websockets_work() {
+    for transport in [Transport::Tls, Transport::Ws, Transport::Wss] {
+        let (server, http) = start(Habit::Good);
+        let front = Front::start(transport, server);
+        let scenario = Scenario {
+            transport,
+            ..scenario()
+        };
+        let outcome = run_against(front.address, http, scenario, None);
+        let tally = outcome.swarm.tally();
+        assert!(tally.is_clean(), "{transport:?}: {tally:?}");
+        assert_eq!((tally.established, tally.notifies), (20, 20 * 5));
+        assert_eq!(tally.retransmitted, 0);
+    }
 }
 
 #[test]

@@ -96,12 +96,15 @@ impl Client {
         let transport = match identity.transport {
             Transport::Udp => rsip::Transport::Udp,
             Transport::Tcp => rsip::Transport::Tcp,
+            Transport::Tls => rsip::Transport::Tls,
+            Transport::Ws => rsip::Transport::Ws,
+            Transport::Wss => rsip::Transport::Wss,
         };
         let style = Style {
             domain: identity.domain,
             transport,
         };
-        let is_reliable = identity.transport == Transport::Tcp;
+        let is_reliable = identity.transport.is_reliable();
         Self {
             addresses: identity.addresses,
             templates: Templates {
