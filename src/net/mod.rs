@@ -25,7 +25,7 @@ pub mod listener;
 pub mod readiness;
 pub mod source_address;
 pub mod stream;
-pub(crate) mod stun;
+pub mod stun;
 
 pub use acceptor::Acceptor;
 pub use limits::{HandshakeLimits, Limits};

@@ -19,13 +19,14 @@ const UNKNOWN_MAX: usize = 8;
 
 /// Whether a datagram is STUN and not SIP: its first two bits are zero, and the magic cookie is
 /// where it belongs (RFC 7983).
-pub(crate) fn is_stun(datagram: &[u8]) -> bool {
+#[must_use]
+pub fn is_stun(datagram: &[u8]) -> bool {
     datagram.len() >= HEADER_OCTETS && datagram[0] <= 3 && datagram[4..8] == COOKIE
 }
 
 /// Appends the response to a Binding request. False, with nothing appended, if the datagram is not
 /// a proper Binding request.
-pub(crate) fn respond(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> bool {
+pub fn respond(request: &[u8], peer: SocketAddr, out: &mut Vec<u8>) -> bool {
     let Some((header, attributes)) = request.split_at_checked(HEADER_OCTETS) else {
         return false;
     };

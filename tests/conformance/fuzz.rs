@@ -59,6 +59,40 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Inputs of a protocol that is not text. The masks of the frames are zero.
+const OCTET_EXAMPLES: &[(&str, &[u8])] = &[
+    (
+        "websocket",
+        b"\x07\x81\x84\0\0\0\0\r\n\r\n\x01\x87\0\0\0\0OPTIONS\x89\x81\0\0\0\0?\x80\x83\0\0\0\0 si\
+        \x82\xfe\0\x02\0\0\0\0\xc3\xa4\x88\x82\0\0\0\0\x03\xe8",
+    ),
+    ("websocket", b"\x01\x82\xff\0\0\0\0\0\0\x07\xd1\x01\x02\x03\x04"),
+    (
+        "upgrade",
+        b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: \
+        dGhlIHNhbXBsZSBub25jZQ==\r\nOrigin: https://www.example.com\r\nSec-WebSocket-Protocol: sip\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n",
+    ),
+    ("upgrade", b"POST / HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("stun", b"\x00\0\x01\0\0\x21\x12\xa4\x42transaction1"),
+    (
+        "stun",
+        b"\x01\0\x01\0\x10\x21\x12\xa4\x42transaction1\x80\x22\0\x02ab\0\0\0\x24\0\x04\0\0\0\x01",
+    ),
+    ("proxy_protocol", b"PROXY TCP4 192.0.2.9 192.0.2.1 5061 5060\r\nOPTIONS"),
+    ("proxy_protocol", b"PROXY UNKNOWN\r\n"),
+    (
+        "proxy_protocol",
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0f\xc0\0\x02\x09\xc0\0\x02\x01\x13\xc5\x13\xc4\x04\0\0OPTIONS",
+    ),
+    // One NAPTR record, two SRV records behind it, three addresses.
+    (
+        "names",
+        b"\x40\x01\x05\0\x01\x0a\x02\x01\x01\0\x05\x13\xc4\x02\x02\0\0\x13\xc5\x03\x02\x01\x02\x01\x04",
+    ),
+    ("names", b"\x57\x02\x01\x02"),
+];
+
 /// The inputs for each body, in a stable order, each once.
 type Seeds = BTreeMap<&'static str, BTreeSet<Vec<u8>>>;
 
@@ -111,6 +145,9 @@ fn seeds() -> Seeds {
     let mut seeds = Seeds::new();
     for (name, example) in EXAMPLES {
         add(&mut seeds, name, example.as_bytes().to_vec());
+    }
+    for (name, example) in OCTET_EXAMPLES {
+        add(&mut seeds, name, example.to_vec());
     }
     for path in cases() {
         let dialogue = read(&path).unwrap_or_else(|fault| panic!("{}: {fault}", case_name(&path)));

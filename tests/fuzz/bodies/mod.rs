@@ -14,11 +14,19 @@ mod documents;
 mod http;
 pub(crate) mod message;
 mod multipart;
+#[cfg(feature = "server")]
+mod names;
 mod node;
+#[cfg(feature = "server")]
+mod proxy_protocol;
 mod record;
 mod rsip;
 pub(crate) mod sequence;
 mod stream;
+#[cfg(feature = "server")]
+mod stun;
+#[cfg(feature = "server")]
+mod websocket;
 
 /// A body: it panics if something that must hold does not.
 pub(crate) type Body = fn(&[u8]);
@@ -47,4 +55,14 @@ pub(crate) const ALL: &[(&str, Body)] = &[
     ("config", config::config),
     #[cfg(feature = "server")]
     ("http", http::http),
+    #[cfg(feature = "server")]
+    ("websocket", websocket::websocket),
+    #[cfg(feature = "server")]
+    ("upgrade", websocket::upgrade),
+    #[cfg(feature = "server")]
+    ("stun", stun::stun),
+    #[cfg(feature = "server")]
+    ("proxy_protocol", proxy_protocol::proxy_protocol),
+    #[cfg(feature = "server")]
+    ("names", names::names),
 ];

@@ -21,7 +21,7 @@ const CONTROL_OCTETS_MAX: usize = 125;
 
 /// Appends a SIP message in a frame. It is text, because scripts expect text, unless it would be invalid
 /// as such: then a browser would close the connection (RFC 6455 §8.1).
-pub(super) fn push_message(pieces: [&[u8]; 2], octets: &mut Vec<u8>) {
+pub fn push_message(pieces: [&[u8]; 2], octets: &mut Vec<u8>) {
     let is_text = pieces.iter().all(|piece| str::from_utf8(piece).is_ok());
     let kind = if is_text { Data::Text } else { Data::Binary };
     push_head(
@@ -35,7 +35,8 @@ pub(super) fn push_message(pieces: [&[u8]; 2], octets: &mut Vec<u8>) {
 }
 
 /// The frame that closes a connection.
-pub(super) fn close(code: CloseCode) -> Vec<u8> {
+#[must_use]
+pub fn close(code: CloseCode) -> Vec<u8> {
     control(Control::Close, &u16::from(code).to_be_bytes())
 }
 
@@ -57,7 +58,7 @@ fn push_head(opcode: OpCode, length: usize, octets: &mut Vec<u8>) {
 
 /// The receiving half of a connection.
 #[derive(Debug)]
-pub(super) struct WebSocketFraming {
+pub struct WebSocketFraming {
     /// The beginning of an incomplete frame.
     begun: Vec<u8>,
     /// A message whose last frame has not come: its kind, and what has come.
@@ -79,8 +80,9 @@ struct Frame {
 }
 
 impl WebSocketFraming {
-    /// A connection at its beginning.
-    pub(super) fn new(limits: &Limits, close_code: Rc<Cell<CloseCode>>) -> Self {
+    /// A connection at its beginning. `close_code` is set once the peer ends it, or breaks a rule.
+    #[must_use]
+    pub fn new(limits: &Limits, close_code: Rc<Cell<CloseCode>>) -> Self {
         Self {
             begun: Vec::new(),
             message: None,

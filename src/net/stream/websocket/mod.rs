@@ -5,8 +5,8 @@
 //!
 //! A connection is closed with a code: 1001 if the server ends it, or what `frames` found wrong.
 
-mod frames;
-mod upgrade;
+pub mod frames;
+pub mod upgrade;
 
 use std::cell::Cell;
 use std::io;

@@ -12,7 +12,7 @@ const SUBPROTOCOL_HEADER: &str = "Sec-WebSocket-Protocol";
 
 /// What becomes of a request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// More octets are needed.
     Incomplete,
     /// Frames follow this response.
@@ -22,7 +22,8 @@ pub(super) enum Verdict {
 }
 
 /// Reads a request. It is all that the peer may have sent.
-pub(super) fn read(octets: &[u8], origins: &[String]) -> Verdict {
+#[must_use]
+pub fn read(octets: &[u8], origins: &[String]) -> Verdict {
     match Request::try_parse(octets) {
         Ok(None) => Verdict::Incomplete,
         Ok(Some((length, _))) if length < octets.len() => {
