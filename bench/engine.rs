@@ -1,9 +1,9 @@
 //! The cost of the engine without sockets: composition, rendering, subscription table and timer
 //! wheel, each measured by the message that needs it.
 //!
-//! - `told`: a PUBLISH whose change goes to 1,000 watchers, by NOTIFY: reading its XML, composing,
+//! - `fan_out`: a PUBLISH whose change goes to 1,000 watchers, by NOTIFY: reading its XML, composing,
 //!   one body, a head each, a timer each.
-//! - `unheard`: a PUBLISH without watchers: parsing and composing alone.
+//! - `unwatched`: a PUBLISH without watchers: parsing and composing alone.
 //! - `single`: a PUBLISH with one watcher, with its NOTIFY and the 200 to that (by `--rounds` alone).
 //! - `spread`: the same for 10,000 presentities in turn, whose data is not in the CPU's caches (by
 //!   `--rounds` alone; the time is of interest, not the instructions).
@@ -16,9 +16,9 @@
 //!
 //! `cargo bench --bench engine`, a quarter of a minute. Criterion is given CPU time of this thread,
 //! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
-//! (`unheard`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
+//! (`unwatched`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds told 20` (or `unheard`, `single`, `spread`, `joined`, `recorded`, `refreshed`, `recovered`) runs only
+//! `-- --rounds fan_out 20` (or `unwatched`, `single`, `spread`, `joined`, `recorded`, `refreshed`, `recovered`) runs only
 //! that, for callgrind, whose instruction counts do not depend on how busy the machine is.
 
 mod inside;
@@ -47,7 +47,7 @@ fn main() -> Result<(), Error> {
     let mut inside = Inside::new(WATCHERS, 1)?;
     let mut group = criterion.benchmark_group("change");
     group.throughput(Throughput::Elements(u64::from(WATCHERS)));
-    group.bench_function("told", |bencher| {
+    group.bench_function("fan_out", |bencher| {
         bencher.iter_custom(|rounds| {
             let mut spent = Duration::ZERO;
             for _ in 0..rounds {
@@ -76,7 +76,7 @@ fn main() -> Result<(), Error> {
     group.finish();
 
     let mut unwatched = Inside::new(0, 1)?;
-    criterion.bench_function("change/unheard", |bencher| {
+    criterion.bench_function("change/unwatched", |bencher| {
         bencher.iter_custom(|rounds| {
             let start = system::thread_cpu();
             for _ in 0..rounds {
@@ -120,7 +120,7 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
         return recover(rounds);
     }
     let (watchers, presentities) = match what {
-        "unheard" => (0, 1),
+        "unwatched" => (0, 1),
         "single" => (1, 1),
         "spread" => (SPREAD, SPREAD),
         "joined" | "recorded" => (0, WATCHERS),
@@ -133,7 +133,7 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
     let mut inside = Inside::with(durability, watchers, presentities)?;
     for round in 0..rounds {
         match what {
-            "told" | "unheard" | "single" => inside.publish(0),
+            "fan_out" | "unwatched" | "single" => inside.publish(0),
             "spread" => inside.publish(round % SPREAD),
             "refreshed" => inside.refresh(round % WATCHERS),
             "joined" | "recorded" => inside.join(round),
