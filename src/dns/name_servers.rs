@@ -7,7 +7,7 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::system_conf::parse_resolv_conf;
 
 use crate::dns::locate::{Records, Rule};
 use crate::dns::srv_order::Server;
@@ -24,25 +24,33 @@ const ANSWERS_MAX: u64 = 4096;
 pub struct NameServers(TokioResolver);
 
 impl NameServers {
-    /// Those that the options name, or those of the system. Must be used within tokio's runtime.
+    /// Those that the options name. Must be used within tokio's runtime.
     ///
     /// # Errors
-    /// The system names none.
-    pub fn new(options: &Options) -> Result<Self, NetError> {
-        let config = match options.servers.is_empty() {
-            true => read_system_conf()?.0,
-            false => {
-                let servers = options.servers.iter().map(|server| {
-                    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
-                    let connections = connections.map(|mut connection| {
-                        connection.port = server.port();
-                        connection
-                    });
-                    NameServerConfig::new(server.ip(), true, connections.into())
-                });
-                ResolverConfig::from_parts(None, Vec::new(), servers.collect())
-            }
-        };
+    /// There is no resolver for them.
+    pub(super) fn of_options(options: &Options) -> Result<Self, NetError> {
+        let servers = options.servers.iter().map(|server| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            let connections = connections.map(|mut connection| {
+                connection.port = server.port();
+                connection
+            });
+            NameServerConfig::new(server.ip(), true, connections.into())
+        });
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+        Self::new(config, options)
+    }
+
+    /// Those that a file like `/etc/resolv.conf` names. Must be used within tokio's runtime.
+    ///
+    /// # Errors
+    /// It is no such file, or names none.
+    pub(super) fn of_system(text: &[u8], options: &Options) -> Result<Self, NetError> {
+        let (config, _) = parse_resolv_conf(text)?;
+        Self::new(config, options)
+    }
+
+    fn new(config: ResolverConfig, options: &Options) -> Result<Self, NetError> {
         let mut builder =
             TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         configure(builder.options_mut(), options);

@@ -2,6 +2,7 @@
 //! waits for it. It is started by the first name.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::dns;
-use crate::dns::{LookupError, NameServers};
+use crate::dns::{CurrentServers, LookupError, NameServers, SYSTEM_FILE};
 use crate::net::kernel;
 use crate::runtime::replier::Replier;
 use crate::sip::location::{Location, Question};
@@ -102,23 +103,17 @@ fn run(options: &dns::Options, cpu: usize, orders: mpsc::Receiver<Order>) {
 
 /// Serves all orders, many at once.
 async fn serve(options: &dns::Options, orders: mpsc::Receiver<Order>) {
-    let servers = match NameServers::new(options) {
-        Ok(servers) => Some(servers),
-        Err(error) => {
-            tracing::error!(%error, "/etc/resolv.conf names no name server: no name is looked up; write [dns] servers");
-            None
-        }
-    };
+    let servers = CurrentServers::new(options, Path::new(SYSTEM_FILE));
     let random = RefCell::new(Random::new(kernel::random_octets().unwrap_or_default()));
     let draw = |max: u32| (random.borrow_mut().next_u64() % (u64::from(max) + 1)) as u32;
     let orders = stream::unfold(orders, |mut orders: mpsc::Receiver<Order>| async move {
         Some((orders.recv().await?, orders))
     });
     let serve = |order: Order| {
-        let (servers, draw) = (servers.as_ref(), &draw);
+        let (servers, draw) = (servers.get(), &draw);
         async move {
             let located = match servers {
-                Some(servers) => look_up(&order.question, servers, draw).await,
+                Some(servers) => look_up(&order.question, &servers, draw).await,
                 None => Err(LookupError::Unanswered),
             };
             order.replier.reply(located);
