@@ -19,6 +19,7 @@ pub(super) fn options(shield: &schema::Shield, complainer: &mut Complainer<'_>) 
             .collect(),
         buckets_max: shield.buckets,
         unproven_max: shield.unproven,
+        unproven_octets_per_second: shield.unproven_octets.0 as u64,
         refusals_max: shield.refusals,
         refusal_life: shield.refusal_life.0,
         stale_max: shield.stale,

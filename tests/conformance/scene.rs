@@ -142,6 +142,7 @@ fn set_shield(shield: &mut OverloadOptions, key: &str, number: u32) -> bool {
         "source_burst" => shield.source = rate,
         "domain_burst" => shield.domain = rate,
         "unproven_max" => shield.unproven_max = number as usize,
+        "unproven_octets" => shield.unproven_octets_per_second = number.into(),
         "wrong_max" => shield.wrong_max = number,
         "wrong_per_address_max" => shield.wrong_per_address_max = number,
         "wrong_per_account_max" => shield.wrong_per_account_max = number,

@@ -25,6 +25,7 @@ keys! {
             ["127.0.0.0/8", "::1/128"].map(|text| unplaced(text.to_owned())).into();
         pub buckets: usize = 65_536, in 1_024..=1 << 24;
         pub unproven: usize = 1_000, in 1..=100_000_000;
+        pub unproven_octets: Octets = Octets(64 << 10), in Octets(0)..=Octets(1 << 30);
         pub refusals: usize = 4_096, in 4..=1 << 20;
         pub refusal_life: Interval = Interval::from_secs(3),
             in Interval::from_secs(0)..=Interval::from_secs(60);

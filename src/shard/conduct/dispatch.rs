@@ -173,13 +173,9 @@ impl Engine {
                     Target::Presentity { domain, .. } => Some(domain),
                     Target::Server => None,
                 };
-                let accepts_unauthenticated =
-                    |domain: &Domain| domain.accepts_unauthenticated(request.flow.peer.ip());
-                let is_stranger = !domain.is_some_and(accepts_unauthenticated);
                 let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
                 check_extensions(request.message)?;
-                self.uas
-                    .respond_options(request, is_stranger, is_registrar, turn);
+                self.uas.respond_options(request, is_registrar, turn);
                 Ok(())
             }
             Method::Notify => self.serve_notify(request, turn),

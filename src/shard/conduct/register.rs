@@ -11,15 +11,17 @@ use crate::shard::conduct::dispatch::Admission;
 use crate::shard::contract::flow::Address;
 use crate::shard::contract::mail::{ForwardedRegister, Mail};
 use crate::shard::contract::turn::Turn;
-use crate::shard::request::Request;
-use crate::shard::request::contacts::{change_of, sequence_of, write_contacts};
+use crate::shard::request::contacts::{
+    change_of, sequence_of, write_contacts, write_contacts_within,
+};
 use crate::shard::request::headers::{address_of_record, check_exists, check_extensions};
 use crate::shard::request::privacy::check_privacy;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::sender::Principal;
 use crate::shard::request::sender::check_from;
 use crate::shard::request::target::{Target, resolve};
-use crate::shard::uas::response::begin_response;
+use crate::shard::request::{Request, covered_octets};
+use crate::shard::uas::response::{END_OCTETS, begin_response, is_amplified};
 use crate::sip::Status;
 
 impl Engine {
@@ -129,7 +131,7 @@ impl Engine {
             }
         }
         let head = write_heard(request, change, turn);
-        self.uas.end_acknowledgement(request, head, None, turn);
+        self.uas.end_acknowledgement(request, head, turn);
         Ok(())
     }
 
@@ -212,7 +214,13 @@ fn write_heard(request: &Request<'_>, change: BindingChange, turn: &mut Turn<'_>
     let mut tag = [0; 16];
     turn.random.fill_hex(&mut tag);
     let head = begin_response(request, Status::OK, None, &tag, turn);
+    let contacts_at = turn.out.arena.len();
     write_contacts(&granted, turn.out);
+    if is_amplified(request, head, turn.out) {
+        turn.out.arena.truncate(contacts_at);
+        let end_max = covered_octets(request.message) + head - END_OCTETS;
+        write_contacts_within(&granted, request.message, end_max, turn.out);
+    }
     let longest = granted.iter().map(|binding| binding.expires).max();
     turn.keep_stream(&request.flow, longest.unwrap_or_default());
     head

@@ -29,6 +29,8 @@ counters! {
     mail_undeliverable,
     /// Retransmitted requests, answered with the stored response or absorbed.
     requests_retransmitted,
+    /// Stored responses not sent again, because the copy of the request was much shorter than them.
+    responses_withheld,
     /// Requests refused with any status.
     requests_refused,
     /// 401 responses.
@@ -45,6 +47,9 @@ counters! {
     requests_shed_by_domain,
     /// 503 responses because too many dialogs wait for the first response from their address.
     requests_shed_by_path,
+    /// 503 responses because the allowance for NOTIFYs to addresses that have proved nothing is used up
+    /// (W:E3.8).
+    requests_shed_by_allowance,
     /// 503 responses because too many NOTIFYs are queued (RFC 3261 §21.5.4).
     requests_shed_by_backlog,
     /// 503 responses and commands refused because too many acknowledgements wait for their records to
@@ -147,6 +152,10 @@ counters! {
     notifies_paced,
     /// NOTIFYs delayed because no response has proved yet that their address receives ours.
     notifies_unproven,
+    /// NOTIFYs delayed because the allowance for addresses that have proved nothing is used up.
+    notifies_withheld,
+    /// Retransmissions of NOTIFYs left out for that reason.
+    retransmissions_withheld,
     /// NOTIFYs delayed until a record that reserves their CSeq was durable.
     notifies_unrecorded,
     /// NOTIFYs of long lists delayed because the retransmission memory is full.

@@ -34,6 +34,9 @@ pub struct OverloadOptions {
     pub buckets_max: usize,
     /// Dialogs of one address and port before it responds to its first NOTIFY. Beyond it: 503.
     pub unproven_max: usize,
+    /// Octets of NOTIFYs per second, to all addresses together that have proved nothing; a minute of them
+    /// at once. Beyond it: 503 to a SUBSCRIBE from such an address.
+    pub unproven_octets_per_second: u64,
 
     // Refusals.
     /// Refusals (401, 403, 404, 489) remembered to be repeated without serving the request again.
@@ -98,6 +101,7 @@ impl Default for OverloadOptions {
             exempt: loopback.into_iter().flatten().collect(),
             buckets_max: 65_536,
             unproven_max: 1_000,
+            unproven_octets_per_second: 64 << 10,
             refusals_max: 4_096,
             refusal_life: Duration::from_secs(3),
             stale_max: 3,

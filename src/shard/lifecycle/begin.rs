@@ -85,7 +85,7 @@ impl Subscriptions {
         } = *admitted;
         let mut asked = read_subscribe(request.message, event, admitted.domain, turn)?;
         let plan = asked.plan(request.message, (aor, admitted.domain), turn)?;
-        let new = self.accept_dialog(request, admitted.sender, plan.as_ref(), turn)?;
+        let new = self.accept_dialog(admitted, plan.as_ref(), turn)?;
         let decision = authorise(admitted, &asked, plan.as_ref(), turn)?;
         if event.package == Package::LineSeize && claim.is_none() && !asked.granted.is_zero() {
             return Ok(None);
@@ -121,22 +121,26 @@ impl Subscriptions {
         self.accept(accepted, asked.enclosed, turn).map(Some)
     }
 
-    /// The dialog that a SUBSCRIBE to these resources may begin. `sender`: the URI of its watcher, if
-    /// it is not the one in From.
+    /// The dialog that a SUBSCRIBE to these resources may begin.
     ///
-    /// Refuses it if a table is full, or if its path has too many dialogs that no response has
-    /// proved yet.
+    /// Refuses it if a table is full, or if its path is not proven and no more may be sent there.
     fn accept_dialog<'d>(
         &mut self,
-        request: &Request<'_>,
-        sender: Option<&[u8]>,
+        admitted: &Admitted<'_, 'd>,
         plan: Option<&ListPlan>,
         turn: &mut Turn<'d>,
     ) -> Result<NewDialog, Refusal<'d>> {
+        let Admitted {
+            request,
+            sender,
+            salt,
+            ..
+        } = *admitted;
         let new = self.table.accept_dialog(request, sender, turn)?;
         let phone = self.table.phones().find(new.phone_key);
         self.check_room(phone, plan.map_or(1, ListPlan::places), turn)?;
-        self.table.check_path(&new.path, turn)?;
+        self.table
+            .check_path(&new.path, request.flow.peer, salt, turn)?;
         Ok(new)
     }
 

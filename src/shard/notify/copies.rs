@@ -103,6 +103,14 @@ impl Copies {
         id
     }
 
+    /// The length of the message.
+    pub(crate) fn octets_of(&self, kept: &Kept) -> usize {
+        let body = kept
+            .body
+            .and_then(|id| self.bodies.get(id).expected(SHARED));
+        kept.head.len() + body.map_or(0, |body| body.octets.len())
+    }
+
     /// Appends the message.
     pub(crate) fn write(&self, kept: &Kept, arena: &mut Vec<u8>) {
         arena.extend_from_slice(&kept.head);

@@ -1,4 +1,5 @@
-//! Limits for NOTIFYs on an unproven path: one at a time, short, few retransmissions.
+//! Limits for NOTIFYs on an unproven path: one at a time, short, few retransmissions, and none that the
+//! allowance does not cover.
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{InFlightId, PathId};
@@ -16,20 +17,26 @@ impl Notifier {
         &mut self,
         id: InFlightId,
         subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let in_flight = self.in_flight.get(id);
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return false;
         };
-        let retransmissions = in_flight.transaction.retransmissions();
         let unproven = in_flight
             .held_path
             .filter(|path| !subscriptions.table().is_path_proven(*path));
-        let Some(path) = unproven.filter(|_| retransmissions > RETRANSMISSIONS_MAX) else {
+        let Some(path) = unproven else {
             return true;
         };
-        subscriptions.table_mut().end_probe(id, path);
-        false
+        if in_flight.transaction.retransmissions() > RETRANSMISSIONS_MAX {
+            subscriptions.table_mut().end_probe(id, path);
+            return false;
+        }
+        let octets = self.copies.octets_of(&in_flight.kept);
+        let is_lent = subscriptions.table_mut().lend(path, octets, turn);
+        turn.counters.retransmissions_withheld += u64::from(!is_lent);
+        is_lent
     }
 
     /// Ends a NOTIFY that got a final response, which proves its path.

@@ -28,7 +28,7 @@ impl Notifier {
                 in_flight.timer = turn
                     .wheel
                     .arm(in_flight.transaction.deadline(), Timer::Notify(id));
-                if self.may_retransmit(id, subscriptions) {
+                if self.may_retransmit(id, subscriptions, turn) {
                     self.retransmit(id, turn);
                 }
             }

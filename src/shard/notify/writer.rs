@@ -87,6 +87,7 @@ impl Notifier {
             tail,
         };
 
+        let octets = transmit.head.len() + transmit.tail.len();
         let kept = self.keep(&transmit, turn);
         let transaction = ClientTransaction::new(turn.now, is_reliable);
         let deadline = transaction.deadline();
@@ -98,7 +99,7 @@ impl Notifier {
             transaction,
             timer: turn.wheel.arm(deadline, Timer::Notify(in_flight_id)),
             kept,
-            held_path: paths.ask_for_proof(path, in_flight_id),
+            held_path: paths.ask_for_proof(path, in_flight_id, octets, turn),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;

@@ -105,7 +105,10 @@ impl OverloadControl {
             OverloadLimit::Source => rates.source.for_known(is_known),
             OverloadLimit::Presentity => rates.presentity.for_known(is_known),
             OverloadLimit::Domain => rates.domain.for_known(is_known),
-            OverloadLimit::Path | OverloadLimit::Backlog | OverloadLimit::Store => {
+            OverloadLimit::Path
+            | OverloadLimit::Allowance
+            | OverloadLimit::Backlog
+            | OverloadLimit::Store => {
                 debug_assert!(false, "this limit has no token buckets");
                 return true;
             }
@@ -157,6 +160,7 @@ impl OverloadControl {
             OverloadLimit::Presentity
             | OverloadLimit::Domain
             | OverloadLimit::Path
+            | OverloadLimit::Allowance
             | OverloadLimit::Backlog
             | OverloadLimit::Store => false,
         }

@@ -1,5 +1,6 @@
 //! Overload control as requests meet it.
 
+mod amplification;
 mod refusals;
 
 use std::collections::BTreeSet;

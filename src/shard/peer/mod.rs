@@ -2,6 +2,7 @@
 //!
 //! - `path`: a flow and a destination, shared by the dialogs that use both; the response that must
 //!   prove a path before more NOTIFYs are sent on it.
+//! - `allowance`: the octets that may be sent on paths that are not proven.
 //! - `endpoint`: where a peer listens for streams: an address, or a name.
 //! - `dials`: the places that we open streams to.
 //! - `next_hop`: the destination, from what the SUBSCRIBE says (RFC 3261 §12.2.1.1).
@@ -11,6 +12,7 @@
 //!
 //! Reads requests and dialogs, sends nothing.
 
+pub(crate) mod allowance;
 pub(crate) mod dials;
 pub(crate) mod endpoint;
 pub(crate) mod local_address;

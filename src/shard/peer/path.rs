@@ -13,6 +13,8 @@ use crate::shard::container::slab::Slab;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
+use crate::shard::contract::turn::Turn;
+use crate::shard::peer::allowance::{Allowance, Lent};
 
 /// See [`Expected`].
 const KEPT: &str = "a path is kept while it is used";
@@ -42,6 +44,8 @@ struct Shared {
 pub(crate) struct Paths {
     paths: Slab<PathId, Shared>,
     ids_by_path: GrowingMap<Path, PathId>,
+    /// What may be sent on paths that are not proven.
+    allowance: Allowance,
 }
 
 impl Path {
@@ -148,7 +152,9 @@ impl Paths {
 
     /// Marks the path as proven. Returns its probe, or None if it was proven already.
     pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
-        self.shared_mut(id)?.probe.take()
+        let probe = self.shared_mut(id)?.probe.take()?;
+        self.allowance.take_back(probe.lent);
+        Some(probe)
     }
 
     /// The path with that key.
@@ -165,16 +171,55 @@ pub(crate) struct PathProbe {
     pub(crate) asking: Option<InFlightId>,
     /// Subscriptions whose NOTIFYs wait for the proof.
     pub(crate) waiting: Vec<SubscriptionId>,
+    /// What the allowance lent for the NOTIFYs that were sent.
+    lent: Lent,
 }
 
 impl Paths {
-    /// Makes a NOTIFY that is about to be sent the probe of its path, and returns the path; None if
-    /// the path is proven. The NOTIFY holds the path, so that the end of its dialog does not erase
-    /// the fact that it was probed.
-    pub(crate) fn ask_for_proof(&mut self, path: PathId, id: InFlightId) -> Option<PathId> {
+    /// Makes a NOTIFY of that many octets, which is about to be sent, the probe of its path, and
+    /// returns the path; None if the path is proven. The NOTIFY holds the path, so that the end of its
+    /// dialog does not erase the fact that it was probed.
+    pub(crate) fn ask_for_proof(
+        &mut self,
+        path: PathId,
+        id: InFlightId,
+        octets: usize,
+        turn: &Turn<'_>,
+    ) -> Option<PathId> {
         self.probe_mut(path)?.asking = Some(id);
+        self.lend(path, octets, turn);
         Some(self.hold(path))
     }
+
+    /// Octets of a NOTIFY leave on a path; they count if it is not proven.
+    pub(crate) fn lend(&mut self, path: PathId, octets: usize, turn: &Turn<'_>) {
+        let shared = self.paths.get_mut(path).expected(KEPT);
+        let Some(shared) = shared.filter(|it| !is_exempt(&it.path, turn)) else {
+            return;
+        };
+        if let Some(probe) = &mut shared.probe {
+            let rate = turn.options.overload.unproven_octets_per_second;
+            self.allowance.lend(&mut probe.lent, octets, rate, turn.now);
+        }
+    }
+
+    /// Whether more may be sent on a path that is not proven.
+    pub(crate) fn may_lend(&self, path: &Path, turn: &Turn<'_>) -> bool {
+        let rate = turn.options.overload.unproven_octets_per_second;
+        self.allowance.has_left(rate, turn.now) || is_exempt(path, turn)
+    }
+
+    /// Whether a path is not proven, and nothing is left of the allowance for it.
+    #[inline]
+    pub(crate) fn is_spent(&self, id: PathId, turn: &Turn<'_>) -> bool {
+        let shared = self.shared(id).filter(|shared| shared.probe.is_some());
+        shared.is_some_and(|shared| !self.may_lend(&shared.path, turn))
+    }
+}
+
+/// Whether the operator vouches that nobody forges that address.
+fn is_exempt(path: &Path, turn: &Turn<'_>) -> bool {
+    turn.options.overload.exempts(path.destination.ip())
 }
 
 #[cfg(test)]

@@ -51,6 +51,30 @@ pub(crate) fn write_contacts(bindings: &[Binding], out: &mut Outbox) {
     }
 }
 
+/// Writes the Contact headers of a response until the outbox has `end_max` octets: first the contacts
+/// that its request names, then as many others as fit.
+pub(crate) fn write_contacts_within(
+    bindings: &[Binding],
+    request: &Message<'_>,
+    end_max: usize,
+    out: &mut Outbox,
+) {
+    let names = |binding: &&Binding| {
+        let mut items = request.headers(HeaderName::Contact).flat_map(list_items);
+        items.any(|item| {
+            NameAddr::parse(item).is_some_and(|named| named.uri == binding.uri.as_bytes())
+        })
+    };
+    let (named, others): (Vec<&Binding>, Vec<&Binding>) = bindings.iter().partition(names);
+    for binding in named.into_iter().chain(others) {
+        let start = out.arena.len();
+        write_contacts(std::slice::from_ref(binding), out);
+        if out.arena.len() > end_max {
+            out.arena.truncate(start);
+        }
+    }
+}
+
 /// The change that a REGISTER makes to the contacts of its address of record (RFC 3261 §10.2).
 pub(crate) fn change_of<'d>(
     message: &Message<'_>,

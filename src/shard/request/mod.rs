@@ -6,7 +6,7 @@
 //! - `sender`, `publisher`: who sent it; `phone_key`: from which phone.
 //! - `refusal`: why it is refused.
 //!
-//! `response_flow` returns the flow on which its response is sent.
+//! `response_flow` returns the flow on which its response is sent, `covered_octets` how long that may be.
 //!
 //! Guarantee: changes nothing and sends nothing.
 
@@ -67,6 +67,12 @@ impl<'a> Request<'a> {
     pub(crate) fn response_flow(&self) -> Flow {
         response_flow(self.message, self.flow)
     }
+}
+
+/// The most octets of the response over UDP to a request whose source address may be forged: half as
+/// many again as the request has (W:E3.8).
+pub(crate) fn covered_octets(request: &Message<'_>) -> usize {
+    request.bytes().len() * 3 / 2
 }
 
 /// The flow of the response to a request (RFC 3261 §18.2.2, RFC 3581 §4). On a stream: that stream. On

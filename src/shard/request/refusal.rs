@@ -107,6 +107,8 @@ pub(crate) enum OverloadLimit {
     Domain,
     /// The number of dialogs on a path that no response has proved yet.
     Path,
+    /// The octets of NOTIFYs to addresses that have proved nothing.
+    Allowance,
     /// The number of queued NOTIFYs of the shard.
     Backlog,
     /// The number of acknowledgements that wait for their records to be durable.

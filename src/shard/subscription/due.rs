@@ -1,12 +1,13 @@
 //! When a NOTIFY of a subscription is due, and what delays it: the queue, a 2xx that waits for its
-//! record, and three limits. Its phone may limit the rate of one subscription (`max-rate`), a path that
-//! is not proven carries one NOTIFY at a time, and each phone has a rate limit.
+//! record, and three limits. Its phone may limit the rate of one subscription (`max-rate`); a path that
+//! is not proven carries one NOTIFY at a time, for which something must be left of the allowance of all
+//! such paths; and each phone has a rate limit.
 //!
 //! Invariant: a NOTIFY that is delayed is queued again when the delay is over, by a timer, a
 //! response, the owner's state or the next SUBSCRIBE.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -25,6 +26,9 @@ use crate::shard::subscription::{Phase, Subscription, Wants};
 /// Queued subscriptions that are prefetched together: enough to keep all outstanding loads of a
 /// core busy, few enough to stay in the first-level cache.
 pub(crate) const FETCHED_AT_ONCE: usize = 16;
+
+/// After this time a NOTIFY for which nothing is left of the allowance is tried again.
+const ALLOWANCE_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is to be done for a subscription that was taken from a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,8 +201,16 @@ impl Table {
             self.wait(id, at, turn);
             return MaySend::Later;
         }
+        let is_spent = self.paths.is_spent(entry.path, turn);
         let leave = match self.paths.probe_mut(entry.path) {
             None => MaySend::Now,
+            Some(probe) if probe.asking.is_none() && is_spent => {
+                turn.counters.notifies_withheld += 1;
+                subscription.pause(turn.now + ALLOWANCE_PAUSE);
+                subscription.arm(id, turn);
+                self.fall_behind(id);
+                return MaySend::Later;
+            }
             Some(probe) if probe.asking.is_none() => MaySend::Short,
             Some(probe) => {
                 // Until the outstanding NOTIFY gets a response, or stops being retransmitted.

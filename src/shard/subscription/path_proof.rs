@@ -17,18 +17,41 @@ impl Table {
         self.paths.probe(path).is_none()
     }
 
-    /// Whether one more dialog may begin over its path: the number of dialogs on an unproven
-    /// path is limited, as its source address may be forged.
-    pub(crate) fn check_path<'d>(&self, path: &Path, turn: &Turn<'d>) -> Result<(), Refusal<'d>> {
-        let is_full = self.paths.find(path).is_some_and(|path| {
-            let dialogs = self.paths.dialogs(path);
-            !self.is_path_proven(path) && dialogs >= turn.options.overload.unproven_max
-        });
-        if is_full {
+    /// Whether one more dialog may begin over its path. While that is not proven, its source address
+    /// may be forged: then the number of its dialogs is limited, and the allowance for NOTIFYs to all
+    /// such addresses must not be used up. `salt` is that of the nonce in the credentials of the
+    /// SUBSCRIBE, which comes from `peer`.
+    pub(crate) fn check_path<'d>(
+        &self,
+        path: &Path,
+        peer: SocketAddr,
+        salt: Option<u32>,
+        turn: &Turn<'d>,
+    ) -> Result<(), Refusal<'d>> {
+        let id = self.paths.find(path);
+        let is_proven = path.flow.transport.is_reliable()
+            || id.is_some_and(|id| self.is_path_proven(id))
+            || path.destination == peer && salt.is_some_and(|salt| is_salt_for(salt, peer, turn));
+        let dialogs = id.map_or(0, |id| self.paths.dialogs(id));
+        if is_proven {
+            Ok(())
+        } else if dialogs >= turn.options.overload.unproven_max {
             Err(Refusal::Shed(OverloadLimit::Path))
+        } else if !self.paths.may_lend(path, turn) {
+            Err(Refusal::Shed(OverloadLimit::Allowance))
         } else {
             Ok(())
         }
+    }
+
+    /// Octets of a NOTIFY are about to be sent again on a path that is not proven. False if the
+    /// allowance is used up.
+    pub(crate) fn lend(&mut self, path: PathId, octets: usize, turn: &Turn<'_>) -> bool {
+        let may_leave = !self.paths.is_spent(path, turn);
+        if may_leave {
+            self.paths.lend(path, octets, turn);
+        }
+        may_leave
     }
 
     /// The path is proven: queues everything that waited for it.

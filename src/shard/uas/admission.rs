@@ -1,16 +1,20 @@
 //! What a request passes before it is served, and after: its transaction, the limits of overload
 //! control, and authentication as its domain requires it (RFC 3261 §17.2, §22, RFC 8760).
 
+use std::net::SocketAddr;
+
 use crate::directory::{AuthMode, Domain, DomainRealm};
 use crate::presence::Aor;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::rate_limit::AdmittedSender;
+use crate::shard::peer::path_salt::is_salt_for;
+use crate::shard::request::headers::address_of_record;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::request::sender::{Authentication, Principal};
-use crate::shard::request::{Request, response_flow};
+use crate::shard::request::{Request, covered_octets, response_flow};
 use crate::shard::uas::Uas;
-use crate::sip::digest::{Authorization, Denied, Verified};
+use crate::sip::digest::{Authenticator, Authorization, Denied, Verified};
 use crate::sip::transaction::server::{Arrival, TransactionKey};
 use crate::sip::{Fault, HeaderName, Message, Method, Status};
 
@@ -30,6 +34,14 @@ impl Uas {
             Arrival::UnderWay => turn.counters.requests_retransmitted += 1,
             Arrival::Answered(response) => {
                 turn.counters.requests_retransmitted += 1;
+                // A short copy of the request of another may come from a forged address.
+                if !flow.transport.is_reliable()
+                    && response.len() > covered_octets(message)
+                    && !returns_nonce(&self.authenticator, message, flow.peer, turn)
+                {
+                    turn.counters.responses_withheld += 1;
+                    return None;
+                }
                 let start = turn.out.arena.len();
                 turn.out.arena.extend_from_slice(response);
                 let end = turn.out.arena.len();
@@ -180,4 +192,20 @@ impl Uas {
             }
         }
     }
+}
+
+/// Whether a request carries a nonce that we sent to the address that it comes from, which proves that
+/// the address is not forged. Its credentials are not checked.
+pub(super) fn returns_nonce(
+    authenticator: &Authenticator,
+    request: &Message<'_>,
+    peer: SocketAddr,
+    turn: &Turn<'_>,
+) -> bool {
+    let to = request.to();
+    let aor = to.and_then(|to| address_of_record(to.uri, turn.directory));
+    let domain = aor.and_then(|aor| turn.directory.domain(aor.domain()));
+    let time = turn.system_time();
+    let salt = domain.and_then(|domain| authenticator.salt_of(request, &domain.name, time));
+    salt.is_some_and(|salt| is_salt_for(salt, peer, turn))
 }

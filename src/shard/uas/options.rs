@@ -4,7 +4,7 @@ use crate::presence::document;
 use crate::presence::document::{feature_event, resource_lists};
 use crate::presence::event::Package;
 use crate::shard::contract::turn::Turn;
-use crate::shard::request::Request;
+use crate::shard::request::{Request, covered_octets};
 use crate::shard::uas::Uas;
 use crate::shard::uas::response::{
     ACCEPT_ENCODING, ALLOW, ALLOW_OF_REGISTRAR, BARE_TAG_OCTETS, END_OCTETS, allow_events,
@@ -15,13 +15,11 @@ use crate::sip::{Status, emit};
 
 impl Uas {
     /// Sends the 200 to OPTIONS with our capabilities (RFC 3261 §11.2); not stored in the
-    /// transaction. If the full response is more than 1.5 times as long as the request of an
-    /// unauthenticated sender, it carries Allow alone; over UDP, if even that is too long, it is a
-    /// bare 200 (W:E3.8).
+    /// transaction. Over UDP it carries Allow alone if the full response is more than 1.5 times as long
+    /// as the request; if even that is too long, it is a bare 200 (W:E3.8).
     pub(crate) fn respond_options(
         &mut self,
         request: &Request<'_>,
-        is_stranger: bool,
         is_registrar: bool,
         turn: &mut Turn<'_>,
     ) {
@@ -47,12 +45,12 @@ impl Uas {
             "Supported",
             b"eventlist, recipient-list-subscribe",
         );
-        let octets_max = request.message.bytes().len() * 3 / 2;
-        if is_stranger && turn.out.arena.len() - head + END_OCTETS > octets_max {
+        let octets_max = covered_octets(request.message);
+        let is_datagram = !request.flow.transport.is_reliable();
+        if is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
             turn.out.arena.truncate(brief);
         }
-        let is_datagram = !request.flow.transport.is_reliable();
-        if is_stranger && is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
+        if is_datagram && turn.out.arena.len() - head + END_OCTETS > octets_max {
             let (message, peer) = (request.message, request.flow.peer);
             turn.out.arena.truncate(head);
             let bare = ResponseHead {

@@ -43,7 +43,7 @@ impl Uas {
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
         let head = write_published(request, package, outcome, turn)?;
-        self.end_acknowledgement(request, head, None, turn);
+        self.end_acknowledgement(request, head, turn);
         Ok(())
     }
 }

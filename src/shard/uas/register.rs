@@ -1,13 +1,19 @@
 //! Responses to REGISTER.
 
+use std::time::Duration;
+
 use crate::presence::registration::BindingRefused;
 use crate::shard::contract::mail::Registered;
 use crate::shard::contract::turn::Turn;
-use crate::shard::request::Request;
-use crate::shard::request::contacts::{OUT_OF_ORDER, TOO_MANY_CONTACTS, write_contacts};
+use crate::shard::request::contacts::{
+    OUT_OF_ORDER, TOO_MANY_CONTACTS, write_contacts, write_contacts_within,
+};
 use crate::shard::request::refusal::Refusal;
+use crate::shard::request::{Request, covered_octets};
 use crate::shard::uas::Uas;
-use crate::shard::uas::response::begin_response;
+use crate::shard::uas::admission::returns_nonce;
+use crate::shard::uas::response::{END_OCTETS, begin_response, is_amplified};
+use crate::sip::digest::Authenticator;
 use crate::sip::{Status, date, emit};
 
 impl Uas {
@@ -22,10 +28,12 @@ impl Uas {
             // The request timed out before.
             return;
         };
-        suspended.with_request(|request| match write_registered(request, outcome, turn) {
-            // The owner sent the outcome when its record was durable.
-            Ok(head) => self.end_response(request, head, turn),
-            Err(refusal) => self.refuse(request, &refusal, turn),
+        suspended.with_request(|request| {
+            match write_registered(request, outcome, &self.authenticator, turn) {
+                // The owner sent the outcome when its record was durable.
+                Ok(head) => self.end_response(request, head, turn),
+                Err(refusal) => self.refuse(request, &refusal, turn),
+            }
         });
     }
 
@@ -37,16 +45,18 @@ impl Uas {
         outcome: Result<Registered, BindingRefused>,
         turn: &mut Turn<'d>,
     ) -> Result<(), Refusal<'d>> {
-        let head = write_registered(request, outcome, turn)?;
-        self.end_acknowledgement(request, head, None, turn);
+        let head = write_registered(request, outcome, &self.authenticator, turn)?;
+        self.end_acknowledgement(request, head, turn);
         Ok(())
     }
 }
 
-/// Begins the 200 to a REGISTER, with all headers of its own.
+/// Begins the 200 to a REGISTER, with all headers of its own. Over UDP, to a sender whose address may be
+/// forged, it lists only as many contacts as its length allows, those of the request first (W:E3.8).
 fn write_registered<'d>(
     request: &Request<'_>,
     outcome: Result<Registered, BindingRefused>,
+    authenticator: &Authenticator,
     turn: &mut Turn<'d>,
 ) -> Result<usize, Refusal<'d>> {
     let Registered { bindings, expires } = outcome.map_err(|refused| match refused {
@@ -64,12 +74,25 @@ fn write_registered<'d>(
     let mut tag = [0; 16];
     turn.random.fill_hex(&mut tag);
     let head = begin_response(request, Status::OK, None, &tag, turn);
+    let brief = turn.out.arena.len();
     write_contacts(&bindings, turn.out);
+    write_expires(expires, turn);
+    let date = date::sip_date(turn.wall_clock());
+    emit::header(&mut turn.out.arena, "Date", date.as_bytes());
+    if is_amplified(request, head, turn.out)
+        && !returns_nonce(authenticator, request.message, request.flow.peer, turn)
+    {
+        turn.out.arena.truncate(brief);
+        write_expires(expires, turn);
+        let octets_max = covered_octets(request.message) + head - END_OCTETS;
+        write_contacts_within(&bindings, request.message, octets_max, turn.out);
+    }
+    turn.keep_stream(&request.flow, expires);
+    Ok(head)
+}
+
+fn write_expires(expires: Duration, turn: &mut Turn<'_>) {
     if !expires.is_zero() {
         emit::header_number(&mut turn.out.arena, "Expires", expires.as_secs());
     }
-    let date = date::sip_date(turn.wall_clock());
-    emit::header(&mut turn.out.arena, "Date", date.as_bytes());
-    turn.keep_stream(&request.flow, expires);
-    Ok(head)
 }

@@ -15,9 +15,9 @@ use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::outbox::Outbox;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::path_salt::salt_for;
-use crate::shard::request::Request;
 use crate::shard::request::headers::unsupported_option_tags;
 use crate::shard::request::refusal::{OverloadLimit, Refusal};
+use crate::shard::request::{Request, covered_octets};
 use crate::shard::uas::Uas;
 use crate::sip::digest::{Algorithm, Challenge};
 use crate::sip::emit::ResponseHead;
@@ -34,7 +34,7 @@ pub(super) const ALLOW_OF_REGISTRAR: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLI
 pub(super) const ACCEPT_ENCODING: &[u8] = b"deflate, identity";
 
 /// Octets after the headers of a response without a body.
-pub(super) const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
+pub(crate) const END_OCTETS: usize = b"Content-Length: 0\r\n\r\n".len();
 
 /// Octets of the To-tag of a bare refusal.
 pub(super) const BARE_TAG_OCTETS: usize = 6;
@@ -242,22 +242,27 @@ impl Uas {
         accepted: &SubscribeAccepted<'_>,
         turn: &mut Turn<'_>,
     ) {
-        let granted = accepted.granted;
         let head = begin_response(request, accepted.status, None, accepted.tag, turn);
-        for route in request.message.headers(HeaderName::RecordRoute) {
-            emit::header(&mut turn.out.arena, "Record-Route", route);
-        }
-        emit::header(&mut turn.out.arena, "Contact", accepted.contact);
-        emit::header_number(&mut turn.out.arena, "Expires", granted.as_secs());
-        if accepted.is_list {
-            emit::header(&mut turn.out.arena, "Require", b"eventlist");
+        write_accepted(request, accepted, "Contact", turn);
+        emit::body(&mut turn.out.arena, "", b"");
+        if is_amplified(request, head, turn.out) {
+            turn.out.arena.truncate(head);
+            let bare = ResponseHead {
+                status: accepted.status,
+                reason: None,
+                to_tag: accepted.tag,
+                source: request.flow.peer,
+            };
+            emit::bare_response_head(&mut turn.out.arena, request.message, &bare);
+            write_accepted(request, accepted, "m", turn);
+            turn.out.arena.extend_from_slice(b"\r\n");
         }
         if accepted.waits {
-            self.end_acknowledgement(request, head, accepted.held, turn);
+            self.acknowledge(request, head, accepted.held, turn);
         } else {
-            self.end_response(request, head, turn);
+            self.send_response(request, head, turn);
         }
-        turn.keep_stream(&request.flow, granted);
+        turn.keep_stream(&request.flow, accepted.granted);
     }
 
     /// Ends a response without a body, sends it, and stores it for retransmitted requests.
@@ -271,10 +276,21 @@ impl Uas {
         self.send_response(request, start, turn);
     }
 
-    /// Ends a 2xx without a body. It leaves once the records of this turn are durable, and the NOTIFY
-    /// of `subscription` after it; at once if nothing waits for records. Nothing else may have been
-    /// appended to the arena since it began.
+    /// Ends a 2xx without a body. It leaves once the records of this turn are durable, at once if
+    /// nothing waits for records. Nothing else may have been appended to the arena since it began.
     pub(crate) fn end_acknowledgement(
+        &mut self,
+        request: &Request<'_>,
+        start: usize,
+        turn: &mut Turn<'_>,
+    ) {
+        emit::body(&mut turn.out.arena, "", b"");
+        self.acknowledge(request, start, None, turn);
+    }
+
+    /// Sends a complete 2xx as [`Self::end_acknowledgement`] does, and the NOTIFY of `subscription`
+    /// after it.
+    fn acknowledge(
         &mut self,
         request: &Request<'_>,
         start: usize,
@@ -282,9 +298,8 @@ impl Uas {
         turn: &mut Turn<'_>,
     ) {
         if turn.options.durability != Durability::Synced {
-            return self.end_response(request, start, turn);
+            return self.send_response(request, start, turn);
         }
-        emit::body(&mut turn.out.arena, "", b"");
         let response = turn.out.arena.get(start..);
         let octets = response.expected("the response lies in the outbox");
         let octets = octets.unwrap_or_default().into();
@@ -399,16 +414,35 @@ const fn overload_counter<'c>(refusal: &Refusal<'_>, counters: &'c mut Counters)
         OverloadLimit::Source => &mut counters.requests_shed_by_source,
         OverloadLimit::Domain => &mut counters.requests_shed_by_domain,
         OverloadLimit::Path => &mut counters.requests_shed_by_path,
+        OverloadLimit::Allowance => &mut counters.requests_shed_by_allowance,
         OverloadLimit::Backlog => &mut counters.requests_shed_by_backlog,
         OverloadLimit::Store => &mut counters.requests_shed_by_store,
     }
 }
 
-/// Whether the response from `start` to the end of the arena is sent over UDP and longer than 1.5
-/// times its request.
-fn is_amplified(request: &Request<'_>, start: usize, out: &Outbox) -> bool {
-    let octets_max = request.message.bytes().len() * 3 / 2;
-    !request.flow.transport.is_reliable() && out.arena.len() - start > octets_max
+/// Appends the headers of a 2xx to a SUBSCRIBE that are its own; `contact` is the name of Contact.
+fn write_accepted(
+    request: &Request<'_>,
+    accepted: &SubscribeAccepted<'_>,
+    contact: &str,
+    turn: &mut Turn<'_>,
+) {
+    let arena = &mut turn.out.arena;
+    for route in request.message.headers(HeaderName::RecordRoute) {
+        emit::header(arena, "Record-Route", route);
+    }
+    emit::header(arena, contact, accepted.contact);
+    emit::header_number(arena, "Expires", accepted.granted.as_secs());
+    if accepted.is_list {
+        emit::header(arena, "Require", b"eventlist");
+    }
+}
+
+/// Whether the response from `start` to the end of the arena is sent over UDP and longer than a sender
+/// may get that has proved nothing.
+pub(crate) fn is_amplified(request: &Request<'_>, start: usize, out: &Outbox) -> bool {
+    let octets = out.arena.len() - start;
+    !request.flow.transport.is_reliable() && octets > covered_octets(request.message)
 }
 
 /// The digest algorithms that a domain offers, most preferred first.
