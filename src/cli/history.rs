@@ -70,6 +70,6 @@ impl HistoryArguments {
 
 impl ForgetArguments {
     pub(super) fn request(&self) -> Request {
-        Request::post("/forget").with("aor", &self.aor)
+        Request::post("/forget").patient().with("aor", &self.aor)
     }
 }

@@ -35,6 +35,15 @@ pub enum Change<'a> {
     Remove(Table, i64),
 }
 
+impl Change<'_> {
+    /// The table and the key of the row.
+    pub(super) const fn row(self) -> (Table, i64) {
+        match self {
+            Self::Put(table, key, _) | Self::Remove(table, key) => (table, key),
+        }
+    }
+}
+
 impl Batch {
     /// Writes a row.
     pub fn put(&mut self, table: Table, key: i64, record: &[u8]) {

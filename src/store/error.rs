@@ -49,6 +49,12 @@ pub enum StoreError {
     /// The backup is damaged.
     #[error("{}: damaged: {}", .0.display(), .1)]
     Damaged(PathBuf, String),
+    /// What was read of a damaged history is not all copied yet.
+    #[error("{}: a damaged file is still being read: try again later", .0.display())]
+    Salvaging(PathBuf),
+    /// Another program reads the file all the time.
+    #[error("{}: another program is reading it: try again", .0.display())]
+    Busy(PathBuf),
     /// The store was closed during a backup.
     #[error("the server is stopping")]
     Closed,
@@ -73,6 +79,14 @@ impl StoreError {
             code,
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
         )
+    }
+
+    /// Whether another connection reads or locks the file.
+    pub(super) fn is_busy(&self) -> bool {
+        let Self::Sqlite { error, .. } = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
     }
 
     pub(super) fn of(file: &Path) -> impl Fn(rusqlite::Error) -> Self + use<> {

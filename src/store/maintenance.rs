@@ -84,7 +84,7 @@ impl Maintenance {
         self.sender.clone()
     }
 
-    /// Ends the thread, and the backup in progress.
+    /// Ends the thread, and what it does.
     pub(super) fn stop(self) {
         self.is_stopping.store(true, Ordering::Release);
         let _ended = self.sender.0.send(None);
@@ -111,7 +111,7 @@ fn serve(
                 done(outcome.map_err(|error| error.to_string()));
             }
             Order::WriteAnew { done } => {
-                let outcome = rewriting::write_anew(file, store);
+                let outcome = rewriting::write_anew(file, store, stop);
                 match &outcome {
                     Ok(_) => tracing::info!("the file of the store was written anew"),
                     Err(why) => {

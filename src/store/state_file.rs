@@ -1,17 +1,50 @@
-//! The file that the store's connections share, and its replacement when it is damaged.
+//! The file that the store's connections share, and its replacement: when it is damaged, and by a copy
+//! of its rows.
 
+use std::collections::HashSet;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
+use crate::store::batch::Change;
 use crate::store::error::StoreError;
-use crate::store::{log_tail, salvage, schema};
+use crate::store::schema::Table;
+use crate::store::{log_tail, rewriting, salvage, schema};
 
-/// Incremented when a damaged file is replaced by a new one with the same path.
+/// Incremented when the file is replaced by another one with the same path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Generation(u64);
+struct Generation(u64);
+
+/// Rows, by table and key.
+pub(super) type Keys = HashSet<(Table, i64)>;
+
+/// What the lock of the file protects.
+#[derive(Debug, Default)]
+pub(super) struct Locked {
+    generation: Generation,
+    /// The rows that were committed since a copy of the file began; None if no copy is being made.
+    changed: Option<Keys>,
+}
+
+impl Locked {
+    /// Notes a change that is about to be committed.
+    pub(super) fn note(&mut self, change: Change<'_>) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(change.row());
+        }
+    }
+
+    /// The rows that were committed since the copy began, or since the last call.
+    pub(super) fn take_changed(&mut self) -> Keys {
+        self.changed
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+}
 
 /// The file of the store.
 #[derive(Debug)]
@@ -21,9 +54,7 @@ pub(super) struct StateFile {
     pages_max: Option<i64>,
     /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
     /// is replaced.
-    generation: Mutex<Generation>,
-    /// The file is locked for long, and the disk is not to blame.
-    is_locked_for_long: AtomicBool,
+    locked: Mutex<Locked>,
     damaged: AtomicU64,
     salvaged: AtomicU64,
     /// Commits of earlier processes that the log has lost.
@@ -37,17 +68,13 @@ pub(super) struct Open {
     generation: Generation,
 }
 
-/// The lock of a file that is held for long.
+/// The rows that are committed are noted as long as it lives.
 #[derive(Debug)]
-pub(super) struct LongLock<'a> {
-    _guard: MutexGuard<'a, Generation>,
-    file: &'a StateFile,
-}
+pub(super) struct Noting<'a>(&'a StateFile);
 
-impl Drop for LongLock<'_> {
+impl Drop for Noting<'_> {
     fn drop(&mut self) {
-        let is_locked = &self.file.is_locked_for_long;
-        is_locked.store(false, Ordering::Release);
+        self.0.lock().changed = None;
     }
 }
 
@@ -58,12 +85,12 @@ impl StateFile {
         let file = Self {
             path: path.into(),
             pages_max: octets_max.map(|octets| (octets / schema::PAGE_OCTETS) as i64),
-            generation: Mutex::default(),
-            is_locked_for_long: AtomicBool::new(false),
+            locked: Mutex::default(),
             damaged: AtomicU64::new(0),
             salvaged: AtomicU64::new(0),
             commits_lost: AtomicU64::new(0),
         };
+        rewriting::remove_unfinished(path)?;
         let take_lost = || {
             let open = file.connect()?;
             log_tail::take_lost(&open.connection, path)
@@ -83,10 +110,13 @@ impl StateFile {
         &self.path
     }
 
-    /// Opens a connection; creates the tables if the file is new.
+    /// Opens a connection; creates the tables if the file is new. Not while it is being replaced: file
+    /// and log must be of one generation.
     pub(super) fn connect(&self) -> Result<Open, StoreError> {
-        let generation = *self.lock();
+        let locked = self.lock();
         let connection = schema::open(&self.path)?;
+        let generation = locked.generation;
+        drop(locked);
         if let Some(pages) = self.pages_max {
             connection
                 .pragma_update(None, "max_page_count", pages)
@@ -99,39 +129,53 @@ impl StateFile {
     }
 
     /// Locks the file against transactions and replacement by other threads.
-    pub(super) fn lock(&self) -> MutexGuard<'_, Generation> {
-        let generation = self.generation.lock();
-        generation.unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn lock(&self) -> MutexGuard<'_, Locked> {
+        self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Self::lock`], for longer than a commit may take.
-    pub(super) fn lock_for_long(&self) -> LongLock<'_> {
-        let guard = self.lock();
-        self.is_locked_for_long.store(true, Ordering::Release);
-        LongLock {
-            _guard: guard,
-            file: self,
-        }
-    }
-
-    /// Whether the file is locked for long.
-    pub(super) fn is_locked_for_long(&self) -> bool {
-        self.is_locked_for_long.load(Ordering::Acquire)
+    /// Notes from now on the rows that are committed. One copy is made at a time.
+    pub(super) fn note_changes(&self) -> Noting<'_> {
+        self.lock().changed = Some(Keys::new());
+        Noting(self)
     }
 
     /// Whether the file of a connection has been replaced.
     pub(super) fn is_stale(&self, open: &Open) -> bool {
-        open.generation != *self.lock()
+        open.generation != self.lock().generation
     }
 
     /// Replaces the file of `open`, unless another thread has already done so.
     pub(super) fn replace(&self, open: &Open) -> Result<(), StoreError> {
-        let mut generation = self.lock();
-        if *generation == open.generation {
+        let mut locked = self.lock();
+        if locked.generation == open.generation {
             self.salvage()?;
-            generation.0 += 1;
+            locked.generation.0 += 1;
         }
         Ok(())
+    }
+
+    /// Puts `copy`, which has no log and is on the disk, in the place of the file of `open`, which is
+    /// all in the file and not in its log. An error if another thread has replaced that file already.
+    pub(super) fn replace_by(
+        &self,
+        copy: &Path,
+        open: &Open,
+        locked: &mut Locked,
+    ) -> Result<(), StoreError> {
+        if locked.generation != open.generation {
+            let replaced = "the damaged file was replaced meanwhile".to_owned();
+            return Err(StoreError::Damaged(self.path.clone(), replaced));
+        }
+        fs::rename(copy, &self.path).map_err(StoreError::io(copy))?;
+        // The connections to the file before know it by its inode, and leave these names alone. If a
+        // crash leaves them, they are empty.
+        locked.generation.0 += 1;
+        for suffix in ["-wal", "-shm"] {
+            let _absent = fs::remove_file(salvage::with_suffix(&self.path, suffix));
+        }
+        let directory = self.path.parent().unwrap_or(&self.path);
+        let synced = File::open(directory).and_then(|directory| directory.sync_all());
+        synced.map_err(StoreError::io(directory))
     }
 
     fn salvage(&self) -> Result<(), StoreError> {

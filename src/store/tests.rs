@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::store::batch::{Batch, Change};
 use crate::store::intake::Health;
+use crate::store::maintenance::Order;
 
 /// A directory that is removed with the value.
 struct Temporary(PathBuf);
@@ -281,6 +282,130 @@ fn a_full_disk_does_not_hold_up_a_server_that_goes_on_in_memory() {
 }
 
 /// Overwrites whole pages in the middle of the file.
+/// Has the file written anew; the outcome comes later.
+fn write_anew(store: &Store) -> std::sync::mpsc::Receiver<Result<Vec<String>, String>> {
+    let (sender, outcome) = std::sync::mpsc::channel();
+    let done = Box::new(move |outcome| sender.send(outcome).unwrap());
+    store.maintenance().send(Order::WriteAnew { done });
+    outcome
+}
+
+/// Whether a file of the directory holds a text.
+fn is_in_a_file(place: &Temporary, text: &[u8]) -> bool {
+    let names = fs::read_dir(&place.0).unwrap();
+    names.into_iter().any(|name| {
+        let octets = fs::read(name.unwrap().path()).unwrap_or_default();
+        octets.windows(text.len()).any(|window| window == text)
+    })
+}
+
+/// Rows of many sizes come and go, so that their octets move about in the file. Meanwhile commits go on.
+#[test]
+fn a_file_is_written_anew_while_commits_go_on() {
+    const ROWS: i64 = 20_000;
+    let place = Temporary::new("anew");
+    let store = place.open();
+    let handle = store.handle();
+    let mut through = 0;
+    let mut submit = |handle: &StoreHandle, change: &dyn Fn(&mut Batch)| {
+        through += 1;
+        let mut batch = batch(handle, 0, through);
+        change(&mut batch);
+        handle.submit(batch).unwrap();
+        wait(handle, 0, through);
+    };
+    let private = |key: i64| [b"private" as &[u8], &vec![b'x'; (key % 700) as usize]].concat();
+    for part in 0..ROWS / 1000 {
+        submit(&handle, &|batch| {
+            for key in part * 1000..(part + 1) * 1000 {
+                let record = if key % 3 == 0 {
+                    private(key)
+                } else {
+                    vec![b'y'; 300]
+                };
+                batch.put(Table::Dialog, key, &record);
+            }
+        });
+    }
+    submit(&handle, &|batch| {
+        batch.put(Table::Presentity, i64::MIN, b"lowest")
+    });
+    submit(&handle, &|batch| {
+        batch.put(Table::Presentity, i64::MAX, b"highest")
+    });
+    submit(&handle, &|batch| {
+        (0..ROWS)
+            .step_by(3)
+            .for_each(|key| batch.remove(Table::Dialog, key));
+    });
+    assert!(
+        is_in_a_file(&place, b"private"),
+        "SQLite left nothing behind"
+    );
+    let outcome = write_anew(&store);
+    let (mut number, mut longest) = (0, Duration::ZERO);
+    let files = loop {
+        let began = Instant::now();
+        submit(&handle, &|batch| {
+            batch.put(Table::Dialog, number % ROWS, b"again");
+            batch.remove(Table::Dialog, (number + ROWS / 2) % ROWS);
+            batch.put(Table::Edit, number, b"new");
+        });
+        longest = longest.max(began.elapsed());
+        number += 7;
+        if let Ok(files) = outcome.try_recv() {
+            break files.unwrap();
+        }
+    };
+    println!(
+        "{} commits meanwhile; the longest took {longest:?}",
+        number / 7
+    );
+    assert!(number / 7 > 20, "commits waited until the file was written");
+    assert_eq!(files, [] as [String; 0]);
+    assert!(!is_in_a_file(&place, b"private"));
+    let before = rows(&store);
+    assert_eq!(before[&("presentity", i64::MAX)], b"highest");
+    assert_eq!(before[&("dialog", 7)], b"again");
+    assert_eq!(before.get(&("dialog", ROWS / 2 + 7)), None);
+    // What is committed from now on goes to the new file.
+    submit(&handle, &|batch| batch.put(Table::Dialog, 3, b"afterwards"));
+    let mut after = before;
+    after.insert(("dialog", 3), b"afterwards".to_vec());
+    let crashed = killed(&place, "anew-crashed");
+    store.close();
+    for place in [place, crashed] {
+        let store = place.open();
+        assert_eq!(rows(&store), after);
+        store.close();
+    }
+}
+
+/// Another program that reads the file keeps it as it is; a crash in the middle does too.
+#[test]
+fn a_file_that_cannot_be_written_anew_stays() {
+    let place = Temporary::new("not-anew");
+    let store = place.open();
+    put_dialogs(&store.handle(), 0..1000, 1);
+    wait(&store.handle(), 0, 1);
+    let before = rows(&store);
+    let reader = rusqlite::Connection::open(place.0.join("state.sqlite")).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM dialog;")
+        .unwrap();
+    let why = write_anew(&store).recv().unwrap().unwrap_err();
+    assert!(why.contains("another program is reading it"), "{why}");
+    assert!(!place.0.join("state.sqlite.anew").exists());
+    drop(reader);
+    assert_eq!(write_anew(&store).recv().unwrap(), Ok(vec![]));
+    assert_eq!(rows(&store), before);
+    store.close();
+    fs::write(place.0.join("state.sqlite.anew"), "unfinished").unwrap();
+    let store = place.open();
+    assert!(!place.0.join("state.sqlite.anew").exists());
+    assert_eq!(rows(&store), before);
+}
+
 fn damage(file: &std::path::Path, pages: std::ops::Range<u64>) {
     let mut octets = OpenOptions::new().write(true).open(file).unwrap();
     octets

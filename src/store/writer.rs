@@ -137,9 +137,6 @@ impl StoreHandle {
 
     /// Does for a writer that hangs what needs no disk.
     pub(super) fn stand_in(&self, wake: &Wake) {
-        if self.file.is_locked_for_long() {
-            return;
-        }
         let mut intake = self.shared.intake();
         let hangs_for = intake.commit_began.map(|began| began.elapsed());
         let Some(hangs_for) = hangs_for.filter(|time| *time >= PATIENCE) else {
@@ -156,6 +153,12 @@ impl StoreHandle {
             intake.failure = Some(format!("the disk has not answered for {seconds} s"));
         }
         self.shared.publish(intake, wake);
+    }
+
+    /// Whether all that was handed over is committed.
+    pub(super) fn is_idle(&self) -> bool {
+        let intake = self.shared.intake();
+        intake.commit_began.is_none() && intake.unwritten.is_empty() && self.shared.queue.is_empty()
     }
 
     /// Commits so far.
@@ -495,13 +498,14 @@ impl Work {
         };
         let open = self.open.insert(open);
         let outcome = {
-            let _others_wait = self.file.lock();
+            let mut others_wait = self.file.lock();
             self.shared.intake().note_lock();
             let noted = self.clock.note(self.is_recovering);
             let begun = match self.has_failed {
                 true => log::begin_anew(&open.connection),
                 false => Ok(()),
             };
+            let changes = changes.inspect(|change| others_wait.note(*change));
             begun
                 .and_then(|()| transact(&open.connection, changes, &noted))
                 .map_err(StoreError::of(self.file.path()))
