@@ -249,6 +249,52 @@ fn a_truncated_file_is_set_aside_and_the_rest_goes_on() {
     daemon.stop();
 }
 
+/// Damage of the history costs the past at most: the server starts, records, and shows what is left.
+#[test]
+fn a_damaged_history_is_set_aside_and_the_rest_goes_on() {
+    let site = Site::new("damaged-history");
+    let daemon = site.start(2);
+    for user in 0..10 {
+        for number in 0..200 {
+            assert!(call_state(site.http, &user.to_string(), number % 2 == 0));
+        }
+    }
+    daemon.stop();
+    let state = site.folder.0.join("state");
+    let history = fs::OpenOptions::new()
+        .write(true)
+        .open(state.join("history.sqlite"))
+        .unwrap();
+    let octets = history.metadata().unwrap().len();
+    history.set_len(octets / 4096 * 2 / 3 * 4096).unwrap();
+    let daemon = site.start(1);
+    let show = "history a.example --limit 10000 --csv";
+    let start = Instant::now();
+    // A question may be what finds the damage.
+    while site.metric("history_salvaged") == 0 {
+        let _refused = std::panic::catch_unwind(|| site.folder.says(&daemon.command(show)));
+        assert!(start.elapsed() < Duration::from_secs(20), "nothing is read");
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(site.metric("history_files_damaged"), 1);
+    daemon.wait_for("what can be read of the damaged history has been copied");
+    assert!(call_state(site.http, "3", true));
+    let kept = site.metric("history_salvaged") as usize;
+    let shown = || site.folder.says(&daemon.command(show)).lines().count();
+    while shown() < kept + 2 {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{} of {kept}",
+            shown()
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
+    println!("{kept} of 2000 changes are kept");
+    assert_eq!(site.metric("history_failing"), 0);
+    assert!(site.readiness().ends_with("\r\n\r\nOK\n"));
+    daemon.stop();
+}
+
 #[test]
 fn a_file_with_random_damage_is_read_as_far_as_it_can_be() {
     let mut random = Random::new();

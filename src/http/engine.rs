@@ -90,6 +90,8 @@ pub struct StoreReport {
     pub counters: [(&'static str, u64); 8],
     /// What its history counts, if one is kept.
     pub history: Vec<(&'static str, u64)>,
+    /// Whether a history is kept and cannot be written.
+    pub is_history_failing: bool,
     /// Why it cannot be written; None if it can.
     pub failure: Option<String>,
     /// While it cannot be written, the node acknowledges nothing; otherwise it goes on in memory.

@@ -104,8 +104,13 @@ impl Historian {
         async { outcome(erased.await.ok()) }
     }
 
+    /// Whether it cannot be written.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.history.is_failing()
+    }
+
     /// What it counts.
-    pub(crate) fn counters(&self) -> [(&'static str, u64); 4] {
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 6] {
         self.history.counters()
     }
 

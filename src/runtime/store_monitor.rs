@@ -71,6 +71,7 @@ impl StoreMonitor {
                 .iter()
                 .flat_map(Historian::counters)
                 .collect(),
+            is_history_failing: self.historian.as_ref().is_some_and(Historian::is_failing),
             failure: health.failure,
             is_refusing: self.refuses_on_failure,
         }

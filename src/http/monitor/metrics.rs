@@ -142,6 +142,7 @@ mod tests {
         names.extend(["store_commits_lost"]);
         names.extend(["history_changes", "history_thinned"]);
         names.extend(["history_pruned", "history_failing"]);
+        names.extend(["history_files_damaged", "history_salvaged"]);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

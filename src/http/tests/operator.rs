@@ -31,6 +31,7 @@ fn a_store_that_fails_is_reported() {
                 ("store_rows_salvaged", 0),
             ],
             history: vec![("history_thinned", 3)],
+            is_history_failing: false,
             failure: failure.map(str::to_owned),
             is_refusing,
         });
@@ -59,6 +60,15 @@ fn a_store_that_fails_is_reported() {
     );
     set(Some("disk full"), true);
     assert_eq!(server.get("/readyz").status, 503);
+    set(None, false);
+    let mut store = server.engine.store.lock().unwrap();
+    store.as_mut().unwrap().is_history_failing = true;
+    drop(store);
+    let ready = server.get("/readyz");
+    assert_eq!(
+        (ready.status, ready.body.as_str()),
+        (200, "degraded: the history cannot be written\n")
+    );
 }
 
 #[test]

@@ -4,20 +4,23 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::store::error::StoreError;
 use crate::store::history::batch::Change;
 use crate::store::history::limits::DomainLimits;
+use crate::store::history::salvage::{Remains, Salvage};
 use crate::store::history::schema;
+use crate::store::salvage;
 
 /// Changes removed in one transaction.
 pub(super) const STEP_ROWS: usize = 500;
 /// Octets that a change takes besides its texts: columns of numbers, and its place in the index.
 const ROW_OCTETS: i64 = 64;
 /// [`size`] in SQL.
-const SIZE: &str = "64 + octet_length(status) + octet_length(basic) + octet_length(lamp) \
+pub(super) const SIZE: &str = "64 + octet_length(status) + octet_length(basic) + octet_length(lamp) \
     + octet_length(decider) + octet_length(rule) + ifnull(octet_length(party), 0) \
     + ifnull(octet_length(note), 0)";
 
@@ -29,6 +32,10 @@ pub(super) struct Journal {
     domains: HashMap<String, Domain>,
     /// The highest number of a change.
     last: i64,
+    /// Damaged files that are still to be read, and how far they are.
+    unfinished: Vec<(String, i64)>,
+    /// The one that is being read.
+    salvage: Option<Salvage>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,24 +55,43 @@ pub(super) enum Pruned {
 }
 
 impl Journal {
-    /// Opens the file. A damaged one is set aside, and a new one begun.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        match Self::open_readable(path) {
-            Err(error) if error.is_damage() => {
-                schema::set_aside(path, &error)?;
-                Self::open_readable(path)
-            }
-            outcome => outcome,
-        }
+    /// Sets a damaged file aside, and begins a new one to which it is copied as far as it can be read.
+    pub(super) fn replace(path: &Path, error: &StoreError) -> Result<Self, StoreError> {
+        let aside = salvage::set_aside(path)?;
+        tracing::error!(
+            %error,
+            aside = %aside.display(),
+            "the history was damaged: the file is set aside, and what can be read of it is copied to a new one"
+        );
+        let remains = Remains::of(&aside);
+        let mut journal = Self::open(path)?;
+        journal.last = journal.last.max(remains.last);
+        let name = aside.file_name().unwrap_or_default();
+        let now = unix_milliseconds().saturating_mul(1000);
+        let below = remains.last.max(now).saturating_add(1);
+        let mut unfinished = remains.unfinished;
+        unfinished.push((name.to_string_lossy().into_owned(), below));
+        journal.transact(|journal| {
+            let note = "INSERT OR IGNORE INTO salvage VALUES (?1, ?2)";
+            let mut note = journal.connection.prepare(note)?;
+            unfinished
+                .iter()
+                .try_for_each(|one| note.execute((&one.0, one.1)).map(drop))
+        })?;
+        journal.unfinished = unfinished;
+        Ok(journal)
     }
 
-    fn open_readable(path: &Path) -> Result<Self, StoreError> {
+    /// Opens the file.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = schema::open(path)?;
         let mut journal = Self {
             path: path.into(),
             connection,
             domains: HashMap::new(),
             last: 0,
+            unfinished: Vec::new(),
+            salvage: None,
         };
         journal.load().map_err(StoreError::of(path))?;
         Ok(journal)
@@ -87,7 +113,31 @@ impl Journal {
         let last = "SELECT max(ifnull((SELECT max(number) FROM change), 0), \
             ifnull((SELECT max(last) FROM address), 0))";
         self.last = self.connection.query_row(last, [], |row| row.get(0))?;
+        let mut statement = self.connection.prepare("SELECT file, below FROM salvage")?;
+        let unfinished = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        self.unfinished = unfinished.collect::<rusqlite::Result<_>>()?;
         Ok(())
+    }
+
+    /// Whether a damaged file is still being read.
+    pub(super) const fn is_salvaging(&self) -> bool {
+        self.salvage.is_some() || !self.unfinished.is_empty()
+    }
+
+    /// Copies some changes of a damaged file; how many. The newest file first, as its changes are.
+    pub(super) fn salvage(&mut self) -> Result<u64, StoreError> {
+        let current = self.salvage.take().or_else(|| {
+            let (name, below) = self.unfinished.pop()?;
+            Some(Salvage::resume(&self.path, name, below))
+        });
+        let Some(mut salvage) = current else {
+            return Ok(0);
+        };
+        let copied = self.transact(|journal| salvage.step(journal))?;
+        if copied.is_some() {
+            self.salvage = Some(salvage);
+        }
+        Ok(copied.unwrap_or(0))
     }
 
     /// The domains with a history.
@@ -151,7 +201,7 @@ impl Journal {
     }
 
     /// The id of a domain, which is added if it is new.
-    fn domain(&mut self, name: &str) -> rusqlite::Result<i64> {
+    pub(super) fn domain(&mut self, name: &str) -> rusqlite::Result<i64> {
         if let Some(domain) = self.domains.get(name) {
             return Ok(domain.id);
         }
@@ -188,7 +238,7 @@ impl Journal {
     }
 
     /// Adds to the octets of a domain.
-    fn count(&mut self, domain: &str, octets: i64) {
+    pub(super) fn count(&mut self, domain: &str, octets: i64) {
         if let Some(domain) = self.domains.get_mut(domain) {
             domain.octets = (domain.octets + octets).max(0);
             domain.is_written = false;
@@ -328,4 +378,10 @@ fn size(change: &Change<'_>) -> i64 {
     ];
     let texts: usize = texts.into_iter().map(str::len).sum();
     ROW_OCTETS + texts as i64
+}
+
+/// Now, in milliseconds since 1970 UTC.
+pub(super) fn unix_milliseconds() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }

@@ -3,6 +3,7 @@
 //! - `batch`: the changes that a shard hands over in one turn.
 //! - `schema`: the tables. `journal`: the file as the writer has it open: appending and pruning.
 //! - `erasure`: everything about one person, and the person as the party of others.
+//! - `salvage`: what can be read of a damaged file, on its way to the one that replaced it.
 //! - `writer`: the thread that appends, prunes and erases. `reader`: the thread that answers queries.
 //!
 //! A file of its own, beside the state: what is lost of a history hurts less than a delayed state. So
@@ -14,6 +15,8 @@
 //! - A shard never waits. If the writer or the disk cannot follow, changes are left out and counted
 //!   (`history_thinned`).
 //! - What was erased is overwritten, in the file and in its log, before the erasure is confirmed.
+//! - A damaged file is set aside, never deleted, whether it is found at the start, by the writer or by a
+//!   query. A new one is begun at once, and what can be read of the old one is copied to it.
 //! - A query reads on a connection of its own, which cannot write, and is bounded.
 
 pub mod batch;
@@ -21,6 +24,7 @@ mod erasure;
 mod journal;
 pub mod limits;
 mod reader;
+mod salvage;
 mod schema;
 mod writer;
 
@@ -46,11 +50,10 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the file, creates its tables if it is new, and starts the threads. A damaged file is set
-    /// aside, and a new one begun.
+    /// Opens the file, creates its tables if it is new, and starts the threads.
     pub fn open(file: &Path, shards: u16, limits: HistoryLimits) -> Result<Self, StoreError> {
         let writer = Writer::start(file, shards, limits)?;
-        let reader = Reader::start(file)?;
+        let reader = Reader::start(file, writer.handle())?;
         Ok(Self { writer, reader })
     }
 

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::presence::history::{HistoryChange, HistoryPage, HistoryQuery};
 use crate::store::error::StoreError;
 use crate::store::history::schema;
+use crate::store::history::writer::HistoryHandle;
 
 /// Queries that may wait; one more is not answered.
 const QUEUE_QUERIES: usize = 64;
@@ -57,13 +58,13 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Starts it on a file that exists.
-    pub(super) fn start(file: &Path) -> Result<Self, StoreError> {
+    /// Starts it on a file that exists. `writer` is told of a damage.
+    pub(super) fn start(file: &Path, writer: HistoryHandle) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::sync_channel(QUEUE_QUERIES);
         let path = file.to_path_buf();
         let thread = thread::Builder::new()
             .name("history-reader".into())
-            .spawn(move || run(&path, &receiver))
+            .spawn(move || run(&path, &writer, &receiver))
             .map_err(StoreError::io(file))?;
         let handle = QueryHandle(sender);
         Ok(Self { handle, thread })
@@ -84,11 +85,15 @@ impl Reader {
     }
 }
 
-fn run(file: &Path, queries: &Receiver<Option<Pending>>) {
+fn run(file: &Path, writer: &HistoryHandle, queries: &Receiver<Option<Pending>>) {
     while let Ok(Some(Pending { query, answer })) = queries.recv() {
+        let files_damaged = writer.files_damaged();
         // A connection for each query: the file may have been set aside since the last.
         let page = schema::open_for_queries(file)
             .and_then(|connection| read(&connection, &query).map_err(StoreError::of(file)));
+        if page.as_ref().is_err_and(StoreError::is_damage) {
+            writer.report(files_damaged);
+        }
         answer(page);
     }
 }

@@ -10,6 +10,9 @@
 //! domain; the chain costs eight octets. It may lead to a change that was pruned: there it ends, because
 //! the oldest changes of a domain are always removed first.
 //!
+//! `salvage` names damaged files that are still being read, and the number of the change where reading
+//! goes on.
+//!
 //! Versions work as in [`crate::store::schema`]. For people there is a view: `SELECT * FROM history`.
 
 use std::path::Path;
@@ -17,14 +20,14 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::StoreError;
-use crate::store::salvage;
 use crate::store::schema::{Format, make_private, migrate};
 
 /// `LAMH`
 const APPLICATION_ID: i32 = 0x4c41_4d48;
 
 /// The steps from an empty file to the current version.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE domain (
         id INTEGER PRIMARY KEY,
         name TEXT NOT NULL UNIQUE,
@@ -58,7 +61,14 @@ const MIGRATIONS: [&str; 1] = ["
         FROM change JOIN address ON address.id = change.address
             JOIN domain ON domain.id = change.domain
         ORDER BY number;
-"];
+    ",
+    "
+    CREATE TABLE salvage (
+        file TEXT PRIMARY KEY,
+        below INTEGER NOT NULL
+    ) STRICT;
+    ",
+];
 
 const FORMAT: Format = Format {
     application_id: APPLICATION_ID,
@@ -74,17 +84,6 @@ const SETTINGS: &str = "
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -32768;
 ";
-
-/// Sets a damaged file aside, so that a new one is begun: what is lost is the past, not the state.
-pub(super) fn set_aside(file: &Path, error: &StoreError) -> Result<(), StoreError> {
-    let aside = salvage::set_aside(file)?;
-    tracing::error!(
-        %error,
-        aside = %aside.display(),
-        "the history was damaged: the file is set aside, and a new one begun"
-    );
-    Ok(())
-}
 
 /// Opens the file for writing; creates or migrates its tables.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {

@@ -1,6 +1,7 @@
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use super::batch::{Change, HistoryBatch, Verdict};
@@ -70,14 +71,17 @@ fn all(domain: &str, user: Option<&str>) -> HistoryQuery {
 
 /// The answer of a reader on the file.
 fn ask(folder: &Folder, query: HistoryQuery) -> HistoryPage {
-    let reader = Reader::start(&folder.file()).unwrap();
-    let (sender, receiver) = mpsc::channel();
-    reader
-        .handle()
-        .ask(query, move |page| sender.send(page).unwrap());
-    let page = receiver.recv().unwrap().unwrap();
-    reader.stop();
+    let history = History::open(&folder.file(), 1, limits()).unwrap();
+    let page = ask_of(&history, query).unwrap();
+    history.close();
     page
+}
+
+fn ask_of(history: &History, query: HistoryQuery) -> Result<HistoryPage, StoreError> {
+    let (sender, receiver) = mpsc::channel();
+    let queries = history.queries();
+    queries.ask(query, move |page| sender.send(page).unwrap());
+    receiver.recv().unwrap()
 }
 
 fn times(page: &HistoryPage) -> Vec<i64> {
@@ -381,9 +385,9 @@ fn limits_apply_to_a_running_history() {
     few.domains.insert("a.test".to_owned(), domain);
     let history = History::open(&folder.file(), 1, few).unwrap();
     let handle = history.handle();
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while counter(&handle, "history_pruned") < 2 * STEP_ROWS as u64 {
-        assert!(std::time::Instant::now() < deadline);
+        assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
     history.close();
@@ -401,6 +405,89 @@ fn a_damaged_file_is_set_aside() {
     let names = fs::read_dir(&folder.0).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     assert!(names.into_iter().any(|name| name.contains(".damaged-")));
+}
+
+/// Changes of 50 users in two domains, a millisecond apart, in a file of which some pages are damaged.
+fn damaged(folder: &Folder, pages: std::ops::Range<u64>) -> usize {
+    const CHANGES: i64 = 20_000;
+    let mut journal = Journal::open(&folder.file()).unwrap();
+    let now = journal::unix_milliseconds();
+    let users: Vec<_> = (0..25).map(|user| format!("{user}")).collect();
+    let changes = (0..CHANGES).map(|number| Change {
+        note: "noted",
+        ..change(
+            now - CHANGES + number,
+            &users[(number % 50 / 2) as usize],
+            if number % 2 == 0 { "a.test" } else { "b.test" },
+        )
+    });
+    journal.append(changes).unwrap();
+    journal.empty_log().unwrap();
+    drop(journal);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(folder.file())
+        .unwrap();
+    assert!(file.metadata().unwrap().len() > pages.end * 4096);
+    for page in pages {
+        file.write_all_at(&[0xa5; 4096], page * 4096).unwrap();
+    }
+    CHANGES as usize
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(20), "not {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A query finds the damage. The server ends while the file is being read, and goes on at the next start.
+/// Each change that is left is found by its domain and by its address, and erased with the person.
+#[test]
+fn what_can_be_read_of_a_damaged_file_is_kept() {
+    let folder = Folder::new("salvage");
+    let changes = damaged(&folder, 60..64);
+    let history = History::open(&folder.file(), 1, limits()).unwrap();
+    let now = journal::unix_milliseconds();
+    submit(&history.handle(), now..now + 3);
+    let _damage = ask_of(&history, all("a.test", None)).unwrap_err();
+    wait_until("set aside", || {
+        counter(&history.handle(), "history_files_damaged") == 1
+    });
+    let (sender, receiver) = mpsc::channel();
+    let person = Aor::new("1", "a.test");
+    let refused = sender.clone();
+    let told = move |erased| refused.send(erased).unwrap();
+    history.handle().erase(person.clone(), told);
+    let refusal = receiver.recv().unwrap().unwrap_err().to_string();
+    assert!(refusal.contains("still being read"), "{refusal}");
+    history.close();
+
+    let history = History::open(&folder.file(), 1, limits()).unwrap();
+    submit(&history.handle(), now + 3..now + 6);
+    let is_read = || {
+        let connection = schema::open_for_queries(&folder.file()).unwrap();
+        let count = "SELECT count(*) FROM salvage";
+        connection.query_row(count, [], |row| row.get(0)) == Ok(0)
+    };
+    wait_until("read", is_read);
+    let of =
+        |domain: &str, user: Option<&str>| times(&ask_of(&history, all(domain, user)).unwrap());
+    let (of_a, of_b) = (of("a.test", None), of("b.test", None));
+    let kept = of_a.len() + of_b.len();
+    println!("{kept} of {changes} changes are kept");
+    assert!(kept < changes + 6 && kept > changes * 9 / 10, "{kept}");
+    assert!(of_a.is_sorted_by(|newer, older| newer > older));
+    let users = (0..25).map(|user| of("a.test", Some(&user.to_string())).len());
+    assert_eq!(users.sum::<usize>(), of_a.len(), "a chain is broken");
+    let own = of("a.test", Some("1")).len();
+    let told = move |erased| sender.send(erased).unwrap();
+    history.handle().erase(person, told);
+    assert_eq!(receiver.recv().unwrap().unwrap().changes, own as u64);
+    assert_eq!(of("a.test", None).len(), of_a.len() - own);
+    history.close();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The thread that appends to the history, prunes it, and erases people from it.
 //!
 //! It gathers what comes for a moment and appends it in one transaction; between two of them it does at
-//! most one step of erasing and one of pruning. What comes while too much waits, or while the file
+//! most one step of erasing and one of pruning, or of reading a damaged file. What comes while too much waits, or while the file
 //! cannot be written, is left out and counted.
 
 use std::collections::VecDeque;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 
@@ -18,9 +18,8 @@ use crate::presence::history::HistoryErased;
 use crate::store::error::StoreError;
 use crate::store::history::batch::HistoryBatch;
 use crate::store::history::erasure::Erasure;
-use crate::store::history::journal::{Journal, Pruned};
+use crate::store::history::journal::{Journal, Pruned, unix_milliseconds};
 use crate::store::history::limits::HistoryLimits;
-use crate::store::history::schema;
 
 /// Batches that may wait for the writer, of all shards together.
 const QUEUE_BATCHES: usize = 4096;
@@ -70,6 +69,12 @@ struct Shared {
     written: AtomicU64,
     thinned: AtomicU64,
     pruned: AtomicU64,
+    /// Damaged files that were set aside since the start.
+    files_damaged: AtomicU64,
+    /// Changes that were read back from such files.
+    salvaged: AtomicU64,
+    /// What queries say of damage; see [`HistoryHandle::report`].
+    reported: AtomicU64,
 }
 
 /// A shard's end of the history. Cheap to clone.
@@ -126,11 +131,31 @@ impl HistoryHandle {
         *known.unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
+    /// Whether it cannot be written.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.shared.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// How many damaged files were set aside: tells one file from the next.
+    pub(super) fn files_damaged(&self) -> u64 {
+        self.shared.files_damaged.load(Ordering::SeqCst)
+    }
+
+    /// A query found that a file is damaged, when so many had been set aside before.
+    pub(super) fn report(&self, files_damaged: u64) {
+        let reported = &self.shared.reported;
+        reported.fetch_max(files_damaged + 1, Ordering::SeqCst);
+        self.wake();
+    }
+
     /// What it counts.
     #[must_use]
-    pub fn counters(&self) -> [(&'static str, u64); 4] {
+    pub fn counters(&self) -> [(&'static str, u64); 6] {
         let shared = &*self.shared;
         [
+            ("history_files_damaged", self.files_damaged()),
+            ("history_salvaged", shared.salvaged.load(Ordering::Relaxed)),
             ("history_changes", shared.written.load(Ordering::Relaxed)),
             ("history_thinned", shared.thinned.load(Ordering::Relaxed)),
             ("history_pruned", shared.pruned.load(Ordering::Relaxed)),
@@ -174,7 +199,10 @@ impl Writer {
         shards: u16,
         limits: HistoryLimits,
     ) -> Result<Self, StoreError> {
-        let journal = Journal::open(file)?;
+        let (journal, is_new) = match Journal::open(file) {
+            Err(error) if error.is_damage() => (Journal::replace(file, &error)?, true),
+            opened => (opened?, false),
+        };
         let spare = (0..shards).map(|_| ArrayQueue::new(SPARE_BATCHES));
         let shared = Arc::new(Shared {
             queue: ArrayQueue::new(QUEUE_BATCHES),
@@ -188,6 +216,9 @@ impl Writer {
             written: AtomicU64::new(0),
             thinned: AtomicU64::new(0),
             pruned: AtomicU64::new(0),
+            files_damaged: AtomicU64::new(is_new.into()),
+            salvaged: AtomicU64::new(0),
+            reported: AtomicU64::new(0),
         });
         let work = Work {
             file: file.to_path_buf(),
@@ -254,7 +285,12 @@ impl Work {
             if is_empty && is_stopping && self.orders.is_empty() {
                 return;
             }
-            self.prune();
+            self.look_at_reports();
+            if self.is_salvaging() {
+                self.salvage();
+            } else {
+                self.prune();
+            }
             if is_empty && !is_stopping {
                 self.rest();
             }
@@ -310,11 +346,47 @@ impl Work {
             Ok(done)
         });
         if let Some(error) = outcome.as_ref().err().filter(|error| error.is_damage()) {
-            // If that fails too, the file is tried again as it is.
-            let _failed = schema::set_aside(&self.file, error);
+            self.replace(error);
         }
         self.report(outcome.as_ref().err());
         outcome.map_err(Some)
+    }
+
+    /// Replaces a damaged file. If that fails, what there is of it is opened the next time.
+    fn replace(&mut self, error: &StoreError) {
+        // Its connection must not be the one that has the new log open.
+        self.journal = None;
+        self.journal = Journal::replace(&self.file, error).ok();
+        self.shared.files_damaged.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Looks whether a query found this file damaged.
+    fn look_at_reports(&mut self) {
+        let damaged = self.shared.files_damaged.load(Ordering::SeqCst);
+        if self.shared.reported.load(Ordering::SeqCst) == damaged + 1 {
+            self.replace(&StoreError::Damaged(
+                self.file.clone(),
+                "a query could not read it".to_owned(),
+            ));
+        }
+    }
+
+    fn is_salvaging(&self) -> bool {
+        self.journal.as_ref().is_some_and(Journal::is_salvaging)
+    }
+
+    /// Copies some changes of a damaged file.
+    fn salvage(&mut self) {
+        let Ok(changes) = self.attempt(Journal::salvage) else {
+            return;
+        };
+        let before = self.shared.salvaged.fetch_add(changes, Ordering::Relaxed);
+        if !self.is_salvaging() {
+            tracing::warn!(
+                changes = before + changes,
+                "what can be read of the damaged history has been copied"
+            );
+        }
     }
 
     fn report(&mut self, error: Option<&StoreError>) {
@@ -339,6 +411,9 @@ impl Work {
         let Some(mut order) = self.orders.pop_front() else {
             return;
         };
+        if self.is_salvaging() {
+            return (order.confirm)(Err(StoreError::Salvaging(self.file.clone())));
+        }
         match self.attempt(|journal| order.erasure.step(journal)) {
             Ok(None) => self.orders.push_front(order),
             Ok(Some(erased)) => (order.confirm)(Ok(erased)),
@@ -386,7 +461,7 @@ impl Work {
 
     /// Sleeps until something comes, or until there is more to prune; then gathers for a moment.
     fn rest(&self) {
-        let has_more = !self.orders.is_empty() || !self.to_prune.is_empty();
+        let has_more = !self.orders.is_empty() || !self.to_prune.is_empty() || self.is_salvaging();
         if !has_more {
             self.shared.is_asleep.store(true, Ordering::SeqCst);
             let shared = &*self.shared;
@@ -402,9 +477,4 @@ impl Work {
             thread::sleep(GATHER);
         }
     }
-}
-
-fn unix_milliseconds() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX)
 }
