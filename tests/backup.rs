@@ -148,18 +148,127 @@ fn a_backup_that_cannot_be_restored_is_refused() {
     assert!(said.contains(&format!("{DIALOGS} dialogs")), "{said}");
 }
 
+/// What the configuration of the export says besides accounts and orbits.
+const CONFIGURED: &str = r#"
+[[group]]
+name = "sales"
+domain = "a.example"
+members = ["1", "2", "sip:7@b.example"]
+[[policy]]
+domain = "a.example"
+watcher = "sales"
+presentity = "7*"
+package = "presence"
+handling = "confirm"
+privacy = 1
+[[policy]]
+domain = "a.example"
+watcher = "*@b.example"
+handling = "block"
+[[profile]]
+name = "lobby"
+user_agents = ["Lobby/", "*-3PCC"]
+dnd_lamp = "early"
+notify_rate = 3
+"#;
+
+/// Each statement of the operator, and how the export shows it: address, source, what it asserts.
+const STATED: [(&str, &str, &str, &str); 12] = [
+    (
+        "set 0@a.example presence closed vacation",
+        "operator:presence",
+        "basic",
+        "closed",
+    ),
+    (
+        "set 1@a.example forward no-answer 4711 --rings 3",
+        "feature:forward",
+        "target",
+        "4711",
+    ),
+    (
+        "set 2@a.example messages 3/1 1/0",
+        "operator:messages",
+        "urgent_new",
+        "1",
+    ),
+    (
+        "set 3@a.example appearance 2 held --party <sip:5@a.example>",
+        "operator:appearance",
+        "state",
+        "held",
+    ),
+    (
+        "set 4@a.example note lunch",
+        "operator:note",
+        "note",
+        "lunch",
+    ),
+    (
+        "set 5@a.example dnd on",
+        "feature:dnd",
+        "do_not_disturb",
+        "true",
+    ),
+    (
+        "set 7@a.example lamp early --from sip:5@a.example",
+        "operator:lamp",
+        "state",
+        "early",
+    ),
+    (
+        "set 8@a.example registered sip:8@192.0.2.8 3600",
+        "operator:registered:sip:8@192.0.2.8",
+        "registered",
+        "true",
+    ),
+    ("set 9@a.example unregistered", "register", "contacts", "[]"),
+    (
+        "set 700@a.example park sip:6@a.example",
+        "operator:lamp",
+        "state",
+        "confirmed",
+    ),
+    // A user of an open domain, without an account.
+    (
+        "set guest@a.example note visiting",
+        "operator:note",
+        "note",
+        "visiting",
+    ),
+    (
+        "set 701@a.example lamp confirmed --expires 10m",
+        "operator:lamp",
+        "state",
+        "confirmed",
+    ),
+];
+
+/// The first value under a name, at any depth.
+fn value_of<'v>(json: &'v serde_json::Value, name: &str) -> Option<&'v serde_json::Value> {
+    match json {
+        serde_json::Value::Object(fields) => fields
+            .get(name)
+            .or_else(|| fields.values().find_map(|field| value_of(field, name))),
+        serde_json::Value::Array(items) => items.iter().find_map(|item| value_of(item, name)),
+        _ => None,
+    }
+}
+
 #[test]
 fn an_export_has_all_that_an_operator_said() {
-    let site = Site::new("export");
+    let site = Site {
+        store: CONFIGURED,
+        ..Site::new("export")
+    };
     let daemon = site.start(2);
     for line in [
         "list create team@a.example 1 2",
         "approve b@a.example 3@a.example",
-        "set 4@a.example note lunch",
-        "set 5@a.example dnd on",
-        // A user of an open domain, without an account.
-        "set guest@a.example note visiting",
     ] {
+        site.folder.says(&daemon.command(line));
+    }
+    for (line, ..) in STATED {
         site.folder.says(&daemon.command(line));
     }
     assert!(call_state(site.http, "6", true));
@@ -172,26 +281,66 @@ fn an_export_has_all_that_an_operator_said() {
         serde_json::json!([{"domain": "a.example", "users": ["700-709"]}])
     );
     assert_eq!(export["accounts"][3]["aor"], "3@a.example");
-    assert_eq!(export["lists"][0]["list"], "team@a.example");
-    assert_eq!(export["lists"][0]["members"][1]["uri"], "sip:2@a.example");
+    let lists = export["lists"].as_array().unwrap();
+    let team = lists.iter().find(|list| list["list"] == "team@a.example");
+    assert_eq!(team.unwrap()["members"][1]["uri"], "sip:2@a.example");
     assert_eq!(export["rules"][0]["aor"], "3@a.example");
+    check_configured(&export);
     let statements = export["statements"].as_array().unwrap();
-    let about = statements.iter().map(|about| {
-        let source = about["contributions"][0]["source"].as_str().unwrap();
-        (about["aor"].as_str().unwrap(), source)
-    });
-    let expected = [
-        ("4@a.example", "operator:note"),
-        ("5@a.example", "feature:dnd"),
-        ("guest@a.example", "operator:note"),
-    ];
+    for (line, source, name, value) in STATED {
+        let aor = line.split(' ').nth(1).unwrap();
+        let about = statements.iter().find(|about| about["aor"] == aor);
+        let said = &about.unwrap()["contributions"][0];
+        assert_eq!(said["source"], source, "{line}");
+        let shown = value_of(&said["asserts"], name).unwrap();
+        let shown = shown
+            .as_str()
+            .map_or_else(|| shown.to_string(), str::to_owned);
+        assert_eq!(shown, value, "{line}: {said}");
+    }
     assert_eq!(
-        about.collect::<Vec<_>>(),
-        expected,
-        "not what a PBX reported"
+        statements.len(),
+        STATED.len(),
+        "not what a PBX reported: {statements:?}"
+    );
+    let expiring = statements
+        .iter()
+        .find(|about| about["aor"] == "701@a.example");
+    let remaining = &expiring.unwrap()["contributions"][0]["remaining_seconds"];
+    assert!(
+        remaining.as_u64().is_some_and(|seconds| seconds <= 600),
+        "{remaining}"
     );
     assert!(!export.to_string().contains("password"));
     daemon.stop();
+}
+
+fn check_configured(export: &serde_json::Value) {
+    let members = ["1@a.example", "2@a.example", "7@b.example"];
+    let group = serde_json::json!({"group": "sales", "domain": "a.example", "members": members});
+    assert_eq!(export["groups"], serde_json::json!([group]));
+    let policies = serde_json::json!([
+        {
+            "number": 1, "domain": "a.example", "watcher": "sales", "presentity": "7*@a.example",
+            "package": "presence", "handling": "confirm", "privacy": 1,
+        },
+        {
+            "number": 2, "domain": "a.example", "watcher": "*@b.example", "presentity": "*",
+            "package": null, "handling": "block", "privacy": null,
+        },
+    ]);
+    assert_eq!(export["policies"], policies);
+    let lobby = &export["profiles"][0];
+    assert_eq!(lobby["name"], "lobby");
+    assert_eq!(
+        lobby["user_agents"],
+        serde_json::json!(["Lobby/", "*-3PCC"])
+    );
+    assert_eq!(lobby["dnd_lamp"], "early");
+    assert_eq!(lobby["notify_rate"], 3);
+    assert_eq!(lobby["idle"], "terminated", "it is inherited");
+    let profiles = export["profiles"].as_array().unwrap();
+    assert!(profiles.iter().any(|profile| profile["name"] == "generic"));
 }
 
 /// Whether a file of the data directory holds a text.

@@ -61,6 +61,18 @@ impl Groups {
         }
     }
 
+    /// All groups by name, each with its members in order.
+    fn all(&self) -> Vec<(&str, Vec<&Aor>)> {
+        let groups = self.members_by_name.iter().map(|(name, members)| {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable();
+            (&**name, members)
+        });
+        let mut groups: Vec<_> = groups.collect();
+        groups.sort_unstable();
+        groups
+    }
+
     fn is_member(&self, aor: &Aor, group: &str) -> bool {
         self.members_by_name
             .get(group)
@@ -75,6 +87,20 @@ impl Groups {
 }
 
 impl Directory {
+    /// The groups of a domain by name, each with its members in order.
+    #[must_use]
+    pub fn groups_of(&self, domain: &str) -> Vec<(&str, Vec<&Aor>)> {
+        let tenant = self.tenant(domain);
+        tenant.map(|tenant| tenant.groups.all()).unwrap_or_default()
+    }
+
+    /// The policies of a domain, in the order in which they are tried.
+    #[must_use]
+    pub fn policies_of(&self, domain: &str) -> &[Policy] {
+        let tenant = self.tenant(domain);
+        tenant.map_or(&[], |tenant| &tenant.policies)
+    }
+
     /// Appends a policy to the policies of a domain. Has no effect if the domain does not exist.
     pub fn add_policy(&mut self, domain: &str, policy: Policy) {
         if let Some(tenant) = self.tenant_mut(domain) {

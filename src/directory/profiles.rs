@@ -25,6 +25,15 @@ impl AgentPattern {
         }
     }
 
+    /// As it is written in the configuration.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Prefix(prefix) => String::from_utf8_lossy(prefix).into_owned(),
+            Self::Contains(part) => format!("*{}", String::from_utf8_lossy(part)),
+        }
+    }
+
     fn matches(&self, agent: &[u8]) -> bool {
         match self {
             Self::Prefix(prefix) => agent
@@ -59,6 +68,13 @@ impl Directory {
             .find(|(_, profile)| &*profile.name == GENERIC)
             .map_or_else(Arc::default, |(_, profile)| Arc::clone(profile));
         self.profiles = Arc::new(Profiles { table, generic });
+    }
+
+    /// All profiles with their patterns, in the order in which a User-Agent is compared with them: those
+    /// of the configuration, then the built-in ones.
+    pub fn profiles(&self) -> impl Iterator<Item = (&[AgentPattern], &Profile)> {
+        let table = self.profiles.table.iter();
+        table.map(|(patterns, profile)| (&**patterns, &**profile))
     }
 
     /// Returns the profile of a User-Agent; an empty one gets the generic profile.

@@ -243,7 +243,7 @@ fn what_ran_out_meanwhile_is_gone() {
             .iter()
             .any(|source| source == "operator:lamp")
     );
-    assert!(gone("operator:lamp") && gone("register:sip:123@192.0.2.7"));
+    assert!(gone("operator:lamp") && gone("operator:registered:sip:123@192.0.2.7"));
     assert!(!gone("publish:") && !gone("feature:dnd") && !gone("http:call_state"));
     let left = after.next_expiry().unwrap() - later.at;
     assert!(left <= Duration::from_secs(62), "{left:?}");

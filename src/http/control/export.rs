@@ -1,9 +1,11 @@
-//! `GET /export`: all that an operator has said: accounts, orbits, resources, lists, rules, notes and
-//! other statements, also about users of open domains, who have no account.
+//! `GET /export`: all that an operator has said, in the configuration and by commands: domains with their
+//! accounts, orbits, resources, groups, lists, policies and rules; profiles; notes and other statements,
+//! also about users of open domains, who have no account. `representation/export.rs` documents the form.
 
 use crate::directory::{Directory, Domain};
 use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::configured;
 use crate::http::representation::export::{Account, Export, List, Ranges, Statements};
 use crate::http::representation::rules::Rules;
 use crate::http::site::Site;
@@ -26,6 +28,9 @@ pub(crate) async fn export<E: Engine>(_: Form, site: &Site<E>) -> ControlResult 
         accounts,
         orbits: directory.domains().iter().map(orbits).collect(),
         resources: directory.domains().iter().map(resources).collect(),
+        groups: configured::groups(&directory),
+        policies: configured::policies(&directory),
+        profiles: configured::profiles(&directory),
         lists: directory
             .stored_lists()
             .into_iter()

@@ -1,4 +1,19 @@
-//! All that an operator has said.
+//! All that an operator has said, in the configuration and by commands, without passwords. One object:
+//!
+//! | key | each of its elements |
+//! |---|---|
+//! | `domains` | a name |
+//! | `accounts` | `aor`, `name`, `feeder` |
+//! | `orbits`, `resources` | `domain`, and its `users` as ranges |
+//! | `groups` | `group`, `domain`, `members` |
+//! | `lists` | `list`, `name`, `style`, `owner`, `members` with `uri` and `name`; every group is one too |
+//! | `policies` | `number`, `domain`, `watcher`, `presentity`, `package`, `handling`, `privacy` |
+//! | `profiles` | `name`, `user_agents`, and every key of `[[profile]]`, inherited ones too; the built-in profiles are the last |
+//! | `rules` | `aor`, and its `rules` as `lamplighter rules show --json` prints them |
+//! | `statements` | `aor`, and `contributions` as in `lamplighter why --json`, those of `lamplighter set` |
+//!
+//! What has no value is null. Statements that expire say when: `remaining_seconds`. In a domain that is a
+//! registrar, what phones registered is theirs, and so is that nothing is registered any more.
 
 use serde_json::{Value, json};
 
@@ -23,6 +38,12 @@ pub(crate) struct Export {
     pub(crate) orbits: Vec<Ranges>,
     /// The resources of each domain.
     pub(crate) resources: Vec<Ranges>,
+    /// Groups, see [`configured`](super::configured).
+    pub(crate) groups: Vec<Value>,
+    /// Policies, see [`configured`](super::configured).
+    pub(crate) policies: Vec<Value>,
+    /// Profiles, see [`configured`](super::configured).
+    pub(crate) profiles: Vec<Value>,
     /// Lists.
     pub(crate) lists: Vec<List>,
     /// Rules of single presentities.
@@ -78,6 +99,9 @@ impl Representation for Export {
             "accounts": self.accounts.iter().map(Account::json).collect::<Vec<_>>(),
             "orbits": ranges_json(&self.orbits),
             "resources": ranges_json(&self.resources),
+            "groups": self.groups,
+            "policies": self.policies,
+            "profiles": self.profiles,
             "lists": self.lists.iter().map(List::json).collect::<Vec<_>>(),
             "rules": self.rules.iter().map(Rules::json).collect::<Vec<_>>(),
             "statements": self.statements.iter().map(Statements::json).collect::<Vec<_>>(),

@@ -7,6 +7,7 @@
 
 mod accept;
 pub(crate) mod backup;
+pub(crate) mod configured;
 pub(crate) mod counters;
 pub(crate) mod drain;
 pub(crate) mod export;

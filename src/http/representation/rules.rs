@@ -109,7 +109,7 @@ fn excepted(exception: &Exception) -> &str {
     }
 }
 
-const fn word(handling: Handling) -> &'static str {
+pub(crate) const fn word(handling: Handling) -> &'static str {
     match handling {
         Handling::Block => "block",
         Handling::Confirm => "confirm",

@@ -24,6 +24,37 @@ pub struct Policy {
     pub text: Box<str>,
 }
 
+impl WatcherCondition {
+    /// In the words of the configuration.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Myself => "self".to_owned(),
+            Self::SameGroup => "same-group".to_owned(),
+            Self::SameDomain => "same-domain".to_owned(),
+            Self::Listed => "listed".to_owned(),
+            Self::Trusted => "trusted".to_owned(),
+            Self::People(People::Everyone) => "anyone".to_owned(),
+            Self::People(people) => people.text(),
+        }
+    }
+}
+
+impl People {
+    /// In the words of the configuration, with the domain of a user.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Everyone => "*".to_owned(),
+            Self::Group(name) => name.to_string(),
+            Self::Named(pattern) => {
+                let star = if pattern.is_prefix { "*" } else { "" };
+                format!("{}{star}@{}", pattern.user, pattern.domain)
+            }
+        }
+    }
+}
+
 /// A condition on the watcher.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatcherCondition {

@@ -200,10 +200,14 @@ fn stated(source: Source, asserts: Assertion, since: Instant, decides: bool) -> 
     }
 }
 
-/// A contact that a REGISTER reported. Those of a publication are explained with the publication.
+/// A contact that a REGISTER or the operator reported. Those of a publication are explained with the publication.
 fn explain_registration(registration: &Registration, verdict: &Verdict) -> Option<Explained> {
+    let uri = registration.contact.uri.clone();
     (registration.reporter == Reporter::Register).then(|| Explained {
-        source: Source::Register(registration.contact.uri.clone()),
+        source: match registration.is_bound() {
+            true => Source::Register(uri),
+            false => Source::Contact(uri),
+        },
         asserts: Assertion::Registered,
         since: registration.since,
         until: registration.until,

@@ -254,7 +254,12 @@ fn a_reg_publication_changes_only_its_own_contacts() {
     assert!(words[0].0.starts_with("publish:") && words[0].1 == "sip:f is registered");
     assert_eq!(
         words[1],
-        ("register:sip:own".into(), "registered".into(), true, true)
+        (
+            "operator:registered:sip:own".into(),
+            "registered".into(),
+            true,
+            true
+        )
     );
     stage.pass(3602.5);
     assert_eq!(uris(&stage), "", "it goes with its publication");

@@ -45,6 +45,11 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
+    /// Whether one of the user's phones bound it by a REGISTER.
+    pub(crate) const fn is_bound(&self) -> bool {
+        self.sequence.is_some()
+    }
+
     /// Returns whether the REGISTER at `sequence`, or a later one of its phone, bound this contact.
     fn is_later(&self, sequence: Sequence) -> bool {
         self.sequence.is_some_and(|known| {

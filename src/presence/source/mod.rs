@@ -39,8 +39,10 @@ pub enum Source {
     Presence,
     /// A mailbox, as set by the operator: `operator:messages`.
     Messages,
-    /// A contact learned from a REGISTER: `register:<uri>`.
+    /// A contact that one of the user's phones bound by a REGISTER: `register:<uri>`.
     Register(Box<str>),
+    /// A contact that the operator reported: `operator:registered:<uri>`.
+    Contact(Box<str>),
     /// A registrar that reports no contact: `register`.
     Registrar,
     /// An appearance of a shared line: `operator:appearance`.
@@ -63,6 +65,7 @@ impl Source {
                 | Self::Presence
                 | Self::Messages
                 | Self::Appearance
+                | Self::Contact(_)
         )
     }
 }
@@ -73,6 +76,7 @@ impl fmt::Display for Source {
             Self::Publish(entity_tag) => return write!(formatter, "publish:{entity_tag}"),
             Self::Client(entity_tag) => return write!(formatter, "client:{entity_tag}"),
             Self::Register(uri) => return write!(formatter, "register:{uri}"),
+            Self::Contact(uri) => return write!(formatter, "operator:registered:{uri}"),
             Self::CallState => "http:call_state",
             Self::Lamp => "operator:lamp",
             Self::DoNotDisturb => "feature:dnd",

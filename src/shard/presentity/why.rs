@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::presence::composition::lamp;
 use crate::presence::presentity::Explained;
+use crate::presence::source::Source;
 use crate::presence::{Aor, Presentity};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::PresentityId;
@@ -32,9 +33,15 @@ impl Compositor {
         turn: &Turn<'_>,
     ) -> Option<(Aor, Vec<Contribution>)> {
         let owned = self.presentities.owned.get(id)?;
+        let domain = turn.directory.domain(owned.aor.domain());
+        // In other domains, that no contact is registered is what the operator says.
+        let is_registrar = domain.is_some_and(|domain| domain.is_registrar);
+        let is_stated = |source: &Source| {
+            source.is_operator() || (*source == Source::Registrar && !is_registrar)
+        };
         let contributions = contributions(&owned.presentity, turn.now);
         let stated: Vec<_> = contributions
-            .filter(|contribution| contribution.source.is_operator())
+            .filter(|contribution| is_stated(&contribution.source))
             .collect();
         (!stated.is_empty()).then(|| (owned.aor.clone(), stated))
     }
