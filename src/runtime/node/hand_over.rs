@@ -6,8 +6,13 @@ use crate::runtime::bundle::Bundle;
 use crate::runtime::node::Node;
 
 /// How long the cores may take to finish what they have read, when they leave the rest to another
-/// process; and how often it is looked whether they have.
-const REST_PATIENCE: Duration = Duration::from_secs(4);
+/// process: what is not answered then is lost over TCP. Less than the service manager waits for the end of
+/// this process, and than the next process waits for its sockets.
+const REST_PATIENCE: Duration = Duration::from_secs(12);
+/// How long nothing may happen meanwhile: no mail, no commit. On a busy machine they are slow, but not as
+/// slow as a disk that does not answer.
+const STANDSTILL: Duration = Duration::from_secs(4);
+/// How often it is looked whether they have.
 const REST_POLL: Duration = Duration::from_micros(500);
 
 impl Node {
@@ -33,8 +38,16 @@ impl Node {
     fn wait_for_rest(&self) {
         let deadline = Instant::now() + REST_PATIENCE;
         let mut last = None;
-        while Instant::now() < deadline {
+        let mut moved = (Instant::now(), (0, 0), 0);
+        while Instant::now() < deadline && moved.0.elapsed() < STANDSTILL {
             let mail = self.mail_on_its_way();
+            let commits = self
+                .store
+                .as_ref()
+                .map_or(0, |store| store.handle().commits());
+            if (moved.1, moved.2) != (mail, commits) {
+                moved = (Instant::now(), mail, commits);
+            }
             let is_at_rest = self.mesh.is_at_rest() && mail.0 == mail.1;
             // Twice, as a core may have been within a turn.
             if is_at_rest && last == Some(mail) {
