@@ -159,6 +159,21 @@ pub const SERVING_ALL: Bar = at_most(
 /// `store`: all subscriptions are back.
 pub const RECOVERY: Bar = at_most("all of 1 M subscriptions loaded / bare SELECT", 3.0, 2.0);
 
+/// `secure`: encryption.
+pub const TLS_CPU: Bar = at_most(
+    "CPU per acknowledged NOTIFY, TLS / TCP, 1,000 connections",
+    1.6,
+    1.3,
+);
+/// `secure`: what a connection keeps.
+pub const TLS_MEMORY: Bar = at_most("memory of a TLS connection at rest, KiB", 24.0, 12.0);
+/// `secure`: lamps beside handshakes, in milliseconds.
+pub const TLS_HANDSHAKES: Bar = at_most(
+    "publish to lamp during 10,000 TLS handshakes, p99, ms",
+    10.0,
+    5.0,
+);
+
 impl Bar {
     /// Prints what was measured, and what that means.
     pub fn report(&self, measured: f64) {

@@ -52,6 +52,26 @@ fn set_affinity(cpus: Range<usize>) {
     }
 }
 
+/// Lets other threads of the same CPU run first from now on: the calling thread is less urgent.
+#[allow(unsafe_code, reason = "setpriority has no safe wrapper")]
+pub fn step_back() {
+    // SAFETY: the call takes numbers; 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 10) };
+}
+
+/// Allows this process as many open files as it may have.
+#[allow(unsafe_code, reason = "the limits have no safe wrapper")]
+pub fn raise_open_files() {
+    // SAFETY: both calls use one rlimit, which lives through them.
+    unsafe {
+        let mut limit: libc::rlimit = mem::zeroed();
+        if libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) == 0 {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+        }
+    }
+}
+
 /// Stops a process until [`go_on`].
 pub fn stop(process: u32) -> io::Result<()> {
     signal(process, libc::SIGSTOP)
