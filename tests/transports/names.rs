@@ -2,9 +2,11 @@
 //! longer.
 
 use std::net::IpAddr;
+use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
-use lamplighter::dns::{LookupError, NameServers, Options, locate};
+use lamplighter::dns::{CurrentServers, LookupError, NameServers, Options, SYSTEM_FILE, locate};
 use lamplighter::sip::location::{Family, Location, Question};
 
 use crate::name_server::{NameServer, Record};
@@ -23,6 +25,12 @@ fn question(host: &str) -> Question {
 fn within<F: Future>(future: F) -> F::Output {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().build().unwrap().block_on(future)
+}
+
+/// Those of the options, within tokio's runtime.
+fn name_servers(options: &Options) -> Rc<NameServers> {
+    let servers = CurrentServers::new(options, Path::new(SYSTEM_FILE));
+    servers.get().unwrap()
 }
 
 /// `tls 192.0.2.1:5060`
@@ -65,7 +73,7 @@ fn a_name_is_located_by_records_of_every_kind() {
         ..Options::default()
     };
     within(async {
-        let servers = NameServers::new(&options).unwrap();
+        let servers = name_servers(&options);
         let expected = [
             "tls [2001:db8::1]:5061",
             "tls 192.0.2.1:5061",
@@ -95,7 +103,7 @@ fn an_answer_is_kept_within_the_bounds() {
         ..Options::default()
     };
     within(async {
-        let servers = NameServers::new(&options).unwrap();
+        let servers = name_servers(&options);
         assert_eq!(
             ask("a.example", &servers).await.unwrap(),
             ["udp 192.0.2.1:5060"]
@@ -131,12 +139,12 @@ fn the_next_name_server_is_asked_if_one_is_silent() {
     };
     let silent = silent.local_addr().unwrap();
     within(async {
-        let servers = NameServers::new(&options(vec![silent, names.address])).unwrap();
+        let servers = name_servers(&options(vec![silent, names.address]));
         assert_eq!(
             ask("a.example", &servers).await.unwrap(),
             ["udp 192.0.2.1:5060"]
         );
-        let servers = NameServers::new(&options(vec![silent])).unwrap();
+        let servers = name_servers(&options(vec![silent]));
         assert_eq!(
             ask("a.example", &servers).await,
             Err(LookupError::Unanswered)
