@@ -1,10 +1,11 @@
-//! The daemon under churn: phones reboot, move and reconnect, answers get lost, calls come and go, and
-//! the configuration is reloaded. After each round of churn it is left alone, and then it holds what
+//! The daemon under churn: phones of all transports watch users and a list, reboot, move and reconnect,
+//! answers get lost, calls come and go, by HTTPS too, and the configuration is reloaded. After each round of churn it is left alone, and then it holds what
 //! the phones hold, every lamp shows the state of its user, and nothing else is left: no timer, no
 //! NOTIFY, no connection. At the end, when the phones have unsubscribed, nothing is left at all.
 //!
 //! `LAMPLIGHTER_SOAK` is how many minutes it lasts (default: one short round). From
-//! [`ROUNDS_OF_MEMORY`] rounds on, its memory must not grow after the first third of them.
+//! [`ROUNDS_OF_MEMORY`] rounds on, its memory, without the cached pages of the history file, must not
+//! grow after the first third of them.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -26,6 +27,8 @@ mod site;
 mod states;
 #[path = "soak/usage.rs"]
 mod usage;
+#[path = "transports/websocket.rs"]
+mod websocket;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -35,7 +38,7 @@ use std::time::{Duration, Instant};
 
 use crate::authority::{Authority, Client};
 use crate::daemon::{Daemon, Folder, free_address};
-use crate::phones::Phones;
+use crate::phones::{Phones, Servers};
 use crate::random::Random;
 use crate::states::States;
 use crate::usage::Usage;
@@ -57,9 +60,9 @@ const GROWTH_MAX: u64 = 2;
 struct Server {
     folder: Folder,
     authority: Authority,
-    sip: SocketAddr,
-    tls: SocketAddr,
+    sip: Servers,
     http: SocketAddr,
+    https: SocketAddr,
 }
 
 impl Server {
@@ -67,9 +70,14 @@ impl Server {
         let server = Self {
             folder: Folder::new("soak", ""),
             authority: Authority::new("root"),
-            sip: free_address(),
-            tls: free_address(),
+            sip: Servers {
+                plain: free_address(),
+                tls: free_address(),
+                ws: free_address(),
+                wss: free_address(),
+            },
             http: free_address(),
+            https: free_address(),
         };
         server.configure(0);
         server
@@ -79,16 +87,28 @@ impl Server {
     fn configure(&self, reload: usize) {
         let host = self.authority.issue(&["sip.a.example"]);
         host.write(&self.folder.0, "host");
-        let (sip, tls, http) = (self.sip, self.tls, self.http);
+        let Servers {
+            plain,
+            tls,
+            ws,
+            wss,
+        } = self.sip;
+        let (http, https) = (self.http, self.https);
+        let certificate = "certificate = \"host.pem\"\nkey = \"host.key\"\n";
+        let members: Vec<String> = states::members().collect();
         let mut text = format!(
             "[node]\ndata_dir = \"data\"\n[http]\nlisten = [\"{http}\"]\n\
+             [[https]]\naddress = \"{https}\"\n{certificate}\
              [store]\ndirectory = \"state\"\n[limits]\nresponse_ring = \"1 MiB\"\n\
-             [[sip.listen]]\ntransport = \"udp\"\naddress = \"{sip}\"\n\
-             [[sip.listen]]\ntransport = \"tcp\"\naddress = \"{sip}\"\n\
-             [[sip.listen]]\ntransport = \"tls\"\naddress = \"{tls}\"\n\
-             certificate = \"host.pem\"\nkey = \"host.key\"\n\
+             [[sip.listen]]\ntransport = \"udp\"\naddress = \"{plain}\"\n\
+             [[sip.listen]]\ntransport = \"tcp\"\naddress = \"{plain}\"\n\
+             [[sip.listen]]\ntransport = \"tls\"\naddress = \"{tls}\"\n{certificate}\
+             [[sip.listen]]\ntransport = \"ws\"\naddress = \"{ws}\"\n\
+             [[sip.listen]]\ntransport = \"wss\"\naddress = \"{wss}\"\n{certificate}\
              [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\nmin_expires = 1\n\
-             [[account]]\nuser = \"reload-{reload}\"\ndomain = \"a.example\"\npassword = \"x\"\n"
+             [[list]]\nuser = \"{list}\"\ndomain = \"a.example\"\nmembers = {members:?}\n\
+             [[account]]\nuser = \"reload-{reload}\"\ndomain = \"a.example\"\npassword = \"x\"\n",
+            list = states::LIST,
         );
         for user in states::users() {
             text.push_str(&format!(
@@ -96,6 +116,16 @@ impl Server {
             ));
         }
         self.folder.configure(&text);
+    }
+
+    /// Octets of the history. The server's writer keeps all pages that it wrote in SQLite's cache, up to
+    /// 32 MiB, so its memory grows with the file.
+    fn history_octets(&self) -> u64 {
+        let file = self.folder.0.join("state/history.sqlite");
+        let history = rusqlite::Connection::open(file).unwrap();
+        let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        let octets: i64 = history.query_row(size, [], |row| row.get(0)).unwrap();
+        octets as u64
     }
 
     fn reload(&self, daemon: &Daemon<'_>, reload: usize) {
@@ -116,8 +146,8 @@ fn nothing_leaks_while_phones_come_and_go() {
     let before = Usage::read(server.http, &daemon);
     let mut random = Random::new();
     let client = server.authority.client(&Client::default());
-    let mut phones = Phones::new(server.sip, server.tls, &client, &mut random);
-    let mut states = States::new(server.sip, server.http, &mut random);
+    let mut phones = Phones::new(server.sip, &client, &mut random);
+    let mut states = States::new(&server, client, &mut random);
     let start = Instant::now();
     let mut memory = Vec::new();
     let mut reloads = 0;
@@ -135,8 +165,13 @@ fn nothing_leaks_while_phones_come_and_go() {
             is_over.store(true, Ordering::SeqCst);
         });
         let usage = rest(&mut phones, &states, server.http, &daemon);
-        memory.push(usage.memory);
-        println!("round {}: {}; {usage}", memory.len(), phones.summary());
+        let history = server.history_octets();
+        memory.push(usage.memory.saturating_sub(history));
+        println!(
+            "round {}: {}; {usage}, {history} of them history",
+            memory.len(),
+            phones.summary()
+        );
     }
     let summary = format!(
         "{}, {}, {reloads} reloads",

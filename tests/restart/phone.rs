@@ -41,6 +41,8 @@ pub(crate) struct Notified {
     pub(crate) version: Option<u32>,
     /// The last NOTIFY.
     pub(crate) last: String,
+    /// The last document of each user, by URI: of one, or of the members of a list.
+    pub(crate) documents: HashMap<String, String>,
 }
 
 /// A dialog, from its first SUBSCRIBE on.
@@ -48,6 +50,8 @@ pub(crate) struct Notified {
 pub(crate) struct Dialog {
     pub(crate) user: String,
     pub(crate) call_id: String,
+    /// To a list (RFC 4662).
+    is_of_list: bool,
     to_tag: Option<String>,
     /// The Request-URI of requests in the dialog.
     target: String,
@@ -74,9 +78,18 @@ impl Endpoint {
         Dialog {
             user: user.to_owned(),
             call_id: format!("call-{}-{}", self.name, self.requests),
+            is_of_list: false,
             to_tag: None,
             target: format!("sip:{user}@a.example"),
             cseq: 0,
+        }
+    }
+
+    /// A new dialog with a list.
+    pub(crate) fn list_dialog(&mut self, list: &str) -> Dialog {
+        Dialog {
+            is_of_list: true,
+            ..self.dialog(list)
         }
     }
 
@@ -85,11 +98,16 @@ impl Endpoint {
         dialog.cseq += 1;
         let tag = dialog.to_tag.as_ref();
         let tag = tag.map_or_else(String::new, |tag| format!(";tag={tag}"));
+        let supported = if dialog.is_of_list {
+            "Supported: eventlist\r\n"
+        } else {
+            ""
+        };
         let rest = format!(
             "From: <sip:watcher@a.example>;tag={name}\r\nTo: <sip:{user}@a.example>{tag}\r\n\
              Call-ID: {call_id}\r\nCSeq: {cseq} SUBSCRIBE\r\nContact: <sip:watcher@HERE>\r\n\
              Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: {expires}\r\n\
-             Content-Length: 0\r\n\r\n",
+             {supported}Content-Length: 0\r\n\r\n",
             name = self.name,
             user = dialog.user,
             call_id = dialog.call_id,
@@ -227,7 +245,7 @@ impl Endpoint {
         }
         let cseq = header(&notify, "CSeq").unwrap();
         let cseq = cseq.split(' ').next().unwrap().parse().unwrap();
-        let version = between(&notify, " version=\"", "\" state").map(|it| it.parse().unwrap());
+        let version = version(&notify);
         let known = self.notified.entry(call_id).or_default();
         let is_older = cseq < known.cseq || (cseq > known.cseq && version <= known.version);
         if is_older && version.is_some() {
@@ -236,11 +254,20 @@ impl Endpoint {
             self.faults.push(fault);
             return;
         }
-        *known = Notified {
-            cseq,
-            version: version.or(known.version),
-            last: notify,
-        };
+        for document in notify.split("<dialog-info ").skip(1) {
+            let user = attribute(document, "entity").unwrap().to_owned();
+            known.documents.insert(user, document.to_owned());
+        }
+        known.cseq = cseq;
+        known.version = version.or(known.version);
+        known.last = notify;
+    }
+
+    /// The last document of a user in a dialog.
+    pub(crate) fn document(&self, dialog: &Dialog, user: &str) -> Option<&str> {
+        let documents = &self.notified.get(&dialog.call_id)?.documents;
+        let document = documents.get(&format!("sip:{user}@a.example"));
+        document.map(String::as_str)
     }
 
     /// Whether the last NOTIFY of a dialog contains a text.
@@ -266,8 +293,15 @@ fn header<'m>(message: &'m str, name: &str) -> Option<&'m str> {
         .map(|(_, value)| value.trim())
 }
 
-fn between<'m>(text: &'m str, before: &str, behind: &str) -> Option<&'m str> {
-    let (_, rest) = text.split_once("<dialog-info")?;
-    let (_, rest) = rest.split_once(before)?;
-    rest.split_once(behind).map(|(found, _)| found)
+/// The version of the list, or else of the document.
+fn version(notify: &str) -> Option<u32> {
+    let list = notify.split_once("<list ");
+    let (_, document) = list.or_else(|| notify.split_once("<dialog-info "))?;
+    attribute(document, "version").map(|version| version.parse().unwrap())
+}
+
+/// The first attribute of that name.
+fn attribute<'m>(text: &'m str, name: &str) -> Option<&'m str> {
+    let (_, rest) = text.split_once(&format!(" {name}=\""))?;
+    rest.split_once('"').map(|(value, _)| value)
 }

@@ -1,8 +1,9 @@
-//! Phones by UDP, TCP and TLS that do what phones do to a server over the years: each keeps some
-//! lamps, and now and then reboots, moves to another address, or drops a lamp for another.
+//! Phones of all transports that do what phones do to a server over the years: each keeps some lamps,
+//! some of them a whole list, and now and then reboots, moves to another address, or drops a lamp for
+//! another.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
@@ -14,7 +15,8 @@ use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use crate::link::{Connection, Link, tcp};
 use crate::phone::{Dialog, Endpoint};
 use crate::random::Random;
-use crate::states::{States, users};
+use crate::states::{LIST, States, members, users};
+use crate::websocket;
 
 /// Of each transport.
 const PHONES: usize = 12;
@@ -25,6 +27,8 @@ const EXPIRES: u32 = 10;
 const EXPIRES_AT_REST: u32 = 600;
 /// One of so many messages of a phone by UDP is lost.
 const LOSS: usize = 20;
+/// One of so many lamps is a list.
+const LISTS: u64 = 6;
 /// One in so many turns of a phone brings a mishap, another a change of a lamp.
 const MISHAPS: u64 = 40;
 
@@ -45,22 +49,31 @@ impl fmt::Display for Held {
     }
 }
 
+/// Where the server speaks SIP.
+#[derive(Clone, Copy)]
+pub(crate) struct Servers {
+    /// By UDP and TCP.
+    pub(crate) plain: SocketAddr,
+    pub(crate) tls: SocketAddr,
+    pub(crate) ws: SocketAddr,
+    pub(crate) wss: SocketAddr,
+}
+
 /// The phones, by transport.
 pub(crate) struct Phones(Vec<Vec<Phone>>);
 
 struct Phone {
     endpoint: Endpoint,
     random: Random,
-    users: Vec<String>,
     lamps: Vec<Lamp>,
     /// Seconds.
     expires: u32,
     happened: Happened,
 }
 
-/// A subscription to a user.
+/// A subscription to a user or a list.
 struct Lamp {
-    user: usize,
+    users: Vec<String>,
     dialog: Dialog,
     refresh: Instant,
 }
@@ -69,6 +82,8 @@ struct Lamp {
 #[derive(Clone, Copy, Debug, Default)]
 struct Happened {
     subscriptions: usize,
+    /// Of these.
+    lists: usize,
     refreshes: usize,
     ends: usize,
     /// It answers NOTIFYs for what it knows nothing of.
@@ -80,29 +95,31 @@ struct Happened {
 }
 
 impl Phones {
-    pub(crate) fn new(
-        sip: SocketAddr,
-        tls: SocketAddr,
-        client: &Arc<ClientConfig>,
-        random: &mut Random,
-    ) -> Self {
+    pub(crate) fn new(servers: Servers, client: &Arc<ClientConfig>, random: &mut Random) -> Self {
         let mut phones = |name: &str, link: &dyn Fn() -> Link| -> Vec<Phone> {
             let numbers = 0..PHONES;
             let names = numbers.map(|number| format!("{name}{number}"));
             let phones = names.map(|name| Phone {
                 endpoint: Endpoint::new(&name, link(), Arc::default()),
                 random: random.split(),
-                users: users().collect(),
                 lamps: Vec::new(),
                 expires: EXPIRES,
                 happened: Happened::default(),
             });
             phones.collect()
         };
+        let Servers {
+            plain,
+            tls,
+            ws,
+            wss,
+        } = servers;
         Self(vec![
-            phones("udp", &|| Link::udp(sip)),
-            phones("tcp", &|| Link::tcp(sip)),
+            phones("udp", &|| Link::udp(plain)),
+            phones("tcp", &|| Link::tcp(plain)),
             phones("tls", &|| over_tls(tls, client)),
+            phones("ws", &|| over_websocket(ws)),
+            phones("wss", &|| over_secure_websocket(wss, client)),
         ])
     }
 
@@ -159,14 +176,9 @@ impl Phones {
         for phone in self.0.iter_mut().flatten() {
             phone.endpoint.receive_all();
             for lamp in &phone.lamps {
-                let state = states.of(lamp.user);
-                let notified = phone.endpoint.notified.get(&lamp.dialog.call_id);
-                let is_right = ["early", "confirmed"].iter().all(|known| {
-                    let text = format!("<state>{known}</state>");
-                    phone.endpoint.shows(&lamp.dialog, &text) == (state == Some(known))
-                });
-                let dialog = &lamp.dialog;
-                assert!(is_right, "{state:?} in {dialog:?}: {notified:#?}");
+                for user in &lamp.users {
+                    phone.check(lamp, user, states.of(user));
+                }
             }
             assert_eq!(phone.endpoint.faults, [] as [String; 0]);
             phone.endpoint.forgotten.clear();
@@ -192,6 +204,7 @@ impl Phones {
         for phone in self.0.iter().flatten() {
             let happened = phone.happened;
             sum.subscriptions += happened.subscriptions;
+            sum.lists += happened.lists;
             sum.refreshes += happened.refreshes;
             sum.ends += happened.ends;
             sum.reboots += happened.reboots;
@@ -208,13 +221,22 @@ impl Phones {
     pub(crate) fn assert_all_happened(&self) {
         let Happened {
             subscriptions,
+            lists,
             refreshes,
             ends,
             reboots,
             power_cuts,
             moves,
         } = self.happened();
-        let counts = [subscriptions, refreshes, ends, reboots, power_cuts, moves];
+        let counts = [
+            subscriptions,
+            lists,
+            refreshes,
+            ends,
+            reboots,
+            power_cuts,
+            moves,
+        ];
         assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
     }
 }
@@ -250,17 +272,42 @@ impl Phone {
         }
     }
 
+    fn check(&self, lamp: &Lamp, user: &str, state: Option<&str>) {
+        let document = self.endpoint.document(&lamp.dialog, user);
+        let is_right = ["early", "confirmed"].iter().all(|known| {
+            let text = format!("<state>{known}</state>");
+            document.is_some_and(|document| document.contains(&text) == (state == Some(known)))
+        });
+        let dialog = &lamp.dialog;
+        let notified = || self.endpoint.notified.get(&dialog.call_id);
+        assert!(
+            is_right,
+            "{user} is {state:?} in {dialog:?}: {:#?}",
+            notified()
+        );
+    }
+
     fn refresh_soon(&mut self) {
         let now = Instant::now();
         self.lamps.iter_mut().for_each(|lamp| lamp.refresh = now);
     }
 
     fn add_lamp(&mut self) {
-        let user = self.random.below(self.users.len() as u64) as usize;
-        let dialog = self.endpoint.dialog(&self.users[user]);
+        let (users, dialog) = match self.random.below(LISTS) {
+            0 => {
+                self.happened.lists += 1;
+                (members().collect(), self.endpoint.list_dialog(LIST))
+            }
+            _ => {
+                let number = self.random.below(users().count() as u64) as usize;
+                let user: String = users().nth(number).unwrap();
+                let dialog = self.endpoint.dialog(&user);
+                (vec![user], dialog)
+            }
+        };
         let refresh = Instant::now();
         self.lamps.push(Lamp {
-            user,
+            users,
             dialog,
             refresh,
         });
@@ -316,21 +363,53 @@ impl Phone {
     }
 }
 
+/// A stream whose handshake is `open`, which waits for the server.
+fn after<S: crate::link::Stream + 'static>(
+    server: SocketAddr,
+    open: impl FnOnce(TcpStream) -> Option<S>,
+) -> Option<Connection> {
+    let stream = tcp(server)?;
+    let local = stream.local_addr().ok()?;
+    let control = stream.try_clone().ok()?;
+    control.set_read_timeout(None).ok()?;
+    let stream = Box::new(open(stream)?);
+    control
+        .set_read_timeout(Some(crate::link::READ_TIMEOUT))
+        .ok()?;
+    Some(Connection { stream, local })
+}
+
+/// The handshake of TLS.
+pub(crate) fn encrypt(
+    mut stream: TcpStream,
+    client: &Arc<ClientConfig>,
+) -> Option<StreamOwned<ClientConnection, TcpStream>> {
+    let name = ServerName::try_from("sip.a.example").unwrap();
+    let mut session = ClientConnection::new(Arc::clone(client), name).unwrap();
+    while session.is_handshaking() {
+        session.complete_io(&mut stream).ok()?;
+    }
+    Some(StreamOwned::new(session, stream))
+}
+
 fn over_tls(server: SocketAddr, client: &Arc<ClientConfig>) -> Link {
     let client = Arc::clone(client);
     Link::stream(server, "TLS", move || {
-        let mut stream = tcp(server)?;
-        let local = stream.local_addr().ok()?;
-        let name = ServerName::try_from("sip.a.example").unwrap();
-        let mut session = ClientConnection::new(Arc::clone(&client), name).unwrap();
-        stream.set_read_timeout(None).ok()?;
-        while session.is_handshaking() {
-            session.complete_io(&mut stream).ok()?;
-        }
-        stream
-            .set_read_timeout(Some(crate::link::READ_TIMEOUT))
-            .ok()?;
-        let stream = Box::new(StreamOwned::new(session, stream));
-        Some(Connection { stream, local })
+        after(server, |stream| encrypt(stream, &client))
+    })
+}
+
+fn over_websocket(server: SocketAddr) -> Link {
+    Link::stream(server, "WS", move || {
+        after(server, |stream| websocket::Link::open(stream, None).ok())
+    })
+}
+
+fn over_secure_websocket(server: SocketAddr, client: &Arc<ClientConfig>) -> Link {
+    let client = Arc::clone(client);
+    Link::stream(server, "WSS", move || {
+        after(server, |stream| {
+            websocket::Link::open(encrypt(stream, &client)?, None).ok()
+        })
     })
 }

@@ -1,13 +1,18 @@
-//! What calls there are: some users' calls are reported by HTTP, others' are published.
+//! What calls there are: some users' calls are reported by HTTP or HTTPS, others' are published.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::Scope;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+
+use crate::Server;
 use crate::link::Link;
 use crate::phone::Endpoint;
+use crate::phones::encrypt;
 use crate::random::Random;
 use crate::site::call_state;
 
@@ -23,6 +28,14 @@ pub(crate) fn users() -> impl Iterator<Item = String> {
     (0..2 * USERS).map(|number| format!("u{number}"))
 }
 
+/// A list of some users of both kinds.
+pub(crate) const LIST: &str = "team";
+
+/// Its members.
+pub(crate) fn members() -> impl Iterator<Item = String> {
+    users().step_by(4)
+}
+
 pub(crate) struct States {
     reporter: Reporter,
     publisher: Publisher,
@@ -30,6 +43,8 @@ pub(crate) struct States {
 
 struct Reporter {
     http: SocketAddr,
+    https: SocketAddr,
+    client: Arc<ClientConfig>,
     random: Random,
     is_in_call: [bool; USERS],
     changes: usize,
@@ -44,11 +59,13 @@ struct Publisher {
 }
 
 impl States {
-    pub(crate) fn new(sip: SocketAddr, http: SocketAddr, random: &mut Random) -> Self {
-        let pbx = Endpoint::new("pbx", Link::udp(sip), Arc::default());
+    pub(crate) fn new(server: &Server, client: Arc<ClientConfig>, random: &mut Random) -> Self {
+        let pbx = Endpoint::new("pbx", Link::udp(server.sip.plain), Arc::default());
         Self {
             reporter: Reporter {
-                http,
+                http: server.http,
+                https: server.https,
+                client,
                 random: random.split(),
                 is_in_call: [false; USERS],
                 changes: 0,
@@ -83,7 +100,8 @@ impl States {
     }
 
     /// The state of a user's call, if there is one.
-    pub(crate) fn of(&self, user: usize) -> Option<&'static str> {
+    pub(crate) fn of(&self, user: &str) -> Option<&'static str> {
+        let user: usize = user.strip_prefix('u').unwrap().parse().unwrap();
         match user.checked_sub(USERS) {
             None => self.reporter.is_in_call[user].then_some("confirmed"),
             Some(user) => self.publisher.publications[user].as_ref().map(|it| it.1),
@@ -115,12 +133,27 @@ impl Reporter {
 
     fn report(&mut self, user: usize, is_in_call: bool) {
         let name = format!("u{user}");
-        assert!(
-            call_state(self.http, &name, is_in_call),
-            "a report of {name}"
-        );
+        let is_done = match self.changes % 2 {
+            0 => call_state(self.http, &name, is_in_call),
+            _ => self.report_by_https(&name, is_in_call).is_some(),
+        };
+        assert!(is_done, "a report of {name}");
         self.is_in_call[user] = is_in_call;
         self.changes += 1;
+    }
+
+    fn report_by_https(&self, name: &str, is_in_call: bool) -> Option<()> {
+        let number = if is_in_call { "&number=5551" } else { "" };
+        let mut stream = encrypt(TcpStream::connect(self.https).ok()?, &self.client)?;
+        write!(
+            stream,
+            "GET /call_state.htm?domain=a.example&user={name}&password=x{number} HTTP/1.1\r\n\
+             Host: sip.a.example\r\nConnection: close\r\n\r\n"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.starts_with("HTTP/1.1 200").then_some(())
     }
 }
 

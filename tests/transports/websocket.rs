@@ -5,9 +5,10 @@ use std::io::{Read, Write};
 
 use tungstenite::client::IntoClientRequest;
 use tungstenite::handshake::client::Request;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
-pub(crate) struct Link<S>(pub(crate) WebSocket<S>);
+/// The connection, and the rest of a message of which a part was read.
+pub(crate) struct Link<S>(pub(crate) WebSocket<S>, Vec<u8>);
 
 /// The request of a client, with an origin if it is a browser's.
 pub(crate) fn request(origin: Option<&str>) -> Request {
@@ -25,32 +26,41 @@ impl<S: Read + Write> Link<S> {
         let opened = tungstenite::client(request(origin), stream);
         let (socket, response) = opened.map_err(|error| error.to_string())?;
         assert_eq!(response.headers()["Sec-WebSocket-Protocol"], "sip");
-        Ok(Self(socket))
+        Ok(Self(socket, Vec::new()))
     }
 }
 
 impl<S: Read + Write> Read for Link<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.0.read().map_err(io::Error::other)? {
-            Message::Text(text) => {
-                buffer[..text.len()].copy_from_slice(text.as_bytes());
-                Ok(text.len())
+        if self.1.is_empty() {
+            match self.0.read().map_err(into_io)? {
+                Message::Text(text) => self.1.extend_from_slice(text.as_bytes()),
+                Message::Close(_) => return Ok(0),
+                other => panic!("{other:?}"),
             }
-            Message::Close(_) => Ok(0),
-            other => panic!("{other:?}"),
         }
+        let length = self.1.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&self.1[..length]);
+        self.1.drain(..length);
+        Ok(length)
     }
 }
 
 impl<S: Read + Write> Write for Link<S> {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let text = str::from_utf8(octets).unwrap();
-        let sent = self.0.send(Message::text(text));
-        sent.map_err(io::Error::other)?;
+        self.0.send(Message::text(text)).map_err(into_io)?;
         Ok(octets.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(io::Error::other)
+        self.0.flush().map_err(into_io)
+    }
+}
+
+fn into_io(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        error => io::Error::other(error),
     }
 }
