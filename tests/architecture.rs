@@ -341,7 +341,10 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("history", &["error", "salvage", "schema"]),
             ("log", &["salvage", "schema"]),
             ("log_tail", &["error", "log", "salvage"]),
-            ("state_file", &["error", "log_tail", "salvage", "schema"]),
+            (
+                "state_file",
+                &["batch", "error", "log_tail", "salvage", "schema"],
+            ),
             ("recovery", &["clock", "error", "schema", "state_file"]),
             ("checkpoint", &["error", "log", "state_file"]),
             ("backup", &["error", "salvage", "schema", "state_file"]),
@@ -367,7 +370,15 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("watchdog", &["error", "state_file", "writer"]),
             (
                 "rewriting",
-                &["error", "log", "salvage", "state_file", "writer"],
+                &[
+                    "clock",
+                    "error",
+                    "log",
+                    "salvage",
+                    "schema",
+                    "state_file",
+                    "writer",
+                ],
             ),
             (
                 "maintenance",

@@ -13,7 +13,6 @@
 //! next start.
 
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -24,7 +23,7 @@ use rusqlite::Connection;
 use crate::store::clock::Noted;
 use crate::store::error::StoreError;
 use crate::store::log;
-use crate::store::salvage::{DAMAGED, with_suffix};
+use crate::store::salvage::DAMAGED;
 use crate::store::schema::{self, Table};
 use crate::store::state_file::{Keys, Locked, Open, StateFile};
 use crate::store::writer::StoreHandle;
@@ -55,29 +54,10 @@ pub(super) fn write_anew(
     await_committed(store)?;
     let rewritten = rewrite(file, stop);
     if rewritten.is_err() {
-        let _reported = remove_unfinished(file.path());
+        let _reported = file.remove_unfinished();
     }
     let damaged = rewritten.and_then(|()| set_aside(file.path()));
     damaged.map_err(|error| error.to_string())
-}
-
-/// Removes what a crash left of a new file.
-pub(super) fn remove_unfinished(file: &Path) -> Result<(), StoreError> {
-    let unfinished = name_of_copy(file);
-    for suffix in ["", "-wal", "-shm"] {
-        let name = with_suffix(&unfinished, suffix);
-        match fs::remove_file(&name) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(StoreError::io(&name)(error));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn name_of_copy(file: &Path) -> PathBuf {
-    with_suffix(file, ".anew")
 }
 
 /// Waits until all that was handed over is committed, removals among them.
@@ -97,7 +77,7 @@ fn await_committed(store: &StoreHandle) -> Result<(), String> {
 }
 
 fn rewrite(file: &StateFile, stop: &AtomicBool) -> Result<(), StoreError> {
-    remove_unfinished(file.path())?;
+    file.remove_unfinished()?;
     let open = file.connect()?;
     let noting = file.note_changes();
     let mut copy = Copy::begin(file, &open, stop)?;
@@ -134,7 +114,7 @@ impl<'a> Copy<'a> {
         from: &'a Open,
         stop: &'a AtomicBool,
     ) -> Result<Self, StoreError> {
-        let path = name_of_copy(file.path());
+        let path = file.name_of_copy();
         let to = schema::open(&path)?;
         // An unfinished copy is removed, so it needs no journal.
         let settings = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;";

@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +13,7 @@ use rusqlite::Connection;
 use crate::store::batch::Change;
 use crate::store::error::StoreError;
 use crate::store::schema::Table;
-use crate::store::{log_tail, rewriting, salvage, schema};
+use crate::store::{log_tail, salvage, schema};
 
 /// Incremented when the file is replaced by another one with the same path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl StateFile {
             salvaged: AtomicU64::new(0),
             commits_lost: AtomicU64::new(0),
         };
-        rewriting::remove_unfinished(path)?;
+        file.remove_unfinished()?;
         let take_lost = || {
             let open = file.connect()?;
             log_tail::take_lost(&open.connection, path)
@@ -126,6 +127,26 @@ impl StateFile {
             connection,
             generation,
         })
+    }
+
+    /// The name of a copy of its rows that is not finished.
+    pub(super) fn name_of_copy(&self) -> PathBuf {
+        salvage::with_suffix(&self.path, ".anew")
+    }
+
+    /// Removes what there is of an unfinished copy.
+    pub(super) fn remove_unfinished(&self) -> Result<(), StoreError> {
+        let unfinished = self.name_of_copy();
+        for suffix in ["", "-wal", "-shm"] {
+            let name = salvage::with_suffix(&unfinished, suffix);
+            match fs::remove_file(&name) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(StoreError::io(&name)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Locks the file against transactions and replacement by other threads.
