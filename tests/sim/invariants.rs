@@ -190,8 +190,8 @@ struct Dialog {
     has_left: bool,
     /// What was agreed when its first 2xx left.
     first_agreed: Agreed,
-    /// The node wrote that it needs no record any more.
-    is_removed: bool,
+    /// When the node wrote that it needs no record any more.
+    removed_at: Option<Micros>,
     /// After a crash, until the next NOTIFY: the CSeq that it must exceed.
     floor: Option<u32>,
     /// After a crash, until the next document: its version may be any above `sent`.
@@ -539,7 +539,7 @@ impl Dialog {
                 flow: *flow,
                 is_over,
             },
-            is_removed: is_over,
+            removed_at: is_over.then_some(now),
             floor: None,
             is_recovered: is_orphan,
             has_crashed: is_orphan,

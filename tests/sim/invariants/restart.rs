@@ -22,8 +22,12 @@ use std::net::SocketAddr;
 use lamplighter::shard::{ConnectionId, Flow};
 
 use super::{Checker, Dialog, End, Notify, NotifyResponse, Outcome};
-use crate::network::Micros;
+use crate::network::{Micros, SECOND};
 use crate::pauses::Pauses;
+
+/// How long after its record was removed a subscription may be taken for active: until its last NOTIFY has
+/// left, or the 2xx to the SUBSCRIBE that ends it.
+const ENDING_MAX: Micros = 40 * SECOND;
 
 /// What was agreed with the phone of a dialog when a record of it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +90,8 @@ impl Checker {
         let mut missing = None;
         for dialog in &mut self.dialogs {
             let kept = kept(dialog.our_tag());
-            if kept == Kept::Nothing && is_synced && dialog.is_living(now) && !dialog.is_removed {
+            if kept == Kept::Nothing && is_synced && dialog.is_living(now) && !dialog.is_ending(now)
+            {
                 missing.get_or_insert_with(|| format!("{dialog:?}"));
             }
             self.continued += u64::from(kept != Kept::Nothing && dialog.is_living(now));
@@ -128,7 +133,10 @@ impl Checker {
     pub(crate) fn recorded(&mut self, now: Micros, tag: &str, is_removed: bool) -> Option<Agreed> {
         let of_tag = |dialog: &&mut Dialog| dialog.our_tag() == tag;
         let dialog = self.dialogs.iter_mut().find(of_tag)?;
-        dialog.is_removed = is_removed;
+        dialog.removed_at = match is_removed {
+            true => dialog.removed_at.or(Some(now)),
+            false => None,
+        };
         Some(dialog.agreed(now))
     }
 
@@ -143,7 +151,7 @@ impl Checker {
             .last
             .as_ref()
             .is_some_and(|last| matches!(last.outcome, None | Some((_, Outcome::TimedOut))));
-        if dialog.is_living(now) && !dialog.is_removed && !is_silent {
+        if dialog.is_living(now) && !dialog.is_ending(now) && !is_silent {
             let detail = format!("{dialog:?}");
             self.fail(now, "481 for an active subscription", detail);
         }
@@ -160,6 +168,13 @@ impl Dialog {
     fn is_living(&self, now: Micros) -> bool {
         let may_be_gone = self.uncertain || self.is_doubtful;
         !self.unsubscribed && self.end.is_none() && now < self.deadline && !may_be_gone
+    }
+
+    /// Whether the node has removed its record, and had no time to say so. It cannot tell a phone whose
+    /// stream has ended.
+    fn is_ending(&self, now: Micros) -> bool {
+        let is_recent = |at| self.flow_lost || now < at + ENDING_MAX;
+        self.removed_at.is_some_and(is_recent)
     }
 
     /// What is agreed with its phone.
@@ -180,7 +195,7 @@ impl Dialog {
         self.flow_lost = false;
         self.end = None;
         self.unsubscribed = false;
-        self.is_removed = false;
+        self.removed_at = None;
     }
 
     fn crash(&mut self, now: Micros, kept: Kept) {
