@@ -353,10 +353,12 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 &["clock", "data_directory", "error", "salvage", "schema"],
             ),
             ("intake", &["batch", "unwritten"]),
+            ("change_notes", &[]),
             (
                 "writer",
                 &[
                     "batch",
+                    "change_notes",
                     "checkpoint",
                     "clock",
                     "error",

@@ -493,7 +493,7 @@ impl Turn<'_> {
         part.read(&core.continued, |it| self.handle(Input::Recovered(it)));
         match part {
             RecoveredPart::Begin { .. } => core.has_begun.set(true),
-            RecoveredPart::Records(_) | RecoveredPart::Absent(_) => {}
+            RecoveredPart::Changes(_) | RecoveredPart::Records(_) | RecoveredPart::Absent(_) => {}
             RecoveredPart::Reached(sender) => {
                 core.has_presentities.set(true);
                 // The reader may have given up.

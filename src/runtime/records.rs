@@ -3,7 +3,7 @@
 //! Guarantees: no record is lost, and none overtakes another. A shard never waits: records that find
 //! the store's queue full are kept here, all in one batch, and are handed over later.
 
-use crate::shard::{Outbox, RecordKey, ShardId};
+use crate::shard::{NotedChange, Outbox, RecordKey, ShardId};
 use crate::store::batch::Batch;
 use crate::store::schema::Table;
 use crate::store::writer::StoreHandle;
@@ -38,15 +38,22 @@ impl RecordSender {
         }
     }
 
-    /// Hands over the records of an outbox, or keeps them until the queue has room.
+    /// Notes the changes of an outbox, and hands over its records, or keeps them until the queue has
+    /// room. Before anything else of the outbox leaves.
     pub(crate) fn send(&mut self, outbox: &Outbox, counters: &CoreCounters) {
-        if outbox.records.is_empty() {
+        if outbox.records.is_empty() && outbox.changes.is_empty() {
             return;
         }
         let Some(store) = &self.store else {
             debug_assert!(false, "a server without a store writes no records");
             return;
         };
+        for change in &outbox.changes {
+            store.note_change(self.shard.0, change.presentity, change.at);
+        }
+        if outbox.records.is_empty() {
+            return;
+        }
         counters.records.add(outbox.records.len() as u64);
         let mut batch = self
             .waiting
@@ -116,6 +123,11 @@ impl RecordSender {
     pub(crate) const fn is_settled(&self) -> bool {
         self.durable >= self.through
     }
+}
+
+/// A change as it was noted.
+pub(crate) const fn change_of((presentity, at): (u64, i64)) -> NotedChange {
+    NotedChange { presentity, at }
 }
 
 /// The table and the key of a record's row.

@@ -1,10 +1,11 @@
 //! The parts in which a shard gets its records from the store at the start, one for each turn.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Instant;
 
-use crate::shard::{Flow, RecordKey, Recovered};
+use crate::shard::{Flow, NotedChange, RecordKey, Recovered};
 
 /// One part.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(crate) enum RecoveredPart {
         /// When the earlier process committed last.
         committed_at: Option<Instant>,
     },
+    /// The last changes that earlier processes noted.
+    Changes(Arc<[NotedChange]>),
     /// Some records.
     Records(Records),
     /// There is no record of the dialog at this place, which the shard asked for.
@@ -49,6 +52,7 @@ impl RecoveredPart {
                     .map(Recovered::Stream)
                     .for_each(each);
             }
+            Self::Changes(ref changes) => each(Recovered::Changes(changes)),
             Self::Records(ref records) => {
                 for (key, octets) in records.iter() {
                     each(Recovered::Record(key, octets));

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::runtime::error::BootError;
 use crate::runtime::mesh::Mesh;
-use crate::runtime::records::key_of;
+use crate::runtime::records::{change_of, key_of};
 use crate::runtime::recovered_part::{Records, RecoveredPart};
 use crate::shard::{RecordKey, ShardId, is_record_of, recovering_shard};
 use crate::store::Store;
@@ -54,6 +54,8 @@ pub(crate) fn recover(store: &Store, mesh: &Arc<Mesh>) -> Result<Recovery, BootE
         presentities_end,
         committed_at: store.committed_at(),
     });
+    let changes: Arc<[_]> = store.noted_changes().map(change_of).collect();
+    distributor.send_all(|| RecoveredPart::Changes(Arc::clone(&changes)));
     let presentities = distributor.distribute(store, Table::Presentity, removed_presentities)?;
     distributor.distribute(store, Table::Waiting, HashSet::new())?;
     distributor.wait()?;

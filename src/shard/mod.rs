@@ -92,6 +92,9 @@
 //! in `subscription/changes.rs` and written in `subscription/record.rs`. What acknowledges a change
 //! waits there until its record is durable, if it must not be lost, and the NOTIFY behind a 2xx with
 //! it (`subscription/acknowledgement.rs`). After a restart `lifecycle/recover.rs` takes dialogs back.
+//! NOTIFYs of a change do not wait. So that no lamp shows for ever what was lost with the process, the
+//! driver notes in memory that outlives it which presentities changed, and recovery tells their watchers
+//! once more (`presentity/noted.rs`).
 //! Each change of a composed state also goes into a history for the operator, for which nothing waits
 //! (`presentity/history.rs`).
 //!
@@ -119,7 +122,7 @@ pub mod contract;
 pub mod overload;
 
 pub use contract::command::{Command, CommandId, Reply};
-pub use contract::commit::{Durability, RecordChange, RecordKey};
+pub use contract::commit::{Durability, NotedChange, RecordChange, RecordKey};
 pub use contract::counters::Counters;
 pub use contract::dial::{Dial, DialId, Lookup};
 pub use contract::flow::{Address, ConnectionId, Flow, NodeId, ShardId};

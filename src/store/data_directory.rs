@@ -68,6 +68,11 @@ impl DataDirectory {
         })
     }
 
+    /// The directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file with the history.
     #[must_use]
     pub fn history_file(&self) -> PathBuf {

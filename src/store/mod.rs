@@ -12,6 +12,7 @@
 //! - `log`: the write-ahead log; `log_tail`: what an earlier process left behind the end of the log.
 //! - `state_file`: the file that all connections share; `salvage`: how a damaged one is replaced.
 //! - `recovery`: reads all rows back at the start.
+//! - `change_notes`: which presentities changed last, in memory that outlives the process.
 //! - `history`: the changes of composed states, in a file of their own.
 //! - `backup`: a copy of the file while it is in use; `restore`: a copy becomes the store.
 //! - `rewriting`: the file without what is left of removed rows; `maintenance`: the thread of both.
@@ -28,6 +29,7 @@
 
 mod backup;
 pub mod batch;
+mod change_notes;
 mod checkpoint;
 pub mod clock;
 pub mod data_directory;
@@ -56,6 +58,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::wall_clock::WallClock;
+use crate::store::change_notes::ChangeNotes;
 use crate::store::checkpoint::Checkpointer;
 use crate::store::clock::RecordClock;
 use crate::store::data_directory::DataDirectory;
@@ -77,6 +80,7 @@ pub struct Store {
     checkpointer: Checkpointer,
     clock: RecordClock,
     maintenance: Maintenance,
+    notes: Arc<ChangeNotes>,
 }
 
 /// The options of a store.
@@ -108,8 +112,9 @@ impl Store {
             shards, on_failure, ..
         } = options;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
+        let notes = Arc::new(ChangeNotes::open(directory.path(), shards));
         let writer = Writer::start(
-            Arc::clone(&file),
+            (Arc::clone(&file), Arc::clone(&notes)),
             (shards, on_failure),
             clock.clone(),
             checkpointer.requester(),
@@ -125,7 +130,14 @@ impl Store {
             checkpointer,
             clock,
             maintenance,
+            notes,
         })
+    }
+
+    /// The changes that earlier processes noted last: the hash of a presentity's address, and the time by
+    /// the clock of records in milliseconds since 1970 UTC.
+    pub fn noted_changes(&self) -> impl Iterator<Item = (u64, i64)> + use<'_> {
+        self.notes.found().iter().copied()
     }
 
     /// The clock by which records tell times.
@@ -194,6 +206,7 @@ impl Store {
         self.writer.stop();
         self.watchdog.stop();
         self.checkpointer.stop();
+        self.notes.close();
         self.directory
     }
 }

@@ -21,6 +21,7 @@ use crossbeam::utils::CachePadded;
 use rusqlite::Connection;
 
 use crate::store::batch::{Batch, Change};
+use crate::store::change_notes::ChangeNotes;
 use crate::store::checkpoint::Requester;
 use crate::store::clock::{Noted, RecordClock};
 use crate::store::error::StoreError;
@@ -76,6 +77,7 @@ struct Shared {
 pub struct StoreHandle {
     shared: Arc<Shared>,
     file: Arc<StateFile>,
+    notes: Arc<ChangeNotes>,
     writer: Thread,
 }
 
@@ -95,6 +97,12 @@ impl StoreHandle {
         self.shared.queue.push(batch)?;
         self.writer.unpark();
         Ok(())
+    }
+
+    /// Notes a change of the presentity with that hash where it outlives the process, before anybody is
+    /// told of it. Waits for no disk.
+    pub fn note_change(&self, shard: u16, presentity: u64, at: i64) {
+        self.notes.note(shard, presentity, at);
     }
 
     /// Removes rows that no server can have written; counted.
@@ -243,7 +251,7 @@ impl Writer {
     /// Starts the thread on a file. `wake` is called with each shard of
     /// which more rows are durable.
     pub(super) fn start(
-        file: Arc<StateFile>,
+        (file, notes): (Arc<StateFile>, Arc<ChangeNotes>),
         (shards, on_failure): (u16, OnFailure),
         clock: RecordClock,
         checkpoints: Requester,
@@ -283,6 +291,7 @@ impl Writer {
         let handle = StoreHandle {
             shared,
             file,
+            notes,
             writer: thread.thread().clone(),
         };
         Ok(Self { handle, thread })

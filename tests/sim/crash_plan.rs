@@ -41,6 +41,8 @@ pub(crate) struct CrashPlan {
     pub(crate) portion_every: Micros,
     pub(crate) portion: usize,
     pub(crate) fault: Option<StoreFault>,
+    /// A crash is one of the machine: what the node noted of its last changes is gone too.
+    pub(crate) loses_notes: bool,
 }
 
 impl CrashPlan {
@@ -72,6 +74,7 @@ impl CrashPlan {
             portion_every: rng.pick(&[0, MILLISECOND, 200 * MILLISECOND, SECOND]),
             portion: rng.pick(&[1, 3, 1000]),
             fault: None,
+            loses_notes: rng.chance(250),
             noticed_within: rng.pick(&[
                 None,
                 Some(5 * MILLISECOND),

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
-use lamplighter::shard::RecordKey;
+use lamplighter::shard::{NotedChange, RecordKey};
 
 use crate::crash_plan::{COMMITS_MAX, StoreFault};
 use crate::invariants::restart::Agreed;
@@ -77,6 +77,8 @@ pub(crate) struct Store {
     /// recovery.
     committed_at: Option<Micros>,
     is_recovering: bool,
+    /// The changes that the node noted in memory, where they outlive it.
+    changes: Vec<NotedChange>,
     /// The first octets of each row, for [`StoreFault::KeepsFirst`].
     first: HashMap<RecordKey, Vec<u8>>,
 }
@@ -106,6 +108,21 @@ impl Store {
             judged,
         });
         number
+    }
+
+    /// A shard notes changes, before it tells anybody.
+    pub(crate) fn note_changes(&mut self, changes: &[NotedChange]) {
+        self.changes.extend_from_slice(changes);
+    }
+
+    /// The changes that were noted.
+    pub(crate) fn noted_changes(&self) -> &[NotedChange] {
+        &self.changes
+    }
+
+    /// The notes are lost: the machine crashed.
+    pub(crate) fn lose_notes(&mut self) {
+        self.changes.clear();
     }
 
     /// Whether a record is not committed.

@@ -64,6 +64,7 @@ impl Engine {
                 self.compositor
                     .begin_recovery(presentities_end, committed_at, turn);
             }
+            Recovered::Changes(changes) => self.compositor.recover_changes(changes),
             Recovered::Record(RecordKey::Presentity(number), octets) => {
                 self.compositor.recover(number, octets, turn);
             }

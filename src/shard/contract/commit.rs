@@ -55,6 +55,17 @@ pub enum RecordKey {
     Dialog(u32),
 }
 
+/// A change of a composed state. It may be shown on lamps before the record of its presentity is durable,
+/// because no lamp waits for the disk; if the process ends in between, the record does not tell the next
+/// one of it. So the driver notes changes where they outlive the process, without waiting for a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NotedChange {
+    /// The hash of the presentity's address, equal in every process.
+    pub presentity: u64,
+    /// When, by the clock of records, in milliseconds since 1970 UTC.
+    pub at: i64,
+}
+
 /// A record to be written, or to be removed. A record replaces the one with the same key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordChange {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shard::contract::command::{Command, CommandId};
-use crate::shard::contract::commit::RecordKey;
+use crate::shard::contract::commit::{NotedChange, RecordKey};
 use crate::shard::contract::dial::DialId;
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::mail::Mail;
@@ -52,7 +52,7 @@ pub enum Input<'a> {
     Command(CommandId, Command),
 }
 
-/// What an earlier process recorded, in the order of the variants: `Begin` before any message, then all
+/// What an earlier process recorded, in the order of the variants: `Begin` before any message, `Changes`, then all
 /// presentities and waiting watchers on all shards, then the dialogs, then `End`. Other inputs may come in between.
 ///
 /// Dialogs come in any order. Those that the shard asks for
@@ -72,6 +72,9 @@ pub enum Recovered<'a> {
         /// by then are not told again.
         committed_at: Option<Instant>,
     },
+    /// The last changes that earlier processes noted, to every shard, before any record: their records may
+    /// be lost.
+    Changes(&'a [NotedChange]),
     /// A record, as it was written.
     Record(RecordKey, &'a [u8]),
     /// A stream of the earlier process that goes on; before the first dialog, to every shard.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use crate::shard::contract::command::{CommandId, Reply};
-use crate::shard::contract::commit::RecordChange;
+use crate::shard::contract::commit::{NotedChange, RecordChange};
 use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::history::StateChange;
@@ -41,6 +41,9 @@ pub struct Outbox {
     /// Records to be made durable, in this order, and before anything of a later turn. Empty with
     /// [`Durability::None`](crate::shard::contract::commit::Durability::None).
     pub records: Vec<RecordChange>,
+    /// Changes of composed states that this turn's messages and mail tell of: to be noted before any of
+    /// these leaves. Empty as `records` is.
+    pub changes: Vec<NotedChange>,
     /// The number of the last of all records so far: to be reported by
     /// [`Input::Durable`](crate::shard::Input::Durable) once they are durable.
     pub recorded_through: u64,
@@ -72,6 +75,7 @@ impl Outbox {
         self.mail.clear();
         self.replies.clear();
         self.records.clear();
+        self.changes.clear();
         self.wanted_dialogs.clear();
         self.history.clear();
         self.kept.clear();
@@ -95,6 +99,7 @@ impl Outbox {
             && self.mail.is_empty()
             && self.replies.is_empty()
             && self.records.is_empty()
+            && self.changes.is_empty()
             && self.wanted_dialogs.is_empty()
             && self.history.is_empty()
             && self.kept.is_empty()

@@ -5,6 +5,10 @@
 //! directory in force. A subscription that expired meanwhile, or whose resource no longer exists, ends
 //! as it would have without the restart.
 //!
+//! A subscription that a phone ended has no record any more. If its 200 was lost with the process, the phone
+//! repeats its SUBSCRIBE with `Expires: 0` to a process that never knew the dialog, and gets 481. That ends
+//! the dialog for the phone, as the 200 would have (RFC 3261 §12.2.1.2); no tombstone is kept for it.
+//!
 //! A phone that knew everything when the earlier process ended is not notified (`subscription/told.rs`).
 //!
 //! Guarantees: CSeq and versions are higher than any that may have been sent; the first NOTIFY carries

@@ -21,6 +21,7 @@ pub(crate) mod domain_watchers;
 pub(crate) mod features;
 mod forget;
 mod history;
+mod noted;
 pub(crate) mod presentities;
 pub(crate) mod publications;
 pub(crate) mod record;

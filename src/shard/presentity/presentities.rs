@@ -14,6 +14,7 @@ use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::{PresentityId, WatchedId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::OWNED;
+use crate::shard::presentity::noted::Unsettled;
 use crate::shard::presentity::record::{Recorded, Recording};
 
 /// One owned presentity.
@@ -44,6 +45,8 @@ pub(crate) struct Presentities {
     /// Where the next search for an evictable presentity starts.
     forget_next: u32,
     pub(super) recording: Recording,
+    /// Those of which a change may be lost.
+    pub(super) unsettled: Unsettled,
 }
 
 /// Entries examined by one search, so that it stays cheap when the table is full.

@@ -121,7 +121,7 @@ impl Presentities {
     }
 
     /// The time of the last commit of the earlier process.
-    fn committed_at(&self) -> i64 {
+    pub(super) fn committed_at(&self) -> i64 {
         self.recording.recovered.map_or(i64::MIN, |(_, at)| at)
     }
 
@@ -129,10 +129,27 @@ impl Presentities {
     pub(super) fn news_of(&self, id: PresentityId) -> News {
         let owned = self.owned.get(id);
         match (self.recording.recovered, owned) {
-            (Some((_, committed_at)), Some(owned)) if !owned.recorded.is_doubtful(committed_at) => {
+            (Some((_, committed_at)), Some(owned))
+                if !is_doubtful(owned.recorded.changed_at, committed_at)
+                    && !self.unsettled.has(&owned.aor) =>
+            {
                 News::Known
             }
             _ => News::Doubtful,
+        }
+    }
+
+    /// The watchers of a presentity without a record are about to be told that a change was lost: it gets a
+    /// record until they know.
+    pub(super) fn remember_lost(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        let Some(owned) = self.owned.get_mut(id).expected(OWNED) else {
+            return;
+        };
+        // While records are still to come, one of them may be its own.
+        let is_without = !self.recording.is_recovering && owned.recorded.number.is_none();
+        if is_without && self.unsettled.has(&owned.aor) {
+            owned.recorded.number = Some(self.recording.numbers.next(turn.options));
+            self.mark_changed(id, turn);
         }
     }
 
@@ -243,12 +260,12 @@ impl Owned {
     }
 }
 
-impl Recorded {
-    /// Whether watchers may not have known the state when the last commit was made.
-    const fn is_doubtful(&self, committed_at: i64) -> bool {
-        self.changed_at.saturating_add(TOLD_WITHIN_MS) >= committed_at
-    }
+/// Whether watchers may not have known a change at that time when the last commit was made.
+pub(super) const fn is_doubtful(changed_at: i64, committed_at: i64) -> bool {
+    changed_at.saturating_add(TOLD_WITHIN_MS) >= committed_at
+}
 
+impl Recorded {
     /// The number of the record.
     pub(crate) fn number(&self) -> Option<u64> {
         self.number.map(NonZeroU64::get)
@@ -330,7 +347,9 @@ impl Compositor {
             number: Some(number),
             changed_at: turn.clock().unix_milliseconds_of(changed_at),
         };
-        let is_doubtful = is_changed || recorded.is_doubtful(self.presentities.committed_at());
+        let is_doubtful = is_changed
+            || is_doubtful(recorded.changed_at, self.presentities.committed_at())
+            || self.presentities.unsettled.has(&aor);
         let repeated_until = presentity.removals_repeated_until();
         let is_over = repeated_until.is_none_or(|until| until <= turn.now);
         if !is_doubtful && is_over && !is_worth_keeping(&presentity) {

@@ -10,6 +10,7 @@ use crate::shard::contract::ids::{PresentityId, WatchedId};
 use crate::shard::contract::mail::{Mail, News};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::presentities::Presentities;
 use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
@@ -85,6 +86,8 @@ impl Compositor {
             news,
         };
         turn.send(watcher, mail);
+        self.presentities.remember_lost(id, turn);
+        self.tend(id, turn);
     }
 
     /// A shard stops watching a presentity.
@@ -111,6 +114,9 @@ impl Compositor {
             turn.counters.state_changes += 1;
             self.presentities.write_history(id, turn);
             self.presentities.mark_changed(id, turn);
+            if let Some(owned) = self.presentities.owned.get(id).expected(OWNED) {
+                Presentities::note_change(&owned.aor, turn);
+            }
             self.inform_watching_shards(id, turn);
         }
         self.settle(id, turn);

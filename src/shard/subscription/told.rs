@@ -5,6 +5,8 @@
 //! [`TOLD_WITHIN`](crate::shard::contract::commit::TOLD_WITHIN) of it, or a NOTIFY has failed or waits
 //! for long, and then a record says so. So these phones get a NOTIFY after a restart:
 //! - watchers of a presentity that changed shortly before the end, or since, as its owner says;
+//! - watchers of a presentity of which the earlier process noted a change whose record may be lost
+//!   (`presentity/noted.rs`);
 //! - phones that may have missed a NOTIFY by the last record of their dialog;
 //! - phones whose view changed with the directory, and all subscriptions to lists and watchers.
 

@@ -63,10 +63,10 @@ impl Model {
         claims.iter().all(|claim| claim.until <= now + MILLISECOND)
     }
 
-    /// The process crashes while its changes up to the one with the number `durable` are durable: what
-    /// others made of the presentity in this span of time may have been shown, and may stay until the
-    /// next statement. A NOTIFY of a change does not wait for the disk, and no record tells the new process
-    /// that there was a change. No source got an acknowledgement of it, so its source states it again.
+    /// The machine crashes while the node's changes up to the one with the number `durable` are durable:
+    /// what others made of the presentity in this span of time may have been shown, and may stay until
+    /// the next statement. A NOTIFY of a change does not wait for the disk, and what the node noted in
+    /// memory is gone. No source got an acknowledgement of it, so its source states it again.
     pub(crate) fn lose(&mut self, presentity: usize, durable: u64, (from, to): (Micros, Micros)) {
         if self.presentities[presentity].revision <= durable {
             return;

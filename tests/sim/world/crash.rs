@@ -53,7 +53,10 @@ impl World {
         for connection in self.bench.net.crash() {
             self.bench.checker.stream_closed(now, connection);
         }
-        self.lose_changes();
+        if plan.loses_notes {
+            self.store.lose_notes();
+            self.lose_changes();
+        }
         let lost = self.store.crash(now, &mut self.bench.net.rng);
         if let Some(fault) = plan.fault {
             self.store.fail(fault, &mut self.bench.net.rng);
@@ -74,7 +77,7 @@ impl World {
         self.bench.net.schedule(now + down, Event::Start);
     }
 
-    /// Changes whose records are not durable may have been shown.
+    /// Changes whose records are not durable may have been shown, and nothing tells the new process.
     fn lose_changes(&mut self) {
         let now = self.bench.net.now;
         let hold_max = self
@@ -184,8 +187,11 @@ impl World {
                 .committed_at()
                 .map(|at| self.start + Duration::from_micros(at)),
         };
+        let changes = self.store.noted_changes().to_vec();
         for shard in 0..shards {
             self.give(shard, Input::Recovered(begin), &Context::Other);
+            let changes = Input::Recovered(Recovered::Changes(&changes));
+            self.give(shard, changes, &Context::Other);
         }
         self.recover();
         let store = self.bench.net.plan.store.as_ref();

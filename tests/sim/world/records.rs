@@ -17,6 +17,7 @@ impl World {
             }
             return;
         };
+        self.store.note_changes(&outbox.changes);
         if outbox.records.is_empty() {
             return;
         }

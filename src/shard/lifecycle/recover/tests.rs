@@ -24,8 +24,8 @@ use crate::presence::call::{CallParts, CallState};
 use crate::presence::wall_clock::WallClock;
 use crate::shard::contract::place::Place;
 use crate::shard::{
-    Command, CommandId, ConnectionId, Durability, Flow, Input, Mail, Options, Outbox, RecordKey,
-    Recovered, Reply, Shard, ShardId, recovering_shard,
+    Command, CommandId, ConnectionId, Durability, Flow, Input, Mail, NotedChange, Options, Outbox,
+    RecordKey, Recovered, Reply, Shard, ShardId, recovering_shard,
 };
 use crate::sip::Transport;
 
@@ -46,6 +46,8 @@ struct Node {
     /// What each shard wrote, and is not durable yet.
     unwritten: Vec<Vec<Written>>,
     store: BTreeMap<RecordKey, Vec<u8>>,
+    /// The changes that the shards noted, in memory that outlives them.
+    noted: Vec<NotedChange>,
     /// The places of dialogs that the shards want first.
     wanted: Vec<u32>,
     /// The time of the last commit.
@@ -117,6 +119,7 @@ impl Node {
             out: Outbox::default(),
             unwritten: Vec::new(),
             store: BTreeMap::new(),
+            noted: Vec::new(),
             wanted: Vec::new(),
             committed_at: None,
             commits_at_once: true,
@@ -177,6 +180,8 @@ impl Node {
             committed_at: self.committed_at,
         };
         self.recover_on_all(begin);
+        let noted = self.noted.clone();
+        self.recover_on_all(Recovered::Changes(&noted));
     }
 
     fn finish_restart(&mut self) {
@@ -246,6 +251,7 @@ impl Node {
             let text = String::from_utf8_lossy(&octets).into_owned();
             self.sent.push((transmit.flow, text));
         }
+        self.noted.append(&mut out.changes);
         self.wanted.append(&mut out.wanted_dialogs);
         self.replies.append(&mut out.replies);
         let mail = std::mem::take(&mut out.mail);

@@ -67,6 +67,34 @@ fn what_changed_shortly_before_is_told_once_and_again_after_the_next_crash() {
     assert_eq!(notified(&mut node, &mut phones), 0);
 }
 
+/// No NOTIFY waits for the disk: a change is shown whose record is lost. Its source got no response, and
+/// may never state it again; the phones are told what is true, also if the next process ends at once.
+#[test]
+fn a_change_that_was_shown_and_lost_is_taken_back() {
+    for has_record in [false, true] {
+        let (mut node, mut phones) = settled(20, 2);
+        if has_record {
+            node.call(true);
+            node.call(false);
+            node.wait(LONG);
+            node.take_sent();
+            node.committed_at = Some(node.now);
+        }
+        node.commits_at_once = false;
+        node.call(true);
+        assert_eq!(notified(&mut node, &mut phones), 20, "it is shown");
+        for _ in 0..2 {
+            node.restart(2, Duration::from_secs(3));
+            node.commits_at_once = true;
+            assert_eq!(notified(&mut node, &mut phones), 20, "{has_record}");
+        }
+        node.wait(LONG);
+        node.committed_at = Some(node.now);
+        node.restart(2, Duration::ZERO);
+        assert_eq!(notified(&mut node, &mut phones), 0, "{has_record}");
+    }
+}
+
 #[test]
 fn everybody_is_told_if_the_last_commit_is_not_known() {
     let (mut node, mut phones) = settled(20, 2);
