@@ -44,7 +44,8 @@ impl Transport {
     #[must_use]
     pub const fn framing(self) -> Framing {
         match self {
-            Self::Udp | Self::Ws | Self::Wss => Framing::Datagram,
+            Self::Udp => Framing::Datagram,
+            Self::Ws | Self::Wss => Framing::WebSocket,
             Self::Tcp | Self::Tls => Framing::Stream,
         }
     }

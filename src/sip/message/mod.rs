@@ -41,6 +41,9 @@ pub enum Framing {
     Datagram,
     /// A frame cut by [`crate::sip::framing`]: Content-Length is mandatory and exact.
     Stream,
+    /// A WebSocket message holds one SIP message and nothing else: without Content-Length, the rest is
+    /// the body; otherwise it is exact (RFC 7118 §5).
+    WebSocket,
 }
 
 /// The view.

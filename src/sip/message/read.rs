@@ -202,10 +202,10 @@ impl<'a> Message<'a> {
         let announced = match self.header(HeaderName::ContentLength).map(octets::number) {
             Some(Some(announced)) => usize::try_from(announced).unwrap_or(usize::MAX),
             Some(None) => return self.record_fault(Fault::Invalid(HeaderName::ContentLength)),
-            None if framing == Framing::Datagram => available,
+            None if framing != Framing::Stream => available,
             None => return self.record_fault(Fault::ContentLength),
         };
-        if announced > available || (announced < available && framing == Framing::Stream) {
+        if announced > available || (announced < available && framing != Framing::Datagram) {
             self.record_fault(Fault::ContentLength);
         }
         self.bytes = &self.bytes[..self.body_at + announced.min(available)];

@@ -308,13 +308,13 @@ impl<'a> Reader<'a> {
                 };
                 usize::try_from(announced).unwrap_or(usize::MAX)
             }
-            None if framing == Framing::Datagram => rest.len(),
+            None if framing != Framing::Stream => rest.len(),
             None => {
                 self.record_fault(Fault::ContentLength);
                 return text(rest);
             }
         };
-        let is_short = announced < rest.len() && framing == Framing::Stream;
+        let is_short = announced < rest.len() && framing != Framing::Datagram;
         if announced > rest.len() || is_short {
             self.record_fault(Fault::ContentLength);
         }
