@@ -42,6 +42,7 @@ use crate::directory::rules::SharedRules;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::composition::{Rules, Style};
+use crate::presence::fixed_hash::BuildFnv1a;
 use crate::presence::policy::{Handling, ImportedRule, People, Policy, Privacy};
 use crate::presence::profile::DoNotDisturbLamp;
 
@@ -212,7 +213,7 @@ struct Tenant {
 pub struct Directory {
     domains: Arc<Vec<Domain>>,
     /// Index into `domains` by name and alias, in lower case.
-    domains_by_name: Arc<HashMap<Box<str>, usize>>,
+    domains_by_name: Arc<HashMap<Box<str>, usize, BuildFnv1a>>,
     /// Parallel to `domains`.
     tenants: Arc<Vec<Tenant>>,
     /// Parallel to `domains`.

@@ -32,7 +32,7 @@ impl Aor {
     /// Parses `user@domain`; None if there is no `@` or one side is empty.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Self> {
-        let (user, domain) = key.rsplit_once('@')?;
+        let (user, domain) = parts_of(key)?;
         (!user.is_empty() && !domain.is_empty()).then(|| Self(key.into()))
     }
 
@@ -45,14 +45,22 @@ impl Aor {
     /// The part before the last `@`.
     #[must_use]
     pub fn user(&self) -> &str {
-        self.0.rsplit_once('@').map_or(&*self.0, |(user, _)| user)
+        parts_of(&self.0).map_or(&*self.0, |(user, _)| user)
     }
 
     /// The part after the last `@`.
     #[must_use]
     pub fn domain(&self) -> &str {
-        self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
+        parts_of(&self.0).map_or("", |(_, domain)| domain)
     }
+}
+
+/// What is before and after the last `@`; None without one. As [`str::rsplit_once`], but for short texts
+/// in a fraction of its time.
+#[inline]
+fn parts_of(key: &str) -> Option<(&str, &str)> {
+    let at = key.bytes().rposition(|octet| octet == b'@')?;
+    Some((key.get(..at)?, key.get(at + 1..)?))
 }
 
 /// The address in a URI, without its scheme, its parameters and its headers.

@@ -6,7 +6,7 @@
 //! standard library's hashers promise nothing from one release to the next, and the input that
 //! `derive(Hash)` generates depends on the order of variants: use neither of them here.
 
-use std::hash::Hasher;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use siphasher::sip::SipHasher13;
 
@@ -21,9 +21,42 @@ pub(crate) fn fnv1a_of_parts(parts: &[&[u8]]) -> u64 {
         .iter()
         .copied()
         .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, octet| {
-            (hash ^ u64::from(*octet)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        .copied()
+        .fold(FNV_BASIS, fnv1a_step)
+}
+
+/// FNV-1a of no octets.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// FNV-1a of one more octet.
+#[inline]
+const fn fnv1a_step(hash: u64, octet: u8) -> u64 {
+    (hash ^ octet as u64).wrapping_mul(0x0000_0100_0000_01b3)
+}
+
+/// [`fnv1a`] as the hasher of a map: for few short keys that the operator chose.
+pub(crate) type BuildFnv1a = BuildHasherDefault<Fnv1a>;
+
+/// See [`BuildFnv1a`].
+#[derive(Clone, Debug)]
+pub(crate) struct Fnv1a(u64);
+
+impl Default for Fnv1a {
+    fn default() -> Self {
+        Self(FNV_BASIS)
+    }
+}
+
+impl Hasher for Fnv1a {
+    #[inline]
+    fn write(&mut self, octets: &[u8]) {
+        self.0 = octets.iter().copied().fold(self.0, fnv1a_step);
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 /// SipHash-1-3 with the key zero: for documents, and for values of several fields. Different
@@ -69,7 +102,9 @@ impl SipHash13 {
 
 #[cfg(test)]
 mod tests {
-    use super::{SipHash13, fnv1a, fnv1a_of_parts};
+    use std::hash::Hasher;
+
+    use super::{Fnv1a, SipHash13, fnv1a, fnv1a_of_parts};
 
     /// Test vectors: entity tags that phones hold must mean the same after an upgrade.
     #[test]
@@ -77,6 +112,10 @@ mod tests {
         assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
         assert_eq!(fnv1a_of_parts(&[b"foo", b"bar"]), fnv1a(b"foobar"));
+        let mut hasher = Fnv1a::default();
+        hasher.write(b"foo");
+        hasher.write(b"bar");
+        assert_eq!(hasher.finish(), fnv1a(b"foobar"));
         let octets: Vec<u8> = (0..=255).collect();
         let table = [
             (0, 0xd1fb_a762_150c_532c),

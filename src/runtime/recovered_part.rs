@@ -72,7 +72,18 @@ pub(crate) struct Records {
     octets: Vec<u8>,
 }
 
+/// Octets of a short record.
+const RECORD_OCTETS: usize = 256;
+
 impl Records {
+    /// None yet, with room for records of that many octets and one more.
+    pub(crate) fn with_room(octets: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(octets / RECORD_OCTETS),
+            octets: Vec::with_capacity(octets + octets / 16),
+        }
+    }
+
     /// One record.
     pub(crate) fn one(key: RecordKey, record: &[u8]) -> Self {
         Self {

@@ -26,8 +26,11 @@ use crate::store::schema::Table;
 
 /// Octets of records at which a part is handed over: a turn of a millisecond or two.
 const PART_OCTETS: usize = 64 * 1024;
-/// How long the reader waits before it tries again to hand a part to a shard that is behind.
-const PAUSE: Duration = Duration::from_micros(200);
+/// How long the reader waits at most before it tries again to hand a part to a shard that is behind. It is
+/// woken when the shard has room.
+const PAUSE: Duration = Duration::from_millis(2);
+/// How often the reader looks for dialogs that shards ask for while it waits for the last parts.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// The result of a recovery.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,7 +121,8 @@ struct Distributor {
 
 impl Distributor {
     fn new(mesh: Arc<Mesh>) -> Self {
-        let parts = (0..mesh.shards()).map(|_| Records::default()).collect();
+        let part = |_| Records::with_room(PART_OCTETS);
+        let parts = (0..mesh.shards()).map(part).collect();
         Self {
             mesh,
             removed: HashSet::new(),
@@ -181,8 +185,9 @@ impl Distributor {
 
     fn flush(&mut self, shard: ShardId) {
         let part = self.parts.get_mut(usize::from(shard.0));
-        let records = part.map(mem::take).unwrap_or_default();
-        self.send(shard, RecoveredPart::Records(records));
+        let next = Records::with_room(PART_OCTETS);
+        let records = part.map(|part| mem::replace(part, next));
+        self.send(shard, RecoveredPart::Records(records.unwrap_or_default()));
     }
 
     fn send_all(&self, part: impl Fn() -> RecoveredPart) {
@@ -222,7 +227,7 @@ impl Distributor {
             let mut next = Err(RecvTimeoutError::Timeout);
             while next == Err(RecvTimeoutError::Timeout) {
                 self.bring_wanted();
-                next = all.recv_timeout(PAUSE);
+                next = all.recv_timeout(LOOK);
             }
             next.map_err(|_| BootError::Recovery)?;
         }

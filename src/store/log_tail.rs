@@ -4,6 +4,9 @@
 //! After a loss of power that is at most one commit, which was being written and was acknowledged to
 //! no phone: a commit begins only when the one before is on the disk. More than one was lost by damage of
 //! the disk.
+//!
+//! The last commit that SQLite does read may not be on the disk yet either: the earlier process was killed
+//! while it waited for that. What is read here is acknowledged, so the log is synchronized first.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +22,7 @@ use crate::store::salvage::with_suffix;
 /// Octets before the first page in the log.
 const HEAD_OCTETS: u64 = 32;
 
-/// Counts the acknowledged commits that the log of an earlier process has lost, and begins the log anew if
+/// Synchronizes the log of an earlier process, counts the acknowledged commits that it has lost, and begins the log anew if
 /// there is a commit behind its end, so that it is not counted again. Nothing may have been written
 /// since the log was opened.
 pub(super) fn take_lost(connection: &Connection, file: &Path) -> Result<u64, StoreError> {
@@ -28,6 +31,7 @@ pub(super) fn take_lost(connection: &Connection, file: &Path) -> Result<u64, Sto
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         opened => opened.map_err(StoreError::io(&name))?,
     };
+    file_of_log.sync_data().map_err(StoreError::io(&name))?;
     let end = log::copy(connection, "NOOP").map_err(StoreError::of(file))?;
     let pages = u64::try_from(end.pages).unwrap_or(0);
     let behind = commits_behind(&file_of_log, pages).map_err(StoreError::io(&name))?;

@@ -104,7 +104,7 @@ impl Store {
         options: StoreOptions,
         wake: impl Fn(u16) + Send + Sync + 'static,
     ) -> Result<Self, StoreError> {
-        let file = StateFile::open(&directory.state_file(), options.octets_max)?;
+        let (file, open) = StateFile::open(&directory.state_file(), options.octets_max)?;
         let file = Arc::new(file);
         let clock = RecordClock::after(recovery::noted(&file)?.as_ref());
         let wake: Arc<Wake> = Arc::new(wake);
@@ -114,7 +114,7 @@ impl Store {
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
         let notes = Arc::new(ChangeNotes::open(directory.path(), shards));
         let writer = Writer::start(
-            (Arc::clone(&file), Arc::clone(&notes)),
+            (Arc::clone(&file), open, Arc::clone(&notes)),
             (shards, on_failure),
             clock.clone(),
             checkpointer.requester(),

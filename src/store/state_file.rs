@@ -81,8 +81,9 @@ impl Drop for Noting<'_> {
 
 impl StateFile {
     /// Opens the file, creates or migrates its tables. A damaged file is set aside, and its readable
-    /// rows are copied to a new one.
-    pub(super) fn open(path: &Path, octets_max: Option<u64>) -> Result<Self, StoreError> {
+    /// rows are copied to a new one. The connection is to be kept until there is another: with its last
+    /// connection, SQLite copies the log, waits for the disk, and removes a file of many megabytes.
+    pub(super) fn open(path: &Path, octets_max: Option<u64>) -> Result<(Self, Open), StoreError> {
         let file = Self {
             path: path.into(),
             pages_max: octets_max.map(|octets| (octets / schema::PAGE_OCTETS) as i64),
@@ -92,18 +93,23 @@ impl StateFile {
             commits_lost: AtomicU64::new(0),
         };
         file.remove_unfinished()?;
-        let take_lost = || {
+        let take_lost = || -> Result<(Open, u64), StoreError> {
             let open = file.connect()?;
-            log_tail::take_lost(&open.connection, path)
+            let lost = log_tail::take_lost(&open.connection, path)?;
+            Ok((open, lost))
         };
-        match take_lost() {
+        let open = match take_lost() {
             Err(error) if error.is_damage() => {
                 file.salvage()?;
-                file.connect()?;
+                file.connect()?
             }
-            lost => file.commits_lost.store(lost?, Ordering::Relaxed),
-        }
-        Ok(file)
+            taken => {
+                let (open, lost) = taken?;
+                file.commits_lost.store(lost, Ordering::Relaxed);
+                open
+            }
+        };
+        Ok((file, open))
     }
 
     /// The path.

@@ -248,16 +248,15 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on a file. `wake` is called with each shard of
+    /// Starts the thread on a file, with a connection to it. `wake` is called with each shard of
     /// which more rows are durable.
     pub(super) fn start(
-        (file, notes): (Arc<StateFile>, Arc<ChangeNotes>),
+        (file, open, notes): (Arc<StateFile>, Open, Arc<ChangeNotes>),
         (shards, on_failure): (u16, OnFailure),
         clock: RecordClock,
         checkpoints: Requester,
         wake: Arc<Wake>,
     ) -> Result<Self, StoreError> {
-        let open = file.connect()?;
         let writers = shards.saturating_add(1);
         let shared = Arc::new(Shared {
             queue: ArrayQueue::new(QUEUE_BATCHES),

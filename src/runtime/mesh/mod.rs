@@ -294,9 +294,14 @@ impl Mesh {
         self.inbox(shard)?.commands.pop()
     }
 
-    /// The next part of what the store holds.
+    /// The next part of what the store holds. The reader is woken when half of the parts are taken.
     pub(crate) fn next_recovered(&self, shard: ShardId) -> Option<RecoveredPart> {
-        self.inbox(shard)?.recovered.pop()
+        let recovered = &self.inbox(shard)?.recovered;
+        let part = recovered.pop()?;
+        if recovered.len() == PARTS_MAX / 2 {
+            self.wake_reader();
+        }
+        Some(part)
     }
 
     /// The next dialog that a shard asked for.
@@ -304,7 +309,7 @@ impl Mesh {
         self.inbox(shard)?.wanted.pop()
     }
 
-    /// This thread reads the store, and is woken when a shard asks for a dialog.
+    /// This thread reads the store, and is woken when a shard has room for more or asks for a dialog.
     pub(crate) fn become_reader(&self) {
         self.reader.get_or_init(thread::current);
     }
@@ -312,6 +317,10 @@ impl Mesh {
     /// A shard asks the reader of the store for the dialog at a place.
     pub(crate) fn want(&self, place: u32) {
         self.wanted.push(place);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
         if let Some(reader) = self.reader.get() {
             reader.unpark();
         }

@@ -41,6 +41,7 @@ impl Engine {
     /// Keeps the directory that was in force until now, for as long as a phone may show what it said.
     pub(crate) fn supersede(&mut self, directory: Arc<Directory>) {
         self.superseded.push(directory);
+        self.subscriptions.directory_changed();
     }
 
     /// Begins a re-evaluation now, and schedules the next one for when the validity of a rule

@@ -47,7 +47,7 @@ enum Slot<T> {
 /// See the module. At most 2^32 - 1 values.
 #[derive(Debug)]
 pub(crate) struct Slab<K, T> {
-    /// All but the last are full.
+    /// All but the last are full, or empty if all of their slots are withheld: these take no memory.
     chunks: Vec<Vec<Slot<T>>>,
     /// The slot freed last.
     vacant: u32,
@@ -106,7 +106,11 @@ impl<K: Key, T> Slab<K, T> {
     /// Withholds the slots from the present end up to `end`: [`Self::insert`] does not use them, so
     /// that [`Self::insert_at`] can.
     pub(crate) fn withhold(&mut self, end: u32) {
+        let whole = (end as usize).saturating_sub(1) / CHUNK_SLOTS;
         while self.end() < end {
+            if self.chunks.len() < whole && self.end() as usize == self.chunks.len() * CHUNK_SLOTS {
+                self.chunks.resize_with(whole, Vec::new);
+            }
             self.push(Slot::Withheld);
         }
     }
@@ -115,6 +119,7 @@ impl<K: Key, T> Slab<K, T> {
     /// if the slot is in use, or was before.
     pub(crate) fn insert_at(&mut self, key: K, value: T) -> bool {
         self.withhold(key.index().saturating_add(1));
+        self.fill(key.index() as usize / CHUNK_SLOTS);
         match self.slot_mut(key) {
             Some(slot @ Slot::Withheld) => *slot = Slot::Taken(value),
             _ => return false,
@@ -126,14 +131,22 @@ impl<K: Key, T> Slab<K, T> {
     /// Whether the slot of a key is free for a stored value only.
     pub(crate) fn is_withheld(&self, key: K) -> bool {
         let index = key.index() as usize;
-        let chunk = self.chunks.get(index / CHUNK_SLOTS);
-        let slot = chunk.and_then(|chunk| chunk.get(index % CHUNK_SLOTS));
-        matches!(slot, Some(Slot::Withheld))
+        self.chunks.get(index / CHUNK_SLOTS).is_some_and(|chunk| {
+            chunk.is_empty() || matches!(chunk.get(index % CHUNK_SLOTS), Some(Slot::Withheld))
+        })
+    }
+
+    /// Writes the slots of a chunk that has none yet because all are withheld.
+    fn fill(&mut self, chunk: usize) {
+        if let Some(chunk) = self.chunks.get_mut(chunk).filter(|chunk| chunk.is_empty()) {
+            chunk.resize_with(CHUNK_SLOTS, || Slot::Withheld);
+        }
     }
 
     /// Ends the withholding of one slot: if it is withheld, it becomes vacant.
     pub(crate) fn release_one(&mut self, key: K) {
         let vacant = self.vacant;
+        self.fill(key.index() as usize / CHUNK_SLOTS);
         if let Some(slot @ Slot::Withheld) = self.slot_mut(key) {
             *slot = Slot::Vacant(vacant);
             self.vacant = key.index();
@@ -142,6 +155,7 @@ impl<K: Key, T> Slab<K, T> {
 
     /// Ends the withholding: the slots without a value become vacant, the lowest to be used first.
     pub(crate) fn release(&mut self) {
+        (0..self.chunks.len()).for_each(|chunk| self.fill(chunk));
         for (chunk, slots) in self.chunks.iter_mut().enumerate().rev() {
             for (at, slot) in slots.iter_mut().enumerate().rev() {
                 if matches!(slot, Slot::Withheld) {
@@ -193,7 +207,8 @@ impl<K: Key, T> Slab<K, T> {
 
     /// All values with their keys, in the order of the keys.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (K, &T)> {
-        let slots = self.chunks.iter().flatten().enumerate();
+        let chunks = self.chunks.iter().enumerate();
+        let slots = chunks.flat_map(|(chunk, slots)| (chunk * CHUNK_SLOTS..).zip(slots));
         slots.filter_map(|(index, slot)| match slot {
             Slot::Taken(value) => Some((K::from_index(index as u32), value)),
             Slot::Vacant(_) | Slot::Withheld => None,
@@ -202,7 +217,8 @@ impl<K: Key, T> Slab<K, T> {
 
     /// All values with their keys, to be changed.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (K, &mut T)> {
-        let slots = self.chunks.iter_mut().flatten().enumerate();
+        let chunks = self.chunks.iter_mut().enumerate();
+        let slots = chunks.flat_map(|(chunk, slots)| (chunk * CHUNK_SLOTS..).zip(slots));
         slots.filter_map(|(index, slot)| match slot {
             Slot::Taken(value) => Some((K::from_index(index as u32), value)),
             Slot::Vacant(_) | Slot::Withheld => None,
@@ -219,7 +235,7 @@ impl<K: Key, T> Slab<K, T> {
 
     fn push(&mut self, slot: Slot<T>) {
         match self.chunks.last_mut() {
-            Some(chunk) if chunk.len() < CHUNK_SLOTS => chunk.push(slot),
+            Some(chunk) if (1..CHUNK_SLOTS).contains(&chunk.len()) => chunk.push(slot),
             _ => {
                 let mut chunk = Vec::with_capacity(CHUNK_SLOTS);
                 chunk.push(slot);
@@ -317,6 +333,45 @@ mod tests {
         assert!(keys.into_iter().eq(vacant.take(2996)));
         assert_eq!(slots.len(), 3000);
         assert!(slots.iter().map(|(key, _)| key).is_sorted());
+    }
+
+    /// What is withheld takes no memory before a value comes back to it.
+    #[test]
+    fn chunks_that_are_withheld_are_empty_until_a_value_comes_back() {
+        let mut slots = Slab::<u32, u32>::default();
+        assert_eq!(slots.insert(7), 0);
+        let end = 10 * CHUNK_SLOTS as u32;
+        slots.withhold(end);
+        assert_eq!(slots.end(), end);
+        let filled =
+            |slots: &Slab<u32, u32>| slots.chunks.iter().filter(|it| !it.is_empty()).count();
+        assert_eq!(
+            filled(&slots),
+            2,
+            "the first, which has a value, and the last"
+        );
+        assert_eq!(slots.insert(8), end);
+        let far = 5 * CHUNK_SLOTS as u32 + 3;
+        assert!(slots.is_withheld(far) && slots.is_withheld(1) && !slots.is_withheld(end));
+        assert_eq!(slots.get(far), None);
+        assert_eq!(slots.get_mut(far), None);
+        assert_eq!(slots.remove(far), None);
+        assert!(slots.insert_at(far, 9));
+        slots.release_one(far + 1);
+        slots.release_one(end - 5 * CHUNK_SLOTS as u32 - 1);
+        assert_eq!(filled(&slots), 5);
+        assert!(
+            slots.is_withheld(far + 2) && !slots.is_withheld(far) && !slots.is_withheld(far + 1)
+        );
+        let all = [(0, 7), (far, 9), (end, 8)];
+        assert!(slots.iter().map(|(key, value)| (key, *value)).eq(all));
+        assert!(slots.iter_mut().map(|(key, value)| (key, *value)).eq(all));
+        slots.release();
+        let keys: Vec<u32> = (0..end - 2).map(|_| slots.insert(0)).collect();
+        let vacant = (1..end).filter(|key| *key != far);
+        let keys: std::collections::BTreeSet<u32> = keys.into_iter().collect();
+        assert!(keys.into_iter().eq(vacant));
+        assert_eq!(slots.insert(0), end + 1);
     }
 
     /// Recovery in any order, with values that come and go in between, ends as if all had always been

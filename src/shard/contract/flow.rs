@@ -86,3 +86,20 @@ impl Hash for Flow {
         }
     }
 }
+
+/// The address and port of one end of a flow as the key of a map, hashed in few pieces as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End(pub(crate) SocketAddr);
+
+impl Hash for End {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let port = u64::from(self.0.port());
+        match self.0.ip() {
+            IpAddr::V4(ip) => state.write_u64(u64::from(ip.to_bits()) << 16 | port),
+            IpAddr::V6(ip) => {
+                state.write_u128(ip.to_bits());
+                state.write_u64(port);
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@
 //! - timers and mail: `take_state`, the functions `handle_...`, and `report_watchers` at the end of a
 //!   turn;
 //! - records: `write_records`, `acknowledged`, `queue_recorded`; `begin_recovery`, `continue_stream`,
-//!   `recover`, `release`, `end_recovery`;
+//!   `recover`, `release`, `end_recovery`, `directory_changed`;
 //! - the operator: `watchers`, `drain`, `count`, the functions `forget_...`, `watchers_of`.
 //!
 //! The table of subscriptions is open to the notifier alone: `notifiers_table` says why.
@@ -25,6 +25,7 @@ mod members;
 pub(crate) mod notifiers_table;
 mod records;
 mod recover;
+mod recovered_phones;
 mod reevaluate;
 pub(crate) mod refresh;
 mod rosters;
@@ -39,6 +40,7 @@ use crate::shard::contract::ids::{Beginning, SubscriptionId};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::continued_streams::ContinuedStreams;
+use crate::shard::lifecycle::recovered_phones::RecoveredPhones;
 use crate::shard::list::roster::Rosters;
 use crate::shard::overload::expiry_jitter::ExpiryJitter;
 use crate::shard::package::winfo::WatcherInfos;
@@ -59,6 +61,7 @@ pub(crate) struct Subscriptions {
     /// The time of the last commit of the process before this one; None if it is not known.
     committed_at: Option<Instant>,
     streams: ContinuedStreams,
+    recovered_phones: RecoveredPhones,
 }
 
 impl Subscriptions {
@@ -73,6 +76,7 @@ impl Subscriptions {
             drained: SubscriptionId(0),
             committed_at: None,
             streams: ContinuedStreams::default(),
+            recovered_phones: RecoveredPhones::default(),
         }
     }
 

@@ -32,12 +32,15 @@ use crate::shard::contract::options::Options;
 use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::lifecycle::recovered_phones::{KnownPhone, watcher_uri};
 use crate::shard::list::plan::ListPlan;
 use crate::shard::list::state::Encoding;
 use crate::shard::peer::path::Path;
+use crate::shard::request::headers::any_address_of_record;
 use crate::shard::subscription::dialogs::RecoveredDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
+use crate::shard::subscription::watcher::{Watcher, decide};
 use crate::shard::subscription::{NewSubscription, Phase, Wants, told};
 
 impl Subscriptions {
@@ -122,25 +125,28 @@ impl Subscriptions {
         self.table.is_recovering()
     }
 
+    /// Another directory is in force.
+    pub(crate) fn directory_changed(&mut self) {
+        self.recovered_phones.clear();
+    }
+
     /// Ends recovery: places that are still reserved become free.
     pub(crate) fn end_recovery(&mut self, turn: &mut Turn<'_>) {
         self.streams.clear();
+        self.recovered_phones.clear();
         self.table.release_dialogs(turn.now);
     }
 
     fn continue_dialog(&mut self, id: DialogId, mut record: DialogRecord<'_>, turn: &mut Turn<'_>) {
-        let profile = profile_of(&record.profile, turn);
         let subscriptions = std::mem::take(&mut record.subscriptions);
         let committed_at = self.committed_at;
         let is_told = |told_by| committed_at.is_some_and(|at| told_by <= at);
         let is_told = record.told_by.is_some_and(is_told);
         let is_behind = record.told_by.is_none();
-        let flow = self.flow_of(&record.flow, turn.options);
-        let recovered = recovered_dialog(record, flow, &profile);
-        self.table.recover_dialog(id, recovered, turn);
+        let phone = self.take_back(id, record, turn);
         for record in subscriptions {
             let appearance = record.appearance;
-            let subscription = self.recover_subscription(id, &profile, record, turn);
+            let subscription = self.recover_subscription(id, &phone, record, turn);
             self.resume(subscription, (is_told, appearance), turn);
         }
         if is_behind {
@@ -148,31 +154,68 @@ impl Subscriptions {
         }
     }
 
-    /// Recovers a subscription: at first as it was decided about, then re-evaluated by the directory in
-    /// force.
+    /// Takes back a dialog without its subscriptions. Returns what is known of its phone.
+    fn take_back(
+        &mut self,
+        id: DialogId,
+        record: DialogRecord<'_>,
+        turn: &mut Turn<'_>,
+    ) -> KnownPhone {
+        let known = self.recovered_phones.find(&record).cloned();
+        let was_known = known.is_some();
+        let mut phone = known.unwrap_or_else(|| self.find_out(&record, turn));
+        let path = (record.flow, record.destination);
+        let seat = self
+            .table
+            .recover_dialog(id, recovered_dialog(record, &phone), turn);
+        if !was_known || phone.seat != Some(seat) {
+            phone.seat = Some(seat);
+            let entry = self.table.dialog(id);
+            if let Some(entry) = entry.expected("it was just recovered") {
+                self.recovered_phones.remember(path, entry, phone.clone());
+            }
+        }
+        phone
+    }
+
+    /// What a record says of the phone of its dialog.
+    fn find_out(&self, record: &DialogRecord<'_>, turn: &Turn<'_>) -> KnownPhone {
+        let (flow, is_there) = self.flow_of(&record.flow, turn.options);
+        KnownPhone {
+            profile: profile_of(&record.profile, turn),
+            flow,
+            is_there,
+            watcher: any_address_of_record(watcher_uri(record), turn.directory),
+            seat: None,
+        }
+    }
+
+    /// Recovers a subscription: as it was decided about, if the directory in force decides alike about
+    /// the subscription to one presentity; any other is re-evaluated.
     fn recover_subscription(
         &mut self,
         dialog: DialogId,
-        profile: &Profile,
+        phone: &KnownPhone,
         record: SubscriptionRecord<'_>,
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
-        let decision = Decision {
+        let in_force = decision_in_force(&record, phone, turn);
+        let decision = in_force.unwrap_or(Decision {
             handling: record.handling,
             privacy: record.privacy,
             ..Decision::ALLOW
-        };
+        });
         let plan = plan_of(&record, turn);
         let new = NewSubscription {
             package: record.package,
             view: View {
                 format: record.format,
                 privacy: decision.privacy,
-                rendering: profile.rendering,
+                rendering: phone.profile.rendering,
             },
             decision,
             terms: Terms::recovered(record.terms, turn.now),
-            history: Shown::of(record.format, profile.partial_dialog_info),
+            history: Shown::of(record.format, phone.profile.partial_dialog_info),
             event: &record.event,
             entity: &record.entity,
             expires_at: record.expires_at,
@@ -182,7 +225,9 @@ impl Subscriptions {
         let id = self.add(dialog, (&record.aor, plan), new, turn);
         self.continue_list(id, &record.listed, record.package, turn);
         turn.counters.subscriptions_recovered += 1;
-        self.reevaluate_subscription(id, turn);
+        if in_force.is_none() {
+            self.reevaluate_subscription(id, turn);
+        }
         id
     }
 
@@ -262,25 +307,40 @@ impl Subscriptions {
     }
 }
 
-/// `flow`: that of the record, and whether it reaches the phone.
-fn recovered_dialog(
-    record: DialogRecord<'_>,
-    (flow, is_there): (Flow, bool),
-    profile: &Arc<Profile>,
-) -> RecoveredDialog {
+/// The decision of the directory in force about a subscription to one presentity that exists, if the
+/// phone was notified by the same; None if the subscription must be re-evaluated.
+fn decision_in_force(
+    record: &SubscriptionRecord<'_>,
+    phone: &KnownPhone,
+    turn: &Turn<'_>,
+) -> Option<Decision> {
+    let aor = &record.aor;
+    let is_of_one = record.subject == SubjectRecord::Presentity;
+    let domain = turn.directory.domain(aor.domain())?;
+    if !is_of_one || !turn.directory.exists_in(domain, aor) {
+        return None;
+    }
+    let watcher = Watcher::of(phone.watcher.clone(), phone.flow.peer.ip(), Some(domain));
+    let decision = decide(&watcher, aor, record.package, turn);
+    let is_alike = decision.handling == record.handling && decision.privacy == record.privacy;
+    is_alike.then_some(decision)
+}
+
+fn recovered_dialog(record: DialogRecord<'_>, phone: &KnownPhone) -> RecoveredDialog {
     let mut dialog = record.dialog.into_owned();
     dialog.continue_after(record.sequence_limit);
     RecoveredDialog {
         dialog,
         path: Path {
-            flow,
+            flow: phone.flow,
             destination: record.destination,
         },
         is_path_proven: record.is_path_proven,
-        is_cut: !is_there,
+        is_cut: !phone.is_there,
         instance: record.instance,
-        profile: Arc::clone(profile),
+        profile: Arc::clone(&phone.profile),
         sender: record.sender.as_deref().map(Box::from),
+        seat: phone.seat,
     }
 }
 

@@ -6,12 +6,13 @@
 //!   or the last one of a subscription;
 //! - no two paths are equal.
 
+use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::{End, Flow};
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::allowance::{Allowance, Lent};
@@ -20,13 +21,20 @@ use crate::shard::peer::allowance::{Allowance, Lent};
 const KEPT: &str = "a path is kept while it is used";
 
 /// The flow and destination of the NOTIFYs of a dialog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Path {
     /// The flow of the latest SUBSCRIBE.
     pub(crate) flow: Flow,
     /// The destination of NOTIFYs on that flow: `flow.peer`, unless the phone listens on a
     /// different port from the one it sends from.
     pub(crate) destination: SocketAddr,
+}
+
+impl Hash for Path {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.flow.hash(state);
+        End(self.destination).hash(state);
+    }
 }
 
 #[derive(Debug)]
@@ -83,6 +91,17 @@ impl Paths {
             shared.dialogs += 1;
         }
         id
+    }
+
+    /// Adds a dialog to a path, if that has this key. Returns whether it has.
+    pub(crate) fn join_at(&mut self, id: PathId, path: &Path) -> bool {
+        let shared = self.paths.get_mut(id);
+        let shared = shared.filter(|shared| shared.path == *path);
+        if let Some(shared) = shared {
+            shared.dialogs += 1;
+            return true;
+        }
+        false
     }
 
     /// Removes a dialog from its path.

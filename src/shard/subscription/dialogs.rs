@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use crate::presence::profile::Profile;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::{ConnectionId, Flow};
-use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::flow::{ConnectionId, End, Flow};
+use crate::shard::contract::ids::{DialogId, PathId, PhoneId, SubscriptionId};
 use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::next_hop::{next_hop, numeric_address};
@@ -57,6 +57,17 @@ pub(crate) struct RecoveredDialog {
     pub(crate) instance: u32,
     pub(crate) profile: Arc<Profile>,
     pub(crate) sender: Option<Box<[u8]>>,
+    /// Where another dialog of its phone is, over the same path.
+    pub(crate) seat: Option<Seat>,
+}
+
+/// Where a dialog has its path and its phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    path: PathId,
+    phone: PhoneId,
+    /// The key of the phone.
+    key: u64,
 }
 
 impl Table {
@@ -233,7 +244,7 @@ impl Table {
                 .or_default()
                 .push(id);
         } else {
-            *self.dialogs_by_peer.entry(flow.peer).or_default() += 1;
+            *self.dialogs_by_peer.entry(End(flow.peer)).or_default() += 1;
         }
     }
 
@@ -245,10 +256,10 @@ impl Table {
                     self.dialogs_by_connection.remove(&flow.connection);
                 }
             }
-        } else if let Some(count) = self.dialogs_by_peer.get_mut(&flow.peer) {
+        } else if let Some(count) = self.dialogs_by_peer.get_mut(&End(flow.peer)) {
             *count -= 1;
             if *count == 0 {
-                self.dialogs_by_peer.remove(&flow.peer);
+                self.dialogs_by_peer.remove(&End(flow.peer));
             }
         }
     }
@@ -299,7 +310,7 @@ impl Table {
     /// Dialogs whose SUBSCRIBEs came over that UDP 4-tuple.
     pub(crate) fn dialogs_of_peer(&self, peer: SocketAddr) -> usize {
         self.dialogs_by_peer
-            .get(&peer)
+            .get(&End(peer))
             .map_or(0, |count| *count as usize)
     }
 
@@ -349,21 +360,19 @@ impl Table {
         id: DialogId,
         recovered: RecoveredDialog,
         turn: &Turn<'_>,
-    ) {
-        let path = self.paths.join(recovered.path);
+    ) -> Seat {
+        let seat = self.take_seat(&recovered, turn);
         if recovered.is_path_proven {
-            self.prove_path(path);
+            self.prove_path(seat.path);
         }
         let sequence = recovered.dialog.local_sequence();
-        let target = Uri::parse(recovered.dialog.remote_target());
-        let key = target.map_or(0, |target| phone_key(&recovered.path.flow, &target));
         let entry = DialogEntry {
             dialog: recovered.dialog,
-            path,
+            path: seat.path,
             is_cut: recovered.is_cut,
             awaits_stream: false,
             has_moved: true,
-            phone: self.phones.add(key, &recovered.profile, turn.now),
+            phone: seat.phone,
             instance: recovered.instance,
             profile: recovered.profile,
             sender: recovered.sender.map(Box::new),
@@ -374,6 +383,25 @@ impl Table {
         self.bind(recovered.path.flow, id);
         let is_back = self.dialogs.insert_at(id, entry);
         debug_assert!(is_back, "the key was withheld");
+        seat
+    }
+
+    /// Adds a dialog that comes back to its path and its phone: to those of the other dialog, if these
+    /// are still there.
+    fn take_seat(&mut self, recovered: &RecoveredDialog, turn: &Turn<'_>) -> Seat {
+        if let Some(seat) = recovered.seat
+            && self.phones.is_at(seat.phone, seat.key)
+            && self.paths.join_at(seat.path, &recovered.path)
+        {
+            return seat;
+        }
+        let target = Uri::parse(recovered.dialog.remote_target());
+        let key = target.map_or(0, |target| phone_key(&recovered.path.flow, &target));
+        Seat {
+            path: self.paths.join(recovered.path),
+            phone: self.phones.add(key, &recovered.profile, turn.now),
+            key,
+        }
     }
 }
 

@@ -67,6 +67,11 @@ impl Phones {
         })
     }
 
+    /// Whether the phone with this key is there.
+    pub(crate) fn is_at(&self, id: PhoneId, key: u64) -> bool {
+        self.phones.get(id).is_some_and(|phone| phone.key == key)
+    }
+
     /// The phone has one more subscription.
     pub(crate) fn join(&mut self, id: PhoneId) {
         let phone = self.phones.get_mut(id);

@@ -8,14 +8,13 @@
 //! of octets: there is no map of dialogs that a peer could fill with collisions.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::ConnectionId;
+use crate::shard::contract::flow::{ConnectionId, End};
 use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot, WatchedId};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
@@ -49,7 +48,7 @@ pub(crate) struct Table {
     /// Octets of memory used by dialogs and by the names of subscriptions.
     pub(super) octets: usize,
     pub(super) dialogs_by_connection: GrowingMap<ConnectionId, Vec<DialogId>>,
-    pub(super) dialogs_by_peer: GrowingMap<SocketAddr, u32>,
+    pub(super) dialogs_by_peer: GrowingMap<End, u32>,
     /// The dialogs to be recorded.
     pub(super) changes: Changes,
     /// Removed subscriptions of which 2xx are still held, and how many.
