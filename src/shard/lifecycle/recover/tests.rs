@@ -6,6 +6,7 @@
 mod acknowledged;
 mod early;
 mod forgotten;
+mod keys;
 mod kinds;
 mod repeated;
 mod restarted;
