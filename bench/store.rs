@@ -7,7 +7,7 @@
 //! - Two servers, one that acknowledges after its record is durable, one without a store, take new
 //!   subscriptions in turns: CPU of the shard's thread for each, and time by the clock when many come at
 //!   once, with one core for the shard and one for the store and the phones.
-//! - A server with a million subscriptions, whose phones have been told everything, is killed. The time
+//! - A server with a million subscriptions, whose phones have been notified of everything, is killed. The time
 //!   from its next start until it serves SIP; until it has answered a refresh, with its NOTIFY, in each of
 //!   200 dialogs over the whole range, so that it serves them all; and until all are loaded. The last two
 //!   against a bare `SELECT` of the same rows.
@@ -60,7 +60,7 @@ const RECOVERED_SMALL: u32 = 100_000;
 const RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// Scans of the rows.
 const SCANS: usize = 3;
-/// How long after the last SUBSCRIBE the server knows by its records alone that all phones were told.
+/// How long after the last SUBSCRIBE the server knows by its records alone that all phones are up to date.
 const TOLD: Duration = Duration::from_secs(75);
 /// Dialogs that are refreshed as soon as SIP is served, and later at once until all are loaded.
 const SAMPLED: u32 = 200;
@@ -324,7 +324,7 @@ fn recover(directory: &Path, subscriptions: u32) -> Result<(), Error> {
         scans.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let scanned = pairs::median(&mut scans);
-    let told_again = fleet.tally.notifies - notifies - u64::from(sampled);
+    let notified_again = fleet.tally.notifies - notifies - u64::from(sampled);
     println!("{rows} rows of {subscriptions} subscriptions, {shards} shards, after SIGKILL");
     println!("  a bare SELECT of the rows                      {scanned:7.0} ms");
     println!("  from the start to the first response           {first:7.0} ms");
@@ -333,7 +333,7 @@ fn recover(directory: &Path, subscriptions: u32) -> Result<(), Error> {
         "  the slowest {SAMPLED_AT_ONCE} of {sampled} refreshes, until then   {slowest:7.0} ms"
     );
     println!("  ... to all subscriptions loaded (/readyz)      {all:7.0} ms");
-    println!("  phones notified besides those that refreshed   {told_again:7}");
+    println!("  phones notified besides those that refreshed   {notified_again:7}");
     bars::SERVING.report(first);
     bars::SERVING_ALL.report(any / scanned);
     bars::RECOVERY.report(all / scanned);

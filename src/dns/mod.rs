@@ -3,18 +3,15 @@
 //! - `locate`: the steps, from NAPTR over SRV to addresses. They ask through an interface.
 //! - `srv_order`: in which order the servers of a name are tried.
 //! - `name_servers`: asks name servers, and keeps what they say as long as they allow.
-//! - `current`: which name servers are asked: those of the options, or of `/etc/resolv.conf` as it changes.
 //!
 //! Guarantees: an answer has at most [`LOCATIONS_MAX`] locations. What name servers say is kept within
 //! the bounds of [`Options`], that there is no record too. Nothing here decides whether an address may
 //! be used: who asks does (W:E2.5).
 
-mod current;
 mod locate;
 mod name_servers;
 mod srv_order;
 
-pub use current::{CurrentServers, SYSTEM_FILE};
 pub use locate::{LOCATIONS_MAX, Records, Rule, locate};
 pub use name_servers::NameServers;
 pub use srv_order::Server;

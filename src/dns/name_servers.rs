@@ -28,7 +28,7 @@ impl NameServers {
     ///
     /// # Errors
     /// There is no resolver for them.
-    pub(super) fn of_options(options: &Options) -> Result<Self, NetError> {
+    pub fn of_options(options: &Options) -> Result<Self, NetError> {
         let servers = options.servers.iter().map(|server| {
             let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
             let connections = connections.map(|mut connection| {
@@ -45,7 +45,7 @@ impl NameServers {
     ///
     /// # Errors
     /// It is no such file, or names none.
-    pub(super) fn of_system(text: &[u8], options: &Options) -> Result<Self, NetError> {
+    pub fn of_system(text: &[u8], options: &Options) -> Result<Self, NetError> {
         let (config, _) = parse_resolv_conf(text)?;
         Self::new(config, options)
     }

@@ -38,7 +38,7 @@ pub struct DialogRecord<'a> {
     /// When the phone has certainly acknowledged the NOTIFYs that were due at the time of the record;
     /// None if that is not known. If the process ends before, the phone gets a NOTIFY after the restart.
     #[serde(with = "wall_clock::optional_instant")]
-    pub told_by: Option<Instant>,
+    pub up_to_date_by: Option<Instant>,
     /// The URI of the watcher, if it is not the one in From (RFC 3325).
     pub sender: Option<Cow<'a, [u8]>>,
     /// Its subscriptions, at least one.

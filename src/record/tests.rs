@@ -308,7 +308,7 @@ fn record(at: Instant) -> DialogRecord<'static> {
         destination: "192.0.2.1:5060".parse().unwrap(),
         is_path_proven: true,
         profile: Cow::Borrowed("yealink"),
-        told_by: Some(at + Duration::from_secs(35)),
+        up_to_date_by: Some(at + Duration::from_secs(35)),
         sender: Some(Cow::Borrowed(b"sip:200@abc.com")),
         subscriptions: vec![
             subscription(

@@ -1,6 +1,8 @@
 //! Looks names up on a thread of its own, on the CPU of the HTTP core: neither a shard nor the HTTP core
 //! waits for it. It is started by the first name.
 
+mod current;
+
 use std::cell::RefCell;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -11,9 +13,10 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::mpsc;
 
 use crate::dns;
-use crate::dns::{CurrentServers, LookupError, NameServers, SYSTEM_FILE};
+use crate::dns::{LookupError, NameServers};
 use crate::net::kernel;
 use crate::runtime::replier::Replier;
+use crate::runtime::resolver::current::{CurrentServers, SYSTEM_FILE};
 use crate::sip::location::{Location, Question};
 use crate::sip::random::Random;
 

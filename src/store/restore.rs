@@ -26,7 +26,7 @@ pub struct Restored {
 }
 
 /// Restores a backup, except the rows for which `is_kept` is false, by the clock of the records. The
-/// directory must be empty. What phones were told after the backup is not known, so the server tells
+/// directory must be empty. What phones were notified of after the backup is not known, so the server tells
 /// all of them the state.
 pub fn restore(
     backup: &Path,

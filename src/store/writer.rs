@@ -421,7 +421,7 @@ impl Work {
     }
 
     /// Notes where the clocks stand, while there is nothing to commit: if the system's clock was set,
-    /// and until all phones have been told what was committed last.
+    /// and until all phones have been notified of what was committed last.
     fn keep_time(&mut self, wake: &Wake) {
         if !self.has_failed && !self.clock.is_to_be_noted() {
             return;

@@ -216,7 +216,7 @@ pub(crate) struct Checker {
     /// Subscriptions that were active at a crash, and how many of them were notified first afterwards
     /// without a SUBSCRIBE.
     pub(crate) continued: u64,
-    pub(crate) told_unasked: u64,
+    pub(crate) notified_unasked: u64,
     /// Streams that have ended.
     closed: HashSet<ConnectionId>,
     /// Streams that the node opened.
@@ -237,7 +237,7 @@ impl Checker {
             violations: Vec::new(),
             notifies: 0,
             continued: 0,
-            told_unasked: 0,
+            notified_unasked: 0,
             closed: HashSet::new(),
             dialed: HashMap::new(),
             orphans: HashMap::new(),
@@ -356,7 +356,7 @@ impl Checker {
         if !is_copy {
             let dialog = &mut self.dialogs[at];
             let is_first = dialog.floor.is_some();
-            self.told_unasked += u64::from(is_first && dialog.owes_since.is_none());
+            self.notified_unasked += u64::from(is_first && dialog.owes_since.is_none());
             dialog.remember(now, notify);
         }
     }

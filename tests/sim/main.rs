@@ -274,13 +274,13 @@ fn runs_with_crashes_recover_records_and_check_watchers() {
         sum(|outcome| outcome.recovered) > 100,
         "too few records came back"
     );
-    let (known, told_again) = (
+    let (known, notified_again) = (
         sum(|outcome| outcome.known),
-        sum(|outcome| outcome.told_again),
+        sum(|outcome| outcome.notified_again),
     );
     assert!(
-        known > 0 && told_again > 20,
-        "too few recovered subscriptions: {known} knew the state, {told_again} were told"
+        known > 0 && notified_again > 20,
+        "too few recovered subscriptions: {known} knew the state, {notified_again} were told"
     );
     let (wanted, ended) = (
         sum(|outcome| outcome.wanted),
@@ -313,7 +313,7 @@ fn a_restart_without_changes_notifies_hardly_any_phone() {
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     let (continued, told) = (
         sum(|outcome| outcome.continued),
-        sum(|outcome| outcome.told_unasked),
+        sum(|outcome| outcome.notified_unasked),
     );
     assert!(
         continued > 400 && 100 * told <= continued,

@@ -151,7 +151,7 @@ pub(crate) struct Outcome {
     pub(crate) recovered: u64,
     /// Recovered subscriptions that got no NOTIFY, and those that got one.
     pub(crate) known: u64,
-    pub(crate) told_again: u64,
+    pub(crate) notified_again: u64,
     /// Dialogs that came back early because a request waited for them, and how many of these requests
     /// ended a subscription.
     pub(crate) wanted: u64,
@@ -161,7 +161,7 @@ pub(crate) struct Outcome {
     /// Subscriptions that were active when a node crashed, and how many of them were notified first
     /// without a SUBSCRIBE.
     pub(crate) continued: u64,
-    pub(crate) told_unasked: u64,
+    pub(crate) notified_unasked: u64,
 }
 
 /// Runs one plan from beginning to end.
@@ -181,7 +181,7 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         _ => 0,
     });
     let shed = shed.sum();
-    world.count_told();
+    world.count_notified();
     let World {
         bench,
         judged,
@@ -190,7 +190,7 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         crashes,
         recovered,
         known,
-        told_again,
+        notified_again,
         wanted,
         ended_early,
         early,
@@ -209,12 +209,12 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         crashes,
         recovered,
         known,
-        told_again,
+        notified_again,
         wanted,
         ended_early,
         publishes_waited: early.publishes_waited(),
         continued: bench.checker.continued,
-        told_unasked: bench.checker.told_unasked,
+        notified_unasked: bench.checker.notified_unasked,
     }
 }
 
@@ -257,7 +257,7 @@ struct World {
     recovered: u64,
     /// Recovered subscriptions that got no NOTIFY, and those that got one.
     known: u64,
-    told_again: u64,
+    notified_again: u64,
     /// Dialogs that a shard asked for, and un-SUBSCRIBEs that were accepted before all records were back.
     wanted: u64,
     ended_early: u64,
@@ -319,7 +319,7 @@ impl World {
             crashes: 0,
             recovered: 0,
             known: 0,
-            told_again: 0,
+            notified_again: 0,
             wanted: 0,
             ended_early: 0,
         };

@@ -2,11 +2,9 @@
 //! longer.
 
 use std::net::IpAddr;
-use std::path::Path;
-use std::rc::Rc;
 use std::time::Duration;
 
-use lamplighter::dns::{CurrentServers, LookupError, NameServers, Options, SYSTEM_FILE, locate};
+use lamplighter::dns::{LookupError, NameServers, Options, locate};
 use lamplighter::sip::location::{Family, Location, Question};
 
 use crate::name_server::{NameServer, Record};
@@ -28,9 +26,8 @@ fn within<F: Future>(future: F) -> F::Output {
 }
 
 /// Those of the options, within tokio's runtime.
-fn name_servers(options: &Options) -> Rc<NameServers> {
-    let servers = CurrentServers::new(options, Path::new(SYSTEM_FILE));
-    servers.get().unwrap()
+fn name_servers(options: &Options) -> NameServers {
+    NameServers::of_options(options).unwrap()
 }
 
 /// `tls 192.0.2.1:5060`

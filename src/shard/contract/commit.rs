@@ -34,14 +34,14 @@ pub enum Durability {
     Synced,
 }
 
-/// By this time after a change all its watchers have been told, or a record says that one has not: a
+/// By this time after a change all its watchers have been notified, or a record says that one has not: a
 /// NOTIFY waits at most for the response to the one before, then for its own, and for pacing.
-pub(crate) const TOLD_WITHIN: Duration = Duration::from_secs(70);
+pub(crate) const UP_TO_DATE_WITHIN: Duration = Duration::from_secs(70);
 /// By this time after a SUBSCRIBE its phone has been notified, or a record says that it has not. Over a
-/// path that is not proven it takes two NOTIFYs: [`TOLD_WITHIN`].
+/// path that is not proven it takes two NOTIFYs: [`UP_TO_DATE_WITHIN`].
 pub(crate) const NOTIFIED_WITHIN: Duration = Duration::from_secs(35);
 
-const _: () = assert!(TOLD_WITHIN.as_secs() > 2 * TIMER_F.as_secs());
+const _: () = assert!(UP_TO_DATE_WITHIN.as_secs() > 2 * TIMER_F.as_secs());
 const _: () = assert!(NOTIFIED_WITHIN.as_secs() > TIMER_F.as_secs());
 
 /// The table and the row of a record.

@@ -118,7 +118,7 @@ counters! {
     /// Subscriptions that continue after a restart.
     subscriptions_recovered,
     /// Recovered subscriptions that got a NOTIFY because their phones may not have known the state.
-    subscriptions_told_again,
+    subscriptions_notified_again,
     /// Recovered subscriptions that got none because their phones knew the state.
     subscriptions_known,
     /// SUBSCRIBEs in dialogs not recovered yet that waited for their dialog.

@@ -68,8 +68,8 @@ pub enum Recovered<'a> {
         dialogs_end: u32,
         /// One beyond the highest number of a presentity.
         presentities_end: u64,
-        /// The time of the last commit; None if it is not known. Phones that had been told everything
-        /// by then are not told again.
+        /// The time of the last commit; None if it is not known. Phones that had been notified of everything
+        /// by then are not notified again.
         committed_at: Option<Instant>,
     },
     /// The last changes that earlier processes noted, to every shard, before any record: their records may

@@ -20,9 +20,9 @@ use crate::shard::contract::ids::{Beginning, WatchedId};
 pub enum News {
     /// It changed.
     Changed,
-    /// A shard asked. Watchers of an earlier process may not have been told it.
+    /// A shard asked. Watchers of an earlier process may not have been notified of it.
     Doubtful,
-    /// A shard asked. Watchers of an earlier process were told it.
+    /// A shard asked. Watchers of an earlier process were notified of it.
     Known,
 }
 

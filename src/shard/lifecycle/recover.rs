@@ -9,7 +9,7 @@
 //! repeats its SUBSCRIBE with `Expires: 0` to a process that never knew the dialog, and gets 481. That ends
 //! the dialog for the phone, as the 200 would have (RFC 3261 §12.2.1.2); no tombstone is kept for it.
 //!
-//! A phone that knew everything when the earlier process ended is not notified (`subscription/told.rs`).
+//! A phone that knew everything when the earlier process ended is not notified (`subscription/up_to_date.rs`).
 //!
 //! Guarantees: CSeq and versions are higher than any that may have been sent; the first NOTIFY carries
 //! full state; dialogs on a connection that ended with the process wait for the next SUBSCRIBE.
@@ -41,7 +41,7 @@ use crate::shard::subscription::dialogs::RecoveredDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
 use crate::shard::subscription::watcher::{Watcher, decide};
-use crate::shard::subscription::{NewSubscription, Phase, Wants, told};
+use crate::shard::subscription::{NewSubscription, Phase, Wants, up_to_date};
 
 impl Subscriptions {
     /// Reserves the places below `dialogs_end` for recorded dialogs. The last
@@ -100,7 +100,9 @@ impl Subscriptions {
         record: &DialogRecord<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let is_young = record.told_by.is_none_or(|told_by| told_by > turn.now);
+        let is_young = record
+            .up_to_date_by
+            .is_none_or(|up_to_date_by| up_to_date_by > turn.now);
         is_young && !self.table.note_young(id, record, turn)
     }
 
@@ -140,14 +142,14 @@ impl Subscriptions {
     fn continue_dialog(&mut self, id: DialogId, mut record: DialogRecord<'_>, turn: &mut Turn<'_>) {
         let subscriptions = std::mem::take(&mut record.subscriptions);
         let committed_at = self.committed_at;
-        let is_told = |told_by| committed_at.is_some_and(|at| told_by <= at);
-        let is_told = record.told_by.is_some_and(is_told);
-        let is_behind = record.told_by.is_none();
+        let is_up_to_date = |up_to_date_by| committed_at.is_some_and(|at| up_to_date_by <= at);
+        let is_up_to_date = record.up_to_date_by.is_some_and(is_up_to_date);
+        let is_behind = record.up_to_date_by.is_none();
         let phone = self.take_back(id, record, turn);
         for record in subscriptions {
             let appearance = record.appearance;
             let subscription = self.recover_subscription(id, &phone, record, turn);
-            self.resume(subscription, (is_told, appearance), turn);
+            self.resume(subscription, (is_up_to_date, appearance), turn);
         }
         if is_behind {
             self.table.fall_behind_in(id);
@@ -251,12 +253,12 @@ impl Subscriptions {
         (flow, listener.is_some() && !is_stream)
     }
 
-    /// Continues a subscription, or ends it if it has expired. `is_told`: its phone knew everything when
+    /// Continues a subscription, or ends it if it has expired. `is_up_to_date`: its phone knew everything when
     /// the earlier process ended, in documents of that appearance.
     fn resume(
         &mut self,
         id: SubscriptionId,
-        (is_told, appearance): (bool, u64),
+        (is_up_to_date, appearance): (bool, u64),
         turn: &mut Turn<'_>,
     ) {
         let subscription = self.table.subscription(id);
@@ -271,7 +273,7 @@ impl Subscriptions {
         } else {
             self.table.arm_subscription(id, turn);
         }
-        if !is_told || self.has_news(id, appearance, turn) {
+        if !is_up_to_date || self.has_news(id, appearance, turn) {
             return self.tell_again(id, turn);
         }
         match self.table.knows_state(id) {
@@ -283,15 +285,15 @@ impl Subscriptions {
     }
 
     fn tell_again(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
-        turn.counters.subscriptions_told_again += 1;
+        turn.counters.subscriptions_notified_again += 1;
         let subscription = self.table.subscription(id);
         if let Some(subscription) = subscription.expected("it was just recovered") {
-            self.table.owe(subscription.dialog());
+            self.table.require_notify(subscription.dialog());
         }
         self.table.want(id, Wants::Notify);
     }
 
-    /// Whether a phone that knew everything has to be told something all the same: that its
+    /// Whether a phone that knew everything has to be notified all the same: that its
     /// subscription ends, what is not the state of one presentity, or that its view changed.
     fn has_news(&self, id: SubscriptionId, appearance: u64, turn: &Turn<'_>) -> bool {
         let subscription = self.table.subscription(id);
@@ -299,7 +301,7 @@ impl Subscriptions {
         subscription.is_none_or(|subscription| {
             let aor = self.table.aor_of(subscription);
             let is_alike = aor.is_some_and(|aor| {
-                told::appearance(subscription, aor, turn.directory) == appearance
+                up_to_date::appearance(subscription, aor, turn.directory) == appearance
             });
             let is_of_one = subscription.subject().presentity_slot().is_some();
             !is_of_one || !is_alike || subscription.wants() > Wants::Nothing

@@ -2,11 +2,11 @@
 //!
 //! A NOTIFY of a change never waits for the disk. What acknowledges the change does, so its source states
 //! it again; but until then lamps would show what this process does not know. The earlier process noted
-//! each change before it told anybody ([`NotedChange`]). The watchers of those presentities, and only
+//! each change before it notified a watcher ([`NotedChange`]). The watchers of those presentities, and only
 //! these, get a NOTIFY with the state as it was recovered.
 //!
 //! A change that was noted well before the last commit has a durable record, and so is settled. A presentity
-//! without a record gets one when its watchers are told, so that they are told again if this process ends
+//! without a record gets one when its watchers are notified, so that they are notified again if this process ends
 //! before they know.
 
 use std::collections::HashSet;
@@ -38,7 +38,7 @@ fn hash_of(aor: &Aor) -> u64 {
 }
 
 impl Presentities {
-    /// The composed state of a presentity changed: it is noted before anybody is told.
+    /// The composed state of a presentity changed: it is noted before a watcher is notified.
     pub(super) fn note_change(aor: &Aor, turn: &mut Turn<'_>) {
         if turn.options.durability != Durability::None {
             let at = turn.clock().unix_milliseconds_of(turn.now);

@@ -22,7 +22,7 @@ use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, Presentity};
 use crate::record::presentity::PresentityRecord;
-use crate::shard::contract::commit::{Durability, RecordKey, TOLD_WITHIN};
+use crate::shard::contract::commit::{Durability, RecordKey, UP_TO_DATE_WITHIN};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::mail::News;
@@ -47,8 +47,8 @@ pub(crate) struct Recording {
     recovered: Option<(i64, i64)>,
 }
 
-/// [`TOLD_WITHIN`], in milliseconds.
-const TOLD_WITHIN_MS: i64 = TOLD_WITHIN.as_millis() as i64;
+/// [`UP_TO_DATE_WITHIN`], in milliseconds.
+const UP_TO_DATE_WITHIN_MS: i64 = UP_TO_DATE_WITHIN.as_millis() as i64;
 
 /// For how long after the beginning of a recovery requests to the earlier process may be repeated: Timer
 /// F, and as long again for those that wait until the presentities are there.
@@ -113,7 +113,7 @@ impl Presentities {
     }
 
     /// Removes the record of a presentity that was erased with the end of the turn, even if watchers have
-    /// not been told yet.
+    /// not been notified yet.
     pub(super) fn forget_change(&mut self, id: PresentityId) {
         if let Some(owned) = self.get_mut(id) {
             owned.recorded.changed_at = 0;
@@ -139,7 +139,7 @@ impl Presentities {
         }
     }
 
-    /// The watchers of a presentity without a record are about to be told that a change was lost: it gets a
+    /// The watchers of a presentity without a record are about to be notified because a change was lost: it gets a
     /// record until they know.
     pub(super) fn remember_lost(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.owned.get_mut(id).expected(OWNED) else {
@@ -252,17 +252,20 @@ impl Owned {
         if self.recorded.number.is_none() || is_worth_keeping(&self.presentity) {
             return None;
         }
-        let told_at = self.recorded.changed_at.saturating_add(TOLD_WITHIN_MS);
-        let told_at = turn.clock().time_of(told_at);
+        let up_to_date_at = self
+            .recorded
+            .changed_at
+            .saturating_add(UP_TO_DATE_WITHIN_MS);
+        let up_to_date_at = turn.clock().time_of(up_to_date_at);
         let repeated_until = self.presentity.removals_repeated_until();
-        let until = repeated_until.map_or(told_at, |until| told_at.max(until));
+        let until = repeated_until.map_or(up_to_date_at, |until| up_to_date_at.max(until));
         (until > turn.now).then_some(until)
     }
 }
 
 /// Whether watchers may not have known a change at that time when the last commit was made.
 pub(super) const fn is_doubtful(changed_at: i64, committed_at: i64) -> bool {
-    changed_at.saturating_add(TOLD_WITHIN_MS) >= committed_at
+    changed_at.saturating_add(UP_TO_DATE_WITHIN_MS) >= committed_at
 }
 
 impl Recorded {
@@ -365,7 +368,7 @@ impl Compositor {
             let is_news = owned.presentity.composed() != presentity.composed();
             (owned.presentity, owned.recorded) = (presentity, recorded);
             if is_doubtful {
-                // Its watchers are told from now on.
+                // Its watchers are notified from now on.
                 self.presentities.mark_changed(id, turn);
             }
             if is_changed {

@@ -20,7 +20,7 @@ use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::pacing::{Admitted, Release};
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::told::LONG;
+use crate::shard::subscription::up_to_date::LONG;
 use crate::shard::subscription::{Phase, Subscription, Wants};
 
 /// Queued subscriptions that are prefetched together: enough to keep all outstanding loads of a

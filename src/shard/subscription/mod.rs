@@ -7,7 +7,7 @@
 //! - `table`: all dialogs, subscriptions, phones and watched presentities of a shard. `dialogs`,
 //!   `usages`, `due`, `path_proof`, `dialing`, `home` are parts of it.
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
-//!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record. `told`: which phones
+//!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record. `up_to_date`: which phones
 //!   need no NOTIFY after a restart. `beginnings`: which SUBSCRIBEs may come twice after one.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs.
 //! - `watched`: the watched presentities with their state and watchers, and the mail to their
@@ -28,7 +28,7 @@
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
-//!   `acknowledged`; `withhold_dialogs`, `recover_dialog`, `release_dialogs`; `owe`, `fall_behind`,
+//!   `acknowledged`; `withhold_dialogs`, `recover_dialog`, `release_dialogs`; `require_notify`, `fall_behind`,
 //!   `take_answer`, `knows_state`; `note_young`, `note_begun_elsewhere`, `tag_of_repeated`.
 
 mod acknowledgement;
@@ -51,8 +51,8 @@ pub(crate) mod shown;
 pub(crate) mod subject;
 pub(crate) mod suppress;
 pub(crate) mod table;
-pub(crate) mod told;
 mod transition;
+pub(crate) mod up_to_date;
 pub(crate) mod usages;
 pub(crate) mod watched;
 pub(crate) mod watcher;

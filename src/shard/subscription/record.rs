@@ -20,7 +20,7 @@ use crate::shard::subscription::changes::Change;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::recorded::RESERVED;
 use crate::shard::subscription::table::Table;
-use crate::shard::subscription::told::appearance;
+use crate::shard::subscription::up_to_date::appearance;
 use crate::shard::subscription::{Phase, Subscription};
 
 impl Table {
@@ -90,7 +90,7 @@ impl Table {
             destination: path.destination,
             is_path_proven: self.is_path_proven(entry.path),
             profile: Cow::Borrowed(&entry.profile.name),
-            told_by: self.told_by(entry, turn),
+            up_to_date_by: self.up_to_date_by(entry, turn),
             sender: entry.sender().map(Cow::Borrowed),
             subscriptions,
             instance: entry.instance().unwrap_or_default(),

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::shard::contract::commit::{Commits, NOTIFIED_WITHIN, TOLD_WITHIN};
+use crate::shard::contract::commit::{Commits, NOTIFIED_WITHIN, UP_TO_DATE_WITHIN};
 
 /// CSeq numbers, and versions, that one record reserves.
 pub(crate) const RESERVED: u32 = 256;
@@ -68,7 +68,7 @@ impl Recorded {
     }
 
     /// A NOTIFY is owed to the phone soon.
-    pub(super) const fn owe(&mut self) {
+    pub(super) const fn require_notify(&mut self) {
         if matches!(self.row, Row::Knows) {
             self.row = Row::Owed;
         }
@@ -94,11 +94,11 @@ impl Recorded {
 
     /// How long after its record the phone certainly knows what was so then; None if that cannot be
     /// foreseen.
-    pub(super) const fn told_within(&self, is_path_proven: bool) -> Option<Duration> {
+    pub(super) const fn up_to_date_within(&self, is_path_proven: bool) -> Option<Duration> {
         match self.row {
             Row::Knows => Some(Duration::ZERO),
             Row::Owed | Row::Nothing if is_path_proven => Some(NOTIFIED_WITHIN),
-            Row::Owed | Row::Nothing => Some(TOLD_WITHIN),
+            Row::Owed | Row::Nothing => Some(UP_TO_DATE_WITHIN),
             Row::Behind => None,
         }
     }

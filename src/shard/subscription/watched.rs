@@ -30,7 +30,7 @@ pub(crate) struct Watched {
     /// None before the owner's first report.
     composed: Option<Arc<Composed>>,
     /// Differs for every state of every presentity. Odd if the owner said that watchers of an earlier
-    /// process were told the state.
+    /// process were notified of the state.
     revision: u64,
     watchers: Vec<WatcherSlot>,
 }
@@ -53,7 +53,7 @@ impl Watched {
         self.revision
     }
 
-    /// Whether watchers of an earlier process were told its state.
+    /// Whether watchers of an earlier process were notified of its state.
     pub(super) fn is_known(&self) -> bool {
         !self.revision.is_multiple_of(2)
     }
@@ -145,7 +145,7 @@ impl WatchedPresentities {
         moved
     }
 
-    /// The owner said of the state that it reported last that watchers of an earlier process were told
+    /// The owner said of the state that it reported last that watchers of an earlier process were notified
     /// it.
     pub(super) fn note_known(&mut self, presentity: (&Aor, WatchedId)) {
         let id = self.find_id(presentity);

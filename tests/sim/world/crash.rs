@@ -62,7 +62,7 @@ impl World {
             self.store.fail(fault, &mut self.bench.net.rng);
         }
         self.judge_kept(&lost);
-        self.count_told();
+        self.count_notified();
         self.cores.clear();
         self.waiting.clear();
         self.commands.clear();
@@ -95,11 +95,11 @@ impl World {
     }
 
     /// Adds up how many recovered subscriptions got no NOTIFY, before the counters are gone.
-    pub(super) fn count_told(&mut self) {
+    pub(super) fn count_notified(&mut self) {
         for core in &self.cores {
             let counters = core.shard.counters();
             self.known += counters.subscriptions_known;
-            self.told_again += counters.subscriptions_told_again;
+            self.notified_again += counters.subscriptions_notified_again;
         }
     }
 

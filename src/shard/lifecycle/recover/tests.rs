@@ -11,7 +11,7 @@ mod kinds;
 mod repeated;
 mod restarted;
 mod streams;
-mod told;
+mod up_to_date;
 mod wanted;
 
 use std::collections::BTreeMap;

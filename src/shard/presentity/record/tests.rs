@@ -12,7 +12,7 @@ use crate::presence::source::{
     CallSource, Forward, ForwardKind, MessageClass, MessageCounts, Messages, RichPresence,
     StateUpdate,
 };
-use crate::shard::contract::commit::TOLD_WITHIN;
+use crate::shard::contract::commit::UP_TO_DATE_WITHIN;
 use crate::shard::presentity::record::Recorded;
 use crate::shard::presentity::record::tests::bench::{Bench, Store, dialogs, user_of};
 use crate::shard::{Durability, RecordKey, Reply, ShardId};
@@ -443,7 +443,7 @@ fn a_record_goes_with_the_last_contribution() {
     bench.update("124", StateUpdate::DoNotDisturb(false));
     bench.sync();
     assert_eq!(numbers(&bench.store), first, "watchers may not know yet");
-    bench.wait(TOLD_WITHIN);
+    bench.wait(UP_TO_DATE_WITHIN);
     bench.sync();
     assert_eq!(numbers(&bench.store), [0; 0]);
     bench.update("123", StateUpdate::DoNotDisturb(true));
@@ -503,7 +503,7 @@ fn more_presentities_come_back_than_there_is_room_for() {
         next.update(user, StateUpdate::DoNotDisturb(false));
     }
     next.sync();
-    next.wait(TOLD_WITHIN);
+    next.wait(UP_TO_DATE_WITHIN);
     next.update("126", StateUpdate::DoNotDisturb(true));
     let done = next.sync();
     assert!(matches!(done.1[..], [Reply::Done]), "{done:?}");
@@ -645,7 +645,7 @@ fn a_seized_appearance_is_not_taken_back() {
     bench.sync();
     let mut bench = bench.restart(1, Duration::ZERO);
     bench.recover();
-    bench.wait(TOLD_WITHIN);
+    bench.wait(UP_TO_DATE_WITHIN);
     bench.sync();
     assert!(!bench.why("123").contains("Seized"));
     assert!(bench.why("124").contains("Held"));

@@ -11,15 +11,14 @@ use std::rc::Rc;
 use std::time::SystemTime;
 use std::{fs, io};
 
-use crate::dns::Options;
-use crate::dns::name_servers::NameServers;
+use crate::dns::{NameServers, Options};
 
 /// The file in which the system names its name servers.
-pub const SYSTEM_FILE: &str = "/etc/resolv.conf";
+pub(super) const SYSTEM_FILE: &str = "/etc/resolv.conf";
 
 /// Name servers, as they change.
 #[derive(Debug)]
-pub struct CurrentServers<'a> {
+pub(super) struct CurrentServers<'a> {
     options: &'a Options,
     file: &'a Path,
     state: RefCell<State>,
@@ -44,8 +43,7 @@ struct Version {
 
 impl<'a> CurrentServers<'a> {
     /// The servers of the options; if they name none, those of the file.
-    #[must_use]
-    pub fn new(options: &'a Options, file: &'a Path) -> Self {
+    pub(super) fn new(options: &'a Options, file: &'a Path) -> Self {
         Self {
             options,
             file,
@@ -54,8 +52,7 @@ impl<'a> CurrentServers<'a> {
     }
 
     /// The servers to ask; None if none is known. Must be called within tokio's runtime.
-    #[must_use]
-    pub fn get(&self) -> Option<Rc<NameServers>> {
+    pub(super) fn get(&self) -> Option<Rc<NameServers>> {
         let mut state = self.state.borrow_mut();
         let is_named = !self.options.servers.is_empty();
         let version = match is_named {

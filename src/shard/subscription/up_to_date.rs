@@ -2,7 +2,7 @@
 //! ended.
 //!
 //! A NOTIFY writes no record. Instead its duration is limited: a phone has acknowledged a change
-//! [`TOLD_WITHIN`](crate::shard::contract::commit::TOLD_WITHIN) of it, or a NOTIFY has failed or waits
+//! [`UP_TO_DATE_WITHIN`](crate::shard::contract::commit::UP_TO_DATE_WITHIN) of it, or a NOTIFY has failed or waits
 //! for long, and then a record says so. So these phones get a NOTIFY after a restart:
 //! - watchers of a presentity that changed shortly before the end, or since, as its owner says;
 //! - watchers of a presentity of which the earlier process noted a change whose record may be lost
@@ -30,16 +30,16 @@ pub(super) const LONG: Duration = Duration::from_secs(2);
 
 impl Table {
     /// When the phone of a dialog certainly knows what it is owed at the time of its record.
-    pub(super) fn told_by(&self, entry: &DialogEntry, turn: &Turn<'_>) -> Option<Instant> {
+    pub(super) fn up_to_date_by(&self, entry: &DialogEntry, turn: &Turn<'_>) -> Option<Instant> {
         let is_path_proven = self.is_path_proven(entry.path);
-        let within = entry.recorded.told_within(is_path_proven)?;
+        let within = entry.recorded.up_to_date_within(is_path_proven)?;
         Some(turn.now + within)
     }
 
     /// A NOTIFY is owed to the phone of a recovered dialog: its record is to say so.
-    pub(crate) fn owe(&mut self, id: DialogId) {
+    pub(crate) fn require_notify(&mut self, id: DialogId) {
         if let Some(entry) = self.dialogs.get_mut(id) {
-            entry.recorded.owe();
+            entry.recorded.require_notify();
             self.mark(id);
         }
     }
@@ -62,7 +62,7 @@ impl Table {
         }
     }
 
-    /// What the phone of a subscription may see changed: it is told soon, and its record says how.
+    /// What the phone of a subscription may see changed: it is notified soon, and its record says how.
     pub(crate) fn change_view(&mut self, id: SubscriptionId) {
         let subscription = self.subscriptions.get(id);
         let dialog = subscription.map(Subscription::dialog);
@@ -105,7 +105,7 @@ impl Table {
             let is_of_list = watcher.resource != WatcherSlot::WHOLE;
             let waits = is_of_list || subscription.wants() > Wants::Nothing;
             turn.counters.subscriptions_known += u64::from(!waits && news == News::Known);
-            turn.counters.subscriptions_told_again += u64::from(!waits && news != News::Known);
+            turn.counters.subscriptions_notified_again += u64::from(!waits && news != News::Known);
             if waits || news != News::Known {
                 subscription.state_changed(watcher.resource, id, &mut self.queue);
             }

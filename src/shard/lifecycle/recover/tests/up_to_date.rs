@@ -38,7 +38,7 @@ fn nothing_changed_and_nobody_is_notified() {
         node.restart(shards, Duration::from_secs(3));
         assert_eq!(notified(&mut node, &mut phones), 0);
         assert_eq!(node.counter("subscriptions_known"), 300);
-        assert_eq!(node.counter("subscriptions_told_again"), 0);
+        assert_eq!(node.counter("subscriptions_notified_again"), 0);
         node.committed_at = Some(node.now);
     }
     node.call(true);
@@ -56,7 +56,7 @@ fn what_changed_shortly_before_is_told_once_and_again_after_the_next_crash() {
     for _ in 0..2 {
         node.restart(2, Duration::from_secs(600));
         assert_eq!(notified(&mut node, &mut phones), 20);
-        assert_eq!(node.counter("subscriptions_told_again"), 20);
+        assert_eq!(node.counter("subscriptions_notified_again"), 20);
         node.committed_at = Some(node.now);
     }
     node.restart(2, Duration::ZERO);
