@@ -6,7 +6,8 @@
 //! §8.2.2.2), and by where they come from: another phone can copy the headers. Of the records only
 //! young ones count: a phone gives up at Timer F. While records are still to come, a retransmission may
 //! precede its record. Then the phone has the 200 of a new dialog, and the record is removed; but only
-//! if that dialog has the watcher and the source of the record.
+//! if that dialog has the watcher and the source of the record, and has not ended: a phone that had the
+//! first 200 as well refuses the new dialog, and knows the one of the record.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::{Beginning, DialogId};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
+use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::table::Table;
 use crate::sip::dialog::Dialog;
 use crate::sip::transaction::TIMER_F;
@@ -122,12 +124,31 @@ impl Table {
     pub(super) fn note_begun(&mut self, id: DialogId) {
         if self.beginnings.is_recovering
             && let Some(entry) = self.dialogs.get(id)
-            && let Some(flow) = self.flow_of(entry)
+            && let Some(begun) = self.begun_by(entry)
         {
-            let watcher = entry.watcher_uri();
-            let begun = Begun::new(&entry.dialog, watcher, flow.transport, flow.peer);
             self.beginnings.begun.insert(begun);
         }
+    }
+
+    /// A dialog ended. If it began while records are still to come, and no other SUBSCRIBE came in it, its
+    /// phone may know the dialog of a record.
+    pub(super) fn note_ended(&mut self, entry: &DialogEntry) {
+        if !self.beginnings.begun.is_empty()
+            && let Some(begun) = self.begun_by(entry)
+        {
+            self.beginnings.begun.remove(&begun);
+        }
+    }
+
+    fn begun_by(&self, entry: &DialogEntry) -> Option<Begun> {
+        let flow = self.flow_of(entry)?;
+        let watcher = entry.watcher_uri();
+        Some(Begun::new(
+            &entry.dialog,
+            watcher,
+            flow.transport,
+            flow.peer,
+        ))
     }
 
     /// A dialog is about to come back whose record is so young that its SUBSCRIBE may be repeated. False

@@ -227,6 +227,7 @@ impl Table {
             if entry.recorded.is_there() {
                 self.changes.left_record(id);
             }
+            self.note_ended(&entry);
             self.octets -= entry.octets();
             if let Some(flow) = self.flow_of(&entry) {
                 self.unbind(flow, id);

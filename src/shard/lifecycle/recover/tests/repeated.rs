@@ -54,6 +54,31 @@ fn a_subscribe_that_is_repeated_before_its_record_comes_replaces_it() {
     phone.refresh(&mut node, 1800);
 }
 
+/// The phone had the first 200, and its retransmission was on its way: it knows the dialog of the record.
+#[test]
+fn a_dialog_that_the_phone_refuses_replaces_none() {
+    let mut node = Node::new(1, Durability::Synced);
+    let (mut phone, request) = unanswered(&mut node);
+    node.begin_restart(1, SHORT);
+    node.phones_respond = false;
+    let sent = node.exchange(&phone, &request);
+    node.phones_respond = true;
+    let notify = sent.iter().find(|text| text.starts_with("NOTIFY "));
+    let notify = notify.unwrap().clone();
+    let accepted = response_to(&notify);
+    let refused = accepted.replace("200 OK", "481 Subscription Does Not Exist");
+    node.receive(phone.flow, &refused);
+    node.finish_restart();
+    node.wait(SHORT);
+    assert_eq!(node.counter("records_obsolete"), 0);
+    assert_eq!(node.dialogs_stored(), 1);
+    let sent = node.take_sent();
+    let of_record = sent.iter().find(|text| text.starts_with("NOTIFY "));
+    phone.to = header(of_record.unwrap(), "From");
+    assert_ne!(phone.to, header(&notify, "From"));
+    phone.refresh(&mut node, 1800);
+}
+
 /// After Timer F nothing is repeated any more: another dialog begins, as for any SUBSCRIBE.
 #[test]
 fn an_old_subscribe_is_no_repetition() {
