@@ -484,6 +484,11 @@ mod tests {
             let expected = fields
                 .iter()
                 .fold(expected, |request, (name, value)| request.with(name, value));
+            // A large file takes long to be written anew.
+            let expected = match *path == "/forget" {
+                true => expected.patient(),
+                false => expected,
+            };
             assert_eq!(request(line), Some(expected), "{line}");
         }
         for wrong in [

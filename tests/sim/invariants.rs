@@ -152,7 +152,8 @@ enum End {
     Notified,
     /// The phone responded with 481.
     Refused,
-    /// The node crashed and has no record of it.
+    /// The node crashed and has no record of it, or removed that for a dialog which the repeated SUBSCRIBE
+    /// began.
     Lost,
 }
 

@@ -1,7 +1,7 @@
 //! What of a list the next NOTIFYs must report: full state, changes, and resources that left.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::shard::list::resource::{Leaver, Membership, ReportedResource, Resource};
 use crate::shard::list::state::{Encoding, ListState};
@@ -80,10 +80,13 @@ impl ListState {
             resource.is_displayed |= is_of_body;
         }
         let mut left = Vec::new();
+        // A resource that left, returned and left again before a NOTIFY reported that is named twice.
+        let mut named = HashSet::new();
         for uri in listed {
             match places.get(&**uri) {
                 Some(place) => self.resources[*place].is_displayed = true,
-                None => left.push(&**uri),
+                None if named.insert(&**uri) => left.push(&**uri),
+                None => {}
             }
         }
         match self.encoding() {

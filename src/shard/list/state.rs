@@ -446,6 +446,15 @@ mod tests {
     }
 
     #[test]
+    fn a_former_resource_that_a_record_names_twice_is_reported_once() {
+        let (mut list, _) = empty_list();
+        let listed = ["sip:1@abc.com", "sip:2@abc.com", "sip:1@abc.com"].map(Into::into);
+        assert_eq!(list.continue_to_show(&listed), [] as [&str; 0]);
+        let left: Vec<_> = list.leavers.iter().map(|leaver| &*leaver.uri).collect();
+        assert_eq!(left, ["sip:1@abc.com", "sip:2@abc.com"]);
+    }
+
+    #[test]
     fn a_resource_that_left_and_returned_is_still_listed() {
         let (mut list, member) = empty_list();
         let place = list.push(&member, Decision::ALLOW, Membership::Listed, true);

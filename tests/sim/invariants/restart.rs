@@ -90,8 +90,8 @@ impl Checker {
         let mut missing = None;
         for dialog in &mut self.dialogs {
             let kept = kept(dialog.our_tag());
-            if kept == Kept::Nothing && is_synced && dialog.is_living(now) && !dialog.is_ending(now)
-            {
+            let may_be_removed = dialog.is_ending(now) || dialog.is_silent();
+            if kept == Kept::Nothing && is_synced && dialog.is_living(now) && !may_be_removed {
                 missing.get_or_insert_with(|| format!("{dialog:?}"));
             }
             self.continued += u64::from(kept != Kept::Nothing && dialog.is_living(now));
@@ -131,8 +131,13 @@ impl Checker {
     /// The record of a dialog is written, or removed. Returns what is agreed with its phone, if it had a
     /// 2xx.
     pub(crate) fn recorded(&mut self, now: Micros, tag: &str, is_removed: bool) -> Option<Agreed> {
-        let of_tag = |dialog: &&mut Dialog| dialog.our_tag() == tag;
-        let dialog = self.dialogs.iter_mut().find(of_tag)?;
+        let at = self.dialogs.iter().position(|it| it.our_tag() == tag)?;
+        let (before, newer) = self.dialogs.split_at_mut(at + 1);
+        let dialog = before.last_mut()?;
+        let is_newer = |it: &Dialog| it.end.is_none() && it.subscribe() == dialog.subscribe();
+        if is_removed && dialog.has_crashed && newer.iter().any(is_newer) {
+            dialog.end.get_or_insert(End::Lost);
+        }
         dialog.removed_at = match is_removed {
             true => dialog.removed_at.or(Some(now)),
             false => None,
@@ -146,12 +151,7 @@ impl Checker {
             return;
         };
         let dialog = &self.dialogs[at];
-        // Without a response to its last NOTIFY the node may have given it up.
-        let is_silent = dialog
-            .last
-            .as_ref()
-            .is_some_and(|last| matches!(last.outcome, None | Some((_, Outcome::TimedOut))));
-        if dialog.is_living(now) && !dialog.is_ending(now) && !is_silent {
+        if dialog.is_living(now) && !dialog.is_ending(now) && !dialog.is_silent() {
             let detail = format!("{dialog:?}");
             self.fail(now, "481 for an active subscription", detail);
         }
@@ -162,6 +162,20 @@ impl Dialog {
     /// Our tag: the end of its key.
     fn our_tag(&self) -> &str {
         self.key.rsplit(' ').next().unwrap_or_default()
+    }
+
+    /// Its Call-ID and the tag of its phone: the beginning of its key.
+    fn subscribe(&self) -> &str {
+        self.key
+            .rsplit_once(' ')
+            .map_or("", |(beginning, _)| beginning)
+    }
+
+    /// Whether its last NOTIFY has no response: the node may have given it up.
+    fn is_silent(&self) -> bool {
+        self.last
+            .as_ref()
+            .is_some_and(|last| matches!(last.outcome, None | Some((_, Outcome::TimedOut))))
     }
 
     /// Whether its phone may rely on it: nothing has ended it, and nothing may have.
