@@ -201,7 +201,7 @@ impl<'a> Copy<'a> {
         self.disk.sync_data().map_err(StoreError::io(&self.path))
     }
 
-    /// Puts the copy in the place of the file, as soon as nobody else reads that.
+    /// Replaces the file by its copy once no other program is reading the file.
     fn take_place(mut self) -> Result<(), StoreError> {
         for _ in 0..TRIES {
             let changed = self.file.lock().take_changed();

@@ -99,8 +99,8 @@ impl StoreHandle {
         Ok(())
     }
 
-    /// Notes a change of the presentity with that hash where it outlives the process, before anybody is
-    /// told of it. Waits for no disk.
+    /// Notes a change of the presentity with that hash where it outlives the process, before its watchers
+    /// are notified. Waits for no disk.
     pub fn note_change(&self, shard: u16, presentity: u64, at: i64) {
         self.notes.note(shard, presentity, at);
     }

@@ -110,7 +110,7 @@ impl Store {
         number
     }
 
-    /// A shard notes changes, before it tells anybody.
+    /// A shard notes changes before it notifies watchers of them.
     pub(crate) fn note_changes(&mut self, changes: &[NotedChange]) {
         self.changes.extend_from_slice(changes);
     }

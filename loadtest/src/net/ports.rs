@@ -35,7 +35,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Whether messages are never lost, so that nobody retransmits them.
+    /// Whether the transport is reliable: requests are not retransmitted (RFC 3261 §17.1).
     pub(crate) fn is_reliable(self) -> bool {
         self != Self::Udp
     }

@@ -236,7 +236,7 @@ impl Paths {
     }
 }
 
-/// Whether the operator vouches that nobody forges that address.
+/// Whether the configuration says that requests from that address are not forged.
 fn is_exempt(path: &Path, turn: &Turn<'_>) -> bool {
     turn.options.overload.exempts(path.destination.ip())
 }

@@ -1,8 +1,8 @@
 //! The thread that appends to the history, prunes it, and erases people from it.
 //!
 //! It gathers what comes for a moment and appends it in one transaction; between two of them it does at
-//! most one step of erasing and one of pruning, or of reading a damaged file. What comes while too much waits, or while the file
-//! cannot be written, is left out and counted.
+//! most one step of erasing and one of pruning, or of reading a damaged file. What comes while too much
+//! waits, or while the file cannot be written, is left out and counted.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};

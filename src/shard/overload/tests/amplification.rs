@@ -80,7 +80,7 @@ impl Lab {
     }
 }
 
-/// Nobody is asked for a password: `auth = "none"`, and an address that the domain trusts.
+/// Requests that need no password: with `auth = "none"`, and from an address that the domain trusts.
 #[test]
 fn forged_addresses_gain_a_known_number_of_octets() {
     for (auth, network) in [(AuthMode::None, "203.0"), (AuthMode::Digest, "10.0")] {
