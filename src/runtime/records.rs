@@ -48,9 +48,9 @@ impl RecordSender {
             debug_assert!(false, "a server without a store writes no records");
             return;
         };
-        for change in &outbox.changes {
-            store.note_change(self.shard.0, change.presentity, change.at);
-        }
+        let changes = outbox.changes.iter();
+        let changes = changes.map(|change| (change.presentity, change.at));
+        store.note_changes(self.shard.0, changes);
         if outbox.records.is_empty() {
             return;
         }

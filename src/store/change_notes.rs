@@ -2,12 +2,17 @@
 //!
 //! Lamps show a change before its record is on the disk. A process that is killed in between leaves lamps
 //! of which its records know nothing; the notes tell the next process which. A note is sixteen octets in a
-//! ring of a shard, in a file of a memory file system: writing it is one short system call that waits for no
-//! disk. The systemd unit keeps `RuntimeDirectory=` over restarts for it; without one it is in `/dev/shm`.
+//! ring of a shard, in a file of a memory file system. All changes of a turn are noted by one short system
+//! call, which waits for no disk, before any message of the turn is sent. The systemd unit keeps
+//! `RuntimeDirectory=` over restarts for it; without one it is in `/dev/shm`.
 //!
-//! Guarantee: after a kill of the process, each of the last [`NOTES`] changes of each shard is found. Not
+//! Guarantee: after a kill of the process, each of the last [`NOTES`] changes of each shard is found that a
+//! watcher was notified of. Not
 //! after a boot of the machine: then a lamp that showed a change whose record was lost, some milliseconds
 //! of changes, is wrong until the source states it again, as each does that got no acknowledgement.
+//!
+//! The files are written, not mapped: a system call for each turn costs less than one datagram, and a file that another
+//! process cuts off, or a file system that is full, is an error and not a signal.
 //!
 //! Only hashes of addresses are noted. If the files cannot be used, there is a line in the log, and the
 //! server goes on without.
@@ -22,6 +27,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const NOTES: u64 = 65_536;
 /// Octets of a note: the hash, and the time.
 const NOTE_OCTETS: usize = 16;
+/// Notes that one system call writes.
+const NOTES_AT_ONCE: usize = 256;
 /// Where memory is shared if systemd names no directory.
 const SHARED_MEMORY: &str = "/dev/shm";
 
@@ -112,18 +119,47 @@ impl ChangeNotes {
         &self.found
     }
 
-    /// Notes a change on a shard. One that cannot be noted is left out: the memory is used up.
-    pub(super) fn note(&self, shard: u16, hash: u64, at: i64) {
+    /// Notes changes on a shard, each by its hash and time. Those that cannot be noted are left out: the
+    /// memory is used up.
+    pub(super) fn note(&self, shard: u16, changes: impl Iterator<Item = (u64, i64)>) {
         let Some(ring) = self.rings.get(usize::from(shard)) else {
             return;
         };
-        let mut note = [0; NOTE_OCTETS];
-        let (of_hash, of_time) = note.split_at_mut(NOTE_OCTETS / 2);
-        of_hash.copy_from_slice(&hash.to_le_bytes());
-        of_time.copy_from_slice(&at.to_le_bytes());
-        let place = ring.next.fetch_add(1, Ordering::Relaxed) % NOTES;
-        let _left_out = ring.file.write_all_at(&note, place * NOTE_OCTETS as u64);
+        let mut notes = [[0; NOTE_OCTETS]; NOTES_AT_ONCE];
+        let mut changes = changes.peekable();
+        while changes.peek().is_some() {
+            let mut count = 0;
+            for (note, (hash, at)) in notes.iter_mut().zip(&mut changes) {
+                *note = note_of(hash, at);
+                count += 1;
+            }
+            let (notes, _) = notes.split_at(count);
+            ring.write(notes);
+        }
     }
+}
+
+impl Ring {
+    /// Overwrites the oldest notes. There are fewer than the ring holds.
+    fn write(&self, notes: &[[u8; NOTE_OCTETS]]) {
+        let count = notes.len() as u64;
+        let place = self.next.fetch_add(count, Ordering::Relaxed) % NOTES;
+        let to_end = usize::try_from(NOTES - place).unwrap_or(usize::MAX);
+        let (at_end, at_start) = notes.split_at(to_end.min(notes.len()));
+        let at = |place: u64| place * NOTE_OCTETS as u64;
+        let _left_out = self.file.write_all_at(at_end.as_flattened(), at(place));
+        if !at_start.is_empty() {
+            let _left_out = self.file.write_all_at(at_start.as_flattened(), 0);
+        }
+    }
+}
+
+fn note_of(hash: u64, at: i64) -> [u8; NOTE_OCTETS] {
+    let mut note = [0; NOTE_OCTETS];
+    let (of_hash, of_time) = note.split_at_mut(NOTE_OCTETS / 2);
+    of_hash.copy_from_slice(&hash.to_le_bytes());
+    of_time.copy_from_slice(&at.to_le_bytes());
+    note
 }
 
 /// The notes in a file, with their places.
@@ -151,6 +187,8 @@ fn folder_of(data: &Path) -> io::Result<PathBuf> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::iter;
+
     use super::*;
 
     struct Folder(PathBuf);
@@ -181,10 +219,10 @@ mod tests {
         let folder = Folder::new("found");
         let notes = folder.open(2);
         assert_eq!(notes.found(), []);
-        notes.note(0, 7, 100);
-        notes.note(1, 8, 200);
-        notes.note(1, 9, -1);
-        notes.note(2, 10, 300);
+        notes.note(0, [(7, 100)].into_iter());
+        notes.note(1, [(8, 200), (9, -1)].into_iter());
+        notes.note(2, [(10, 300)].into_iter());
+        notes.note(0, iter::empty());
         let mut found = folder.open(1).found().to_vec();
         found.sort_unstable();
         assert_eq!(
@@ -198,17 +236,27 @@ mod tests {
     fn the_oldest_notes_are_overwritten() {
         let folder = Folder::new("ring");
         let notes = folder.open(1);
-        for at in 1..=NOTES as i64 {
-            notes.note(0, 5, at);
-        }
+        notes.note(0, (1..=NOTES as i64 - 2).map(|at| (5, at)));
         let notes = folder.open(1);
-        for at in 1..4 {
-            notes.note(0, 6, NOTES as i64 + at);
-        }
+        // Two of them fit in front of the end.
+        notes.note(0, (1..=5).map(|at| (6, NOTES as i64 - 2 + at)));
+        let mut found = folder.open(1).found().to_vec();
+        found.sort_unstable_by_key(|(_, at)| *at);
+        let expected = (4..NOTES as i64 + 4).map(|at| match at > NOTES as i64 - 2 {
+            true => (6, at),
+            false => (5, at),
+        });
+        assert!(found.into_iter().eq(expected));
+    }
+
+    /// A change is noted at once, whatever follows.
+    #[test]
+    fn one_turn_may_note_more_than_one_call_writes() {
+        let folder = Folder::new("many");
         let notes = folder.open(1);
-        assert_eq!(notes.found().len() as u64, NOTES);
-        let oldest = notes.found().iter().map(|(_, at)| *at).min();
-        assert_eq!(oldest, Some(4));
+        let changes = || (1..=2 * NOTES_AT_ONCE as i64 + 3).map(|at| (at as u64, at));
+        notes.note(0, changes());
+        assert!(folder.open(1).found().iter().copied().eq(changes()));
     }
 
     #[test]

@@ -99,10 +99,10 @@ impl StoreHandle {
         Ok(())
     }
 
-    /// Notes a change of the presentity with that hash where it outlives the process, before its watchers
-    /// are notified. Waits for no disk.
-    pub fn note_change(&self, shard: u16, presentity: u64, at: i64) {
-        self.notes.note(shard, presentity, at);
+    /// Notes changes, each by the hash of the presentity's address and its time, where they outlive the
+    /// process, before watchers are notified of them. Makes a system call for up to 256, and waits for no disk.
+    pub fn note_changes(&self, shard: u16, changes: impl Iterator<Item = (u64, i64)>) {
+        self.notes.note(shard, changes);
     }
 
     /// Removes rows that no server can have written; counted.
