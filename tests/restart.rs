@@ -6,6 +6,8 @@
 
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "restart/lamps.rs"]
+mod lamps;
 #[path = "restart/link.rs"]
 mod link;
 #[path = "restart/load.rs"]
@@ -17,19 +19,29 @@ mod random;
 #[path = "restart/site.rs"]
 mod site;
 
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use crate::daemon::Folder;
+use crate::lamps::Lamps;
 use crate::link::Link;
 use crate::load::Load;
 use crate::phone::Endpoint;
-use crate::site::{Site, call_state};
+use crate::site::{Site, USERS, call_state};
 
 /// Kills under load in a plain run.
 const KILLS: usize = 20;
+/// Lamps of each user.
+const LAMPS_EACH: usize = 200;
+/// How long after a refresh a phone certainly knows everything: then a restart need not tell it.
+const KNOWN_WITHIN: Duration = Duration::from_secs(37);
+/// How long lamps may take to be right again after a restart.
+const RIGHT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a lamp that is right must stay quiet.
+const QUIET: Duration = Duration::from_millis(500);
+
 #[test]
 fn a_killed_server_goes_on_with_its_subscriptions_and_states() {
     let site = Site::new("restart");
@@ -149,5 +161,72 @@ fn nothing_acknowledged_is_lost_by_a_kill_under_load() {
         load.check();
     }
     println!("{kills} kills: {}", load.summary());
+    daemon.stop();
+}
+
+/// Two thousand lamps know everything. Then the disk takes no record any more, and the server is killed while
+/// it shows changes: after the restart the watchers of these users are notified of what is left, by themselves,
+/// and no others are.
+#[test]
+fn lamps_that_showed_a_lost_change_are_notified_after_a_kill() {
+    let site = Site::new("shown");
+    let daemon = site.start(2);
+    let mut lamps = Lamps::new(site.sip, USERS, LAMPS_EACH);
+    lamps.subscribe();
+    // Now the paths to the phones are proven.
+    lamps.subscribe();
+    lamps.listen(KNOWN_WITHIN, |_| false);
+    // Commits once more: what is certain at the time of the last commit counts.
+    let mut other = Endpoint::new("other", Link::udp(site.sip), Arc::default());
+    let mut dialog = other.dialog("9");
+    assert_eq!(other.subscribe(&mut dialog, 600), Some(200));
+    let file = site.folder.0.join("state/state.sqlite");
+    let disk = rusqlite::Connection::open(file).unwrap();
+    disk.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let users = ["0", "3", "7"].map(str::to_owned);
+    let reports = users.clone().map(|user| {
+        let http = site.http;
+        thread::spawn(move || call_state(http, &user, true))
+    });
+    // All that watch the first, and some that watch the others.
+    let is_shown = lamps.listen(RIGHT_WITHIN, |lamps| {
+        let mut of_first = lamps.of(&users[..1]);
+        let is_lit = |user| lamps.of(std::slice::from_ref(user)).any(|lamp| lamp.is_lit);
+        of_first.all(|lamp| lamp.is_lit) && users.iter().all(is_lit)
+    });
+    assert!(is_shown, "a NOTIFY waits for no disk");
+    daemon.kill();
+    drop(disk);
+    // What was sent before is still in the sockets.
+    lamps.listen(QUIET, |_| false);
+    for report in reports {
+        assert!(!report.join().unwrap(), "it was acknowledged, not recorded");
+    }
+    let lit = lamps.lamps.iter().filter(|lamp| lamp.is_lit).count();
+    let before: Vec<_> = lamps.lamps.iter().map(|lamp| lamp.notifies).collect();
+
+    let daemon = site.start(2);
+    let start = Instant::now();
+    let is_right = lamps.listen(RIGHT_WITHIN, |lamps| {
+        let mut all = lamps.lamps.iter().zip(&before);
+        all.all(|(lamp, before)| {
+            let is_notified = lamp.notifies > *before && !lamp.is_lit;
+            is_notified || !users.contains(&lamp.user)
+        })
+    });
+    println!(
+        "{lit} lamps showed calls; right after {:?}",
+        start.elapsed()
+    );
+    let wrong = lamps.lamps.iter().filter(|lamp| lamp.is_lit).count();
+    assert!(is_right, "{wrong} lamps still show a call that was lost");
+    lamps.listen(QUIET, |_| false);
+    let mut others = lamps.lamps.iter().zip(&before);
+    let is_told = |lamp: &lamps::Lamp, before| lamp.notifies > before;
+    let told = others.find(|(lamp, before)| !users.contains(&lamp.user) && is_told(lamp, **before));
+    assert!(told.is_none(), "it knew everything");
+    let notified = lamps.lamps.iter().map(|lamp| lamp.notifies).sum::<u32>();
+    let expected = before.iter().sum::<u32>() + (users.len() * LAMPS_EACH) as u32;
+    assert_eq!(notified, expected, "each once");
     daemon.stop();
 }
