@@ -95,19 +95,21 @@ impl Requester {
 fn run(file: &StateFile, mut wait: impl FnMut() -> Result<(), RecvTimeoutError>) {
     let mut open = None;
     while wait() != Err(RecvTimeoutError::Disconnected) {
-        // A failing disk is reported by the writer.
+        // The writer reports a failing disk.
         let known = open.take().filter(|open| !file.is_stale(open));
         open = known.or_else(|| file.connect().ok());
         let Some(connection) = open.as_ref().map(|open| &open.connection) else {
             continue;
         };
-        match shorten(connection, file) {
-            // Without room, commits make the log longer themselves, as far as the disk allows.
-            Ok(log) => drop(log::make_room(file.path(), log.pages)),
-            Err(error) => {
-                tracing::debug!(%error, "the checkpoint failed");
-                open = None;
-            }
+        let shortened = shorten(connection, file).map_err(StoreError::of(file.path()));
+        let done = shortened.and_then(|log| {
+            let made = log::make_room(file.path(), log.pages);
+            made.map_err(StoreError::io(file.path()))
+        });
+        if let Err(error) = done {
+            tracing::debug!(%error, "the checkpoint failed");
+            file.note_failure(&error);
+            open = None;
         }
     }
     let last = file.connect().ok();

@@ -81,6 +81,15 @@ impl StoreError {
         )
     }
 
+    /// Whether the disk refused to take more because it is full. What it took before, it has. A disk that
+    /// turns out to be full when what it took is synchronized is not meant: that loses pages.
+    pub(super) fn is_full(&self) -> bool {
+        let Self::Sqlite { error, .. } = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+    }
+
     /// Whether another connection reads or locks the file.
     pub(super) fn is_busy(&self) -> bool {
         let Self::Sqlite { error, .. } = self else {

@@ -6,7 +6,7 @@
 //! needed.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -43,11 +43,8 @@ pub(super) fn copy(connection: &Connection, mode: &str) -> rusqlite::Result<Log>
     })
 }
 
-/// Copies all of the log and begins it anew, before the first commit after a failed one.
-///
-/// After a failed `fsync` the system may take pages for written that never reached the disk. The log
-/// would then have a hole, and all commits behind the hole would be lost with the power. What the
-/// checkpoint copies is written and synchronized again.
+/// Copies all of the log and begins it anew, before the first commit after a failed one: behind a hole
+/// that a failed `fsync` left in the log, all commits would be lost with the power.
 pub(super) fn begin_anew(connection: &Connection) -> rusqlite::Result<()> {
     let is_busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
         row.get::<_, bool>(0)
@@ -65,15 +62,24 @@ pub(super) fn begin_anew(connection: &Connection) -> rusqlite::Result<()> {
 /// than a log becomes.
 ///
 /// SQLite takes the zeros for the end of the log, like everything that has no valid checksum. They are
-/// appended, so that they never replace what the writer has written meanwhile.
+/// appended, so that they never replace what the writer has written meanwhile. A full disk is no error:
+/// without room, commits make the log longer themselves, as far as the disk allows.
 pub(super) fn make_room(file: &Path, pages: i64) -> io::Result<()> {
     let wanted = (2 * pages).clamp(ROOM_PAGES_MIN, LOG_PAGES) as u64 * FRAME_OCTETS;
     let mut log = File::options()
         .append(true)
         .open(with_suffix(file, "-wal"))?;
     while log.metadata()?.len() < wanted {
-        log.write_all(&[0; ROOM_OCTETS])?;
+        match log.write_all(&[0; ROOM_OCTETS]) {
+            Err(error) if is_full(&error) => return Ok(()),
+            written => written?,
+        }
         log.sync_data()?;
     }
     Ok(())
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }

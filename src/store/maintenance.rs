@@ -1,17 +1,22 @@
-//! The thread of what takes long and is asked for rarely: backups, and writing the file anew. It does
-//! one at a time, in order.
+//! The thread of what takes long and is needed rarely: backups, and writing the file anew. It does one
+//! at a time, in order. It also replaces a file that a failed write has left in doubt, once the disk
+//! takes commits again.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::store::error::StoreError;
 use crate::store::state_file::StateFile;
 use crate::store::writer::StoreHandle;
 use crate::store::{backup, rewriting};
+
+/// How often the thread looks whether the file is in doubt.
+const DOUBT_WATCH: Duration = Duration::from_millis(500);
 
 /// Takes the outcome of an order.
 type Done<T> = Box<dyn FnOnce(Result<T, String>) + Send>;
@@ -100,7 +105,16 @@ fn serve(
     orders: &Receiver<Option<Order>>,
     stop: &AtomicBool,
 ) {
-    while let Ok(Some(order)) = orders.recv() {
+    let mut doubts = Doubts::default();
+    loop {
+        let order = match orders.recv_timeout(DOUBT_WATCH) {
+            Ok(Some(order)) => order,
+            Err(RecvTimeoutError::Timeout) => {
+                doubts.look(file, store, stop);
+                continue;
+            }
+            Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
+        };
         match order {
             Order::BackUp { file: to, done } => {
                 let outcome = backup::back_up(file, &to, stop);
@@ -121,5 +135,32 @@ fn serve(
                 done(outcome);
             }
         }
+    }
+}
+
+/// Replaces the file while it is in doubt.
+#[derive(Debug, Default)]
+struct Doubts {
+    /// Whether the last try failed.
+    has_failed: bool,
+}
+
+impl Doubts {
+    fn look(&mut self, file: &StateFile, store: &StoreHandle, stop: &AtomicBool) {
+        if !file.is_in_doubt() || store.health().rows_unwritten > 0 {
+            return;
+        }
+        let replaced = rewriting::rewrite(file, stop);
+        match &replaced {
+            Ok(()) => {
+                tracing::info!("the file of the store, in doubt after a failed write, was replaced")
+            }
+            Err(error) if !self.has_failed => tracing::error!(
+                %error,
+                "the file of the store, in doubt after a failed write, cannot be replaced; trying again"
+            ),
+            Err(_reported) => {}
+        }
+        self.has_failed = replaced.is_err();
     }
 }

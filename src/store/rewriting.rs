@@ -1,5 +1,7 @@
-//! Writing the file anew, after a person was erased: SQLite leaves copies of removed rows in free pages,
-//! in the free part of others, and in the log.
+//! Writing the file anew:
+//! - after a person was erased: SQLite leaves copies of removed rows in free pages, in the free part of
+//!   others, and in the log;
+//! - after a failed write, which leaves the file in doubt ([`StateFile::is_in_doubt`]).
 //!
 //! The rows are copied to a new file, in small steps and in the order of their keys, while the writer goes
 //! on committing to the old one. What it commits meanwhile is noted, and copied again. Little of that is
@@ -53,9 +55,6 @@ pub(super) fn write_anew(
 ) -> Result<Vec<String>, String> {
     await_committed(store)?;
     let rewritten = rewrite(file, stop);
-    if rewritten.is_err() {
-        let _reported = file.remove_unfinished();
-    }
     let damaged = rewritten.and_then(|()| set_aside(file.path()));
     damaged.map_err(|error| error.to_string())
 }
@@ -76,8 +75,18 @@ fn await_committed(store: &StoreHandle) -> Result<(), String> {
     store.health().failure.map_or(Ok(()), Err)
 }
 
-fn rewrite(file: &StateFile, stop: &AtomicBool) -> Result<(), StoreError> {
+/// Writes it anew; after an error, the file is as it was.
+pub(super) fn rewrite(file: &StateFile, stop: &AtomicBool) -> Result<(), StoreError> {
     file.remove_unfinished()?;
+    let rewritten = copy_and_replace(file, stop);
+    if let Err(error) = &rewritten {
+        file.note_failure(error);
+        let _reported = file.remove_unfinished();
+    }
+    rewritten
+}
+
+fn copy_and_replace(file: &StateFile, stop: &AtomicBool) -> Result<(), StoreError> {
     let open = file.connect()?;
     let noting = file.note_changes();
     let mut copy = Copy::begin(file, &open, stop)?;

@@ -176,10 +176,17 @@ pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
 
 /// Creates an empty file with mode 0600 if there is none, because records contain the names of
 /// callers. SQLite gives its log the same mode.
+///
+/// An existing file is not opened: with any descriptor of a file that a process closes, the system
+/// drops the locks of all connections of that process. Another program would then take itself for the
+/// only user of the file, and remove the log when it closes the file.
 pub(super) fn make_private(file: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.create(true).append(true).mode(0o600);
-    options.open(file).map(drop)
+    let created = options.create_new(true).write(true).mode(0o600).open(file);
+    match created {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created.map(drop),
+    }
 }
 
 /// Brings a file to the current version of its format, or refuses it.

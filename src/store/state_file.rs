@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
@@ -56,6 +56,7 @@ pub(super) struct StateFile {
     /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
     /// is replaced.
     locked: Mutex<Locked>,
+    is_in_doubt: AtomicBool,
     damaged: AtomicU64,
     salvaged: AtomicU64,
     /// Commits of earlier processes that the log has lost.
@@ -88,6 +89,7 @@ impl StateFile {
             path: path.into(),
             pages_max: octets_max.map(|octets| (octets / schema::PAGE_OCTETS) as i64),
             locked: Mutex::default(),
+            is_in_doubt: AtomicBool::new(false),
             damaged: AtomicU64::new(0),
             salvaged: AtomicU64::new(0),
             commits_lost: AtomicU64::new(0),
@@ -160,6 +162,34 @@ impl StateFile {
         self.locked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on, the path is another file.
+    fn begin_generation(&self, locked: &mut Locked) {
+        locked.generation.0 += 1;
+        self.is_in_doubt.store(false, Ordering::Release);
+    }
+
+    /// Notes that a write to the file or to its log failed. From then on, the disk may lack what it took
+    /// without an error, and only another file is sure to be complete:
+    /// - After a failed `fsync`, the system takes pages for written that never reached the disk.
+    /// - SQLite counts pages as copied from the log before it synchronizes them, if the log grows
+    ///   meanwhile. It does not copy them again when the `fsync` fails.
+    /// - A file system may take a block for unused whose first write failed, though a later one worked.
+    fn doubt(&self) {
+        self.is_in_doubt.store(true, Ordering::Release);
+    }
+
+    /// Puts the file in doubt, unless the error leaves no doubt about what was written before.
+    pub(super) fn note_failure(&self, error: &StoreError) {
+        if !error.is_full() && !error.is_busy() {
+            self.doubt();
+        }
+    }
+
+    /// Whether such a write failed, and the file has not been replaced since.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt.load(Ordering::Acquire)
+    }
+
     /// Notes from now on the rows that are committed. One copy is made at a time.
     pub(super) fn note_changes(&self) -> Noting<'_> {
         self.lock().changed = Some(Keys::new());
@@ -176,7 +206,7 @@ impl StateFile {
         let mut locked = self.lock();
         if locked.generation == open.generation {
             self.salvage()?;
-            locked.generation.0 += 1;
+            self.begin_generation(&mut locked);
         }
         Ok(())
     }
@@ -196,7 +226,7 @@ impl StateFile {
         fs::rename(copy, &self.path).map_err(StoreError::io(copy))?;
         // The connections to the file before know it by its inode, and leave these names alone. If a
         // crash leaves them, they are empty.
-        locked.generation.0 += 1;
+        self.begin_generation(locked);
         for suffix in ["-wal", "-shm"] {
             let _absent = fs::remove_file(salvage::with_suffix(&self.path, suffix));
         }

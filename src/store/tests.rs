@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -279,6 +279,60 @@ fn a_full_disk_does_not_hold_up_a_server_that_goes_on_in_memory() {
     wait(&handle, 0, 5);
     assert!(handle.is_failing());
     assert_eq!(rows(&store).len(), 0);
+}
+
+/// The locks that this process holds on a file.
+fn locks_of(file: &std::path::Path) -> usize {
+    let inode = format!(":{}", fs::metadata(file).unwrap().ino());
+    let process = std::process::id().to_string();
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let is_ours = |line: &&str| {
+        let mut words = line.split_whitespace().skip(4);
+        words.next() == Some(&process) && words.next().is_some_and(|word| word.ends_with(&inode))
+    };
+    locks.lines().filter(is_ours).count()
+}
+
+#[test]
+fn another_connection_leaves_the_locks_of_the_first() {
+    let place = Temporary::new("locks");
+    let store = place.open();
+    let path = store.file.path();
+    let held = locks_of(path);
+    assert!(held > 0, "a connection locks the file as long as it lives");
+    drop(store.file.connect().unwrap());
+    assert_eq!(locks_of(path), held);
+}
+
+#[test]
+fn a_failed_write_has_the_file_replaced() {
+    let place = Temporary::new("doubt");
+    let store = place.open();
+    let handle = store.handle();
+    let put = |through| {
+        let mut batch = batch(&handle, 0, through);
+        batch.put(Table::Presentity, through as i64, b"record");
+        handle.submit(batch).unwrap();
+    };
+    put(1);
+    wait(&handle, 0, 1);
+    let before = fs::metadata(store.file.path()).unwrap().ino();
+    let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
+    let full = StoreError::of(store.file.path())(rusqlite::Error::SqliteFailure(full, None));
+    store.file.note_failure(&full);
+    assert!(!store.file.is_in_doubt(), "a full disk has what it took");
+    let failure = std::io::Error::from_raw_os_error(5);
+    store
+        .file
+        .note_failure(&StoreError::io(store.file.path())(failure));
+    put(2);
+    wait(&handle, 0, 2);
+    assert!(
+        !store.file.is_in_doubt(),
+        "durable is what the new file has"
+    );
+    assert_ne!(fs::metadata(store.file.path()).unwrap().ino(), before);
+    assert_eq!(rows(&store).len(), 2);
 }
 
 /// Overwrites whole pages in the middle of the file.

@@ -211,11 +211,13 @@ impl Shared {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the shards what they may know of the intake.
+    /// Tells the shards what they may know of the intake. While the store fails, nothing is durable.
     fn publish(&self, mut intake: MutexGuard<'_, Intake>, wake: &Wake) {
         self.is_failing
             .store(intake.failure.is_some(), Ordering::Release);
-        let is_durable = intake.unwritten.is_empty() && intake.commit_began.is_none();
+        let is_durable = intake.unwritten.is_empty()
+            && intake.commit_began.is_none()
+            && intake.failure.is_none();
         let through = match is_durable || self.on_failure == OnFailure::Memory {
             true => intake.take_unpublished(),
             false => Vec::new(),
@@ -413,20 +415,24 @@ impl Work {
     }
 
     fn sleep(&self, is_behind: bool) {
-        if is_behind {
-            thread::park_timeout(self.next_try.saturating_duration_since(Instant::now()));
+        let time = if is_behind {
+            self.next_try.saturating_duration_since(Instant::now())
+        } else if self.shared.is_failing.load(Ordering::Acquire) {
+            RETRY
         } else {
-            thread::park_timeout(CLOCK_WATCH);
-        }
+            CLOCK_WATCH
+        };
+        thread::park_timeout(time);
     }
 
     /// Notes where the clocks stand, while there is nothing to commit: if the system's clock was set,
     /// and until all phones have been notified of what was committed last.
     fn keep_time(&mut self, wake: &Wake) {
-        if !self.has_failed && !self.clock.is_to_be_noted() {
+        let mut intake = self.shared.intake();
+        let has_failed = self.has_failed || intake.failure.is_some() || self.file.is_in_doubt();
+        if !has_failed && !self.clock.is_to_be_noted() {
             return;
         }
-        let mut intake = self.shared.intake();
         if !self.shared.queue.is_empty() || !intake.unwritten.is_empty() {
             return;
         }
@@ -475,10 +481,15 @@ impl Work {
         self.note_working(rows);
     }
 
-    /// A commit has worked: the store fails no longer, if nothing is left to be written.
+    /// A commit has worked: the store fails no longer, if nothing is left to be written and the file is
+    /// not in doubt.
     fn note_working(&mut self, rows: u64) {
         self.has_failed = false;
         let mut intake = self.shared.intake();
+        if self.file.is_in_doubt() {
+            intake.failure = Some("a write failed: the file is being replaced".to_owned());
+            return;
+        }
         // Changes that came while the disk did not answer are written next.
         if intake.failure.is_some() && intake.unwritten.is_empty() {
             tracing::warn!(rows, "the store can be written again and is up to date");
@@ -491,6 +502,7 @@ impl Work {
             tracing::error!(%error, "the store cannot be written; trying again every second");
         }
         self.has_failed = true;
+        self.file.note_failure(error);
         self.shared.intake().failure = Some(error.to_string());
         self.next_try = Instant::now() + RETRY;
         // A failed write may have left the connection unusable.
