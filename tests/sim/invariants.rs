@@ -536,6 +536,7 @@ impl Dialog {
             is_doubtful: false,
             has_left: false,
             first_agreed: Agreed {
+                subscribe_cseq: cseq,
                 deadline,
                 flow: *flow,
                 is_over,

@@ -32,6 +32,8 @@ const ENDING_MAX: Micros = 40 * SECOND;
 /// What was agreed with the phone of a dialog when a record of it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Agreed {
+    /// The CSeq of the last SUBSCRIBE.
+    pub(super) subscribe_cseq: u32,
     pub(super) deadline: Micros,
     pub(super) flow: Flow,
     /// It had run out: perhaps a 2xx that renews it was still held.
@@ -194,6 +196,7 @@ impl Dialog {
     /// What is agreed with its phone.
     pub(super) fn agreed(&self, now: Micros) -> Agreed {
         Agreed {
+            subscribe_cseq: self.subscribe_cseq,
             deadline: self.deadline,
             flow: self.flow,
             is_over: now > self.deadline,
@@ -204,6 +207,7 @@ impl Dialog {
     fn go_back_to(&mut self, agreed: Agreed) {
         self.is_doubtful |= agreed.is_over;
         self.has_left = self.flow != agreed.flow;
+        self.subscribe_cseq = agreed.subscribe_cseq;
         self.deadline = agreed.deadline;
         self.flow = agreed.flow;
         self.flow_lost = false;
@@ -220,8 +224,6 @@ impl Dialog {
         self.has_crashed = true;
         self.pauses = Pauses::default();
         self.is_proven = false;
-        // The SUBSCRIBE may be repeated to the new process.
-        self.subscribe_cseq = self.subscribe_cseq.saturating_sub(1);
         match kept {
             // The node may not have read it: the response was on its way between two shards.
             Kept::Newest if self.end == Some(End::Refused) => {
@@ -236,6 +238,8 @@ impl Dialog {
                 self.end.get_or_insert(End::Lost);
             }
         }
+        // The SUBSCRIBE may be repeated to the new process.
+        self.subscribe_cseq = self.subscribe_cseq.saturating_sub(1);
         self.flow_lost |= self.flow.connection != ConnectionId::default();
         if let Some(since) = &mut self.owes_since {
             *since = now;
