@@ -7,12 +7,12 @@
 //! `RuntimeDirectory=` over restarts for it; without one it is in `/dev/shm`.
 //!
 //! Guarantee: after a kill of the process, each of the last [`NOTES`] changes of each shard is found that a
-//! watcher was notified of. Not
-//! after a boot of the machine: then a lamp that showed a change whose record was lost, some milliseconds
-//! of changes, is wrong until the source states it again, as each does that got no acknowledgement.
+//! watcher was notified of. Not after a boot of the machine: then a lamp that showed a change whose record
+//! was lost, some milliseconds of changes, is wrong until the source states it again, as each does that got
+//! no acknowledgement.
 //!
-//! The files are written, not mapped: a system call for each turn costs less than one datagram, and a file that another
-//! process cuts off, or a file system that is full, is an error and not a signal.
+//! The files are written, not mapped: a system call for each turn costs less than one datagram, and a file
+//! that another process cuts off, or a file system that is full, is an error and not a signal.
 //!
 //! Only hashes of addresses are noted. If the files cannot be used, there is a line in the log, and the
 //! server goes on without.

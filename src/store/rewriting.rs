@@ -79,8 +79,7 @@ fn await_committed(store: &StoreHandle) -> Result<(), String> {
 pub(super) fn rewrite(file: &StateFile, stop: &AtomicBool) -> Result<(), StoreError> {
     file.remove_unfinished()?;
     let rewritten = copy_and_replace(file, stop);
-    if let Err(error) = &rewritten {
-        file.note_failure(error);
+    if rewritten.is_err() {
         let _reported = file.remove_unfinished();
     }
     rewritten
@@ -216,8 +215,7 @@ impl<'a> Copy<'a> {
             let changed = self.file.lock().take_changed();
             self.copy_rows(&changed)?;
             self.sync()?;
-            let ours = StoreError::of(self.file.path());
-            log::copy(&self.from.connection, "PASSIVE").map_err(&ours)?;
+            self.copy_log(|connection| log::copy(connection, "PASSIVE").map(drop))?;
             let mut commits_wait = self.file.lock();
             let began = Instant::now();
             match self.copy_rest(&mut commits_wait) {
@@ -243,7 +241,16 @@ impl<'a> Copy<'a> {
             rest.try_for_each(|row| copy_row(from, to, *row))?;
             Noted::read(from)?.map_or(Ok(()), |noted| noted.write(to))
         })?;
-        log::begin_anew(&self.from.connection).map_err(StoreError::of(self.file.path()))
+        self.copy_log(log::begin_anew)
+    }
+
+    /// Copies the log to the file that is to be replaced. Only this writes to that file.
+    fn copy_log(
+        &self,
+        copy: impl Fn(&Connection) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let copied = copy(&self.from.connection).map_err(StoreError::of(self.file.path()));
+        copied.inspect_err(|error| self.file.note_failure(error))
     }
 
     /// Closes the copy, brings it to the disk, and gives it the name of the file.

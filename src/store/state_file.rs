@@ -56,6 +56,7 @@ pub(super) struct StateFile {
     /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
     /// is replaced.
     locked: Mutex<Locked>,
+    /// See [`Self::note_failure`].
     is_in_doubt: AtomicBool,
     damaged: AtomicU64,
     salvaged: AtomicU64,
@@ -174,14 +175,14 @@ impl StateFile {
     /// - SQLite counts pages as copied from the log before it synchronizes them, if the log grows
     ///   meanwhile. It does not copy them again when the `fsync` fails.
     /// - A file system may take a block for unused whose first write failed, though a later one worked.
-    fn doubt(&self) {
-        self.is_in_doubt.store(true, Ordering::Release);
-    }
-
-    /// Puts the file in doubt, unless the error leaves no doubt about what was written before.
+    ///
+    /// There is no doubt after an error of a full disk or of a lock, and a damaged file is replaced anyway.
     pub(super) fn note_failure(&self, error: &StoreError) {
-        if !error.is_full() && !error.is_busy() {
-            self.doubt();
+        if error.is_full() || error.is_busy() || error.is_damage() {
+            return;
+        }
+        if !self.is_in_doubt.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "a write of the store failed: its file will be replaced");
         }
     }
 

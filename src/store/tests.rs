@@ -320,7 +320,13 @@ fn a_failed_write_has_the_file_replaced() {
     let full = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_FULL);
     let full = StoreError::of(store.file.path())(rusqlite::Error::SqliteFailure(full, None));
     store.file.note_failure(&full);
-    assert!(!store.file.is_in_doubt(), "a full disk has what it took");
+    let corrupt = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
+    let corrupt = StoreError::of(store.file.path())(rusqlite::Error::SqliteFailure(corrupt, None));
+    store.file.note_failure(&corrupt);
+    assert!(
+        !store.file.is_in_doubt(),
+        "a full disk has what it took, and a damaged file is replaced anyway"
+    );
     let failure = std::io::Error::from_raw_os_error(5);
     store
         .file
@@ -335,7 +341,6 @@ fn a_failed_write_has_the_file_replaced() {
     assert_eq!(rows(&store).len(), 2);
 }
 
-/// Overwrites whole pages in the middle of the file.
 /// Has the file written anew; the outcome comes later.
 fn write_anew(store: &Store) -> std::sync::mpsc::Receiver<Result<Vec<String>, String>> {
     let (sender, outcome) = std::sync::mpsc::channel();
@@ -450,6 +455,8 @@ fn a_file_that_cannot_be_written_anew_stays() {
     let why = write_anew(&store).recv().unwrap().unwrap_err();
     assert!(why.contains("another program is reading it"), "{why}");
     assert!(!place.0.join("state.sqlite.anew").exists());
+    assert!(!store.file.is_in_doubt(), "only the copy failed");
+    assert!(!store.handle().is_failing());
     drop(reader);
     assert_eq!(write_anew(&store).recv().unwrap(), Ok(vec![]));
     assert_eq!(rows(&store), before);
@@ -460,6 +467,7 @@ fn a_file_that_cannot_be_written_anew_stays() {
     assert_eq!(rows(&store), before);
 }
 
+/// Overwrites whole pages in the middle of the file.
 fn damage(file: &std::path::Path, pages: std::ops::Range<u64>) {
     let mut octets = OpenOptions::new().write(true).open(file).unwrap();
     octets

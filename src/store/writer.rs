@@ -211,7 +211,8 @@ impl Shared {
         self.intake.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells the shards what they may know of the intake. While the store fails, nothing is durable.
+    /// Tells the shards what they may know of the intake. While the store fails, nothing becomes durable,
+    /// unless the server goes on in memory.
     fn publish(&self, mut intake: MutexGuard<'_, Intake>, wake: &Wake) {
         self.is_failing
             .store(intake.failure.is_some(), Ordering::Release);
@@ -404,6 +405,11 @@ impl Work {
             tracing::error!(
                 rows,
                 "the store could not be written before the server ended: changes are lost"
+            );
+        }
+        if self.file.is_in_doubt() {
+            tracing::error!(
+                "the server ended before the file of the store was replaced, which a failed write left in doubt"
             );
         }
         self.shared.publish(self.shared.intake(), wake);

@@ -63,8 +63,13 @@ impl Site {
 
     /// Waits until the store fails, or no longer does.
     pub(crate) fn wait_for_failure(&self, is_failing: bool) {
+        self.wait_for("store_failing", |failing| (failing == 1) == is_failing);
+    }
+
+    /// Waits until a value of `/metrics` is as it should be.
+    pub(crate) fn wait_for(&self, name: &str, is_so: impl Fn(u64) -> bool) {
         let start = Instant::now();
-        while (self.metric("store_failing") == 1) != is_failing {
+        while !is_so(self.metric(name)) {
             let why = || self.folder.says("status");
             assert!(start.elapsed() < PATIENCE, "{}", why());
             thread::sleep(Duration::from_millis(20));
