@@ -199,6 +199,8 @@ struct Dialog {
     is_recovered: bool,
     /// The node crashed since it began.
     has_crashed: bool,
+    /// The CSeq of the last NOTIFY that left before its first 2xx.
+    before_2xx: Option<u32>,
     /// A NOTIFY left before this 2xx: the first one that is seen may be a copy of it, and the one that
     /// the SUBSCRIBE wants follows.
     may_repeat: bool,
@@ -270,6 +272,7 @@ impl Checker {
             let tag = key.rsplit(' ').next().unwrap_or_default();
             let orphan = self.orphans.remove(tag);
             let begun = Dialog::begin(now, key, (cseq, expires), flow, orphan);
+            self.note_successor(&begun);
             self.dialogs_by_key
                 .insert(key.to_owned(), self.dialogs.len());
             self.dialogs.push(Dialog {
@@ -461,6 +464,13 @@ impl Checker {
         dialog.last.as_ref().map(|last| last.first_at)
     }
 
+    /// Whether a NOTIFY of a dialog is a copy of one that left before the first 2xx: its content is of that
+    /// time.
+    pub(crate) fn is_from_before(&self, key: &str, cseq: u32) -> bool {
+        let dialog = self.dialogs_by_key.get(key);
+        dialog.is_some_and(|dialog| self.dialogs[*dialog].before_2xx == Some(cseq))
+    }
+
     /// When the last pause requested by the phone ends; 0 if it requested none.
     pub(crate) fn paused_until(&self, key: &str) -> Micros {
         let dialog = self.dialogs_by_key.get(key);
@@ -545,6 +555,7 @@ impl Dialog {
             floor: None,
             is_recovered: is_orphan,
             has_crashed: is_orphan,
+            before_2xx: last.map(|(cseq, _)| cseq),
             may_repeat: last.is_some(),
         }
     }

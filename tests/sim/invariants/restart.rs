@@ -130,6 +130,17 @@ impl Checker {
         }
     }
 
+    /// A dialog begins. Its phone may have repeated the SUBSCRIBE of an older one, whose record came back
+    /// later and was removed: that dialog has ended without a NOTIFY.
+    pub(super) fn note_successor(&mut self, begun: &Dialog) {
+        for older in &mut self.dialogs {
+            let is_replaced = older.has_crashed && older.removed_at.is_some();
+            if is_replaced && older.subscribe() == begun.subscribe() {
+                older.end.get_or_insert(End::Lost);
+            }
+        }
+    }
+
     /// The record of a dialog is written, or removed. Returns what is agreed with its phone, if it had a
     /// 2xx.
     pub(crate) fn recorded(&mut self, now: Micros, tag: &str, is_removed: bool) -> Option<Agreed> {

@@ -203,3 +203,35 @@ fn pauses_from_before_the_first_2xx_count() {
     let missing = ["no NOTIFY after the pause that a 503 asked for"];
     assert_eq!(broken(&checker), missing);
 }
+
+#[test]
+fn a_copy_from_before_the_first_2xx_is_known() {
+    let mut checker = recovered(Kept::Newest);
+    let key = "other phone orphan";
+    let orphan = Notify {
+        key: key.into(),
+        ..notify(20, 256, 1, 60)
+    };
+    checker.expect_orphan("orphan");
+    checker.notify_sent(2 * SECOND, &orphan);
+    checker.subscribe_accepted(2 * SECOND + 1, key, 1, 60, &flow(5062));
+    assert!(checker.is_from_before(key, 20));
+    assert!(!checker.is_from_before(key, 21));
+    assert!(!checker.is_from_before(KEY, 20));
+}
+
+#[test]
+fn a_dialog_that_another_replaced_after_a_crash_has_ended() {
+    let mut checker = recovered(Kept::Newest);
+    let (subscribe, _) = KEY.rsplit_once(' ').unwrap();
+    checker.recorded(3 * SECOND, TAG, true);
+    checker.subscribe_accepted(
+        4 * SECOND,
+        &format!("{subscribe} another"),
+        1,
+        60,
+        &flow(5060),
+    );
+    checker.notify_sent(4 * SECOND, &notify(266, 256, 1, 56));
+    assert_eq!(broken(&checker), ["a NOTIFY in a dialog without a record"]);
+}

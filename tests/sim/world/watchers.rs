@@ -112,7 +112,8 @@ impl World {
         };
         let news = self.bench.checker.notifies;
         self.bench.checker.notify_sent(now, &notify);
-        if self.bench.checker.notifies == news {
+        let is_from_before = self.bench.checker.is_from_before(&notify.key, cseq);
+        if self.bench.checker.notifies == news || is_from_before {
             return;
         }
         let judged = self.judge_notify(text, &header, content_type, &notify.key);
