@@ -3,7 +3,7 @@
 
 use std::io;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -96,7 +96,8 @@ fn serve(
     };
     if !transport.has_frames() {
         control.set_nonblocking(true)?;
-        return relay_octets(octets, TcpStream::connect(behind)?);
+        relay_octets(octets, TcpStream::connect(behind)?)?;
+        return end(&control);
     }
     let choose = |request: &Request, mut response: Response| {
         assert_eq!(request.headers()["sec-websocket-protocol"], "sip");
@@ -108,7 +109,16 @@ fn serve(
     let frames = tungstenite::accept_hdr(octets, choose)
         .map_err(|error| io::Error::other(error.to_string()))?;
     control.set_nonblocking(true)?;
-    relay_frames(frames, TcpStream::connect(behind)?)
+    relay_frames(frames, TcpStream::connect(behind)?)?;
+    end(&control)
+}
+
+/// Ends a connection so that the client receives everything that was sent: a socket closed with
+/// octets unread discards what its peer has not read yet.
+fn end(mut control: &TcpStream) -> io::Result<()> {
+    control.shutdown(Shutdown::Write)?;
+    control.set_nonblocking(false)?;
+    io::copy(&mut control, &mut io::sink()).map(drop)
 }
 
 /// What there is; none at the end.
@@ -122,18 +132,50 @@ fn read(from: &mut dyn Read) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// Repeats what does not block until the socket has accepted everything.
+fn until_accepted(mut attempt: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+}
+
+fn write(to: &mut dyn Write, octets: &[u8]) -> io::Result<()> {
+    let mut left = octets;
+    until_accepted(|| {
+        while !left.is_empty() {
+            match to.write(left)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => left = &left[count..],
+            }
+        }
+        to.flush()
+    })
+}
+
+/// Relays until the server's end is over.
 fn relay_octets(mut outer: Box<dyn Octets>, mut inner: TcpStream) -> io::Result<()> {
     inner.set_nonblocking(true)?;
     while let (Some(there), Some(back)) = (read(&mut outer)?, read(&mut inner)?) {
-        inner.write_all(&there)?;
-        outer.write_all(&back)?;
-        outer.flush()?;
+        write(&mut inner, &there)?;
+        write(&mut outer, &back)?;
         thread::sleep(PAUSE);
     }
     Ok(())
 }
 
-/// Each second message is binary, and each comes with a ping and a keepalive.
+/// An error of WebSocket as one of the socket below.
+fn into_io(error: Error) -> io::Error {
+    match error {
+        Error::Io(error) => error,
+        error => io::Error::other(error),
+    }
+}
+
+/// Relays until the server's end is over. Each second message is binary, and each comes with a ping
+/// and a keepalive.
 fn relay_frames(mut outer: WebSocket<Box<dyn Octets>>, mut inner: TcpStream) -> io::Result<()> {
     inner.set_nonblocking(true)?;
     let (mut received, mut count) = (Vec::new(), 0);
@@ -147,15 +189,21 @@ fn relay_frames(mut outer: WebSocket<Box<dyn Octets>>, mut inner: TcpStream) -> 
                 _ => Message::text(String::from_utf8(octets).unwrap()),
             };
             for frame in [Message::Ping("x".into()), frame, Message::text("\r\n\r\n")] {
-                outer.send(frame).map_err(io::Error::other)?;
+                // A frame that the socket does not accept at once is kept for the next flush.
+                match outer.send(frame).map_err(into_io) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        until_accepted(|| outer.flush().map_err(into_io))?;
+                    }
+                    other => other?,
+                }
             }
         }
         match outer.read() {
-            Ok(Message::Text(text)) => inner.write_all(text.as_bytes())?,
+            Ok(Message::Text(text)) => write(&mut inner, text.as_bytes())?,
             Ok(Message::Pong(_)) => {}
             Ok(other) => panic!("{other:?} of a phone"),
             Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(io::Error::other(error)),
+            Err(error) => return Err(into_io(error)),
         }
         thread::sleep(PAUSE);
     }

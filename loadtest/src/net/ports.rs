@@ -352,6 +352,7 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::path::Path;
+    use std::time::Instant;
 
     use super::*;
     use crate::net::front::Front;
@@ -364,6 +365,17 @@ mod tests {
         ports.wait(Duration::from_secs(5)).unwrap();
         let mut take = |port, bytes: &[u8], _: &mut Outbox| received.push((port, bytes.to_vec()));
         ports.receive(&mut Outbox::default(), &mut take).unwrap();
+        received
+    }
+
+    /// Receives until there are `count` messages or one connection is closed.
+    fn receive_until(ports: &mut Ports, count: usize) -> Vec<(u32, Vec<u8>)> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let mut received = Vec::new();
+        while received.len() < count && ports.closed.is_empty() {
+            assert!(Instant::now() < deadline, "{} of {count}", received.len());
+            received.append(&mut receive_some(ports));
+        }
         received
     }
 
@@ -460,25 +472,16 @@ mod tests {
                 peer.read_exact(&mut vec![0; octets]).unwrap();
                 peer.write_all(&[MESSAGE, MESSAGE].concat()).unwrap();
             });
-            let mut received = Vec::new();
-            while received.len() < 2 {
-                received.append(&mut receive_some(&mut ports));
-            }
+            let received = receive_until(&mut ports, 2);
             assert_eq!(received, vec![(0, MESSAGE.to_vec()); 2], "{transport:?}");
             reader.join().unwrap();
             // The peer is gone with its thread.
-            let mut closed = None;
-            while closed.is_none() {
-                assert_eq!(receive_some(&mut ports), []);
-                closed = ports.next_closed();
-            }
+            assert_eq!(receive_until(&mut ports, 1), []);
+            assert_eq!(ports.next_closed(), Some(0));
             ports.reopen(0, front.address).unwrap();
             let (mut peer, _) = listener.accept().unwrap();
             peer.write_all(MESSAGE).unwrap();
-            let mut received = Vec::new();
-            while received.is_empty() {
-                received.append(&mut receive_some(&mut ports));
-            }
+            let received = receive_until(&mut ports, 1);
             assert_eq!(received, [(0, MESSAGE.to_vec())], "{transport:?}");
         }
     }
