@@ -155,9 +155,10 @@ impl CallSet {
         });
     }
 
-    /// The publication expired: its legs are no longer reported.
-    pub(crate) fn abandon(&mut self, publication: u64, now: Instant) {
-        self.bury_where(Ending::Expired, now, |leg| {
+    /// The publication expired: its legs are no longer reported. After a restart `expired_at` may be
+    /// long ago.
+    pub(crate) fn abandon(&mut self, publication: u64, expired_at: Instant) {
+        self.bury_where(Ending::Expired, expired_at, |leg| {
             leg.owner.publication == publication
         });
     }
@@ -170,14 +171,18 @@ impl CallSet {
             .sum()
     }
 
-    /// Drops legs and tombstones that expired.
-    pub(crate) fn expire(&mut self, now: Instant) {
+    /// Drops legs that expired.
+    pub(crate) fn expire_legs(&mut self, now: Instant) {
         self.legs
             .retain(|leg| leg.until.is_none_or(|until| now < until));
+    }
+
+    /// Drops tombstones that expired.
+    pub(crate) fn expire_tombstones(&mut self, now: Instant) {
         self.tombstones.expire(now);
     }
 
-    /// The next time at which [`Self::expire`] must be called.
+    /// The next time at which a leg or a tombstone expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let legs = self.legs.iter().filter_map(|leg| leg.until);
         legs.chain(self.tombstones.next_expiry()).min()

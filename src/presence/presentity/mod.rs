@@ -251,11 +251,11 @@ impl Presentity {
         let calls = &mut self.calls;
         let mut statements = self.statements.made_mut();
         // Legs first: a leg that expired before its publication leaves no tombstone.
-        calls.expire(now);
+        calls.expire_legs(now);
         self.publications.retain(|entity| {
             let lives = now < entity.end();
             if !lives {
-                calls.abandon(entity.number, now);
+                calls.abandon(entity.number, entity.end());
                 if let Some(statements) = &mut statements {
                     let registrations = &mut statements.registrations;
                     registrations.abandon(entity.number, ContactEnd::Expired, now);
@@ -264,6 +264,7 @@ impl Presentity {
             }
             lives
         });
+        calls.expire_tombstones(now);
         self.extras_are_stale |= statements.is_some_and(|statements| statements.expire(now));
         self.stale_since.get_or_insert(now);
     }

@@ -106,7 +106,6 @@ impl Model {
                 _ => now < *stated + 10,
             });
         }
-        self.tombstones.retain(|tombstone| now < tombstone.end);
         for (_, held) in self
             .publications
             .extract_if(.., |(_, held)| held.end + 2 <= now)
@@ -114,12 +113,13 @@ impl Model {
             for key in held.legs.into_keys() {
                 self.tombstones.push(Tombstone {
                     key,
-                    end: now + 32,
+                    end: held.end + 2 + 32,
                     omitted_by: None,
                     expired: true,
                 });
             }
         }
+        self.tombstones.retain(|tombstone| now < tombstone.end);
         self.call_state = self.call_state.filter(|end| now < *end);
         self.contacts.retain(|_, end| now < *end + 2);
     }

@@ -580,6 +580,29 @@ fn b1_7_a_removed_dialog_publication_leaves_tombstones() {
 }
 
 #[test]
+fn the_legs_of_an_expired_publication_are_buried_at_its_expiry() {
+    // A process that was down learns late that a publication has expired. Its publisher is heard
+    // at once if the tombstones would be over by now.
+    for (late, lamp) in [(31.0, Terminated), (32.0, Early)] {
+        let mut stage = Stage::new();
+        let ringing = full([leg("x", "l", "r", Early)]);
+        stage
+            .publish(
+                1,
+                Package::Dialog,
+                Condition::None,
+                Some(60),
+                Some(Ok(ringing)),
+            )
+            .unwrap();
+        stage.pass(62.0 + late);
+        assert_eq!(stage.lamp(), Terminated);
+        stage.initial(2, full([leg("x", "l", "r", Early)]));
+        assert_eq!(stage.lamp(), lamp, "{late} s late");
+    }
+}
+
+#[test]
 fn b1_9_a_publication_ends_two_seconds_late() {
     let mut stage = Stage::new();
     let mut tag = stage.initial(1, client(Some(true), &[], None));
