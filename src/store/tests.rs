@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
+
 use super::*;
 use crate::store::batch::{Batch, Change};
 use crate::store::intake::Health;
@@ -520,11 +522,20 @@ fn a_file_that_is_no_database_is_set_aside() {
 
 /// What an earlier process leaves when it is killed: a copy of its files, while they are in use.
 fn killed(from: &Temporary, name: &str) -> Temporary {
+    const NAMES: [&str; 2] = ["state.sqlite", "state.sqlite-wal"];
+    let read = || NAMES.map(|name| fs::read(from.0.join(name)).ok());
+    // Both as they were at one moment: the log may be copied into the file between two reads.
+    let files = loop {
+        let files = read();
+        if files == read() {
+            break files;
+        }
+    };
     let to = Temporary::new(name);
-    fs::copy(from.0.join("state.sqlite"), to.0.join("state.sqlite")).unwrap();
-    let log = "state.sqlite-wal";
-    if from.0.join(log).exists() {
-        fs::copy(from.0.join(log), to.0.join(log)).unwrap();
+    for (name, file) in NAMES.iter().zip(files) {
+        if let Some(octets) = file {
+            fs::write(to.0.join(name), octets).unwrap();
+        }
     }
     to
 }
@@ -536,6 +547,10 @@ fn commits_behind_a_damage_of_the_log_are_counted() {
     let place = Temporary::new("tail");
     let store = place.open();
     let handle = store.handle();
+    // While it reads, no checkpoint copies later commits from the log.
+    let reader = Connection::open(place.0.join("state.sqlite")).unwrap();
+    let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
+    reader.execute_batch(begin).unwrap();
     for number in 0..6 {
         put_dialogs(&handle, number + 1..number + 2, number as u64 + 1);
         wait(&handle, 0, number as u64 + 1);
@@ -562,6 +577,7 @@ fn commits_behind_a_damage_of_the_log_are_counted() {
         assert_eq!(rows(&last).len() as u64, rows_left + 1, "{name}");
         drop(last.close());
     }
+    drop(reader);
     drop(store.close());
 }
 
