@@ -122,6 +122,58 @@ fn a_certificate_proves_the_account_that_it_names() {
     daemon.stop();
 }
 
+#[test]
+fn a_peer_is_trusted_for_a_name_in_its_certificate() {
+    let (authority, peers) = (Authority::new("root"), Authority::new("peers"));
+    let names = "trusted_certificates = [\"b.example\", \"SBC.example.com.\"]\n";
+    let folder = Folder::new("identity-trusted", &with_certificates(names));
+    authority.issue(&["sip.a.example"]).write(&folder.0, "a");
+    fs::write(folder.0.join("phones.pem"), &peers.certificate).unwrap();
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let tls = address(&ready, "SIP on tls ");
+    let peer = |names: &[&str]| {
+        let certificate = peers.issue(names);
+        let client = Client {
+            certificate: Some(&certificate),
+            is_old: false,
+        };
+        let config = authority.client(&client);
+        Phone::new(connect(tls, "sip.a.example", &config).unwrap(), "TLS")
+    };
+    let status = |phone: &mut Phone<_>| {
+        phone.request();
+        phone.read().split(' ').nth(1).unwrap().to_owned()
+    };
+
+    // Whoever the SBC says that it is.
+    let mut sbc = peer(&["sbc.example.com"]);
+    sbc.subscribe();
+    sbc.write(&publication("sip:x@strange.example"));
+    let published = sbc.read();
+    assert!(published.starts_with("SIP/2.0 200 "), "{published}");
+    assert!(sbc.notify().contains("<state>confirmed</state>"));
+    peer(&["sip:Sbc.Example.com", "other.example"]).subscribe();
+
+    let others = [
+        &["other.example"][..],
+        &["*.example.com"],
+        &["sip:1@sbc.example.com"],
+        // A host is not what the certificate is for if it names a domain.
+        &["sip:other.example", "sbc.example.com"],
+    ];
+    for names in others {
+        assert_eq!(status(&mut peer(names)), "401", "{names:?}");
+    }
+    folder.configure(&with_certificates(&format!("auth = \"trusted\"\n{names}")));
+    folder.says("reload");
+    assert_eq!(status(&mut peer(&["other.example"])), "403");
+    sbc.subscribe();
+    folder.configure(&with_certificates(""));
+    folder.says("reload");
+    assert_eq!(status(&mut sbc), "401");
+    daemon.stop();
+}
+
 /// Digest over UDP, with a store that keeps the key of nonces.
 fn with_store() -> String {
     format!(

@@ -1,6 +1,6 @@
 //! The configuration from the outside: what is accepted or rejected, with which messages.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -119,7 +119,8 @@ fn the_shipped_file_says_what_a_reload_applies() {
     assert!(default.needs_restart(&changed.unwrap()).is_empty());
 }
 
-/// The examples in comments are valid too: uncommented, they are a working file.
+/// The examples in comments are valid too: uncommented, they are a working file, but for the names in
+/// certificates, which need a listener with files.
 #[test]
 fn the_examples_of_the_shipped_file_work() {
     let start = DEFAULT_FILE.find("# [[domain]]").unwrap();
@@ -127,6 +128,7 @@ fn the_examples_of_the_shipped_file_work() {
         .lines()
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| !line.starts_with('#') && (line.contains(" = ") || line.starts_with("[[")))
+        .filter(|line| !line.starts_with("trusted_certificates"))
         .map(|line| format!("{line}\n"))
         .collect();
     let plan = plan(&keys);
@@ -230,10 +232,9 @@ fn an_operators_file_is_converted() {
         (domain.name.as_str(), domain.auth, domain.sha256),
         ("abc.com", AuthMode::Digest, true)
     );
-    assert!(
-        domain.trusts("10.1.2.3".parse().unwrap()) && domain.trusts("192.0.2.77".parse().unwrap())
-    );
-    assert!(!domain.trusts("192.0.2.78".parse().unwrap()));
+    let trusts = |address: &str| domain.trusts(address.parse::<IpAddr>().unwrap());
+    assert!(trusts("10.1.2.3") && trusts("192.0.2.77"));
+    assert!(!trusts("192.0.2.78"));
     assert_eq!(domain.max_call_duration, Duration::from_secs(1800));
     assert_eq!(
         (domain.min_expires, domain.max_expires),
@@ -417,7 +418,7 @@ password = "y"
             "\"10.0.0.0/99\" is neither an IP network nor an IP address",
         ),
         (15, "max_expires (1m) is less than min_expires (10m)"),
-        (17, "accepts only trusted addresses"),
+        (17, "accepts only trusted peers"),
         (21, "which does not exist; did you mean \"abc.com\"?"),
         (26, "the password of \"2\" is empty"),
         (28, "the account \"2@abc.com\" is defined twice"),

@@ -30,7 +30,7 @@ use crate::presence::policy::{
 pub struct WatcherIdentity<'a> {
     /// The address of record, of any domain; None if unknown.
     pub aor: Option<&'a Aor>,
-    /// Whether the request came from a trusted address, which vouches for the identity.
+    /// Whether the request came from a trusted peer, which vouches for the identity.
     pub is_trusted_peer: bool,
     /// Whether the identity is authenticated or vouched for by a trusted peer.
     pub is_authenticated: bool,

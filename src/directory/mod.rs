@@ -49,12 +49,31 @@ use crate::presence::profile::DoNotDisturbLamp;
 /// How requests to a domain are authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthMode {
-    /// By digest; requests from trusted addresses need none.
+    /// By digest; requests from trusted peers need none.
     Digest,
-    /// Trusted addresses only; all others get 403.
+    /// Trusted peers only; all others get 403.
     Trusted,
     /// Not at all: the identity in every request is accepted. For labs.
     None,
+}
+
+/// Who sent a request, as far as a domain may trust it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'p> {
+    /// Where it came from.
+    pub address: IpAddr,
+    /// The name in the sender's certificate that was trusted when it came; None if it had none.
+    pub voucher: Option<&'p Arc<str>>,
+}
+
+/// One without a certificate.
+impl From<IpAddr> for Peer<'_> {
+    fn from(address: IpAddr) -> Self {
+        Self {
+            address,
+            voucher: None,
+        }
+    }
 }
 
 /// A domain served here: a tenant.
@@ -66,6 +85,9 @@ pub struct Domain {
     pub auth: AuthMode,
     /// Networks whose requests are accepted without authentication.
     pub trusted: Vec<IpNet>,
+    /// Host names, in lower case: the requests of a TLS peer whose certificate is for one of them are accepted
+    /// without authentication.
+    pub trusted_certificates: Vec<Arc<str>>,
     /// Whether the certificate of a TLS peer proves the account that it names.
     pub accepts_certificates: bool,
     /// Whether watchers see the remote number that call_state.htm reports (W:D1.4).
@@ -115,6 +137,7 @@ impl Domain {
             name: name.to_owned(),
             auth: AuthMode::Digest,
             trusted: Vec::new(),
+            trusted_certificates: Vec::new(),
             accepts_certificates: false,
             reveal_number: false,
             max_call_duration: Duration::from_secs(7200),
@@ -137,20 +160,30 @@ impl Domain {
         }
     }
 
-    /// Returns whether requests from that address are accepted without authentication because it is
-    /// trusted.
+    /// Returns whether requests of that peer are accepted without authentication because it is trusted: its
+    /// address is, or its certificate has a name that is.
     #[must_use]
-    pub fn trusts(&self, address: IpAddr) -> bool {
+    pub fn trusts<'p>(&self, peer: impl Into<Peer<'p>>) -> bool {
+        let Peer { address, voucher } = peer.into();
+        let address = address.to_canonical();
         self.trusted
             .iter()
-            .any(|network| network.contains(&address.to_canonical()))
+            .any(|network| network.contains(&address))
+            || voucher.is_some_and(|voucher| self.trusted_certificates.contains(voucher))
     }
 
-    /// Returns whether requests from that address need no authentication: the address is trusted,
-    /// or the domain requires none.
+    /// The first of the names in a certificate, in lower case, that is trusted.
     #[must_use]
-    pub fn accepts_unauthenticated(&self, address: IpAddr) -> bool {
-        self.auth == AuthMode::None || self.trusts(address)
+    pub fn voucher_in(&self, names: &[Box<str>]) -> Option<&Arc<str>> {
+        let is_named = |trusted: &&Arc<str>| names.iter().any(|name| **name == ***trusted);
+        self.trusted_certificates.iter().find(is_named)
+    }
+
+    /// Returns whether requests of that peer need no authentication: it is trusted, or the domain
+    /// requires none.
+    #[must_use]
+    pub fn accepts_unauthenticated<'p>(&self, peer: impl Into<Peer<'p>>) -> bool {
+        self.auth == AuthMode::None || self.trusts(peer)
     }
 
     /// Returns whether a user is a park orbit.

@@ -47,6 +47,9 @@ pub struct DialogRecord<'a> {
     /// The hash of the device that its Contact names, and of which of its flows it used (RFC 5626
     /// §4.1); 0 if it names none.
     pub instance: u32,
+    /// The name in the certificate of its peer for which the domain trusted that peer.
+    #[serde(borrow)]
+    pub voucher: Option<Cow<'a, str>>,
 }
 
 /// A flow (RFC 5626 §3). A connection ends with the process; only its addresses are recorded.

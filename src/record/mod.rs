@@ -21,6 +21,7 @@
 //! |---|---|---|
 //! | 3 | | half of a SipHash; read, no longer written |
 //! | 4 | a dialog: `instance`; a presentity: its removed publications | CRC-32, which costs a fifth |
+//! | 5 | a dialog and a waiting watcher: `voucher` | |
 //!
 //! `shard` decides which records are written and when; `store` keeps them.
 
@@ -40,10 +41,10 @@ use crate::presence::fixed_hash::SipHash13;
 use crate::presence::wall_clock::WallClock;
 
 /// The version of all records that this program writes.
-pub const VERSION: u8 = 4;
+pub const VERSION: u8 = 5;
 /// The oldest version that this program reads.
 const OLDEST: u8 = 3;
-/// Octets of the fields that newer versions have added to a record at most.
+/// Octets of the fields that one newer version has added to a record at most.
 const ADDED_OCTETS_MAX: u8 = 1;
 /// Octets of the longest number that postcard writes.
 const NUMBER_OCTETS_MAX: usize = 10;
@@ -109,8 +110,7 @@ impl<'o> Fields<'o> {
         }
         let (&version, octets) = record.split_first().ok_or(RecordError::Fields)?;
         let added = match version {
-            VERSION => 0,
-            OLDEST..VERSION => ADDED_OCTETS_MAX,
+            OLDEST..=VERSION => (VERSION - version) * ADDED_OCTETS_MAX,
             _ => return Err(RecordError::Version(version)),
         };
         Ok(Self { octets, added })

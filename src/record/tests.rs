@@ -328,6 +328,7 @@ fn record(at: Instant) -> DialogRecord<'static> {
             ),
         ],
         instance: 0x1234_5678,
+        voucher: Some(Cow::Borrowed("sbc.example.com")),
     }
 }
 
@@ -386,6 +387,7 @@ fn waiting(at: Instant) -> WaitingRecord<'static> {
         display: Cow::Borrowed("Ann"),
         peer: "192.0.2.7".parse().unwrap(),
         until: at + Duration::from_secs(14 * 24 * 3600),
+        voucher: Some(Cow::Borrowed("sbc.example.com")),
     }
 }
 
@@ -442,44 +444,57 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 5; this program reads the versions 3 to 4"
+        "a record of version 6; this program reads the versions 3 to 5"
     );
 }
 
-/// Records of version 3 have neither the device of a dialog nor the removed publications.
+/// Records of version 3 have neither the device of a dialog nor the removed publications, those of version 4
+/// no voucher.
 #[test]
 fn a_record_of_an_older_version_is_read() {
     let now = Instant::now() + Duration::from_secs(1000);
-    let mut of_dialog = Vec::new();
-    let dialog = DialogRecord {
-        instance: 0,
-        ..record(now)
+    let encoded = |record: &DialogRecord<'_>| {
+        let mut octets = Vec::new();
+        record.encode(clock(now), &mut octets);
+        octets
     };
-    dialog.encode(clock(now), &mut of_dialog);
     let of_presentity = octets_of(&busy(now), now, clock(now));
+    let waiting = WaitingRecord {
+        voucher: None,
+        ..waiting(now)
+    };
     let mut of_waiting = Vec::new();
-    waiting(now).encode(clock(now), &mut of_waiting);
-    let older = |octets: &[u8], added: usize| {
+    waiting.encode(clock(now), &mut of_waiting);
+    let older = |octets: &[u8], version: u8, added: usize| {
         let fields = octets.len() - CHECKSUM_OCTETS - added;
         assert!(octets[fields..][..added].iter().all(|octet| *octet == 0));
         let mut older = octets[..fields].to_vec();
-        older[0] = 3;
+        older[0] = version;
         let right = checksum(&older);
         older.extend_from_slice(&right);
         older
     };
-    let dialog = older(&of_dialog, 1);
-    assert_eq!((dialog.len(), SipHash13::of(&dialog)), GOLDEN_BEFORE);
-    let read = DialogRecord::decode(&dialog, clock(now)).unwrap();
-    let mut again = Vec::new();
-    read.encode(clock(now), &mut again);
-    assert_eq!(again, of_dialog);
-    let read = PresentityRecord::decode(&older(&of_presentity, 1), clock(now)).unwrap();
-    let recovered = Presentity::recovered(read.contributions, Arc::default());
-    assert_eq!(octets_of(&recovered, now, clock(now)), of_presentity);
-    let waiting_before = older(&of_waiting, 0);
-    let read = WaitingRecord::decode(&waiting_before, clock(now)).unwrap();
-    assert_eq!(read, waiting(now));
+    for (version, instance, [in_dialog, in_presentity, in_waiting]) in
+        [(3, 0, [2, 1, 1]), (4, 0x1234_5678, [1, 0, 1])]
+    {
+        let of_dialog = encoded(&DialogRecord {
+            instance,
+            voucher: None,
+            ..record(now)
+        });
+        let dialog = older(&of_dialog, version, in_dialog);
+        let hash = (dialog.len(), SipHash13::of(&dialog));
+        assert_eq!(hash, GOLDEN_BEFORE[usize::from(version) - 3], "{version}");
+        let read = DialogRecord::decode(&dialog, clock(now)).unwrap();
+        assert_eq!(encoded(&read), of_dialog, "{version}");
+        let before = older(&of_presentity, version, in_presentity);
+        let read = PresentityRecord::decode(&before, clock(now)).unwrap();
+        let recovered = Presentity::recovered(read.contributions, Arc::default());
+        assert_eq!(octets_of(&recovered, now, clock(now)), of_presentity);
+        let before = older(&of_waiting, version, in_waiting);
+        let read = WaitingRecord::decode(&before, clock(now)).unwrap();
+        assert_eq!(read, waiting, "{version}");
+    }
     let mut unknown = of_waiting.clone();
     unknown[0] = 2;
     let right = checksum(&unknown[..unknown.len() - CHECKSUM_OCTETS]);
@@ -509,15 +524,18 @@ fn records_keep_their_octets() {
 }
 
 const GOLDEN: [(usize, u64); 5] = [
-    (545, 2_910_147_986_220_134_675),
-    (482, 9_118_952_069_992_155_777),
-    (116, 14_283_738_083_098_198_908),
-    (58, 8_535_944_349_279_236_569),
-    (114, 4_763_710_845_842_401_613),
+    (562, 8_637_372_281_631_712_284),
+    (482, 12_746_564_855_527_454_533),
+    (116, 3_056_678_258_067_419_924),
+    (75, 11_370_562_624_728_184_636),
+    (114, 8_923_122_260_293_964_392),
 ];
 
-/// That of a dialog, as version 3 wrote it.
-const GOLDEN_BEFORE: (usize, u64) = (540, 16_440_914_142_042_796_108);
+/// That of a dialog, as the versions 3 and 4 wrote it.
+const GOLDEN_BEFORE: [(usize, u64); 2] = [
+    (540, 16_440_914_142_042_796_108),
+    (545, 2_910_147_986_220_134_675),
+];
 
 /// The index of every variant in a record.
 #[test]

@@ -31,6 +31,9 @@ pub struct WaitingRecord<'a> {
     /// When it gives up.
     #[serde(with = "wall_clock::instant")]
     pub until: Instant,
+    /// The name in the certificate of its peer for which the domain trusted that peer.
+    #[serde(borrow)]
+    pub voucher: Option<Cow<'a, str>>,
 }
 
 impl<'o> WaitingRecord<'o> {

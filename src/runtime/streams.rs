@@ -135,12 +135,12 @@ pub(crate) async fn read(core: Rc<Core>, connection: Rc<Connection>) {
     core.turn(|turn| turn.closed(connection.flow.connection));
 }
 
-/// Tells the engine which identities the certificate of a peer has.
+/// Tells the engine which names the certificate of a peer has.
 fn certify(core: &Core, connection: &Connection) {
-    let uris = connection.certified_uris();
-    if !uris.is_empty() {
+    let names = connection.certified_names();
+    if !names.is_empty() {
         let stream = connection.flow.connection;
-        core.turn(|turn| turn.handle(Input::Certified(stream, uris.into())));
+        core.turn(|turn| turn.handle(Input::Certified(stream, names.into())));
     }
 }
 

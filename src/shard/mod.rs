@@ -121,6 +121,7 @@ mod uas;
 pub mod contract;
 pub mod overload;
 
+pub use contract::certificates::CertificateNames;
 pub use contract::command::{Command, CommandId, Reply};
 pub use contract::commit::{Durability, NotedChange, RecordChange, RecordKey};
 pub use contract::counters::Counters;
@@ -133,7 +134,6 @@ pub use contract::outbox::{Outbox, Transmit};
 
 use std::collections::VecDeque;
 use std::mem;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -144,6 +144,7 @@ use crate::record::dialog::DialogRecord;
 use crate::record::waiting::WaitingRecord;
 use crate::shard::conduct::Engine;
 use crate::shard::container::timer_wheel::Wheel;
+use crate::shard::contract::certificates::Certificates;
 use crate::shard::contract::commit::Commits;
 use crate::shard::contract::place::Place;
 use crate::shard::contract::timer::Timer;
@@ -169,6 +170,7 @@ pub struct Shard {
     /// Mail of this shard to itself; empty between turns.
     loopback: VecDeque<Mail>,
     commits: Commits,
+    certificates: Certificates,
     /// The latest `now`.
     now: Instant,
 }
@@ -191,6 +193,7 @@ impl Shard {
             random,
             loopback: VecDeque::new(),
             commits: Commits::default(),
+            certificates: Certificates::default(),
         }
     }
 
@@ -228,6 +231,7 @@ impl Shard {
             counters: &mut self.counters,
             options: &self.options,
             directory: &self.directory,
+            certificates: &mut self.certificates,
         };
         (&mut self.engine, turn)
     }
@@ -267,10 +271,15 @@ impl Shard {
         self.commits.is_refused = is_refused;
     }
 
-    /// Whether any domain trusts that address.
+    /// Whether any domain trusts the peer at the other end of a flow, by its address or its certificate.
     #[must_use]
-    pub fn trusts(&self, peer: IpAddr) -> bool {
-        self.directory.trusts(peer)
+    pub fn trusts(&self, flow: &Flow) -> bool {
+        let names = self.certificates.of(flow.connection);
+        let is_named = |names: &Arc<CertificateNames>| {
+            let mut domains = self.directory.domains().iter();
+            domains.any(|domain| domain.voucher_in(&names.domains).is_some())
+        };
+        self.directory.trusts(flow.peer.ip()) || names.is_some_and(is_named)
     }
 }
 

@@ -3,8 +3,8 @@
 use rustls::pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
 
-/// URIs of one certificate that count.
-const URIS_MAX: usize = 16;
+/// URIs of one certificate that count, and domains.
+const NAMES_MAX: usize = 16;
 
 /// The URIs among the names of a certificate that was verified, at most 16. That of a SIP user is
 /// `sip:user@domain`.
@@ -14,14 +14,24 @@ pub fn uris_of(certificate: &CertificateDer<'_>) -> Vec<Box<str>> {
         return Vec::new();
     };
     let uris = certificate.valid_uri_names();
-    uris.take(URIS_MAX).map(Box::from).collect()
+    uris.take(NAMES_MAX).map(Box::from).collect()
 }
 
-/// Whether a certificate is for that domain, or for that address.
-///
-/// The URIs of the form `sip:example.com` in it are the domains that it is for; only if it has none, its
-/// DNS names are (§7.1). A name is compared as a whole: a wildcard stands for nothing (§7.2), and the
-/// subject's common name does not count.
+/// The domains that a certificate which was verified is for (RFC 5922 §7.1), in lower case and without a
+/// trailing dot, at most 16.
+#[must_use]
+pub fn domains_of(certificate: &CertificateDer<'_>) -> Vec<Box<str>> {
+    let Ok(certificate) = EndEntityCert::try_from(certificate) else {
+        return Vec::new();
+    };
+    let domains = domains(&certificate).take(NAMES_MAX);
+    domains
+        .map(|domain| without_dot(domain).to_ascii_lowercase().into())
+        .collect()
+}
+
+/// Whether a certificate is for that domain, or for that address. A name is compared as a whole: a
+/// wildcard stands for nothing (§7.2).
 pub(super) fn is_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
     let Ok(certificate) = EndEntityCert::try_from(certificate) else {
         return false;
@@ -31,14 +41,16 @@ pub(super) fn is_for(certificate: &CertificateDer<'_>, name: &ServerName<'_>) ->
     };
     let domain = without_dot(domain.as_ref());
     let is_named = |known: &str| without_dot(known).eq_ignore_ascii_case(domain);
-    let mut domains = certificate
-        .valid_uri_names()
-        .filter_map(domain_of)
-        .peekable();
-    match domains.peek() {
-        Some(_) => domains.any(is_named),
-        None => certificate.valid_dns_names().any(is_named),
-    }
+    domains(&certificate).any(is_named)
+}
+
+/// The domains that a certificate is for, as they are written: its URIs of the form `sip:example.com`;
+/// only if it has none, its DNS names (§7.1). The subject's common name does not count.
+fn domains<'c>(certificate: &'c EndEntityCert<'_>) -> impl Iterator<Item = &'c str> {
+    let of_uris = || certificate.valid_uri_names().filter_map(domain_of);
+    let has_none = of_uris().next().is_none();
+    let names = has_none.then(|| certificate.valid_dns_names());
+    of_uris().chain(names.into_iter().flatten())
 }
 
 fn without_dot(name: &str) -> &str {
@@ -90,7 +102,22 @@ mod tests {
         assert_eq!(uris_of(&certificate(&[], &[])), []);
         let many: Vec<String> = (0..40).map(|user| format!("sip:{user}@abc.com")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(uris_of(&certificate(&many, &[])).len(), URIS_MAX);
+        assert_eq!(uris_of(&certificate(&many, &[])).len(), NAMES_MAX);
+    }
+
+    #[test]
+    fn the_domains_of_a_certificate_are_those_that_it_is_for() {
+        let of = |uris: &[&str], names: &[&str]| domains_of(&certificate(uris, names)).join(" ");
+        let (users, hosts) = (&["sip:1@a.example"], &["SBC.a.example", "b.example"]);
+        assert_eq!(of(users, hosts), "sbc.a.example b.example");
+        assert_eq!(of(&["sip:C.example;transport=tls"], hosts), "c.example");
+        assert_eq!(of(users, &["192.0.2.1"]), "");
+        let many: Vec<String> = (0..40).map(|host| format!("h{host}.example")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let many = certificate(&[], &many);
+        assert_eq!(domains_of(&many).len(), NAMES_MAX);
+        let cut = CertificateDer::from(&many[..many.len() - 1]);
+        assert_eq!(domains_of(&cut), []);
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod validity;
 pub use certificate::Certificate;
 pub use client::TlsClient;
 pub use error::TlsError;
-pub use identity::uris_of;
+pub use identity::{domains_of, uris_of};
 pub use keyring::Keyring;
 pub use self_signed::{SelfSigned, self_signed};
 pub use shared::Shared;

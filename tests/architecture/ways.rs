@@ -33,9 +33,9 @@ const AROUND: [&str; 7] = [
 
 /// What the functions of the ways call besides: a refusal; whether a SUBSCRIBE began its dialog before a
 /// restart, and is served in that; a response, or a stream that closed or that we opened, instead of a
-/// request; the certificate of a stream; the end of a turn; the removal of the older subscriptions of a phone, if its profile
+/// request; the end of a turn; the removal of the older subscriptions of a phone, if its profile
 /// asks for that; and our Contact on a flow, which is kept when it is first asked for.
-const ASIDE: [&str; 13] = [
+const ASIDE: [&str; 11] = [
     "refuse",
     "tag_of_repeated",
     "handle_plain_response",
@@ -44,8 +44,6 @@ const ASIDE: [&str; 13] = [
     "handle_dialed",
     "handle_located",
     "handle_dial_failed",
-    "note_certificate",
-    "forget_certificate",
     "report_watchers",
     "replace_older",
     "contact_of",

@@ -23,6 +23,8 @@ keys! {
         pub auth: AuthKind = AuthKind::Digest;
         /// Addresses and networks that are trusted without a digest.
         pub trusted: Vec<Spanned<String>> = Vec::new();
+        /// Host names: TLS peers with a certificate for one of them are trusted, too.
+        pub trusted_certificates: Vec<Spanned<String>> = Vec::new();
         /// Whether the certificate of a phone proves the account that it names.
         pub client_certificates: bool = false;
         /// Whether watchers are shown the number given to call_state.htm.
@@ -132,9 +134,9 @@ words! {
 words! {
     /// An authentication mode's name in the file.
     pub enum AuthKind {
-        /// Digest, except for trusted addresses.
+        /// Digest, except for trusted peers.
         Digest = "digest",
-        /// Only trusted addresses.
+        /// Only trusted peers.
         Trusted = "trusted",
         /// Requests are not authenticated.
         None = "none",

@@ -2,14 +2,16 @@
 //! ranges.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
-use crate::config::schema::{AuthKind, CompositionKind, Config, RegistrarKind};
+use crate::config::schema::{AuthKind, CompositionKind, Config, RegistrarKind, SipListen};
 use crate::config::tenants::names::Names;
 use crate::config::tenants::policies;
 use crate::config::text::{canonical_domain, network, phrase};
@@ -49,11 +51,49 @@ pub(super) fn add_domains(
         let domain = Domain {
             auth,
             trusted,
+            trusted_certificates: trusted_certificates(config, domain, complainer),
             ..converted(domain, name, known, complainer)
         };
         // Names that are taken have a complaint already.
         let _ = directory.add_domain(domain, aliases);
     }
+}
+
+/// The names in certificates that a domain trusts. Complains if no listener asks for a certificate.
+fn trusted_certificates(
+    config: &Config,
+    domain: &schema::Domain,
+    complainer: &mut Complainer<'_>,
+) -> Vec<Arc<str>> {
+    let listeners = &config.sip.listen;
+    let asks = |listen: &SipListen| listen.client_ca.is_some();
+    let may_ask =
+        listeners.get_ref().iter().any(asks) || complainer.is_misread_within(&listeners.span());
+    let names = &domain.trusted_certificates;
+    if let Some(first) = names.first().filter(|_| !may_ask) {
+        complainer.add(
+            first.span(),
+            "no [[sip.listen]] has a client_ca, so no peer presents a certificate",
+            "write client_ca = \"FILE\" in the one that they connect to, or remove the names",
+        );
+    }
+    let hosts = names.iter().filter_map(|name| host_name(name, complainer));
+    hosts.collect()
+}
+
+/// A host name, in lower case; not an address, nor a wildcard, which stands for nothing in a certificate
+/// (RFC 5922 §7.2).
+fn host_name(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<Arc<str>> {
+    let name = canonical_domain(text.get_ref());
+    let is_address = |name: &String| name.starts_with('[') || name.parse::<IpAddr>().is_ok();
+    let name = name.filter(|name| !is_address(name));
+    if name.is_none() {
+        let what = format!("\"{}\" is not a host name", text.get_ref());
+        let remedy = "write the name that the peer's certificate is for, like \"sbc.example.com\"; addresses belong \
+                      into trusted = [...]";
+        complainer.add(text.span(), what, remedy);
+    }
+    name.map(Arc::from)
 }
 
 /// How requests to a domain are authenticated. Reports an error for a mode that accepts no request
@@ -67,11 +107,10 @@ fn auth_mode(
     match domain.auth {
         AuthKind::Digest => AuthMode::Digest,
         AuthKind::Trusted => {
-            if domain.trusted.is_empty() {
-                let what = format!(
-                    "domain \"{name}\" accepts only trusted addresses, but none is configured"
-                );
-                let remedy = "list them in trusted = [...], or use auth = \"digest\"";
+            if domain.trusted.is_empty() && domain.trusted_certificates.is_empty() {
+                let what =
+                    format!("domain \"{name}\" accepts only trusted peers, but none is configured");
+                let remedy = "list their addresses in trusted = [...] or the names in their certificates in trusted_certificates = [...], or use auth = \"digest\"";
                 complainer.add(place, what, remedy);
             }
             AuthMode::Trusted
@@ -86,7 +125,7 @@ fn auth_mode(
     }
 }
 
-/// Converts to the directory's `Domain`, except for `auth` and `trusted`.
+/// Converts to the directory's `Domain`, except for `auth` and whom it trusts.
 fn converted(
     domain: &schema::Domain,
     name: &str,

@@ -404,6 +404,35 @@ fn lists_have_limits() {
 }
 
 #[test]
+fn names_in_certificates_are_of_hosts_and_need_a_listener_that_asks() {
+    let text = "[[domain]]\nname = \"abc.com\"\nauth = \"trusted\"\n\
+        trusted_certificates = [\n\"sbc.example.com\",\n\"*.example.com\",\n\"10.0.0.7\",\n\
+        \"sip:a.example\",\n\"\"]\n";
+    let not_a_host = |line, name: &str| {
+        (
+            line,
+            format!("\"{name}\" is not a host name; write the name"),
+        )
+    };
+    let mut expected = vec![(
+        5,
+        "no [[sip.listen]] has a client_ca, so no peer presents a certificate; write client_ca"
+            .to_owned(),
+    )];
+    expected.extend([
+        not_a_host(6, "*.example.com"),
+        not_a_host(7, "10.0.0.7"),
+        not_a_host(8, "sip:a.example"),
+        not_a_host(9, ""),
+    ]);
+    let expected: Vec<(u32, &str)> = expected
+        .iter()
+        .map(|(line, what)| (*line, &**what))
+        .collect();
+    complains(text, &expected);
+}
+
+#[test]
 fn misspelt_words_get_a_suggestion() {
     let fault = |text: &str| complaints(text).remove(0);
     let domain = "[[domain]]\nname = \"abc.com\"\n";

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::net::Limits;
 use crate::net::stream::handshakes::{HandshakeFault, Handshakes};
 use crate::net::stream::{Framing, PushFrame, StreamTransport};
-use crate::shard::Flow;
+use crate::shard::{CertificateNames, Flow};
 
 /// The outcome of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +111,10 @@ impl Connection {
         handshakes.complete(&self.stream, scratch).await
     }
 
-    /// The URIs in the certificate of the peer, if the handshake has verified one.
+    /// The names in the certificate of the peer; none if the handshake has not verified one.
     #[must_use]
-    pub fn certified_uris(&self) -> Vec<Box<str>> {
-        self.stream.borrow().certified_uris()
+    pub fn certified_names(&self) -> CertificateNames {
+        self.stream.borrow().certified_names()
     }
 
     /// Reads into `buffer`, which is borrowed only once there is something to read: other

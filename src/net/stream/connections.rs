@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::IoSlice;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -122,7 +122,7 @@ impl Connections {
         stream: Box<dyn StreamTransport>,
         (listener, peer): (u16, SocketAddr),
         now: Instant,
-        is_trusted: impl FnOnce(IpAddr) -> bool,
+        is_trusted: impl FnOnce(&Flow) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
         let arrived = |connection| Flow {
@@ -144,7 +144,7 @@ impl Connections {
         stream: Box<dyn StreamTransport>,
         dial: &Dial,
         now: Instant,
-        is_trusted: impl FnOnce(IpAddr) -> bool,
+        is_trusted: impl FnOnce(&Flow) -> bool,
         counters: &CoreCounters,
     ) -> Option<Rc<Connection>> {
         let flow = self.name(|connection| dial.flow(connection), is_trusted, counters)?;
@@ -157,13 +157,13 @@ impl Connections {
     fn name(
         &mut self,
         flow: impl FnOnce(ConnectionId) -> Flow,
-        is_trusted: impl FnOnce(IpAddr) -> bool,
+        is_trusted: impl FnOnce(&Flow) -> bool,
         counters: &CoreCounters,
     ) -> Option<Flow> {
         let number = self.last_number.checked_add(1);
         let shard = self.shard;
         let named = number.map(|number| flow(ConnectionId { shard, number }));
-        let named = named.filter(|flow| self.open.has_room(flow.peer.ip(), is_trusted));
+        let named = named.filter(|flow| self.open.has_room(flow.peer.ip(), |_| is_trusted(flow)));
         match named {
             Some(flow) => self.last_number = flow.connection.number,
             None => counters.connections_refused.add(1),
@@ -270,7 +270,7 @@ impl Connections {
     pub fn end_idle(
         &mut self,
         now: Instant,
-        is_trusted: impl Fn(IpAddr) -> bool,
+        is_trusted: impl Fn(&Flow) -> bool,
         counters: &CoreCounters,
     ) {
         let part = self.next_swept..self.next_swept + SWEEP_MAX;
@@ -290,8 +290,9 @@ impl Connections {
     }
 
     /// How long a connection may be idle.
-    fn patience(&self, connection: &Connection, is_trusted: impl Fn(IpAddr) -> bool) -> Duration {
-        if self.open.is_short(connection.flow.peer.ip(), is_trusted) {
+    fn patience(&self, connection: &Connection, is_trusted: impl Fn(&Flow) -> bool) -> Duration {
+        let flow = &connection.flow;
+        if self.open.is_short(flow.peer.ip(), |_| is_trusted(flow)) {
             self.limits.idle_timeout_short
         } else if connection.has_sent_message() {
             self.limits.idle_timeout

@@ -20,8 +20,9 @@ use crate::net::Limits;
 use crate::net::stream::content_length::ContentLengthFraming;
 use crate::net::stream::tcp::{self, TcpAcceptor, TcpTransport};
 use crate::net::stream::transport::{Framing, Handshake, StreamListener, StreamTransport};
+use crate::shard::CertificateNames;
 use crate::sip::Transport;
-use crate::tls::{SharedKeyring, TlsClient, uris_of};
+use crate::tls::{SharedKeyring, TlsClient, domains_of, uris_of};
 
 /// Encrypted octets that wait in a session for room in the socket.
 const UNSENT_OCTETS_MAX: usize = 256 * 1024;
@@ -224,10 +225,13 @@ impl StreamTransport for TlsTransport {
         self.session.alpn_protocol()
     }
 
-    fn certified_uris(&self) -> Vec<Box<str>> {
+    fn certified_names(&self) -> CertificateNames {
         let certificates = self.session.peer_certificates();
         let own = certificates.and_then(|chain| chain.first());
-        own.map_or_else(Vec::new, uris_of)
+        own.map_or_else(CertificateNames::default, |own| CertificateNames {
+            uris: uris_of(own).into(),
+            domains: domains_of(own).into(),
+        })
     }
 
     fn poll_read(

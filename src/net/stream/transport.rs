@@ -10,6 +10,7 @@ use std::{fmt, io};
 use futures_util::future::LocalBoxFuture;
 
 use crate::net::Limits;
+use crate::shard::CertificateNames;
 use crate::sip::message::PlainResponse;
 use crate::sip::{Fault, Transport};
 
@@ -72,9 +73,9 @@ pub trait StreamTransport: fmt::Debug {
         None
     }
 
-    /// The URIs in the certificate of the peer, if the handshake has verified one.
-    fn certified_uris(&self) -> Vec<Box<str>> {
-        Vec::new()
+    /// The names in the certificate of the peer; none if the handshake has not verified one.
+    fn certified_names(&self) -> CertificateNames {
+        CertificateNames::default()
     }
 
     /// Reads octets once there are some. 0 is the end of the stream.

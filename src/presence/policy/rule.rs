@@ -67,7 +67,7 @@ pub enum WatcherCondition {
     /// The watcher is in a list that the presentity owns, or one of the presentity's imported rules
     /// allows it by name.
     Listed,
-    /// A peer whose address is trusted.
+    /// A peer that is trusted, by its address or its certificate.
     Trusted,
     /// A watcher among these people.
     People(People),

@@ -8,7 +8,7 @@ use crate::net::stream::StreamTransport;
 use crate::net::stream::connection::Connection;
 use crate::runtime::core::{State, Turn};
 use crate::runtime::shard_sockets::ContinuedStream;
-use crate::shard::{ConnectionId, Dial, Input};
+use crate::shard::{ConnectionId, Dial, Flow, Input};
 
 impl Turn<'_> {
     /// Registers an accepted stream if the limits allow.
@@ -18,7 +18,7 @@ impl Turn<'_> {
         (listener, peer): (u16, SocketAddr),
     ) -> Option<Rc<Connection>> {
         let State { streams, shard, .. } = &mut *self.state;
-        let is_trusted = |peer| shard.trusts(peer);
+        let is_trusted = |flow: &Flow| shard.trusts(flow);
         let counters = &self.core.counters;
         streams.admit(stream, (listener, peer), self.now, is_trusted, counters)
     }
@@ -31,7 +31,7 @@ impl Turn<'_> {
         dial: &Dial,
     ) -> Option<Rc<Connection>> {
         let State { streams, shard, .. } = &mut *self.state;
-        let is_trusted = |peer| shard.trusts(peer);
+        let is_trusted = |flow: &Flow| shard.trusts(flow);
         streams.take_dialed(stream, dial, self.now, is_trusted, &self.core.counters)
     }
 
@@ -63,7 +63,7 @@ impl Turn<'_> {
     /// Ends idle streams.
     pub(crate) fn end_idle_streams(&mut self) {
         let State { streams, shard, .. } = &mut *self.state;
-        streams.end_idle(self.now, |peer| shard.trusts(peer), &self.core.counters);
+        streams.end_idle(self.now, |flow| shard.trusts(flow), &self.core.counters);
     }
 
     /// Removes a stream that has ended, and informs the engine.

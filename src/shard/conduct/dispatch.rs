@@ -60,7 +60,7 @@ impl Engine {
             let misdirected = Mail::Misdirected {
                 flow,
                 bytes: octets.into(),
-                certified: self.uas.certificate_of(flow.connection),
+                certified: turn.certificates.of(flow.connection).cloned(),
             };
             turn.send(shard, misdirected);
             return;

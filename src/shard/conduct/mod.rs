@@ -108,10 +108,10 @@ impl Engine {
                 bytes,
                 response,
             } => self.handle_octets(flow, bytes, Some(response), false, turn),
-            Input::Certified(connection, uris) => self.uas.note_certificate(connection, uris),
+            Input::Certified(connection, names) => turn.certificates.note(connection, names),
             Input::Closed(connection) => {
                 tell_closed(connection, turn);
-                self.uas.forget_certificate(connection);
+                turn.certificates.forget(connection);
                 self.awaited.forget_stream(connection);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
@@ -232,8 +232,8 @@ impl Engine {
                 bytes,
                 certified,
             } => {
-                if let Some(uris) = certified {
-                    self.uas.note_certificate(flow.connection, uris);
+                if let Some(names) = certified {
+                    turn.certificates.note(flow.connection, names);
                 }
                 let response = PlainResponse::read(&bytes);
                 self.handle_octets(flow, &bytes, response, true, turn);
@@ -249,7 +249,7 @@ impl Engine {
             }
             Mail::Keep(connection, until) => turn.out.kept.push((connection, until)),
             Mail::Closed(connection) => {
-                self.uas.forget_certificate(connection);
+                turn.certificates.forget(connection);
                 self.awaited.forget_stream(connection);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn)

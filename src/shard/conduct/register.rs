@@ -101,7 +101,7 @@ impl Engine {
         if domain.is_registrar {
             resolve(uri, &request.flow, turn)?;
             self.serve_registration(request, aor, domain, turn)
-        } else if domain.trusts(request.flow.peer.ip()) {
+        } else if domain.trusts(turn.peer(domain, &request.flow)) {
             resolve(uri, &request.flow, turn)?;
             check_extensions(request.message)?;
             check_privacy(request.message)?;

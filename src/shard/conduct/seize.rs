@@ -94,7 +94,7 @@ impl Engine {
             SeizeRefused::Taken => Refusal::Plain(Status::TEMPORARILY_UNAVAILABLE),
             SeizeRefused::TooMany => Refusal::OverLimit,
         })?;
-        let peer = request.flow.peer.ip();
+        let peer = turn.peer(domain, &request.flow);
         let admitted = Admitted {
             request,
             event: event.in_message(request.message.bytes()),

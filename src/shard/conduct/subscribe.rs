@@ -30,7 +30,7 @@ impl Engine {
         } = admission;
         let (message, principal) = (request.message, &authentication.principal);
         let event = event_of(message)?;
-        let peer = request.flow.peer.ip();
+        let peer = turn.peer(domain, &request.flow);
         let sender = sender_of(message, principal, peer, domain, turn.directory)?;
         let aor = match event.package {
             Package::MessageSummary => mailbox(aor, message, (principal, &sender), turn),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::shard::contract::certificates::CertificateNames;
 use crate::shard::contract::command::{Command, CommandId};
 use crate::shard::contract::commit::{NotedChange, RecordKey};
 use crate::shard::contract::dial::DialId;
@@ -30,9 +31,9 @@ pub enum Input<'a> {
         /// The parsed message.
         response: PlainResponse<'a>,
     },
-    /// The handshake of a stream has verified a certificate of the peer with these URIs; before the first
+    /// The handshake of a stream has verified a certificate of the peer with these names; before the first
     /// message on it.
-    Certified(ConnectionId, Arc<[Box<str>]>),
+    Certified(ConnectionId, Arc<CertificateNames>),
     /// A stream ended. Dialogs on it cannot be reached until their phone returns (RFC 5626).
     Closed(ConnectionId),
     /// A stream that the engine wanted is open: a flow like any other from now on.

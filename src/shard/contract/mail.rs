@@ -12,6 +12,7 @@ use crate::presence::presentity::{Publication, PublicationLimits, PublishRefused
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequence};
 use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
+use crate::shard::contract::certificates::CertificateNames;
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
 use crate::shard::contract::ids::{Beginning, WatchedId};
 
@@ -36,8 +37,8 @@ pub enum Mail {
         flow: Flow,
         /// The message.
         bytes: Box<[u8]>,
-        /// The URIs in the certificate of the peer.
-        certified: Option<Arc<[Box<str>]>>,
+        /// The names in the certificate of the peer.
+        certified: Option<Arc<CertificateNames>>,
     },
     /// To every shard: the dialog of that SUBSCRIBE came back after a restart, and is held by
     /// `holder`. A retransmission of the SUBSCRIBE may arrive on any shard.

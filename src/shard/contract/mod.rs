@@ -6,6 +6,7 @@
 //! - Records: [`commit`], and which acknowledgements wait until they are durable.
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
 //! - Probes of other servers: [`probe`].
+//! - [`certificates`]: what the certificates of peers say, by stream.
 //! - Inside: `turn::Turn` (the context that rooms pass on), `ids` (typed table keys), `place` (their
 //!   numbers within the node), `timer::Timer`, `expected` (assertions of what our own tables must
 //!   hold).
@@ -13,6 +14,7 @@
 //! Data only, no protocol logic. Imports no other room of the shard but the timer wheel.
 
 pub(crate) mod body;
+pub mod certificates;
 pub mod command;
 pub mod commit;
 pub mod counters;

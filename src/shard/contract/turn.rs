@@ -6,10 +6,11 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Domain, Peer};
 use crate::presence::Aor;
 use crate::presence::wall_clock::WallClock;
 use crate::shard::container::timer_wheel::Wheel;
+use crate::shard::contract::certificates::Certificates;
 use crate::shard::contract::commit::{Acknowledgement, Commits, Durability};
 use crate::shard::contract::counters::Counters;
 use crate::shard::contract::flow::{Address, Flow, ShardId};
@@ -37,12 +38,26 @@ pub(crate) struct Turn<'a> {
     pub(crate) options: &'a Options,
     /// The directory in force.
     pub(crate) directory: &'a Directory,
+    /// The certificates of peers.
+    pub(crate) certificates: &'a mut Certificates,
 }
 
 impl Turn<'_> {
     /// The address of this shard.
     pub(crate) fn here(&self) -> Address {
         self.options.address()
+    }
+
+    /// The peer at the other end of a flow, as that domain may trust it.
+    pub(crate) fn peer<'d>(&self, domain: &'d Domain, flow: &Flow) -> Peer<'d> {
+        let names = || self.certificates.of(flow.connection);
+        // Most domains trust no certificate.
+        let has_any = !domain.trusted_certificates.is_empty();
+        let names = has_any.then(names).flatten();
+        Peer {
+            address: flow.peer.ip(),
+            voucher: names.and_then(|names| domain.voucher_in(&names.domains)),
+        }
     }
 
     /// The shard that owns a presentity.

@@ -21,6 +21,7 @@ use crate::shard::request::Request;
 use crate::shard::request::headers::EventHeader;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::uris::{entity_uri, request_uri};
+use crate::shard::subscription::dialog_entry::Standing;
 use crate::shard::subscription::dialogs::NewDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
@@ -132,11 +133,16 @@ impl Subscriptions {
     ) -> Result<NewDialog, Refusal<'d>> {
         let Admitted {
             request,
+            domain,
             sender,
             salt,
             ..
         } = *admitted;
-        let new = self.table.accept_dialog(request, sender, turn)?;
+        let standing = Standing {
+            uri: sender.map(Box::from),
+            voucher: turn.peer(domain, &request.flow).voucher.cloned(),
+        };
+        let new = self.table.accept_dialog(request, standing, turn)?;
         let phone = self.table.phones().find(new.phone_key);
         self.check_room(phone, plan.map_or(1, ListPlan::places), turn)?;
         self.table

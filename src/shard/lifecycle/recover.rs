@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::directory::Peer;
 use crate::presence::document::View;
 use crate::presence::event::Termination;
 use crate::presence::event::list::Resolved;
@@ -37,6 +38,7 @@ use crate::shard::list::plan::ListPlan;
 use crate::shard::list::state::Encoding;
 use crate::shard::peer::path::Path;
 use crate::shard::request::headers::any_address_of_record;
+use crate::shard::subscription::dialog_entry::{DialogEntry, Standing};
 use crate::shard::subscription::dialogs::RecoveredDialog;
 use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::shown::Shown;
@@ -201,7 +203,9 @@ impl Subscriptions {
         record: SubscriptionRecord<'_>,
         turn: &mut Turn<'_>,
     ) -> SubscriptionId {
-        let in_force = decision_in_force(&record, phone, turn);
+        let entry = self.table.dialog(dialog);
+        let voucher = entry.and_then(DialogEntry::voucher);
+        let in_force = decision_in_force(&record, (phone, voucher), turn);
         let decision = in_force.unwrap_or(Decision {
             handling: record.handling,
             privacy: record.privacy,
@@ -313,7 +317,7 @@ impl Subscriptions {
 /// phone was notified by the same; None if the subscription must be re-evaluated.
 fn decision_in_force(
     record: &SubscriptionRecord<'_>,
-    phone: &KnownPhone,
+    (phone, voucher): (&KnownPhone, Option<&Arc<str>>),
     turn: &Turn<'_>,
 ) -> Option<Decision> {
     let aor = &record.aor;
@@ -322,7 +326,11 @@ fn decision_in_force(
     if !is_of_one || !turn.directory.exists_in(domain, aor) {
         return None;
     }
-    let watcher = Watcher::of(phone.watcher.clone(), phone.flow.peer.ip(), Some(domain));
+    let peer = Peer {
+        address: phone.flow.peer.ip(),
+        voucher,
+    };
+    let watcher = Watcher::of(phone.watcher.clone(), peer, Some(domain));
     let decision = decide(&watcher, aor, record.package, turn);
     let is_alike = decision.handling == record.handling && decision.privacy == record.privacy;
     is_alike.then_some(decision)
@@ -341,7 +349,10 @@ fn recovered_dialog(record: DialogRecord<'_>, phone: &KnownPhone) -> RecoveredDi
         is_cut: !phone.is_there,
         instance: record.instance,
         profile: Arc::clone(&phone.profile),
-        sender: record.sender.as_deref().map(Box::from),
+        standing: Standing {
+            uri: record.sender.as_deref().map(Box::from),
+            voucher: record.voucher.as_deref().map(Arc::from),
+        },
         seat: phone.seat,
     }
 }

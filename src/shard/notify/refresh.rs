@@ -61,8 +61,8 @@ impl Notifier {
             None if asked.granted.is_zero() => return Err(Refusal::NO_SUBSCRIPTION),
             None => subscriptions.add_usage((dialog, first), &asked, request.message, turn)?,
         };
-        // The decision in force was made for the old source address, so rules about addresses must
-        // be evaluated again.
+        // The decision in force was made for the old source address and certificate, so rules about
+        // trusted peers must be evaluated again.
         if is_moved {
             subscriptions.decide_moved(dialog, turn);
             if subscriptions.table().is_over(subscription) {
@@ -76,8 +76,8 @@ impl Notifier {
         self.renew(request, renewed, asked, subscriptions, turn)
     }
 
-    /// What a SUBSCRIBE says of its phone: its Contact, its path and what proves that, its User-Agent.
-    /// Returns whether it came over another path.
+    /// What a SUBSCRIBE says of its phone: its Contact, its path and what proves that, its certificate, its
+    /// User-Agent. Returns whether it came over another path, or is trusted for another certificate.
     fn take_phone<'d>(
         &mut self,
         asked_in: &InDialog<'_>,
@@ -89,15 +89,17 @@ impl Notifier {
             request,
             dialog,
             first,
+            domain,
             salt,
-            ..
         } = *asked_in;
         let is_moved = self.take_target(request, dialog, subscriptions, turn)?;
         let table = subscriptions.table_mut();
         table.prove_path_by_tag(request, dialog);
         table.prove_path_by_salt(first, salt, request.flow.peer, turn);
         table.take_profile(dialog, Arc::clone(&asked.profile));
-        Ok(is_moved)
+        let voucher = turn.peer(domain, &request.flow).voucher;
+        let is_trusted_anew = table.take_voucher(dialog, voucher);
+        Ok(is_moved || is_trusted_anew)
     }
 
     /// Renews or ends a subscription: silently if Suppress-If-Match matches (RFC 5839 §4.2). The 2xx

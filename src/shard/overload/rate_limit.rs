@@ -47,7 +47,7 @@ impl OverloadControl {
         ];
         for (limit, key) in held.into_iter().flatten() {
             if !self.take_token(limit, key, is_known, turn.now)
-                && !self.is_exempt(limit, request, uri, turn.directory)
+                && !self.is_exempt(limit, request, uri, turn)
             {
                 return Err(limit);
             }
@@ -70,7 +70,7 @@ impl OverloadControl {
         }
         let is_known = user.is_some() || request.is_known;
         let phone = offers_proof(request).then(|| self.phone_key(request, user));
-        let is_shared = !may_exceed_shares(request, domain);
+        let is_shared = !may_exceed_shares(request, domain, turn);
         // A request about the domain itself has no presentity.
         let presentity = (is_shared && !aor.user().is_empty()).then(|| {
             self.key(OverloadLimit::Presentity, |hasher| {
@@ -140,8 +140,9 @@ impl OverloadControl {
         limit: OverloadLimit,
         request: &Request<'_>,
         uri: &[u8],
-        directory: &Directory,
+        turn: &Turn<'_>,
     ) -> bool {
+        let directory = turn.directory;
         let Ok(uri) = Uri::parse(uri) else {
             return false;
         };
@@ -150,7 +151,8 @@ impl OverloadControl {
         let Some(domain) = directory.domain(&self.host) else {
             return false;
         };
-        let is_accepted_unauthenticated = domain.accepts_unauthenticated(request.flow.peer.ip());
+        let peer = turn.peer(domain, &request.flow);
+        let is_accepted_unauthenticated = domain.accepts_unauthenticated(peer);
         match limit {
             OverloadLimit::Phone => {
                 feeds(request)
@@ -174,8 +176,8 @@ fn feeds(request: &Request<'_>) -> bool {
 
 /// Whether the limits of presentity and domain do not apply to a request that was authenticated, or
 /// accepted without: its domain is open, or a trusted PBX reports.
-fn may_exceed_shares(request: &Request<'_>, domain: &Domain) -> bool {
-    let is_trusted = || domain.accepts_unauthenticated(request.flow.peer.ip());
+fn may_exceed_shares(request: &Request<'_>, domain: &Domain, turn: &Turn<'_>) -> bool {
+    let is_trusted = || domain.accepts_unauthenticated(turn.peer(domain, &request.flow));
     domain.auth == AuthMode::None || feeds(request) && is_trusted()
 }
 
@@ -191,7 +193,7 @@ fn is_of_feeder(
     let is_for_feeders = matches!(limit, OverloadLimit::Phone | OverloadLimit::Presentity);
     let is_feeder = || {
         let user = user.map(|user| Aor::new(user, &domain.name));
-        domain.accepts_unauthenticated(request.flow.peer.ip())
+        domain.accepts_unauthenticated(turn.peer(domain, &request.flow))
             || turn.directory.is_feeder(user.as_ref(), &domain.name)
     };
     is_for_feeders && feeds(request) && is_feeder()

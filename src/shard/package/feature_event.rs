@@ -86,7 +86,11 @@ pub(crate) fn check_switch_in_dialog<'d>(
     let aor = table.aor_of(subscription);
     let aor = aor.expected("a subscription is to an address of record");
     let aor = aor.ok_or(Refusal::NO_SUBSCRIPTION)?;
-    let peer = request.flow.peer.ip();
+    let domain = turn.directory.domain(aor.domain());
+    let peer = match domain {
+        Some(domain) => turn.peer(domain, &request.flow),
+        None => request.flow.peer.ip().into(),
+    };
     let watcher = Watcher::new(entry.watcher_uri(), peer, aor.domain(), turn.directory);
     check_may_switch(&watcher, aor, turn.directory)
 }

@@ -35,7 +35,7 @@ pub(crate) fn read_publication<'d>(
             let account = Aor::new(user, aor.domain());
             turn.directory.is_feeder(Some(&account), aor.domain())
         }
-        Principal::Unauthenticated => domain.trusts(request.flow.peer.ip()),
+        Principal::Unauthenticated => domain.trusts(turn.peer(domain, &request.flow)),
     };
     let publisher = publisher_of(message, request.flow.peer.ip(), principal, is_feeder);
     Ok(Publication {

@@ -55,7 +55,7 @@ pub(crate) fn publisher_of(
             hash.field(user.as_bytes());
             is_feeder
         }
-        // A trusted address may be an SBC with many phones behind it.
+        // A trusted peer may be an SBC with many phones behind it.
         Principal::Unauthenticated => {
             hash.number(1);
             hash.field(message.from().map(|from| from.uri).unwrap_or_default());
@@ -227,7 +227,7 @@ mod tests {
                 "account=pbx feeder source=10.0.0.6",
             ),
             (false, "account=pbx feeder", "account=pbx2 feeder"),
-            // A trusted address is no account: phones may be behind it.
+            // A trusted peer is no account: phones may be behind it.
             (
                 false,
                 "feeder via=10.0.0.9:5060",

@@ -19,9 +19,8 @@
 //! authenticated as another account gets 403.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
-use crate::directory::{Directory, Domain};
+use crate::directory::{Directory, Domain, Peer};
 use crate::presence::Aor;
 use crate::shard::request::headers::{any_address_of_record, aor_of, asserted_identity};
 use crate::shard::request::refusal::Refusal;
@@ -33,7 +32,7 @@ use crate::sip::{Message, Uri};
 pub(crate) enum Principal {
     /// A user of the domain, authenticated by digest or by a certificate.
     User(String),
-    /// Accepted without authentication: a trusted address, or a domain with `auth = "none"`.
+    /// Accepted without authentication: a trusted peer, or a domain with `auth = "none"`.
     Unauthenticated,
 }
 
@@ -84,7 +83,7 @@ pub(crate) struct Sender<'m> {
 pub(crate) fn sender_of<'m, 'd>(
     message: &Message<'m>,
     principal: &Principal,
-    peer: IpAddr,
+    peer: Peer<'_>,
     domain: &Domain,
     directory: &Directory,
 ) -> Result<Sender<'m>, Refusal<'d>> {
@@ -159,8 +158,10 @@ fn from_of(
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
-    use crate::directory::AuthMode;
+    use crate::directory::{self, AuthMode};
     use crate::sip::message::Framing;
 
     const TRUSTED: &str = "10.0.0.7";
@@ -330,7 +331,7 @@ mod tests {
             };
             let directory = directory(auth);
             let domain = directory.domain("abc.com").unwrap();
-            let peer: IpAddr = peer.parse().unwrap();
+            let peer = directory::Peer::from(peer.parse::<IpAddr>().unwrap());
             assert_eq!(
                 domain.accepts_unauthenticated(peer),
                 principal == Principal::Unauthenticated

@@ -29,14 +29,34 @@ pub(crate) struct DialogEntry {
     pub(super) instance: u32,
     /// What the phone's family of User-Agents needs.
     pub(super) profile: Arc<Profile>,
-    /// The URI of its watcher, if From does not name it. Boxed twice, as nearly no dialog has one.
-    pub(super) sender: Option<Box<Box<[u8]>>>,
+    /// Boxed, as nearly no dialog has one.
+    pub(super) standing: Option<Box<Standing>>,
     /// More than one only for peers of RFC 3265 (RFC 6665 §4.2.1.4, §4.5.2).
     pub(super) subscriptions: SmallVec<[SubscriptionId; 1]>,
     pub(super) recorded: Recorded,
 }
 
 const _: () = assert!(size_of::<DialogEntry>() <= 128);
+
+/// Who its watcher is, if From and the source address do not say all.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// The URI of its watcher, if From does not name it.
+    pub(crate) uri: Option<Box<[u8]>>,
+    /// The name in the certificate of the peer for which the domain trusted the last SUBSCRIBE.
+    pub(crate) voucher: Option<Arc<str>>,
+}
+
+impl Standing {
+    /// None if there is nothing to say.
+    pub(super) fn boxed(self) -> Option<Box<Self>> {
+        (self != Self::default()).then(|| Box::new(self))
+    }
+
+    fn octets(&self) -> usize {
+        size_of::<Self>() + self.uri.as_ref().map_or(0, |uri| uri.len())
+    }
+}
 
 impl DialogEntry {
     #[inline]
@@ -78,13 +98,18 @@ impl DialogEntry {
 
     /// Approximate memory, in octets.
     pub(crate) fn octets(&self) -> usize {
-        let sender = self.sender.as_ref().map_or(0, |sender| sender.len());
-        size_of::<Self>() + self.dialog.octets() + sender
+        let standing = self.standing.as_ref().map_or(0, |it| it.octets());
+        size_of::<Self>() + self.dialog.octets() + standing
     }
 
     /// The URI of its watcher, if From does not name it.
     pub(super) fn sender(&self) -> Option<&[u8]> {
-        self.sender.as_deref().map(|sender| &**sender)
+        self.standing.as_ref()?.uri.as_deref()
+    }
+
+    /// The name in the certificate of the peer for which the domain trusted the last SUBSCRIBE.
+    pub(crate) fn voucher(&self) -> Option<&Arc<str>> {
+        self.standing.as_ref()?.voucher.as_ref()
     }
 
     /// The URI of its watcher (RFC 3325).

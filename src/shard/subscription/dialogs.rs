@@ -21,7 +21,7 @@ use crate::shard::request::headers::any_address_of_record;
 use crate::shard::request::phone_key::{instance_key, phone_key};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::request::target::is_local;
-use crate::shard::subscription::dialog_entry::DialogEntry;
+use crate::shard::subscription::dialog_entry::{DialogEntry, Standing};
 use crate::shard::subscription::recorded::Recorded;
 use crate::shard::subscription::table::Table;
 use crate::sip::dialog::{Contact, Dialog, Sequence};
@@ -36,8 +36,7 @@ pub(crate) struct NewDialog {
     dialog: Dialog,
     /// Its future place, which its To-tag names.
     place: Place,
-    /// The URI of its watcher, if it is not the one in From.
-    sender: Option<Box<[u8]>>,
+    standing: Standing,
     /// The path of its NOTIFYs.
     pub(crate) path: Path,
     /// The key of its phone.
@@ -56,7 +55,7 @@ pub(crate) struct RecoveredDialog {
     /// As in [`NewDialog`].
     pub(crate) instance: u32,
     pub(crate) profile: Arc<Profile>,
-    pub(crate) sender: Option<Box<[u8]>>,
+    pub(crate) standing: Standing,
     /// Where another dialog of its phone is, over the same path.
     pub(crate) seat: Option<Seat>,
 }
@@ -71,12 +70,11 @@ pub(crate) struct Seat {
 }
 
 impl Table {
-    /// Creates a dialog whose To-tag contains its future key. `sender`: the URI of its watcher, if
-    /// it is not the one in From.
+    /// Creates a dialog whose To-tag contains its future key.
     pub(crate) fn accept_dialog<'d>(
         &mut self,
         request: &Request<'_>,
-        sender: Option<&[u8]>,
+        standing: Standing,
         turn: &mut Turn<'d>,
     ) -> Result<NewDialog, Refusal<'d>> {
         let token = RoutingToken::mint(
@@ -95,7 +93,7 @@ impl Table {
         let phone_key = phone_key.expected("a SUBSCRIBE with a Contact comes from a phone");
         Ok(NewDialog {
             place: token.place,
-            sender: sender.map(Box::from),
+            standing,
             path: Path { flow, destination },
             phone_key: phone_key.unwrap_or_default(),
             instance: instance_key(&contact),
@@ -124,7 +122,7 @@ impl Table {
             phone: self.phones.add(new.phone_key, &profile, turn.now),
             instance: new.instance,
             profile,
-            sender: new.sender.map(Box::new),
+            standing: new.standing.boxed(),
             subscriptions: SmallVec::new(),
             recorded: Recorded::NOT,
         };
@@ -211,6 +209,28 @@ impl Table {
             self.mark(id);
         }
         sequence
+    }
+
+    /// Notes for which name in the certificate of its peer the domain trusts the newest SUBSCRIBE of a
+    /// dialog. Returns whether it is another than before.
+    pub(crate) fn take_voucher(&mut self, id: DialogId, voucher: Option<&Arc<str>>) -> bool {
+        let entry = self.dialogs.get_mut(id);
+        let Some(entry) = entry.expected("the dialog was found by a message in it") else {
+            return false;
+        };
+        if entry.voucher() == voucher {
+            return false;
+        }
+        let before = entry.octets();
+        let standing = entry.standing.take().map(|standing| *standing);
+        let standing = Standing {
+            voucher: voucher.cloned(),
+            ..standing.unwrap_or_default()
+        };
+        entry.standing = standing.boxed();
+        self.octets = self.octets - before + entry.octets();
+        self.mark(id);
+        true
     }
 
     /// Removes a subscription from its dialog, and the dialog with its last subscription.
@@ -376,7 +396,7 @@ impl Table {
             phone: seat.phone,
             instance: recovered.instance,
             profile: recovered.profile,
-            sender: recovered.sender.map(Box::new),
+            standing: recovered.standing.boxed(),
             subscriptions: SmallVec::new(),
             recorded: Recorded::recovered(sequence),
         };

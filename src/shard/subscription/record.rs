@@ -94,6 +94,7 @@ impl Table {
             sender: entry.sender().map(Cow::Borrowed),
             subscriptions,
             instance: entry.instance().unwrap_or_default(),
+            voucher: entry.voucher().map(|name| Cow::Borrowed(&**name)),
         };
         let start = turn.out.arena.len();
         record.encode(turn.clock(), &mut turn.out.arena);

@@ -3,10 +3,8 @@
 //! The watcher URI of a dialog is fixed for its lifetime: From, or the identity that replaces it
 //! (`sender` has the table).
 
-use std::net::IpAddr;
-
 use crate::directory::decide::WatcherIdentity;
-use crate::directory::{Directory, Domain};
+use crate::directory::{Directory, Domain, Peer};
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Decision;
@@ -24,14 +22,14 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Who that URI is, coming from that address, to a domain of ours.
-    pub(crate) fn new(uri: &[u8], peer: IpAddr, domain: &str, directory: &Directory) -> Self {
+    /// Who that URI is, of a request of that peer, to a domain of ours.
+    pub(crate) fn new(uri: &[u8], peer: Peer<'_>, domain: &str, directory: &Directory) -> Self {
         let aor = any_address_of_record(uri, directory);
         Self::of(aor, peer, directory.domain(domain))
     }
 
     /// A watcher whose URI names that address of record; None if it names none.
-    pub(crate) fn of(aor: Option<Aor>, peer: IpAddr, domain: Option<&Domain>) -> Self {
+    pub(crate) fn of(aor: Option<Aor>, peer: Peer<'_>, domain: Option<&Domain>) -> Self {
         let is_ours = aor
             .as_ref()
             .is_some_and(|aor| domain.is_some_and(|domain| domain.name == aor.domain()));
@@ -87,7 +85,10 @@ impl Table {
         let subscription = self.subscription(id)?;
         let entry = self.dialog(subscription.dialog())?;
         let domain = self.aor_of(subscription)?.domain();
-        let peer = self.flow_of(entry)?.peer.ip();
+        let peer = Peer {
+            address: self.flow_of(entry)?.peer.ip(),
+            voucher: entry.voucher(),
+        };
         Some(Watcher::new(
             entry.watcher_uri(),
             peer,

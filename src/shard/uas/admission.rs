@@ -14,6 +14,7 @@ use crate::shard::request::refusal::{OverloadLimit, Refusal};
 use crate::shard::request::sender::{Authentication, Principal};
 use crate::shard::request::{Request, covered_octets, response_flow};
 use crate::shard::uas::Uas;
+use crate::shard::uas::certificates::user_of;
 use crate::sip::digest::{Authenticator, Authorization, Denied, Verified};
 use crate::sip::transaction::server::{Arrival, TransactionKey};
 use crate::sip::{Fault, HeaderName, Message, Method, Status};
@@ -107,7 +108,7 @@ impl Uas {
     ///
     /// A certificate of the peer takes the place of credentials where the domain accepts that.
     ///
-    /// Refuses it with 401, with 403 if only trusted addresses may send it or after too many
+    /// Refuses it with 401, with 403 if only trusted peers may send it or after too many
     /// attempts, or with 400 if its credentials are malformed.
     pub(crate) fn authenticate<'d>(
         &mut self,
@@ -116,7 +117,7 @@ impl Uas {
         turn: &mut Turn<'d>,
     ) -> Result<Authentication, Refusal<'d>> {
         let time = turn.system_time();
-        if domain.accepts_unauthenticated(request.flow.peer.ip()) {
+        if domain.accepts_unauthenticated(turn.peer(domain, &request.flow)) {
             // Only a SUBSCRIBE has a path to prove.
             let has_path = request.message.method() == Method::Subscribe;
             let salt = has_path.then(|| {
@@ -129,7 +130,7 @@ impl Uas {
             });
         }
         let user = domain.accepts_certificates;
-        let user = user.then(|| self.certificates.user_of(request, domain, turn.directory));
+        let user = user.then(|| user_of(request, domain, turn));
         if let Some(user) = user.flatten() {
             return Ok(Authentication {
                 principal: Principal::User(user),

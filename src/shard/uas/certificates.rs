@@ -1,71 +1,42 @@
-//! The certificates of peers, by stream: which users they prove (RFC 5922 §7, W:A7.9).
-//!
-//! A stream is here from its handshake until it ends, and on every shard to which one of its requests was
-//! forwarded, so there are at most as many as streams.
+//! The users that the certificates of peers prove (RFC 5922 §7, W:A7.9).
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use crate::directory::{Directory, Domain};
+use crate::directory::Domain;
 use crate::presence::Aor;
-use crate::shard::contract::flow::ConnectionId;
+use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
 use crate::shard::request::headers::address_of_record;
 
-/// The URIs in the certificate of each stream that has one.
-#[derive(Debug, Default)]
-pub(crate) struct Certificates(HashMap<ConnectionId, Arc<[Box<str>]>>);
-
-impl Certificates {
-    /// The handshake of a stream has verified a certificate with these URIs.
-    pub(crate) fn note(&mut self, connection: ConnectionId, uris: Arc<[Box<str>]>) {
-        self.0.insert(connection, uris);
-    }
-
-    /// A stream has ended.
-    pub(crate) fn forget(&mut self, connection: ConnectionId) {
-        self.0.remove(&connection);
-    }
-
-    /// The URIs in the certificate of a stream.
-    pub(crate) fn of(&self, connection: ConnectionId) -> Option<&Arc<[Box<str>]>> {
-        // Most nodes have none.
-        (!self.0.is_empty())
-            .then(|| self.0.get(&connection))
-            .flatten()
-    }
-
-    /// The user of a domain, by its account, that the certificate of a request's stream proves: the one in
-    /// From if it is among several.
-    pub(super) fn user_of(
-        &self,
-        request: &Request<'_>,
-        domain: &Domain,
-        directory: &Directory,
-    ) -> Option<String> {
-        let uris = self.of(request.flow.connection)?;
-        let is_account =
-            |aor: &Aor| aor.domain() == domain.name && directory.account(aor.as_str()).is_some();
-        let users = || {
-            let aors = uris.iter();
-            let aors = aors.filter_map(|uri| address_of_record(uri.as_bytes(), directory));
-            aors.filter(is_account)
-        };
-        let from = request.message.from();
-        let from = from.and_then(|from| address_of_record(from.uri, directory));
-        let named = users().find(|aor| from.as_ref() == Some(aor));
-        let user = named.or_else(|| users().next())?;
-        Some(user.user().to_owned())
-    }
+/// The user of a domain, by its account, that the certificate of a request's stream proves: the one in
+/// From if it is among several.
+pub(super) fn user_of(request: &Request<'_>, domain: &Domain, turn: &Turn<'_>) -> Option<String> {
+    let directory = turn.directory;
+    let names = turn.certificates.of(request.flow.connection)?;
+    let is_account =
+        |aor: &Aor| aor.domain() == domain.name && directory.account(aor.as_str()).is_some();
+    let users = || {
+        let aors = names.uris.iter();
+        let aors = aors.filter_map(|uri| address_of_record(uri.as_bytes(), directory));
+        aors.filter(is_account)
+    };
+    let from = request.message.from();
+    let from = from.and_then(|from| address_of_record(from.uri, directory));
+    let named = users().find(|aor| from.as_ref() == Some(aor));
+    let user = named.or_else(|| users().next())?;
+    Some(user.user().to_owned())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::sync::Arc;
     use std::time::Instant;
 
-    use crate::directory::{Directory, Domain};
-    use crate::shard::{ConnectionId, Flow, Input, Options, Outbox, Shard, ShardId};
+    use crate::directory::{AuthMode, Directory, Domain};
+    use crate::shard::contract::overload_options::{OverloadOptions, Rate};
+    use crate::shard::{
+        CertificateNames, Command, CommandId, ConnectionId, Flow, Input, Options, Outbox, Shard,
+        ShardId,
+    };
     use crate::sip::Transport;
 
     /// Two shards of one node.
@@ -75,21 +46,21 @@ mod tests {
     }
 
     impl Node {
-        fn new() -> Self {
+        fn new(domain: Domain) -> Self {
             let now = Instant::now();
-            let mut directory = Directory::default();
-            let domain = Domain {
-                accepts_certificates: true,
-                ..Domain::new("abc.com")
-            };
-            directory.add_domain(domain, &[]).unwrap();
-            for user in ["0", "1"] {
-                directory.add_account(user, "abc.com", "secret").unwrap();
-            }
-            let directory = std::sync::Arc::new(directory);
+            let directory = directory(domain);
             let shards = [0, 1].map(|id| {
-                let options = Options::new(ShardId(id), 2, now, [1; 32]);
-                Shard::new(options, std::sync::Arc::clone(&directory), [2; 32])
+                let options = Options {
+                    overload: OverloadOptions {
+                        source: Rate {
+                            per_second: 1,
+                            burst: 20,
+                        },
+                        ..OverloadOptions::default()
+                    },
+                    ..Options::new(ShardId(id), 2, now, [1; 32])
+                };
+                Shard::new(options, Arc::clone(&directory), [2; 32])
             });
             Self { shards, now }
         }
@@ -115,24 +86,92 @@ mod tests {
             }
         }
 
-        /// The status of the response to a request on a stream, and its To.
-        fn ask(&mut self, flow: Flow, to: &str, number: u32) -> (String, String) {
-            let text = format!(
-                "SUBSCRIBE sip:0@abc.com SIP/2.0\r\n\
-                 Via: SIP/2.0/TLS p.invalid;branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n\
-                 From: <sip:1@abc.com>;tag=p\r\nTo: {to}\r\nCall-ID: c\r\n\
-                 CSeq: {number} SUBSCRIBE\r\nContact: <sip:1@p.invalid;transport=tls>\r\n\
-                 Event: dialog\r\nExpires: 600\r\nContent-Length: 0\r\n\r\n"
+        /// The peer of a stream has a certificate with these names.
+        fn certify(&mut self, flow: Flow, uris: &[&str], domains: &[&str]) {
+            let names = |names: &[&str]| names.iter().map(|name| (*name).into()).collect();
+            let names = CertificateNames {
+                uris: names(uris),
+                domains: names(domains),
+            };
+            let connection = flow.connection;
+            self.handle(
+                connection.shard.0,
+                Input::Certified(connection, names.into()),
             );
+        }
+
+        /// The status of the response to a request on a stream, and its To.
+        fn request(&mut self, flow: Flow, text: &str) -> (String, String) {
             let bytes = text.as_bytes();
             let sent = self.handle(flow.connection.shard.0, Input::Message { flow, bytes });
-            let response = sent
-                .iter()
-                .find(|text| text.starts_with("SIP/2.0"))
-                .unwrap();
+            let response = sent.iter().find(|text| text.starts_with("SIP/2.0"));
+            let response = response.unwrap();
             let to = response.lines().find_map(|line| line.strip_prefix("To: "));
             (response[8..11].to_owned(), to.unwrap().to_owned())
         }
+
+        /// That of a SUBSCRIBE.
+        fn ask(&mut self, flow: Flow, to: &str, number: u32) -> (String, String) {
+            let text = request(
+                "SUBSCRIBE",
+                number,
+                ("sip:1@abc.com", to),
+                "Event: dialog\r\nExpires: 600\r\n",
+            );
+            self.request(flow, &text)
+        }
+
+        /// The statuses of the responses to the requests of a peer that are served only if it is trusted.
+        fn ask_for_trust(&mut self, flow: Flow, number: u32) -> [String; 4] {
+            let strange = ("sip:x@strange.example", "<sip:0@abc.com>");
+            let own = ("sip:0@abc.com", "<sip:0@abc.com>");
+            [
+                // `reg` is private to the presentity, and for trusted peers.
+                ("SUBSCRIBE", strange, "Event: reg\r\nExpires: 600\r\n"),
+                (
+                    "SUBSCRIBE",
+                    strange,
+                    "P-Asserted-Identity: <sip:0@abc.com>\r\nEvent: reg\r\nExpires: 600\r\n",
+                ),
+                ("PUBLISH", strange, PUBLICATION),
+                ("REGISTER", own, "Expires: 600\r\n"),
+            ]
+            .map(|(method, names, more)| {
+                let text = request(method, number, names, more);
+                self.request(flow, &text).0
+            })
+        }
+    }
+
+    const PUBLICATION: &str =
+        "Event: presence\r\nExpires: 600\r\nContent-Type: application/pidf+xml\r\n";
+
+    fn directory(domain: Domain) -> Arc<Directory> {
+        let mut directory = Directory::default();
+        directory.add_domain(domain, &[]).unwrap();
+        for user in ["0", "1"] {
+            directory.add_account(user, "abc.com", "secret").unwrap();
+        }
+        directory.into()
+    }
+
+    fn request(method: &str, number: u32, (from, to): (&str, &str), more: &str) -> String {
+        let body = match method {
+            "PUBLISH" => {
+                "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" entity=\"sip:0@abc.com\">\
+                 <tuple id=\"a\"><status><basic>open</basic></status></tuple></presence>"
+            }
+            _ => "",
+        };
+        format!(
+            "{method} sip:0@abc.com SIP/2.0\r\n\
+             Via: SIP/2.0/TLS p.invalid;branch=z9hG4bK{number}{}\r\nMax-Forwards: 70\r\n\
+             From: <{from}>;tag=p\r\nTo: {to}\r\nCall-ID: c\r\n\
+             CSeq: {number} {method}\r\nContact: <sip:1@p.invalid;transport=tls>\r\n\
+             {more}Content-Length: {}\r\n\r\n{body}",
+            more.len(),
+            body.len()
+        )
     }
 
     fn stream(shard: u16) -> Flow {
@@ -150,21 +189,95 @@ mod tests {
 
     #[test]
     fn a_certificate_counts_on_the_shard_to_which_a_request_is_forwarded() {
-        let mut node = Node::new();
-        let certified = |flow: Flow| {
-            let uris = ["sip:1@abc.com".into()];
-            Input::Certified(flow.connection, uris.into())
+        let proving = Domain {
+            accepts_certificates: true,
+            ..Domain::new("abc.com")
         };
-        let [first, again] = [stream(0), stream(1)];
-        node.handle(0, certified(first));
-        let (status, to) = node.ask(first, "<sip:0@abc.com>", 2);
+        let trusting = trusting(&["sbc.example.com"]);
+        for (domain, uris, domains) in [
+            (proving, &["sip:1@abc.com"][..], &[][..]),
+            (trusting, &[], &["sbc.example.com"]),
+        ] {
+            let mut node = Node::new(domain);
+            let [first, again] = [stream(0), stream(1)];
+            node.certify(first, uris, domains);
+            let (status, to) = node.ask(first, "<sip:0@abc.com>", 2);
+            assert_eq!(status, "200");
+            // The phone returns on a stream of the other shard, and the dialog is on this one.
+            assert_eq!(node.ask(again, &to, 3).0, "401");
+            node.certify(again, uris, domains);
+            assert_eq!(node.ask(again, &to, 4).0, "200");
+            // What a stream has proved ends with it.
+            node.handle(1, Input::Closed(again.connection));
+            assert_eq!(node.ask(again, &to, 5).0, "401");
+        }
+    }
+
+    fn trusting(names: &[&str]) -> Domain {
+        Domain {
+            trusted_certificates: names.iter().map(|name| Arc::from(*name)).collect(),
+            ..Domain::new("abc.com")
+        }
+    }
+
+    #[test]
+    fn a_peer_is_trusted_for_a_name_in_its_certificate_as_for_its_address() {
+        let names = ["a.example", "sbc.example.com"];
+        let mut by_address = trusting(&[]);
+        by_address.trusted = vec!["203.0.113.0/24".parse().unwrap()];
+        for (domain, domains) in [
+            (by_address, &[][..]),
+            (trusting(&names), &["sbc.example.com"]),
+        ] {
+            let mut node = Node::new(domain);
+            let flow = stream(0);
+            node.certify(flow, &[], domains);
+            assert!(node.shards[0].trusts(&flow));
+            // Nor does the limit of its address hold for it.
+            for number in 2..22 {
+                assert_eq!(node.ask_for_trust(flow, number), ["200"; 4], "{number}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_name_is_not_trusted() {
+        let flow = stream(0);
+        let refused = ["401", "401", "401", "405"];
+        for (uris, domains) in [
+            (&[][..], &[][..]),
+            (&["sip:sbc.example.com", "sip:0@abc.com"], &["b.example"]),
+            (&[], &["com", "example.com", "x.sbc.example.com"]),
+        ] {
+            let mut node = Node::new(trusting(&["sbc.example.com"]));
+            node.certify(flow, uris, domains);
+            assert!(!node.shards[0].trusts(&flow));
+            assert_eq!(node.ask_for_trust(flow, 2), refused, "{domains:?}");
+        }
+        let closed = Domain {
+            auth: AuthMode::Trusted,
+            ..trusting(&["sbc.example.com"])
+        };
+        let mut node = Node::new(closed);
+        assert_eq!(node.ask(flow, "<sip:0@abc.com>", 2).0, "403");
+        let flow = stream(1);
+        node.certify(flow, &[], &["sbc.example.com"]);
+        assert_eq!(node.ask(flow, "<sip:0@abc.com>", 3).0, "200");
+    }
+
+    #[test]
+    fn a_reload_decides_which_names_are_trusted() {
+        let mut node = Node::new(trusting(&["sbc.example.com"]));
+        let flow = stream(0);
+        node.certify(flow, &[], &["sbc.example.com", "b.example"]);
+        let (status, to) = node.ask(flow, "<sip:0@abc.com>", 2);
         assert_eq!(status, "200");
-        // The phone returns on a stream of the other shard, and the dialog is on this one.
-        assert_eq!(node.ask(again, &to, 3).0, "401");
-        node.handle(1, certified(again));
-        assert_eq!(node.ask(again, &to, 4).0, "200");
-        // What a stream has proved ends with it.
-        node.handle(1, Input::Closed(again.connection));
-        assert_eq!(node.ask(again, &to, 5).0, "401");
+        for (number, names, expected) in [(3, &[][..], "401"), (4, &["b.example"], "200")] {
+            for shard in 0..2 {
+                let command = Command::Reload(directory(trusting(names)));
+                node.handle(shard, Input::Command(CommandId(1), command));
+            }
+            assert_eq!(node.ask(flow, &to, number).0, expected, "{names:?}");
+        }
     }
 }

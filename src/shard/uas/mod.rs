@@ -2,7 +2,7 @@
 //!
 //! - `admission`: what a request passes before it is served: transaction, overload control,
 //!   authentication. Overload control is a room of its own, which only this one asks.
-//! - `certificates`: the identities in the certificates of peers.
+//! - `certificates`: the users that the certificates of peers prove.
 //! - `response`: the one place where responses are written; `publish`, `register`, `options`: their
 //!   200s. `unserved`: CANCEL, and a NOTIFY to no subscription of ours.
 //! - `suspended`: requests that wait for the owner of their presentity.
@@ -18,7 +18,6 @@
 //! - what needs no service: `serve_cancel`, `serve_stray_notify`;
 //! - a request that waits for the owner of its presentity: `suspend`, then `resume`,
 //!   `handle_publish_outcome` or `handle_register_outcome`, or `handle_suspended_timer`;
-//! - a stream whose peer has a certificate: `note_certificate`, `certificate_of`, `forget_certificate`;
 //! - reload and the operator: `forget_refusals`, `loops`, `refusals_listed`, `refusals_counted`,
 //!   `lockouts`, `lift_lockouts`, `responses_evicted_early`.
 //!
@@ -36,18 +35,15 @@ pub(crate) mod response;
 pub(crate) mod suspended;
 mod unserved;
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use crate::shard::container::slab::Slab;
-use crate::shard::contract::flow::ConnectionId;
 use crate::shard::contract::ids::SuspendedId;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::report::{LoopReport, RefusalReport};
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::OverloadControl;
-use crate::shard::uas::certificates::Certificates;
 use crate::shard::uas::refusal_counters::RefusalCounters;
 use crate::shard::uas::suspended::SuspendedRequest;
 use crate::sip::Message;
@@ -62,7 +58,6 @@ pub(crate) struct Uas {
     authenticator: Authenticator,
     replay: ReplayWindows,
     overload: OverloadControl,
-    certificates: Certificates,
     refusal_counters: RefusalCounters,
     /// Requests that wait for the owner of their presentity.
     suspended: Slab<SuspendedId, SuspendedRequest>,
@@ -88,7 +83,6 @@ impl Uas {
                 options.system_time(options.nonces_known_since),
             ),
             overload,
-            certificates: Certificates::default(),
             refusal_counters: RefusalCounters::default(),
             suspended: Slab::default(),
             suspensions: 0,
@@ -98,21 +92,6 @@ impl Uas {
     /// Whether a request is a retransmission.
     pub(crate) fn knows(&mut self, request: &Message<'_>, now: Instant) -> bool {
         self.transactions.knows(request, now)
-    }
-
-    /// The certificate of a stream's peer has these URIs.
-    pub(crate) fn note_certificate(&mut self, stream: ConnectionId, uris: Arc<[Box<str>]>) {
-        self.certificates.note(stream, uris);
-    }
-
-    /// The URIs in the certificate of a stream's peer, for the shard to which its request is forwarded.
-    pub(crate) fn certificate_of(&self, stream: ConnectionId) -> Option<Arc<[Box<str>]>> {
-        self.certificates.of(stream).cloned()
-    }
-
-    /// A stream has ended.
-    pub(crate) fn forget_certificate(&mut self, stream: ConnectionId) {
-        self.certificates.forget(stream);
     }
 
     /// Responses forgotten before Timer J, for want of room.

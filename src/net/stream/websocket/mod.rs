@@ -27,6 +27,7 @@ use crate::net::stream::transport::{
 };
 use crate::net::stream::websocket::frames::WebSocketFraming;
 use crate::net::stream::websocket::upgrade::Verdict;
+use crate::shard::CertificateNames;
 use crate::sip::Transport;
 
 /// The origins of the web pages that may connect (RFC 6455 §10.2); none for those of any.
@@ -197,8 +198,8 @@ impl StreamTransport for WebSocketTransport {
         }
     }
 
-    fn certified_uris(&self) -> Vec<Box<str>> {
-        self.inner.certified_uris()
+    fn certified_names(&self) -> CertificateNames {
+        self.inner.certified_names()
     }
 
     fn poll_read(

@@ -11,6 +11,7 @@ mod kinds;
 mod repeated;
 mod restarted;
 mod streams;
+mod trusted;
 mod up_to_date;
 mod wanted;
 

@@ -8,6 +8,7 @@ pub(crate) mod waiting;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -58,6 +59,8 @@ struct WaitingWatcher {
     topic: Topic,
     /// The address that its SUBSCRIBE came from.
     peer: IpAddr,
+    /// The name in the certificate of its peer for which the domain trusted that peer.
+    voucher: Option<Arc<str>>,
     info: WatcherInfo,
     until: Instant,
 }

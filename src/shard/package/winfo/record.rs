@@ -2,6 +2,7 @@
 //! watcher begins to wait, or waits no more.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::presence::event::{WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::Handling;
@@ -70,6 +71,7 @@ impl WaitingWatcher {
             display: Cow::Borrowed(self.info.display.as_deref().unwrap_or_default()),
             peer: self.peer,
             until: self.until,
+            voucher: self.voucher.as_deref().map(Cow::Borrowed),
         }
     }
 
@@ -78,6 +80,7 @@ impl WaitingWatcher {
         Self {
             topic: (record.aor.clone(), record.package),
             peer: record.peer,
+            voucher: record.voucher.as_deref().map(Arc::from),
             info: WatcherInfo {
                 id: record.id,
                 status: WatcherStatus::Waiting,

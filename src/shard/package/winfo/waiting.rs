@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::directory::Peer;
 use crate::presence::Aor;
 use crate::presence::event::{Package, WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::{Decision, Handling};
@@ -42,6 +43,8 @@ impl WatcherInfos {
         let Some(flow) = flow.expected("a subscription has a path") else {
             return;
         };
+        let entry = table.dialog(subscription.dialog());
+        let voucher = entry.and_then(|entry| entry.voucher()).cloned();
         let info = WatcherInfo {
             status: WatcherStatus::Waiting,
             event: WatcherEvent::Timeout,
@@ -61,6 +64,7 @@ impl WatcherInfos {
         self.waiting.push_back(WaitingWatcher {
             topic: (aor, package),
             peer: flow.peer.ip(),
+            voucher,
             info,
             until: turn.now + WAITING_TIME,
         });
@@ -146,7 +150,11 @@ impl WaitingWatcher {
     pub(super) fn decide(&self, turn: &Turn<'_>) -> Decision {
         let (aor, package) = &self.topic;
         let uri = self.info.uri.as_bytes();
-        let watcher = Watcher::new(uri, self.peer, aor.domain(), turn.directory);
+        let peer = Peer {
+            address: self.peer,
+            voucher: self.voucher.as_ref(),
+        };
+        let watcher = Watcher::new(uri, peer, aor.domain(), turn.directory);
         decide(&watcher, aor, *package, turn)
     }
 }
