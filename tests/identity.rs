@@ -203,10 +203,16 @@ impl Digester {
 
     /// The response to a SUBSCRIBE of its own, with credentials if it has a nonce and a password.
     fn ask(&mut self, server: &str, proof: Option<(&str, &str)>) -> String {
+        self.ask_as("1", server, proof)
+    }
+
+    /// That with credentials of another user.
+    fn ask_as(&mut self, user: &str, server: &str, proof: Option<(&str, &str)>) -> String {
         self.requests += 1;
         let number = self.requests;
         let from = self.socket.local_addr().unwrap();
-        let credentials = proof.map(|(nonce, password)| credentials(nonce, password, number));
+        let credentials =
+            proof.map(|(nonce, password)| credentials(user, (nonce, password), number));
         let text = format!(
             "SUBSCRIBE sip:0@a.example SIP/2.0\r\n\
              Via: SIP/2.0/UDP {from};branch=z9hG4bK-{number};rport\r\nMax-Forwards: 70\r\n\
@@ -236,8 +242,8 @@ impl Digester {
     }
 }
 
-/// Those of 1@a.example (RFC 7616 §3.4), with a count of their own.
-fn credentials(nonce: &str, password: &str, count: u32) -> String {
+/// Those of a user of a.example (RFC 7616 §3.4), with a count of their own.
+fn credentials(user: &str, (nonce, password): (&str, &str), count: u32) -> String {
     let hash = |text: String| {
         let octets = Md5::digest(text.as_bytes());
         octets
@@ -245,11 +251,11 @@ fn credentials(nonce: &str, password: &str, count: u32) -> String {
             .map(|octet| format!("{octet:02x}"))
             .collect::<String>()
     };
-    let account = hash(format!("1:a.example:{password}"));
+    let account = hash(format!("{user}:a.example:{password}"));
     let request = hash("SUBSCRIBE:sip:0@a.example".to_owned());
     let response = hash(format!("{account}:{nonce}:{count:08x}:c:auth:{request}"));
     format!(
-        "Authorization: Digest username=\"1\", realm=\"a.example\", nonce=\"{nonce}\", \
+        "Authorization: Digest username=\"{user}\", realm=\"a.example\", nonce=\"{nonce}\", \
          uri=\"sip:0@a.example\", response=\"{response}\", algorithm=MD5, qop=auth, \
          nc={count:08x}, cnonce=\"c\"\r\n"
     )
@@ -312,15 +318,16 @@ fn the_operator_lists_and_lifts_lockouts() {
         assert_eq!(status(&mut phone, "wrong"), "401");
     }
     assert_eq!(status(&mut phone, "secret"), "403");
-    let http_status = |password: &str| {
+    let http_status_of = |user: &str, password: &str| {
         let mut stream = TcpStream::connect(http).unwrap();
-        let path = format!("/call_state.htm?domain=a.example&user=2&password={password}");
+        let path = format!("/call_state.htm?domain=a.example&user={user}&password={password}");
         let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text.split(' ').nth(1).unwrap().to_owned()
     };
+    let http_status = |password: &str| http_status_of("2", password);
     for _ in 0..3 {
         assert_eq!(http_status("wrong"), "403");
     }
@@ -345,6 +352,28 @@ fn the_operator_lists_and_lifts_lockouts() {
         folder.says("lockouts"),
         "No address or account is locked out.\n"
     );
+
+    // A name may be long: it is lifted as a whole, or as it is listed.
+    let [by_sip, by_http] = ["s", "h"].map(|user| user.repeat(250));
+    let nonce = phone.challenge(sip);
+    let mut guess = |expected: &str| {
+        let response = phone.ask_as(&by_sip, sip, Some((&nonce, "wrong")));
+        assert_eq!(response.split(' ').nth(1), Some(expected));
+    };
+    (0..3).for_each(|_| guess("401"));
+    guess("403");
+    (0..3).for_each(|_| assert_eq!(http_status_of(&by_http, "wrong"), "403"));
+    assert_eq!(http_status_of(&by_http, "wrong"), "429");
+    let listed = folder.says("lockouts --json");
+    let shown = listed.split('"').find(|text| text.starts_with("hhh"));
+    let shown = shown.unwrap().to_owned();
+    assert!(shown.len() < 150, "{shown}");
+    for account in [format!("{by_sip}@a.example"), shown] {
+        let lifted = folder.says(&format!("lockouts lift {account}"));
+        assert_eq!(lifted, "1 lockout is lifted\n", "{account}");
+    }
+    guess("401");
+    assert_eq!(http_status_of(&by_http, "wrong"), "403");
     assert!(
         folder
             .complains("lockouts lift nobody")

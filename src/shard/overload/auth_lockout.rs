@@ -15,13 +15,16 @@
 //! Memory is fixed (`ExpiringCache`). Each shard has its own lockouts and HTTP has one, so the
 //! limits apply to each of them. Exemptions are the caller's.
 //!
-//! The cache knows only hashes. For the operator, who lists lockouts and lifts them, the last
-//! [`LISTED_MAX`] that began are kept by name.
+//! The cache knows only hashes, so a name counts as a whole, however long it is. For the operator, who
+//! lists lockouts and lifts them, the last [`LISTED_MAX`] that began are kept by name; of a long name, its
+//! beginning and a hash are kept, by which it can be lifted too.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::presence::fixed_hash::SipHash13;
 use crate::shard::contract::lockout::{Lifted, LockoutScope};
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::overload::expiring_cache::{ExpiringCache, Slot};
@@ -38,8 +41,10 @@ const PROVED: Duration = Duration::from_secs(24 * 3600);
 
 /// Lockouts that are listed by name; beyond it the one that ends first is listed no more.
 pub const LISTED_MAX: usize = 256;
-/// Characters of a user or a realm in the list; the rest is cut off.
+/// Characters of a user or a realm in the list. Of a longer one, the first are followed by a hash.
 const NAME_CHARACTERS_MAX: usize = 128;
+/// Characters of that hash: SipHash-1-3 with the key 0 in hexadecimal digits, after a dot.
+const HASH_CHARACTERS: usize = 17;
 
 /// A lockout by name.
 #[derive(Clone, Debug)]
@@ -277,7 +282,13 @@ fn covers(lifted: &Lifted, scope: &LockoutScope) -> bool {
     match lifted {
         Lifted::All => true,
         Lifted::Address(address) => scope.address == Some(first_of_network(*address)),
-        Lifted::Account(account) => scope.account.as_ref() == Some(account),
+        Lifted::Account(account) => {
+            let listed = || {
+                let (user, realm) = account.rsplit_once('@')?;
+                Some(account_name(realm, user))
+            };
+            scope.account.as_ref() == Some(account) || scope.account == listed()
+        }
     }
 }
 
@@ -289,10 +300,20 @@ fn first_of_network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// `user@realm`, both cut to a length that can be listed.
+/// `user@realm`, both of a length that can be listed.
 fn account_name(realm: &str, user: &str) -> Box<str> {
-    let cut = |text: &str| text.chars().take(NAME_CHARACTERS_MAX).collect::<String>();
-    format!("{}@{}", cut(user), cut(realm)).into()
+    format!("{}@{}", listable(user), listable(realm)).into()
+}
+
+/// A name if it is short, otherwise its beginning and a hash of the whole, so that two long names that begin
+/// alike are two.
+fn listable(name: &str) -> Cow<'_, str> {
+    if name.chars().nth(NAME_CHARACTERS_MAX).is_none() {
+        return Cow::Borrowed(name);
+    }
+    let cut = name.chars().take(NAME_CHARACTERS_MAX - HASH_CHARACTERS);
+    let hash = SipHash13::of(name.as_bytes());
+    Cow::Owned(format!("{}.{hash:016x}", cut.collect::<String>()))
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -480,6 +501,36 @@ mod tests {
         // Those that have ended are not listed.
         assert_eq!(list(&lockouts, 60 * SECOND), []);
         assert_eq!(lockouts.lift(&Lifted::All, 60 * SECOND), 0);
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_are_locked_out_and_lifted_each_by_itself() {
+        let mut lockouts = lockouts();
+        lockouts.failures_max = [3, 1_000, 1_000];
+        let long = "\u{fc}".repeat(NAME_CHARACTERS_MAX);
+        let [first, second] = ["1", "2"].map(|end| format!("{long}{end}"));
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", &first, 0), 3);
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", &first, 0), 0);
+        assert_eq!(guess(&mut lockouts, "192.0.2.1", &second, 0), 3);
+        let list = |lockouts: &Lockouts| -> Vec<String> {
+            let accounts = lockouts.list(SECOND).into_iter();
+            let accounts = accounts.filter_map(|(scope, _)| scope.account);
+            accounts.map(String::from).collect()
+        };
+        let listed = list(&lockouts);
+        let shown = format!("{}.afd377a4a24208d1@abc.com", &long[..2 * 111]);
+        assert_eq!((listed.len(), &listed[0]), (2, &shown));
+        assert_ne!(listed[0], listed[1]);
+        // By its name, or as it is listed.
+        for (user, account) in [
+            (&first, format!("{first}@abc.com")),
+            (&second, listed[1].clone()),
+        ] {
+            let lifted = Lifted::Account(account.as_str().into());
+            assert_eq!(lockouts.lift(&lifted, SECOND), 1);
+            assert_eq!(lockouts.lift(&lifted, SECOND), 0);
+            assert_eq!(guess(&mut lockouts, "192.0.2.1", user, SECOND), 3);
+        }
     }
 
     #[test]
