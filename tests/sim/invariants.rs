@@ -152,9 +152,11 @@ enum End {
     Notified,
     /// The phone responded with 481.
     Refused,
-    /// The node crashed and has no record of it, or removed that for a dialog which the repeated SUBSCRIBE
-    /// began.
+    /// The node crashed and has no record of it.
     Lost,
+    /// The node removed its record, and a dialog goes on that a copy of its SUBSCRIBE began: a last NOTIFY
+    /// may leave, but need not.
+    Replaced,
 }
 
 #[derive(Debug)]
@@ -486,7 +488,7 @@ impl Checker {
             let dialog = &self.dialogs[*dialog];
             let is_over = now > dialog.deadline;
             let may_be_gone = dialog.uncertain || dialog.is_doubtful || dialog.has_left || is_over;
-            may_be_gone || dialog.end == Some(End::Lost)
+            may_be_gone || matches!(dialog.end, Some(End::Lost | End::Replaced))
         })
     }
 
@@ -605,8 +607,13 @@ impl Dialog {
         if self.uncertain || self.is_doubtful {
             return Ok(());
         }
+        let is_last = matches!(
+            notify.subscription_state,
+            SubscriptionState::Terminated { .. }
+        );
         match self.end {
-            Some(End::Lost) => return Err("a NOTIFY in a dialog without a record"),
+            Some(End::Replaced) if is_last => {}
+            Some(End::Lost | End::Replaced) => return Err("a NOTIFY in a dialog without a record"),
             Some(End::Notified) => return Err("a NOTIFY after the terminated one"),
             Some(End::Refused) => return Err("a NOTIFY after 481"),
             None => {}
@@ -615,12 +622,7 @@ impl Dialog {
             if last.outcome.is_none() && now < last.first_at + TIMER_F - 10 * MILLISECOND {
                 return Err("a NOTIFY while another is outstanding");
             }
-            let is_news = self.owes_since.is_some()
-                || self.may_repeat
-                || matches!(
-                    notify.subscription_state,
-                    SubscriptionState::Terminated { .. }
-                );
+            let is_news = self.owes_since.is_some() || self.may_repeat || is_last;
             if now + 10 * MILLISECOND < self.pauses.over_at() && !is_news {
                 return Err("a NOTIFY before the pause after a 503 is over");
             }

@@ -136,7 +136,7 @@ impl Checker {
         for older in &mut self.dialogs {
             let is_replaced = older.has_crashed && older.removed_at.is_some();
             if is_replaced && older.subscribe() == begun.subscribe() {
-                older.end.get_or_insert(End::Lost);
+                older.end.get_or_insert(End::Replaced);
             }
         }
     }
@@ -149,7 +149,7 @@ impl Checker {
         let dialog = before.last_mut()?;
         let is_newer = |it: &Dialog| it.end.is_none() && it.subscribe() == dialog.subscribe();
         if is_removed && dialog.has_crashed && newer.iter().any(is_newer) {
-            dialog.end.get_or_insert(End::Lost);
+            dialog.end.get_or_insert(End::Replaced);
         }
         dialog.removed_at = match is_removed {
             true => dialog.removed_at.or(Some(now)),

@@ -222,16 +222,19 @@ fn a_copy_from_before_the_first_2xx_is_known() {
 
 #[test]
 fn a_dialog_that_another_replaced_after_a_crash_has_ended() {
-    let mut checker = recovered(Kept::Newest);
-    let (subscribe, _) = KEY.rsplit_once(' ').unwrap();
-    checker.recorded(3 * SECOND, TAG, true);
-    checker.subscribe_accepted(
-        4 * SECOND,
-        &format!("{subscribe} another"),
-        1,
-        60,
-        &flow(5060),
-    );
+    let replaced = || {
+        let mut checker = recovered(Kept::Newest);
+        let (subscribe, _) = KEY.rsplit_once(' ').unwrap();
+        let another = format!("{subscribe} another");
+        checker.recorded(3 * SECOND, TAG, true);
+        checker.subscribe_accepted(4 * SECOND, &another, 1, 60, &flow(5060));
+        checker
+    };
+    let mut checker = replaced();
     checker.notify_sent(4 * SECOND, &notify(266, 256, 1, 56));
     assert_eq!(broken(&checker), ["a NOTIFY in a dialog without a record"]);
+    // If it ran out, its last NOTIFY may leave.
+    let mut checker = replaced();
+    checker.notify_sent(70 * SECOND, &terminated(266, 256));
+    assert_eq!(broken(&checker), [""; 0]);
 }
