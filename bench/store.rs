@@ -111,6 +111,7 @@ fn to_durable(directory: &Path, rate: u32) -> Result<f64, Error> {
         shards: 1,
         on_failure: OnFailure::Refuse,
         octets_max: None,
+        memory: directory.to_path_buf(),
     };
     // The threads of the store inherit the CPUs of the thread that starts them.
     let open = || Store::open(DataDirectory::open(directory)?, options, |_| ());

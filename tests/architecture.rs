@@ -548,6 +548,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "recovery",
                     "reload",
                     "resolver",
+                    "service_manager",
                     "shard_core",
                     "stop",
                     "store_monitor",

@@ -40,6 +40,7 @@ use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan
 use crate::runtime::recovery::Recovery;
 use crate::runtime::reload::Reloader;
 use crate::runtime::resolver::Resolver;
+use crate::runtime::service_manager::memory_directory;
 use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
 use crate::runtime::store_monitor::StoreMonitor;
@@ -448,6 +449,7 @@ fn open(
             false => OnFailure::Memory,
         },
         octets_max: plan.octets_max,
+        memory: memory_directory(),
     };
     let directory = DataDirectory::open(&plan.directory)?;
     let fresh_key = kernel::random_octets().map_err(BootError::Random)?;

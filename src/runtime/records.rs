@@ -174,6 +174,7 @@ mod tests {
             shards: 1,
             on_failure: OnFailure::Refuse,
             octets_max: None,
+            memory: path.clone(),
         };
         let directory = DataDirectory::open(&path).unwrap();
         let store = Store::open(directory, options, |_| ()).unwrap();

@@ -255,6 +255,7 @@ mod tests {
             shards: 1,
             on_failure: OnFailure::Refuse,
             octets_max: None,
+            memory: path.to_path_buf(),
         };
         let directory = DataDirectory::open(path).unwrap();
         let store = Store::open(directory, options, |_| ()).unwrap();

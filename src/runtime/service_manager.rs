@@ -1,5 +1,5 @@
 //! The service manager (systemd): what the daemon tells it (sd_notify(3)), and the sockets that it
-//! keeps from one process to the next (its descriptor store).
+//! keeps from one process to the next (its descriptor store), and the memory that it keeps.
 //!
 //! Messages are datagrams to the socket that `NOTIFY_SOCKET` names, if it is set. The next process
 //! gets what was kept at its start (sd_listen_fds(3)). A process that takes over from another without
@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, io};
 
@@ -19,6 +20,10 @@ use crate::net::descriptor_passing::DESCRIPTORS_MAX;
 use crate::runtime::bundle::{Bundle, Name};
 
 const VARIABLE: &str = "NOTIFY_SOCKET";
+/// Names the directory of `RuntimeDirectory=`, which the unit keeps over restarts.
+const MEMORY_VARIABLE: &str = "RUNTIME_DIRECTORY";
+/// Where memory is shared if the manager names no directory.
+const SHARED_MEMORY: &str = "/dev/shm";
 /// How long the manager may take to read a message.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -35,6 +40,12 @@ pub enum State {
     Ready,
     /// The node drains.
     Stopping,
+}
+
+/// The directory of a memory file system that outlives this process, but no boot of the machine.
+pub(super) fn memory_directory() -> PathBuf {
+    let named = env::var_os(MEMORY_VARIABLE).filter(|path| !path.is_empty());
+    named.unwrap_or_else(|| SHARED_MEMORY.into()).into()
 }
 
 /// A connection to the manager.

@@ -3,8 +3,7 @@
 //! Lamps show a change before its record is on the disk. A process that is killed in between leaves lamps
 //! of which its records know nothing; the notes tell the next process which. A note is sixteen octets in a
 //! ring of a shard, in a file of a memory file system. All changes of a turn are noted by one short system
-//! call, which waits for no disk, before any message of the turn is sent. The systemd unit keeps
-//! `RuntimeDirectory=` over restarts for it; without one it is in `/dev/shm`.
+//! call, which waits for no disk, before any message of the turn is sent.
 //!
 //! Guarantee: after a kill of the process, each of the last [`NOTES`] changes of each shard is found that a
 //! watcher was notified of. Not after a boot of the machine: then a lamp that showed a change whose record
@@ -29,8 +28,6 @@ const NOTES: u64 = 65_536;
 const NOTE_OCTETS: usize = 16;
 /// Notes that one system call writes.
 const NOTES_AT_ONCE: usize = 256;
-/// Where memory is shared if systemd names no directory.
-const SHARED_MEMORY: &str = "/dev/shm";
 
 /// The notes of a server.
 #[derive(Debug, Default)]
@@ -52,9 +49,11 @@ struct Ring {
 }
 
 impl ChangeNotes {
-    /// Opens the notes of the server with that data directory, and reads those of earlier processes.
-    pub(super) fn open(data: &Path, shards: u16) -> Self {
-        let opened = folder_of(data).and_then(|folder| Self::open_in(&folder, data, shards));
+    /// Opens the notes of the server with that data directory in a directory of a memory file system, and
+    /// reads those of earlier processes.
+    pub(super) fn open(memory: &Path, data: &Path, shards: u16) -> Self {
+        let folder = folder_of(memory, data);
+        let opened = folder.and_then(|folder| Self::open_in(&folder, data, shards));
         match opened {
             Ok(notes) => notes,
             Err(error) => {
@@ -176,9 +175,7 @@ fn read(path: &Path) -> io::Result<Vec<(u64, (u64, i64))>> {
 }
 
 /// The folder of the notes of the server with that data directory, whatever the path to it is.
-fn folder_of(data: &Path) -> io::Result<PathBuf> {
-    let memory = std::env::var_os("RUNTIME_DIRECTORY").filter(|path| !path.is_empty());
-    let memory = memory.map_or_else(|| SHARED_MEMORY.into(), PathBuf::from);
+fn folder_of(memory: &Path, data: &Path) -> io::Result<PathBuf> {
     let data = fs::metadata(data)?;
     let (disk, place) = (data.dev(), data.ino());
     Ok(memory.join(format!("lamplighter-changes-{disk:x}-{place:x}")))

@@ -54,6 +54,7 @@ pub mod writer;
 mod tests;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,7 +85,7 @@ pub struct Store {
 }
 
 /// The options of a store.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct StoreOptions {
     /// Number of shards that hand batches over. The number behind the last shard is the operator's,
     /// whose edits are no part of a recovery.
@@ -94,6 +95,8 @@ pub struct StoreOptions {
     /// Maximum size of the file; beyond it, commits fail as on a full disk. The log is not included:
     /// it takes 64 MiB, and more while the disk is too slow.
     pub octets_max: Option<u64>,
+    /// A directory of a memory file system, for what must outlive the process but not the machine's boot.
+    pub memory: PathBuf,
 }
 
 impl Store {
@@ -109,10 +112,13 @@ impl Store {
         let clock = RecordClock::after(recovery::noted(&file)?.as_ref());
         let wake: Arc<Wake> = Arc::new(wake);
         let StoreOptions {
-            shards, on_failure, ..
+            shards,
+            on_failure,
+            memory,
+            ..
         } = options;
         let checkpointer = Checkpointer::start(Arc::clone(&file))?;
-        let notes = Arc::new(ChangeNotes::open(directory.path(), shards));
+        let notes = Arc::new(ChangeNotes::open(&memory, directory.path(), shards));
         let writer = Writer::start(
             (Arc::clone(&file), open, Arc::clone(&notes)),
             (shards, on_failure),

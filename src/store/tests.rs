@@ -8,8 +8,6 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
-
 use super::*;
 use crate::store::batch::{Batch, Change};
 use crate::store::intake::Health;
@@ -40,6 +38,7 @@ impl Temporary {
             shards: 2,
             on_failure,
             octets_max,
+            memory: self.0.clone(),
         };
         Store::open(self.directory(), options, |_| ()).unwrap()
     }
@@ -548,7 +547,7 @@ fn commits_behind_a_damage_of_the_log_are_counted() {
     let store = place.open();
     let handle = store.handle();
     // While it reads, no checkpoint copies later commits from the log.
-    let reader = Connection::open(place.0.join("state.sqlite")).unwrap();
+    let reader = rusqlite::Connection::open(place.0.join("state.sqlite")).unwrap();
     let begin = "BEGIN; SELECT count(*) FROM sqlite_schema";
     reader.execute_batch(begin).unwrap();
     for number in 0..6 {

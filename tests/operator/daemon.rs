@@ -62,6 +62,8 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lamplighter"));
         command.args(line.split_whitespace());
         command.env("LAMPLIGHTER_CONFIG", self.file());
+        // As of systemd; a killed daemon leaves notes there.
+        command.env("RUNTIME_DIRECTORY", &self.0);
         command.env_remove("LAMPLIGHTER_LOG").current_dir("/");
         command
     }

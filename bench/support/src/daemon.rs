@@ -193,6 +193,7 @@ fn serve(binary: &Path, directory: &Path) -> Result<Child, Error> {
         .args(["serve", "--config"])
         .arg(directory.join("lamplighter.toml"))
         .env("LAMPLIGHTER_LOG", "warn")
+        .env("RUNTIME_DIRECTORY", directory)
         .stdout(Stdio::null())
         .stderr(log);
     Ok(system::spawn(&mut command)?)

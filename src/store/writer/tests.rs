@@ -22,6 +22,7 @@ impl Site {
             shards: 1,
             on_failure: OnFailure::Refuse,
             octets_max: None,
+            memory: path.clone(),
         };
         let directory = DataDirectory::open(&path).unwrap();
         let store = Some(Store::open(directory, options, |_| ()).unwrap());
