@@ -1,5 +1,5 @@
-//! The service manager (systemd): what the daemon tells it (sd_notify(3)), and the sockets that it
-//! keeps from one process to the next (its descriptor store), and the memory that it keeps.
+//! The service manager (systemd): what the daemon tells it (sd_notify(3)), and what it keeps from one
+//! process to the next: sockets, in its descriptor store, and a directory in memory.
 //!
 //! Messages are datagrams to the socket that `NOTIFY_SOCKET` names, if it is set. The next process
 //! gets what was kept at its start (sd_listen_fds(3)). A process that takes over from another without
