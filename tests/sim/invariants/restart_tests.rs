@@ -218,6 +218,12 @@ fn a_copy_from_before_the_first_2xx_is_known() {
     assert!(checker.is_from_before(key, 20));
     assert!(!checker.is_from_before(key, 21));
     assert!(!checker.is_from_before(KEY, 20));
+    let copy = Notify {
+        is_partial: true,
+        ..orphan
+    };
+    checker.notify_sent(3 * SECOND, &copy);
+    assert_eq!(broken(&checker), [""; 0]);
 }
 
 #[test]
