@@ -44,13 +44,14 @@ impl Notifier {
         &mut self,
         id: InFlightId,
         subscriptions: &mut Subscriptions,
+        turn: &Turn<'_>,
     ) -> Option<InFlight> {
         let in_flight = self.in_flight.get(id);
         let probed = in_flight
             .expected("the response was matched to it")?
             .held_path;
         if let Some(path) = probed {
-            subscriptions.table_mut().prove_path(path);
+            subscriptions.table_mut().prove_path(path, turn);
         }
         self.end_notify(id, subscriptions)
     }

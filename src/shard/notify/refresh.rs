@@ -94,7 +94,7 @@ impl Notifier {
         } = *asked_in;
         let is_moved = self.take_target(request, dialog, subscriptions, turn)?;
         let table = subscriptions.table_mut();
-        table.prove_path_by_tag(request, dialog);
+        table.prove_path_by_tag(request, dialog, turn);
         table.prove_path_by_salt(first, salt, request.flow.peer, turn);
         table.take_profile(dialog, Arc::clone(&asked.profile));
         let voucher = turn.peer(domain, &request.flow).voucher;

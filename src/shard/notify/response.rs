@@ -76,12 +76,12 @@ impl Notifier {
             if let Some(in_flight) = in_flight.expected("the response was matched to it") {
                 in_flight.transaction.handle_provisional();
                 if let Some(path) = in_flight.held_path {
-                    subscriptions.table_mut().prove_path(path);
+                    subscriptions.table_mut().prove_path(path, turn);
                 }
             }
             return true;
         }
-        let Some(in_flight) = self.end_answered(id, subscriptions) else {
+        let Some(in_flight) = self.end_answered(id, subscriptions, turn) else {
             return true;
         };
         turn.wheel.cancel(in_flight.timer);
@@ -116,7 +116,7 @@ impl Notifier {
             .filter(|(_, local)| local.sent_by() == response.sent_by);
         let Some(in_flight) = found
             .map(|(id, _)| id)
-            .and_then(|id| self.end_answered(id, subscriptions))
+            .and_then(|id| self.end_answered(id, subscriptions, turn))
         else {
             return false;
         };

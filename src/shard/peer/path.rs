@@ -8,6 +8,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
@@ -170,9 +171,9 @@ impl Paths {
     }
 
     /// Marks the path as proven. Returns its probe, or None if it was proven already.
-    pub(crate) fn prove(&mut self, id: PathId) -> Option<Box<PathProbe>> {
+    pub(crate) fn prove(&mut self, id: PathId, now: Instant) -> Option<Box<PathProbe>> {
         let probe = self.shared_mut(id)?.probe.take()?;
-        self.allowance.take_back(probe.lent);
+        self.allowance.take_back(probe.lent, now);
         Some(probe)
     }
 
@@ -274,7 +275,7 @@ mod tests {
         assert_eq!(paths.paths.len(), 1);
         assert_eq!(paths.ids_by_path.len(), 1);
         assert_eq!(paths.join(path(3)), first, "its place is taken again");
-        paths.prove(first);
+        paths.prove(first, Instant::now());
         paths.hold(first);
         paths.leave(first);
         assert_eq!(paths.join(path(3)), first);

@@ -384,7 +384,7 @@ impl Table {
     ) -> Seat {
         let seat = self.take_seat(&recovered, turn);
         if recovered.is_path_proven {
-            self.prove_path(seat.path);
+            self.prove_path(seat.path, turn);
         }
         let sequence = recovered.dialog.local_sequence();
         let entry = DialogEntry {

@@ -55,20 +55,25 @@ impl Table {
     }
 
     /// The path is proven: queues everything that waited for it.
-    pub(crate) fn prove_path(&mut self, path: PathId) {
-        if let Some(probe) = self.paths.prove(path) {
+    pub(crate) fn prove_path(&mut self, path: PathId, turn: &Turn<'_>) {
+        if let Some(probe) = self.paths.prove(path, turn.now) {
             self.queue_again(&probe.waiting);
         }
     }
 
     /// A SUBSCRIBE in a dialog proves that our 2xx with its unguessable tag arrived, unless that
     /// went over another path.
-    pub(crate) fn prove_path_by_tag(&mut self, request: &Request<'_>, id: DialogId) {
+    pub(crate) fn prove_path_by_tag(
+        &mut self,
+        request: &Request<'_>,
+        id: DialogId,
+        turn: &Turn<'_>,
+    ) {
         let unmoved = self.dialog(id).filter(|entry| !entry.has_moved);
         if let Some(path) = unmoved.map(|entry| entry.path)
             && self.leads_to(path, request.flow.peer)
         {
-            self.prove_path(path);
+            self.prove_path(path, turn);
         }
     }
 
@@ -85,7 +90,7 @@ impl Table {
             && let Some(path) = self.unproven_path_to(id, peer)
             && is_salt_for(salt, peer, turn)
         {
-            self.prove_path(path);
+            self.prove_path(path, turn);
         }
     }
 
