@@ -14,7 +14,8 @@
 //! - `expires` of Subscription-State is the remaining time (W:A1.14);
 //! - after a 503 with Retry-After there is a pause, and then another NOTIFY, see
 //!   [`pauses`](crate::pauses);
-//! - an address that has never responded gets few octets, see [`paths`](crate::paths); a dialog
+//! - an address that has never responded gets few octets, see [`paths`](crate::paths), and so do all of
+//!   them together, see [`amplification`](crate::amplification); a dialog
 //!   whose path is not proven yet waits for the response to another dialog's NOTIFY there (W:E3.8);
 //! - the subscription ends when due, not before, with one last NOTIFY (W:A2.6, A3.9).
 
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 
 use lamplighter::shard::{ConnectionId, Flow};
 
+use crate::amplification::Amplification;
 use crate::invariants::restart::{Agreed, Orphan};
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::paths::{Paths, Wait};
@@ -54,6 +56,8 @@ pub(crate) struct Bounds {
     pub(crate) propagation: Micros,
     /// Longest time for which a 2xx waits for its record. The subscription begins before.
     pub(crate) hold: Micros,
+    /// Whether the allowance for addresses that have proved nothing may be used up.
+    pub(crate) is_allowance_small: bool,
 }
 
 /// The value of Subscription-State.
@@ -215,6 +219,7 @@ pub(crate) struct Checker {
     dialogs: Vec<Dialog>,
     dialogs_by_key: HashMap<String, usize>,
     pub(crate) paths: Paths,
+    pub(crate) amplification: Amplification,
     pub(crate) violations: Vec<Violation>,
     /// NOTIFYs that were not retransmissions.
     pub(crate) notifies: u64,
@@ -239,6 +244,7 @@ impl Checker {
             dialogs: Vec::new(),
             dialogs_by_key: HashMap::new(),
             paths: Paths::default(),
+            amplification: Amplification::default(),
             violations: Vec::new(),
             notifies: 0,
             continued: 0,
@@ -760,6 +766,9 @@ impl Dialog {
             return None;
         }
         let mut path_at = 0;
+        if !self.is_proven && bounds.is_allowance_small {
+            return None;
+        }
         if !self.is_proven {
             match paths.wait(now, self.flow.peer) {
                 Wait::Over(at) => path_at = at,

@@ -22,6 +22,7 @@ pub(super) fn flow(port: u16) -> Flow {
 
 pub(super) fn checker() -> Checker {
     let bounds = Bounds {
+        is_allowance_small: false,
         grace: 10 * SECOND,
         pace: 0,
         interval: 0,

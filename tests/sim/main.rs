@@ -16,6 +16,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod amplification;
 mod clock;
 mod crash_plan;
 mod documents;
@@ -319,6 +320,27 @@ fn a_restart_without_changes_notifies_hardly_any_phone() {
         continued > 400 && 100 * told <= continued,
         "{told} of {continued} subscriptions were notified"
     );
+}
+
+/// The addresses of a flood are forged, or answer late; all other phones come by TCP.
+#[test]
+fn forged_addresses_gain_no_more_than_the_allowance() {
+    let outcomes: Vec<Outcome> = (0..40)
+        .map(|seed| run(Plan::with_forged_addresses(seed), Words::None))
+        .collect();
+    for (seed, outcome) in outcomes.iter().enumerate() {
+        assert!(
+            outcome.violation.is_none(),
+            "{seed}: {:?}",
+            outcome.violation
+        );
+    }
+    let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    assert!(
+        sum(|outcome| outcome.unproven_octets) > 1_000_000,
+        "too few octets to addresses that never answer"
+    );
+    assert!(sum(|outcome| outcome.shed) > 100, "too little was shed");
 }
 
 /// The invariants that runs break if the store has this fault.

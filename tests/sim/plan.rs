@@ -2,6 +2,7 @@
 //! the length of the chaos.
 
 use lamplighter::shard::Durability;
+use lamplighter::shard::contract::overload_options::OverloadOptions;
 
 use crate::crash_plan::CrashPlan;
 use crate::model::Style;
@@ -30,6 +31,10 @@ pub(crate) struct Plan {
     pub(crate) storm: usize,
     /// Whether a phone loops.
     pub(crate) has_looper: bool,
+    /// Its bursts of a thousand that bring a request from a forged address.
+    pub(crate) forged: u64,
+    /// Whether it also subscribes from ports that answer a NOTIFY late.
+    pub(crate) answers_late: bool,
 
     // The network, in events per thousand; index 0 towards the node, 1 from it.
     pub(crate) loss: [u64; 2],
@@ -63,6 +68,8 @@ pub(crate) struct Plan {
     pub(crate) notifies_per_turn: usize,
     pub(crate) notify_octets_per_turn: usize,
     pub(crate) retransmission_octets: usize,
+    /// Octets of NOTIFYs per second of a shard to addresses that have proved nothing.
+    pub(crate) unproven_octets: u64,
     pub(crate) postpone_at: usize,
     pub(crate) postponed_octets: usize,
     /// The store and the crashes; None for a node that keeps no records.
@@ -119,10 +126,13 @@ impl Plan {
             notify_burst: rng.pick(&[1, 10, 20]),
             notifies_per_turn: rng.pick(&[1, 3, 64, 1000]),
             has_looper: rng.chance(200),
+            forged: 200,
+            answers_late: false,
             postpone_at: rng.pick(&[1, 2, 512]),
             postponed_octets: rng.pick(&[0, 2_000, 1 << 20]),
             notify_octets_per_turn: rng.pick(&[1, 5_000, 1 << 20]),
             retransmission_octets: 1 << 20,
+            unproven_octets: OverloadOptions::default().unproven_octets_per_second,
             store: None,
         }
     }
@@ -163,6 +173,28 @@ impl Plan {
             ends_at: 600 * SECOND,
             ..plan
         }
+    }
+
+    /// The plan of a node with a small allowance for addresses that have proved nothing. They use it up: the
+    /// addresses of a flood are forged, or answer late. All other phones come by TCP, so that what they
+    /// must be shown is judged as ever.
+    pub(crate) fn with_forged_addresses(seed: u64) -> Self {
+        let mut rng = Rng::new(seed ^ 0x666f_7267_6564);
+        Self {
+            has_looper: true,
+            forged: 1000,
+            answers_late: rng.chance(700),
+            unproven_octets: rng.pick(&[50, 200, 500]),
+            storm: 0,
+            tcp: 1000,
+            expires_min: 50,
+            ..Self::new(seed)
+        }
+    }
+
+    /// Whether the allowance may be used up, so that a NOTIFY to an address that has proved nothing waits.
+    pub(crate) fn is_allowance_small(&self) -> bool {
+        self.unproven_octets < OverloadOptions::default().unproven_octets_per_second
     }
 
     /// Whether acknowledgements wait for their records.

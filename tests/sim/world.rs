@@ -38,6 +38,7 @@ use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::shard::{
     Command, CommandId, Dial, Flow, Input, Mail, Outbox, RecordKey, Reply, Shard,
 };
+use lamplighter::sip::Transport;
 use lamplighter::sip::message::PlainResponse;
 use lists::ListRecord;
 use node::core;
@@ -146,6 +147,8 @@ pub(crate) struct Outcome {
     pub(crate) rejections: u64,
     /// Requests of looping phones that were refused.
     pub(crate) shed: u64,
+    /// Octets of NOTIFYs to addresses that never proved themselves.
+    pub(crate) unproven_octets: u64,
     pub(crate) crashes: u64,
     /// Records that came back after crashes.
     pub(crate) recovered: u64,
@@ -182,6 +185,7 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
     });
     let shed = shed.sum();
     world.count_notified();
+    world.judge_amplification();
     let World {
         bench,
         judged,
@@ -206,6 +210,7 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         lists: list_notifies,
         rejections,
         shed,
+        unproven_octets: bench.checker.amplification.unproven_octets(),
         crashes,
         recovered,
         known,
@@ -271,6 +276,7 @@ impl World {
             interval: plan.notify_interval(),
             propagation: plan.propagation_max(),
             hold: plan.store.as_ref().map_or(0, CrashPlan::hold_max),
+            is_allowance_small: plan.is_allowance_small(),
         };
         let start = Instant::now();
         let mut rng = Rng::new(plan.seed ^ 0x6564_6974);
@@ -482,6 +488,9 @@ impl World {
         });
         let context = match Text::parse(octets) {
             Ok(text) => {
+                if flow.transport == Transport::Udp {
+                    self.bench.checker.amplification.received(&text, flow.peer);
+                }
                 // Messages over these streams may have been sent there.
                 if text.tag("To").is_some() || text.one("Authorization").is_some() {
                     self.bench.checker.paths.note_proof(flow.peer);

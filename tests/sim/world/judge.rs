@@ -12,6 +12,7 @@ use lamplighter::presence::Aor;
 use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::presence::source::Source;
 use lamplighter::shard::{CommandId, Flow, Mail, Outbox, Reply};
+use lamplighter::sip::Transport;
 
 /// Number of late timers of a shard permitted in a run because its driver is late, apart from those
 /// of NOTIFYs.
@@ -31,6 +32,13 @@ impl World {
         let Some((cseq, method)) = text.cseq() else {
             return self.fail("a message without CSeq", text.start);
         };
+        if flow.transport == Transport::Udp {
+            let from = (self.bench.net.process, shard);
+            let amplification = &mut self.bench.checker.amplification;
+            if let Err(invariant) = amplification.sent(&text, (now, from, flow.peer)) {
+                self.fail(invariant, String::from_utf8_lossy(octets));
+            }
+        }
         match (text.status(), method) {
             (None, "NOTIFY") => self.observe_notify(&text, cseq, octets, (shard, flow)),
             (Some(200..=299), "SUBSCRIBE") => {
@@ -64,6 +72,15 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A run is over.
+    pub(super) fn judge_amplification(&mut self) {
+        let rate = self.bench.net.plan.unproven_octets;
+        let checker = &mut self.bench.checker;
+        if let Some((at, detail)) = checker.amplification.verdict(rate) {
+            checker.fail(at, "too many octets to addresses that never answer", detail);
         }
     }
 

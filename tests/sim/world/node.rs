@@ -73,6 +73,7 @@ pub(super) fn core(
                 per_second: 3,
                 burst: 100,
             },
+            unproven_octets_per_second: plan.unproven_octets,
             postpone_at: plan.postpone_at,
             postponed_octets_max: plan.postponed_octets,
             ..OverloadOptions::default()
