@@ -164,6 +164,7 @@ fn options(epoch: Instant) -> Options {
         dial_pause_max: Duration::from_secs(60),
         probation: Duration::from_secs(60),
         notify_rate_per_phone: 10,
+        notify_tcp_beyond: 1300,
         notify_burst_per_phone: 20,
         notifies_per_turn: 64,
         notify_octets_per_turn: 4 << 20,

@@ -198,6 +198,10 @@ fn options(config: &Config, key: [u8; 32], shards: usize, listeners: &[Listener]
         dials_max: limits.dials,
         notify_rate_per_phone: config.notify.rate,
         notify_burst_per_phone: config.notify.burst,
+        notify_tcp_beyond: match config.notify.tcp_beyond.0 {
+            0 => usize::MAX,
+            octets => octets,
+        },
         notifies_per_turn: limits.notifies_per_turn,
         segment_octets_max: limits.segment.0,
         presentities_max: limits.presentities,

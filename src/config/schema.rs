@@ -343,12 +343,14 @@ const HISTORY_RETENTION: RangeInclusive<Interval> = Interval::SECOND..=Interval:
 const HISTORY_SIZE: RangeInclusive<Octets> = Octets(64 << 10)..=Octets(1 << 50);
 
 keys! {
-    /// `[notify]`: the pace of NOTIFYs to one phone.
+    /// `[notify]`: the pace of NOTIFYs to one phone, and their transport.
     pub struct Notify in "[notify]" {
         /// NOTIFYs per second on average; 0 for no limit.
         pub rate: u32 = 10;
         /// The burst.
         pub burst: u32 = 100, in 1..=1_000_000;
+        /// Octets beyond which one goes by TCP; 0 for never.
+        pub tcp_beyond: Octets = Octets(1300), in Octets(0)..=Octets(65_535);
     }
 }
 

@@ -34,7 +34,7 @@
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
 //! ! probe tells user status: Requesting the next result of the probe; `tells nothing` if there is none
 //! ! closed 10.0.0.7:5060              the peer's stream ends
-//! ! dial 10.0.0.7:5060 connects       the server opens a stream to that address; or it `fails`
+//! ! dial 10.0.0.7:5060 connects       the server opens a stream to that address; or it `fails`; `after 5s` may follow
 //! ! lookup phone.abc.com tcp finds 10.0.0.7:5060    the server looks a name up; `finds nothing` if there is none
 //! ! config                            the operator reloads a file that now has this content
 //!     [[domain]]                      four spaces, then a line of it
@@ -150,8 +150,12 @@ pub(crate) enum Action {
     Reload(String),
     /// A stream ends.
     Closed(SocketAddr),
-    /// The server must open a stream to that address; whether it can.
-    Dial(SocketAddr, bool),
+    /// The server must open a stream to that address; whether it can, and when that is known.
+    Dial {
+        address: SocketAddr,
+        connects: bool,
+        after: Duration,
+    },
     /// The server must look that name up: `phone.abc.com tcp`; what is found.
     Lookup(String, Vec<SocketAddr>),
     /// The operator drains the server.

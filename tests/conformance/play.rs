@@ -95,7 +95,12 @@ impl Stage {
 
     fn act(&mut self, action: &Action) -> Result<(), String> {
         self.nothing_is_waiting()?;
-        if !matches!(action, Action::Dial(..) | Action::Lookup(..)) {
+        // A peer may send while a stream is being opened.
+        let is_between = matches!(
+            action,
+            Action::Dial { .. } | Action::Lookup(..) | Action::Receive { .. }
+        );
+        if !is_between {
             self.world.nothing_is_dialed()?;
         }
         match action {
@@ -130,7 +135,11 @@ impl Stage {
             Action::Reload(text) => self.world.reload(text),
             Action::NextConfig(text) => self.world.configure_next(text),
             Action::Closed(address) => self.world.close(*address),
-            Action::Dial(address, connects) => self.world.dial(*address, *connects),
+            Action::Dial {
+                address,
+                connects,
+                after,
+            } => self.world.dial(*address, *connects, *after),
             Action::Lookup(name, found) => self.world.look_up(name, found),
             Action::Drain => self.world.drain().map(|_| ()),
             Action::Restart { shards, pause } => {

@@ -154,9 +154,17 @@ fn command(words: &[&str]) -> Result<Action, String> {
         ["closed", address] => Ok(Action::Closed(
             address.parse().map_err(|_| "not an address")?,
         )),
-        ["dial", address, outcome @ ("connects" | "fails")] => {
-            let address = address.parse().map_err(|_| "not an address")?;
-            Ok(Action::Dial(address, *outcome == "connects"))
+        ["dial", address, outcome @ ("connects" | "fails"), rest @ ..] => {
+            let after = match rest {
+                [] => Duration::ZERO,
+                ["after", time] => duration(time)?,
+                _ => return Err("when?".to_owned()),
+            };
+            Ok(Action::Dial {
+                address: address.parse().map_err(|_| "not an address")?,
+                connects: *outcome == "connects",
+                after,
+            })
         }
         ["lookup", host, transport, "finds", found @ ..] => {
             let found = if found == ["nothing"] { &[] } else { found };

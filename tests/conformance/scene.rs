@@ -72,6 +72,8 @@ fn options(epoch: Instant) -> Options {
         product: String::new(),
         subscriptions_max: 1000,
         notify_rate_per_phone: 0,
+        // Few dialogues are about the transport of long NOTIFYs.
+        notify_tcp_beyond: usize::MAX,
         presentities_max: 1000,
         publications_per_presentity_max: 4,
         response_ring_octets: 1 << 20,
@@ -103,6 +105,9 @@ fn set_options(options: &mut Options, text: &str) -> Result<(), String> {
             }
             "notify_burst_per_phone" => {
                 options.notify_burst_per_phone = u32::try_from(number).unwrap()
+            }
+            "notify_tcp_beyond" => {
+                options.notify_tcp_beyond = if number == 0 { usize::MAX } else { number }
             }
             "notifies_per_turn" => options.notifies_per_turn = number,
             "presentities_max" => options.presentities_max = number,

@@ -212,12 +212,18 @@ impl World {
         Ok(())
     }
 
-    /// The server opens a stream to a peer, or cannot.
-    pub(crate) fn dial(&mut self, address: SocketAddr, connects: bool) -> Result<(), String> {
+    /// The server opens a stream to a peer, or cannot; the peer takes that time.
+    pub(crate) fn dial(
+        &mut self,
+        address: SocketAddr,
+        connects: bool,
+        after: Duration,
+    ) -> Result<(), String> {
         let dial = self.dials.pop_front();
         let dial = dial.filter(|(_, dial)| dial.peer == address);
         let (shard, dial) = dial.ok_or("the server does not open that stream now")?;
         assert_eq!(dial.local, local(address), "it stays our address");
+        self.advance(after);
         if connects {
             let connection = self.connection(address, shard);
             self.input(shard, Input::Dialed(dial.id, dial.flow(connection)));

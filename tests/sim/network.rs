@@ -177,6 +177,9 @@ impl Ord for Scheduled {
 /// The node's address, the same for all shards.
 pub(crate) const NODE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5060);
 
+/// The longest time until the node learns whether it could open a stream.
+const DIAL_MAX: Micros = 300 * MILLISECOND;
+
 const TO_NODE: usize = 0;
 const FROM_NODE: usize = 1;
 
@@ -197,6 +200,8 @@ pub(crate) struct Net {
     /// Until then the node may refuse refreshes, because it has not got all its records back.
     pub(crate) troubled_until: Micros,
     heap: BinaryHeap<Reverse<Scheduled>>,
+    /// When the node last wanted to open a stream to an address.
+    dialed: HashMap<SocketAddr, Micros>,
     scheduled: u64,
     actors_by_address: HashMap<SocketAddr, ActorId>,
     connections: Vec<Connection>,
@@ -220,6 +225,7 @@ impl Net {
             process: 0,
             troubled_until: 0,
             heap: BinaryHeap::new(),
+            dialed: HashMap::new(),
             scheduled: 0,
             actors_by_address: HashMap::new(),
             connections: Vec::new(),
@@ -281,8 +287,15 @@ impl Net {
 
     /// The node wants to open a stream.
     pub(crate) fn dial(&mut self, shard: u16, dial: Dial) {
-        let after = self.rng.between(MILLISECOND, 300 * MILLISECOND);
+        let after = self.rng.between(MILLISECOND, DIAL_MAX);
+        self.dialed.insert(dial.peer, self.now);
         self.schedule(self.now + after, Event::Dialed { shard, dial });
+    }
+
+    /// How long a NOTIFY to that address may have waited for a stream.
+    pub(crate) fn waited(&self, peer: SocketAddr) -> Micros {
+        let waited = self.dialed.get(&peer).map(|at| self.now - at);
+        waited.filter(|waited| *waited <= DIAL_MAX).unwrap_or(0)
     }
 
     /// The peer that accepts streams at an address, if there is one.

@@ -160,7 +160,8 @@ counters! {
     notifies_unrecorded,
     /// NOTIFYs of long lists delayed because the retransmission memory is full.
     notifies_waiting_for_memory,
-    /// Streams that were to be opened to phones whose own ended.
+    /// Streams that were to be opened to phones, because their own ended or a NOTIFY was too long for a
+    /// datagram.
     dials_begun,
     /// Of these: opened.
     dials_connected,
@@ -192,6 +193,8 @@ counters! {
     notifies_received,
     /// Events missing from the report of a probe because there were too many.
     probe_events_skipped,
+    /// NOTIFYs sent over a stream because they were too long for a datagram (RFC 3261 §18.1.1).
+    notifies_by_stream,
     /// NOTIFYs larger than 1,300 octets sent over UDP (RFC 3261 §18.1.1).
     udp_oversize,
 }

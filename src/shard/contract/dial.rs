@@ -1,4 +1,5 @@
-//! Streams that we open to phones, because theirs ended, and names that are looked up for that.
+//! Streams that we open to phones, because theirs ended or a NOTIFY is too long for a datagram, and names
+//! that are looked up for that.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,9 +19,9 @@ pub struct Dial {
     pub id: DialId,
     /// The transport.
     pub transport: Transport,
-    /// The listener of the stream that ended.
+    /// The listener of the stream that ended, or of the datagrams.
     pub listener: u16,
-    /// Our address on that stream. It stays our address in Via and Contact: the new stream has a port
+    /// Our address there. It stays our address in Via and Contact: the new stream has a port
     /// of its own, on which nothing listens.
     pub local: SocketAddr,
     /// The address to connect to.

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use crate::shard::container::slab::Key;
 
 /// Key of an outstanding NOTIFY: sent, without a final response yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct InFlightId(pub(crate) NonZeroU32);
 
 impl Key for InFlightId {

@@ -67,17 +67,18 @@ pub struct Options {
     /// Time between a NOTIFY without a response and the next attempt (W:A3.7).
     pub probation: Duration,
 
-    // Streams to phones whose own ended.
-    /// Streams that are being opened at once. Beyond it: another attempt after `dial_pause_min`. 0:
-    /// none is opened, a phone is notified once it has connected again.
+    // Streams to phones: whose own ended, or whose NOTIFYs are too long for a datagram.
+    /// Streams that are being opened at once. Beyond it: another attempt after `dial_pause_min`, and a
+    /// NOTIFY that is too long for a datagram is sent as one. 0: none is opened, a phone is notified
+    /// once it has connected again.
     pub dials_max: usize,
     /// Addresses that streams were opened to, or are to be. Beyond it: no further address is tried; the
-    /// phone is notified once it has connected again.
+    /// phone is notified once it has connected again, or by UDP.
     pub dial_targets_max: usize,
     /// Time from the end of an attempt to the next one to the same address. It doubles with each
     /// attempt in a row that left a NOTIFY without a response.
     pub dial_pause_min: Duration,
-    /// The longest such time.
+    /// The longest such time, and the time that NOTIFYs go by UDP after a stream for a long one failed.
     pub dial_pause_max: Duration,
 
     // NOTIFYs.
@@ -86,6 +87,10 @@ pub struct Options {
     pub notify_rate_per_phone: u32,
     /// NOTIFYs to one phone at once before the rate applies.
     pub notify_burst_per_phone: u32,
+    /// Octets of the longest NOTIFY that is always sent as a datagram. Beyond it: it is sent over a
+    /// stream, if the phone can be expected to listen for one (RFC 3261 §18.1.1); `usize::MAX` for
+    /// never.
+    pub notify_tcp_beyond: usize,
     /// NOTIFYs written per turn, and NOTIFYs retransmitted per turn. Beyond it: the next turn.
     pub notifies_per_turn: usize,
     /// Octets of NOTIFYs written or retransmitted per turn, because long lists take time. Beyond it:
@@ -192,6 +197,7 @@ impl Options {
             dial_pause_max: Duration::from_secs(60),
             notify_rate_per_phone: 10,
             notify_burst_per_phone: 100,
+            notify_tcp_beyond: 1300,
             notifies_per_turn: 256,
             notify_octets_per_turn: 4 << 20,
             retransmission_octets_max: 64 << 20,

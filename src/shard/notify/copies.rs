@@ -111,13 +111,16 @@ impl Copies {
         kept.head.len() + body.map_or(0, |body| body.octets.len())
     }
 
-    /// Appends the message.
-    pub(crate) fn write(&self, kept: &Kept, arena: &mut Vec<u8>) {
+    /// Appends the message, and returns where it is.
+    pub(crate) fn write(&self, kept: &Kept, arena: &mut Vec<u8>) -> Range<usize> {
+        let start = arena.len();
         arena.extend_from_slice(&kept.head);
-        let Some(id) = kept.body else { return };
-        if let Some(body) = self.bodies.get(id).expected(SHARED) {
+        if let Some(id) = kept.body
+            && let Some(body) = self.bodies.get(id).expected(SHARED)
+        {
             arena.extend_from_slice(&body.octets);
         }
+        start..arena.len()
     }
 
     /// The message will not be sent again.

@@ -28,7 +28,8 @@ impl Notifier {
             }
         }
         let table = subscriptions.table_mut();
-        table.note_stream_end(connection, has_failed, turn);
+        let detours = table.note_stream_end(connection, has_failed, turn);
+        self.leave_stream(detours, turn);
     }
 
     /// A connection that was wanted is open.
@@ -39,7 +40,11 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        subscriptions.table_mut().handle_dialed(id, flow, turn);
+        let table = subscriptions.table_mut();
+        table.handle_dialed(id, flow, turn);
+        for notify in table.detours(id) {
+            self.send_by_stream(notify, flow, turn);
+        }
     }
 
     /// A connection that was wanted could not be opened.
@@ -49,7 +54,8 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        subscriptions.table_mut().handle_dial_failed(id, turn);
+        let detours = subscriptions.table_mut().handle_dial_failed(id, turn);
+        self.leave_stream(detours, turn);
     }
 
     /// The addresses of a name that was to be looked up.

@@ -14,6 +14,7 @@ pub(crate) mod body_cache;
 pub(crate) mod content;
 pub(crate) mod copies;
 pub(crate) mod cut;
+pub(crate) mod detour;
 pub(crate) mod gso_padding;
 pub(crate) mod list;
 pub(crate) mod path_proof;
@@ -36,6 +37,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::body_cache::BodyCache;
 use crate::shard::notify::copies::{Copies, Kept};
+use crate::shard::notify::detour::Detour;
 use crate::shard::notify::gso_padding::GsoPadding;
 use crate::shard::notify::list::selection::Selection;
 use crate::shard::peer::local_address::LocalAddresses;
@@ -56,6 +58,8 @@ pub(crate) struct InFlight {
     timer: TimerHandle,
     /// The copy for retransmission.
     kept: Kept,
+    /// Its stream, if it is too long for a datagram; boxed, as nearly no NOTIFY has one.
+    detour: Option<Box<Detour>>,
     /// The path that it holds: one that was not proven when the NOTIFY was sent, or that of a
     /// removed subscription.
     held_path: Option<PathId>,

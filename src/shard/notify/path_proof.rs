@@ -63,6 +63,9 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
         let in_flight = self.end(id)?;
+        if let Some(detour) = &in_flight.detour {
+            subscriptions.table_mut().end_detour(detour.dial, id, false);
+        }
         if let Some(path) = in_flight.held_path {
             subscriptions.table_mut().release_path(id, path);
         }

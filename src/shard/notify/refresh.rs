@@ -112,6 +112,7 @@ impl Notifier {
         subscriptions: &'t mut Subscriptions,
         turn: &mut Turn<'d>,
     ) -> Result<Acceptance<'t>, Refusal<'d>> {
+        self.send_waiting(subscription, subscriptions, turn);
         let has_changed_list =
             subscriptions.replace_list(subscription, asked.enclosed.list(), turn);
         let is_new = has_changed_list || asked.enclosed.is_switch();

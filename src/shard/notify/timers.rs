@@ -23,6 +23,9 @@ impl Notifier {
         let Some(in_flight) = in_flight.expected("the end of a NOTIFY cancels its timer") else {
             return;
         };
+        if in_flight.detour.is_some() {
+            return self.give_up_detour(id, subscriptions, turn);
+        }
         match in_flight.transaction.handle_timeout(turn.now) {
             Some(Due::Retransmit) => {
                 in_flight.timer = turn
@@ -46,9 +49,7 @@ impl Notifier {
         let Some(in_flight) = in_flight.expected("its timer fired") else {
             return;
         };
-        let start = turn.out.arena.len();
-        self.copies.write(&in_flight.kept, &mut turn.out.arena);
-        let head = start..turn.out.arena.len();
+        let head = self.copies.write(&in_flight.kept, &mut turn.out.arena);
         turn.counters.notifies_retransmitted += 1;
         turn.transmit(in_flight.flow, head, 0..0);
     }

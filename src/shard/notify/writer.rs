@@ -11,7 +11,7 @@ use crate::presence::policy::Handling;
 use crate::presence::profile::Profile;
 use crate::shard::container::slab::Key;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{InFlightId, SubscriptionId};
 use crate::shard::contract::outbox::Transmit;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -19,6 +19,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::content::{Content, Written};
 use crate::shard::notify::copies::Kept;
+use crate::shard::notify::detour::is_oversize;
 use crate::shard::notify::{InFlight, Notifier};
 use crate::shard::peer::path::Path;
 use crate::shard::peer::routing_token;
@@ -30,9 +31,6 @@ use crate::sip::dialog::Origin;
 use crate::sip::emit;
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::client::ClientTransaction;
-
-/// Larger datagrams may be fragmented (RFC 3261 §18.1.1).
-const UDP_OCTETS_ADVISED: usize = 1300;
 
 impl Notifier {
     /// Writes a NOTIFY, keeps it for retransmission, and sends it. `body` is None if it has none.
@@ -99,11 +97,33 @@ impl Notifier {
             transaction,
             timer: turn.wheel.arm(deadline, Timer::Notify(in_flight_id)),
             kept,
+            detour: None,
             held_path: paths.ask_for_proof(path, in_flight_id, octets, turn),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
         turn.counters.notifies_sent += 1;
-        turn.transmit(flow, transmit.head, transmit.tail);
+        self.send_new(in_flight_id, transmit, subscriptions, turn);
+    }
+
+    /// Sends a NOTIFY that was just written; one that is too long for a datagram by a stream, if it can.
+    #[inline]
+    fn send_new(
+        &mut self,
+        id: InFlightId,
+        transmit: Transmit,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
+        let Transmit { flow, head, tail } = transmit;
+        if !flow.transport.is_reliable() {
+            let octets = head.len() + tail.len();
+            let is_long = octets > turn.options.notify_tcp_beyond;
+            if is_long && self.take_detour(id, subscriptions, turn) {
+                return;
+            }
+            turn.counters.udp_oversize += u64::from(is_oversize(octets));
+        }
+        turn.transmit(flow, head, tail);
     }
 
     /// Appends the headers of the body, and the part of the body that is this subscription's own.
@@ -139,7 +159,9 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         let octets = turn.out.arena.len() - head.start + tail;
+        // A NOTIFY does not become too long for a datagram.
         let octets_max = turn.options.segment_octets_max;
+        let octets_max = octets_max.min(turn.options.notify_tcp_beyond);
         let length = self.gso_padding.length(destination, octets, octets_max);
         pad(&mut turn.out.arena, head.end, length - octets);
     }
@@ -151,8 +173,6 @@ impl Notifier {
             return Kept::default();
         }
         let (head, tail) = (transmit.head.clone(), transmit.tail.clone());
-        let octets = head.len() + tail.len();
-        turn.counters.udp_oversize += u64::from(octets > UDP_OCTETS_ADVISED);
         self.copies.keep(turn.out, head, tail)
     }
 

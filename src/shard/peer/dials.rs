@@ -1,12 +1,14 @@
-//! The places that we open streams to, because those of their phones ended: what each is waited for,
-//! which of its addresses comes next, and when it may be tried again.
+//! The places that we open streams to, because those of their phones ended, or because a NOTIFY is too
+//! long for a datagram: what each is waited for, which of its addresses comes next, and when it may be
+//! tried again.
 //!
 //! Invariants: at most one stream is being opened to a place, and at most one that we opened is open. A
-//! place is forgotten when no dialog waits for it and it does not rest. The addresses of a name are
+//! place is forgotten when no dialog or NOTIFY waits for it and it does not rest. The addresses of a name are
 //! tried in order, at once; then the place rests, twice as long after each time in a row that brought
-//! no response, and its name is looked up again.
+//! no response, and its name is looked up again. NOTIFYs that are too long for a datagram wait for no
+//! other place: their stream is open, or opened at once, or they go by UDP.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::shard::container::slab::Slab;
 use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
-use crate::shard::contract::ids::{DialId, DialogId};
+use crate::shard::contract::ids::{DialId, DialogId, InFlightId};
 use crate::shard::contract::options::Options;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -43,9 +45,9 @@ pub(crate) struct Dials {
 pub(crate) struct Wanted {
     /// To where.
     pub(crate) endpoint: Endpoint,
-    /// The listener of the stream that ended.
+    /// The listener of the stream that ended, or of the datagrams.
     pub(crate) listener: u16,
-    /// Our address on that stream.
+    /// Our address there.
     pub(crate) local: SocketAddr,
 }
 
@@ -57,6 +59,10 @@ struct Target {
     failures: u32,
     /// Dialogs that wait for a stream.
     waiting: Vec<DialogId>,
+    /// NOTIFYs too long for a datagram that wait for the stream, or were sent on it and have no response.
+    detours: BTreeSet<InFlightId>,
+    /// A stream for such a NOTIFY failed, so they go by UDP until the place has rested.
+    is_avoided: bool,
     /// Its addresses that were not tried yet, the next one last.
     addresses: Vec<SocketAddr>,
 }
@@ -71,6 +77,15 @@ enum State {
     Open(Flow),
     /// Until its timer fires.
     Resting,
+}
+
+/// The stream of a NOTIFY that is too long for a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Detour {
+    /// Its place.
+    pub(crate) dial: DialId,
+    /// None while it is being opened.
+    pub(crate) flow: Option<Flow>,
 }
 
 /// Whether a dialog has a stream.
@@ -106,6 +121,13 @@ impl Dials {
         if let Some(id) = self.ids.get(&wanted.endpoint) {
             return Some(*id);
         }
+        let id = self.add(wanted, options)?;
+        self.queue.push_back(id);
+        Some(id)
+    }
+
+    /// Adds a place; None if too many are known.
+    fn add(&mut self, wanted: Wanted, options: &Options) -> Option<DialId> {
         if self.ids.len() >= options.dial_targets_max || options.dials_max == 0 {
             return None;
         }
@@ -115,11 +137,59 @@ impl Dials {
             state: State::Queued,
             failures: 0,
             waiting: Vec::new(),
+            detours: BTreeSet::new(),
+            is_avoided: false,
             addresses: Vec::new(),
         });
         self.ids.insert(endpoint, id);
-        self.queue.push_back(id);
         Some(id)
+    }
+
+    /// A NOTIFY is too long for a datagram. None if no stream is open, none can be opened at once, or
+    /// one failed a short time ago.
+    pub(crate) fn detour(
+        &mut self,
+        wanted: Wanted,
+        notify: InFlightId,
+        turn: &mut Turn<'_>,
+    ) -> Option<Detour> {
+        let known = self.ids.get(&wanted.endpoint).copied();
+        let dial = match known {
+            Some(dial) => dial,
+            None if self.opening < turn.options.dials_max => {
+                let dial = self.add(wanted, turn.options)?;
+                self.opening += 1;
+                self.targets.get_mut(dial)?.begin(dial, turn);
+                dial
+            }
+            None => return None,
+        };
+        let target = self.targets.get_mut(dial).expected(KNOWN)?;
+        let flow = match target.state {
+            State::Open(flow) => Some(flow),
+            State::Opening => None,
+            State::Queued | State::Locating | State::Resting => return None,
+        };
+        if target.is_avoided {
+            return None;
+        }
+        target.detours.insert(notify);
+        Some(Detour { dial, flow })
+    }
+
+    /// The NOTIFYs that wait for a stream, or were sent on it and have no response.
+    pub(crate) fn detours(&self, id: DialId) -> Vec<InFlightId> {
+        let target = self.targets.get(id).expected(KNOWN);
+        target.map_or_else(Vec::new, |target| target.detours.iter().copied().collect())
+    }
+
+    /// A NOTIFY for which a stream is open, or being opened, has ended or goes by UDP. `has_failed`: it
+    /// got no response on the stream.
+    pub(crate) fn end_detour(&mut self, id: DialId, notify: InFlightId, has_failed: bool) {
+        if let Some(target) = self.targets.get_mut(id).expected(KNOWN) {
+            target.detours.remove(&notify);
+            target.is_avoided |= has_failed;
+        }
     }
 
     /// What is wanted at a place.
@@ -187,49 +257,65 @@ impl Dials {
         turn.counters.dials_connected += 1;
         self.opening -= 1;
         target.state = State::Open(flow);
+        target.is_avoided = false;
         self.ids_by_connection.insert(flow.connection, id);
         std::mem::take(&mut target.waiting)
     }
 
-    /// A stream could not be opened: the next address is tried, or the place rests.
-    pub(crate) fn failed(&mut self, id: DialId, turn: &mut Turn<'_>) {
+    /// A stream could not be opened: the next address is tried, or the place rests. Returns the NOTIFYs
+    /// that go by UDP therefore.
+    pub(crate) fn failed(&mut self, id: DialId, turn: &mut Turn<'_>) -> BTreeSet<InFlightId> {
         let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
-            return;
+            return BTreeSet::new();
         };
         turn.counters.dials_failed += 1;
-        if !target.open_next(id, turn) {
-            self.opening -= 1;
-            self.rest(id, true, turn);
+        if target.open_next(id, turn) {
+            return BTreeSet::new();
         }
+        self.opening -= 1;
+        let detours = target.take_detours();
+        self.rest(id, true, turn);
+        detours
     }
 
     /// A stream ended. If it is one that we opened, its place rests; `has_failed`: a NOTIFY was left
-    /// without a response, so the next address is tried at once, if there is one.
+    /// without a response, so the next address is tried at once, if there is one. Returns the NOTIFYs
+    /// that go by UDP therefore.
     pub(crate) fn closed(
         &mut self,
         connection: ConnectionId,
         has_failed: bool,
         turn: &mut Turn<'_>,
-    ) {
+    ) -> BTreeSet<InFlightId> {
         let Some(id) = self.ids_by_connection.remove(&connection) else {
-            return;
+            return BTreeSet::new();
         };
-        match self.targets.get_mut(id).expected(KNOWN) {
-            Some(target) if has_failed && !target.addresses.is_empty() => {
-                target.state = State::Queued;
-                self.queue.push_back(id);
-            }
-            _ => self.rest(id, has_failed, turn),
+        let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
+            return BTreeSet::new();
+        };
+        let detours = target.take_detours();
+        if has_failed && !target.addresses.is_empty() {
+            target.state = State::Queued;
+            self.queue.push_back(id);
+        } else {
+            self.rest(id, has_failed, turn);
         }
+        detours
     }
 
     fn rest(&mut self, id: DialId, has_failed: bool, turn: &mut Turn<'_>) {
         let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
             return;
         };
+        let has_failed = has_failed || target.is_avoided;
         target.failures = if has_failed { target.failures + 1 } else { 0 };
         target.addresses.clear();
-        let until = turn.now + pause_after(target.failures, turn.options);
+        // While UDP is a way to the phone, another attempt can wait.
+        let pause = match target.is_avoided {
+            true => turn.options.dial_pause_max,
+            false => pause_after(target.failures, turn.options),
+        };
+        let until = turn.now + pause;
         target.state = State::Resting;
         turn.wheel.arm(until, Timer::Dial(id));
     }
@@ -241,11 +327,18 @@ impl Dials {
         };
         debug_assert!(matches!(target.state, State::Resting), "it rests");
         target.state = State::Queued;
+        target.is_avoided = false;
         self.queue.push_back(id);
     }
 }
 
 impl Target {
+    /// The stream failed: the NOTIFYs that it was for go by UDP, and so do others for some time.
+    fn take_detours(&mut self) -> BTreeSet<InFlightId> {
+        self.is_avoided |= !self.detours.is_empty();
+        std::mem::take(&mut self.detours)
+    }
+
     /// Opens a stream to the next address; has the name looked up first, unless addresses of it are
     /// left.
     fn begin(&mut self, id: DialId, turn: &mut Turn<'_>) {

@@ -51,10 +51,13 @@ pub(crate) fn moved_hop(
 /// The address of a dialog's first hop: its first route, or else the remote target. None if the URI
 /// names a host by name, or if the phone is bound to its flow (`ob`, RFC 5626 §4.3).
 pub(crate) fn named_hop(dialog: &Dialog, transport: Transport) -> Option<SocketAddr> {
-    let hop = dialog
-        .first_route()
-        .unwrap_or_else(|| dialog.remote_target());
-    address_of(&Uri::parse(hop).ok()?, transport)
+    address_of(&first_hop(dialog)?, transport)
+}
+
+/// The URI of a dialog's first hop.
+fn first_hop(dialog: &Dialog) -> Option<Uri<'_>> {
+    let hop = dialog.first_route();
+    Uri::parse(hop.unwrap_or_else(|| dialog.remote_target())).ok()
 }
 
 /// Where a phone whose stream ended listens for another: at its first hop, if the hop names the
@@ -66,10 +69,7 @@ pub(crate) fn stream_hop(
     ended: &Flow,
     is_trusted: impl Fn(IpAddr) -> bool,
 ) -> Option<Endpoint> {
-    let hop = dialog
-        .first_route()
-        .unwrap_or_else(|| dialog.remote_target());
-    let hop = Uri::parse(hop).ok()?;
+    let hop = first_hop(dialog)?;
     let is_bound = hop.parameter("ob").is_some();
     // Never another transport: what was encrypted would be sent in the clear.
     if named_stream(&hop) != Some(ended.transport) || is_bound || hop.port == Some(0) {
@@ -77,11 +77,7 @@ pub(crate) fn stream_hop(
     }
     let is_from_trusted = is_trusted(ended.peer.ip());
     let place = match numeric_address(&hop, ended.transport) {
-        Some(named) => {
-            let is_between_trusted = is_from_trusted && is_trusted(named.ip());
-            let elsewhere = || is_between_trusted.then_some(named);
-            Place::Address(at_same_host(named, ended.peer).or_else(elsewhere)?)
-        }
+        Some(named) => Place::Address(permitted(named, ended.peer, is_trusted)?),
         None => Place::Name {
             host: name_of(&hop)?,
             port: hop.port,
@@ -92,6 +88,38 @@ pub(crate) fn stream_hop(
         transport: ended.transport,
         place,
     })
+}
+
+/// Where a phone whose requests come by UDP can be expected to listen for streams as well (RFC 3261
+/// §18.1.1): at its first hop, if that is an address and names no other transport. None if the address is
+/// another than that of the SUBSCRIBE, as behind a NAT, unless both are trusted; or if the phone is bound
+/// to its flow.
+pub(crate) fn detour_hop(
+    dialog: &Dialog,
+    flow: &Flow,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<Endpoint> {
+    let hop = first_hop(dialog)?;
+    let transport = hop.parameter("transport").unwrap_or(b"tcp");
+    if hop.scheme != Scheme::Sip || !transport.eq_ignore_ascii_case(b"tcp") || hop.port == Some(0) {
+        return None;
+    }
+    let named = address_of(&hop, Transport::Tcp)?;
+    Some(Endpoint {
+        transport: Transport::Tcp,
+        place: Place::Address(permitted(named, flow.peer, is_trusted)?),
+    })
+}
+
+/// The address `named`, if a stream may be opened to it for a SUBSCRIBE that came from `source`: to
+/// that host, or between trusted ones.
+fn permitted(
+    named: SocketAddr,
+    source: SocketAddr,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<SocketAddr> {
+    let is_between_trusted = || is_trusted(source.ip()) && is_trusted(named.ip());
+    at_same_host(named, source).or_else(|| is_between_trusted().then_some(named))
 }
 
 fn without_port(mut address: SocketAddr) -> SocketAddr {

@@ -1,19 +1,21 @@
-//! NOTIFYs to phones whose stream ended: where the phone says that it listens for streams at its own
-//! address, we open one. A phone that does not has to connect again.
+//! NOTIFYs to phones whose stream ended, and NOTIFYs that are too long for a datagram: where the phone
+//! listens for streams at its own address, we open one. A phone that does not has to connect again, or
+//! gets the datagram in fragments.
 //!
 //! Guarantee: a stream is opened only to the address that the SUBSCRIBE came from, or between trusted
 //! addresses, whatever a name stands for.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
-use crate::shard::contract::ids::{DialId, DialogId, SubscriptionId};
+use crate::shard::contract::ids::{DialId, DialogId, InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
-use crate::shard::peer::dials::{Reach, Wanted};
-use crate::shard::peer::endpoint::Place;
-use crate::shard::peer::next_hop::{at_same_host, stream_hop};
+use crate::shard::peer::dials::{Detour, Reach, Wanted};
+use crate::shard::peer::endpoint::{Endpoint, Place};
+use crate::shard::peer::next_hop::{at_same_host, detour_hop, stream_hop};
 use crate::shard::peer::path::Path;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::dialog_entry::DialogEntry;
@@ -47,13 +49,34 @@ impl Table {
         let entry = self.dialog(id)?;
         let flow = self.flow_of(entry)?;
         let endpoint = stream_hop(&entry.dialog, &flow, |ip| turn.directory.trusts(ip))?;
-        let is_ours = matches!(endpoint.place, Place::Address(address)
-            if is_local(address, &flow.local, turn));
-        (!is_ours).then_some(Wanted {
-            endpoint,
-            listener: flow.listener,
-            local: flow.local,
-        })
+        unless_ours(endpoint, &flow, turn)
+    }
+
+    /// A NOTIFY of a dialog is too long for a datagram: the stream by which it is to be sent. None if the
+    /// phone cannot be expected to listen for one, or is not known to be at the address that its SUBSCRIBE
+    /// came from; or as [`Dials::detour`](crate::shard::peer::dials::Dials::detour) says.
+    pub(crate) fn detour(
+        &mut self,
+        id: DialogId,
+        notify: InFlightId,
+        turn: &mut Turn<'_>,
+    ) -> Option<Detour> {
+        let entry = self.dialog(id).filter(|it| self.is_path_proven(it.path))?;
+        let flow = self.flow_of(entry)?;
+        let endpoint = detour_hop(&entry.dialog, &flow, |ip| turn.directory.trusts(ip))?;
+        let wanted = unless_ours(endpoint, &flow, turn)?;
+        self.dials.detour(wanted, notify, turn)
+    }
+
+    /// The NOTIFYs that wait for a stream.
+    pub(crate) fn detours(&self, id: DialId) -> Vec<InFlightId> {
+        self.dials.detours(id)
+    }
+
+    /// A NOTIFY that was to be sent over a stream has ended, or goes by UDP. `has_failed`: it got no
+    /// response on the stream.
+    pub(crate) fn end_detour(&mut self, id: DialId, notify: InFlightId, has_failed: bool) {
+        self.dials.end_detour(id, notify, has_failed);
     }
 
     fn open_streams(&mut self, turn: &mut Turn<'_>) {
@@ -106,20 +129,26 @@ impl Table {
         self.open_streams(turn);
     }
 
-    /// A stream that was wanted could not be opened.
-    pub(crate) fn handle_dial_failed(&mut self, id: DialId, turn: &mut Turn<'_>) {
-        self.dials.failed(id, turn);
+    /// A stream that was wanted could not be opened. Returns the NOTIFYs that go by UDP therefore.
+    pub(crate) fn handle_dial_failed(
+        &mut self,
+        id: DialId,
+        turn: &mut Turn<'_>,
+    ) -> BTreeSet<InFlightId> {
+        let detours = self.dials.failed(id, turn);
         self.open_streams(turn);
+        detours
     }
 
     /// A stream ended, perhaps one that we opened. `has_failed`: a NOTIFY was left without a response.
+    /// Returns the NOTIFYs that go by UDP therefore.
     pub(crate) fn note_stream_end(
         &mut self,
         connection: ConnectionId,
         has_failed: bool,
         turn: &mut Turn<'_>,
-    ) {
-        self.dials.closed(connection, has_failed, turn);
+    ) -> BTreeSet<InFlightId> {
+        self.dials.closed(connection, has_failed, turn)
     }
 
     /// A stream may be opened to an address again.
@@ -152,6 +181,17 @@ impl Table {
             self.want(id, wants);
         }
     }
+}
+
+/// A stream to a place, for a peer that is reached by `flow`; None if the place is ours.
+fn unless_ours(endpoint: Endpoint, flow: &Flow, turn: &Turn<'_>) -> Option<Wanted> {
+    let is_ours = matches!(endpoint.place, Place::Address(address)
+        if is_local(address, &flow.local, turn));
+    (!is_ours).then_some(Wanted {
+        endpoint,
+        listener: flow.listener,
+        local: flow.local,
+    })
 }
 
 impl DialogEntry {

@@ -24,7 +24,7 @@
 //! - the proof of a path: `prove_path`, `prove_path_by_tag`, `prove_path_by_salt`, `take_waiting`,
 //!   `release_path`;
 //! - streams that we open: `reach_phone`, `want_again`, `handle_dialed`, `handle_dial_failed`,
-//!   `handle_dial_timer`, `note_stream_end`;
+//!   `handle_dial_timer`, `note_stream_end`; for long NOTIFYs `detour`, `detours`, `end_detour`;
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,

@@ -260,7 +260,11 @@ impl Conversation {
                 message,
             } => self.note_sent(*peer, Message::read(&message.lines)),
             Action::Advance(duration) => self.now += *duration,
-            Action::Dial(address, true) => self.note_dialed(*address),
+            Action::Dial {
+                address,
+                connects: true,
+                ..
+            } => self.note_dialed(*address),
             _ => {}
         }
     }

@@ -46,12 +46,11 @@ impl World {
         text: &Text<'_>,
         header: &StateHeader,
         content_type: &str,
-        watcher: Watcher<'_>,
-        target: &str,
+        (watcher, target): (Watcher<'_>, &str),
         key: &str,
+        from: Micros,
     ) -> Result<(), String> {
         let now = self.bench.net.now;
-        let from = now.saturating_sub(self.bench.net.plan.propagation_max());
         let handling = |realm: &Realm| realm.decide(watcher, target).handling;
         let is_active = matches!(header.state, SubscriptionState::Active { .. });
         let realms = &self.bench.realms;

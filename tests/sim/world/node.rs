@@ -50,6 +50,7 @@ pub(super) fn core(
         dial_pause_max: Duration::from_secs(60),
         probation: Duration::from_micros(plan.probation),
         notify_rate_per_phone: plan.notify_rate,
+        notify_tcp_beyond: 1300,
         notify_burst_per_phone: plan.notify_burst,
         notifies_per_turn: plan.notifies_per_turn,
         notify_octets_per_turn: plan.notify_octets_per_turn,

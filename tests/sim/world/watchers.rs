@@ -116,19 +116,22 @@ impl World {
         if self.bench.checker.notifies == news || is_from_before {
             return;
         }
-        let judged = self.judge_notify(text, &header, content_type, &notify.key);
+        let delay_max = self.bench.net.plan.propagation_max() + self.bench.net.waited(flow.peer);
+        let from = now.saturating_sub(delay_max);
+        let judged = self.judge_notify(text, &header, content_type, &notify.key, from);
         if let Err(fault) = judged {
             self.fail("a NOTIFY with a wrong state", fault);
         }
     }
 
-    /// Judges the contents of a new NOTIFY.
+    /// Judges the contents of a new NOTIFY, which was written since `from`.
     fn judge_notify(
         &mut self,
         text: &Text<'_>,
         header: &StateHeader,
         content_type: &str,
         key: &str,
+        from: Micros,
     ) -> Result<(), String> {
         let now = self.bench.net.now;
         let watcher = text.uri("To").and_then(Watcher::of);
@@ -147,7 +150,6 @@ impl World {
                 )),
             };
         }
-        let from = now.saturating_sub(self.bench.net.plan.propagation_max());
         let is_active =
             !header.is_pending && matches!(header.state, SubscriptionState::Active { .. });
         if is_active && text.body.is_empty() && !self.bench.checker.is_proven(key) {
@@ -157,7 +159,8 @@ impl World {
         if self.is_list(target) {
             self.list_notifies += 1;
             self.judge_list_size(text, &header.state, watcher)?;
-            return self.judge_list_notify(text, header, content_type, watcher, target, key);
+            let about = (watcher, target);
+            return self.judge_list_notify(text, header, content_type, about, key, from);
         }
         let shown = match text.body {
             "" => Shown::Nothing,

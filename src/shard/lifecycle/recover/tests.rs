@@ -110,6 +110,7 @@ impl Node {
             epoch_unix: MIDNIGHT,
             response_ring_octets: 1 << 16,
             nonces_max: 64,
+            notify_tcp_beyond: usize::MAX,
             ..Options::new(ShardId(0), shards, now, [1; 32])
         };
         let mut node = Self {

@@ -73,7 +73,11 @@ fn user(number: usize) -> String {
 impl Lab {
     fn new(transport: Transport, members: usize, list_octets: Option<u32>) -> Self {
         let now = Instant::now();
-        let options = Options::new(ShardId(0), 1, now, [1; 32]);
+        let options = Options {
+            // These tests are about datagrams.
+            notify_tcp_beyond: usize::MAX,
+            ..Options::new(ShardId(0), 1, now, [1; 32])
+        };
         let directory = Arc::new(directory(members, list_octets));
         let flow = Flow {
             transport,
