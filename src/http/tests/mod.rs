@@ -53,7 +53,7 @@ const SHARDS: u16 = 3;
 
 /// A call state that call_state.htm gave to the engine.
 #[derive(Clone, Debug, PartialEq)]
-struct CallUpdate {
+pub(in crate::http) struct CallUpdate {
     shard: ShardId,
     aor: String,
     call: Option<Arc<CallDialog>>,
@@ -61,8 +61,8 @@ struct CallUpdate {
 }
 
 #[derive(Clone, Default)]
-struct FakeEngine {
-    calls: Arc<Mutex<Vec<CallUpdate>>>,
+pub(in crate::http) struct FakeEngine {
+    pub(in crate::http) calls: Arc<Mutex<Vec<CallUpdate>>>,
     is_ready: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
@@ -391,7 +391,7 @@ fn watcher() -> WatcherReport {
     }
 }
 
-fn directory() -> Directory {
+pub(in crate::http) fn directory() -> Directory {
     let domain = |name: &str, reveal_number| Domain {
         reveal_number,
         ..Domain::new(name)

@@ -107,3 +107,7 @@ fn in_http2(mut response: Response, method: &Method, visit: &Visit) -> Response 
     }
     response
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
