@@ -171,6 +171,8 @@ counters! {
     dials_postponed,
     /// NOTIFYs that wait for the phone to connect again because too many addresses are tried already.
     dials_refused,
+    /// Streams of peers that lead to the place in their Via as well (`alias`, RFC 5923).
+    aliases_taken,
     /// Names that were to be looked up, to open streams to phones.
     lookups_begun,
     /// Of these: without an address that may be dialed.

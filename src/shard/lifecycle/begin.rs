@@ -111,6 +111,10 @@ impl Subscriptions {
         let id = self.begin_dialog(new, beginning, turn);
         let peer = request.flow.peer;
         self.table.prove_path_by_salt(id, admitted.salt, peer, turn);
+        // The stream may have ended while the owner of the line was asked.
+        if claim.is_none() {
+            self.table.take_alias(request, turn);
+        }
         let accepted = Accepted {
             subscription: id,
             granted: asked.granted,

@@ -96,6 +96,7 @@ impl Notifier {
         let table = subscriptions.table_mut();
         table.prove_path_by_tag(request, dialog, turn);
         table.prove_path_by_salt(first, salt, request.flow.peer, turn);
+        table.take_alias(request, turn);
         table.take_profile(dialog, Arc::clone(&asked.profile));
         let voucher = turn.peer(domain, &request.flow).voucher;
         let is_trusted_anew = table.take_voucher(dialog, voucher);

@@ -6,13 +6,15 @@
 //! place is forgotten when no dialog or NOTIFY waits for it and it does not rest. The addresses of a name are
 //! tried in order, at once; then the place rests, twice as long after each time in a row that brought
 //! no response, and its name is looked up again. NOTIFYs that are too long for a datagram wait for no
-//! other place: their stream is open, or opened at once, or they go by UDP.
+//! other place: their stream is open, or opened at once, or they go by UDP. A peer may show that its own
+//! stream leads to a place (RFC 5923): that place is open as long as the stream.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::shard::container::slab::Slab;
+use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, Flow};
@@ -63,6 +65,8 @@ struct Target {
     detours: BTreeSet<InFlightId>,
     /// A stream for such a NOTIFY failed, so they go by UDP until the place has rested.
     is_avoided: bool,
+    /// The open stream is one of the peer.
+    is_alias: bool,
     /// Its addresses that were not tried yet, the next one last.
     addresses: Vec<SocketAddr>,
 }
@@ -75,8 +79,8 @@ enum State {
     Locating,
     Opening,
     Open(Flow),
-    /// Until its timer fires.
-    Resting,
+    /// Until this timer fires.
+    Resting(TimerHandle),
 }
 
 /// The stream of a NOTIFY that is too long for a datagram.
@@ -121,6 +125,9 @@ impl Dials {
         if let Some(id) = self.ids.get(&wanted.endpoint) {
             return Some(*id);
         }
+        if options.dials_max == 0 {
+            return None;
+        }
         let id = self.add(wanted, options)?;
         self.queue.push_back(id);
         Some(id)
@@ -128,7 +135,7 @@ impl Dials {
 
     /// Adds a place; None if too many are known.
     fn add(&mut self, wanted: Wanted, options: &Options) -> Option<DialId> {
-        if self.ids.len() >= options.dial_targets_max || options.dials_max == 0 {
+        if self.ids.len() >= options.dial_targets_max {
             return None;
         }
         let endpoint = wanted.endpoint.clone();
@@ -139,6 +146,7 @@ impl Dials {
             waiting: Vec::new(),
             detours: BTreeSet::new(),
             is_avoided: false,
+            is_alias: false,
             addresses: Vec::new(),
         });
         self.ids.insert(endpoint, id);
@@ -168,7 +176,7 @@ impl Dials {
         let flow = match target.state {
             State::Open(flow) => Some(flow),
             State::Opening => None,
-            State::Queued | State::Locating | State::Resting => return None,
+            State::Queued | State::Locating | State::Resting(_) => return None,
         };
         if target.is_avoided {
             return None;
@@ -190,6 +198,37 @@ impl Dials {
             target.detours.remove(&notify);
             target.is_avoided |= has_failed;
         }
+    }
+
+    /// The stream of a peer leads to a place, unless one is being opened there. A stream leads to one
+    /// place. Returns the key of the place, and the dialogs that waited for a stream.
+    pub(crate) fn take_alias(
+        &mut self,
+        wanted: Wanted,
+        flow: Flow,
+        turn: &mut Turn<'_>,
+    ) -> Option<(DialId, Vec<DialogId>)> {
+        if self.ids_by_connection.contains_key(&flow.connection) {
+            return None;
+        }
+        let known = self.ids.get(&wanted.endpoint).copied();
+        let id = known.or_else(|| self.add(wanted, turn.options))?;
+        let target = self.targets.get_mut(id).expected(KNOWN)?;
+        match target.state {
+            State::Locating | State::Opening => return None,
+            State::Queued => self.queue.retain(|queued| *queued != id),
+            State::Resting(timer) => turn.wheel.cancel(timer),
+            // Of two streams the newer one works.
+            State::Open(before) => {
+                self.ids_by_connection.remove(&before.connection);
+            }
+        }
+        turn.counters.aliases_taken += 1;
+        target.state = State::Open(flow);
+        target.is_alias = true;
+        target.is_avoided = false;
+        self.ids_by_connection.insert(flow.connection, id);
+        Some((id, std::mem::take(&mut target.waiting)))
     }
 
     /// What is wanted at a place.
@@ -256,6 +295,7 @@ impl Dials {
         debug_assert!(matches!(target.state, State::Opening), "it was ordered");
         turn.counters.dials_connected += 1;
         self.opening -= 1;
+        target.is_alias = false;
         target.state = State::Open(flow);
         target.is_avoided = false;
         self.ids_by_connection.insert(flow.connection, id);
@@ -294,7 +334,10 @@ impl Dials {
             return BTreeSet::new();
         };
         let detours = target.take_detours();
-        if has_failed && !target.addresses.is_empty() {
+        if target.is_alias && detours.is_empty() {
+            // No attempt of ours failed.
+            self.forget(id);
+        } else if has_failed && !target.addresses.is_empty() {
             target.state = State::Queued;
             self.queue.push_back(id);
         } else {
@@ -316,8 +359,7 @@ impl Dials {
             false => pause_after(target.failures, turn.options),
         };
         let until = turn.now + pause;
-        target.state = State::Resting;
-        turn.wheel.arm(until, Timer::Dial(id));
+        target.state = State::Resting(turn.wheel.arm(until, Timer::Dial(id)));
     }
 
     /// A place has rested.
@@ -325,7 +367,7 @@ impl Dials {
         let Some(target) = self.targets.get_mut(id).expected("its timer fired") else {
             return;
         };
-        debug_assert!(matches!(target.state, State::Resting), "it rests");
+        debug_assert!(matches!(target.state, State::Resting(_)), "it rests");
         target.state = State::Queued;
         target.is_avoided = false;
         self.queue.push_back(id);

@@ -5,12 +5,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use crate::shard::contract::certificates::CertificateNames;
 use crate::shard::contract::flow::Flow;
 use crate::shard::peer::endpoint::{Endpoint, Place};
 use crate::shard::peer::path::Path;
 use crate::shard::request::Request;
 use crate::sip::dialog::Dialog;
-use crate::sip::uri::Scheme;
+use crate::sip::uri::{Scheme, host_ip};
 use crate::sip::{Transport, Uri};
 
 /// The destination of NOTIFYs: the source of the SUBSCRIBE. A UDP phone that does not send `rport`
@@ -111,6 +112,41 @@ pub(crate) fn detour_hop(
     })
 }
 
+/// The place to which the stream of a request leads as well, because its top Via says so by `alias` (RFC
+/// 5923 §8): the sent-by of that Via. None unless the peer is known to be there: by a certificate with its
+/// name, or, on TCP, by an address that is trusted.
+pub(crate) fn alias_of(
+    request: &Request<'_>,
+    certificate: Option<&CertificateNames>,
+    is_trusted: impl Fn(IpAddr) -> bool,
+) -> Option<Endpoint> {
+    let (via, flow) = (request.message.via()?, &request.flow);
+    via.parameters.get("alias")?;
+    let is_from_trusted = is_trusted(flow.peer.ip());
+    let place = match (flow.transport, host_ip(via.host)) {
+        (Transport::Tcp, Some(ip)) if is_from_trusted => {
+            let port = via.port.unwrap_or_else(|| flow.transport.default_port());
+            let named = SocketAddr::new(ip, port);
+            Place::Address(permitted(named, flow.peer, is_trusted)?)
+        }
+        (Transport::Tls, None) => {
+            let host = str::from_utf8(via.host).ok()?.to_ascii_lowercase();
+            let domains = &certificate?.domains;
+            let is_certified = domains.iter().any(|domain| **domain == *host);
+            Place::Name {
+                host: is_certified.then(|| host.into())?,
+                port: via.port,
+                only: (!is_from_trusted).then(|| without_port(flow.peer)),
+            }
+        }
+        _ => return None,
+    };
+    Some(Endpoint {
+        transport: flow.transport,
+        place,
+    })
+}
+
 /// The address `named`, if a stream may be opened to it for a SUBSCRIBE that came from `source`: to
 /// that host, or between trusted ones.
 fn permitted(
@@ -169,4 +205,78 @@ pub(crate) fn numeric_address(uri: &Uri<'_>, transport: Transport) -> Option<Soc
         uri.ip()?,
         uri.port.unwrap_or_else(|| transport.default_port()),
     ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::shard::contract::flow::ConnectionId;
+    use crate::sip::Message;
+
+    /// The place that the stream of a request leads to. Its peer is 10.0.1.7; 10.0.1.0/24 is trusted if
+    /// `trusts`.
+    fn alias(transport: Transport, via: &str, domains: &[&str], trusts: bool) -> Option<Endpoint> {
+        let text = format!(
+            "SUBSCRIBE sip:1@abc.com SIP/2.0\r\nVia: SIP/2.0/TLS {via};branch=z9hG4bK1\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:9@abc.com>;tag=1\r\nTo: <sip:1@abc.com>\r\n\
+             Call-ID: c\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:9@abc.com>\r\n\
+             Content-Length: 0\r\n\r\n"
+        );
+        let message = Message::parse(text.as_bytes(), transport.framing()).unwrap();
+        let flow = Flow {
+            transport,
+            listener: 0,
+            connection: ConnectionId::default(),
+            local: "10.0.0.1:5061".parse().unwrap(),
+            peer: "10.0.1.7:40001".parse().unwrap(),
+        };
+        let names = CertificateNames {
+            uris: Box::default(),
+            domains: domains.iter().map(|name| (*name).into()).collect(),
+        };
+        let request = Request::new(&message, flow, None);
+        let is_trusted = |ip: IpAddr| trusts && ip.to_string().starts_with("10.0.1.");
+        alias_of(&request, Some(&names), is_trusted)
+    }
+
+    #[test]
+    fn an_alias_over_tls_needs_a_certificate_for_the_name() {
+        let named = |only: Option<&str>| Endpoint {
+            transport: Transport::Tls,
+            place: Place::Name {
+                host: "sbc.example.com".into(),
+                port: Some(5062),
+                only: only.map(|address| address.parse().unwrap()),
+            },
+        };
+        let of = |via, domains: &[&str], trusts| alias(Transport::Tls, via, domains, trusts);
+        let own = ["a.example", "sbc.example.com"];
+        let via = "SBC.example.com:5062;alias";
+        assert_eq!(of(via, &own, true), Some(named(None)));
+        // A name of a peer that is not trusted stands for its address alone.
+        assert_eq!(of(via, &own, false), Some(named(Some("10.0.1.7:0"))));
+        assert_eq!(of("sbc.example.com:5062", &own, true), None);
+        assert_eq!(of(via, &["example.com", "*.example.com"], true), None);
+        assert_eq!(of(via, &[], true), None);
+        assert_eq!(of("10.0.1.7:5061;alias", &["10.0.1.7"], true), None);
+    }
+
+    #[test]
+    fn an_alias_over_tcp_needs_trust() {
+        let of = |via, trusts| alias(Transport::Tcp, via, &["sbc.example.com"], trusts);
+        let at = |address: &str| {
+            Some(Endpoint {
+                transport: Transport::Tcp,
+                place: Place::Address(address.parse().unwrap()),
+            })
+        };
+        assert_eq!(of("10.0.1.7;alias", true), at("10.0.1.7:5060"));
+        assert_eq!(of("10.0.1.8:5070;alias", true), at("10.0.1.8:5070"));
+        assert_eq!(of("10.0.2.8:5070;alias", true), None);
+        assert_eq!(of("10.0.1.7;alias", false), None);
+        assert_eq!(of("10.0.1.7", true), None);
+        assert_eq!(of("sbc.example.com;alias", true), None);
+        assert_eq!(alias(Transport::Wss, "10.0.1.7;alias", &[], true), None);
+    }
 }

@@ -15,8 +15,9 @@ use crate::shard::contract::ids::{DialId, DialogId, InFlightId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::dials::{Detour, Reach, Wanted};
 use crate::shard::peer::endpoint::{Endpoint, Place};
-use crate::shard::peer::next_hop::{at_same_host, detour_hop, stream_hop};
+use crate::shard::peer::next_hop::{alias_of, at_same_host, detour_hop, stream_hop};
 use crate::shard::peer::path::Path;
+use crate::shard::request::Request;
 use crate::shard::request::target::is_local;
 use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::table::Table;
@@ -117,7 +118,35 @@ impl Table {
 
     /// A stream that was wanted is open: the dialogs that waited for it go on on it.
     pub(crate) fn handle_dialed(&mut self, id: DialId, flow: Flow, turn: &mut Turn<'_>) {
-        for dialog in self.dials.opened(id, flow, turn) {
+        let waiting = self.dials.opened(id, flow, turn);
+        self.continue_waiting(waiting, id, flow, turn);
+        self.open_streams(turn);
+    }
+
+    /// A SUBSCRIBE was accepted: its stream may lead to the place in its Via as well (RFC 5923).
+    pub(crate) fn take_alias(&mut self, request: &Request<'_>, turn: &mut Turn<'_>) {
+        let flow = request.flow;
+        if !flow.transport.is_reliable() {
+            return;
+        }
+        let certificate = turn.certificates.of(flow.connection).map(|it| &**it);
+        let endpoint = alias_of(request, certificate, |ip| turn.directory.trusts(ip));
+        let wanted = endpoint.and_then(|endpoint| unless_ours(endpoint, &flow, turn));
+        let taken = wanted.and_then(|wanted| self.dials.take_alias(wanted, flow, turn));
+        if let Some((id, waiting)) = taken {
+            self.continue_waiting(waiting, id, flow, turn);
+        }
+    }
+
+    /// Dialogs that waited for a stream to a place go on on it.
+    fn continue_waiting(
+        &mut self,
+        waiting: Vec<DialogId>,
+        id: DialId,
+        flow: Flow,
+        turn: &mut Turn<'_>,
+    ) {
+        for dialog in waiting {
             let is_waiting = self.dialog(dialog).is_some_and(|entry| entry.awaits_stream);
             // The key may be of another dialog by now, and the directory another.
             let wanted = self.wanted_stream(dialog, turn).filter(|_| is_waiting);
@@ -126,7 +155,6 @@ impl Table {
                 self.continue_on(dialog, flow, turn);
             }
         }
-        self.open_streams(turn);
     }
 
     /// A stream that was wanted could not be opened. Returns the NOTIFYs that go by UDP therefore.

@@ -25,6 +25,7 @@
 //!   `release_path`;
 //! - streams that we open: `reach_phone`, `want_again`, `handle_dialed`, `handle_dial_failed`,
 //!   `handle_dial_timer`, `note_stream_end`; for long NOTIFYs `detour`, `detours`, `end_detour`;
+//!   one that a peer opened: `take_alias`;
 //! - limits: `capacity_used`, `octets_taken`, `phones`, `check_path`, `queued`;
 //! - an appearance of a line: `hold`, `give_back`, `is_seized`, `write_seizure`.
 //! - records: `renew`, `end` and `take_sequence` mark a dialog, `write_records`; `await_acknowledgement`,
