@@ -155,12 +155,13 @@ impl CallSet {
         });
     }
 
-    /// The publication expired: its legs are no longer reported. After a restart `expired_at` may be
-    /// long ago.
+    /// The publication expired: its legs are no longer reported. A leg that expired before it leaves no
+    /// tombstone. After a restart, `expired_at` may be long ago.
     pub(crate) fn abandon(&mut self, publication: u64, expired_at: Instant) {
-        self.bury_where(Ending::Expired, expired_at, |leg| {
-            leg.owner.publication == publication
-        });
+        let is_its = |leg: &Leg| leg.owner.publication == publication;
+        let lives = |leg: &Leg| leg.until.is_none_or(|until| expired_at < until);
+        self.legs.retain(|leg| !is_its(leg) || lives(leg));
+        self.bury_where(Ending::Expired, expired_at, is_its);
     }
 
     /// Removes the name of a person from the parties; from how many legs.
@@ -171,18 +172,14 @@ impl CallSet {
             .sum()
     }
 
-    /// Drops legs that expired.
-    pub(crate) fn expire_legs(&mut self, now: Instant) {
+    /// Drops legs and tombstones that expired.
+    pub(crate) fn expire(&mut self, now: Instant) {
         self.legs
             .retain(|leg| leg.until.is_none_or(|until| now < until));
-    }
-
-    /// Drops tombstones that expired.
-    pub(crate) fn expire_tombstones(&mut self, now: Instant) {
         self.tombstones.expire(now);
     }
 
-    /// The next time at which a leg or a tombstone expires.
+    /// The next time at which [`Self::expire`] must be called.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         let legs = self.legs.iter().filter_map(|leg| leg.until);
         legs.chain(self.tombstones.next_expiry()).min()

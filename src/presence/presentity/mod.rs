@@ -250,8 +250,6 @@ impl Presentity {
         }
         let calls = &mut self.calls;
         let mut statements = self.statements.made_mut();
-        // Legs first: a leg that expired before its publication leaves no tombstone.
-        calls.expire_legs(now);
         self.publications.retain(|entity| {
             let lives = now < entity.end();
             if !lives {
@@ -264,7 +262,7 @@ impl Presentity {
             }
             lives
         });
-        calls.expire_tombstones(now);
+        calls.expire(now);
         self.extras_are_stale |= statements.is_some_and(|statements| statements.expire(now));
         self.stale_since.get_or_insert(now);
     }

@@ -99,25 +99,27 @@ const EXPIRES: u64 = 100;
 impl Model {
     fn expire(&mut self) {
         let now = self.now;
-        for (_, held) in &mut self.publications {
-            held.legs.retain(|_, (state, stated)| match state {
-                CallState::Confirmed => true,
-                CallState::Early => now < *stated + 180,
-                _ => now < *stated + 10,
-            });
-        }
+        let lives = |(state, stated): &(CallState, u64), at| match state {
+            CallState::Confirmed => true,
+            CallState::Early => at < *stated + 180,
+            _ => at < *stated + 10,
+        };
         for (_, held) in self
             .publications
             .extract_if(.., |(_, held)| held.end + 2 <= now)
         {
-            for key in held.legs.into_keys() {
+            let end = held.end + 2;
+            for (key, _) in held.legs.into_iter().filter(|(_, leg)| lives(leg, end)) {
                 self.tombstones.push(Tombstone {
                     key,
-                    end: held.end + 2 + 32,
+                    end: end + 32,
                     omitted_by: None,
                     expired: true,
                 });
             }
+        }
+        for (_, held) in &mut self.publications {
+            held.legs.retain(|_, leg| lives(leg, now));
         }
         self.tombstones.retain(|tombstone| now < tombstone.end);
         self.call_state = self.call_state.filter(|end| now < *end);

@@ -603,6 +603,27 @@ fn the_legs_of_an_expired_publication_are_buried_at_its_expiry() {
 }
 
 #[test]
+fn a_leg_that_expires_after_its_publication_leaves_a_tombstone() {
+    // Both have expired when the process learns of it.
+    for (lifetime, lamp) in [(170, Terminated), (180, Early)] {
+        let mut stage = Stage::new();
+        let ringing = full([leg("x", "l", "r", Early)]);
+        stage
+            .publish(
+                1,
+                Package::Dialog,
+                Condition::None,
+                Some(lifetime),
+                Some(Ok(ringing)),
+            )
+            .unwrap();
+        stage.pass(185.0);
+        stage.initial(2, full([leg("x", "l", "r", Early)]));
+        assert_eq!(stage.lamp(), lamp, "{lifetime} s");
+    }
+}
+
+#[test]
 fn b1_9_a_publication_ends_two_seconds_late() {
     let mut stage = Stage::new();
     let mut tag = stage.initial(1, client(Some(true), &[], None));
