@@ -810,12 +810,14 @@ impl Dialog {
         if self.last.as_ref().is_some_and(is_postponed) && is_due {
             return Some("no NOTIFY after the pause that a 503 asked for");
         }
-        // After a crash the period counts from the recovery.
+        // After a crash the period counts from the recovery, or, if its stream was lost, from the next
+        // SUBSCRIBE, which asks for a NOTIFY anyway.
         let notified_at = self
             .last
             .as_ref()
             .map_or(recovered_at, |last| last.first_at);
         if let LeastRate::Every(period) = self.least_rate
+            && self.owes_since.is_none()
             && now > (notified_at + period).max(resolved_at) + slack
         {
             return Some("no NOTIFY although its min-rate asks for one");
