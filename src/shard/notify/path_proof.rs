@@ -62,14 +62,16 @@ impl Notifier {
         id: InFlightId,
         subscriptions: &mut Subscriptions,
     ) -> Option<InFlight> {
-        let in_flight = self.end(id)?;
-        if let Some(detour) = &in_flight.detour {
-            subscriptions.table_mut().end_detour(detour.dial, id, false);
+        if let Some(in_flight) = self.in_flight.get(id) {
+            let table = subscriptions.table_mut();
+            if let Some(detour) = &in_flight.detour {
+                table.end_detour(detour.dial, id, false);
+            }
+            if let Some(path) = in_flight.held_path {
+                table.release_path(id, path);
+            }
         }
-        if let Some(path) = in_flight.held_path {
-            subscriptions.table_mut().release_path(id, path);
-        }
-        Some(in_flight)
+        self.end(id)
     }
 
     /// A NOTIFY over an unproven path got no response in time: removes the subscriptions that
