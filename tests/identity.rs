@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use md5::{Digest, Md5};
 
-use crate::authority::{Authority, Client, connect};
+use crate::authority::{Authority, Client, Issued, Tls, connect};
 use crate::daemon::{Daemon, Folder};
 use crate::phone::{Phone, header};
 
@@ -70,6 +70,22 @@ fn publication(to: &str) -> String {
     )
 }
 
+/// A phone that connects with a certificate to a server of that authority.
+fn certified(server: &Authority, address: &str, certificate: &Issued) -> Phone<Tls> {
+    let client = Client {
+        certificate: Some(certificate),
+        is_old: false,
+    };
+    let config = server.client(&client);
+    Phone::new(connect(address, "sip.a.example", &config).unwrap(), "TLS")
+}
+
+/// The status of the response to a request of the phone.
+fn status(phone: &mut Phone<Tls>) -> String {
+    phone.request();
+    phone.read().split(' ').nth(1).unwrap().to_owned()
+}
+
 #[test]
 fn a_certificate_proves_the_account_that_it_names() {
     let (authority, phones) = (Authority::new("root"), Authority::new("phones"));
@@ -79,19 +95,7 @@ fn a_certificate_proves_the_account_that_it_names() {
     fs::write(folder.0.join("phones.pem"), &phones.certificate).unwrap();
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     let tls = address(&ready, "SIP on tls ");
-    let phone = |names: &[&str]| {
-        let certificate = phones.issue(names);
-        let client = Client {
-            certificate: Some(&certificate),
-            is_old: false,
-        };
-        let config = authority.client(&client);
-        Phone::new(connect(tls, "sip.a.example", &config).unwrap(), "TLS")
-    };
-    let status = |phone: &mut Phone<_>| {
-        phone.request();
-        phone.read().split(' ').nth(1).unwrap().to_owned()
-    };
+    let phone = |names: &[&str]| certified(&authority, tls, &phones.issue(names));
 
     // The phone of 1@a.example, also with another line.
     let mut own = phone(&["phone-1", "sip:1@a.example"]);
@@ -131,21 +135,9 @@ fn a_peer_is_trusted_for_a_name_in_its_certificate() {
     fs::write(folder.0.join("phones.pem"), &peers.certificate).unwrap();
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     let tls = address(&ready, "SIP on tls ");
-    let peer = |names: &[&str]| {
-        let certificate = peers.issue(names);
-        let client = Client {
-            certificate: Some(&certificate),
-            is_old: false,
-        };
-        let config = authority.client(&client);
-        Phone::new(connect(tls, "sip.a.example", &config).unwrap(), "TLS")
-    };
-    let status = |phone: &mut Phone<_>| {
-        phone.request();
-        phone.read().split(' ').nth(1).unwrap().to_owned()
-    };
+    let peer = |names: &[&str]| certified(&authority, tls, &peers.issue(names));
 
-    // Whoever the SBC says that it is.
+    // The SBC may name any user in From.
     let mut sbc = peer(&["sbc.example.com"]);
     sbc.subscribe();
     sbc.write(&publication("sip:x@strange.example"));

@@ -125,7 +125,7 @@ fn auth_mode(
     }
 }
 
-/// Converts to the directory's `Domain`, except for `auth` and whom it trusts.
+/// Converts to the directory's `Domain`, except for `auth` and the trusted peers.
 fn converted(
     domain: &schema::Domain,
     name: &str,

@@ -579,22 +579,22 @@ fn b1_7_a_removed_dialog_publication_leaves_tombstones() {
     assert_eq!(stage.lamp(), Terminated);
 }
 
+/// A call rings, in a publication of that many seconds.
+fn ringing_for(seconds: u32) -> Stage {
+    let mut stage = Stage::new();
+    let ringing = Some(Ok(full([leg("x", "l", "r", Early)])));
+    stage
+        .publish(1, Package::Dialog, Condition::None, Some(seconds), ringing)
+        .unwrap();
+    stage
+}
+
 #[test]
 fn the_legs_of_an_expired_publication_are_buried_at_its_expiry() {
     // A process that was down learns late that a publication has expired. Its publisher is heard
     // at once if the tombstones would be over by now.
     for (late, lamp) in [(31.0, Terminated), (32.0, Early)] {
-        let mut stage = Stage::new();
-        let ringing = full([leg("x", "l", "r", Early)]);
-        stage
-            .publish(
-                1,
-                Package::Dialog,
-                Condition::None,
-                Some(60),
-                Some(Ok(ringing)),
-            )
-            .unwrap();
+        let mut stage = ringing_for(60);
         stage.pass(62.0 + late);
         assert_eq!(stage.lamp(), Terminated);
         stage.initial(2, full([leg("x", "l", "r", Early)]));
@@ -606,17 +606,7 @@ fn the_legs_of_an_expired_publication_are_buried_at_its_expiry() {
 fn a_leg_that_expires_after_its_publication_leaves_a_tombstone() {
     // Both have expired when the process learns of it.
     for (lifetime, lamp) in [(170, Terminated), (180, Early)] {
-        let mut stage = Stage::new();
-        let ringing = full([leg("x", "l", "r", Early)]);
-        stage
-            .publish(
-                1,
-                Package::Dialog,
-                Condition::None,
-                Some(lifetime),
-                Some(Ok(ringing)),
-            )
-            .unwrap();
+        let mut stage = ringing_for(lifetime);
         stage.pass(185.0);
         stage.initial(2, full([leg("x", "l", "r", Early)]));
         assert_eq!(stage.lamp(), lamp, "{lifetime} s");
