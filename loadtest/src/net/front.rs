@@ -18,6 +18,7 @@ use tungstenite::http::HeaderValue;
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::net::ports::Transport;
+use crate::net::stream::into_io;
 use crate::wire::message;
 
 /// Between two looks at the sockets.
@@ -164,14 +165,6 @@ fn relay_octets(mut outer: Box<dyn Octets>, mut inner: TcpStream) -> io::Result<
         thread::sleep(PAUSE);
     }
     Ok(())
-}
-
-/// An error of WebSocket as one of the socket below.
-fn into_io(error: Error) -> io::Error {
-    match error {
-        Error::Io(error) => error,
-        error => io::Error::other(error),
-    }
 }
 
 /// Relays until the server's end is over. Each second message is binary, and each comes with a ping

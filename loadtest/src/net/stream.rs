@@ -276,7 +276,8 @@ fn handle_whole(octets: &[u8], handle: &mut impl FnMut(&[u8])) {
     }
 }
 
-fn into_io(error: Error) -> io::Error {
+/// An error of WebSocket as one of the socket below.
+pub(super) fn into_io(error: Error) -> io::Error {
     match error {
         Error::Io(error) => error,
         error => io::Error::other(error),
