@@ -298,19 +298,24 @@ fn runs_with_crashes_recover_records_and_check_watchers() {
     );
 }
 
-/// No storm after a restart.
-#[test]
-fn a_restart_without_changes_notifies_hardly_any_phone() {
-    let outcomes: Vec<Outcome> = (0..12)
-        .map(|seed| run(Plan::without_changes(seed), Words::None))
-        .collect();
-    for (seed, outcome) in outcomes.iter().enumerate() {
+/// Runs that many plans, none of which may break an invariant.
+fn play(runs: u64, plan: fn(u64) -> Plan) -> Vec<Outcome> {
+    let play = |seed| {
+        let outcome = run(plan(seed), Words::None);
         assert!(
             outcome.violation.is_none(),
             "{seed}: {:?}",
             outcome.violation
         );
-    }
+        outcome
+    };
+    (0..runs).map(play).collect()
+}
+
+/// No storm after a restart.
+#[test]
+fn a_restart_without_changes_notifies_hardly_any_phone() {
+    let outcomes = play(12, Plan::without_changes);
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     let (continued, told) = (
         sum(|outcome| outcome.continued),
@@ -325,16 +330,7 @@ fn a_restart_without_changes_notifies_hardly_any_phone() {
 /// The addresses of a flood are forged, or answer late; all other phones come by TCP.
 #[test]
 fn forged_addresses_gain_no_more_than_the_allowance() {
-    let outcomes: Vec<Outcome> = (0..40)
-        .map(|seed| run(Plan::with_forged_addresses(seed), Words::None))
-        .collect();
-    for (seed, outcome) in outcomes.iter().enumerate() {
-        assert!(
-            outcome.violation.is_none(),
-            "{seed}: {:?}",
-            outcome.violation
-        );
-    }
+    let outcomes = play(40, Plan::with_forged_addresses);
     let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
     assert!(
         sum(|outcome| outcome.unproven_octets) > 1_000_000,

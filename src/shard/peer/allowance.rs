@@ -10,10 +10,11 @@
 //! that never answer have no more octets than a minute of the allowance at once, then its rate. One
 //! NOTIFY that has begun may exceed it.
 //!
-//! Time brings back the same part of every loan, so a path that proves itself returns what of its loans is
-//! still out. It must not return more: what came back with time has been lent to others meanwhile, and
-//! an attacker that answers late could free it for its victims a second time. Instead of all loans, one number is
-//! kept: what part is left of a loan that was made when the era began. An era ends when all is back.
+//! Time brings back the same part of every loan, so a path that proves itself returns what of its loans
+//! is still out. It must not return more: what came back with time has been lent to others meanwhile,
+//! and an attacker that answers late could free it for its victims a second time. Instead of all loans,
+//! one number is kept: what part is left of a loan that was made when the era began. An era ends when
+//! all is back.
 
 use std::time::{Duration, Instant};
 
