@@ -36,6 +36,12 @@ impl ConnectionCount {
         }
     }
 
+    /// How many connections are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open
+    }
+
     /// Whether there is room for one more connection of that peer.
     pub fn has_room(&self, peer: IpAddr, is_trusted: impl FnOnce(IpAddr) -> bool) -> bool {
         self.open < self.limits.connections_max

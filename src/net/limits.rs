@@ -40,7 +40,8 @@ pub struct Limits {
 /// The limits of the handshakes of one thread's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeLimits {
-    /// Handshakes at once; one more connection is closed at once.
+    /// Handshakes at once; one more connection is closed at once. Peers at one address are closed earlier
+    /// ([`Handshakes`](crate::net::stream::handshakes::Handshakes)).
     pub at_once_max: usize,
     /// Timeout for a handshake, after which the connection is closed.
     pub timeout: Duration,

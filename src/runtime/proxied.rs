@@ -20,7 +20,8 @@ pub(crate) async fn peer_of(
     core: &Core,
     stream: &mut dyn StreamTransport,
 ) -> Result<SocketAddr, HandshakeFault> {
-    let under_way = core.handshakes.begin()?;
+    let proxy = stream.peer_address().ip();
+    let under_way = core.handshakes.begin_forwarded(proxy)?;
     let mut octets = Vec::new();
     loop {
         match proxy_protocol::read(&octets) {

@@ -62,7 +62,9 @@ async fn shake_hands<E: Engine>(
             return None;
         }
     };
-    let handshake = site.handshakes.complete(&stream, &site.scratch);
+    let handshake = site
+        .handshakes
+        .complete(visit.peer(), &stream, &site.scratch);
     let done = visit.bound(handshake).await;
     let counter = match done.unwrap_or(Err(HandshakeFault::TimedOut)) {
         Ok(()) => {

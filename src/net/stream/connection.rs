@@ -108,7 +108,8 @@ impl Connection {
         handshakes: &Handshakes,
         scratch: &RefCell<Box<[u8]>>,
     ) -> Result<(), HandshakeFault> {
-        handshakes.complete(&self.stream, scratch).await
+        let peer = self.flow.peer.ip();
+        handshakes.complete(peer, &self.stream, scratch).await
     }
 
     /// The names in the certificate of the peer; none if the handshake has not verified one.

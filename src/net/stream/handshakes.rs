@@ -1,17 +1,23 @@
 //! The handshakes of one thread's streams: how many at once, how long each may take, and in which order
 //! they compute.
 //!
+//! Guarantee: peers at one address hold at most half of the places, and a quarter while others need more
+//! than the other half. So a flood from a few addresses does not keep all other phones out, and after a power
+//! cut the phones behind one NAT still come back many at a time.
+//!
 //! A step of a handshake takes up to a millisecond, and after a power cut thousands of clients want one
 //! at once. Between two steps all other tasks of the thread run, and sockets are looked at.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use glommio::sync::Semaphore;
 
 use crate::net::HandshakeLimits;
+use crate::net::connection_limits::{ConnectionCount, ConnectionLimits};
 use crate::net::executor_pass::pass;
 use crate::net::stream::transport::{Handshake, StreamTransport};
 
@@ -20,20 +26,21 @@ use crate::net::stream::transport::{Handshake, StreamTransport};
 pub struct Handshakes {
     limits: HandshakeLimits,
     turn: Semaphore,
-    under_way: Cell<usize>,
+    under_way: RefCell<ConnectionCount>,
 }
 
 /// A handshake that is under way, until it is dropped.
 #[derive(Debug)]
 pub struct UnderWay<'h> {
     handshakes: &'h Handshakes,
+    peer: IpAddr,
     deadline: Instant,
 }
 
 /// Why a handshake is not completed. The connection is over.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeFault {
-    /// Too many are under way.
+    /// Too many are under way, in total or at the peer's address.
     #[error("too many handshakes are under way")]
     Refused,
     /// It takes too long.
@@ -57,38 +64,62 @@ impl Handshakes {
     /// None is under way.
     #[must_use]
     pub fn new(limits: HandshakeLimits) -> Self {
+        let places = ConnectionLimits {
+            connections_max: limits.at_once_max,
+            per_address_max: limits.at_once_max.div_ceil(4),
+        };
         Self {
             limits,
             turn: Semaphore::new(1),
-            under_way: Cell::new(0),
+            under_way: RefCell::new(ConnectionCount::new(places)),
         }
     }
 
     /// Begins a handshake.
     ///
     /// # Errors
-    /// Too many are under way.
-    pub fn begin(&self) -> Result<UnderWay<'_>, HandshakeFault> {
-        if self.under_way.get() >= self.limits.at_once_max {
+    /// Too many are under way, in total or at that address.
+    pub fn begin(&self, peer: IpAddr) -> Result<UnderWay<'_>, HandshakeFault> {
+        let is_half_free = self.under_way.borrow().open() < self.limits.at_once_max.div_ceil(2);
+        self.begin_within_limits(peer, is_half_free)
+    }
+
+    /// Begins with a connection of a proxy, which forwards those of many.
+    ///
+    /// # Errors
+    /// Too many are under way in total.
+    pub fn begin_forwarded(&self, proxy: IpAddr) -> Result<UnderWay<'_>, HandshakeFault> {
+        self.begin_within_limits(proxy, true)
+    }
+
+    fn begin_within_limits(
+        &self,
+        peer: IpAddr,
+        is_exempt: bool,
+    ) -> Result<UnderWay<'_>, HandshakeFault> {
+        let mut under_way = self.under_way.borrow_mut();
+        if !under_way.has_room(peer, |_| is_exempt) {
             return Err(HandshakeFault::Refused);
         }
-        self.under_way.update(|count| count + 1);
+        under_way.join(peer);
         Ok(UnderWay {
             handshakes: self,
+            peer,
             deadline: Instant::now() + self.limits.timeout,
         })
     }
 
-    /// Does the handshake of a stream that has one. `scratch` is borrowed only while octets are read.
+    /// Does the handshake of a stream that has one, for that peer. `scratch` is borrowed only while octets are read.
     ///
     /// # Errors
     /// It is refused, fails, or takes too long.
     pub async fn complete(
         &self,
+        peer: IpAddr,
         stream: &RefCell<Box<dyn StreamTransport>>,
         scratch: &RefCell<Box<[u8]>>,
     ) -> Result<(), HandshakeFault> {
-        let under_way = self.begin()?;
+        let under_way = self.begin(peer)?;
         loop {
             let patience = under_way.patience()?;
             stream.borrow().set_read_timeout(Some(patience))?;
@@ -129,6 +160,45 @@ impl UnderWay<'_> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.handshakes.under_way.update(|count| count - 1);
+        self.handshakes.under_way.borrow_mut().leave(self.peer);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_from_two_addresses_leaves_room_for_others() {
+        let handshakes = Handshakes::new(HandshakeLimits {
+            at_once_max: 16,
+            timeout: Duration::from_secs(10),
+        });
+        let begin = |last: u8| handshakes.begin([192, 0, 2, last].into());
+        let flood = |last| std::iter::from_fn(move || begin(last).ok()).collect::<Vec<_>>();
+        let first = flood(1);
+        assert_eq!(first.len(), 8);
+        let second = flood(2);
+        assert_eq!(second.len(), 4);
+        let others: Vec<_> = (3..7).map(|last| begin(last).unwrap()).collect();
+        assert!(begin(7).is_err());
+        drop((first, second, others));
+        let begin = || handshakes.begin_forwarded([192, 0, 2, 1].into());
+        let proxied = std::iter::from_fn(|| begin().ok());
+        assert_eq!(proxied.collect::<Vec<_>>().len(), 16);
+    }
+
+    #[test]
+    fn the_only_place_can_be_taken() {
+        let handshakes = Handshakes::new(HandshakeLimits {
+            at_once_max: 1,
+            timeout: Duration::from_secs(10),
+        });
+        let begin = |last: u8| handshakes.begin([192, 0, 2, last].into());
+        let begun = begin(1).unwrap();
+        assert!(begin(2).is_err());
+        drop(begun);
+        assert!(begin(2).is_ok());
     }
 }
