@@ -21,6 +21,31 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         subscriptions.forget_stream(connection);
+        self.leave(connection, subscriptions, turn);
+    }
+
+    /// The peer of a connection responded 503: if we opened it to one of several addresses, its dialogs
+    /// go on at the next one (RFC 3263 §4.3), and this is true.
+    pub(crate) fn leave_for_next_address(
+        &mut self,
+        connection: ConnectionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let has_next = subscriptions.table().has_next_address(connection);
+        if has_next {
+            self.leave(connection, subscriptions, turn);
+        }
+        has_next
+    }
+
+    /// The dialogs of a connection go on on another.
+    fn leave(
+        &mut self,
+        connection: ConnectionId,
+        subscriptions: &mut Subscriptions,
+        turn: &mut Turn<'_>,
+    ) {
         let mut has_failed = false;
         for id in subscriptions.table_mut().cut(connection) {
             for usage in subscriptions.table().usages(id) {

@@ -81,6 +81,10 @@ impl Notifier {
             }
             return true;
         }
+        if code == 503 && self.leave_for_next_address(flow.connection, subscriptions, turn) {
+            turn.counters.notifies_refused += 1;
+            return true;
+        }
         let Some(in_flight) = self.end_answered(id, subscriptions, turn) else {
             return true;
         };

@@ -65,8 +65,6 @@ struct Target {
     detours: BTreeSet<InFlightId>,
     /// A stream for such a NOTIFY failed, so they go by UDP until the place has rested.
     is_avoided: bool,
-    /// The open stream is one of the peer.
-    is_alias: bool,
     /// Its addresses that were not tried yet, the next one last.
     addresses: Vec<SocketAddr>,
 }
@@ -78,7 +76,8 @@ enum State {
     /// Its name is being looked up.
     Locating,
     Opening,
-    Open(Flow),
+    /// `is_alias`: the stream is one of the peer.
+    Open { flow: Flow, is_alias: bool },
     /// Until this timer fires.
     Resting(TimerHandle),
 }
@@ -113,7 +112,7 @@ impl Dials {
         let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
             return Reach::Never;
         };
-        if let State::Open(flow) = target.state {
+        if let State::Open { flow, .. } = target.state {
             return Reach::Now(flow);
         }
         target.waiting.push(dialog);
@@ -146,7 +145,6 @@ impl Dials {
             waiting: Vec::new(),
             detours: BTreeSet::new(),
             is_avoided: false,
-            is_alias: false,
             addresses: Vec::new(),
         });
         self.ids.insert(endpoint, id);
@@ -174,7 +172,7 @@ impl Dials {
         };
         let target = self.targets.get_mut(dial).expected(KNOWN)?;
         let flow = match target.state {
-            State::Open(flow) => Some(flow),
+            State::Open { flow, .. } => Some(flow),
             State::Opening => None,
             State::Queued | State::Locating | State::Resting(_) => return None,
         };
@@ -219,13 +217,15 @@ impl Dials {
             State::Queued => self.queue.retain(|queued| *queued != id),
             State::Resting(timer) => turn.wheel.cancel(timer),
             // Of two streams the newer one works.
-            State::Open(before) => {
+            State::Open { flow: before, .. } => {
                 self.ids_by_connection.remove(&before.connection);
             }
         }
         turn.counters.aliases_taken += 1;
-        target.state = State::Open(flow);
-        target.is_alias = true;
+        target.state = State::Open {
+            flow,
+            is_alias: true,
+        };
         target.is_avoided = false;
         self.ids_by_connection.insert(flow.connection, id);
         Some((id, std::mem::take(&mut target.waiting)))
@@ -295,8 +295,10 @@ impl Dials {
         debug_assert!(matches!(target.state, State::Opening), "it was ordered");
         turn.counters.dials_connected += 1;
         self.opening -= 1;
-        target.is_alias = false;
-        target.state = State::Open(flow);
+        target.state = State::Open {
+            flow,
+            is_alias: false,
+        };
         target.is_avoided = false;
         self.ids_by_connection.insert(flow.connection, id);
         std::mem::take(&mut target.waiting)
@@ -318,7 +320,14 @@ impl Dials {
         detours
     }
 
-    /// A stream ended. If it is one that we opened, its place rests; `has_failed`: a NOTIFY was left
+    /// Whether the stream that we opened leads to one of several addresses, and others were not tried yet.
+    pub(crate) fn has_next_address(&self, connection: ConnectionId) -> bool {
+        let id = self.ids_by_connection.get(&connection);
+        let target = id.and_then(|id| self.targets.get(*id).expected(KNOWN));
+        target.is_some_and(|target| !target.addresses.is_empty())
+    }
+
+    /// A stream ended, or is left for another. If it is one that we opened, its place rests; `has_failed`: a NOTIFY was left
     /// without a response, so the next address is tried at once, if there is one. Returns the NOTIFYs
     /// that go by UDP therefore.
     pub(crate) fn closed(
@@ -333,8 +342,9 @@ impl Dials {
         let Some(target) = self.targets.get_mut(id).expected(KNOWN) else {
             return BTreeSet::new();
         };
+        let is_alias = matches!(target.state, State::Open { is_alias: true, .. });
         let detours = target.take_detours();
-        if target.is_alias && detours.is_empty() {
+        if is_alias && detours.is_empty() {
             // No attempt of ours failed.
             self.forget(id);
         } else if has_failed && !target.addresses.is_empty() {

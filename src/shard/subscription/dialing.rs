@@ -168,7 +168,12 @@ impl Table {
         detours
     }
 
-    /// A stream ended, perhaps one that we opened. `has_failed`: a NOTIFY was left without a response.
+    /// Whether the stream that we opened leads to one of several addresses, and others were not tried yet.
+    pub(crate) fn has_next_address(&self, connection: ConnectionId) -> bool {
+        self.dials.has_next_address(connection)
+    }
+
+    /// A stream ended, or is left for another; perhaps we opened it. `has_failed`: a NOTIFY was left without a response.
     /// Returns the NOTIFYs that go by UDP therefore.
     pub(crate) fn note_stream_end(
         &mut self,
