@@ -33,6 +33,7 @@
 //!                                       may follow
 //! ! probe publish sip:123@pbx.com busy  the same with a state: busy, ringing or idle
 //! ! probe tells user status: Requesting the next result of the probe; `tells nothing` if there is none
+//! ! certified 10.0.0.7:5060 sbc.abc.com    the peer's stream began with a certificate that has these names, URIs or domains
 //! ! closed 10.0.0.7:5060              the peer's stream ends
 //! ! dial 10.0.0.7:5060 connects       the server opens a stream to that address; or it `fails`; `after 5s` may follow
 //! ! lookup phone.abc.com tcp finds 10.0.0.7:5060    the server looks a name up; `finds nothing` if there is none
@@ -58,6 +59,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use lamplighter::presence::source::StateUpdate;
+use lamplighter::shard::CertificateNames;
 use lamplighter::shard::contract::probe::ProbeOrder;
 use lamplighter::sip::Transport;
 
@@ -148,6 +150,8 @@ pub(crate) enum Action {
     ProbeReports(Option<String>),
     /// The operator reloads the configuration, whose new text this is.
     Reload(String),
+    /// A stream begins with a verified certificate, which has these names.
+    Certified(SocketAddr, CertificateNames),
     /// A stream ends.
     Closed(SocketAddr),
     /// The server must open a stream to that address; whether it can, and when that is known.

@@ -134,6 +134,10 @@ impl Stage {
             Action::ProbeReports(expected) => self.world.expect_report(expected.as_deref()),
             Action::Reload(text) => self.world.reload(text),
             Action::NextConfig(text) => self.world.configure_next(text),
+            Action::Certified(address, names) => {
+                self.world.certify(*address, names);
+                Ok(())
+            }
             Action::Closed(address) => self.world.close(*address),
             Action::Dial {
                 address,

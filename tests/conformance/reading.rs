@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use lamplighter::shard::CertificateNames;
 use lamplighter::sip::Transport;
 
 use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Rule, Step};
@@ -151,6 +152,17 @@ fn receive(words: &[&str], message: Block) -> Result<Action, String> {
 
 fn command(words: &[&str]) -> Result<Action, String> {
     match words {
+        ["certified", address, names @ ..] => {
+            let (uris, domains): (Vec<&str>, _) = names.iter().partition(|name| name.contains(':'));
+            let names = CertificateNames {
+                uris: uris.into_iter().map(Box::from).collect(),
+                domains: domains.into_iter().map(Box::from).collect(),
+            };
+            Ok(Action::Certified(
+                address.parse().map_err(|_| "not an address")?,
+                names,
+            ))
+        }
         ["closed", address] => Ok(Action::Closed(
             address.parse().map_err(|_| "not an address")?,
         )),

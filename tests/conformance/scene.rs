@@ -188,6 +188,7 @@ fn add_domain(directory: &mut Directory, text: &str) -> Result<(), String> {
             ("trusted", _) => domain
                 .trusted
                 .push(value.parse().map_err(|_| "not a network")?),
+            ("trusted_certificate", _) => domain.trusted_certificates.push(value.into()),
             ("min_expires", _) => domain.min_expires = seconds()?,
             ("min_publish", _) => domain.min_publish_expires = seconds()?,
             ("max_expires", _) => domain.max_expires = seconds()?,

@@ -18,8 +18,8 @@ use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Dial, Flow, Input, Lookup, Mail, Options, Outbox, Recovered,
-    Reply, Shard, ShardId, recovering_shard,
+    CertificateNames, Command, CommandId, ConnectionId, Dial, Flow, Input, Lookup, Mail, Options,
+    Outbox, Recovered, Reply, Shard, ShardId, recovering_shard,
 };
 use lamplighter::sip::Transport;
 use lamplighter::sip::location::Question;
@@ -198,6 +198,13 @@ impl World {
             None => Input::Message { flow, bytes },
         };
         self.input(shard, input);
+        self.settle();
+    }
+
+    /// A peer's stream begins, on the first shard, with a verified certificate.
+    pub(crate) fn certify(&mut self, address: SocketAddr, names: &CertificateNames) {
+        let connection = self.connection(address, 0);
+        self.input(0, Input::Certified(connection, Arc::new(names.clone())));
         self.settle();
     }
 

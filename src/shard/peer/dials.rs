@@ -77,7 +77,10 @@ enum State {
     Locating,
     Opening,
     /// `is_alias`: the stream is one of the peer.
-    Open { flow: Flow, is_alias: bool },
+    Open {
+        flow: Flow,
+        is_alias: bool,
+    },
     /// Until this timer fires.
     Resting(TimerHandle),
 }
