@@ -122,6 +122,60 @@ fn a_phone_is_dialed_by_name_and_proves_that_it_is_its_own() {
 }
 
 #[test]
+fn a_stream_with_alias_leads_to_the_name_in_its_certificate() {
+    let (authority, peers) = (Authority::new("root"), Authority::new("peers"));
+    let nothing = NameServer::new(Vec::new());
+    let listener = "certificate = \"a.pem\"\nkey = \"a.key\"\n";
+    let text = configuration(nothing.address)
+        .replacen(
+            listener,
+            &format!("{listener}client_ca = \"peers.pem\"\n"),
+            1,
+        )
+        .replacen("[node]\n", "[cores]\nshards = [0]\n[node]\n", 1);
+    let folder = Folder::new("tls-alias", &text);
+    authority.issue(&["sip.a.example"]).write(&folder.0, "a");
+    std::fs::write(folder.0.join("root.pem"), &authority.certificate).unwrap();
+    std::fs::write(folder.0.join("peers.pem"), &peers.certificate).unwrap();
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let tls = address(&ready, "SIP on tls ");
+
+    let contact = format!("sip:1@{HOST}:5071;transport=tls");
+    let subscribed = |name: &str, sent_by: &str, call_id: &str| {
+        let issued = peers.issue(&[name]);
+        let client = Client {
+            certificate: Some(&issued),
+            is_old: false,
+        };
+        let stream = connect(tls, "sip.a.example", &authority.client(&client)).unwrap();
+        let mut phone = Phone::new(stream, "TLS");
+        contact.clone_into(&mut phone.contact);
+        sent_by.clone_into(&mut phone.sent_by);
+        call_id.clone_into(&mut phone.call_id);
+        phone.subscribe();
+        phone
+    };
+    // The phone listens nowhere: its first dialog goes on only if another of its streams leads to its name.
+    drop(subscribed(HOST, "phone.invalid", "first"));
+    let alias = format!("{HOST}:5071;alias");
+    drop(subscribed("other.a.example", &alias, "other"));
+    counts(&ready, "aliases_taken", 0);
+    let mut own = subscribed(HOST, &alias, "second");
+    counts(&ready, "aliases_taken", 1);
+    folder.says("set 0@a.example lamp early");
+    let lit = [own.notify(), own.notify(), own.notify()];
+    assert!(
+        lit.iter()
+            .all(|notify| notify.contains("<state>early</state>"))
+    );
+    let mut dialogs = lit.each_ref().map(|notify| header(notify, "Call-ID"));
+    dialogs.sort();
+    assert_eq!(dialogs, ["first", "other", "second"]);
+    counts(&ready, "dials_begun", 0);
+    daemon.stop();
+}
+
+#[test]
 fn a_phone_with_the_certificate_of_another_is_not_notified() {
     let (authority, other) = (Authority::new("root"), Authority::new("other"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -20,6 +20,10 @@ pub(crate) struct Phone<S> {
     pub(crate) scheme: &'static str,
     /// Its Contact, if it has a name.
     pub(crate) contact: String,
+    /// Its name in Via, with parameters.
+    pub(crate) sent_by: String,
+    /// The Call-ID of its dialog.
+    pub(crate) call_id: String,
     unread: Vec<u8>,
     requests: u32,
     /// Of the responses that it got: To and Contact.
@@ -33,6 +37,8 @@ impl<S: Read + Write> Phone<S> {
             via,
             scheme: "sip",
             contact: String::new(),
+            sent_by: "phone.invalid".to_owned(),
+            call_id: format!("c-{via}"),
             unread: Vec::new(),
             requests: 0,
             remote: None,
@@ -53,6 +59,7 @@ impl<S: Read + Write> Phone<S> {
     pub(crate) fn request(&mut self) {
         self.requests += 1;
         let (via, scheme, number) = (self.via, self.scheme, self.requests);
+        let (sent_by, call_id) = (&self.sent_by, &self.call_id);
         let first = || {
             let to = format!("<{scheme}:0@a.example>");
             (to, format!("<{scheme}:0@a.example>"))
@@ -72,9 +79,9 @@ impl<S: Read + Write> Phone<S> {
         };
         let text = format!(
             "SUBSCRIBE {target} SIP/2.0\r\n\
-             Via: SIP/2.0/{via} phone.invalid;branch=z9hG4bK-{number};rport\r\n\
+             Via: SIP/2.0/{via} {sent_by};branch=z9hG4bK-{number};rport\r\n\
              Max-Forwards: 70\r\nFrom: <{scheme}:1@a.example>;tag=p\r\nTo: {to}\r\n\
-             Call-ID: c-{via}\r\nCSeq: {number} SUBSCRIBE\r\n\
+             Call-ID: {call_id}\r\nCSeq: {number} SUBSCRIBE\r\n\
              Contact: <{contact}>\r\n\
              Event: dialog\r\nAccept: application/dialog-info+xml\r\nExpires: 600\r\n\
              Content-Length: 0\r\n\r\n"
