@@ -52,6 +52,16 @@ fn no_rule_is_repeated_or_in_the_wrong_section() {
 }
 
 #[test]
+fn every_file_that_a_rule_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = document();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let named = quoted.filter(|name| name.starts_with("src/") || name.starts_with("tests/"));
+    let missing: Vec<&str> = named.filter(|name| !root.join(name).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn every_cited_rule_exists() {
     let text = document();
     let rules: BTreeSet<&str> = text.lines().filter_map(rule_of).collect();
