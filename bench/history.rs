@@ -88,12 +88,12 @@ impl Server {
         Ok(pairs::quantile(&mut lamps, 0.99))
     }
 
-    /// A value of `/metrics`.
+    /// A counter of `/metrics`.
     fn counter(&self, name: &str) -> Result<u64, Error> {
         let metrics = self.daemon.get("/metrics")?;
         let line = metrics
             .lines()
-            .find_map(|line| line.strip_prefix(&format!("lamplighter_{name} ")));
+            .find_map(|line| line.strip_prefix(&format!("lamplighter_{name}_total ")));
         Ok(line.ok_or("no such counter")?.trim().parse()?)
     }
 }

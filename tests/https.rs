@@ -37,7 +37,7 @@ fn configuration(keys: &str) -> String {
         "[node]\ndata_dir = \"data\"\n[http]\nlisten = [\"127.0.0.1:0\"]\n\
          [[https]]\naddress = \"127.0.0.1:0\"\n{keys}\n\
          [[sip.listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:0\"\n\
-         [limits]\nresponse_ring = \"1 MiB\"\nhandshakes = 2\nhandshake_timeout = \"1s\"\n\
+         [limits]\nresponse_ring = \"1 MiB\"\nhandshakes = 4\nhandshake_timeout = \"1s\"\n\
          [[domain]]\nname = \"abc.com\"\n\
          [[account]]\nuser = \"123\"\ndomain = \"abc.com\"\npassword = \"secret\"\n"
     )
@@ -89,14 +89,16 @@ fn ask(stream: &mut Tls, path: &str) -> String {
     text
 }
 
-/// The value of a counter.
+/// The value of a counter in `/metrics`.
 fn counter(ready: &str, name: &str) -> u64 {
     let mut stream = TcpStream::connect(address(ready, "HTTP on ")).unwrap();
     let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    let (_, rest) = text.split_once(&format!("\nlamplighter_{name} ")).unwrap();
+    let (_, rest) = text
+        .split_once(&format!("\nlamplighter_{name}_total "))
+        .unwrap();
     rest.lines().next().unwrap().parse().unwrap()
 }
 

@@ -6,6 +6,8 @@
 mod daemon;
 #[path = "operator/dialed_phone.rs"]
 mod dialed_phone;
+#[path = "operator/metrics.rs"]
+mod metrics;
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};

@@ -70,7 +70,7 @@ fn metrics(ready: &str) -> String {
 
 /// Waits until a counter has a value.
 fn counts(ready: &str, counter: &str, value: u64) {
-    let wanted = format!("\nlamplighter_{counter} {value}\n");
+    let wanted = format!("\nlamplighter_{counter}_total {value}\n");
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         let text = metrics(ready);
@@ -387,7 +387,7 @@ fn handshakes_have_limits() {
     assert!(begun.elapsed() > Duration::from_millis(900));
     let text = metrics(&ready);
     let count = |name| {
-        let line = format!("\nlamplighter_{name} ");
+        let line = format!("\nlamplighter_{name}_total ");
         let (_, rest) = text.split_once(&line).unwrap();
         rest.lines().next().unwrap().parse::<u64>().unwrap()
     };

@@ -74,7 +74,7 @@ pub(crate) fn receive_batch(core: &Core, port: &DatagramPort) -> io::Result<Opti
 
 fn take(core: &Core, turn: &mut Turn<'_>, port: &DatagramPort, received: &Received<'_>) {
     core.counters
-        .datagram_octets_received
+        .datagrams_received_bytes
         .add(received.bytes.len() as u64);
     if let Some(total) = received.lost {
         core.counters

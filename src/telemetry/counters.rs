@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use crate::telemetry::turns::TurnDurations;
+
 /// A number that one thread writes and every thread may read.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -35,27 +37,55 @@ impl Counter {
     }
 }
 
-/// How values of different cores are combined.
+/// What a value is, and so how those of different cores are combined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Merge {
+pub enum Kind {
+    /// It only grows; of all cores the sum.
     Sum,
+    /// It grows and falls; of all cores the sum.
+    Gauge,
+    /// It grows and falls; of all cores the largest.
     Largest,
 }
 
+/// What is counted, by every core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// The name of the value.
+    pub name: &'static str,
+    /// See [`Kind`].
+    pub kind: Kind,
+    /// What the value means, as sentences.
+    pub meaning: &'static str,
+}
+
 macro_rules! core_counters {
-    ($($(#[$doc:meta])* $name:ident: $merge:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ident,)*) => {
         /// All counters of one core. Aligned so that no two cores share a cache line (128:
         /// neighbouring lines are fetched in pairs).
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub struct CoreCounters {
             core: u16,
-            $($(#[$doc])* pub $name: Counter,)*
+            /// The lengths of its turns.
+            pub turn_durations: TurnDurations,
+            $($(#[doc = $doc])+ pub $name: Counter,)*
         }
 
-        const MERGES: &[(&str, Merge)] = &[$((stringify!($name), Merge::$merge),)*];
+        /// What every core counts, in the order of the declaration.
+        pub const METRICS: &[Metric] = &[$(Metric {
+            name: stringify!($name),
+            kind: Kind::$kind,
+            meaning: concat!($($doc),+),
+        },)*];
 
         impl CoreCounters {
+            /// The shard's number.
+            #[must_use]
+            pub const fn core(&self) -> u16 {
+                self.core
+            }
+
             /// All values with their names, in the order of the declaration.
             pub fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
                 [$((stringify!($name), self.$name.value()),)*].into_iter()
@@ -67,8 +97,8 @@ macro_rules! core_counters {
 core_counters! {
     /// Datagrams received, junk included.
     datagrams_received: Sum,
-    /// Octets in them.
-    datagram_octets_received: Sum,
+    /// Octets in the datagrams received.
+    datagrams_received_bytes: Sum,
     /// Turns that received datagrams; `datagrams_received` divided by this is the mean batch length.
     receive_batches: Sum,
     /// Keepalives and scanner noise dropped before the engine (RFC 5626 §4.4.1, §5.4, RFC 8489).
@@ -83,8 +113,8 @@ core_counters! {
     receive_errors: Sum,
     /// Datagrams handed to the kernel.
     datagrams_sent: Sum,
-    /// Octets in them.
-    datagram_octets_sent: Sum,
+    /// Octets in the datagrams sent.
+    datagrams_sent_bytes: Sum,
     /// Datagrams the kernel refused, each skipped on its own.
     send_errors: Sum,
     /// Datagrams that left together with others to the same destination (UDP segmentation offload).
@@ -111,17 +141,18 @@ core_counters! {
     connections_not_proxied: Sum,
     /// Stream connections that ended, whatever the reason.
     connections_closed: Sum,
-    /// Of these: the peer sent no complete message in time (W:E2.8).
+    /// Stream connections closed because the peer sent no complete message in time.
     connections_timed_out: Sum,
-    /// Of these: idle for too long without a live subscription, publication or registration, or idle
-    /// for some seconds while connections were low.
+    /// Stream connections closed because they were idle: for long, without a live subscription, publication
+    /// or registration; or for some seconds, while nearly all connections were in use.
     connections_idle: Sum,
-    /// Of these: its framing was broken, or a message exceeded a limit (RFC 3261 §18.3).
+    /// Stream connections closed because the framing was broken, or a message exceeded a limit (RFC 3261
+    /// §18.3).
     connections_out_of_step: Sum,
-    /// Of these: the peer did not read and its queue was full.
+    /// Stream connections closed because the peer did not read and its queue was full.
     connections_overflowed: Sum,
     /// Stream connections open now.
-    connections_open: Sum,
+    connections_open: Gauge,
     /// Handshakes of streams completed: TLS, WebSocket.
     handshakes_completed: Sum,
     /// Handshakes that failed: what came was none, or the two sides do not accept each other.
@@ -143,7 +174,7 @@ core_counters! {
     /// Mail received from other shards.
     mail_received: Sum,
     /// Mail that waits at its sender because the receiver's queue is full.
-    mail_backlog: Sum,
+    mail_backlog: Gauge,
     /// Misdirected messages dropped because the receiver's queue was full.
     mail_dropped: Sum,
     /// Times a socket was left unread because too much mail, or too many records, were waiting.
@@ -151,7 +182,7 @@ core_counters! {
     /// Records handed to the store.
     records: Sum,
     /// Records that wait for room in the queue of the store.
-    records_waiting: Sum,
+    records_waiting: Gauge,
     /// Commands processed.
     commands: Sum,
     /// Turns: passes of the core's loop that gave the engine something.
@@ -200,12 +231,18 @@ pub fn register(core: u16) -> Arc<CoreCounters> {
     counters
 }
 
+/// The counters of every core that is alive.
+#[must_use]
+pub fn cores() -> Vec<Arc<CoreCounters>> {
+    let cores = CORES.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    cores.iter().filter_map(Weak::upgrade).collect()
+}
+
 /// Every value of every core of this process.
 #[must_use]
 pub fn snapshot() -> Vec<Sample> {
-    let cores = CORES.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let alive = cores.iter().filter_map(Weak::upgrade);
-    alive
+    cores()
+        .iter()
         .flat_map(|counters| {
             let core = counters.core;
             counters
@@ -224,17 +261,16 @@ pub fn totals() -> Vec<(&'static str, u64)> {
 }
 
 fn merge(samples: &[Sample]) -> Vec<(&'static str, u64)> {
-    let total = |(name, merge): &(&'static str, Merge)| {
-        let values = samples
-            .iter()
-            .filter(|sample| sample.name == *name)
-            .map(|sample| sample.value);
-        match merge {
-            Merge::Sum => (*name, values.fold(0, u64::saturating_add)),
-            Merge::Largest => (*name, values.max().unwrap_or(0)),
-        }
+    let total = |metric: &Metric| {
+        let samples = samples.iter().filter(|sample| sample.name == metric.name);
+        let values = samples.map(|sample| sample.value);
+        let value = match metric.kind {
+            Kind::Sum | Kind::Gauge => values.fold(0, u64::saturating_add),
+            Kind::Largest => values.max().unwrap_or(0),
+        };
+        (metric.name, value)
     };
-    MERGES.iter().map(total).collect()
+    METRICS.iter().map(total).collect()
 }
 
 #[cfg(test)]

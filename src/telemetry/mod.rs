@@ -9,6 +9,6 @@ pub mod logs;
 pub mod throttle;
 pub mod turns;
 
-pub use counters::{CoreCounters, Sample, register, snapshot, totals};
+pub use counters::{CoreCounters, Sample, cores, register, snapshot, totals};
 pub use throttle::Throttle;
 pub use turns::TurnTimes;

@@ -53,11 +53,19 @@ impl Site {
         Daemon::start(&self.folder)
     }
 
-    /// A value of `/metrics`.
+    /// A value of `/metrics`, by its name without `lamplighter_`.
     pub(crate) fn metric(&self, name: &str) -> u64 {
+        self.value(&format!("lamplighter_{name} "))
+    }
+
+    /// Octets of the daemon in memory.
+    pub(crate) fn resident_memory(&self) -> u64 {
+        self.value("process_resident_memory_bytes ")
+    }
+
+    fn value(&self, name: &str) -> u64 {
         let metrics = get(self.http, "/metrics").unwrap();
-        let name = format!("lamplighter_{name} ");
-        let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name));
         value.unwrap().trim().parse().unwrap()
     }
 

@@ -36,8 +36,11 @@ impl Usage {
             Some((name.to_owned(), value.trim().parse().ok()?))
         };
         let mut metrics: HashMap<_, _> = text.lines().filter_map(value).collect();
+        let memory = text
+            .lines()
+            .find_map(|line| line.strip_prefix("process_resident_memory_bytes "));
+        let memory = memory.unwrap().trim().parse().unwrap();
         metrics.insert("open_files".to_owned(), daemon.open_files());
-        let memory = metrics["resident_memory_bytes"];
         Self { metrics, memory }
     }
 

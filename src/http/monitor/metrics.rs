@@ -1,83 +1,165 @@
-//! `/metrics`: every counter in Prometheus' text format.
+//! `/metrics`: everything that is counted, in Prometheus' text format.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
 
 use crate::http::engine::Engine;
+use crate::http::facts::Facts;
 use crate::http::monitor;
+use crate::http::monitor::catalogue::description;
+use crate::http::monitor::exposition::{self, Exposition, Kind};
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
+use crate::telemetry::turns::BOUNDS;
+use crate::telemetry::{self, CoreCounters};
 use crate::tls::{Certificate, SharedKeyring};
+
+/// Refusals by method and status are counted as `refused_subscribe_403`.
+const REFUSED: &str = "refused_";
+/// What is shown in another way here: the lengths of turns as a histogram, times in seconds.
+const SHOWN_OTHERWISE: [&str; 5] = [
+    "turn_nanoseconds_p50",
+    "turn_nanoseconds_p99",
+    "turn_nanoseconds_p999",
+    "turn_nanoseconds_max",
+    "timer_lateness_milliseconds",
+];
 
 /// `GET /metrics`
 pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
     let engine = &site.engine;
     let counted = monitor::count(site).await;
-    let mut text = String::new();
-    for (name, value) in &counted.values {
-        sample(&mut text, name, *value);
-    }
-    sample(&mut text, "shards", engine.shards().into());
-    sample(&mut text, "shards_silent", counted.silent.len() as u64);
-    sample(&mut text, "ready", engine.is_ready().into());
-    if let Some(octets) =
-        resident_octets(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
-    {
-        sample(&mut text, "resident_memory_bytes", octets);
-    }
-    certificates(&mut text, &site.facts.keyrings);
-    let exposition = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let mut out = Exposition::default();
+    process(&mut out, &site.facts);
+    let mut gauge = |name, help, value| out.family(name, Kind::Gauge, help).value(value);
+    gauge("shards", "Shards that run.", engine.shards().into());
+    gauge(
+        "shards_silent",
+        "Shards that did not say what they count.",
+        counted.silent.len() as u64,
+    );
+    gauge(
+        "ready",
+        "1 if new work is taken.",
+        u64::from(engine.is_ready()),
+    );
+    values(&mut out, &counted.values);
+    let late = counted.value("timer_lateness_milliseconds");
+    out.family(
+        "timer_lateness_seconds",
+        Kind::Gauge,
+        "How late the earliest timer was after the last turn that handled timers; of all cores the largest.",
+    )
+    .value(late as f64 / 1e3);
+    turns(&mut out, &telemetry::cores());
+    certificates(&mut out, &site.facts.keyrings);
     response::with(
-        response::text(StatusCode::OK, text),
+        response::text(StatusCode::OK, out.into_text()),
         header::CONTENT_TYPE,
-        exposition,
+        HeaderValue::from_static(exposition::CONTENT_TYPE),
     )
 }
 
-/// One value with its type. Counters and gauges share one name list, so all are exposed as untyped.
-fn sample(text: &mut String, name: &str, value: u64) {
-    let legal = |letter: char| {
-        if letter.is_ascii_alphanumeric() {
-            letter.to_ascii_lowercase()
-        } else {
-            '_'
-        }
-    };
-    let name: String = name.chars().map(legal).collect();
-    // Writing into a String cannot fail.
-    let _ = writeln!(
-        text,
-        "# TYPE lamplighter_{name} untyped\nlamplighter_{name} {value}"
+/// What is counted, and refusals by method and status.
+fn values(out: &mut Exposition, values: &[(&str, u64)]) {
+    let is_refusal = |name: &str| name.starts_with(REFUSED);
+    let shown = values
+        .iter()
+        .filter(|(name, _)| !is_refusal(name) && !SHOWN_OTHERWISE.contains(name));
+    for (name, value) in shown {
+        let Some(described) = description(name) else {
+            debug_assert!(false, "{name} has no description");
+            continue;
+        };
+        out.family(name, described.kind, described.help)
+            .value(value);
+    }
+    let refusals = values.iter().filter_map(|(name, value)| {
+        let (method, status) = name.strip_prefix(REFUSED)?.split_once('_')?;
+        Some((method, status, value))
+    });
+    let mut family = out.family(
+        "refusals",
+        Kind::Counter,
+        "Requests refused, by method and status.",
     );
+    for (method, status, value) in refusals {
+        let method = method.to_ascii_uppercase();
+        family.sample(&[("method", &method), ("status", status)], value);
+    }
 }
 
-/// When each certificate runs out, in seconds since 1970.
-fn certificates(text: &mut String, keyrings: &[SharedKeyring]) {
-    const NAME: &str = "lamplighter_tls_certificate_not_after_seconds";
+/// The lengths of the turns of every core.
+fn turns(out: &mut Exposition, cores: &[std::sync::Arc<CoreCounters>]) {
+    let mut family = out.family(
+        "turn_duration_seconds",
+        Kind::Histogram,
+        "Lengths of a shard's turns. A long one delays every lamp of its shard.",
+    );
+    for counters in cores {
+        let durations = &counters.turn_durations;
+        let bounds = BOUNDS.iter().map(|bound| bound.as_secs_f64());
+        let within = durations.within.iter().map(|counter| counter.value());
+        let core = counters.core().to_string();
+        let sum = durations.nanoseconds.value() as f64 / 1e9;
+        let count = within.clone().sum();
+        family.histogram(("core", &core), bounds.zip(within), count, sum);
+    }
+}
+
+/// What Prometheus knows of every process, and the version.
+fn process(out: &mut Exposition, facts: &Facts) {
+    out.family(
+        "build_info",
+        Kind::Gauge,
+        "1; the label says which version runs.",
+    )
+    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    let started = SystemTime::now().checked_sub(facts.started.elapsed());
+    let started = started.and_then(|started| started.duration_since(UNIX_EPOCH).ok());
+    if let Some(started) = started {
+        let help = "Start time of the process since the Unix epoch in seconds.";
+        out.standard("process_start_time_seconds", Kind::Gauge, help)
+            .value(started.as_secs_f64());
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if let Some(octets) = resident_octets(&status) {
+        let help = "Resident memory size in bytes.";
+        out.standard("process_resident_memory_bytes", Kind::Gauge, help)
+            .value(octets);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        let help = "Number of open file descriptors.";
+        out.standard("process_open_fds", Kind::Gauge, help)
+            .value(files.count());
+    }
+}
+
+/// When each certificate runs out.
+fn certificates(out: &mut Exposition, keyrings: &[SharedKeyring]) {
     let keyrings = keyrings.iter().map(SharedKeyring::current);
     let certificates = keyrings.flat_map(|keyring| keyring.certificates.to_vec());
     // Several listeners may have one certificate.
     let times: BTreeMap<String, u64> = certificates.map(|one| not_after(&one)).collect();
-    if !times.is_empty() {
-        let _ = writeln!(text, "# TYPE {NAME} gauge");
-    }
-    for (file, seconds) in times {
-        let _ = writeln!(text, "{NAME}{{file=\"{file}\"}} {seconds}");
+    let mut family = out.family(
+        "tls_certificate_not_after_seconds",
+        Kind::Gauge,
+        "When each certificate runs out, since the Unix epoch.",
+    );
+    for (file, seconds) in &times {
+        family.sample(&[("file", file)], seconds);
     }
 }
 
-/// The file of a certificate as the value of a label, and when it runs out.
+/// The file of a certificate, and when it runs out in seconds since 1970.
 fn not_after(certificate: &Certificate) -> (String, u64) {
-    let file = certificate.path.display().to_string();
-    let file = file.replace('\\', "\\\\").replace('"', "\\\"");
-    let since = certificate.not_after.duration_since(SystemTime::UNIX_EPOCH);
+    let since = certificate.not_after.duration_since(UNIX_EPOCH);
     let seconds = since.map_or(0, |since| since.as_secs());
-    (file.replace('\n', "\\n"), seconds)
+    (certificate.path.display().to_string(), seconds)
 }
 
 /// `VmRSS:     5124 kB`
@@ -101,19 +183,9 @@ mod tests {
     use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
     use crate::telemetry;
 
-    #[test]
-    fn a_sample_has_a_legal_name() {
-        let mut text = String::new();
-        sample(&mut text, "Notify sent-2xx", 7);
-        assert_eq!(
-            text,
-            "# TYPE lamplighter_notify_sent_2xx untyped\nlamplighter_notify_sent_2xx 7\n"
-        );
-    }
-
     /// A name that stood for two things would make the exposition invalid.
     #[test]
-    fn every_name_is_exposed_once() {
+    fn every_name_is_there_once_and_described() {
         let now = Instant::now();
         let options = Options::new(ShardId(0), 1, now, [1; 32]);
         let mut shard = Shard::new(options, Arc::default(), [2; 32]);
@@ -135,7 +207,7 @@ mod tests {
         );
         let transport = TransportCounters::default();
         names.extend(transport.values().map(|(name, _)| name));
-        names.extend(["shards", "shards_silent", "ready", "resident_memory_bytes"]);
+        names.extend(["http_attempts_wrong", "http_attempts_refused"]);
         names.extend(["store_commits", "store_rows", "store_failing"]);
         names.extend(["store_rows_unwritten", "store_rows_impossible"]);
         names.extend(["store_files_damaged", "store_rows_salvaged"]);
@@ -143,6 +215,11 @@ mod tests {
         names.extend(["history_changes", "history_thinned"]);
         names.extend(["history_pruned", "history_failing"]);
         names.extend(["history_files_damaged", "history_salvaged"]);
+        for name in &names {
+            assert!(description(name).is_some(), "{name}");
+        }
+        names.extend(["shards", "shards_silent", "ready", "timer_lateness_seconds"]);
+        names.extend(["build_info", "turn_duration_seconds", "refusals"]);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -1,5 +1,7 @@
 //! Endpoints for monitoring: health, readiness, metrics.
 
+mod catalogue;
+mod exposition;
 pub(crate) mod health;
 pub(crate) mod metrics;
 

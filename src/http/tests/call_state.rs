@@ -142,8 +142,14 @@ fn guessing_gets_429_and_a_proven_account_is_still_served() {
     assert_eq!(status("123", "s3cret+pass"), 200);
     assert_eq!(status("123", "wrong"), 403);
     let metrics = server.get("/metrics").body;
-    assert!(metrics.contains("http_attempts_wrong 6\n"), "{metrics}");
-    assert!(metrics.contains("http_attempts_refused 4\n"), "{metrics}");
+    assert!(
+        metrics.contains("http_attempts_wrong_total 6\n"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains("http_attempts_refused_total 4\n"),
+        "{metrics}"
+    );
 }
 
 #[test]

@@ -40,11 +40,11 @@ fn a_store_that_fails_is_reported() {
     assert_eq!(server.get("/readyz").body, "OK\n");
     let metrics = server.get("/metrics").body;
     assert!(
-        metrics.contains("\nlamplighter_store_rows 9\n"),
+        metrics.contains("\nlamplighter_store_rows_total 9\n"),
         "{metrics}"
     );
     assert!(
-        metrics.contains("\nlamplighter_history_thinned 3\n"),
+        metrics.contains("\nlamplighter_history_thinned_total 3\n"),
         "{metrics}"
     );
     set(Some("disk full"), false);
@@ -83,7 +83,7 @@ fn metrics_add_up_the_shards() {
     );
     for line in [
         "lamplighter_subscriptions 6",
-        "lamplighter_notifies_sent 33",
+        "lamplighter_notifies_sent_total 33",
         "lamplighter_shards 3",
         "lamplighter_shards_silent 0",
     ] {

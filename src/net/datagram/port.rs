@@ -153,7 +153,7 @@ impl DatagramPort {
         counters
             .datagrams_sent
             .add((sent.settled - sent.refused) as u64);
-        counters.datagram_octets_sent.add(sent.octets as u64);
+        counters.datagrams_sent_bytes.add(sent.octets as u64);
         counters.send_errors.add(sent.refused as u64);
         counters.datagrams_segmented.add(sent.segmented as u64);
         counters

@@ -1,14 +1,17 @@
 //! The counters of a shard. Every limit and every kind of refusal has one.
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// Counters since the start of the process.
         #[derive(Clone, Debug, Default)]
         pub struct Counters {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[doc = $doc])+ pub $name: u64,)*
         }
 
         impl Counters {
+            /// Names and meanings, in the order of declaration.
+            pub const MEANINGS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),+)),)*];
+
             /// Names and values, in the order of declaration.
             #[must_use]
             pub fn snapshot(&self) -> Vec<(&'static str, u64)> {
@@ -37,7 +40,7 @@ counters! {
     requests_challenged,
     /// 503 responses because a table is full.
     requests_over_limit,
-    /// 503 responses because a phone exceeded its rate limit (W:A1.24).
+    /// 503 responses because a phone exceeded its rate limit.
     requests_shed_by_phone,
     /// 503 responses because requests about one presentity exceeded its rate limit.
     requests_shed_by_presentity,
@@ -47,8 +50,7 @@ counters! {
     requests_shed_by_domain,
     /// 503 responses because too many dialogs wait for the first response from their address.
     requests_shed_by_path,
-    /// 503 responses because the allowance for NOTIFYs to addresses that have proved nothing is used up
-    /// (W:E3.8).
+    /// 503 responses because the allowance for NOTIFYs to addresses that have proved nothing is used up.
     requests_shed_by_allowance,
     /// 503 responses because too many NOTIFYs are queued (RFC 3261 §21.5.4).
     requests_shed_by_backlog,
@@ -61,7 +63,7 @@ counters! {
     postponements_cut_short,
     /// Refusals repeated from memory without serving the request again.
     refusals_repeated,
-    /// 403 responses after too many stale or wrong credentials (W:E3.9).
+    /// 403 responses after too many stale or wrong credentials.
     attempts_forbidden,
     /// Refusals missing from `lamplighter refusals` because too many new ones arrived at once.
     refusals_unlisted,
@@ -91,9 +93,9 @@ counters! {
     subscriptions_expired,
     /// Subscriptions removed because of the response to a NOTIFY (RFC 6665 §4.2.2, RFC 5057).
     subscriptions_rejected,
-    /// Subscriptions removed because the phone restarted and subscribed again (W:A2.19).
+    /// Subscriptions removed because the phone restarted and subscribed again.
     subscriptions_replaced,
-    /// Subscriptions removed because NOTIFYs got no response (W:A3.7).
+    /// Subscriptions removed because NOTIFYs got no response.
     subscriptions_unanswered,
     /// PUBLISHes accepted.
     publications_accepted,
@@ -111,7 +113,7 @@ counters! {
     resources_over_limit,
     /// Watchers omitted from watcher information because there are too many (RFC 3857 §4.7.1).
     watchers_over_limit,
-    /// Appearances of shared lines seized (W:C10.2).
+    /// Appearances of shared lines seized.
     appearances_seized,
     /// Seizures refused because the appearance was in use.
     appearances_refused,
@@ -154,7 +156,7 @@ counters! {
     notifies_unproven,
     /// NOTIFYs delayed because the allowance for addresses that have proved nothing is used up.
     notifies_withheld,
-    /// Retransmissions of NOTIFYs left out for that reason.
+    /// Retransmissions of NOTIFYs left out because that allowance is used up.
     retransmissions_withheld,
     /// NOTIFYs delayed until a record that reserves their CSeq was durable.
     notifies_unrecorded,
@@ -163,9 +165,9 @@ counters! {
     /// Streams that were to be opened to phones, because their own ended or a NOTIFY was too long for a
     /// datagram.
     dials_begun,
-    /// Of these: opened.
+    /// Streams opened to phones.
     dials_connected,
-    /// Of these: not opened.
+    /// Streams to phones that could not be opened.
     dials_failed,
     /// Times addresses had to wait because too many streams were being opened.
     dials_postponed,
@@ -175,7 +177,7 @@ counters! {
     aliases_taken,
     /// Names that were to be looked up, to open streams to phones.
     lookups_begun,
-    /// Of these: without an address that may be dialed.
+    /// Names looked up in vain: without an address that may be dialed.
     lookups_failed,
     /// Timers armed for a time in the past. Nothing is lost, but a growing value shows a defect.
     timers_armed_late,
@@ -183,9 +185,9 @@ counters! {
     responses_unmatched,
     /// Requests of ours other than NOTIFY: SUBSCRIBE and PUBLISH to other servers.
     client_requests_sent,
-    /// Retransmissions of these.
+    /// Retransmissions of our SUBSCRIBEs and PUBLISHes.
     client_requests_retransmitted,
-    /// These without a final response within 32 s (Timer F).
+    /// Our SUBSCRIBEs and PUBLISHes without a final response within 32 s (Timer F).
     client_requests_unanswered,
     /// Requests of ours that were not sent because too many wait for a response.
     client_transactions_over_limit,
