@@ -96,6 +96,12 @@ fn a_disk_that_turns_read_only() {
     goes_on_in_memory("read-only", Disk::ext4, Disk::break_down, Disk::repair);
 }
 
+/// No file is begun in the directory below the disk, which would hide it from the next start.
+#[test]
+fn a_disk_that_is_away_for_some_seconds() {
+    goes_on_in_memory("away", Disk::ext4, Disk::break_down, Disk::repair_slowly);
+}
+
 /// What needs the disk gets 503, lamps go on, and what waits is acknowledged when the disk is back.
 fn refuses(name: &str, make: fn(&Path) -> Disk, fail: fn(&Disk), mend: fn(&Disk)) {
     let mut site = Site::new(name);

@@ -32,6 +32,12 @@ pub enum StoreError {
     /// The file is an SQLite database of another program.
     #[error("{}: an SQLite file of another program: choose another directory", .0.display())]
     Foreign(PathBuf),
+    /// The file was there when the server started, and is not there any more.
+    #[error(
+        "{}: gone: mount its disk or bring the file back, or restart the server to begin without it",
+        .0.display()
+    )]
+    Gone(PathBuf),
     /// Another process uses the directory.
     #[error("{}: in use by another process ({holder}): one server per directory", directory.display())]
     InUse {

@@ -28,7 +28,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::StoreError;
 
@@ -157,21 +157,33 @@ impl Table {
     }
 }
 
-/// Opens the file; creates or migrates its tables.
+/// Opens the file, or makes a new one; creates or migrates its tables.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
-    let mut connection = connect(file)?;
+    make_private(file).map_err(StoreError::io(file))?;
+    reopen(file)
+}
+
+/// Opens the file, which is there already; migrates its tables.
+///
+/// # Errors
+/// It is gone, or cannot be opened.
+pub(super) fn reopen(file: &Path) -> Result<Connection, StoreError> {
+    let mut connection = open_existing(file)?;
+    connection
+        .execute_batch(SETTINGS)
+        .map_err(StoreError::of(file))?;
     migrate(&mut connection, file, STATE)?;
     Ok(connection)
 }
 
-/// Opens the file with the settings that all connections share.
-pub(super) fn connect(file: &Path) -> Result<Connection, StoreError> {
-    make_private(file).map_err(StoreError::io(file))?;
-    let connection = Connection::open(file).map_err(StoreError::of(file))?;
-    connection
-        .execute_batch(SETTINGS)
-        .map_err(StoreError::of(file))?;
-    Ok(connection)
+/// Opens a file, and makes none: a new one in the empty directory below a disk that is not mounted would
+/// take what is meant for the disk.
+pub(super) fn open_existing(file: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(file, flags).map_err(|error| match file.exists() {
+        true => StoreError::of(file)(error),
+        false => StoreError::Gone(file.into()),
+    })
 }
 
 /// Creates an empty file with mode 0600 if there is none, because records contain the names of

@@ -56,6 +56,9 @@ pub(super) struct StateFile {
     /// Locked during a transaction, during a checkpoint that locks the writer out, and while the file
     /// is replaced.
     locked: Mutex<Locked>,
+    /// Whether the next connection makes the file if there is none: at the start, and when a damaged one
+    /// was set aside.
+    may_be_new: AtomicBool,
     /// See [`Self::note_failure`].
     is_in_doubt: AtomicBool,
     damaged: AtomicU64,
@@ -90,6 +93,7 @@ impl StateFile {
             path: path.into(),
             pages_max: octets_max.map(|octets| (octets / schema::PAGE_OCTETS) as i64),
             locked: Mutex::default(),
+            may_be_new: AtomicBool::new(true),
             is_in_doubt: AtomicBool::new(false),
             damaged: AtomicU64::new(0),
             salvaged: AtomicU64::new(0),
@@ -120,11 +124,15 @@ impl StateFile {
         &self.path
     }
 
-    /// Opens a connection; creates the tables if the file is new. Not while it is being replaced: file
-    /// and log must be of one generation.
+    /// Opens a connection. Not while the file is being replaced: file and log must be of one generation.
+    /// A file that is gone is not made again: its disk may be away.
     pub(super) fn connect(&self) -> Result<Open, StoreError> {
         let locked = self.lock();
-        let connection = schema::open(&self.path)?;
+        let connection = match self.may_be_new.load(Ordering::Acquire) {
+            true => schema::open(&self.path)?,
+            false => schema::reopen(&self.path)?,
+        };
+        self.may_be_new.store(false, Ordering::Release);
         let generation = locked.generation;
         drop(locked);
         if let Some(pages) = self.pages_max {
@@ -237,6 +245,7 @@ impl StateFile {
     }
 
     fn salvage(&self) -> Result<(), StoreError> {
+        self.may_be_new.store(true, Ordering::Release);
         let rows = salvage::replace(&self.path)?;
         self.damaged.fetch_add(1, Ordering::Relaxed);
         self.salvaged.fetch_add(rows, Ordering::Relaxed);

@@ -4,6 +4,8 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 /// Room for the image of an ext4, and for what fills it up.
 const BACKING_SIZE: &str = "32m";
@@ -105,12 +107,22 @@ impl Disk {
         trigger.write_all(b"a test").unwrap();
     }
 
-    /// Takes the disk out, even if files of it are open, and puts a repaired copy of it in. The copy is
-    /// in a tmpfs of its own, because the first image keeps its room while such a file is open.
+    /// Takes the disk out, even if files of it are open, and puts a repaired copy of it in.
     pub(crate) fn repair(&self) {
+        self.repair_for(Duration::ZERO);
+    }
+
+    /// The same; meanwhile the directory is an empty one of another disk, for that time at least.
+    pub(crate) fn repair_slowly(&self) {
+        self.repair_for(Duration::from_secs(3));
+    }
+
+    /// The copy is in a tmpfs of its own, because the first image keeps its room while a file is open.
+    fn repair_for(&self, time: Duration) {
         let backing = self.backing.as_ref().unwrap();
         let (image, copy) = (self.image(), self.mount.with_extension("copy"));
         run("umount", &["-l", self.mount.to_str().unwrap()]);
+        thread::sleep(time);
         copy_sparse(&image, &copy);
         run("umount", &["-l", backing.to_str().unwrap()]);
         mount_tmpfs(backing, BACKING_SIZE);

@@ -82,9 +82,20 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Opens the file.
+    /// Opens the file, or makes a new one.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = schema::open(path)?;
+        Self::with(path, schema::open(path)?)
+    }
+
+    /// Opens the file again, which is there already.
+    ///
+    /// # Errors
+    /// It is gone, or cannot be opened.
+    pub(super) fn reopen(path: &Path) -> Result<Self, StoreError> {
+        Self::with(path, schema::reopen(path)?)
+    }
+
+    fn with(path: &Path, connection: Connection) -> Result<Self, StoreError> {
         let mut journal = Self {
             path: path.into(),
             connection,

@@ -20,7 +20,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::store::error::StoreError;
-use crate::store::schema::{Format, make_private, migrate};
+use crate::store::schema::{Format, make_private, migrate, open_existing};
 
 /// `LAMH`
 const APPLICATION_ID: i32 = 0x4c41_4d48;
@@ -85,10 +85,18 @@ const SETTINGS: &str = "
     PRAGMA cache_size = -32768;
 ";
 
-/// Opens the file for writing; creates or migrates its tables.
+/// Opens the file for writing, or makes a new one; creates or migrates its tables.
 pub(super) fn open(file: &Path) -> Result<Connection, StoreError> {
     make_private(file).map_err(StoreError::io(file))?;
-    let mut connection = Connection::open(file).map_err(StoreError::of(file))?;
+    reopen(file)
+}
+
+/// Opens the file for writing, which is there already; migrates its tables.
+///
+/// # Errors
+/// It is gone, or cannot be opened.
+pub(super) fn reopen(file: &Path) -> Result<Connection, StoreError> {
+    let mut connection = open_existing(file)?;
     connection
         .execute_batch(SETTINGS)
         .map_err(StoreError::of(file))?;

@@ -223,6 +223,7 @@ impl Writer {
         let work = Work {
             file: file.to_path_buf(),
             journal: Some(journal),
+            may_be_new: false,
             shared: Arc::clone(&shared),
             orders: VecDeque::new(),
             to_prune: VecDeque::new(),
@@ -260,6 +261,8 @@ struct Work {
     file: PathBuf,
     /// None while the file cannot be opened.
     journal: Option<Journal>,
+    /// Whether a file that cannot be opened is made anew if there is none: a damaged one was set aside.
+    may_be_new: bool,
     shared: Arc<Shared>,
     orders: VecDeque<Order>,
     /// Domains that are still to be compared with their limits.
@@ -338,9 +341,11 @@ impl Work {
         }
         let journal = match self.journal.take() {
             Some(journal) => Ok(journal),
-            None => Journal::open(&self.file),
+            None if self.may_be_new => Journal::open(&self.file),
+            None => Journal::reopen(&self.file),
         };
         let outcome = journal.and_then(|mut journal| {
+            self.may_be_new = false;
             let done = work(&mut journal)?;
             self.journal = Some(journal);
             Ok(done)
@@ -357,6 +362,7 @@ impl Work {
         // Its connection must not be the one that has the new log open.
         self.journal = None;
         self.journal = Journal::replace(&self.file, error).ok();
+        self.may_be_new = self.journal.is_none();
         self.shared.files_damaged.fetch_add(1, Ordering::SeqCst);
     }
 
