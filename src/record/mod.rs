@@ -145,8 +145,9 @@ impl<'o> de_flavors::Flavor<'o> for Fields<'o> {
     }
 }
 
-/// The checksum of a record, which begins with its version.
-fn checksum(record: &[u8]) -> [u8; CHECKSUM_OCTETS] {
+/// The checksum of a record, which begins with its version; it stands behind the record.
+#[must_use]
+pub fn checksum(record: &[u8]) -> [u8; CHECKSUM_OCTETS] {
     let checksum = match record.first() {
         Some(&OLDEST) => SipHash13::of(record) as u32,
         _ => crc32fast::hash(record),

@@ -19,7 +19,7 @@ mod names;
 mod node;
 #[cfg(feature = "server")]
 mod proxy_protocol;
-mod record;
+pub(crate) mod record;
 mod rsip;
 pub(crate) mod sequence;
 mod stream;
