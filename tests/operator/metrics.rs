@@ -1,7 +1,10 @@
-//! `/metrics` as Prometheus reads it.
+//! `/metrics` as Prometheus reads it, and the alerts and the dashboard that are made of it.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -42,31 +45,50 @@ fn refused(sip: &str) {
     assert!(response[..length].starts_with(b"SIP/2.0 404 "));
 }
 
-#[test]
-fn promtool_has_nothing_to_say_about_the_metrics() {
-    let text =
-        tenants(&[("a.example", 1)]).replacen("[node]\n", "[cores]\nshards = [0]\n[node]\n", 1);
+/// The metrics of a server with everything that is counted: TLS, a store, a refused request.
+fn all_metrics() -> String {
+    let tls = "[[sip.listen]]\ntransport = \"tls\"\naddress = \"127.0.0.1:0\"\n\
+        certificate = \"sip.example.com.pem\"\nkey = \"sip.example.com.key\"\n\
+        [store]\ndirectory = \"state\"\n";
+    let text = tenants(&[("a.example", 1)]).replacen(
+        "[node]\n",
+        &format!("[cores]\nshards = [0]\n{tls}[node]\n"),
+        1,
+    );
     let folder = Folder::new("metrics", &text);
+    let made = folder.lamplighter("certificate self-signed sip.example.com");
+    assert!({ made }.current_dir(&folder.0).status().unwrap().success());
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     refused(address(&ready, "SIP on udp "));
     let text = metrics(address(&ready, "HTTP on "));
     daemon.stop();
+    text
+}
 
+/// Promtool is content with its input, and warns of nothing.
+fn promtool(arguments: &[&str], input: &str) -> String {
     let mut promtool = Command::new("promtool")
-        .args(["check", "metrics"])
+        .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut input = promtool.stdin.take().unwrap();
-    input.write_all(text.as_bytes()).unwrap();
-    drop(input);
+    let mut stdin = promtool.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
     let output = promtool.wait_with_output().unwrap();
     let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    assert!(output.status.success() && said.is_empty(), "{said}\n{text}");
+    let said = String::from_utf8(said).unwrap();
+    assert!(output.status.success(), "{said}\n{input}");
+    said
+}
 
+#[test]
+fn promtool_has_nothing_to_say_about_the_metrics() {
+    let text = all_metrics();
+    assert_eq!(promtool(&["check", "metrics"], &text), "");
     for line in [
         concat!(
             "lamplighter_build_info{version=\"",
@@ -81,4 +103,42 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(!text.contains(" untyped"));
+
+    // What the alerts and the dashboard ask for is there.
+    let known: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    for file in ["alerts.yml", "dashboard.json"] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/monitoring");
+        let asking = fs::read_to_string(Path::new(folder).join(file)).unwrap();
+        let asked = names(&asking);
+        assert!(asked.len() > 15, "{asked:?}");
+        for name in asked {
+            // The beginning of several names, or a part of a histogram.
+            let is_known = match name.ends_with('_') {
+                true => known.iter().any(|known| known.starts_with(name)),
+                false => known.contains(name.trim_end_matches("_bucket").trim_end_matches("_sum")),
+            };
+            assert!(is_known, "{file}: {name}\n{text}");
+        }
+    }
+}
+
+/// The metrics of ours that a text names.
+fn names(text: &str) -> BTreeSet<&str> {
+    let is_part =
+        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_';
+    text.match_indices("lamplighter_")
+        .map(|(start, _)| {
+            let rest = &text[start..];
+            &rest[..rest.find(|letter| !is_part(letter)).unwrap_or(rest.len())]
+        })
+        .collect()
+}
+
+#[test]
+fn alerts_fire_as_they_should() {
+    promtool(&["check", "rules", "systemd/monitoring/alerts.yml"], "");
+    promtool(&["test", "rules", "tests/operator/alerts_test.yml"], "");
 }
