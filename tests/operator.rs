@@ -69,6 +69,31 @@ fn a_start_ends_with_one_line_of_listeners_and_tenants() {
     );
 }
 
+#[test]
+fn what_is_logged_can_be_changed_while_it_runs() {
+    let folder = Folder::new("log-level", &tenants(&[("a.example", 1)]));
+    let mut command = folder.daemon("serve");
+    command.env("LAMPLIGHTER_LOG_FORMAT", "json");
+    let (daemon, ready) = Daemon::start_by(&folder, command);
+    let line: serde_json::Value = serde_json::from_str(ready.trim()).unwrap();
+    assert_eq!(line["level"], "INFO");
+    assert!(line["message"].as_str().unwrap().starts_with("ready: "));
+    let before = folder.says("log");
+    assert_eq!(before, "logging glommio=error,info\n");
+
+    let more = "lamplighter::http=debug,glommio=error,warn";
+    let said = folder.says(&format!("log level {more}"));
+    assert_eq!(said, format!("logging {more}\n"));
+    daemon.wait_for("the operator changed what is logged");
+    assert_eq!(folder.says("log"), said);
+    let wrong = folder.complains("log level lamplighter=loudly");
+    assert!(wrong.contains("not a filter: "), "{wrong}");
+    assert_eq!(folder.says("log level default"), before);
+    let counters = folder.says("counters");
+    assert!(counters.contains("subscriptions "), "{counters}");
+    daemon.stop();
+}
+
 /// An editor that truncates before it writes, a full disk, a file that was moved away.
 #[test]
 fn a_reload_that_would_remove_most_tenants_changes_nothing() {

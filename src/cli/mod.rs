@@ -10,6 +10,7 @@ mod demo;
 mod edit;
 mod history;
 mod lockouts;
+mod log;
 mod operate;
 mod probe;
 mod question;
@@ -29,6 +30,7 @@ use crate::cli::demo::DemoArguments;
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
 use crate::cli::history::{ForgetArguments, HistoryArguments};
 use crate::cli::lockouts::LockoutsArguments;
+use crate::cli::log::LogArguments;
 use crate::cli::operate::{DrainArguments, ExportArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::set::SetArguments;
@@ -68,6 +70,10 @@ enum Command {
     Certificate(CertificateArguments),
     /// Show whether the running server is ready, where it listens, and how much it serves.
     Status(StatusArguments),
+    /// Show everything that the running server counts.
+    Counters(StatusArguments),
+    /// Show what the running server logs, or change it until the next start.
+    Log(LogArguments),
     /// Reload the configuration of the running server.
     Reload(ReloadArguments),
     /// End all subscriptions, before a server with a store is stopped for good.
@@ -202,6 +208,10 @@ pub fn main() -> ExitCode {
         Command::Config => operate::print_default(),
         Command::Account(arguments) => account::run(&arguments),
         Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Counters(arguments) => {
+            question::run(&Request::get("/counters"), &arguments.server)
+        }
+        Command::Log(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Backup(arguments) => match arguments.request() {
             Ok(request) => question::run(&request, &arguments.server),

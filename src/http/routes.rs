@@ -13,8 +13,8 @@ use hyper::{Method, Request};
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, lockouts, loops,
-    probe, refusals, reload, rules, set, status, watchers, why,
+    ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, lockouts, log,
+    loops, probe, refusals, reload, rules, set, status, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -112,6 +112,8 @@ impl<E: Engine> Route<E> {
         Self::monitor("/metrics", |_, _, site| Box::pin(metrics::metrics(site))),
         // Questions.
         Self::question("/status", &[], page!(status::status)),
+        Self::question("/log", &[], page!(log::show)),
+        Self::command("/log/level", &["filter"], page!(log::set)),
         Self::question("/counters", &[], page!(status::counters)),
         Self::question("/why", &["aor", "wide"], page!(why::show)),
         Self::question(

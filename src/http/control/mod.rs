@@ -15,6 +15,7 @@ pub(crate) mod hand_over;
 pub(crate) mod history;
 pub(crate) mod lists;
 pub(crate) mod lockouts;
+pub(crate) mod log;
 pub(crate) mod loops;
 pub(crate) mod probe;
 mod refusal;

@@ -58,6 +58,9 @@ pub(crate) enum ControlRefusal {
         /// The words it may be.
         words: String,
     },
+    /// A filter of the log that cannot be read.
+    #[error("not a filter: {0}; write it like debug, or info,lamplighter::http=debug")]
+    NoFilter(String),
     /// A field is no URI.
     #[error("{0} is not a URI")]
     NoUri(&'static str),
@@ -152,6 +155,7 @@ impl ControlRefusal {
             | Self::NoTime(_)
             | Self::NoMoment(_)
             | Self::NoWord { .. }
+            | Self::NoFilter(_)
             | Self::NoUri(_)
             | Self::Senseless(_)
             | Self::NotAnAor(NotAnAor::Unreadable)

@@ -1,13 +1,12 @@
 //! `/metrics`: everything that is counted, in Prometheus' text format.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
 
 use crate::http::engine::Engine;
-use crate::http::facts::Facts;
 use crate::http::monitor;
 use crate::http::monitor::catalogue::description;
 use crate::http::monitor::exposition::{self, Exposition, Kind};
@@ -34,7 +33,7 @@ pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
     let engine = &site.engine;
     let counted = monitor::count(site).await;
     let mut out = Exposition::default();
-    process(&mut out, &site.facts);
+    process(&mut out, site.facts.started);
     let mut gauge = |name, help, value| out.family(name, Kind::Gauge, help).value(value);
     gauge("shards", "Shards that run.", engine.shards().into());
     gauge(
@@ -112,14 +111,14 @@ fn turns(out: &mut Exposition, cores: &[std::sync::Arc<CoreCounters>]) {
 }
 
 /// What Prometheus knows of every process, and the version.
-fn process(out: &mut Exposition, facts: &Facts) {
+fn process(out: &mut Exposition, started: Instant) {
     out.family(
         "build_info",
         Kind::Gauge,
         "1; the label says which version runs.",
     )
     .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    let started = SystemTime::now().checked_sub(facts.started.elapsed());
+    let started = SystemTime::now().checked_sub(started.elapsed());
     let started = started.and_then(|started| started.duration_since(UNIX_EPOCH).ok());
     if let Some(started) = started {
         let help = "Start time of the process since the Unix epoch in seconds.";
@@ -173,15 +172,13 @@ fn resident_octets(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::time::Instant;
-
     use super::*;
     use crate::http::CONTROL_CONNECTIONS;
     use crate::http::connections::Connections;
     use crate::http::transport_counters::TransportCounters;
     use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
     use crate::telemetry;
+    use std::sync::Arc;
 
     /// A name that stood for two things would make the exposition invalid.
     #[test]

@@ -16,6 +16,7 @@ pub(crate) mod hand_over;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod lockouts;
+pub(crate) mod log;
 pub(crate) mod loops;
 pub(crate) mod probe;
 pub(crate) mod refusals;
