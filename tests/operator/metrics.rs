@@ -26,23 +26,40 @@ fn metrics(http: &str) -> String {
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// A request for a domain that nobody serves is refused.
+/// A request for a domain that nobody serves is refused, and a phone refuses its NOTIFY.
 fn refused(sip: &str) {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     phone
         .set_read_timeout(Some(Duration::from_secs(5)))
         .unwrap();
     let at = phone.local_addr().unwrap();
-    let text = format!(
-        "SUBSCRIBE sip:1@other.example SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK1;rport\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:2@other.example>;tag=1\r\nTo: <sip:1@other.example>\r\n\
-         Call-ID: c\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:2@{at}>\r\nEvent: dialog\r\n\
-         Content-Length: 0\r\n\r\n"
-    );
-    phone.send_to(text.as_bytes(), sip).unwrap();
-    let mut response = [0; 2048];
-    let length = phone.recv(&mut response).unwrap();
-    assert!(response[..length].starts_with(b"SIP/2.0 404 "));
+    let subscribe = |domain: &str| {
+        let text = format!(
+            "SUBSCRIBE sip:1@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{domain};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:2@{domain}>;tag=1\r\nTo: <sip:1@{domain}>\r\n\
+             Call-ID: {domain}\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:2@{at}>\r\nEvent: dialog\r\n\
+             User-Agent: Yealink SIP-T46U 108.86.0.20\r\nContent-Length: 0\r\n\r\n"
+        );
+        phone.send_to(text.as_bytes(), sip).unwrap();
+    };
+    let read = || {
+        let mut message = [0; 2048];
+        let length = phone.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    subscribe("other.example");
+    assert!(read().starts_with("SIP/2.0 404 "));
+    subscribe("open.example");
+    assert!(read().starts_with("SIP/2.0 200 "));
+    let notify = read();
+    let copied = |line: &&str| {
+        let name = line.split(':').next().unwrap();
+        ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name)
+    };
+    let headers: Vec<&str> = notify.split("\r\n").filter(copied).collect();
+    let headers = headers.join("\r\n");
+    let response = format!("SIP/2.0 481 Gone\r\n{headers}\r\nContent-Length: 0\r\n\r\n");
+    phone.send_to(response.as_bytes(), sip).unwrap();
 }
 
 /// The metrics of a server with everything that is counted: TLS, a store, a refused request.
@@ -50,7 +67,8 @@ fn all_metrics() -> String {
     let tls = "[[sip.listen]]\ntransport = \"tls\"\naddress = \"127.0.0.1:0\"\n\
         certificate = \"sip.example.com.pem\"\nkey = \"sip.example.com.key\"\n\
         [store]\ndirectory = \"state\"\n";
-    let text = tenants(&[("a.example", 1)]).replacen(
+    let open = "[[domain]]\nname = \"open.example\"\nauth = \"none\"\nopen = true\n";
+    let text = (tenants(&[("a.example", 1)]) + open).replacen(
         "[node]\n",
         &format!("[cores]\nshards = [0]\n{tls}[node]\n"),
         1,
@@ -96,6 +114,8 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
             "\"} 1"
         ),
         "lamplighter_refusals_total{method=\"SUBSCRIBE\",status=\"404\"} 1",
+        "lamplighter_notify_failures_total{profile=\"yealink\",status=\"481\"} 1",
+        "lamplighter_subscriptions_by_event{event=\"dialog\"} 0",
         "# TYPE lamplighter_subscriptions gauge",
         "# HELP lamplighter_subscriptions Active subscriptions.",
         "# TYPE lamplighter_turn_duration_seconds histogram",

@@ -10,6 +10,7 @@ use crate::http::engine::Engine;
 use crate::http::monitor;
 use crate::http::monitor::catalogue::description;
 use crate::http::monitor::exposition::{self, Exposition, Kind};
+use crate::http::representation::counters::{Counters, shown_status};
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
@@ -47,6 +48,7 @@ pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
         u64::from(engine.is_ready()),
     );
     values(&mut out, &counted.values);
+    labelled(&mut out, &counted);
     let late = counted.value("timer_lateness_milliseconds");
     out.family(
         "timer_lateness_seconds",
@@ -89,6 +91,25 @@ fn values(out: &mut Exposition, values: &[(&str, u64)]) {
     for (method, status, value) in refusals {
         let method = method.to_ascii_uppercase();
         family.sample(&[("method", &method), ("status", status)], value);
+    }
+}
+
+/// What is counted by event package, and by profile and status.
+fn labelled(out: &mut Exposition, counted: &Counters) {
+    let help = "Active subscriptions, by event package.";
+    let mut family = out.family("subscriptions_by_event", Kind::Gauge, help);
+    for (event, count) in &counted.subscriptions {
+        family.sample(&[("event", event)], count);
+    }
+    let mut family = out.family(
+        "notify_failures",
+        Kind::Counter,
+        "NOTIFYs answered with another status than 2xx, or with none in time, by profile and status.",
+    );
+    for failures in &counted.notify_failures {
+        let status = shown_status(failures.status);
+        let labels = [("profile", &*failures.profile), ("status", &status)];
+        family.sample(&labels, failures.count);
     }
 }
 
@@ -195,7 +216,7 @@ mod tests {
         let [(CommandId(1), Reply::Counters(engine))] = &outbox.replies[..] else {
             unreachable!("one command, one reply")
         };
-        let mut names: Vec<&str> = engine.iter().map(|(name, _)| *name).collect();
+        let mut names: Vec<&str> = engine.values.iter().map(|(name, _)| *name).collect();
         names.extend(telemetry::totals().iter().map(|(name, _)| *name));
         names.extend(
             Connections::new(CONTROL_CONNECTIONS)
@@ -217,6 +238,7 @@ mod tests {
         }
         names.extend(["shards", "shards_silent", "ready", "timer_lateness_seconds"]);
         names.extend(["build_info", "turn_duration_seconds", "refusals"]);
+        names.extend(["subscriptions_by_event", "notify_failures"]);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

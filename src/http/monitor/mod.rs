@@ -8,18 +8,19 @@ pub(crate) mod metrics;
 use crate::http::engine::Engine;
 use crate::http::representation::counters::Counters;
 use crate::http::site::Site;
+use crate::shard::contract::counters::{Counted, NotifyFailures};
 use crate::shard::{Command, Reply};
 use crate::telemetry;
 
 /// Asks every shard, and adds what the cores count themselves.
 pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
     let pick = |reply| match reply {
-        Reply::Counters(values) => Some(values),
+        Reply::Counters(counted) => Some(vec![counted]),
         _ => None,
     };
     let (found, silent) = site.ask_all(|| Command::Counters, pick).await;
-    let mut values = Vec::new();
-    found.into_iter().for_each(|value| add(&mut values, value));
+    let total = total(found);
+    let mut values = total.values;
     values.extend(telemetry::totals());
     values.extend(site.public.counters());
     values.extend(site.counters.values());
@@ -28,7 +29,36 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
         values.extend(store.counters);
         values.extend(store.history);
     }
-    Counters { values, silent }
+    Counters {
+        values,
+        subscriptions: total.subscriptions,
+        notify_failures: total.notify_failures,
+        silent,
+    }
+}
+
+/// What all shards counted.
+fn total(found: Vec<Counted>) -> Counted {
+    let mut total = Counted::default();
+    for counted in found {
+        let (values, subscriptions) = (counted.values, counted.subscriptions);
+        values
+            .into_iter()
+            .for_each(|one| add(&mut total.values, one));
+        subscriptions
+            .into_iter()
+            .for_each(|one| add(&mut total.subscriptions, one));
+        for failures in counted.notify_failures {
+            let is_it = |known: &&mut NotifyFailures| {
+                (&known.profile, known.status) == (&failures.profile, failures.status)
+            };
+            match total.notify_failures.iter_mut().find(is_it) {
+                Some(known) => known.count += failures.count,
+                None => total.notify_failures.push(failures),
+            }
+        }
+    }
+    total
 }
 
 fn add(values: &mut Vec<(&'static str, u64)>, (name, value): (&'static str, u64)) {

@@ -5,12 +5,17 @@ use serde_json::{Map, Value, json};
 use crate::http::representation::Representation;
 use crate::http::representation::table::Table;
 use crate::http::representation::text::write_silent;
+use crate::shard::contract::counters::NotifyFailures;
 
 /// The counters of all shards added up, and of the process.
 #[derive(Debug)]
 pub(crate) struct Counters {
     /// Name and value, in stable order: the shards' first.
     pub(crate) values: Vec<(&'static str, u64)>,
+    /// Active subscriptions of each event package.
+    pub(crate) subscriptions: Vec<(&'static str, u64)>,
+    /// NOTIFYs that failed.
+    pub(crate) notify_failures: Vec<NotifyFailures>,
     /// Shards that did not answer.
     pub(crate) silent: Vec<u16>,
 }
@@ -31,6 +36,16 @@ impl Representation for Counters {
         }
         let mut text = String::new();
         table.write(None, &mut text);
+        if !self.notify_failures.is_empty() {
+            let mut table = Table::new(&["NOTIFY FAILED WITH", "PROFILE", "TIMES"]);
+            for failures in &self.notify_failures {
+                let status = shown_status(failures.status);
+                let profile = failures.profile.to_string();
+                table.add([status, profile, failures.count.to_string()]);
+            }
+            text.push('\n');
+            table.write(None, &mut text);
+        }
         write_silent(&self.silent, &mut text);
         text
     }
@@ -40,6 +55,31 @@ impl Representation for Counters {
         let counters: Map<String, Value> = values
             .map(|(name, value)| ((*name).to_owned(), (*value).into()))
             .collect();
-        json!({"counters": counters, "silent_shards": self.silent})
+        let subscriptions = self.subscriptions.iter();
+        let subscriptions: Map<String, Value> = subscriptions
+            .map(|(event, count)| ((*event).to_owned(), (*count).into()))
+            .collect();
+        let failures = self.notify_failures.iter().map(|failures| {
+            json!({
+                "status": shown_status(failures.status),
+                "profile": *failures.profile,
+                "count": failures.count,
+            })
+        });
+        json!({
+            "counters": counters,
+            "subscriptions": subscriptions,
+            "notify_failures": failures.collect::<Vec<_>>(),
+            "silent_shards": self.silent,
+        })
+    }
+}
+
+/// `481`, `4xx` for an unusual one, `none` if no response came.
+pub(crate) fn shown_status(status: Option<u16>) -> String {
+    match status {
+        None => "none".to_owned(),
+        Some(class) if class % 100 == 0 && class != 500 => format!("{}xx", class / 100),
+        Some(status) => status.to_string(),
     }
 }

@@ -38,6 +38,7 @@ use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog, Presentity};
+use crate::shard::contract::counters::{Counted, NotifyFailures};
 use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
 use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
@@ -190,10 +191,18 @@ impl Engine for FakeEngine {
             }
             Command::Watchers(_) if shard.0 == 1 => Reply::Watchers(vec![watcher()]),
             Command::Watchers(_) => Reply::Watchers(Vec::new()),
-            Command::Counters => Reply::Counters(vec![
-                ("subscriptions", 2),
-                ("notifies_sent", 10 + u64::from(shard.0)),
-            ]),
+            Command::Counters => Reply::Counters(Counted {
+                values: vec![
+                    ("subscriptions", 2),
+                    ("notifies_sent", 10 + u64::from(shard.0)),
+                ],
+                subscriptions: vec![("dialog", 1), ("presence", 1)],
+                notify_failures: vec![NotifyFailures {
+                    profile: "yealink".into(),
+                    status: Some(481),
+                    count: 1 + u64::from(shard.0),
+                }],
+            }),
             Command::Reload(_) => {
                 let left = self.refusals.load(Ordering::SeqCst);
                 if left > 0 {

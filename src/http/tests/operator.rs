@@ -83,6 +83,8 @@ fn metrics_add_up_the_shards() {
     );
     for line in [
         "lamplighter_subscriptions 6",
+        "lamplighter_subscriptions_by_event{event=\"presence\"} 3",
+        "lamplighter_notify_failures_total{profile=\"yealink\",status=\"481\"} 6",
         "lamplighter_notifies_sent_total 33",
         "lamplighter_shards 3",
         "lamplighter_shards_silent 0",

@@ -6,6 +6,7 @@ use crate::presence::Aor;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::{Command, CommandId, Reply};
 use crate::shard::contract::commit::{Acknowledgement, Durability};
+use crate::shard::contract::counters::Counted;
 use crate::shard::contract::ids::{PresentityId, SubscriptionId};
 use crate::shard::contract::report::ForgottenMentions;
 use crate::shard::contract::turn::Turn;
@@ -110,7 +111,7 @@ impl Engine {
     }
 
     /// All counters, and the sizes of the tables.
-    fn count(&self, turn: &mut Turn<'_>) -> Vec<(&'static str, u64)> {
+    fn count(&self, turn: &mut Turn<'_>) -> Counted {
         let mut counters = turn.counters.snapshot();
         counters.extend(self.uas.refusals_counted());
         counters.extend([
@@ -126,6 +127,10 @@ impl Engine {
             ("timers", turn.wheel.len() as u64),
             ("phones_looping", self.uas.loops(turn).len() as u64),
         ]);
-        counters
+        Counted {
+            values: counters,
+            subscriptions: self.subscriptions.count_by_event(),
+            notify_failures: self.notifier.failures(),
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog};
+use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{
@@ -140,5 +141,5 @@ pub enum Reply {
     /// To `Drain`: subscriptions and outstanding NOTIFYs that remain.
     Outstanding(usize),
     /// To `Counters`: names and values, in a fixed order.
-    Counters(Vec<(&'static str, u64)>),
+    Counters(Counted),
 }

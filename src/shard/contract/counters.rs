@@ -1,5 +1,29 @@
 //! The counters of a shard. Every limit and every kind of refusal has one.
 
+use std::sync::Arc;
+
+/// Everything that a shard counts, and the sizes of its tables.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Names and values.
+    pub values: Vec<(&'static str, u64)>,
+    /// Active subscriptions of each event package.
+    pub subscriptions: Vec<(&'static str, u64)>,
+    /// NOTIFYs that failed.
+    pub notify_failures: Vec<NotifyFailures>,
+}
+
+/// NOTIFYs that failed in one way at the phones of one profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotifyFailures {
+    /// The profile; empty if the subscription was gone already.
+    pub profile: Arc<str>,
+    /// The status of the response, 400 for unusual 4xx and so on; None if none came in time.
+    pub status: Option<u16>,
+    /// How many.
+    pub count: u64,
+}
+
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
         /// Counters since the start of the process.

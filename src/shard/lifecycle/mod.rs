@@ -35,6 +35,7 @@ mod watchers;
 
 use std::time::Instant;
 
+use crate::presence::event::Package;
 use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::{Beginning, SubscriptionId};
 use crate::shard::contract::options::Options;
@@ -83,6 +84,14 @@ impl Subscriptions {
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.table.subscription_count()
+    }
+
+    /// How many there are of each event package.
+    pub(crate) fn count_by_event(&self) -> Vec<(&'static str, u64)> {
+        let counts = self.table.subscriptions_by_package();
+        Package::ALL
+            .map(|package| (package.token(), counts[package as usize]))
+            .to_vec()
     }
 
     /// One beyond the highest id that a subscription has or had.

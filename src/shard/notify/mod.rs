@@ -8,13 +8,14 @@
 //!   connection that broke, `release_phone` for a phone whose rate limit allows a NOTIFY again;
 //! - a SUBSCRIBE: `refresh` in a dialog; `contact_of` for the Contact of its 200; after that
 //!   `replace_older` for a phone that subscribes again in a new dialog, `remove_subscription`;
-//! - the operator: `outstanding`.
+//! - the operator: `outstanding`, `failures`.
 
 pub(crate) mod body_cache;
 pub(crate) mod content;
 pub(crate) mod copies;
 pub(crate) mod cut;
 pub(crate) mod detour;
+pub(crate) mod failures;
 pub(crate) mod gso_padding;
 pub(crate) mod list;
 pub(crate) mod path_proof;
@@ -29,6 +30,7 @@ pub(crate) mod writer;
 use crate::presence::document::deflate::Deflater;
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::counters::NotifyFailures;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
@@ -38,6 +40,7 @@ use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::body_cache::BodyCache;
 use crate::shard::notify::copies::{Copies, Kept};
 use crate::shard::notify::detour::Detour;
+use crate::shard::notify::failures::Failures;
 use crate::shard::notify::gso_padding::GsoPadding;
 use crate::shard::notify::list::selection::Selection;
 use crate::shard::peer::local_address::LocalAddresses;
@@ -78,6 +81,7 @@ pub(crate) struct Notifier {
     gso_padding: GsoPadding,
     /// The list resources selected for the current NOTIFY.
     selection: Selection,
+    failures: Failures,
 }
 
 impl Notifier {
@@ -92,12 +96,31 @@ impl Notifier {
             deflater: Deflater::default(),
             gso_padding: GsoPadding::default(),
             selection: Selection::default(),
+            failures: Failures::default(),
         }
     }
 
     /// Number of outstanding NOTIFYs.
     pub(crate) fn outstanding(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// NOTIFYs that failed since the start.
+    pub(crate) fn failures(&self) -> Vec<NotifyFailures> {
+        self.failures.all()
+    }
+
+    /// Counts a NOTIFY that failed; the subscription is None if it is gone.
+    fn count_failure(
+        &mut self,
+        id: Option<SubscriptionId>,
+        status: Option<u16>,
+        subscriptions: &Subscriptions,
+    ) {
+        let table = subscriptions.table();
+        let dialog = id.and_then(|id| table.dialog(table.subscription(id)?.dialog()));
+        let profile = dialog.map(|dialog| &**dialog.profile());
+        self.failures.count(profile, status);
     }
 
     /// The Contact that names us to the sender of a request.

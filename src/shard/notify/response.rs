@@ -81,8 +81,10 @@ impl Notifier {
             }
             return true;
         }
+        let refused = self.in_flight.get(id).and_then(|it| it.subscription);
         if code == 503 && self.leave_for_next_address(flow.connection, subscriptions, turn) {
             turn.counters.notifies_refused += 1;
+            self.count_failure(refused, Some(code), subscriptions);
             return true;
         }
         let Some(in_flight) = self.end_answered(id, subscriptions, turn) else {
@@ -95,6 +97,7 @@ impl Notifier {
             turn.counters.notifies_confirmed += 1;
         } else {
             turn.counters.notifies_refused += 1;
+            self.count_failure(in_flight.subscription, Some(code), subscriptions);
         }
         if let Some(subscription) = in_flight.subscription {
             self.settle(subscription, outcome, Some(message), subscriptions, turn);

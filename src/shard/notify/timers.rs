@@ -64,6 +64,8 @@ impl Notifier {
         turn: &mut Turn<'_>,
     ) {
         turn.counters.notifies_unanswered += 1;
+        let unanswered = self.in_flight.get(id).and_then(|it| it.subscription);
+        self.count_failure(unanswered, None, subscriptions);
         let in_flight = self.in_flight.get(id);
         let unproven = in_flight
             .expected("its timer fired")

@@ -130,7 +130,7 @@ impl Lab {
         let Reply::Counters(counters) = self.command(Command::Counters) else {
             panic!("not the counters")
         };
-        let mut counters = counters.into_iter();
+        let mut counters = counters.values.into_iter();
         counters.find_map(|(known, value)| (known == name).then_some(value))
     }
 

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::presence::event::Package;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
@@ -54,6 +55,8 @@ pub(crate) struct Table {
     /// Removed subscriptions of which 2xx are still held, and how many.
     pub(super) ignored_releases: HashMap<SubscriptionId, u32>,
     pub(super) beginnings: Beginnings,
+    /// How many subscriptions there are of each package, in the order of [`Package::ALL`].
+    by_package: [u64; Package::ALL.len()],
 }
 
 /// A subscription, and everything else that its NOTIFYs need.
@@ -85,6 +88,7 @@ impl Table {
             changes: Changes::new(options.durability),
             ignored_releases: HashMap::new(),
             beginnings: Beginnings::default(),
+            by_package: [0; Package::ALL.len()],
         }
     }
 
@@ -111,6 +115,11 @@ impl Table {
     /// How many subscriptions there are.
     pub(crate) fn subscription_count(&self) -> usize {
         self.subscriptions.len()
+    }
+
+    /// How many subscriptions there are of each package, in the order of [`Package::ALL`].
+    pub(crate) fn subscriptions_by_package(&self) -> [u64; Package::ALL.len()] {
+        self.by_package
     }
 
     /// One beyond the highest id that a subscription has or had.
@@ -190,6 +199,7 @@ impl Table {
         let names = self.names_of(&subject, new.event, new.entity);
         self.octets += octets_of_names(&names);
         let subscription = Subscription::begin(dialog, subject, names, new);
+        self.by_package[subscription.package() as usize] += 1;
         self.subscriptions.insert(subscription);
         id
     }
@@ -255,6 +265,7 @@ impl Table {
         turn: &mut Turn<'_>,
     ) -> Option<Subscription> {
         let subscription = self.subscriptions.remove(id)?;
+        self.by_package[subscription.package() as usize] -= 1;
         self.octets -= octets_of_names(subscription.names());
         self.ignore_releases(id, subscription.acknowledgements_held());
         self.forget_usage(subscription.dialog(), id);

@@ -90,7 +90,12 @@ impl World {
         let Reply::Counters(counters) = self.ask(Command::Counters) else {
             panic!("no counters")
         };
-        counters.iter().find(|(known, _)| *known == name).unwrap().1
+        counters
+            .values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .unwrap()
+            .1
     }
 
     /// The value of a header of the latest message.

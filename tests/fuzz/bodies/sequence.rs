@@ -294,7 +294,7 @@ impl Play {
                 "notifies_queued",
                 "timers",
             ] {
-                let found = counters.iter().find(|(known, _)| *known == name);
+                let found = counters.values.iter().find(|(known, _)| *known == name);
                 assert!(
                     found.is_none_or(|(_, value)| *value == 0),
                     "{found:?} are left"

@@ -310,7 +310,9 @@ impl World {
                 }
             }
             (Some(Asked::Drain), Reply::Outstanding(0)) => {}
-            (Some(Asked::Counters), Reply::Counters(counters)) => self.judge_timers(&counters),
+            (Some(Asked::Counters), Reply::Counters(counters)) => {
+                self.judge_timers(&counters.values)
+            }
             (asked, reply) => {
                 self.fail(
                     "a reply without a command, or of another kind",

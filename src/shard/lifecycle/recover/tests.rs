@@ -376,7 +376,12 @@ impl Node {
             let Some((_, Reply::Counters(counters))) = out.replies.pop() else {
                 panic!("no counters")
             };
-            sum += counters.iter().find(|(known, _)| *known == name).unwrap().1;
+            sum += counters
+                .values
+                .iter()
+                .find(|(known, _)| *known == name)
+                .unwrap()
+                .1;
             out.clear();
         }
         sum

@@ -126,7 +126,12 @@ impl Lab {
         let Some((_, Reply::Counters(counters))) = self.out.replies.pop() else {
             panic!("a command has its reply")
         };
-        counters.iter().find(|(known, _)| *known == name).unwrap().1
+        counters
+            .values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .unwrap()
+            .1
     }
 
     /// Delivers a message and returns everything the node sends in reaction.

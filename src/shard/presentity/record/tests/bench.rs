@@ -373,7 +373,7 @@ impl Bench {
             self.input(shard, Input::Command(CommandId(1), Command::Counters));
         }
         let counted = self.replies.drain(before..).flat_map(|reply| match reply {
-            Reply::Counters(counters) => counters,
+            Reply::Counters(counters) => counters.values,
             _ => Vec::new(),
         });
         let of_name = counted.filter(|(counter, _)| *counter == name);
