@@ -26,6 +26,7 @@ use crate::presence::source::{
 use crate::presence::{Aor, Presentity};
 use crate::sip::dialog::{Contact, Dialog};
 use crate::sip::message::Framing;
+use crate::sip::random::rounds;
 use crate::sip::{Message, Transport};
 
 /// 2026-11-29 00:00:00 UTC.
@@ -415,12 +416,14 @@ fn changed_octets_are_never_read() {
     };
     let mut of_waiting = Vec::new();
     waiting(now).encode(clock(now), &mut of_waiting);
+    // Every octet; under Miri each twentieth.
+    let step = 20 / rounds(20);
     for whole in [of_dialog, of_presentity, of_waiting] {
         assert!(is_read(&whole));
-        for end in 0..whole.len() {
+        for end in (0..whole.len()).step_by(step) {
             assert!(!is_read(&whole[..end]), "{end} octets");
         }
-        for at in 0..whole.len() {
+        for at in (0..whole.len()).step_by(step) {
             for bit in 0..8 {
                 let mut octets = whole.clone();
                 octets[at] ^= 1 << bit;

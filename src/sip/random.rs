@@ -9,6 +9,15 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 #[derive(Clone, Debug)]
 pub struct Random(ChaCha8Rng);
 
+/// Rounds of a random test: a twentieth under Miri, which is slow.
+#[cfg(test)]
+pub(crate) const fn rounds(usual: usize) -> usize {
+    match cfg!(miri) {
+        true => usual / 20,
+        false => usual,
+    }
+}
+
 impl Random {
     /// A generator; equal seeds give equal sequences.
     #[must_use]

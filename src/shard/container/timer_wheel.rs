@@ -291,7 +291,7 @@ impl<K: Copy> Wheel<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::random::Random;
+    use crate::sip::random::{Random, rounds};
 
     /// Fires all that is due.
     fn fire_all<K: Copy>(wheel: &mut Wheel<K>, now: Instant) -> Vec<K> {
@@ -311,7 +311,7 @@ mod tests {
         let mut wheel = Wheel::new(epoch);
         let mut expected: Vec<(u64, u64, TimerHandle)> = Vec::new();
         let mut now_ms = 0_u64;
-        for round in 0..20_000_u64 {
+        for round in 0..rounds(20_000) as u64 {
             let span = [3, 70, 5_000, 300_000, 20_000_000][random.below(5) as usize];
             let asked_ms = now_ms + u64::from(random.below(span));
             let deadline_ms = asked_ms.max(wheel.open_tick);

@@ -109,7 +109,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::sip::random::Random;
+    use crate::sip::random::{Random, rounds};
 
     fn nonce(issued_millis: u64) -> NonceId {
         NonceId {
@@ -212,7 +212,7 @@ mod tests {
         let mut windows = ReplayWindows::new(16, Duration::ZERO);
         let mut accepted = BTreeSet::new();
         let mut latest = 0;
-        for _ in 0..50_000 {
+        for _ in 0..rounds(50_000) {
             let fresh = random.below(20) == 0;
             latest += u64::from(fresh);
             let id = if fresh {
@@ -230,6 +230,6 @@ mod tests {
             assert!(taken || !fresh || !first_use, "fresh {id} refused");
             assert!(windows.windows_by_nonce.len() <= 16);
         }
-        assert!(accepted.len() > 10_000);
+        assert!(accepted.len() > rounds(10_000));
     }
 }

@@ -118,7 +118,7 @@ fn tag_of(entry: Entry) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::random::Random;
+    use crate::sip::random::{Random, rounds};
 
     /// Against a list, with hashes that collide often, in a table that is as full as it may be.
     #[test]
@@ -127,8 +127,8 @@ mod tests {
         let mut index = Index::new(64);
         let mut known: Vec<(u64, u64)> = Vec::new();
         // The halves of the numbers wrap meanwhile.
-        let mut next = (1 << 31) - 5_000;
-        for _ in 0..20_000 {
+        let mut next = (1 << 31) - rounds(5_000) as u64;
+        for _ in 0..rounds(20_000) {
             if known.len() < 64 && random.below(3) > 0 {
                 let hash = u64::from(random.below(90)) << random.below(40);
                 index.insert(hash, next);

@@ -262,7 +262,7 @@ impl Ring {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::sip::random::Random;
+    use crate::sip::random::{Random, rounds};
 
     /// A record with that ticket, from which all its octets are derived.
     fn record(ticket: u64, sizes: [u32; 3], since: Instant) -> (Record, Vec<u8>, Vec<u8>) {
@@ -314,7 +314,7 @@ mod tests {
         let now = Instant::now();
         let mut ring = Ring::new(10_000);
         let (mut pushed, mut answered, mut renewed, mut wrapped) = (0, 0, 0, 0);
-        for ticket in 0..15_000 {
+        for ticket in 0..rounds(15_000) as u64 {
             match random.below(10) {
                 0..5 => {
                     let sizes = [1 + random.below(200), random.below(100), random.below(900)];
@@ -363,7 +363,10 @@ mod tests {
             check(&ring);
         }
         assert!(
-            pushed > 2000 && answered > 300 && renewed > 500 && wrapped > 100,
+            pushed > rounds(2000)
+                && answered > rounds(300)
+                && renewed > rounds(500)
+                && wrapped > rounds(100),
             "{pushed} {answered} {renewed} {wrapped}"
         );
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::sip::message::Framing;
-use crate::sip::random::Random;
+use crate::sip::random::{Random, rounds};
 
 const KEY: [u64; 2] = [0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908];
 
@@ -486,7 +486,7 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
     let mut transactions = ServerTransactions::new(octets, KEY);
     let mut known: HashMap<u32, Known> = HashMap::new();
     let (mut now, mut forgotten) = (Instant::now(), 0);
-    for step in 0..8_000 {
+    for step in 0..rounds(8_000) {
         now += Duration::from_millis(u64::from(random.below(60)));
         let number = random.below(400);
         let (key, arrival) = begin(&mut transactions, &numbered(number), now);
@@ -552,6 +552,6 @@ fn random_load_in_a_large_ring_forgets_nothing() {
 #[test]
 fn random_load_in_a_small_ring_is_sound() {
     for seed in 0..4 {
-        assert!(compare_with_model(48 * 1024, seed).evicted_early() > 100);
+        assert!(compare_with_model(48 * 1024, seed).evicted_early() > rounds(100) as u64);
     }
 }
