@@ -624,6 +624,8 @@ const PURE_ROOMS: &[&str] = &["sip", "presence", "directory", "shard"];
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["password"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("crc32fast", &["record"]),
     ("crossbeam", &["runtime", "http", "store"]),
     ("csv", &["config"]),

@@ -94,6 +94,23 @@ fn what_is_logged_can_be_changed_while_it_runs() {
     daemon.stop();
 }
 
+#[test]
+fn manual_pages_and_completions_are_made_of_the_command_line() {
+    let folder = Folder::new("documents", HEAD);
+    let pages = folder.0.join("man");
+    fs::create_dir(&pages).unwrap();
+    folder.says(&format!("manual {}", pages.display()));
+    let page = fs::read_to_string(pages.join("lamplighter-log-level.1")).unwrap();
+    assert!(page.contains(".TH lamplighter-log-level 1"), "{page}");
+    assert!(fs::read_dir(&pages).unwrap().count() > 40);
+    let missing = folder.complains("manual /nowhere");
+    assert!(missing.contains("cannot write to /nowhere"), "{missing}");
+    let script = folder.0.join("completions");
+    fs::write(&script, folder.says("completions bash")).unwrap();
+    let is_read = Command::new("bash").arg("-n").arg(&script).status();
+    assert!(is_read.unwrap().success());
+}
+
 /// An editor that truncates before it writes, a full disk, a file that was moved away.
 #[test]
 fn a_reload_that_would_remove_most_tenants_changes_nothing() {

@@ -7,6 +7,7 @@ mod certificate;
 mod check;
 mod client;
 mod demo;
+mod documents;
 mod edit;
 mod history;
 mod lockouts;
@@ -20,13 +21,14 @@ mod set;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::cli::account::AccountArguments;
 use crate::cli::backup::{BackupArguments, RestoreArguments};
 use crate::cli::certificate::CertificateArguments;
 use crate::cli::client::Request;
 use crate::cli::demo::DemoArguments;
+use crate::cli::documents::{CompletionsArguments, ManualArguments};
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
 use crate::cli::history::{ForgetArguments, HistoryArguments};
 use crate::cli::lockouts::LockoutsArguments;
@@ -110,6 +112,10 @@ enum Command {
     Approve(ApproveArguments),
     /// Refuse a watcher.
     Deny(DenyArguments),
+    /// Write the manual pages of all commands.
+    Manual(ManualArguments),
+    /// Print the script by which a shell completes commands.
+    Completions(CompletionsArguments),
 }
 
 /// The configuration file.
@@ -236,14 +242,16 @@ pub fn main() -> ExitCode {
         Command::Rules(arguments) => edit::rules(&arguments),
         Command::Approve(arguments) => edit::approve(&arguments),
         Command::Deny(arguments) => edit::deny(&arguments),
+        Command::Manual(arguments) => documents::write_manual(Arguments::command(), &arguments),
+        Command::Completions(arguments) => {
+            documents::print_completions(Arguments::command(), &arguments)
+        }
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

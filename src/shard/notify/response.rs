@@ -81,8 +81,10 @@ impl Notifier {
             }
             return true;
         }
-        let refused = self.in_flight.get(id).and_then(|it| it.subscription);
-        if code == 503 && self.leave_for_next_address(flow.connection, subscriptions, turn) {
+        let refused = self.in_flight.get(id).filter(|_| code == 503);
+        if let Some((connection, refused)) = refused.map(|it| (it.flow.connection, it.subscription))
+            && self.leave_for_next_address(connection, subscriptions, turn)
+        {
             turn.counters.notifies_refused += 1;
             self.count_failure(refused, Some(code), subscriptions);
             return true;
