@@ -1,4 +1,5 @@
-//! The blocks of README, pasted one after another into one shell, as a newcomer would.
+//! The blocks of README, and then those of the guide, pasted one after another into one shell, as a newcomer
+//! would.
 //!
 //! | block | what happens |
 //! |---|---|
@@ -22,7 +23,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-const README: &str = include_str!("../README.md");
+/// The pages, with their names.
+const PAGES: [(&str, &str); 2] = [
+    ("README.md", include_str!("../README.md")),
+    ("systemd/README.md", include_str!("../systemd/README.md")),
+];
 /// Maximum duration of a block: the demonstration makes several calls.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Maximum time until a NOTIFY arrives.
@@ -30,7 +35,7 @@ const NOTIFY_PATIENCE: Duration = Duration::from_secs(5);
 
 const SERVER: &str = "127.0.0.1:26060";
 const PHONE: &str = "127.0.0.1:26009";
-/// A text in README, and its replacement in this test.
+/// A text of the pages, and its replacement in this test.
 const HERE: [(&str, &str); 4] = [
     ("10.0.0.9:5060", PHONE),
     ("10.0.0.0/8", "127.0.0.0/8"),
@@ -38,9 +43,9 @@ const HERE: [(&str, &str); 4] = [
     (":8080", ":26080"),
 ];
 
-/// A block of README: its line, its kind, its text.
+/// A block of a page: its place, its kind, its text.
 struct Block {
-    line: usize,
+    place: String,
     kind: String,
     text: String,
 }
@@ -48,14 +53,18 @@ struct Block {
 fn blocks() -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut is_open = false;
-    for (line, text) in (1..).zip(README.lines()) {
+    let lines = PAGES.iter().flat_map(|(page, text)| {
+        let lines = (1..).zip(text.lines());
+        lines.map(move |(number, line)| (format!("{page}:{number}"), line))
+    });
+    for (place, text) in lines {
         match text.strip_prefix("```") {
             Some(_) if is_open => is_open = false,
             Some(kind) => {
                 is_open = true;
                 let kind = kind.to_owned();
                 let text = String::new();
-                blocks.push(Block { line, kind, text });
+                blocks.push(Block { place, kind, text });
             }
             None if is_open => blocks.last_mut().unwrap().text.extend([text, "\n"]),
             None => {}
@@ -136,7 +145,7 @@ impl Shell {
     /// Runs commands. Returns their output.
     fn run(&mut self, block: &Block, commands: &str) -> Vec<String> {
         const MARK: &str = "-- the block ends with ";
-        let place = format!("README.md:{}", block.line);
+        let place = &block.place;
         // If any command fails, the block fails.
         let script = format!(
             "status=0; trap 'status=$?' ERR\n{commands}\ntrap - ERR; echo; echo \"{MARK}$status\"\n"
@@ -229,7 +238,7 @@ fn compare(block: &Block, expected: &str, printed: &dyn Fn() -> Vec<String>) {
     let wanted: Vec<String> = wanted
         .filter(|line| !line.is_empty() && line != "...")
         .collect();
-    assert!(!wanted.is_empty(), "README.md:{} shows nothing", block.line);
+    assert!(!wanted.is_empty(), "{} shows nothing", block.place);
     loop {
         let there: Vec<String> = printed().iter().map(|line| normal(line)).collect();
         let missing: Vec<&String> = wanted.iter().filter(|line| !there.contains(line)).collect();
@@ -238,8 +247,8 @@ fn compare(block: &Block, expected: &str, printed: &dyn Fn() -> Vec<String>) {
         }
         assert!(
             Instant::now() < deadline,
-            "README.md:{} shows what is not printed: {missing:#?}\n{there:#?}",
-            block.line
+            "{} shows what is not printed: {missing:#?}\n{there:#?}",
+            block.place
         );
         thread::sleep(Duration::from_millis(20));
     }
@@ -292,4 +301,39 @@ fn every_block_works_when_pasted_after_the_one_before() {
         run >= 8 && compared >= 5,
         "{run} blocks run, {compared} compared"
     );
+}
+
+/// A page has at most so many lines that a newcomer reads it.
+#[test]
+fn readme_is_short_and_links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(PAGES[0].1.lines().count() <= 150);
+    for (page, text) in PAGES {
+        let targets = text.split("](").skip(1);
+        let targets = targets.filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.starts_with("http")) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = match path {
+                "" => root.join(page),
+                path => root.join(page).parent().unwrap().join(path),
+            };
+            assert!(file.exists(), "{page}: {target}");
+            if !anchor.is_empty() {
+                let found = fs::read_to_string(&file).unwrap();
+                let heads = found.lines().filter(|line| line.starts_with('#'));
+                let is_there = heads.map(anchor_of).any(|known| known == anchor);
+                assert!(is_there, "{page}: {target}");
+            }
+        }
+    }
+}
+
+/// `## Limits, and what it is not` is linked as `limits-and-what-it-is-not`.
+fn anchor_of(heading: &str) -> String {
+    let name = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = name
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-'));
+    kept.map(|letter| if letter == ' ' { '-' } else { letter })
+        .collect()
 }
