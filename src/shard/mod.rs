@@ -91,7 +91,8 @@
 //! At the end of each turn `conduct/commit.rs` writes the records of what changed: dialogs are marked
 //! in `subscription/changes.rs` and written in `subscription/record.rs`. What acknowledges a change
 //! waits there until its record is durable, if it must not be lost, and the NOTIFY behind a 2xx with
-//! it (`subscription/acknowledgement.rs`). After a restart `lifecycle/recover.rs` takes dialogs back.
+//! it (`subscription/acknowledgement.rs`). The octets of a 2xx wait in its server transaction, which
+//! answers retransmissions with them afterwards. After a restart `lifecycle/recover.rs` takes dialogs back.
 //! NOTIFYs of a change do not wait. So that no lamp shows for ever what was lost with the process, the
 //! driver notes in memory that outlives it which presentities changed, and recovery tells their watchers
 //! once more (`presentity/noted.rs`).

@@ -37,7 +37,8 @@ impl Engine {
                     octets,
                     subscription,
                 } => {
-                    self.uas.send_held(transaction, flow, &octets, turn);
+                    self.uas
+                        .send_held(transaction, flow, octets.as_deref(), turn);
                     if let Some(subscription) = subscription {
                         self.subscriptions.acknowledged(subscription);
                     }

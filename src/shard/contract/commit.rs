@@ -83,7 +83,8 @@ pub(crate) enum Acknowledgement {
         transaction: Option<TransactionKey>,
         /// The flow that it is sent on.
         flow: Flow,
-        octets: Box<[u8]>,
+        /// None if its transaction holds it.
+        octets: Option<Box<[u8]>>,
         subscription: Option<SubscriptionId>,
     },
     /// The reply to a command.

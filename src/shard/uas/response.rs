@@ -301,11 +301,15 @@ impl Uas {
             return self.send_response(request, start, turn);
         }
         let response = turn.out.arena.get(start..);
-        let octets = response.expected("the response lies in the outbox");
-        let octets = octets.unwrap_or_default().into();
+        let response = response.expected("the response lies in the outbox");
+        let response = response.unwrap_or_default();
+        let transaction = request.transaction;
+        let is_held =
+            transaction.is_some_and(|key| self.transactions.hold(key, response, turn.now));
+        let octets = (!is_held).then(|| response.into());
         turn.out.arena.truncate(start);
         turn.commits.hold(Acknowledgement::Response {
-            transaction: request.transaction,
+            transaction,
             flow: request.response_flow(),
             octets,
             subscription,
@@ -333,22 +337,30 @@ impl Uas {
         turn.transmit(request.response_flow(), head, 0..0);
     }
 
-    /// Sends a response that was held until its records were durable, and stores it for retransmitted
-    /// requests, which were absorbed until now.
+    /// Sends a response that was held until its records were durable; until now retransmitted requests
+    /// were absorbed. `octets`: the response, unless its transaction holds it.
     pub(crate) fn send_held(
         &mut self,
         transaction: Option<TransactionKey>,
         flow: Flow,
-        octets: &[u8],
+        octets: Option<&[u8]>,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(key) = transaction {
-            let is_reliable = flow.transport.is_reliable();
-            self.transactions
-                .complete(key, octets, is_reliable, turn.now);
-        }
+        let is_reliable = flow.transport.is_reliable();
+        let response = match (transaction, octets) {
+            (Some(key), None) => self.transactions.release(key, is_reliable, turn.now),
+            (Some(key), Some(octets)) => {
+                self.transactions
+                    .complete(key, octets, is_reliable, turn.now);
+                Some(octets)
+            }
+            (None, octets) => octets,
+        };
+        let response = response.expected("a transaction holds its response until it is released");
         let start = turn.out.arena.len();
-        turn.out.arena.extend_from_slice(octets);
+        turn.out
+            .arena
+            .extend_from_slice(response.unwrap_or_default());
         turn.transmit(flow, start..turn.out.arena.len(), 0..0);
     }
 

@@ -19,6 +19,8 @@ const OCTETS_PER_RECORD: usize = 384;
 pub(super) enum State {
     /// No response yet.
     UnderWay,
+    /// The final response is stored, and is not to be sent yet.
+    Held,
     /// The final response is stored.
     Answered,
     /// Removed; its octets are freed when it becomes the oldest.
@@ -115,6 +117,11 @@ impl Ring {
             .get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }
 
+    fn get_mut(&mut self, number: u64) -> Option<&mut Record> {
+        self.records
+            .get_mut(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    }
+
     /// The number of the oldest record, or of the next one if there is none.
     pub(super) fn first(&self) -> u64 {
         self.first
@@ -173,9 +180,14 @@ impl Ring {
         Some(self.append(record))
     }
 
-    /// Appends a response to the newest record in place. Returns false, and changes nothing, if the
-    /// record has another ticket or a response, or if there is no room after it.
-    pub(super) fn complete_newest(&mut self, ticket: u64, response: &[u8], now: Instant) -> bool {
+    /// Appends a response to the newest record in place, which gets that state. Returns false, and
+    /// changes nothing, if the record has another ticket or a response, or if there is no room after it.
+    pub(super) fn complete_newest(
+        &mut self,
+        ticket: u64,
+        (response, state): (&[u8], State),
+        now: Instant,
+    ) -> bool {
         let room = self.place(response.len());
         let Some(newest) = self.records.back_mut() else {
             return false;
@@ -190,9 +202,17 @@ impl Ring {
         };
         place.copy_from_slice(response);
         newest.response_octets = response.len() as u32;
-        newest.state = State::Answered;
+        newest.state = state;
         newest.since = now;
         true
+    }
+
+    /// The response of a record, which was held, is sent now.
+    pub(super) fn answer(&mut self, number: u64, now: Instant) {
+        if let Some(record) = self.get_mut(number) {
+            record.state = State::Answered;
+            record.since = now;
+        }
     }
 
     /// Removes the oldest record and returns it with its number. Its octets stay unchanged until
@@ -214,15 +234,9 @@ impl Ring {
 
     /// Marks a record as dead. The space of the newest is freed at once.
     pub(super) fn mark_dead(&mut self, number: u64) {
-        let Some(index) = number
-            .checked_sub(self.first)
-            .and_then(|index| usize::try_from(index).ok())
-        else {
-            return;
-        };
-        if index + 1 == self.records.len() {
+        if number + 1 == self.first + self.records.len() as u64 {
             self.records.pop_back();
-        } else if let Some(record) = self.records.get_mut(index) {
+        } else if let Some(record) = self.get_mut(number) {
             record.state = State::Dead;
         }
     }
@@ -336,11 +350,13 @@ mod tests {
                     record.state = State::UnderWay;
                     let response = vec![!ticket as u8; random.below(900) as usize];
                     if let Some(number) = ring.push(record, &identities, &[]) {
-                        assert!(!ring.complete_newest(ticket + 1, &response, now));
-                        let is_answered = ring.complete_newest(ticket, &response, now);
+                        let answer = (&response[..], State::Answered);
+                        assert!(!ring.complete_newest(ticket + 1, answer, now));
+                        let is_answered = ring.complete_newest(ticket, answer, now);
                         let record = *ring.get(number).unwrap();
                         assert_eq!(record.state == State::Answered, is_answered);
-                        assert!(!ring.complete_newest(ticket, &[], now) || !is_answered);
+                        let again = (&[][..], State::Answered);
+                        assert!(!ring.complete_newest(ticket, again, now) || !is_answered);
                         answered += usize::from(is_answered);
                     }
                 }

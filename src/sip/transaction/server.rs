@@ -6,6 +6,9 @@
 //! timer and no allocation per transaction. An entry lives for Timer J (32 s) or, once it has a
 //! response, until the ring needs its space, oldest first; evictions before Timer J are counted.
 //!
+//! A response that must not be sent yet is held in its entry. Such an entry lives until the response is
+//! released, and for Timer J from then on. Responses that are held take at most half of the ring.
+//!
 //! An entry is indexed once. A request that can be merged is found by what all its copies have in
 //! common, whatever path they took: a retransmission is a copy with the same branch, a merged request
 //! one with another. A request that cannot be merged is found by its own identity.
@@ -13,8 +16,8 @@
 //! Invariants: a response is returned only if every octet of the request's identity equals the
 //! stored one, whatever the hashes are; of the requests that can be merged, no two copies of one are
 //! stored, so a peer cannot give many entries one hash; an entry without a response is never evicted
-//! within its 32 s. If the ring is full of such entries, a new request is not stored, and its
-//! retransmission is handled as a new request.
+//! within its 32 s, and one whose response is held is never evicted. If the ring is full of such
+//! entries, a new request is not stored, and its retransmission is handled as a new request.
 
 use std::hash::{DefaultHasher, Hasher};
 use std::time::{Duration, Instant};
@@ -56,8 +59,8 @@ const CANCELLABLE: [Method<'static>; 12] = [
 pub enum Arrival<'r> {
     /// New: handle it, then call [`ServerTransactions::complete`] with the response.
     New,
-    /// A retransmission without a final response yet (or the ACK to an INVITE that has one): absorb
-    /// it.
+    /// A retransmission whose final response was not sent yet (or the ACK to an INVITE that has one):
+    /// absorb it.
     UnderWay,
     /// A retransmission with a final response: send these octets again.
     Answered(&'r [u8]),
@@ -65,7 +68,7 @@ pub enum Arrival<'r> {
     Merged,
 }
 
-/// Identifies a transaction from [`ServerTransactions::begin`] to [`ServerTransactions::complete`].
+/// Identifies a transaction from [`ServerTransactions::begin`] until its response is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TransactionKey {
     hash: u64,
@@ -89,6 +92,9 @@ pub struct ServerTransactions {
     last_ticket: u64,
     entries: usize,
     evicted_early: u64,
+    /// Octets of the responses that are held.
+    held_octets: usize,
+    held_octets_max: usize,
     /// The identities of the current request; kept for its capacity.
     scratch: Vec<u8>,
 }
@@ -129,6 +135,8 @@ impl ServerTransactions {
             last_ticket: 0,
             entries: 0,
             evicted_early: 0,
+            held_octets: 0,
+            held_octets_max: octets / 2,
             scratch: Vec::with_capacity(1024),
         }
     }
@@ -186,7 +194,7 @@ impl ServerTransactions {
         if reliable {
             return self.forget(key);
         }
-        if self.complete_newest(key, response, now) {
+        if self.complete_newest(key, (response, State::Answered), now) {
             return;
         }
         let Some(record) = self.take_under_way(key) else {
@@ -196,6 +204,33 @@ impl ServerTransactions {
             let identity = Identity::of(&record);
             self.insert(&identity, record.ticket, Some(response), now);
         }
+    }
+
+    /// Stores a final response that is not to be sent before [`Self::release`]; until then
+    /// retransmissions are absorbed. Returns false, and stores nothing, if the request is not the newest,
+    /// or if too much is held already: then the caller keeps the response and calls [`Self::complete`]
+    /// when it is sent.
+    pub fn hold(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
+        let octets = self.held_octets + response.len();
+        let is_held = octets <= self.held_octets_max
+            && self.complete_newest(key, (response, State::Held), now);
+        if is_held {
+            self.held_octets = octets;
+        }
+        is_held
+    }
+
+    /// The response that is held, which is sent now. Afterwards the entry is as after
+    /// [`Self::complete`].
+    pub fn release(&mut self, key: TransactionKey, reliable: bool, now: Instant) -> Option<&[u8]> {
+        let (number, record) = self.entry(key, State::Held)?;
+        self.held_octets -= record.response_octets as usize;
+        if reliable {
+            self.remove(number, &record);
+        } else {
+            self.ring.answer(number, now);
+        }
+        Some(self.ring.response(&record))
     }
 
     /// Removes an entry whose response must not be repeated: a challenge, which must not use memory
@@ -283,33 +318,48 @@ impl ServerTransactions {
 
     /// The relation of a request to the record of its transaction.
     fn again(&self, record: &Record, method: Method<'_>) -> Arrival<'_> {
-        if method == Method::Ack || record.state == State::UnderWay {
+        if method == Method::Ack || record.state != State::Answered {
             return Arrival::UnderWay;
         }
         Arrival::Answered(self.ring.response(record))
     }
 
+    /// The entry of a key with its number, if it is in that state.
+    fn entry(&self, key: TransactionKey, state: State) -> Option<(u64, Record)> {
+        let is_it = |record: &Record| record.ticket == key.ticket && record.state == state;
+        let mut indexed = self.indexed(key.hash);
+        let (number, record) = indexed.find(|(_, record)| is_it(record))?;
+        Some((number, *record))
+    }
+
+    /// Removes an entry. Its octets stay unchanged until the next entry is stored.
+    fn remove(&mut self, number: u64, record: &Record) {
+        self.index.remove(record.hash, number);
+        self.ring.mark_dead(number);
+        self.entries -= 1;
+    }
+
     /// Removes the entry of a key, if it still waits for its response. Its identities are moved to
     /// the scratch buffer.
     fn take_under_way(&mut self, key: TransactionKey) -> Option<Record> {
-        let is_it =
-            |record: &Record| record.ticket == key.ticket && record.state == State::UnderWay;
-        let (number, record) = self.indexed(key.hash).find(|(_, record)| is_it(record))?;
-        let record = *record;
+        let (number, record) = self.entry(key, State::UnderWay)?;
         self.scratch.clear();
         self.scratch.extend_from_slice(self.ring.identity(&record));
         self.scratch
             .extend_from_slice(self.ring.merge_identity(&record));
-        self.index.remove(record.hash, number);
-        self.ring.mark_dead(number);
-        self.entries -= 1;
+        self.remove(number, &record);
         Some(record)
     }
 
     /// Completes the newest entry in place, without removing it: nearly every request is the newest
     /// when its response is ready. Returns false if the key belongs to another entry, or if there
     /// is no room after it.
-    fn complete_newest(&mut self, key: TransactionKey, response: &[u8], now: Instant) -> bool {
+    fn complete_newest(
+        &mut self,
+        key: TransactionKey,
+        (response, state): (&[u8], State),
+        now: Instant,
+    ) -> bool {
         let is_it = |newest: &&Record| newest.ticket == key.ticket && !is_past(newest, now);
         let Some(newest) = self.ring.newest().filter(is_it) else {
             return false;
@@ -318,7 +368,8 @@ impl ServerTransactions {
             return false;
         }
         self.make_room(response.len(), now);
-        self.ring.complete_newest(key.ticket, response, now)
+        self.ring
+            .complete_newest(key.ticket, (response, state), now)
     }
 
     /// Stores the identities in the scratch buffer, with the response if there is one. Returns
@@ -379,7 +430,8 @@ impl ServerTransactions {
         }
     }
 
-    /// Removes the oldest entry; one without a response is moved to the end of the queue instead.
+    /// Removes the oldest entry; one whose response was not sent yet is moved to the end of the queue
+    /// instead.
     fn take_oldest(&mut self, now: Instant) {
         let Some((number, record)) = self.ring.pop_front() else {
             return;
@@ -388,15 +440,15 @@ impl ServerTransactions {
             return;
         }
         self.index.remove(record.hash, number);
-        let is_past = is_past(&record, now);
-        if record.state == State::UnderWay
-            && !is_past
+        let is_live = is_live(&record, now);
+        if is_live
+            && record.state != State::Answered
             && let Some(number) = self.ring.renew(record)
         {
             return self.index.insert(record.hash, number);
         }
         self.entries -= 1;
-        self.evicted_early += u64::from(!is_past);
+        self.evicted_early += u64::from(is_live);
     }
 }
 
@@ -405,7 +457,11 @@ fn is_past(record: &Record, now: Instant) -> bool {
 }
 
 fn is_live(record: &Record, now: Instant) -> bool {
-    record.state != State::Dead && !is_past(record, now)
+    match record.state {
+        State::Dead => false,
+        State::Held => true,
+        State::UnderWay | State::Answered => !is_past(record, now),
+    }
 }
 
 #[cfg(test)]

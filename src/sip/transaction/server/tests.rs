@@ -232,6 +232,79 @@ fn a_reliable_transport_keeps_nothing() {
 }
 
 #[test]
+fn a_held_response_is_not_given_before_it_is_released() {
+    let text = subscribe("z9hG4bK1");
+    for is_reliable in [true, false] {
+        let (mut transactions, now) = (transactions(), Instant::now());
+        let (key, _) = begin(&mut transactions, &text, now);
+        assert!(transactions.hold(key, b"yes", now));
+        respond(&mut transactions, &numbered(7), b"other", now);
+        // Longer than Timer J.
+        let later = now + Duration::from_secs(100);
+        assert_eq!(seen(&mut transactions, &text, later), Seen::UnderWay);
+        let other_path = subscribe("z9hG4bK2");
+        assert_eq!(seen(&mut transactions, &other_path, later), Seen::Merged);
+        transactions.forget(key);
+        transactions.complete(key, b"no", false, later);
+        let released = transactions.release(key, is_reliable, later);
+        assert_eq!(released, Some(&b"yes"[..]));
+        assert_eq!(transactions.release(key, is_reliable, later), None);
+        let last = later + TIMER_J - Duration::from_nanos(1);
+        let wanted = match is_reliable {
+            true => Seen::New,
+            false => Seen::Answered(b"yes".to_vec()),
+        };
+        assert_eq!(seen(&mut transactions, &text, last), wanted);
+        assert_eq!(transactions.evicted_early(), 0);
+    }
+}
+
+#[test]
+fn only_the_newest_holds_its_response() {
+    let (mut transactions, now) = (transactions(), Instant::now());
+    let (key, _) = begin(&mut transactions, &numbered(1), now);
+    respond(&mut transactions, &numbered(2), b"other", now);
+    assert!(!transactions.hold(key, b"yes", now));
+    assert!(!transactions.hold(TransactionKey::NONE, b"yes", now));
+    assert_eq!(seen(&mut transactions, &numbered(1), now), Seen::UnderWay);
+    assert_eq!(transactions.release(key, false, now), None);
+    transactions.complete(key, b"yes", false, now);
+    assert_eq!(
+        seen(&mut transactions, &numbered(1), now),
+        Seen::Answered(b"yes".to_vec())
+    );
+}
+
+/// What is held is never evicted, and half of the ring is left for others.
+#[test]
+fn held_responses_take_half_of_the_ring() {
+    let now = Instant::now();
+    let mut transactions = ServerTransactions::new(16 * 1024, KEY);
+    let mut held = Vec::new();
+    for number in 0..100 {
+        let (key, arrival) = begin(&mut transactions, &numbered(number), now);
+        assert_eq!(arrival, Seen::New);
+        if transactions.hold(key, &[b'x'; 700], now) {
+            held.push((number, key));
+        } else {
+            transactions.complete(key, &[b'x'; 700], false, now);
+        }
+    }
+    assert_eq!(held.len(), 8 * 1024 / 700);
+    for (number, key) in held {
+        let arrival = seen(&mut transactions, &numbered(number), now);
+        assert_eq!(arrival, Seen::UnderWay);
+        let released = transactions.release(key, false, now);
+        assert_eq!(released, Some(&[b'x'; 700][..]));
+    }
+    let again = (200..210).filter(|number| {
+        let (key, _) = begin(&mut transactions, &numbered(*number), now);
+        transactions.hold(key, &[b'x'; 700], now)
+    });
+    assert!(again.count() > 0, "there is room for others again");
+}
+
+#[test]
 fn a_forgotten_transaction_is_new_again() {
     let (mut transactions, now) = (transactions(), Instant::now());
     let text = subscribe("z9hG4bK1");
@@ -475,7 +548,15 @@ fn a_ring_full_of_pending_transactions_refuses_the_next() {
 struct Known {
     key: TransactionKey,
     since: Instant,
+    /// None until it is sent.
     response: Option<Vec<u8>>,
+    held: Option<Vec<u8>>,
+}
+
+impl Known {
+    fn is_live(&self, now: Instant) -> bool {
+        self.held.is_some() || now - self.since < TIMER_J
+    }
 }
 
 /// Random load compared with a map that never forgets. Sound at any size: no response but the right
@@ -490,9 +571,7 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
         now += Duration::from_millis(u64::from(random.below(60)));
         let number = random.below(400);
         let (key, arrival) = begin(&mut transactions, &numbered(number), now);
-        let entry = known
-            .get(&number)
-            .filter(|entry| now - entry.since < TIMER_J);
+        let entry = known.get(&number).filter(|entry| entry.is_live(now));
         match (arrival, entry) {
             (Seen::UnderWay, Some(Known { response: None, .. })) => {}
             (
@@ -515,13 +594,14 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
                             key,
                             since: now,
                             response: None,
+                            held: None,
                         },
                     );
                 }
             }
             (seen, entry) => panic!("step {step}: {seen:?}, known: {}", entry.is_some()),
         }
-        // Most get a response at once, some later, and some never.
+        // Most get a response at once, some later, some never; some are held until later.
         let answered = if random.below(4) < 3 {
             number
         } else {
@@ -531,11 +611,19 @@ fn compare_with_model(octets: usize, seed: u8) -> ServerTransactions {
             .get_mut(&answered)
             .filter(|entry| entry.response.is_none())
         {
+            let is_live = entry.is_live(now);
             let response = vec![random.below(256) as u8; random.below(900) as usize];
-            transactions.complete(entry.key, &response, false, now);
-            if now - entry.since < TIMER_J {
+            if let Some(held) = entry.held.take() {
+                let released = transactions.release(entry.key, false, now);
+                assert_eq!(released, Some(&held[..]), "step {step}");
+                (entry.since, entry.response) = (now, Some(held));
+            } else if random.below(4) == 0 && transactions.hold(entry.key, &response, now) {
+                (entry.since, entry.held) = (now, Some(response));
+            } else if is_live {
+                transactions.complete(entry.key, &response, false, now);
                 (entry.since, entry.response) = (now, Some(response));
             } else {
+                transactions.complete(entry.key, &response, false, now);
                 known.remove(&answered);
             }
         }
