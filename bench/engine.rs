@@ -9,6 +9,8 @@
 //!   `--rounds` alone; the time is of interest, not the instructions).
 //! - `joined`: a first SUBSCRIBE, with its 200, its NOTIFY and the 200 to that (by `--rounds` alone).
 //! - `recorded`: the same with a record, on whose commit the 200 waits (by `--rounds` alone).
+//! - `joined_together`, `recorded_together`: the same, 32 at a time, with one commit for all (by
+//!   `--rounds` alone; each round is 32 of them).
 //! - `recovered`: a dialog recovered from its record after a restart (by `--rounds` alone: that many).
 //! - `answered`: the 200 to a NOTIFY: found by its branch, its timer cancelled.
 //! - `refreshed`: a SUBSCRIBE in a dialog among 1,000 and among 100,000, with its 200, its NOTIFY
@@ -18,7 +20,7 @@
 //! so that a busy machine disturbs less; the phones' writing counts where it cannot be kept apart
 //! (`unwatched`, `refreshed`). Compare two runs with `--save-baseline` and `--baseline`.
 //!
-//! `-- --rounds fan_out 20` (or `unwatched`, `single`, `spread`, `joined`, `recorded`, `refreshed`, `recovered`) runs only
+//! `-- --rounds fan_out 20` (or another of these names) runs only
 //! that, for callgrind, whose instruction counts do not depend on how busy the machine is.
 
 mod inside;
@@ -33,6 +35,8 @@ use lamplighter_bench::{Error, system};
 const WATCHERS: u32 = 1000;
 /// Odd, so that each presentity is published in another state every time.
 const SPREAD: u32 = 9_999;
+/// SUBSCRIBEs with one commit.
+const TOGETHER: u32 = 32;
 
 fn main() -> Result<(), Error> {
     if let Some((what, rounds)) = counted() {
@@ -123,11 +127,11 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
         "unwatched" => (0, 1),
         "single" => (1, 1),
         "spread" => (SPREAD, SPREAD),
-        "joined" | "recorded" => (0, WATCHERS),
+        "joined" | "recorded" | "joined_together" | "recorded_together" => (0, WATCHERS),
         _ => (WATCHERS, 1),
     };
     let durability = match what {
-        "recorded" => Durability::Synced,
+        "recorded" | "recorded_together" => Durability::Synced,
         _ => Durability::None,
     };
     let mut inside = Inside::with(durability, watchers, presentities)?;
@@ -137,6 +141,10 @@ fn run(what: &str, rounds: u32) -> Result<(), Error> {
             "spread" => inside.publish(round % SPREAD),
             "refreshed" => inside.refresh(round % WATCHERS),
             "joined" | "recorded" => inside.join(round),
+            "joined_together" | "recorded_together" => {
+                inside.join_together(round * TOGETHER..(round + 1) * TOGETHER);
+                continue;
+            }
             _ => return Err(format!("{what}: unknown workload").into()),
         }
         inside.acknowledge(1);

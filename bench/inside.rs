@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -88,6 +89,25 @@ impl Inside {
         self.acknowledge(1);
     }
 
+    /// So many next watchers subscribe, whose records are durable together, and acknowledge their first
+    /// NOTIFYs.
+    #[allow(dead_code, reason = "only instructions are counted of it")]
+    pub(crate) fn join_together(&mut self, watchers: Range<u32>) {
+        let count = watchers.len();
+        for watcher in watchers {
+            self.dialogs.push((String::new(), String::new(), 0));
+            self.write_subscribe(watcher);
+            let input = Input::Message {
+                flow: Self::flow(Self::phone(watcher)),
+                bytes: &self.text,
+            };
+            self.shard.handle(input, self.now, &mut self.out);
+        }
+        self.commit();
+        // Behind their 200s.
+        self.acknowledge(count);
+    }
+
     fn flow(peer: SocketAddr) -> Flow {
         Flow {
             transport: Transport::Udp,
@@ -104,6 +124,11 @@ impl Inside {
 
     /// A watcher's SUBSCRIBE; the outbox has 200 and NOTIFY then.
     pub(crate) fn refresh(&mut self, watcher: u32) {
+        self.write_subscribe(watcher);
+        self.give(Self::phone(watcher));
+    }
+
+    fn write_subscribe(&mut self, watcher: u32) {
         let (to_tag, target, cseq) = &mut self.dialogs[watcher as usize];
         *cseq += 1;
         let request = Subscribe {
@@ -119,7 +144,6 @@ impl Inside {
         };
         self.text.clear();
         request.write(&mut self.text);
-        self.give(Self::phone(watcher));
     }
 
     /// A presentity's PUBLISH; the outbox has 200 and NOTIFYs then.
@@ -176,6 +200,11 @@ impl Inside {
             bytes: &self.text,
         };
         self.shard.handle(input, self.now, &mut self.out);
+        self.commit();
+    }
+
+    /// Its records are durable, and what is due is done.
+    fn commit(&mut self) {
         if !self.out.records.is_empty() {
             let durable = Input::Durable(self.out.recorded_through);
             self.shard.handle(durable, self.now, &mut self.out);
