@@ -63,34 +63,33 @@ impl Table {
         entry.is_some_and(|entry| std::mem::take(&mut entry.recorded.is_marked))
     }
 
-    /// The subscriptions of a dialog that are recorded.
-    fn recorded_usages(&self, id: DialogId) -> impl Iterator<Item = &Subscription> {
-        let usages = self.dialog(id).into_iter();
-        let usages = usages.flat_map(|entry| &entry.subscriptions);
-        let subscriptions = usages.filter_map(|usage| self.subscription(*usage));
-        subscriptions.filter(|subscription| subscription.is_recorded())
-    }
-
     /// Appends the record of a dialog to the arena; None if no subscription of it is to be recorded.
     fn encode(&self, id: DialogId, turn: &mut Turn<'_>) -> Option<Range<usize>> {
         let entry = self.dialog(id)?;
         let path = self.path_of(entry)?;
-        let subscriptions: Vec<_> = self
-            .recorded_usages(id)
-            .filter_map(|subscription| self.record_of(subscription, turn.directory))
-            .collect();
+        let mut subscriptions = Vec::with_capacity(entry.subscriptions.len());
+        for usage in &entry.subscriptions {
+            let subscription = self.subscription(*usage);
+            if let Some(subscription) = subscription.filter(|it| it.is_recorded()) {
+                subscriptions.extend(self.record_of(subscription, turn.directory));
+            }
+        }
         if subscriptions.is_empty() {
             return None;
         }
+        let is_path_proven = self.is_path_proven(entry.path);
         let record = DialogRecord {
             place: Place::of(id.0, turn.options).0,
             dialog: Cow::Borrowed(&entry.dialog),
             sequence_limit: entry.dialog.local_sequence().saturating_add(RESERVED),
             flow: flow_record(&path.flow),
             destination: path.destination,
-            is_path_proven: self.is_path_proven(entry.path),
+            is_path_proven,
             profile: Cow::Borrowed(&entry.profile.name),
-            up_to_date_by: self.up_to_date_by(entry, turn),
+            up_to_date_by: entry
+                .recorded
+                .up_to_date_within(is_path_proven)
+                .map(|within| turn.now + within),
             sender: entry.sender().map(Cow::Borrowed),
             subscriptions,
             instance: entry.instance().unwrap_or_default(),

@@ -11,7 +11,7 @@
 //! - phones whose view changed with the directory, and all subscriptions to lists and watchers.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::directory::Directory;
 use crate::presence::fixed_hash::SipHash13;
@@ -20,7 +20,6 @@ use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchedId};
 use crate::shard::contract::mail::News;
 use crate::shard::contract::turn::Turn;
-use crate::shard::subscription::dialog_entry::DialogEntry;
 use crate::shard::subscription::table::Table;
 use crate::shard::subscription::watched::WatcherSlot;
 use crate::shard::subscription::{Subscription, Wants};
@@ -29,13 +28,6 @@ use crate::shard::subscription::{Subscription, Wants};
 pub(super) const LONG: Duration = Duration::from_secs(2);
 
 impl Table {
-    /// When the phone of a dialog certainly knows what it is owed at the time of its record.
-    pub(super) fn up_to_date_by(&self, entry: &DialogEntry, turn: &Turn<'_>) -> Option<Instant> {
-        let is_path_proven = self.is_path_proven(entry.path);
-        let within = entry.recorded.up_to_date_within(is_path_proven)?;
-        Some(turn.now + within)
-    }
-
     /// A NOTIFY is owed to the phone of a recovered dialog: its record is to say so.
     pub(crate) fn require_notify(&mut self, id: DialogId) {
         if let Some(entry) = self.dialogs.get_mut(id) {
