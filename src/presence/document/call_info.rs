@@ -3,10 +3,10 @@
 
 use std::io::Write;
 
-use crate::presence::call::{ANONYMOUS, Appearance, CallDialog};
-use crate::presence::document::dialog_info::ANONYMOUS_DISPLAY;
-use crate::presence::document::xml;
+use crate::presence::call::{Appearance, CallDialog, Party};
+use crate::presence::document::party::ANONYMOUS_PARTY;
 use crate::presence::document::xml::write_attribute;
+use crate::presence::document::{shown_party, xml};
 use crate::presence::policy::Privacy;
 use crate::presence::{Aor, Composed};
 
@@ -83,13 +83,10 @@ pub fn write_call_park(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, privac
 }
 
 fn write_parked(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privacy) {
-    let is_shown = privacy >= Privacy::Party && !call.remote_is_private;
-    let remote = call.remote();
-    let (identity, display) = if is_shown && !remote.identity.is_empty() {
-        (remote.identity, remote.display)
-    } else {
-        (ANONYMOUS, ANONYMOUS_DISPLAY)
-    };
+    let shown = shown_party(call, privacy).filter(|party| !party.identity.is_empty());
+    let Party {
+        identity, display, ..
+    } = shown.unwrap_or(ANONYMOUS_PARTY);
     out.extend_from_slice(b"<identity");
     if !display.is_empty() {
         write_attribute(out, "display", display);

@@ -13,10 +13,10 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use crate::presence::call::{ANONYMOUS, CallDialog, CallParts, CallState, Direction};
+use crate::presence::call::{CallDialog, CallParts, CallState, Direction};
 use crate::presence::composition::Availability;
 use crate::presence::document::xml::{write_attribute, write_escaped};
-use crate::presence::document::{View, xml};
+use crate::presence::document::{View, shown_party, xml};
 use crate::presence::policy::Privacy;
 use crate::presence::profile::{Idle, ParameterValue, Rendering, Unregistered};
 use crate::presence::{Aor, Composed};
@@ -32,9 +32,6 @@ pub(in crate::presence::document) use reading::parse_by_template;
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/dialog-info+xml";
-
-/// The display name of a party that is hidden from the watcher (W:B3.12); its URI is [`ANONYMOUS`].
-pub(super) const ANONYMOUS_DISPLAY: &str = "Anonymous";
 
 /// Appends everything up to and including the opening `dialog-info` tag. `entity` is a URI, not yet
 /// XML-escaped (RFC 4235 §4.1).
@@ -197,21 +194,16 @@ fn write_local(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, call: &CallDia
 }
 
 fn write_remote(out: &mut Vec<u8>, aor: &Aor, call: &CallDialog, privacy: Privacy) {
-    let party = call.remote();
-    let is_shown = privacy >= Privacy::Party && !call.remote_is_private;
-    let shows_target =
-        privacy >= Privacy::Pickup && !call.remote_is_private && !party.target.is_empty();
-    if is_shown && party.identity.is_empty() && !shows_target {
+    let Some(party) = shown_party(call, privacy) else {
+        return;
+    };
+    // That of a hidden party is empty.
+    let shows_target = privacy >= Privacy::Pickup && !party.target.is_empty();
+    if party.identity.is_empty() && !shows_target {
         return;
     }
     out.extend_from_slice(b"<remote>\n");
-    if !is_shown {
-        out.extend_from_slice(b"<identity");
-        write_attribute(out, "display", ANONYMOUS_DISPLAY);
-        out.push(b'>');
-        out.extend_from_slice(ANONYMOUS.as_bytes());
-        out.extend_from_slice(b"</identity>\n");
-    } else if !party.identity.is_empty() {
+    if !party.identity.is_empty() {
         out.extend_from_slice(b"<identity");
         if !party.display.is_empty() {
             write_attribute(out, "display", party.display);

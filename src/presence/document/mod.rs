@@ -11,6 +11,7 @@ pub mod dialog_info;
 pub mod feature_event;
 pub mod message_summary;
 pub mod multipart;
+mod party;
 pub mod pidf;
 pub mod pidf_diff;
 pub mod pres_rules;
@@ -22,6 +23,7 @@ pub mod watcherinfo;
 pub mod xml;
 pub mod xpidf;
 
+pub use party::shown_party;
 pub use view::{Format, View};
 
 use crate::presence::call::CallDialog;

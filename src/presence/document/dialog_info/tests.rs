@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::reading::{DIALOGS_MAX, DISPLAY_CHARS_MAX, NAME_OCTETS_MAX};
 use super::*;
-use crate::presence::call::Party;
+use crate::presence::call::{ANONYMOUS, Party};
 use crate::presence::composition::{Extras, lamp};
 use crate::presence::document::{Document, DocumentFault, Format};
 
