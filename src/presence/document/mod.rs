@@ -11,6 +11,7 @@ pub mod dialog_info;
 pub mod feature_event;
 pub mod message_summary;
 pub mod multipart;
+pub mod parked_page;
 mod party;
 pub mod pidf;
 pub mod pidf_diff;
