@@ -43,7 +43,7 @@ pub(crate) struct Leg {
     source_id: Box<str>,
     /// When it entered this state.
     #[serde(with = "wall_clock::instant")]
-    since: Instant,
+    pub(crate) since: Instant,
     /// When it ends unless it is reported again.
     #[serde(with = "wall_clock::optional_instant")]
     until: Option<Instant>,

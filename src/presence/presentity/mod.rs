@@ -27,7 +27,7 @@ pub use explain::Explained;
 pub use forget::Erased;
 pub use publication::{Condition, Publication, PublicationLimits, PublishRefused, Published};
 
-use crate::presence::call::CallSet;
+use crate::presence::call::{CallDialog, CallSet};
 use crate::presence::composition;
 use crate::presence::composition::{
     Circumstances, Composed, Contributor, Declaration, Extras, Rules, Style, Verdict,
@@ -110,6 +110,16 @@ impl Presentity {
     #[must_use]
     pub fn composed(&self) -> &Arc<Composed> {
         &self.composed
+    }
+
+    /// Since when a call of the composed state is in its state; None for one that no source reports
+    /// by itself.
+    #[must_use]
+    pub fn since_of(&self, call: &Arc<CallDialog>) -> Option<Instant> {
+        let mut legs = self.calls.legs().iter();
+        let leg = legs.find(|leg| Arc::ptr_eq(&leg.call, call));
+        leg.map(|leg| leg.since)
+            .or_else(|| self.statements.get().since_of(call))
     }
 
     /// Replaces the rules of composition. Returns whether the composed state changed.

@@ -197,6 +197,13 @@ impl Statements {
         })
     }
 
+    /// Since when a source states that call.
+    pub(super) fn since_of(&self, call: &Arc<CallDialog>) -> Option<Instant> {
+        let mut calls = [&self.call_state, &self.lamp].into_iter().flatten();
+        let statement = calls.find(|statement| Arc::ptr_eq(&statement.call, call))?;
+        Some(statement.since)
+    }
+
     /// The features that are set.
     pub(super) fn features(&self) -> Features {
         let forwards = self.forwards.iter().map(|stated| stated.what.clone());

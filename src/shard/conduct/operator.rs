@@ -1,8 +1,11 @@
-//! Operator commands.
+//! Operator commands, and the questions of pages.
 
 use std::ops::Range;
 
+use crate::directory::decide::WatcherIdentity;
 use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::policy::Handling;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::{Command, CommandId, Reply};
 use crate::shard::contract::commit::{Acknowledgement, Durability};
@@ -55,6 +58,7 @@ impl Engine {
             Command::ForgetMentions { aor, from } => self.forget_mentions(&aor, from, turn),
             Command::Stated { from } => self.stated(from, turn),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
+            Command::Parked { watcher, orbits } => self.parked(&watcher, orbits, turn),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
             Command::Loops => Reply::Loops(self.uas.loops(turn)),
             Command::Refusals => Reply::Refusals(self.uas.refusals_listed(turn)),
@@ -108,6 +112,27 @@ impl Engine {
         let (places, next) = batch(from, self.compositor.places());
         let stated = places.filter_map(|place| self.compositor.stated(PresentityId(place), turn));
         Reply::Stated(stated.collect(), next)
+    }
+
+    /// The calls in orbits, as the watcher would be notified of them.
+    fn parked(&self, watcher: &Aor, orbits: Vec<Aor>, turn: &Turn<'_>) -> Reply {
+        if self.compositor.is_recovering() {
+            return Reply::OverLimit;
+        }
+        let identity = WatcherIdentity {
+            aor: Some(watcher),
+            is_trusted_peer: false,
+            is_authenticated: true,
+        };
+        let parked = orbits.into_iter().filter_map(|orbit| {
+            let at = turn.wall_clock();
+            let directory = turn.directory;
+            let decision = directory.decide(identity, &orbit, Package::Dialog, at);
+            let is_allowed = decision.handling == Handling::Allow;
+            let privacy = is_allowed.then_some(decision.privacy)?;
+            self.compositor.parked_in(orbit, privacy, turn)
+        });
+        Reply::Parked(parked.collect())
     }
 
     /// All counters, and the sizes of the tables.

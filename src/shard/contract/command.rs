@@ -12,16 +12,17 @@ use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{
-    Contribution, ForgottenMentions, LoopReport, RefusalReport, WatcherReport, Why,
+    Contribution, ForgottenMentions, LoopReport, ParkedCall, RefusalReport, WatcherReport, Why,
 };
 
 /// Matches a reply to its command. The driver chooses it; a shard only returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CommandId(pub u64);
 
-/// An operator command. Each gets exactly one [`Reply`]. Send a command about a presentity to the
-/// shard that owns it ([`crate::shard::ShardId::owner_of`]); send `Watchers`, `Loops`, `Refusals`,
-/// `Lockouts`, `LiftLockouts`, `Reload`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
+/// An operator command, or a question of a page. Each gets exactly one [`Reply`]. Send a command about
+/// presentities to the shard that owns them ([`crate::shard::ShardId::owner_of`]); send `Watchers`,
+/// `Loops`, `Refusals`, `Lockouts`, `LiftLockouts`, `Reload`, `Drain`, `Counters`, `ForgetMentions` and
+/// `Stated` to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// Updates the state of a presentity: `call_state.htm` and the operator's commands.
@@ -48,6 +49,14 @@ pub enum Command {
     Stated {
         /// The place.
         from: u32,
+    },
+    /// Lists the calls in some of the orbits that this shard owns, as a watcher of them is shown: the
+    /// page of parked calls. Bounded by whoever asks.
+    Parked {
+        /// The watcher, of the domain of the orbits, authenticated.
+        watcher: Aor,
+        /// The orbits.
+        orbits: Vec<Aor>,
     },
     /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
     Watchers(Aor),
@@ -124,6 +133,8 @@ pub enum Reply {
     Stated(Vec<(Aor, Vec<Contribution>)>, Option<u32>),
     /// To `Why`.
     Why(Why),
+    /// To `Parked`: the orbits with a call, in the order of the command.
+    Parked(Vec<ParkedCall>),
     /// To `Watchers`.
     Watchers(Vec<WatcherReport>),
     /// To `Loops`.

@@ -60,6 +60,19 @@ pub struct ForgottenMentions {
     pub watchers: usize,
 }
 
+/// A call that is parked in an orbit, as far as the watcher that asks is shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParkedCall {
+    /// The orbit.
+    pub orbit: Aor,
+    /// The display name of the parked party; empty if unknown or not shown.
+    pub display: Box<str>,
+    /// The URI of the parked party; empty if unknown or not shown.
+    pub identity: Box<str>,
+    /// Time since it was parked; None if unknown.
+    pub age: Option<Duration>,
+}
+
 /// One subscription.
 #[derive(Clone, Debug)]
 pub struct WatcherReport {

@@ -13,7 +13,8 @@
 //!   id below `places`;
 //! - records: `write_records` at the end of a turn; `begin_recovery`, `recover`, `end_recovery` after
 //!   a restart;
-//! - the operator: `why` explains a state; `forget` erases one; `len` counts presentities.
+//! - the operator: `why` explains a state; `forget` erases one; `len` counts presentities;
+//! - a page: `parked_in` tells the call in an orbit.
 
 pub(crate) mod bindings;
 pub(crate) mod claims;
@@ -22,6 +23,7 @@ pub(crate) mod features;
 mod forget;
 mod history;
 mod noted;
+mod parked;
 pub(crate) mod presentities;
 pub(crate) mod publications;
 pub(crate) mod record;
