@@ -1,4 +1,4 @@
-//! Passwords tried at `call_state.htm` (RFC 7616 §5). After too many wrong ones an address is
+//! Passwords and tokens tried at the public pages (RFC 7616 §5). After too many wrong ones an address is
 //! locked out: it gets 429 and its passwords are not checked, as in SIP
 //! (`shard::overload::auth_lockout`). Failures are counted, listed by `lamplighter refusals`, and
 //! logged in a line that names address and user, so that a tool that reads logs can block the
@@ -6,14 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 
 use crate::directory::Directory;
-use crate::http::failed_attempts::{FailedAttempt, FailedAttempts};
+use crate::http::failed_attempts::{Claim, FailedAttempt, FailedAttempts};
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::shard::overload::auth_lockout::{Attempt, Lockouts};
@@ -62,12 +61,13 @@ impl Attempts {
     /// [`LockedOut`] when the password must not be checked.
     pub(crate) fn begin(
         &self,
-        peer: IpAddr,
-        realm: &str,
-        user: &str,
+        claim: Claim<'_>,
         directory: &Arc<Directory>,
     ) -> Result<Option<Attempt>, LockedOut> {
         self.forget_if_changed(directory);
+        let Claim {
+            peer, realm, user, ..
+        } = claim;
         let domain = directory.domain(realm);
         let is_trusted = domain.is_some_and(|domain| domain.trusts(peer));
         let is_exempt = is_trusted || self.options.exempts(peer);
@@ -78,20 +78,14 @@ impl Attempts {
         let attempt = lockouts.attempt(peer, realm, user);
         if lockouts.is_locked_out(&attempt, self.now()) {
             self.refused.set(self.refused.get() + 1);
-            self.list(peer, realm, user, StatusCode::TOO_MANY_REQUESTS);
+            self.list(claim, StatusCode::TOO_MANY_REQUESTS);
             return Err(LockedOut);
         }
         Ok(Some(attempt))
     }
 
     /// Records whether the password was correct.
-    pub(crate) fn judged(
-        &self,
-        attempt: Option<&Attempt>,
-        peer: IpAddr,
-        (realm, user): (&str, &str),
-        is_right: bool,
-    ) {
+    pub(crate) fn judged(&self, attempt: Option<&Attempt>, claim: Claim<'_>, is_right: bool) {
         let now = self.now();
         let mut lockouts = self.lockouts.borrow_mut();
         if is_right {
@@ -101,7 +95,10 @@ impl Attempts {
             return;
         }
         self.wrong.set(self.wrong.get() + 1);
-        self.list(peer, realm, user, StatusCode::FORBIDDEN);
+        self.list(claim, claim.refusal);
+        let Claim {
+            peer, realm, user, ..
+        } = claim;
         let names = (peer, realm, user);
         let begins = attempt.is_some_and(|attempt| lockouts.failed(attempt, names, now));
         if self.log.borrow_mut().is_due(Instant::now()) {
@@ -124,9 +121,9 @@ impl Attempts {
         }
     }
 
-    fn list(&self, peer: IpAddr, realm: &str, user: &str, status: StatusCode) {
+    fn list(&self, claim: Claim<'_>, status: StatusCode) {
         let mut failures = self.failures.borrow_mut();
-        failures.note(peer, realm, user, status, Instant::now());
+        failures.note(claim, status, Instant::now());
     }
 
     /// The lockouts in force.

@@ -7,9 +7,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use hyper::StatusCode;
+
 use crate::directory::{Directory, Domain, PasswordCheck};
 use crate::http::attempts::LockedOut;
 use crate::http::engine::{Engine, Unavailable};
+use crate::http::failed_attempts::Claim;
 use crate::http::site::Site;
 use crate::password::PasswordHash;
 use crate::presence::Aor;
@@ -17,6 +20,8 @@ use crate::presence::Aor;
 /// What a request presents. No `Debug`: a password must reach no log.
 #[derive(Clone, Copy)]
 pub(crate) struct Login<'r> {
+    /// The page that asks for it.
+    pub(crate) page: &'static str,
     /// By any of its names.
     pub(crate) domain: &'r str,
     pub(crate) user: &'r str,
@@ -55,10 +60,14 @@ pub(crate) async fn log_in<'d, E: Engine>(
         Some(account) => account.password_check(login.user),
         None => decoy(login.user, aor.as_str(), directory, site),
     };
-    let begin = || {
-        site.attempts
-            .begin(login.peer, realm, login.user, directory)
+    let claim = Claim {
+        page: login.page,
+        refusal: StatusCode::FORBIDDEN,
+        peer: login.peer,
+        realm,
+        user: login.user,
     };
+    let begin = || site.attempts.begin(claim, directory);
     let attempt = begin()?;
     let is_right = match check {
         PasswordCheck::Secret(secret, name) => secret.matches(name, realm, login.password),
@@ -71,9 +80,8 @@ pub(crate) async fn log_in<'d, E: Engine>(
         }
     };
     let domain = found.filter(|_| is_right && account.is_some());
-    let who = (realm, login.user);
     site.attempts
-        .judged(attempt.as_ref(), login.peer, who, domain.is_some());
+        .judged(attempt.as_ref(), claim, domain.is_some());
     domain
         .map(|domain| (aor, domain))
         .ok_or(LoginRefusal::Wrong)

@@ -1,4 +1,4 @@
-//! Failed authentication at `call_state.htm`, for `lamplighter refusals`.
+//! Failed authentication at the public pages, for `lamplighter refusals`.
 //!
 //! A table of fixed size: the least recently seen failure is evicted. All attempts of an address
 //! that is locked out share one row.
@@ -13,9 +13,24 @@ const FAILURES_MAX: usize = 256;
 /// Maximum characters kept of a client-supplied string.
 const TEXT_CHARACTERS_MAX: usize = 256;
 
+/// Who tries to prove what, as the client says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim<'c> {
+    /// The page that asks for it.
+    pub(crate) page: &'static str,
+    /// Its response to a wrong proof.
+    pub(crate) refusal: StatusCode,
+    pub(crate) peer: IpAddr,
+    /// The domain.
+    pub(crate) realm: &'c str,
+    pub(crate) user: &'c str,
+}
+
 /// Failures of one address and, unless it is locked out, of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FailedAttempt {
+    /// The page in the latest.
+    pub(crate) page: &'static str,
     pub(crate) peer: IpAddr,
     /// The domain in the latest.
     pub(crate) realm: String,
@@ -31,16 +46,10 @@ pub(crate) struct FailedAttempt {
 pub(crate) struct FailedAttempts(Vec<FailedAttempt>);
 
 impl FailedAttempts {
-    /// Takes note of a failure of `user` of `realm`: a wrong password, or a lockout.
-    pub(crate) fn note(
-        &mut self,
-        peer: IpAddr,
-        realm: &str,
-        user: &str,
-        status: StatusCode,
-        now: Instant,
-    ) {
-        let (realm, user) = (cut(realm), cut(user));
+    /// Takes note of a failure: a wrong password, or a lockout.
+    pub(crate) fn note(&mut self, claim: Claim<'_>, status: StatusCode, now: Instant) {
+        let Claim { page, peer, .. } = claim;
+        let (realm, user) = (cut(claim.realm), cut(claim.user));
         let is_any_user = status == StatusCode::TOO_MANY_REQUESTS;
         let is_known = |it: &&mut FailedAttempt| {
             let is_user = is_any_user || it.realm == realm && it.user == user;
@@ -49,6 +58,7 @@ impl FailedAttempts {
         let known = self.0.iter_mut().find(is_known);
         let count = known.as_ref().map_or(0, |it| it.count) + 1;
         let latest = FailedAttempt {
+            page,
             peer,
             realm: realm.to_owned(),
             user: user.to_owned(),
@@ -91,8 +101,14 @@ mod tests {
 
     /// `host` is the last octet of the address.
     fn note(failures: &mut FailedAttempts, host: u8, user: &str, status: StatusCode, at: Instant) {
-        let peer = Ipv4Addr::new(10, 0, 0, host).into();
-        failures.note(peer, "abc.com", user, status, at);
+        let claim = Claim {
+            page: "page",
+            refusal: StatusCode::FORBIDDEN,
+            peer: Ipv4Addr::new(10, 0, 0, host).into(),
+            realm: "abc.com",
+            user,
+        };
+        failures.note(claim, status, at);
     }
 
     #[test]

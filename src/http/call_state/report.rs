@@ -20,6 +20,9 @@ const NUMBER_CHARACTERS_MAX: usize = 64;
 /// Prefix of the ids of calls that are reported here.
 const ID_PREFIX: &str = "call_state";
 
+/// The name of the page in lists of failures.
+const PAGE: &str = "call_state.htm";
+
 /// Values of `state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -71,6 +74,7 @@ impl Report {
         let state = state.map(State::from_word).transpose()?;
 
         let login = Login {
+            page: PAGE,
             domain,
             user,
             password,

@@ -1,4 +1,4 @@
-//! The requests that were refused recently, by SIP and at `call_state.htm`.
+//! The requests that were refused recently, by SIP and at the public pages.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::shard::contract::report::RefusalReport;
 pub(crate) struct Refusals {
     /// Requests of SIP.
     pub(crate) requests: Vec<RefusalReport>,
-    /// Attempts at `call_state.htm`.
+    /// Attempts at the public pages.
     pub(crate) attempts: Vec<FailedAttempt>,
     /// When this was asked.
     pub(crate) now: Instant,
@@ -83,7 +83,7 @@ fn attempt_row(attempt: &FailedAttempt, now: Instant) -> Row {
     let cells = [
         span(age),
         format!("http {}", attempt.peer),
-        "call_state.htm".to_owned(),
+        attempt.page.to_owned(),
         attempt.status.to_string(),
         "-".to_owned(),
         attempt.user.clone(),
@@ -113,6 +113,7 @@ fn attempt_json(attempt: &FailedAttempt, now: Instant) -> Value {
     let age = now.saturating_duration_since(attempt.latest);
     json!({
         "age_seconds": age.as_secs(),
+        "page": attempt.page,
         "peer": attempt.peer.to_string(),
         "status": attempt.status.as_u16(),
         "domain": attempt.realm,

@@ -135,6 +135,7 @@ fn failed_attempts_at_call_state_are_listed_with_the_refusals() {
         server.json("/refusals")["failed_call_state"],
         json!([{
             "age_seconds": 0,
+            "page": "call_state.htm",
             "peer": "127.0.0.1",
             "status": 403,
             "domain": "abc.com",
