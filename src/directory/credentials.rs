@@ -1,4 +1,5 @@
-//! What the accounts prove themselves by: the one place that knows their secrets.
+//! What accounts, and the phones that ask for parked calls, prove themselves by: the one place that
+//! knows their secrets.
 //!
 //! Digest authentication (RFC 7616 §3.4) looks up H(username:realm:password). The username is the
 //! account's `auth_id` if it has one, otherwise its user; either may be followed by `@` and the domain
@@ -61,6 +62,38 @@ enum Secrets {
         with_domain: Option<Secret>,
     },
     PasswordHash(Box<str>),
+}
+
+/// The tokens by which phones prove that they may see the parked calls of a domain; none for a domain
+/// that shows them to nobody.
+#[derive(Clone, Debug, Default)]
+pub struct ParksTokens(Vec<Secret>);
+
+/// What is hashed with a token, in place of a user.
+const PARKS: &str = "parks";
+
+impl ParksTokens {
+    /// Those of a domain.
+    pub fn new<'t>(domain: &str, tokens: impl Iterator<Item = &'t str>) -> Self {
+        Self(
+            tokens
+                .map(|token| Secret::new(PARKS, domain, token))
+                .collect(),
+        )
+    }
+
+    /// Returns whether `token` is one of them, compared in constant time.
+    #[must_use]
+    pub fn accept(&self, domain: &str, token: &str) -> bool {
+        // Without any, the work is that of a wrong one.
+        let none = [Secret::default()];
+        let secrets = match self.0.as_slice() {
+            [] => &none,
+            secrets => secrets,
+        };
+        let matches = secrets.iter().map(|it| it.matches(PARKS, domain, token));
+        matches.fold(false, |accepts, matches| accepts | matches)
+    }
 }
 
 impl Credentials {
@@ -243,6 +276,15 @@ mod tests {
         };
         assert_eq!(name, "device7");
         assert!(secret.matches(name, "abc.com", "other"));
+    }
+
+    #[test]
+    fn a_token_is_of_its_domain() {
+        let tokens = ParksTokens::new("abc.com", ["one", "two"].into_iter());
+        assert!(tokens.accept("abc.com", "one") && tokens.accept("abc.com", "two"));
+        assert!(!tokens.accept("abc.com", "three") && !tokens.accept("xyz.com", "one"));
+        assert!(!ParksTokens::default().accept("abc.com", ""));
+        assert!(!format!("{tokens:?}").contains("one"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod rules;
 pub mod user_range;
 
 pub(crate) use credentials::DomainRealm;
-pub use credentials::{PasswordCheck, Proof};
+pub use credentials::{ParksTokens, PasswordCheck, Proof};
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -111,6 +111,8 @@ pub struct Domain {
     pub any_dn: Vec<People>,
     /// Park orbits. They exist even while no call is parked in them (W:C8.1, D4.6).
     pub orbits: Vec<UserRange>,
+    /// What its phones need to see the page of parked calls (W:D4.7).
+    pub parks_tokens: ParksTokens,
     /// Other users that exist without an account: queues, day and night keys (W:C8.2).
     pub resources: Vec<UserRange>,
     /// Numbers that are voice mail for every user (W:D3.19).
@@ -149,6 +151,7 @@ impl Domain {
             sha256: false,
             any_dn: Vec::new(),
             orbits: Vec::new(),
+            parks_tokens: ParksTokens::default(),
             resources: Vec::new(),
             voicemail_pilots: Vec::new(),
             privacy: Privacy::Pickup,

@@ -53,6 +53,8 @@ keys! {
         pub any_dn: Vec<Spanned<String>> = Vec::new();
         /// Park orbits: `700-709`, `park1`.
         pub orbits: Vec<Spanned<String>> = Vec::new();
+        /// The tokens of the page of parked calls: one text or several.
+        pub parks_token: Several<Password> = Several::default();
         /// Other names without an account, written alike.
         pub resources: Vec<Spanned<String>> = Vec::new();
         /// Voice mail numbers of the domain.

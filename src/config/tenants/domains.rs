@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -16,13 +16,16 @@ use crate::config::tenants::names::Names;
 use crate::config::tenants::policies;
 use crate::config::text::{canonical_domain, network, phrase};
 use crate::directory::user_range::UserRange;
-use crate::directory::{AuthMode, Directory, Domain};
+use crate::directory::{AuthMode, Directory, Domain, ParksTokens};
 use crate::presence::Aor;
 use crate::presence::composition::Style;
 use crate::presence::event::list::MEMBERS_MAX;
 
 /// Every name and alias in use, with its line.
 type Taken = HashMap<String, usize>;
+
+/// Octets of a token of the page of parked calls.
+const TOKEN_OCTETS: RangeInclusive<usize> = 16..=128;
 
 /// Adds the domains of a file.
 pub(super) fn add_domains(
@@ -139,6 +142,7 @@ fn converted(
             .collect(),
         accepts_certificates: domain.client_certificates,
         orbits: ranges(&domain.orbits, "orbits", complainer),
+        parks_tokens: parks_tokens(domain, name, complainer),
         resources: ranges(&domain.resources, "resources", complainer),
         voicemail_pilots: domain
             .voicemail_pilots
@@ -165,6 +169,29 @@ fn converted(
         sha256: domain.sha256,
         ..Domain::new(name)
     }
+}
+
+/// The tokens of the page of parked calls. They stand in a path, and are all that protects the page.
+fn parks_tokens(
+    domain: &schema::Domain,
+    name: &str,
+    complainer: &mut Complainer<'_>,
+) -> ParksTokens {
+    let is_unreserved =
+        |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'.' | b'_' | b'~');
+    for token in &domain.parks_token.0 {
+        let text = &token.get_ref().0;
+        if !TOKEN_OCTETS.contains(&text.len()) || !text.bytes().all(is_unreserved) {
+            let (min, max) = (TOKEN_OCTETS.start(), TOKEN_OCTETS.end());
+            let what = format!(
+                "a parks_token of \"{name}\" is not {min} to {max} letters, digits, '-', '.', '_' and '~'"
+            );
+            let remedy = "write a random one, as `openssl rand -hex 16` prints it";
+            complainer.add(token.span(), what, remedy);
+        }
+    }
+    let tokens = domain.parks_token.0.iter();
+    ParksTokens::new(name, tokens.map(|token| &*token.get_ref().0))
 }
 
 /// The name of a domain in canonical form, if it is a domain name and not taken yet.

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 pub use profiles::SHIPPED_FILE;
 
 use crate::config::complaint::{Complainer, Source};
-use crate::config::schema::Config;
+use crate::config::schema::{Config, Domain};
 use crate::config::tenants::accounts::Accounts;
 use crate::config::tenants::names::Names;
 use crate::config::tenants::secret_file::note_exposure;
@@ -57,7 +57,8 @@ fn add_accounts(
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
 ) {
-    if !config.account.is_empty() {
+    let has_tokens = |domain: &Domain| !domain.parks_token.0.is_empty();
+    if !config.account.is_empty() || config.domain.iter().any(has_tokens) {
         notes.extend(note_exposure(complainer.source().name.as_ref()));
     }
     let mut accounts = Accounts {

@@ -490,6 +490,26 @@ fn settings_that_could_never_work_are_faults() {
     );
 }
 
+/// The token itself is not repeated.
+#[test]
+fn a_token_that_is_short_or_needs_escapes_in_a_path_is_a_fault() {
+    for token in [
+        "",
+        "0123456789abcde",
+        "0123456789abcdef/",
+        "0123456789 abcdef",
+    ] {
+        let text = format!("[[domain]]\nname = \"abc.com\"\nparks_token = \"{token}\"\n");
+        let what = "a parks_token of \"abc.com\" is not 16 to 128 letters, digits, '-', '.', '_' and '~'; write";
+        complains(&text, &[(3, what)]);
+        let found = complaints(&text).concat();
+        assert!(token.is_empty() || !found.contains(token), "{found}");
+    }
+    let text = "[[domain]]\nname = \"abc.com\"\nparks_token = [5]\n";
+    let found = complaints(text);
+    assert!(found[0].contains("expected a quoted string"), "{found:#?}");
+}
+
 /// A user is a user, even if the name resembles a keyword; an unknown watcher is probably a typo.
 #[test]
 fn an_account_may_have_the_prefix_of_a_keyword_as_its_name() {

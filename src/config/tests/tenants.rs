@@ -14,6 +14,7 @@ const TENANT: &str = r#"
     aliases = ["pbx.abc.com"]
     any_dn = ["100", "boss"]
     orbits = ["700-702", "park1"]
+    parks_token = ["0f8c2b7d9e4a6153", "another-token.of~it_"]
     resources = ["*76"]
     voicemail_pilots = ["*97"]
     privacy = 1
@@ -99,6 +100,11 @@ fn a_tenant_is_converted() {
     let three: [Box<str>; 3] = ["*97".into(), "8101".into(), "9101".into()];
     assert_eq!(rules("101@abc.com").voicemail, three);
     assert!(rules("701@abc.com").is_orbit && rules("park1@abc.com").is_orbit);
+    let tokens = &directory.domain("pbx.abc.com").unwrap().parks_tokens;
+    for token in ["0f8c2b7d9e4a6153", "another-token.of~it_"] {
+        assert!(tokens.accept("abc.com", token));
+        assert!(!tokens.accept("abc.com", &token.to_uppercase()));
+    }
     assert!(directory.exists(&aor("*76@abc.com")) && !directory.exists(&aor("*77@abc.com")));
     let team = directory.list(&aor("team@abc.com")).unwrap();
     let shown: Vec<(&str, &str)> = team
