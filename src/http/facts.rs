@@ -40,6 +40,15 @@ impl Scheme {
             Self::Https => "HTTPS",
         }
     }
+
+    /// As URIs begin: `http`, `https`
+    #[must_use]
+    pub const fn of_uri(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
 }
 
 impl Facts {

@@ -1,10 +1,10 @@
-//! HTTP on a core of its own: `call_state.htm` (W:D1), health, metrics, and the operator's
-//! questions and commands on a Unix socket.
+//! HTTP on a core of its own: `call_state.htm` (W:D1), parked calls for phones (W:C11), health, metrics,
+//! and the operator's questions and commands on a Unix socket.
 //!
 //! ```text
-//! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | monitor | control
-//!                                       ▲                                               │
-//!                                       └── representation: a value as text or JSON ◄───┘
+//! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | parks | monitor | control
+//!                                       ▲                                                       │
+//!                                       └───── representation: a value as text or JSON ◄────────┘
 //! ```
 //! To add an endpoint, add a row to `routes` and a handler next to similar ones; for a new kind of
 //! result, also add a type to `representation`.
@@ -24,6 +24,7 @@ pub mod engine;
 pub mod facts;
 mod failed_attempts;
 mod monitor;
+mod parks;
 mod representation;
 mod routes;
 mod server;

@@ -18,12 +18,14 @@ use crate::http::control::{
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
+use crate::http::parks;
 use crate::http::representation::response::Response;
 use crate::http::site::{Endpoint, Site};
 
 /// A row of the table.
 pub(crate) struct Route<E: 'static> {
     pub(crate) method: RouteMethod,
+    /// The path; with `*` at its end, all that begin like this and go on.
     pub(crate) path: &'static str,
     pub(crate) who: Who,
     pub(crate) handler: Handler<E>,
@@ -47,7 +49,7 @@ pub(crate) enum Who {
     /// Any client of the public sockets, on a spare connection too: a client that holds all the
     /// others must not make the server look dead.
     Anybody,
-    /// An account, at the public sockets: the handler checks name and password.
+    /// Who proves itself, at the public sockets: the handler checks name and password, or a token.
     Account,
     /// A process that may open the control socket.
     Operator,
@@ -104,6 +106,12 @@ impl<E: Engine> Route<E> {
             handler: Handler::Raw(|request, peer, site| {
                 Box::pin(call_state::report(request, peer, site))
             }),
+        },
+        Self {
+            method: RouteMethod::Read,
+            path: "/parks/*",
+            who: Who::Account,
+            handler: Handler::Raw(|request, peer, site| Box::pin(parks::show(request, peer, site))),
         },
         Self::monitor("/healthz", |_, _, _| Box::pin(async { health::alive() })),
         Self::monitor("/readyz", |_, _, site| {
@@ -211,7 +219,18 @@ impl<E: Engine> Route<E> {
     ) -> impl Iterator<Item = &'static Self> + Clone {
         Self::TABLE
             .iter()
-            .filter(move |route| route.path == path && route.who.is_served_at(endpoint))
+            .filter(move |route| route.is_at(path) && route.who.is_served_at(endpoint))
+    }
+
+    fn is_at(&self, path: &str) -> bool {
+        let is_below = |begin| {
+            path.strip_prefix(begin)
+                .is_some_and(|rest| !rest.is_empty())
+        };
+        match self.path.strip_suffix('*') {
+            Some(begin) => is_below(begin),
+            None => path == self.path,
+        }
     }
 
     const fn monitor(

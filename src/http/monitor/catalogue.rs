@@ -122,12 +122,12 @@ const OTHERS: &[(&str, Kind, &str)] = &[
     (
         "http_attempts_wrong",
         Counter,
-        "HTTP requests with a wrong user or password.",
+        "HTTP requests with a wrong user, password or token.",
     ),
     (
         "http_attempts_refused",
         Counter,
-        "HTTP requests refused without a look at the password, after too many wrong ones.",
+        "HTTP requests refused without a look at the password or token, after too many wrong ones.",
     ),
     ("store_commits", Counter, "Transactions of the store."),
     (

@@ -1,4 +1,5 @@
-//! Responses. Those of the public pages are short and never echo the request.
+//! Responses. Those of the public pages are short and do not echo the request, except a page of parked
+//! calls, which names its own address.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

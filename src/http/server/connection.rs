@@ -7,6 +7,7 @@ use glommio::net::TcpStream;
 
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
+use crate::http::facts::Scheme;
 use crate::http::server::io::Io;
 use crate::http::server::{Listening, http1, http2};
 use crate::http::site::Site;
@@ -32,7 +33,7 @@ pub(super) async fn serve<E: Engine>(
     let _ = stream.set_nodelay(true);
     let Some(keyring) = &listening.keyring else {
         let io = Io::plain(stream, &site.scratch);
-        return http1::serve(io, listening.endpoint, visit, site).await;
+        return http1::serve(io, listening.endpoint, Scheme::Http, visit, site).await;
     };
     let Some(stream) = shake_hands(stream, keyring, visit, site).await else {
         return;
@@ -42,7 +43,7 @@ pub(super) async fn serve<E: Engine>(
     let io = Io::encrypted(stream, &site.scratch);
     match is_http2 {
         true => http2::serve(io, visit, site).await,
-        false => http1::serve(io, listening.endpoint, visit, site).await,
+        false => http1::serve(io, listening.endpoint, Scheme::Https, visit, site).await,
     }
 }
 

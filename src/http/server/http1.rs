@@ -4,11 +4,14 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
+use crate::http::facts::Scheme;
 use crate::http::server::connection::{NEXT_HEAD_TIME, RESPONSE_TIME};
 use crate::http::server::dispatch;
 use crate::http::server::io::Io;
@@ -24,11 +27,13 @@ const HEADERS_MAX: usize = 64;
 pub(super) async fn serve<E: Engine>(
     io: Io<'_>,
     endpoint: Endpoint,
+    scheme: Scheme,
     visit: &Visit,
     site: &Site<E>,
 ) {
-    let service = service_fn(async |request| {
+    let service = service_fn(async |mut request: Request<Incoming>| {
         visit.begin(RESPONSE_TIME);
+        request.extensions_mut().insert(scheme);
         let response = dispatch::respond(request, endpoint, visit, site).await;
         visit.begin(NEXT_HEAD_TIME);
         Ok::<_, Infallible>(response)

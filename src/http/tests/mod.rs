@@ -8,6 +8,7 @@ mod crowded;
 mod history;
 mod json;
 mod operator;
+mod parks;
 mod probe;
 mod protocol;
 mod routes;
@@ -26,7 +27,7 @@ use glommio::timer::sleep;
 
 use super::*;
 use crate::directory::user_range::UserRange;
-use crate::directory::{Directory, Domain};
+use crate::directory::{Directory, Domain, ParksTokens};
 use crate::dns::LookupError;
 use crate::http::engine::HistoryFault;
 use crate::http::facts::Scheme;
@@ -44,13 +45,16 @@ use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
 };
 use crate::shard::contract::report::{
-    Contribution, ForgottenMentions, LoopReport, RefusalReport, WatcherReport, WatcherState, Why,
+    Contribution, ForgottenMentions, LoopReport, ParkedCall, RefusalReport, WatcherReport,
+    WatcherState, Why,
 };
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Transport;
 use crate::sip::location::{Location, Question};
 
 const SHARDS: u16 = 3;
+/// What shows the parked calls of `pbx.example`.
+const PARKS_TOKEN: &str = "0f8c2b7d9e4a6153";
 
 /// A call state that call_state.htm gave to the engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,6 +89,10 @@ pub(in crate::http) struct FakeEngine {
     heirs: Arc<Mutex<Vec<PathBuf>>>,
     /// Subscriptions left while it drains; half of them end each time.
     subscriptions: Arc<AtomicU64>,
+    /// Parked calls, of any domain.
+    parked: Arc<Mutex<Vec<ParkedCall>>>,
+    /// Questions for parked calls.
+    parked_asked: Arc<AtomicU64>,
 }
 
 impl Engine for FakeEngine {
@@ -177,6 +185,16 @@ impl Engine for FakeEngine {
                     )],
                 };
                 Reply::Stated(stated, next)
+            }
+            Command::Parked { watcher, orbits } => {
+                self.parked_asked.fetch_add(1, Ordering::SeqCst);
+                for orbit in &orbits {
+                    assert_eq!(shard, ShardId::owner_of(orbit, SHARDS));
+                    assert_eq!(watcher, Aor::new("parks", orbit.domain()));
+                }
+                let parked = self.parked.lock().unwrap();
+                let parked = parked.iter().filter(|call| orbits.contains(&call.orbit));
+                Reply::Parked(parked.cloned().collect())
             }
             Command::Why(aor) => Reply::Why(why(&aor)),
             Command::Loops if shard.0 == 2 => Reply::Loops(vec![looping(5), looping(500)]),
@@ -418,6 +436,7 @@ pub(in crate::http) fn directory() -> Directory {
     directory.add_account("7", "open.example", "x").unwrap();
     let orbits = Domain {
         orbits: vec![UserRange::parse("700-701").unwrap()],
+        parks_tokens: ParksTokens::new("pbx.example", [PARKS_TOKEN].into_iter()),
         ..Domain::new("pbx.example")
     };
     directory.add_domain(orbits, &[]).unwrap();

@@ -29,6 +29,7 @@ use hyper::{Method, Request, header};
 
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
+use crate::http::facts::Scheme;
 use crate::http::representation::response::Response;
 use crate::http::server::connection::{NEXT_HEAD_TIME, RESPONSE_TIME};
 use crate::http::server::dispatch;
@@ -55,8 +56,9 @@ const UNSENT_OCTETS_MAX: usize = 64 << 10;
 
 /// Serves one connection to its end.
 pub(super) async fn serve<E: Engine>(io: Io<'_>, visit: &Visit, site: &Site<E>) {
-    let service = service_fn(|request: Request<Incoming>| async move {
+    let service = service_fn(|mut request: Request<Incoming>| async move {
         visit.begin(NEXT_HEAD_TIME);
+        request.extensions_mut().insert(Scheme::Https);
         let method = request.method().clone();
         let response = dispatch::respond(request, Endpoint::Public, visit, site).await;
         visit.begin(NEXT_HEAD_TIME);
