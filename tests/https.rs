@@ -38,7 +38,7 @@ fn configuration(keys: &str) -> String {
          [[https]]\naddress = \"127.0.0.1:0\"\n{keys}\n\
          [[sip.listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:0\"\n\
          [limits]\nresponse_ring = \"1 MiB\"\nhandshakes = 4\nhandshake_timeout = \"1s\"\n\
-         [[domain]]\nname = \"abc.com\"\n\
+         [[domain]]\nname = \"abc.com\"\nparks_token = \"0f8c2b7d9e4a6153\"\n\
          [[account]]\nuser = \"123\"\ndomain = \"abc.com\"\npassword = \"secret\"\n"
     )
 }
@@ -108,6 +108,26 @@ fn counts(ready: &str, name: &str, value: u64) {
     while counter(ready, name) < value {
         assert!(Instant::now() < deadline, "{name} is not {value}");
     }
+}
+
+/// W:C11
+#[test]
+fn a_page_that_came_by_https_is_loaded_again_by_https() {
+    let authority = Authority::new("root");
+    let folder = server("https-parks", &authority);
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let path = "/parks/snom/abc.com/0f8c2b7d9e4a6153";
+    let url = format!("https://pbx.example{path}</fetch>");
+    let (status, page) = http2(&ready, &authority).get(path);
+    assert!(status == 200 && page.contains(&url), "{page}");
+    let config = client(&authority, &[], &Client::default());
+    let mut stream = connect(address(&ready, "HTTPS on "), "pbx.example", &config).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: pbx.example\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut page = String::new();
+    let _ = stream.read_to_string(&mut page);
+    assert!(page.contains(&url), "{page}");
+    daemon.stop();
 }
 
 #[test]
