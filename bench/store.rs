@@ -13,7 +13,7 @@
 //!   against a bare `SELECT` of the same rows.
 //!
 //! `cargo bench --bench store`, some two minutes; `-- --small` recovers 100,000. `-- --recovery` does
-//! only that.
+//! only that, `-- --subscriptions` only the second part.
 
 use std::fs::File;
 use std::net::{SocketAddr, UdpSocket};
@@ -69,10 +69,15 @@ const SAMPLED_AT_ONCE: u32 = 20;
 const SAMPLE_PAUSE: Duration = Duration::from_millis(20);
 
 fn main() -> Result<(), Error> {
-    let is_small = std::env::args().any(|argument| argument == "--small");
+    let has = |flag: &str| std::env::args().any(|argument| argument == flag);
+    let is_small = has("--small");
     let directory = Scratch::new()?;
     let recovered = if is_small { RECOVERED_SMALL } else { RECOVERED };
-    if std::env::args().any(|argument| argument == "--recovery") {
+    if has("--subscriptions") {
+        system::pin(PHONES_CPU);
+        return subscribe(&directory.0.join("subscriptions"));
+    }
+    if has("--recovery") {
         system::pin(PHONES_CPU);
         return recover(&directory.0.join("recovered"), recovered);
     }

@@ -74,11 +74,17 @@ pub struct TransactionKey {
     hash: u64,
     /// 0 for a request that is not stored.
     ticket: u64,
+    /// The number of its record when it began. It seldom has another later.
+    number: u64,
 }
 
 impl TransactionKey {
     /// The key of a request that is not stored.
-    const NONE: Self = Self { hash: 0, ticket: 0 };
+    const NONE: Self = Self {
+        hash: 0,
+        ticket: 0,
+        number: 0,
+    };
 }
 
 /// The transactions of one shard.
@@ -149,10 +155,11 @@ impl ServerTransactions {
         let Some(identity) = self.identify(request) else {
             return (TransactionKey::NONE, Arrival::New);
         };
-        if let Some(record) = self.find(&identity, now) {
+        if let Some((number, record)) = self.find(&identity, now) {
             let key = TransactionKey {
                 hash: record.hash,
                 ticket: record.ticket,
+                number,
             };
             // The borrow of the record must end before the response's begins.
             let record = *record;
@@ -166,17 +173,13 @@ impl ServerTransactions {
         }
         self.last_ticket += 1;
         let ticket = self.last_ticket;
-        if self.insert(&identity, ticket, None, now) {
-            (
-                TransactionKey {
-                    hash: identity.hash,
-                    ticket,
-                },
-                Arrival::New,
-            )
-        } else {
-            (TransactionKey::NONE, Arrival::New)
-        }
+        let key = self.insert(&identity, ticket, None, now);
+        let key = key.map_or(TransactionKey::NONE, |number| TransactionKey {
+            hash: identity.hash,
+            ticket,
+            number,
+        });
+        (key, Arrival::New)
     }
 
     /// Whether a request is a copy of a stored one.
@@ -287,16 +290,14 @@ impl ServerTransactions {
         hasher.finish()
     }
 
-    /// The live record of the request whose identities are in the scratch buffer.
-    fn find(&self, identity: &Identity, now: Instant) -> Option<&Record> {
+    /// The live record, with its number, of the request whose identities are in the scratch buffer.
+    fn find(&self, identity: &Identity, now: Instant) -> Option<(u64, &Record)> {
         let octets = self.scratch.get(..identity.octets);
-        self.indexed(identity.hash)
-            .map(|(_, record)| record)
-            .find(|record| {
-                record.hash == identity.hash
-                    && is_live(record, now)
-                    && Some(self.ring.identity(record)) == octets
-            })
+        self.indexed(identity.hash).find(|(_, record)| {
+            record.hash == identity.hash
+                && is_live(record, now)
+                && Some(self.ring.identity(record)) == octets
+        })
     }
 
     /// The records that may have that hash, with their numbers.
@@ -327,6 +328,10 @@ impl ServerTransactions {
     /// The entry of a key with its number, if it is in that state.
     fn entry(&self, key: TransactionKey, state: State) -> Option<(u64, Record)> {
         let is_it = |record: &Record| record.ticket == key.ticket && record.state == state;
+        // Not by the index if possible, which is seldom in the processor's caches.
+        if let Some(record) = self.ring.get(key.number).filter(|record| is_it(record)) {
+            return Some((key.number, *record));
+        }
         let mut indexed = self.indexed(key.hash);
         let (number, record) = indexed.find(|(_, record)| is_it(record))?;
         Some((number, *record))
@@ -372,15 +377,15 @@ impl ServerTransactions {
             .complete_newest(key.ticket, (response, state), now)
     }
 
-    /// Stores the identities in the scratch buffer, with the response if there is one. Returns
-    /// false if there is no room.
+    /// Stores the identities in the scratch buffer, with the response if there is one. Returns the
+    /// number of the record; None if there is no room.
     fn insert(
         &mut self,
         identity: &Identity,
         ticket: u64,
         response: Option<&[u8]>,
         now: Instant,
-    ) -> bool {
+    ) -> Option<u64> {
         let octets = response.unwrap_or_default();
         let record = Record {
             hash: identity.hash,
@@ -399,11 +404,11 @@ impl ServerTransactions {
         self.make_room(self.scratch.len() + octets.len(), now);
         let Some(number) = self.ring.push(record, &self.scratch, octets) else {
             self.evicted_early += 1;
-            return false;
+            return None;
         };
         self.entries += 1;
         self.index.insert(record.hash, number);
-        true
+        Some(number)
     }
 
     /// Evicts the oldest entries until there is room for that many octets, or the limit per request
