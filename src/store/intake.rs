@@ -22,8 +22,11 @@ pub(super) struct Intake {
     pub(super) unwritten: Unwritten,
     /// When the commit under way began; None while there is none.
     pub(super) commit_began: Option<Instant>,
-    /// Why the last commit failed, or that the one under way takes too long.
+    /// Why the last commit failed, or that the one under way takes too long, or that the file is being
+    /// replaced.
     pub(super) failure: Option<String>,
+    /// Whether the last commit failed, or the one under way takes too long.
+    pub(super) has_failed: bool,
     /// Rows of the commit under way.
     pub(super) rows_under_way: usize,
     /// Shards that have not handed over everything that their recovery wrote.

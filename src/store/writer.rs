@@ -143,6 +143,11 @@ impl StoreHandle {
         self.shared.intake().health()
     }
 
+    /// Whether the disk takes commits: the last one has not failed, and none takes too long.
+    pub(super) fn can_commit(&self) -> bool {
+        !self.shared.intake().has_failed
+    }
+
     /// Does for a writer that hangs what needs no disk.
     pub(super) fn stand_in(&self, wake: &Wake) {
         let mut intake = self.shared.intake();
@@ -155,6 +160,7 @@ impl StoreHandle {
             intake.unwritten.keep(&batch);
             self.shared.give_back(batch);
         }
+        intake.has_failed = true;
         if intake.failure.is_none() {
             tracing::error!("the disk of the store does not answer");
             let seconds = hangs_for.as_secs();
@@ -492,6 +498,7 @@ impl Work {
     fn note_working(&mut self, rows: u64) {
         self.has_failed = false;
         let mut intake = self.shared.intake();
+        intake.has_failed = false;
         if self.file.is_in_doubt() {
             intake.failure = Some("a write failed: the file is being replaced".to_owned());
             return;
@@ -509,7 +516,10 @@ impl Work {
         }
         self.has_failed = true;
         self.file.note_failure(error);
-        self.shared.intake().failure = Some(error.to_string());
+        let mut intake = self.shared.intake();
+        intake.failure = Some(error.to_string());
+        intake.has_failed = true;
+        drop(intake);
         self.next_try = Instant::now() + RETRY;
         // A failed write may have left the connection unusable.
         self.open = None;

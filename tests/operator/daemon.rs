@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -217,6 +217,17 @@ impl<'f> Daemon<'f> {
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // What the server said may be why.
+            for line in self
+                .log
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .iter()
+            {
+                println!("server: {line}");
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

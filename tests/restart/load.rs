@@ -224,7 +224,8 @@ impl Watcher {
             let before = self.endpoint.notified.get(&dialog.call_id).cloned();
             let before = before.map_or(0, |notified| notified.cseq);
             let status = self.endpoint.subscribe(dialog, EXPIRES);
-            assert_eq!(status, Some(200), "{dialog:?}");
+            let response = &self.endpoint.last_response;
+            assert_eq!(status, Some(200), "{dialog:?}: {response}");
             let state = known.get(&dialog.user).copied().flatten();
             let is_notified = self.endpoint.listen(|endpoint| {
                 let notified = endpoint.notified.get(&dialog.call_id);

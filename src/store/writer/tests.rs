@@ -84,11 +84,14 @@ fn what_comes_while_an_idle_store_hangs_is_written_later() {
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     handle.writer.unpark();
     thread::sleep(Duration::from_millis(50));
+    assert!(handle.can_commit(), "a commit under way has not failed");
     put(&handle, 1);
     wait_until("failing", || handle.is_failing());
     assert_eq!((handle.durable(0), handle.health().rows_unwritten), (0, 1));
+    assert!(!handle.can_commit());
     other.execute_batch("ROLLBACK").unwrap();
     wait_until("working", || !handle.is_failing());
+    assert!(handle.can_commit());
     assert_eq!((handle.durable(0), handle.rows()), (1, 1));
 }
 
