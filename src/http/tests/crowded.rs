@@ -69,6 +69,7 @@ fn idle_connections_close_in_seconds_while_connections_are_low() {
     assert_eq!(server.call("&number=5").status, 503);
     let mut streams = idle.iter_mut().chain(&mut half_sent);
     assert!(streams.all(is_closed));
-    assert!(begin.elapsed() < Duration::from_secs(6));
+    // Otherwise they have ten seconds.
+    assert!(begin.elapsed() < Duration::from_secs(9));
     assert_eq!(server.call("&number=5").status, 200);
 }

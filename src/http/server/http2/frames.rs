@@ -1,4 +1,4 @@
-//! The frames of HTTP/2 in octets as they come (RFC 9113 §4.1): only their types.
+//! The frames of HTTP/2 in octets as they come (RFC 9113 §4.1): only their types and lengths.
 
 /// Octets of the head of a frame.
 const HEAD_OCTETS: usize = 9;
@@ -31,8 +31,8 @@ impl Frames {
     }
 
     /// Goes on with the octets that come next, and calls `each` with the type of each frame that begins
-    /// in them.
-    pub(super) fn take(&mut self, mut octets: &[u8], mut each: impl FnMut(u8)) {
+    /// in them, and its length.
+    pub(super) fn take(&mut self, mut octets: &[u8], mut each: impl FnMut(u8, u32)) {
         loop {
             let skipped = self.skipped.min(octets.len());
             self.skipped -= skipped;
@@ -47,9 +47,10 @@ impl Frames {
             if self.head.len() < HEAD_OCTETS {
                 return;
             }
-            self.skipped = u32::from_be_bytes([0, high, middle, low]) as usize;
+            let length = u32::from_be_bytes([0, high, middle, low]);
+            self.skipped = length as usize;
             self.head.clear();
-            each(kind);
+            each(kind, length);
         }
     }
 }
@@ -79,7 +80,7 @@ mod tests {
         for piece in 1..octets.len() {
             let (mut frames, mut found) = (Frames::of_client(), Vec::new());
             for octets in octets.chunks(piece) {
-                frames.take(octets, |kind| found.push(kind));
+                frames.take(octets, |kind, _| found.push(kind));
             }
             assert_eq!(found, [4, HEADERS, 0, GOAWAY], "in pieces of {piece}");
         }

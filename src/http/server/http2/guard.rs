@@ -13,8 +13,8 @@ use crate::http::server::http2::frames::{Frames, GOAWAY, HEADERS, RST_STREAM};
 use crate::http::server::io::Io;
 use crate::http::transport_counters::{TransportCounters, count};
 
-/// Frames since the last request began: the bodies of as many requests as there may be at once in pieces of
-/// a few hundred octets, with room for what goes along.
+/// Frames since the last request began, each as often as it has KiB: the bodies of as many requests as there
+/// may be at once in pieces of a few hundred octets, with room for what goes along.
 const IDLE_FRAMES_MAX: u32 = 1024;
 
 /// The stream of one connection.
@@ -47,7 +47,7 @@ impl<'c> Guarded<'c> {
 
     /// Counts the frames that were sent.
     fn note_sent(&mut self, octets: &[u8]) {
-        self.sent.take(octets, |kind| match kind {
+        self.sent.take(octets, |kind, _| match kind {
             RST_STREAM => count(&self.counters.http2_streams_reset),
             GOAWAY => self.has_said_goaway.set(true),
             _ => {}
@@ -64,9 +64,9 @@ impl Read for Guarded<'_> {
         let this = self.get_mut();
         let (received, idle_frames) = (&mut this.received, &mut this.idle_frames);
         let note = |octets: &[u8]| {
-            received.take(octets, |kind| match kind {
+            received.take(octets, |kind, length| match kind {
                 HEADERS => *idle_frames = 0,
-                _ => *idle_frames += 1,
+                _ => *idle_frames += 1 + length / 1024,
             });
         };
         ready!(this.io.poll_read_noting(context, into, note))?;

@@ -41,8 +41,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 /// How soon a connection ends after its last octets.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Octets that are taken from a client that reads nothing: what is read at once, and as many requests as
-/// there may be, with their headers and bodies.
-const TAKEN_MAX: usize = 1 << 20;
+/// there may be, with their headers and bodies, or a thousand KiB of other frames.
+const TAKEN_MAX: usize = 2 << 20;
 
 /// What a client does when it has sent its octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
