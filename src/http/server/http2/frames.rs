@@ -1,4 +1,4 @@
-//! The frames of HTTP/2 in octets as they come (RFC 9113 §4.1): only their types and lengths.
+//! The frames of HTTP/2 in octets as they come (RFC 9113 §4.1): only their heads.
 
 /// Octets of the head of a frame.
 const HEAD_OCTETS: usize = 9;
@@ -11,6 +11,17 @@ pub(super) const HEADERS: u8 = 1;
 pub(super) const RST_STREAM: u8 = 3;
 /// GOAWAY
 pub(super) const GOAWAY: u8 = 7;
+
+/// What is read of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Its type.
+    pub(super) kind: u8,
+    /// Octets behind the head.
+    pub(super) length: u32,
+    /// Its stream.
+    pub(super) stream: u32,
+}
 
 /// Finds the heads of frames.
 #[derive(Debug, Default)]
@@ -30,9 +41,9 @@ impl Frames {
         }
     }
 
-    /// Goes on with the octets that come next, and calls `each` with the type of each frame that begins
-    /// in them, and its length.
-    pub(super) fn take(&mut self, mut octets: &[u8], mut each: impl FnMut(u8, u32)) {
+    /// Goes on with the octets that come next, and calls `each` with the head of each frame that begins
+    /// in them.
+    pub(super) fn take(&mut self, mut octets: &[u8], mut each: impl FnMut(Head)) {
         loop {
             let skipped = self.skipped.min(octets.len());
             self.skipped -= skipped;
@@ -41,16 +52,19 @@ impl Frames {
             let (head, rest) = octets.split_at(missing);
             self.head.extend_from_slice(head);
             octets = rest;
-            let [high, middle, low, kind, ..] = self.head[..] else {
+            let [high, middle, low, kind, _, a, b, c, d] = self.head[..] else {
                 return;
             };
-            if self.head.len() < HEAD_OCTETS {
-                return;
-            }
             let length = u32::from_be_bytes([0, high, middle, low]);
+            // The first bit is reserved.
+            let stream = u32::from_be_bytes([a & 0x7f, b, c, d]);
             self.skipped = length as usize;
             self.head.clear();
-            each(kind, length);
+            each(Head {
+                kind,
+                length,
+                stream,
+            });
         }
     }
 }
@@ -80,7 +94,7 @@ mod tests {
         for piece in 1..octets.len() {
             let (mut frames, mut found) = (Frames::of_client(), Vec::new());
             for octets in octets.chunks(piece) {
-                frames.take(octets, |kind, _| found.push(kind));
+                frames.take(octets, |head| found.push(head.kind));
             }
             assert_eq!(found, [4, HEADERS, 0, GOAWAY], "in pieces of {piece}");
         }

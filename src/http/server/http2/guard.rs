@@ -25,6 +25,8 @@ pub(super) struct Guarded<'c> {
     sent: Frames,
     /// Frames received since the last request began.
     idle_frames: u32,
+    /// The stream of the last request. Later ones have greater numbers (RFC 9113 §5.1.1).
+    last_request: u32,
     has_said_goaway: Rc<Cell<bool>>,
 }
 
@@ -36,6 +38,7 @@ impl<'c> Guarded<'c> {
             received: Frames::of_client(),
             sent: Frames::default(),
             idle_frames: 0,
+            last_request: 0,
             has_said_goaway: Rc::default(),
         }
     }
@@ -47,7 +50,7 @@ impl<'c> Guarded<'c> {
 
     /// Counts the frames that were sent.
     fn note_sent(&mut self, octets: &[u8]) {
-        self.sent.take(octets, |kind, _| match kind {
+        self.sent.take(octets, |head| match head.kind {
             RST_STREAM => count(&self.counters.http2_streams_reset),
             GOAWAY => self.has_said_goaway.set(true),
             _ => {}
@@ -63,10 +66,14 @@ impl Read for Guarded<'_> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let (received, idle_frames) = (&mut this.received, &mut this.idle_frames);
+        let last_request = &mut this.last_request;
         let note = |octets: &[u8]| {
-            received.take(octets, |kind, length| match kind {
-                HEADERS => *idle_frames = 0,
-                _ => *idle_frames += 1 + length / 1024,
+            received.take(octets, |head| {
+                if head.kind == HEADERS && head.stream > *last_request {
+                    (*last_request, *idle_frames) = (head.stream, 0);
+                } else {
+                    *idle_frames += 1 + head.length / 1024;
+                }
             });
         };
         ready!(this.io.poll_read_noting(context, into, note))?;

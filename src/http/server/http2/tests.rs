@@ -296,6 +296,28 @@ fn a_client_that_reads_nothing_is_read_no_more() {
     });
 }
 
+/// HEADERS of a stream that has some are no further request: a client that repeats them, and reads nothing,
+/// is cut off.
+#[test]
+fn a_request_that_is_repeated_on_its_stream_is_no_request() {
+    let executor = LocalExecutorBuilder::default().io_memory(64 << 10);
+    let site = site(&FakeEngine::default());
+    let taken = Rc::default();
+    let client = Client {
+        octets: [PREFACE, &request(1, "GET", "", 0)].concat(),
+        then: Then::Repeats(PREFACE.len()),
+        at: 0,
+        piece: usize::MAX,
+        room: 100,
+        taken: Rc::clone(&taken),
+    };
+    let has_ended = executor
+        .make()
+        .unwrap()
+        .run(async { serve_for(PATIENCE, client, &site).await });
+    assert!(has_ended && taken.get() <= TAKEN_MAX, "{}", taken.get());
+}
+
 /// The requests among them are served.
 #[test]
 fn a_request_among_the_pieces_is_served() {
