@@ -64,8 +64,8 @@ enum Secrets {
     PasswordHash(Box<str>),
 }
 
-/// The tokens by which phones prove that they may see the parked calls of a domain; none for a domain
-/// that shows them to nobody.
+/// The tokens by which phones prove that they may see the parked calls of a domain. Without any, the domain
+/// has no page of parked calls.
 #[derive(Clone, Debug, Default)]
 pub struct ParksTokens(Vec<Secret>);
 

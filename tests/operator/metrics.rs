@@ -26,7 +26,7 @@ fn metrics(http: &str) -> String {
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// A request for a domain that nobody serves is refused, and a phone refuses its NOTIFY.
+/// One SUBSCRIBE is refused, because its domain is not served; one NOTIFY is refused by its phone.
 fn refused(sip: &str) {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     phone

@@ -32,7 +32,8 @@ use crate::http::representation::response::Response;
 use crate::http::site::Site;
 use crate::presence::document::parked_page::{Browser, Entry, REFRESH_SECONDS};
 
-/// The user of a domain as whom its phones watch the orbits: policies may name it.
+/// The user that the pages of a domain count as, when its rules decide what they show; a policy may name
+/// it.
 const WATCHER: &str = "parks";
 /// The name of the page in lists of failures.
 const PAGE: &str = "parks";

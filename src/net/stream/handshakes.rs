@@ -169,12 +169,16 @@ impl Drop for UnderWay<'_> {
 mod tests {
     use super::*;
 
+    fn at_most(at_once_max: usize) -> Handshakes {
+        Handshakes::new(HandshakeLimits {
+            at_once_max,
+            timeout: Duration::from_secs(10),
+        })
+    }
+
     #[test]
     fn a_flood_from_two_addresses_leaves_room_for_others() {
-        let handshakes = Handshakes::new(HandshakeLimits {
-            at_once_max: 16,
-            timeout: Duration::from_secs(10),
-        });
+        let handshakes = at_most(16);
         let begin = |last: u8| handshakes.begin([192, 0, 2, last].into());
         let flood = |last| std::iter::from_fn(move || begin(last).ok()).collect::<Vec<_>>();
         let first = flood(1);
@@ -191,10 +195,7 @@ mod tests {
 
     #[test]
     fn the_only_place_can_be_taken() {
-        let handshakes = Handshakes::new(HandshakeLimits {
-            at_once_max: 1,
-            timeout: Duration::from_secs(10),
-        });
+        let handshakes = at_most(1);
         let begin = |last: u8| handshakes.begin([192, 0, 2, last].into());
         let begun = begin(1).unwrap();
         assert!(begin(2).is_err());

@@ -50,8 +50,8 @@ pub enum Command {
         /// The place.
         from: u32,
     },
-    /// Lists the calls in some of the orbits that this shard owns, as a watcher of them is shown: the
-    /// page of parked calls. Bounded by whoever asks.
+    /// Lists the calls in some of the orbits that this shard owns, as they are shown to a watcher, for the
+    /// page of parked calls. The sender limits how many orbits one command names.
     Parked {
         /// The watcher, of the domain of the orbits, authenticated.
         watcher: Aor,
