@@ -9,11 +9,11 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 #[derive(Clone, Debug)]
 pub struct Random(ChaCha8Rng);
 
-/// Rounds of a random test: a twentieth under Miri, which is slow.
+/// Rounds of a random test: a hundredth under Miri, which is slow.
 #[cfg(test)]
 pub(crate) const fn rounds(usual: usize) -> usize {
     match cfg!(miri) {
-        true => usual / 20,
+        true => usual / 100,
         false => usual,
     }
 }
