@@ -12,7 +12,8 @@ pub(crate) async fn complete(core: &Rc<Core>, connection: &Connection) -> bool {
     if !connection.has_handshake() {
         return true;
     }
-    let handshake = connection.complete_handshake(&core.handshakes, &core.scratch);
+    let is_trusted = core.turn(|turn| turn.trusts(&connection.flow));
+    let handshake = connection.complete_handshake(is_trusted, &core.handshakes, &core.scratch);
     let Err(fault) = handshake.await else {
         core.counters.handshakes_completed.add(1);
         return true;

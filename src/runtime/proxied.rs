@@ -21,7 +21,7 @@ pub(crate) async fn peer_of(
     stream: &mut dyn StreamTransport,
 ) -> Result<SocketAddr, HandshakeFault> {
     let proxy = stream.peer_address().ip();
-    let under_way = core.handshakes.begin_forwarded(proxy)?;
+    let under_way = core.handshakes.begin(proxy, true)?;
     let mut octets = Vec::new();
     loop {
         match proxy_protocol::read(&octets) {

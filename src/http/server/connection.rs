@@ -63,9 +63,10 @@ async fn shake_hands<E: Engine>(
             return None;
         }
     };
+    let peer = visit.peer();
     let handshake = site
         .handshakes
-        .complete(visit.peer(), &stream, &site.scratch);
+        .complete((peer, site.trusts(peer)), &stream, &site.scratch);
     let done = visit.bound(handshake).await;
     let counter = match done.unwrap_or(Err(HandshakeFault::TimedOut)) {
         Ok(()) => {

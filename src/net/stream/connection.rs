@@ -99,16 +99,17 @@ impl Connection {
         self.stream.borrow().push_frame()
     }
 
-    /// Does the handshake of its transport.
+    /// Does the handshake of its transport; for `is_exempt` see [`Handshakes::begin`].
     ///
     /// # Errors
     /// It is refused, fails, or takes too long.
     pub async fn complete_handshake(
         &self,
+        is_exempt: bool,
         handshakes: &Handshakes,
         scratch: &RefCell<Box<[u8]>>,
     ) -> Result<(), HandshakeFault> {
-        let peer = self.flow.peer.ip();
+        let peer = (self.flow.peer.ip(), is_exempt);
         handshakes.complete(peer, &self.stream, scratch).await
     }
 

@@ -1,9 +1,9 @@
 //! The handshakes of one thread's streams: how many at once, how long each may take, and in which order
 //! they compute.
 //!
-//! Guarantee: peers at one address hold at most half of the places, and a quarter while others need more
-//! than the other half. So a flood from a few addresses does not keep all other phones out, and after a power
-//! cut the phones behind one NAT still come back many at a time.
+//! Guarantee: peers at one address that no domain trusts hold at most half of the places, and a quarter while
+//! more than half are taken. So a flood from a few addresses does not keep all other phones out, and after a
+//! power cut the phones behind one NAT still come back many at a time.
 //!
 //! A step of a handshake takes up to a millisecond, and after a power cut thousands of clients want one
 //! at once. Between two steps all other tasks of the thread run, and sockets are looked at.
@@ -75,30 +75,15 @@ impl Handshakes {
         }
     }
 
-    /// Begins a handshake.
+    /// Begins a handshake. `is_exempt`: the limit of an address does not hold, because a domain trusts the
+    /// peer (an SBC with a connection for each phone), or because it is a proxy, which forwards those of many.
     ///
     /// # Errors
     /// Too many are under way, in total or at that address.
-    pub fn begin(&self, peer: IpAddr) -> Result<UnderWay<'_>, HandshakeFault> {
-        let is_half_free = self.under_way.borrow().open() < self.limits.at_once_max.div_ceil(2);
-        self.begin_within_limits(peer, is_half_free)
-    }
-
-    /// Begins with a connection of a proxy, which forwards those of many.
-    ///
-    /// # Errors
-    /// Too many are under way in total.
-    pub fn begin_forwarded(&self, proxy: IpAddr) -> Result<UnderWay<'_>, HandshakeFault> {
-        self.begin_within_limits(proxy, true)
-    }
-
-    fn begin_within_limits(
-        &self,
-        peer: IpAddr,
-        is_exempt: bool,
-    ) -> Result<UnderWay<'_>, HandshakeFault> {
+    pub fn begin(&self, peer: IpAddr, is_exempt: bool) -> Result<UnderWay<'_>, HandshakeFault> {
         let mut under_way = self.under_way.borrow_mut();
-        if !under_way.has_room(peer, |_| is_exempt) {
+        let is_half_free = under_way.open() < self.limits.at_once_max.div_ceil(2);
+        if !under_way.has_room(peer, |_| is_exempt || is_half_free) {
             return Err(HandshakeFault::Refused);
         }
         under_way.join(peer);
@@ -109,17 +94,17 @@ impl Handshakes {
         })
     }
 
-    /// Does the handshake of a stream that has one, for that peer. `scratch` is borrowed only while octets are read.
+    /// Does the handshake of a stream that has one; for `is_exempt` see [`Self::begin`]. `scratch` is borrowed only while octets are read.
     ///
     /// # Errors
     /// It is refused, fails, or takes too long.
     pub async fn complete(
         &self,
-        peer: IpAddr,
+        (peer, is_exempt): (IpAddr, bool),
         stream: &RefCell<Box<dyn StreamTransport>>,
         scratch: &RefCell<Box<[u8]>>,
     ) -> Result<(), HandshakeFault> {
-        let under_way = self.begin(peer)?;
+        let under_way = self.begin(peer, is_exempt)?;
         loop {
             let patience = under_way.patience()?;
             stream.borrow().set_read_timeout(Some(patience))?;
@@ -179,7 +164,7 @@ mod tests {
     #[test]
     fn a_flood_from_two_addresses_leaves_room_for_others() {
         let handshakes = at_most(16);
-        let begin = |last: u8| handshakes.begin([192, 0, 2, last].into());
+        let begin = |last: u8| handshakes.begin([192, 0, 2, last].into(), false);
         let flood = |last| std::iter::from_fn(move || begin(last).ok()).collect::<Vec<_>>();
         let first = flood(1);
         assert_eq!(first.len(), 8);
@@ -188,15 +173,15 @@ mod tests {
         let others: Vec<_> = (3..7).map(|last| begin(last).unwrap()).collect();
         assert!(begin(7).is_err());
         drop((first, second, others));
-        let begin = || handshakes.begin_forwarded([192, 0, 2, 1].into());
-        let proxied = std::iter::from_fn(|| begin().ok());
-        assert_eq!(proxied.collect::<Vec<_>>().len(), 16);
+        let begin = || handshakes.begin([192, 0, 2, 1].into(), true);
+        let exempt = std::iter::from_fn(|| begin().ok());
+        assert_eq!(exempt.collect::<Vec<_>>().len(), 16);
     }
 
     #[test]
     fn the_only_place_can_be_taken() {
         let handshakes = at_most(1);
-        let begin = |last: u8| handshakes.begin([192, 0, 2, last].into());
+        let begin = |last: u8| handshakes.begin([192, 0, 2, last].into(), false);
         let begun = begin(1).unwrap();
         assert!(begin(2).is_err());
         drop(begun);

@@ -23,6 +23,11 @@ impl Turn<'_> {
         streams.admit(stream, (listener, peer), self.now, is_trusted, counters)
     }
 
+    /// Whether a domain trusts the peer of a stream.
+    pub(crate) fn trusts(&self, flow: &Flow) -> bool {
+        self.state.shard.trusts(flow)
+    }
+
     /// Registers a stream that the engine wanted, if the limits allow. The engine learns of it once its
     /// handshake is done.
     pub(crate) fn take_dialed(
