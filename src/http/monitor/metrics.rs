@@ -1,6 +1,7 @@
 //! `/metrics`: everything that is counted, in Prometheus' text format.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hyper::header::HeaderValue;
@@ -114,7 +115,7 @@ fn labelled(out: &mut Exposition, counted: &Counters) {
 }
 
 /// The lengths of the turns of every core.
-fn turns(out: &mut Exposition, cores: &[std::sync::Arc<CoreCounters>]) {
+fn turns(out: &mut Exposition, cores: &[Arc<CoreCounters>]) {
     let mut family = out.family(
         "turn_duration_seconds",
         Kind::Histogram,
@@ -139,13 +140,16 @@ fn process(out: &mut Exposition, started: Instant) {
         "1; the label says which version runs.",
     )
     .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    let started = SystemTime::now().checked_sub(started.elapsed());
-    let started = started.and_then(|started| started.duration_since(UNIX_EPOCH).ok());
-    if let Some(started) = started {
-        let help = "Start time of the process since the Unix epoch in seconds.";
-        out.standard("process_start_time_seconds", Kind::Gauge, help)
-            .value(started.as_secs_f64());
-    }
+    // Computed once: what changes counts as a restart.
+    static STARTED: OnceLock<f64> = OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let started = now.unwrap_or_default().saturating_sub(started.elapsed());
+        started.as_secs_f64()
+    });
+    let help = "Start time of the process since the Unix epoch in seconds.";
+    out.standard("process_start_time_seconds", Kind::Gauge, help)
+        .value(started);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     if let Some(octets) = resident_octets(&status) {
         let help = "Resident memory size in bytes.";

@@ -79,7 +79,7 @@ impl Representation for Counters {
 pub(crate) fn shown_status(status: Option<u16>) -> String {
     match status {
         None => "none".to_owned(),
-        Some(class) if class % 100 == 0 && class != 500 => format!("{}xx", class / 100),
+        Some(class) if class < 10 => format!("{class}xx"),
         Some(status) => status.to_string(),
     }
 }

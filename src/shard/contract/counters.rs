@@ -18,7 +18,7 @@ pub struct Counted {
 pub struct NotifyFailures {
     /// The profile; empty if the subscription was gone already.
     pub profile: Arc<str>,
-    /// The status of the response, 400 for unusual 4xx and so on; None if none came in time.
+    /// The status of the response, or its class if it is unusual: 4 for 4xx. None if none came in time.
     pub status: Option<u16>,
     /// How many.
     pub count: u64,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::presence::profile::Profile;
 use crate::shard::contract::counters::NotifyFailures;
 
-/// Statuses that are counted one by one; 400 stands for all other 4xx, and so on.
+/// Statuses that are counted one by one; all others by their class.
 const STATUSES: [u16; 16] = [
     401, 403, 404, 405, 407, 408, 415, 480, 481, 482, 483, 486, 489, 500, 501, 503,
 ];
@@ -23,7 +23,7 @@ impl Failures {
         let profile = profile.map_or("", |profile| &*profile.name);
         let status = status.map(|status| match STATUSES.contains(&status) {
             true => status,
-            false => status / 100 * 100,
+            false => status / 100,
         });
         let is_it = |kind: &&mut NotifyFailures| *kind.profile == *profile && kind.status == status;
         match self.0.iter_mut().find(is_it) {
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn unusual_statuses_count_as_their_class() {
         let mut failures = Failures::default();
-        for status in [Some(481), Some(499), Some(404), Some(401), Some(433), None] {
+        for status in [Some(481), Some(499), Some(500), Some(504), Some(433), None] {
             failures.count(None, status);
         }
         let counted = failures.all();
@@ -59,9 +59,9 @@ mod tests {
             .collect();
         let expected = [
             (Some(481), 1),
-            (Some(400), 2),
-            (Some(404), 1),
-            (Some(401), 1),
+            (Some(4), 2),
+            (Some(500), 1),
+            (Some(5), 1),
             (None, 1),
         ];
         assert_eq!(counted, expected);

@@ -330,9 +330,9 @@ impl Dials {
         target.is_some_and(|target| !target.addresses.is_empty())
     }
 
-    /// A stream ended, or is left for another. If it is one that we opened, its place rests; `has_failed`: a NOTIFY was left
-    /// without a response, so the next address is tried at once, if there is one. Returns the NOTIFYs
-    /// that go by UDP therefore.
+    /// A stream ended, or is left for another. If it is one that we opened, its place rests; `has_failed`:
+    /// a NOTIFY was left without a response, so the next address is tried at once, if there is one.
+    /// Returns the NOTIFYs that go by UDP therefore.
     pub(crate) fn closed(
         &mut self,
         connection: ConnectionId,

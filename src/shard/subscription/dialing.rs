@@ -173,8 +173,8 @@ impl Table {
         self.dials.has_next_address(connection)
     }
 
-    /// A stream ended, or is left for another; perhaps we opened it. `has_failed`: a NOTIFY was left without a response.
-    /// Returns the NOTIFYs that go by UDP therefore.
+    /// A stream ended, or is left for another; perhaps we opened it. `has_failed`: a NOTIFY was left
+    /// without a response. Returns the NOTIFYs that go by UDP therefore.
     pub(crate) fn note_stream_end(
         &mut self,
         connection: ConnectionId,
