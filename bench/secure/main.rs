@@ -76,9 +76,10 @@ struct Server {
 impl Server {
     fn start(authority: &Authority) -> Result<Self, Error> {
         let tls = daemon::free_port()?;
+        // All come from one address, which may have half of the handshakes.
         let further = format!(
             "[[sip.listen]]\ntransport = \"tls\"\naddress = \"{tls}\"\n{}\
-             [limits]\nconnections_per_address = 32768\n",
+             [limits]\nconnections_per_address = 32768\nhandshakes = 2048\n",
             authority.lines()
         );
         let daemon = Daemon::start_with(env!("CARGO_BIN_EXE_lamplighter"), 1, &further)?;
