@@ -4,7 +4,8 @@
 //! ```text
 //! sip ◄────────┐
 //! presence ◄───┼── directory ◄── shard ◄── net | http ◄── runtime ◄── cli ◄── main
-//! telemetry ◄──┘                     config ─► the options each room owns
+//! telemetry ◄──┤                     config ─► the options each room owns
+//! trace ◄──────┘
 //! ```
 //! - [`sip`]: bytes. A zero-copy message view, emitting, transactions, dialogs, digest. No clock,
 //!   no socket, no XML.
@@ -13,6 +14,7 @@
 //! - [`record`]: durable records of dialogs and presentities, as octets.
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
+//! - `trace`: copies of messages for an operator who watches them. No socket, no clock.
 //! - `net`, `tls`, `dns`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
 //!
@@ -73,3 +75,5 @@ pub mod store;
 pub mod telemetry;
 #[cfg(feature = "server")]
 pub mod tls;
+#[cfg(feature = "server")]
+pub mod trace;

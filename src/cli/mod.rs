@@ -17,6 +17,7 @@ mod probe;
 mod question;
 mod serve;
 mod set;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ use crate::cli::log::LogArguments;
 use crate::cli::operate::{DrainArguments, ExportArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::set::SetArguments;
+use crate::cli::trace::TraceArguments;
 
 /// Where the configuration is unless `--config` or [`CONFIG_VARIABLE`] says otherwise.
 const CONFIG_FILE: &str = "/etc/lamplighter/lamplighter.toml";
@@ -102,6 +104,8 @@ enum Command {
     Lockouts(LockoutsArguments),
     /// Test another SIP server: subscribe or publish there for a minute, and print its responses.
     Probe(ProbeArguments),
+    /// Show the SIP messages of a person or phone as they come and go; record them, send them to Homer.
+    Trace(TraceArguments),
     /// Show and edit lists; subscribed phones are notified at once.
     List(ListArguments),
     /// Set the state of an address: do-not-disturb, a note, a lamp, a parked call.
@@ -237,6 +241,7 @@ pub fn main() -> ExitCode {
         Command::Refusals(arguments) => arguments.ask("/refusals"),
         Command::Lockouts(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::List(arguments) => edit::list(&arguments),
         Command::Set(arguments) => set::run(&arguments),
         Command::Rules(arguments) => edit::rules(&arguments),

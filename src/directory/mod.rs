@@ -353,6 +353,15 @@ impl Directory {
         self.domains.get(*self.domains_by_name.get(name)?)
     }
 
+    /// The name and the aliases of the domain with that name or alias; empty if it is not served.
+    #[must_use]
+    pub fn names_of(&self, name: &str) -> Vec<String> {
+        let place = self.place_of(name);
+        let names = self.domains_by_name.iter();
+        let names = names.filter(|(_, index)| Some(**index) == place);
+        names.map(|(name, _)| name.to_string()).collect()
+    }
+
     /// The index in [`Self::domains`] of the domain with that name or alias (lower case).
     #[must_use]
     pub fn place_of(&self, name: &str) -> Option<usize> {

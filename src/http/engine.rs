@@ -12,6 +12,7 @@ use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::{Location, Question};
+use crate::trace::{Target, TooManyTraces, TraceId, TraceReport};
 
 /// A handle of the engine. A clone is another handle of the same one.
 pub trait Engine: Clone + 'static {
@@ -78,6 +79,18 @@ pub trait Engine: Clone + 'static {
 
     /// Has the process leave its sockets to another one, at the Unix socket at `place`, and end.
     fn hand_over(&self, place: PathBuf) -> Result<(), Unavailable>;
+
+    /// Begins a trace; it ends when it is not read for a while.
+    ///
+    /// # Errors
+    /// As many run as may.
+    fn begin_trace(&self, target: Target) -> Result<TraceId, TooManyTraces>;
+
+    /// What is new in a trace; None if it has ended.
+    fn read_trace(&self, id: TraceId) -> Option<TraceReport>;
+
+    /// Ends a trace.
+    fn end_trace(&self, id: TraceId);
 
     /// How the store is; None for a node without one.
     fn store(&self) -> Option<StoreReport>;

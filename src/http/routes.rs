@@ -14,7 +14,7 @@ use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
     ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, lockouts, log,
-    loops, probe, refusals, reload, rules, set, status, watchers, why,
+    loops, probe, refusals, reload, rules, set, status, trace, watchers, why,
 };
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
@@ -137,9 +137,12 @@ impl<E: Engine> Route<E> {
         Self::question("/rules", &["aor"], page!(rules::show)),
         Self::question("/export", &[], page!(export::export)),
         Self::question("/probe", &["id", "seen"], page!(probe::read)),
+        Self::question("/trace", &["id"], page!(trace::read)),
         // Commands.
         Self::command("/probe/subscribe", &probe::FIELDS, page!(probe::subscribe)),
         Self::command("/probe/publish", &probe::FIELDS, page!(probe::publish)),
+        Self::command("/trace/begin", &["of"], page!(trace::begin)),
+        Self::command("/trace/end", &["id"], page!(trace::end)),
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
         Self::command("/lockouts/lift", &["who"], page!(lockouts::lift)),
         Self::command("/forget", &["aor"], page!(forget::forget)),

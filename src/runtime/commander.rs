@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::LocalBoxFuture;
 
@@ -25,6 +25,10 @@ use crate::runtime::signals::Request;
 use crate::runtime::store_monitor::StoreMonitor;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::Question;
+use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
+
+/// How often it is looked whether a trace is still read.
+const TRACE_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A request to reload the configuration.
 #[derive(Debug)]
@@ -140,9 +144,9 @@ pub(crate) struct Replies(Vec<mpsc::Receiver<Reply>>);
 impl Replies {
     /// Blocks until all have replied or `timeout` is over. In the order of the shards.
     pub(crate) fn wait(self, timeout: Duration) -> Vec<Result<Reply, Unavailable>> {
-        let deadline = std::time::Instant::now() + timeout;
+        let deadline = Instant::now() + timeout;
         let wait = |receiver: mpsc::Receiver<Reply>| {
-            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             receiver.recv_timeout(left).map_err(|_| Unavailable)
         };
         self.0.into_iter().map(wait).collect()
@@ -252,8 +256,31 @@ impl Engine for Commander {
         outcome
     }
 
+    fn begin_trace(&self, target: Target) -> Result<TraceId, TooManyTraces> {
+        let traces = self.mesh.traces();
+        let id = traces.begin(target, Instant::now())?;
+        glommio::spawn_local(end_abandoned(Arc::clone(traces), id)).detach();
+        Ok(id)
+    }
+
+    fn read_trace(&self, id: TraceId) -> Option<TraceReport> {
+        let traces = self.mesh.traces();
+        traces.read(id, Instant::now(), SystemTime::now())
+    }
+
+    fn end_trace(&self, id: TraceId) {
+        self.mesh.traces().end(id);
+    }
+
     fn store(&self) -> Option<StoreReport> {
         self.store.as_ref().map(StoreMonitor::report)
+    }
+}
+
+/// Ends a trace once nobody reads it any more.
+async fn end_abandoned(traces: Arc<Traces>, id: TraceId) {
+    while !traces.end_if_abandoned(id, Instant::now()) {
+        glommio::timer::sleep(TRACE_SWEEP_INTERVAL).await;
     }
 }
 

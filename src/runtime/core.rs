@@ -41,6 +41,7 @@ use crate::runtime::records::RecordSender;
 use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::Replier;
 use crate::runtime::resolver::Resolver;
+use crate::runtime::tracer::Tracer;
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{alarms, transmits};
 use crate::shard::{CommandId, Dial, Flow, Input, Lookup, Outbox, Shard, ShardId, Transmit};
@@ -166,6 +167,7 @@ struct State {
     last_token: u64,
     times: TurnTimes,
     watchdog: Watchdog,
+    tracer: Tracer,
     /// Turns in a row that left the timeout to the next.
     reading_turns: u32,
 }
@@ -202,6 +204,7 @@ impl Core {
         } = sockets;
         mesh.set_bell(id, Arc::clone(readiness.bell()));
         let is_recovering = store.is_some();
+        let tracer = Tracer::new(id, Arc::clone(mesh.traces()));
         let state = State {
             shard,
             outbox: Outbox::default(),
@@ -213,6 +216,7 @@ impl Core {
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
             watchdog: Watchdog::default(),
+            tracer,
             reading_turns: 0,
         };
         Rc::new(Self {
@@ -252,6 +256,7 @@ impl Core {
         turn.state.shard.handle_congestion(is_congested);
         let is_refused = turn.state.records.is_refused();
         turn.state.shard.handle_store_failure(is_refused);
+        turn.state.tracer.refresh();
         let result = work(&mut turn);
         turn.finish();
         result
@@ -392,6 +397,9 @@ impl Turn<'_> {
     /// Gives the engine an input.
     pub(crate) fn handle(&mut self, input: Input<'_>) {
         let state = &mut *self.state;
+        if state.tracer.is_on() {
+            state.tracer.see(&input);
+        }
         state.shard.handle(input, self.now, &mut state.outbox);
         if state.outbox.arena.len() > OUTBOX_OCTETS {
             self.empty_outbox();
@@ -539,11 +547,15 @@ impl Turn<'_> {
             records,
             history,
             repliers,
+            tracer,
             ..
         } = &mut *self.state;
         if outbox.is_empty() {
             outbox.clear();
             return;
+        }
+        if tracer.is_on() {
+            tracer.see_sent(outbox);
         }
         let counters = &self.core.counters;
         records.send(outbox, counters);

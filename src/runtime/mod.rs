@@ -57,6 +57,7 @@ mod streams;
 mod system_clock;
 pub mod take_over;
 mod timekeeper;
+mod tracer;
 mod transmits;
 mod watchdog;
 

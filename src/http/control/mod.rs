@@ -24,6 +24,7 @@ pub(crate) mod reload;
 pub(crate) mod rules;
 pub(crate) mod set;
 pub(crate) mod status;
+pub(crate) mod trace;
 pub(crate) mod watchers;
 pub(crate) mod why;
 

@@ -12,6 +12,7 @@ use crate::http::representation::response::Response;
 use crate::http::representation::{Format, Representation, response, visible};
 use crate::presence::Aor;
 use crate::presence::document::DocumentFault;
+use crate::trace::TooManyTraces;
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +109,15 @@ pub(crate) enum ControlRefusal {
     /// There is no such probe, or it was forgotten a minute after its end.
     #[error("the probe does not exist, or ended more than a minute ago")]
     NoProbe,
+    /// What is to be traced is neither a person nor a phone.
+    #[error("write a person like 123@example.com, or a phone like 10.0.0.9 or 10.0.0.9:5060")]
+    NoTarget,
+    /// There is no such trace.
+    #[error("the trace has ended: it was not read for ten seconds, or the server was restarted")]
+    NoTrace,
+    /// There are too many traces.
+    #[error(transparent)]
+    TooManyTraces(#[from] TooManyTraces),
     /// A table is full.
     #[error("{0}")]
     Full(&'static str),
@@ -162,11 +172,13 @@ impl ControlRefusal {
             | Self::List(ListFault::NoMember(_))
             | Self::OnlyUdp
             | Self::NoRoute
+            | Self::NoTarget
             | Self::NoRuleset => StatusCode::BAD_REQUEST,
             Self::NotAnAor(NotAnAor::UnknownDomain(_))
             | Self::NoAddress(_)
             | Self::NoRules(_)
             | Self::NoProbe
+            | Self::NoTrace
             | Self::NotLocated(_, LookupError::Unknown)
             | Self::History(HistoryFault::Off)
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
@@ -188,6 +200,7 @@ impl ControlRefusal {
             ) => StatusCode::CONFLICT,
             Self::BodyTooLong(_) | Self::TooManyRules => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Full(_)
+            | Self::TooManyTraces(_)
             | Self::HalfDone
             | Self::NotKept
             | Self::NotOverwritten(_)

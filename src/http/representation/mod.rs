@@ -26,6 +26,7 @@ pub(crate) mod rules;
 pub(crate) mod status;
 mod table;
 mod text;
+pub(crate) mod trace;
 pub(crate) mod watchers;
 pub(crate) mod why;
 

@@ -12,6 +12,7 @@ mod parks;
 mod probe;
 mod protocol;
 mod routes;
+mod trace;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,7 +20,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::LocalBoxFuture;
 use glommio::LocalExecutorBuilder;
@@ -51,6 +52,7 @@ use crate::shard::contract::report::{
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Transport;
 use crate::sip::location::{Location, Question};
+use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
 
 const SHARDS: u16 = 3;
 /// What shows the parked calls of `pbx.example`.
@@ -93,6 +95,17 @@ pub(in crate::http) struct FakeEngine {
     parked: Arc<Mutex<Vec<ParkedCall>>>,
     /// Questions for parked calls.
     parked_asked: Arc<AtomicU64>,
+    traces: FakeTraces,
+}
+
+/// The traces of an engine without messages.
+#[derive(Clone)]
+struct FakeTraces(Arc<Traces>);
+
+impl Default for FakeTraces {
+    fn default() -> Self {
+        Self(Arc::new(Traces::new(SHARDS)))
+    }
 }
 
 impl Engine for FakeEngine {
@@ -298,6 +311,18 @@ impl Engine for FakeEngine {
         sleep(Duration::from_millis(20)).await;
         self.verifications.fetch_add(1, Ordering::SeqCst);
         Ok(hash.strip_prefix("slow:") == Some(password))
+    }
+
+    fn begin_trace(&self, target: Target) -> Result<TraceId, TooManyTraces> {
+        self.traces.0.begin(target, Instant::now())
+    }
+
+    fn read_trace(&self, id: TraceId) -> Option<TraceReport> {
+        self.traces.0.read(id, Instant::now(), SystemTime::now())
+    }
+
+    fn end_trace(&self, id: TraceId) {
+        self.traces.0.end(id);
     }
 
     fn store(&self) -> Option<StoreReport> {

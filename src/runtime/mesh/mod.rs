@@ -20,6 +20,7 @@ use crate::net::readiness::Bell;
 use crate::runtime::recovered_part::RecoveredPart;
 use crate::runtime::replier::PendingCommand;
 use crate::shard::{Mail, ShardId};
+use crate::trace::Traces;
 
 /// Mail that may wait in a shard's inbox.
 const MAIL_MAX: usize = 8192;
@@ -102,6 +103,8 @@ pub(crate) struct Mesh {
     wanted: SegQueue<u32>,
     /// The reader's thread.
     reader: OnceLock<Thread>,
+    /// What operators watch.
+    traces: Arc<Traces>,
 }
 
 impl Mesh {
@@ -130,7 +133,13 @@ impl Mesh {
             is_pausing: AtomicBool::new(false),
             wanted: SegQueue::new(),
             reader: OnceLock::new(),
+            traces: Arc::new(Traces::new(shards)),
         })
+    }
+
+    /// What operators watch of the shards' messages.
+    pub(crate) fn traces(&self) -> &Arc<Traces> {
+        &self.traces
     }
 
     /// How many shards there are.

@@ -1,0 +1,135 @@
+//! What the running server tells of a trace, asked for again and again.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::cli::client::{Format, Request, Response};
+use crate::cli::question;
+use crate::sip::Transport;
+use crate::trace::{Entry, Event, Path};
+
+/// A trace of the running server.
+#[derive(Debug)]
+pub(super) struct Feed {
+    socket: PathBuf,
+    id: String,
+}
+
+/// What is new.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) entries: Vec<Entry>,
+    /// Messages since the beginning that the server had no room for.
+    pub(super) not_kept: u64,
+    /// More is there already.
+    pub(super) has_more: bool,
+}
+
+impl Feed {
+    /// Begins a trace.
+    pub(super) fn begin(socket: PathBuf, of: &str) -> Result<Self, String> {
+        let mut feed = Self {
+            socket,
+            id: String::new(),
+        };
+        let id = feed.ask(&Request::post("/trace/begin").with("of", of), Format::Text)?;
+        feed.id = id.trim().to_owned();
+        Ok(feed)
+    }
+
+    /// What is new.
+    pub(super) fn next(&mut self) -> Result<Batch, String> {
+        let request = Request::get("/trace").with("id", &self.id);
+        let body = self.ask(&request, Format::Json)?;
+        batch(&body).ok_or_else(|| "the server's response is of another version".to_owned())
+    }
+
+    /// Ends the trace. If that fails, the server ends it by itself.
+    pub(super) fn end(&mut self) {
+        let request = Request::post("/trace/end").with("id", &self.id);
+        let _ = self.ask(&request, Format::Text);
+    }
+
+    fn ask(&self, request: &Request, format: Format) -> Result<String, String> {
+        match request.send(&self.socket, format) {
+            Ok(Response { status: 200, body }) => Ok(body),
+            Ok(Response { body, .. }) => match serde_json::from_str::<Value>(&body) {
+                Ok(refusal) => Err(refusal["error"].as_str().unwrap_or(&body).to_owned()),
+                Err(_) => Err(body),
+            },
+            Err(error) => Err(question::complaint(&self.socket, &error)),
+        }
+    }
+}
+
+fn batch(body: &str) -> Option<Batch> {
+    let body: Value = serde_json::from_str(body).ok()?;
+    let entries = body["entries"].as_array()?.iter().map(entry);
+    Some(Batch {
+        entries: entries.collect::<Option<_>>()?,
+        not_kept: body["not_kept"].as_u64()?,
+        has_more: body["has_more"].as_bool()?,
+    })
+}
+
+fn entry(value: &Value) -> Option<Entry> {
+    let seconds = value["at_seconds"].as_u64()?;
+    let microseconds = value["at_microseconds"].as_u64()?;
+    let at = Duration::from_secs(seconds) + Duration::from_micros(microseconds);
+    let event = match value["note"].as_str() {
+        Some(note) => Event::Note(note.into()),
+        None => message(value)?,
+    };
+    Some(Entry {
+        at: SystemTime::UNIX_EPOCH + at,
+        event,
+    })
+}
+
+fn message(value: &Value) -> Option<Event> {
+    let address = |name: &str| value[name].as_str()?.parse().ok();
+    let transport = value["transport"].as_str()?;
+    // An octet is a character.
+    let octets = value["message"].as_str()?.chars();
+    let octets = octets.map(|octet| u8::try_from(u32::from(octet)).ok());
+    Some(Event::Message {
+        path: Path {
+            transport: Transport::from_via_token(transport.as_bytes())?,
+            connection: value["connection"].as_u64()?,
+            local: address("local")?,
+            peer: address("peer")?,
+        },
+        is_sent: value["is_sent"].as_bool()?,
+        octets: octets.collect::<Option<Vec<u8>>>()?.into(),
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_comes_octet_by_octet() {
+        let body = r#"{"has_more": true, "not_kept": 3, "entries": [
+            {"at_seconds": 5, "at_microseconds": 7, "note": "busy"},
+            {"at_seconds": 5, "at_microseconds": 8, "is_sent": true, "transport": "wss",
+             "connection": 4294967297, "local": "[::1]:443", "peer": "[::1]:9", "message": "A\u00ff\r\n"}]}"#;
+        let batch = batch(body).unwrap();
+        assert_eq!((batch.not_kept, batch.has_more), (3, true));
+        assert_eq!(batch.entries[0].event, Event::Note("busy".into()));
+        let Event::Message { path, octets, .. } = &batch.entries[1].event else {
+            unreachable!()
+        };
+        assert_eq!(
+            (path.transport, path.connection),
+            (Transport::Wss, (1 << 32) + 1)
+        );
+        assert_eq!(&**octets, b"A\xff\r\n");
+        let at = batch.entries[1].at.duration_since(SystemTime::UNIX_EPOCH);
+        assert_eq!(at.unwrap(), Duration::from_micros(5_000_008));
+        assert!(super::batch("{}").is_none());
+    }
+}

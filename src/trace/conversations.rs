@@ -1,0 +1,118 @@
+//! The Call-IDs that a trace has met, so that it follows what names nobody, such as the responses of a
+//! proxy that rewrites From and To.
+//!
+//! A bounded set that all shards share without a lock: a response may arrive on another shard than the one
+//! that sent the request. When it is full, an old entry makes room; its dialog is met again by its next
+//! request.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::sip::Message;
+
+/// Entries of the set.
+const SLOTS: usize = 4096;
+/// Places at which one entry may be.
+const WAYS: usize = 4;
+
+/// Hashes of Call-IDs, and of Call-IDs with a CSeq.
+#[derive(Debug)]
+pub(super) struct Conversations {
+    /// With a random key, so that no peer chooses which others share its place.
+    hasher: RandomState,
+    /// 0 for none.
+    slots: Box<[AtomicU64]>,
+}
+
+impl Default for Conversations {
+    fn default() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            slots: (0..SLOTS).map(|_| AtomicU64::new(0)).collect(),
+        }
+    }
+}
+
+impl Conversations {
+    /// From now on all messages with this Call-ID belong to the trace.
+    pub(super) fn follow_dialog(&self, message: &Message<'_>) {
+        self.insert(self.hash(message, None));
+    }
+
+    /// From now on all messages with this Call-ID and this number in CSeq do: a request and its responses.
+    pub(super) fn follow_transaction(&self, message: &Message<'_>) {
+        if let Some(cseq) = message.cseq() {
+            self.insert(self.hash(message, Some(cseq.number)));
+        }
+    }
+
+    /// Whether a message belongs to the trace by what was met before.
+    pub(super) fn has(&self, message: &Message<'_>) -> bool {
+        let is_known = |hash| self.places(hash).iter().any(|slot| holds(slot, hash));
+        let number = message.cseq().map(|cseq| cseq.number);
+        !message.call_id().is_empty()
+            && (is_known(self.hash(message, None)) || is_known(self.hash(message, number)))
+    }
+
+    fn hash(&self, message: &Message<'_>, number: Option<u32>) -> u64 {
+        self.hasher.hash_one((message.call_id(), number)) | 1
+    }
+
+    fn places(&self, hash: u64) -> &[AtomicU64] {
+        let first = (hash >> 32) as usize % (SLOTS / WAYS) * WAYS;
+        &self.slots[first..first + WAYS]
+    }
+
+    fn insert(&self, hash: u64) {
+        let places = self.places(hash);
+        if places.iter().any(|slot| holds(slot, hash)) {
+            return;
+        }
+        let free = places.iter().find(|slot| holds(slot, 0));
+        let chosen = free.unwrap_or(&places[(hash >> 8) as usize % WAYS]);
+        chosen.store(hash, Ordering::Relaxed);
+    }
+}
+
+fn holds(slot: &AtomicU64, hash: u64) -> bool {
+    slot.load(Ordering::Relaxed) == hash
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::sip::message::Framing;
+
+    fn with_message<R>(call_id: u32, cseq: u32, look: impl FnOnce(&Message<'_>) -> R) -> R {
+        let text = format!(
+            "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n\
+             To: <sip:b@h>;tag=2\r\nCall-ID: {call_id}\r\nCSeq: {cseq} NOTIFY\r\nContent-Length: 0\r\n\r\n"
+        );
+        look(&Message::parse(text.as_bytes(), Framing::Datagram).unwrap())
+    }
+
+    #[test]
+    fn dialogs_and_transactions_are_told_apart() {
+        let known = Conversations::default();
+        with_message(1, 7, |message| known.follow_dialog(message));
+        with_message(2, 7, |message| known.follow_transaction(message));
+        let has = |call_id, cseq| with_message(call_id, cseq, |message| known.has(message));
+        assert!(has(1, 7) && has(1, 8), "the dialog");
+        assert!(has(2, 7) && !has(2, 8), "the transaction alone");
+        assert!(!has(3, 7));
+    }
+
+    #[test]
+    fn the_newest_is_always_known() {
+        let known = Conversations::default();
+        for call_id in 0..50_000 {
+            with_message(call_id, 1, |message| known.follow_dialog(message));
+            assert!(with_message(call_id, 2, |message| known.has(message)));
+        }
+        let kept = (0..50_000).filter(|id| with_message(*id, 1, |message| known.has(message)));
+        let kept = kept.count();
+        assert!((SLOTS / 2..=SLOTS).contains(&kept), "{kept}");
+    }
+}

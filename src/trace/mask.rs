@@ -1,0 +1,315 @@
+//! Hides passwords, and what is computed from them, in a message that leaves the process for a reader.
+//!
+//! Masked are: in credentials, everything but the parameters that are known to be harmless, so `response` of
+//! Digest and all of any other scheme; the password of a URI; values with a name like `password`, in headers
+//! and bodies. Each octet becomes `*`, but for line ends, so that all lengths stay true.
+//!
+//! It reads lines and not the parser's view: a message that is malformed must not show what is hidden in a
+//! sound one. In doubt it hides too much.
+
+use std::ops::Range;
+
+/// Headers with credentials, which begin with a scheme.
+const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
+/// Headers with parameters that prove knowledge of the password, without a scheme.
+const PROOFS: [&str; 2] = ["authentication-info", "proxy-authentication-info"];
+/// Parameters of credentials that tell nothing of the password.
+const HARMLESS: [&str; 12] = [
+    "algorithm",
+    "cnonce",
+    "nc",
+    "nextnonce",
+    "nonce",
+    "opaque",
+    "qop",
+    "realm",
+    "stale",
+    "uri",
+    "userhash",
+    "username",
+];
+/// Names of values that are hidden wherever they are.
+const SECRET_NAMES: [&str; 5] = ["password", "passwd", "passphrase", "pwd", "secret"];
+
+/// Masks a message in place.
+pub(super) fn mask(message: &mut [u8]) {
+    for field in fields(message) {
+        mask_field(&mut message[field]);
+    }
+    mask_uris(message);
+    mask_named(message);
+}
+
+/// The header fields, each with the lines that continue it, up to the body.
+fn fields(message: &[u8]) -> Vec<Range<usize>> {
+    let mut fields: Vec<Range<usize>> = Vec::new();
+    let mut start = 0;
+    for line in message.split_inclusive(|octet| *octet == b'\n') {
+        let end = start + line.len();
+        let is_empty = line.trim_ascii().is_empty();
+        match (line.first(), fields.last_mut()) {
+            (_, Some(_)) if is_empty => break,
+            (Some(b' ' | b'\t'), Some(last)) => last.end = end,
+            // Line ends before the message.
+            _ if is_empty => {}
+            _ => fields.push(start..end),
+        }
+        start = end;
+    }
+    fields
+}
+
+fn mask_field(field: &mut [u8]) {
+    let Some(colon) = field.iter().position(|octet| *octet == b':') else {
+        return;
+    };
+    let (name, value) = field.split_at_mut(colon);
+    let is_one_of = |names: &[&str]| {
+        let name = name.trim_ascii();
+        names
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    };
+    let value = &mut value[1..];
+    if is_one_of(&PROOFS) {
+        mask_parameters(value);
+    } else if is_one_of(&CREDENTIALS) {
+        let start = value.len() - value.trim_ascii_start().len();
+        let scheme = value[start..]
+            .iter()
+            .take_while(|octet| octet.is_ascii_alphanumeric());
+        let end = start + scheme.count();
+        if value[start..end].eq_ignore_ascii_case(b"digest") {
+            mask_parameters(&mut value[end..]);
+        } else {
+            // Of a value without a scheme, the first word is a part of the secret.
+            let rest = value[end..].trim_ascii_start();
+            let has_scheme = !rest.is_empty() && rest.len() < value.len() - end;
+            blank(&mut value[if has_scheme { end } else { start }..]);
+        }
+    }
+}
+
+/// Masks parameters, separated by commas, that are not known to be harmless.
+fn mask_parameters(parameters: &mut [u8]) {
+    let mut at = 0;
+    while at < parameters.len() {
+        let (end, is_sound) = parameter_end(&parameters[at..]);
+        let parameter = &mut parameters[at..at + end];
+        let equals = parameter.iter().position(|octet| *octet == b'=');
+        let name = equals.map(|equals| parameter[..equals].trim_ascii());
+        let is_harmless = is_sound
+            && name.is_some_and(|name| {
+                HARMLESS
+                    .iter()
+                    .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+            });
+        if !is_harmless {
+            let value = equals.map_or(0, |equals| equals + 1);
+            blank_value(&mut parameter[value..]);
+        }
+        at += end + 1;
+    }
+}
+
+/// Where a parameter ends: at a comma outside quotes. And whether its value is one token or one quoted text.
+fn parameter_end(text: &[u8]) -> (usize, bool) {
+    let (mut is_quoted, mut is_escaped, mut quotes) = (false, false, 0);
+    let mut is_closed = false;
+    let mut is_sound = true;
+    for (at, octet) in text.iter().enumerate() {
+        match octet {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_quoted => is_escaped = true,
+            b'"' => {
+                is_quoted = !is_quoted;
+                quotes += 1;
+                is_closed = !is_quoted;
+            }
+            b',' if !is_quoted => return (at, is_sound && quotes <= 2),
+            _ if is_closed && !octet.is_ascii_whitespace() => is_sound = false,
+            _ => {}
+        }
+    }
+    (text.len(), is_sound && !is_quoted && quotes <= 2)
+}
+
+/// Masks what is between `:` and `@` in a URI with a password.
+fn mask_uris(message: &mut [u8]) {
+    let mut at = 0;
+    while let Some(found) = find_word(&message[at..], &["sip:", "sips:"]) {
+        let start = at + found.end;
+        let is_end = |octet: &u8| octet.is_ascii_whitespace() || b"<>\"'".contains(octet);
+        let length = message[start..].iter().position(is_end);
+        let end = length.map_or(message.len(), |length| start + length);
+        let uri = &mut message[start..end];
+        let userinfo = uri.iter().position(|octet| *octet == b'@').unwrap_or(0);
+        if let Some(colon) = uri[..userinfo].iter().position(|octet| *octet == b':') {
+            blank(&mut uri[colon + 1..userinfo]);
+        }
+        at = start;
+    }
+}
+
+/// Masks `password=x`, `"password": "x"`, `<password>x</password>` and the like.
+fn mask_named(message: &mut [u8]) {
+    let mut at = 0;
+    while let Some(found) = find_word(&message[at..], &SECRET_NAMES) {
+        let end = at + found.end;
+        let rest = &mut message[end..];
+        let is_between = |octet: &&u8| b" \t\"'".contains(octet);
+        let separator = rest.iter().take_while(is_between).count();
+        let ends: Option<&[u8]> = match rest.get(separator) {
+            Some(b'=') => Some(b"\r\n\t <>;,&"),
+            Some(b':') => Some(b"\r\n,}"),
+            Some(b'>') => Some(b"<"),
+            _ => None,
+        };
+        if let Some(ends) = ends {
+            mask_until(&mut rest[separator + 1..], ends);
+        }
+        at = end;
+    }
+}
+
+/// Masks a value, in quotes or up to one of these octets.
+fn mask_until(value: &mut [u8], ends: &[u8]) {
+    let blanks = value
+        .iter()
+        .take_while(|octet| b" \t".contains(octet))
+        .count();
+    let value = &mut value[blanks..];
+    let (value, ends) = match value.first() {
+        Some(b'"') => (&mut value[1..], b"\"".as_slice()),
+        Some(b'\'') => (&mut value[1..], b"'".as_slice()),
+        _ => (value, ends),
+    };
+    let length = value.iter().position(|octet| ends.contains(octet));
+    let length = length.unwrap_or(value.len());
+    blank(&mut value[..length]);
+}
+
+/// The first of these words, in any case.
+fn find_word(text: &[u8], words: &[&str]) -> Option<Range<usize>> {
+    (0..text.len()).find_map(|at| {
+        let is_here = |word: &&&str| {
+            let here = text.get(at..at + word.len());
+            here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
+        };
+        let word = words.iter().find(is_here)?;
+        Some(at..at + word.len())
+    })
+}
+
+/// Masks a value, but not the quotes around it.
+fn blank_value(value: &mut [u8]) {
+    value.split_mut(|octet| *octet == b'"').for_each(blank);
+}
+
+/// Masks octets, but not the ends of lines.
+fn blank(octets: &mut [u8]) {
+    for octet in octets.iter_mut() {
+        if !b"\r\n\t ".contains(octet) {
+            *octet = b'*';
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(text: &str) -> String {
+        let mut octets = text.as_bytes().to_vec();
+        mask(&mut octets);
+        assert_eq!(octets.len(), text.len(), "lengths stay true");
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+
+    /// The value of a header, masked.
+    fn value(line: &str) -> String {
+        let masked = masked(&format!(
+            "PUBLISH sip:h SIP/2.0\r\n{line}\r\nTo: <sip:h>\r\n\r\n"
+        ));
+        let (_, rest) = masked.split_once("2.0\r\n").expect("a start line");
+        rest.split("\r\nTo").next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn a_digest_shows_all_but_its_response() {
+        assert_eq!(
+            value(
+                "Authorization: Digest username=\"9\", realm=\"a,b\", nonce=\"n\", uri=\"sip:a@h\",\r\n \
+                 RESPONSE = \"0123abcd\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c\", extra=7"
+            ),
+            "Authorization: Digest username=\"9\", realm=\"a,b\", nonce=\"n\", uri=\"sip:a@h\",\r\n \
+             RESPONSE = \"********\", algorithm=MD5, qop=auth, nc=00000001, cnonce=\"c\", extra=*"
+        );
+        assert_eq!(
+            value("proxy-authorization : digest response=abc,realm=\"r\""),
+            "proxy-authorization : digest response=***,realm=\"r\""
+        );
+        assert_eq!(
+            value("Authentication-Info: rspauth=\"abc\", nextnonce=\"n\""),
+            "Authentication-Info: rspauth=\"***\", nextnonce=\"n\""
+        );
+    }
+
+    #[test]
+    fn other_schemes_show_their_name() {
+        assert_eq!(
+            value("Authorization: Basic YTpi"),
+            "Authorization: Basic ****"
+        );
+        assert_eq!(
+            value("Authorization: Bearer\r\n\te.y"),
+            "Authorization: Bearer\r\n\t***"
+        );
+        assert_eq!(value("Authorization: YTpi=="), "Authorization: ******");
+        assert_eq!(value("Authorization:YTpi"), "Authorization:****");
+    }
+
+    #[test]
+    fn damaged_credentials_show_no_response() {
+        for line in [
+            "Authorization: Digest realm=\"a, response=\"deadbeef\"",
+            "Authorization: Digest realm=\"a, response=deadbeef",
+            "Authorization: Digest realm=\"a\\\", response=\"deadbeef\"",
+            "Authorization: Digest realm=\"a\" response=\"deadbeef\"",
+            "Authorization: Digest response \"deadbeef\"",
+            "Authorization: Digest ,,response==deadbeef",
+            "Authorization: Digest\r\n response\r\n =\r\n \"deadbeef\"",
+            "Authorization: \"Digest\" response=deadbeef",
+            "AUTHORIZATION\t: dIGEST deadbeef",
+        ] {
+            assert!(!value(line).contains("deadbeef"), "{line}: {}", value(line));
+        }
+    }
+
+    #[test]
+    fn passwords_of_uris_and_by_name_are_hidden() {
+        assert_eq!(
+            masked(
+                "INVITE sip:1:geheim@h:5060 SIP/2.0\r\nTo: <SIPS:a:b@h;x=y>, sip:h:5060\r\n\r\n"
+            ),
+            "INVITE sip:1:******@h:5060 SIP/2.0\r\nTo: <SIPS:a:*@h;x=y>, sip:h:5060\r\n\r\n"
+        );
+        assert_eq!(
+            masked("A sip:h SIP/2.0\r\nX-Password: a b\r\n\r\nuser=1&password=x%20&y=2"),
+            "A sip:h SIP/2.0\r\nX-Password: * *\r\n\r\nuser=1&password=****&y=2"
+        );
+        assert_eq!(
+            masked("A sip:h SIP/2.0\r\n\r\n{\"secret\" : \"a\", \"b\": 1}<Password>x y</Password>"),
+            "A sip:h SIP/2.0\r\n\r\n{\"secret\" : \"*\", \"b\": 1}<Password>* *</Password>"
+        );
+        let harmless = "A sip:h SIP/2.0\r\nSubject: the password of sip: and secret";
+        assert_eq!(masked(harmless), harmless);
+        assert_eq!(masked(""), "");
+    }
+
+    #[test]
+    fn a_body_is_not_taken_for_headers() {
+        let text = "A sip:h SIP/2.0\r\nTo: <sip:a@h>\r\n\r\nAuthorization: x";
+        assert_eq!(masked(text), text);
+    }
+}
