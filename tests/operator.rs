@@ -8,6 +8,8 @@ mod daemon;
 mod dialed_phone;
 #[path = "operator/metrics.rs"]
 mod metrics;
+#[path = "operator/trace.rs"]
+mod trace;
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};

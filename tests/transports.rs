@@ -16,6 +16,8 @@ mod names;
 mod phone;
 #[path = "transports/proxied.rs"]
 mod proxied;
+#[path = "transports/traced.rs"]
+mod traced;
 #[path = "transports/websocket.rs"]
 mod websocket;
 
@@ -118,10 +120,8 @@ fn a_phone_sees_its_lamp_over_tls() {
     daemon.stop();
 }
 
-/// A listener of each transport on both loopbacks: what is said there names the address that was reached.
-#[test]
-fn every_transport_is_served_by_ipv4_and_ipv6() {
-    let authority = Authority::new("root");
+/// A server with a listener of each transport on both loopbacks.
+fn every_transport(name: &str, authority: &Authority) -> Folder {
     let listeners: Vec<String> = ["udp", "tcp", "tls", "ws", "wss"]
         .into_iter()
         .flat_map(|transport| {
@@ -142,22 +142,35 @@ fn every_transport_is_served_by_ipv4_and_ipv6() {
          [[domain]]\nname = \"a.example\"\nauth = \"none\"\nopen = true\n",
         listeners.concat()
     );
-    let folder = Folder::new("dual-stack", &text);
+    let folder = Folder::new(name, &text);
     authority.issue(&["sip.a.example"]).write(&folder.0, "a");
+    folder
+}
+
+/// Where a transport is served.
+fn at(ready: &str, (transport, ip): (&str, &str)) -> String {
+    let port = address(ready, &format!("SIP on {transport} {ip}:"));
+    format!("{ip}:{port}")
+}
+
+/// A connection.
+fn tcp(place: &str) -> TcpStream {
+    let stream = TcpStream::connect(place).unwrap();
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).unwrap();
+    stream
+}
+
+/// What is said on each transport names the address that was reached.
+#[test]
+fn every_transport_is_served_by_ipv4_and_ipv6() {
+    let authority = Authority::new("root");
+    let folder = every_transport("dual-stack", &authority);
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     let config = authority.client(&Client::default());
     for ip in ["127.0.0.1", "[::1]"] {
-        let at = |transport: &str| {
-            let port = address(&ready, &format!("SIP on {transport} {ip}:"));
-            format!("{ip}:{port}")
-        };
-        let tcp = |transport| {
-            let stream = TcpStream::connect(at(transport)).unwrap();
-            stream
-                .set_read_timeout(Some(Duration::from_secs(10)))
-                .unwrap();
-            stream
-        };
+        let at = |transport: &str| at(&ready, (transport, ip));
+        let tcp = |transport| tcp(&at(transport));
         let tls = |transport| connect(&at(transport), "sip.a.example", &config).unwrap();
         let is_served = |(response, notify): (String, String), transport: &str| {
             let parameter = transport.trim_end_matches("wss").trim_end_matches("ws");

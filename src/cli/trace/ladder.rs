@@ -16,8 +16,10 @@ use crate::trace::{Entry, Event, Path};
 
 /// The column of the server's lane; before it stands the time.
 const FIRST: usize = 13;
-/// Columns from one lane to the next.
-const GAP: usize = 20;
+/// Columns from one lane to the next, in a narrow and in a wide terminal.
+const GAPS: [usize; 2] = [17, 20];
+/// A terminal with so many columns is wide.
+const WIDE: usize = 100;
 /// Columns that are wanted beside the lanes for details.
 const DETAILS: usize = 40;
 /// The fewest lanes of peers.
@@ -37,6 +39,8 @@ pub(super) struct Ladder {
 #[derive(Debug)]
 struct Drawing {
     columns: usize,
+    /// Columns from one lane to the next.
+    gap: usize,
     /// The peers, and when each was last heard of.
     lanes: Vec<Option<(Peer, u64)>>,
     /// Counts the messages.
@@ -84,9 +88,11 @@ impl Sink for Ladder {
 
 impl Drawing {
     fn new(columns: usize) -> Self {
-        let lanes = columns.saturating_sub(FIRST + DETAILS) / GAP;
+        let gap = GAPS[usize::from(columns >= WIDE)];
+        let lanes = columns.saturating_sub(FIRST + DETAILS) / gap;
         Self {
             columns,
+            gap,
             lanes: vec![None; lanes.max(LANES_MIN)],
             now: 0,
         }
@@ -142,18 +148,19 @@ impl Drawing {
 
     /// Two lines with the names of the lanes.
     fn head(&self) -> String {
+        let gap = self.gap;
         let names = |name: fn(&Peer) -> String| {
             let names = self.lanes.iter().map(move |lane| {
                 let name = lane.map_or_else(String::new, |(peer, _)| name(&peer));
-                format!("{:<GAP$}", end_of(&name, GAP - 1))
+                format!("{:<gap$}", end_of(&name, gap - 1))
             });
             names.collect::<String>()
         };
         let before = FIRST;
         let addresses = names(|peer| peer.address.to_string());
         let transports = names(|peer| peer.transport.name().to_owned());
-        let first = format!("{:<before$}{SERVER:<GAP$}{addresses}", "UTC");
-        let second = format!("{:<before$}{:<GAP$}{transports}", "", "");
+        let first = format!("{:<before$}{SERVER:<gap$}{addresses}", "UTC");
+        let second = format!("{:<before$}{:<gap$}{transports}", "", "");
         format!(
             "{}\n{}\n",
             self.cut(first.trim_end()),
@@ -163,20 +170,20 @@ impl Drawing {
 
     /// The lanes with an arrow to or from one of them.
     fn arrow(&self, lane: usize, is_sent: bool, label: &str) -> String {
-        let mut drawn: Vec<char> = vec![' '; self.lanes.len() * GAP + 1];
+        let mut drawn: Vec<char> = vec![' '; self.lanes.len() * self.gap + 1];
         let taken = self.lanes.iter().enumerate();
         let taken = taken.filter(|(_, lane)| lane.is_some());
         for (lane, _) in taken {
-            drawn[(lane + 1) * GAP] = '|';
+            drawn[(lane + 1) * self.gap] = '|';
         }
         drawn[0] = '|';
-        let length = (lane + 1) * GAP;
+        let length = (lane + 1) * self.gap;
         drawn[1..length].fill('-');
         drawn[if is_sent { length - 1 } else { 1 }] = if is_sent { '>' } else { '<' };
         let label: Vec<char> = label.chars().take(length - 5).collect();
         let label = [&[' '], &label[..], &[' ']].concat();
         // Near the server, so that labels stand below each other, whatever the lane.
-        let start = (GAP - label.len().min(GAP)) / 2;
+        let start = (self.gap - label.len().min(self.gap)) / 2;
         let start = start.max(2);
         drawn[start..start + label.len()].copy_from_slice(&label);
         drawn.into_iter().collect()
@@ -275,16 +282,16 @@ mod tests {
     fn messages_are_arrows_between_lanes() {
         let expected = "\
 00:00:00.000 * call_state.htm: \u{fffd}confirmed
-UTC          Lamplighter         10.0.0.9:5060
-                                 udp
-01:02:03.004 |----- NOTIFY ----->|                     12 dialog active 3599s
-01:02:03.004 |< 481 Subscriptio -|                     12 NOTIFY
-UTC          Lamplighter         10.0.0.9:5060       ~1:db8::9:8:7]:5060
-                                 udp                 udp
-01:02:03.004 |----- NOTIFY ------------------------->| 12 dialog active 3599s
-UTC          Lamplighter         10.0.0.8:5060       ~1:db8::9:8:7]:5060
-                                 udp                 udp
-01:02:03.004 |< 481 Subscriptio -|                   | 12 NOTIFY
+UTC          Lamplighter      10.0.0.9:5060
+                              udp
+01:02:03.004 |--- NOTIFY ---->|                  12 dialog active 3599s
+01:02:03.004 |< 481 Subscrip -|                  12 NOTIFY
+UTC          Lamplighter      10.0.0.9:5060    ~b8::9:8:7]:5060
+                              udp              udp
+01:02:03.004 |--- NOTIFY --------------------->| 12 dialog active 3599s
+UTC          Lamplighter      10.0.0.8:5060    ~b8::9:8:7]:5060
+                              udp              udp
+01:02:03.004 |< 481 Subscrip -|                | 12 NOTIFY
 ";
         assert_eq!(drawn(80), expected, "the quietest lane is taken");
         let lines = drawn(120);
@@ -294,7 +301,7 @@ UTC          Lamplighter         10.0.0.8:5060       ~1:db8::9:8:7]:5060
         };
         let names = "10.0.0.9:5060       ~1:db8::9:8:7]:5060 10.0.0.8:5060";
         assert_eq!(head, format!("UTC          Lamplighter         {names}"));
-        let lanes = "|< 481 Subscriptio -----------------------------------------|";
+        let lanes = "|< 481 Subscription Does Not Exist -------------------------|";
         assert_eq!(arrow, format!("01:02:03.004 {lanes} 12 NOTIFY"));
         let widest = drawn(80).lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(80), "{widest:?}");
