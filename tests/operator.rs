@@ -6,6 +6,8 @@
 mod daemon;
 #[path = "operator/dialed_phone.rs"]
 mod dialed_phone;
+#[path = "operator/journal.rs"]
+mod journal;
 #[path = "operator/metrics.rs"]
 mod metrics;
 #[path = "operator/trace.rs"]
