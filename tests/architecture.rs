@@ -7,6 +7,8 @@
 
 #[path = "architecture/functions.rs"]
 mod functions;
+#[path = "architecture/logs.rs"]
+mod logs;
 #[path = "architecture/ways.rs"]
 mod ways;
 

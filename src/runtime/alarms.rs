@@ -2,19 +2,23 @@
 
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
-/// Logs a looping phone; the engine limits the rate. Names the phone so that a technician can find
-/// it.
+/// Logs a looping phone; the engine limits the rate. The address is for blocking it; who it is, is said at
+/// DEBUG and by `lamplighter loops`.
 pub(crate) fn log(report: &LoopReport) {
     tracing::warn!(
         address = %report.peer,
         transport = report.transport.name(),
         user_agent = ?report.user_agent,
         method = ?report.method,
-        target = ?report.target,
         status = report.status,
         per_minute = report.per_minute(),
-        "phone {:?} is looping; `lamplighter loops` lists all looping phones",
-        report.phone
+        "a phone is looping; `lamplighter loops` lists all looping phones",
+    );
+    tracing::debug!(
+        address = %report.peer,
+        phone = ?report.phone,
+        target = ?report.target,
+        "a phone is looping"
     );
 }
 
