@@ -148,6 +148,7 @@ fn options(epoch: Instant) -> Options {
         nonces_known_since: epoch,
         durability: Durability::None,
         writes_history: false,
+        tells_changes: false,
         acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
         listeners: Vec::new(),

@@ -162,6 +162,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("accounts", &["names", "proof"]),
             ("accounts_file", &["accounts", "secret_file"]),
             ("lists", &["names"]),
+            ("tokens", &["names"]),
         ],
     ),
     (
@@ -170,19 +171,26 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("engine", &[]),
             ("facts", &[]),
             ("directory", &[]),
+            ("changes", &[]),
             ("connections", &[]),
+            ("events", &["changes", "connections"]),
             ("transport_counters", &[]),
             ("failed_attempts", &[]),
             ("attempts", &["failed_attempts"]),
             ("verified_passwords", &[]),
-            ("representation", &["facts", "failed_attempts"]),
+            (
+                "representation",
+                &["changes", "events", "facts", "failed_attempts"],
+            ),
             (
                 "site",
                 &[
                     "attempts",
+                    "changes",
                     "connections",
                     "directory",
                     "engine",
+                    "events",
                     "facts",
                     "transport_counters",
                     "verified_passwords",
@@ -210,6 +218,21 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("monitor", &["representation", "engine", "site"]),
             ("control", &["representation", "engine", "monitor", "site"]),
             (
+                "api",
+                &[
+                    "attempts",
+                    "control",
+                    "credentials",
+                    "engine",
+                    "events",
+                    "facts",
+                    "failed_attempts",
+                    "parks",
+                    "representation",
+                    "site",
+                ],
+            ),
+            (
                 "routes",
                 &[
                     "representation",
@@ -224,6 +247,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             (
                 "server",
                 &[
+                    "api",
                     "representation",
                     "connections",
                     "control",
@@ -556,6 +580,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "datagrams",
                     "dialer",
                     "heir",
+                    "history",
                     "lookups",
                     "mesh",
                     "shard_sockets",
@@ -681,7 +706,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("md5", &["sip/digest"]),
     ("memchr", &["sip", "presence", "config", "trace"]),
     ("mimalloc", &["main"]),
-    ("percent_encoding", &["presence/composition"]),
+    ("percent_encoding", &["presence/composition", "http/api"]),
     ("postcard", &["record"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
@@ -694,8 +719,9 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         "serde_json",
         &[
             "cli/trace",
-            "http/representation",
+            "http/api",
             "http/control/refusal",
+            "http/representation",
             "http/tests",
         ],
     ),

@@ -17,6 +17,7 @@ mod probe;
 mod question;
 mod serve;
 mod set;
+mod token;
 mod trace;
 
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ use crate::cli::log::LogArguments;
 use crate::cli::operate::{DrainArguments, ExportArguments, ReloadArguments, StatusArguments};
 use crate::cli::probe::ProbeArguments;
 use crate::cli::set::SetArguments;
+use crate::cli::token::TokenArguments;
 use crate::cli::trace::TraceArguments;
 
 /// Where the configuration is unless `--config` or [`CONFIG_VARIABLE`] says otherwise.
@@ -70,6 +72,8 @@ enum Command {
     Config,
     /// Make the hashes of a password for an account.
     Account(AccountArguments),
+    /// Make, list and remove the tokens of the HTTP API.
+    Token(TokenArguments),
     /// Make a certificate for TLS in a lab.
     Certificate(CertificateArguments),
     /// Show whether the running server is ready, where it listens, and how much it serves.
@@ -217,6 +221,7 @@ pub fn main() -> ExitCode {
         Command::Certificate(arguments) => certificate::run(&arguments),
         Command::Config => operate::print_default(),
         Command::Account(arguments) => account::run(&arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Status(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Counters(arguments) => {
             question::run(&Request::get("/counters"), &arguments.server)

@@ -23,7 +23,7 @@ pub(super) use shield::Shield;
 pub use tenant::AuthKind;
 pub(super) use tenant::{
     Account, Accounts, CompositionKind, DndLampKind, Domain, Group, HandlingKind, List, Password,
-    Policy, RegistrarKind, Several, StyleKind,
+    Policy, RegistrarKind, Several, StyleKind, Token,
 };
 
 /// A default: a value without a place in the file.
@@ -54,6 +54,7 @@ pub(super) const TABLES: Tables = &[
     (List::HEADER, List::KEYS),
     (Policy::HEADER, Policy::KEYS),
     (Profile::HEADER, Profile::KEYS),
+    (Token::HEADER, Token::KEYS),
 ];
 
 keys! {
@@ -99,6 +100,8 @@ keys! {
         pub policy: Vec<Policy> = Vec::new();
         /// `[[profile]]`
         pub profile: Vec<Profile> = Vec::new();
+        /// `[[token]]`
+        pub token: Vec<Token> = Vec::new();
     }
 }
 

@@ -116,6 +116,11 @@ impl Credentials {
         }
     }
 
+    /// The username, if it is not the user.
+    pub(super) fn auth_id(&self) -> Option<&str> {
+        self.auth_id.as_deref()
+    }
+
     /// How the password of `user`, whose account has these credentials, is checked.
     pub(super) fn check<'d>(&'d self, user: &'d str) -> PasswordCheck<'d> {
         match &self.secrets {

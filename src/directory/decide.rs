@@ -94,6 +94,16 @@ impl Directory {
         tenant.map(|tenant| tenant.groups.all()).unwrap_or_default()
     }
 
+    /// The groups of its domain that an address is in, in order.
+    #[must_use]
+    pub fn groups_with(&self, aor: &Aor) -> Vec<&str> {
+        let tenant = self.tenant(aor.domain());
+        let names = tenant.and_then(|tenant| tenant.groups.names_by_member.get(aor));
+        let mut names: Vec<&str> = names.into_iter().flatten().map(|name| &**name).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The policies of a domain, in the order in which they are tried.
     #[must_use]
     pub fn policies_of(&self, domain: &str) -> &[Policy] {

@@ -7,6 +7,7 @@
 //! - [`Directory::rules_of`] (`rules`): the composition rules of a presentity.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //! - [`Directory::edits`] (`edits`): what the operator edited while the server ran.
+//! - [`Directory::token`] (`tokens`): who may use the HTTP API.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
 //! Build it in order: domains first, then what belongs to them. An edit creates a new directory
@@ -22,6 +23,7 @@ pub mod lists;
 pub mod profiles;
 pub mod removal;
 mod rules;
+pub mod tokens;
 pub mod user_range;
 
 pub(crate) use credentials::DomainRealm;
@@ -39,6 +41,7 @@ use crate::directory::decide::Groups;
 use crate::directory::lists::Lists;
 use crate::directory::profiles::Profiles;
 use crate::directory::rules::SharedRules;
+use crate::directory::tokens::Token;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::composition::{Rules, Style};
@@ -214,6 +217,12 @@ pub struct Account {
 }
 
 impl Account {
+    /// The username of its digest credentials, if that is not its user.
+    #[must_use]
+    pub fn auth_id(&self) -> Option<&str> {
+        self.credentials.auth_id()
+    }
+
     /// How the password that HTTP presents is checked; `user` is the account's own.
     #[must_use]
     pub fn password_check<'d>(&'d self, user: &'d str) -> PasswordCheck<'d> {
@@ -261,6 +270,7 @@ pub struct Directory {
     /// Lists that were edited since the configuration was read, with the hash of what it says of them.
     edited_lists: Arc<HashMap<Aor, u64>>,
     profiles: Arc<Profiles>,
+    tokens: Arc<[Token]>,
     /// Whether any account has a password hash.
     has_password_hashes: bool,
     /// The composition rules of presentities outside the domains served here.
@@ -326,6 +336,29 @@ impl Directory {
         let accounts = Arc::make_mut(&mut self.accounts);
         accounts.insert(key.clone(), account);
         accounts.get_mut(&key)
+    }
+
+    /// The details of an account.
+    #[must_use]
+    pub fn details(&self, aor: &Aor) -> Details {
+        let account = self.account(aor.as_str());
+        let own = account.and_then(|account| account.rules.as_ref());
+        let tenant = self.tenant(aor.domain());
+        let (Some(own), Some(tenant)) = (own, tenant) else {
+            return Details::default();
+        };
+        // The numbers of the domain come first.
+        let of_domain = tenant.rules.get().voicemail.len();
+        let rules = own.get();
+        Details {
+            display: rules.display.clone(),
+            alternative: rules.alternative.clone(),
+            voicemail: rules
+                .voicemail
+                .get(of_domain..)
+                .unwrap_or_default()
+                .to_vec(),
+        }
     }
 
     /// Sets the details of an account. Has no effect if the account does not exist.

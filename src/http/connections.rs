@@ -48,6 +48,8 @@ pub(crate) struct Visit {
     /// When the last step ended: the connection began, a head was complete, a response was ready.
     since: Cell<Instant>,
     deadline: Cell<Instant>,
+    /// Its responses that do not end by themselves.
+    streams: Cell<usize>,
     /// It ends with the request under way, or at once.
     is_last: Cell<bool>,
     /// Wakes the task that serves it.
@@ -161,6 +163,7 @@ impl Visit {
             is_spare,
             since: Cell::new(now),
             deadline: Cell::new(now + FIRST_HEAD_TIME),
+            streams: Cell::new(0),
             is_last: Cell::new(false),
             waker: RefCell::default(),
         }
@@ -182,6 +185,21 @@ impl Visit {
     /// Whether it is served only health and metrics.
     pub(crate) fn is_spare(&self) -> bool {
         self.is_spare
+    }
+
+    /// A response begins that does not end by itself.
+    pub(crate) fn begin_stream(&self) {
+        self.streams.set(self.streams.get() + 1);
+    }
+
+    /// Such a response has ended.
+    pub(crate) fn end_stream(&self) {
+        self.streams.set(self.streams.get() - 1);
+    }
+
+    /// Whether it has such a response.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.streams.get() > 0
     }
 
     /// Begins a step that may take this long.

@@ -101,7 +101,7 @@ fn decoy<'s, E>(
 }
 
 /// Verifies a password on the thread that may take its time, and remembers a right one.
-async fn verify<E: Engine>(
+pub(crate) async fn verify<E: Engine>(
     hash: &str,
     password: &str,
     site: &Site<E>,

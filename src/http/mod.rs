@@ -1,9 +1,10 @@
 //! HTTP on a core of its own: `call_state.htm` (W:D1), parked calls for phones (W:C11), health, metrics,
-//! and the operator's questions and commands on a Unix socket.
+//! the API, and the operator's questions and commands on a Unix socket.
 //!
 //! ```text
 //! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | parks | monitor | control
-//!                                       ▲                                                       │
+//!                                       ▲  │                                                    │
+//!                                       │  └───► api: operations below /api/v1, events          │
 //!                                       └───── representation: a value as text or JSON ◄────────┘
 //! ```
 //! To add an endpoint, add a row to `routes` and a handler next to similar ones; for a new kind of
@@ -14,13 +15,16 @@
 //! connections, heads, bodies and what HTTP/2 adds to them have maxima. HTTP is hyper's; the sockets are
 //! glommio's, and TLS is that of `net`, as for SIP. It reaches the shards only through `Engine`.
 
+mod api;
 mod attempts;
 pub mod call_state;
+pub mod changes;
 mod connections;
 mod control;
 mod credentials;
 mod directory;
 pub mod engine;
+mod events;
 pub mod facts;
 mod failed_attempts;
 mod monitor;
@@ -32,6 +36,7 @@ mod site;
 mod transport_counters;
 mod verified_passwords;
 
+pub use changes::{Change, ChangeFeed};
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::{Engine, Reloaded, StoreReport, Unavailable};
@@ -78,6 +83,8 @@ pub struct HttpPlan<E> {
     pub engine: E,
     /// Domains and accounts.
     pub directory: SharedDirectory,
+    /// Changes of composed state, from the shards.
+    pub changes: ChangeFeed,
     /// Where the node listens, and since when.
     pub facts: Facts,
     /// Lockout limits and exempt addresses.
@@ -96,6 +103,8 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = (
         control: Connections::new(CONTROL_CONNECTIONS),
         engine: plan.engine,
         directory: plan.directory,
+        changes: plan.changes,
+        events: Rc::default(),
         facts: plan.facts,
         decoy: Secret::new("nobody", "invalid", ""),
         attempts: Attempts::new(plan.shield),
@@ -114,7 +123,9 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = (
         let (endpoint, keyring) = (Endpoint::Control, None);
         (Listening { endpoint, keyring }, OwnedFd::from(socket))
     });
+    let events = glommio::spawn_local(api::log_changes(Rc::clone(&site)));
     server::serve(public.chain(control), site, stopped).await;
+    events.cancel().await;
 }
 
 #[cfg(test)]

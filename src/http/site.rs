@@ -2,13 +2,16 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::http::attempts::Attempts;
+use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::engine::Engine;
+use crate::http::events::EventLog;
 use crate::http::facts::Facts;
 use crate::http::transport_counters::TransportCounters;
 use crate::http::verified_passwords::VerifiedPasswords;
@@ -36,6 +39,10 @@ pub(crate) struct Site<E> {
     pub(crate) control: Connections,
     pub(crate) engine: E,
     pub(crate) directory: SharedDirectory,
+    /// Changes, from the shards.
+    pub(crate) changes: ChangeFeed,
+    /// Changes, for readers of events.
+    pub(crate) events: Rc<EventLog>,
     pub(crate) facts: Facts,
     /// Compared with when there is no account, so that a wrong user costs what a wrong password
     /// costs (W:D1.8).

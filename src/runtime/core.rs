@@ -45,7 +45,6 @@ use crate::runtime::tracer::Tracer;
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{alarms, transmits};
 use crate::shard::{CommandId, Dial, Flow, Input, Lookup, Outbox, Shard, ShardId, Transmit};
-use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
 use crate::tls::SharedTlsClient;
@@ -127,8 +126,8 @@ pub(crate) struct Outlets {
     pub(crate) mesh: Arc<Mesh>,
     /// To the store, if there is one: then the core begins with what that holds.
     pub(crate) store: Option<StoreHandle>,
-    /// To the history, if one is kept.
-    pub(crate) history: Option<HistoryHandle>,
+    /// To the history, if one is kept, and to readers of events.
+    pub(crate) history: HistorySender,
     /// To peers whose streams ended.
     pub(crate) outward: Outward,
 }
@@ -211,7 +210,7 @@ impl Core {
             streams: Connections::new(id, limits.clone()),
             mail: MailSender::new(Arc::clone(&mesh)),
             records: RecordSender::new(id, store),
-            history: HistorySender::new(id, history),
+            history,
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
@@ -541,6 +540,7 @@ impl Turn<'_> {
     /// Delivers all effects and clears the outbox.
     fn empty_outbox(&mut self) {
         let State {
+            shard,
             outbox,
             streams,
             mail: mail_sender,
@@ -560,7 +560,7 @@ impl Turn<'_> {
         let counters = &self.core.counters;
         records.send(outbox, counters);
         transmits::send(&self.core.datagram_ports, outbox, streams, counters);
-        history.send(outbox);
+        history.send(outbox, shard.tells_changes());
         if !streams.is_flushed() {
             streams.flush(outbox, counters, |connection| {
                 let connection = Rc::clone(connection);

@@ -1,11 +1,13 @@
 //! The history between the shards, the HTTP core and the store: changes on their way in, questions and
-//! erasures from the operator.
+//! erasures from the operator. Changes go to readers of events, too.
 //!
 //! Guarantee: neither a shard nor the HTTP core waits for the disk.
 
 use std::collections::HashMap;
 
 use crate::directory::Directory;
+use crate::http;
+use crate::http::ChangeFeed;
 use crate::http::engine::HistoryFault;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
@@ -18,26 +20,35 @@ use crate::store::history::batch::{Change, Verdict};
 use crate::store::history::limits::{DomainLimits, HistoryLimits};
 use crate::store::history::{History, HistoryHandle, QueryHandle};
 
-/// A shard's end of the history.
+/// A shard's end of the history, and of the feed for readers of events.
 #[derive(Debug)]
 pub(crate) struct HistorySender {
     shard: ShardId,
     history: Option<HistoryHandle>,
+    feed: ChangeFeed,
 }
 
 impl HistorySender {
-    /// The end of a shard; None for a server that keeps no history.
-    pub(crate) const fn new(shard: ShardId, history: Option<HistoryHandle>) -> Self {
-        Self { shard, history }
+    /// The end of a shard; without a history if the server keeps none.
+    pub(crate) fn new(id: ShardId, history: Option<&History>, feed: &ChangeFeed) -> Self {
+        Self {
+            shard: id,
+            history: history.map(History::handle),
+            feed: feed.clone(),
+        }
     }
 
-    /// Hands over the changes of an outbox.
-    pub(crate) fn send(&self, outbox: &Outbox) {
+    /// Hands over the changes of an outbox. `tells_changes`: whether there are readers of events.
+    pub(crate) fn send(&self, outbox: &Outbox, tells_changes: bool) {
         if outbox.history.is_empty() {
             return;
         }
+        if tells_changes {
+            let changes = outbox.history.iter();
+            let told = changes.map(|change| told_change_of(change, outbox));
+            self.feed.send(told.collect());
+        }
         let Some(history) = &self.history else {
-            debug_assert!(false, "a server without a history has no changes for it");
             return;
         };
         let mut batch = history.batch(self.shard.0);
@@ -45,6 +56,19 @@ impl HistorySender {
             batch.push(&change_of(change, outbox));
         }
         history.submit(batch);
+    }
+}
+
+fn told_change_of(change: &StateChange, outbox: &Outbox) -> http::Change {
+    http::Change {
+        at: change.at,
+        aor: change.aor.clone(),
+        availability: change.availability,
+        is_open: change.is_open,
+        lamp: change.lamp,
+        extended: change.extended,
+        party: outbox.text(&change.party).into(),
+        note: outbox.text(&change.note).into(),
     }
 }
 

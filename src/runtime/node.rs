@@ -22,7 +22,7 @@ use ipnet::IpNet;
 
 use crate::directory::Directory;
 use crate::http::facts::Scheme;
-use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
+use crate::http::{ChangeFeed, Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
 use crate::net::listener::Service;
 use crate::runtime::boot::Bound;
@@ -34,7 +34,7 @@ use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
 use crate::runtime::heir::Heir;
-use crate::runtime::history::Historian;
+use crate::runtime::history::{Historian, HistorySender};
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
@@ -85,6 +85,8 @@ pub struct Node {
     /// Closed after the last turn of all cores.
     store: Option<Store>,
     history: Option<History>,
+    /// Changes of composed state, on their way to readers of events.
+    changes: ChangeFeed,
     threads: Vec<JoinHandle<()>>,
     /// Other descriptors of its listening sockets, for a later process.
     listening: Bundle,
@@ -167,6 +169,7 @@ impl Node {
             counters: Vec::with_capacity(plan.shards.len()),
             store,
             history,
+            changes: ChangeFeed::default(),
             threads: Vec::with_capacity(cores),
             ended,
         };
@@ -307,7 +310,6 @@ impl Node {
             .share(&mut limits.connections, &mut http_connections);
         let dealt = bound.deal(plan.shards.len());
         let store = self.store.as_ref().map(Store::handle);
-        let history = self.history.as_ref().map(History::handle);
         for ((id, cpu), sockets) in (0..).map(ShardId).zip(&plan.shards).zip(dealt.sip) {
             let name = format!("shard-{}", id.0);
             let readiness =
@@ -332,7 +334,7 @@ impl Node {
                 counters: telemetry::register(id.0),
                 limits: limits.clone(),
                 store: store.clone(),
-                history: history.clone(),
+                history: HistorySender::new(id, self.history.as_ref(), &self.changes),
                 outward: self.outward.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));
@@ -352,6 +354,7 @@ impl Node {
             handshakes: limits.handshakes,
             engine: self.commander(),
             directory: self.directory.clone(),
+            changes: self.changes.clone(),
             facts: self.facts.clone(),
             shield: options.overload,
             first_call_number: first_call_number().map_err(BootError::Random)?,

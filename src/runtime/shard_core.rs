@@ -16,12 +16,12 @@ use crate::net::stream::StreamListener;
 use crate::net::{Limits, executor_pass};
 use crate::runtime::core::{Core, Outlets, Outward, Sockets};
 use crate::runtime::heir::Heir;
+use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
 use crate::runtime::{adaptive_poll, datagrams, dialer, lookups, streams, timekeeper};
 use crate::shard::{Options, Shard};
-use crate::store::history::HistoryHandle;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::CoreCounters;
 
@@ -66,7 +66,7 @@ pub(crate) struct ShardCore {
     /// Where its records go. If there is a store, the shard begins with what that holds.
     pub(crate) store: Option<StoreHandle>,
     /// Where changes of composed states go.
-    pub(crate) history: Option<HistoryHandle>,
+    pub(crate) history: HistorySender,
     /// What it opens streams with.
     pub(crate) outward: Outward,
 }

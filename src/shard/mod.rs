@@ -208,6 +208,9 @@ impl Shard {
             let milliseconds = clock.unix_milliseconds_of(self.options.epoch);
             self.options.epoch_unix = milliseconds.max(0) as u64 / 1_000;
         }
+        if let Input::Command(_, Command::TellChanges(tells)) = &input {
+            self.options.tells_changes = *tells;
+        }
         let (engine, mut turn) = self.turn(now, out);
         engine.handle(input, &mut turn);
     }
@@ -235,6 +238,12 @@ impl Shard {
             certificates: &mut self.certificates,
         };
         (&mut self.engine, turn)
+    }
+
+    /// Whether changes of composed state are put into the outbox for readers of events.
+    #[must_use]
+    pub const fn tells_changes(&self) -> bool {
+        self.options.tells_changes
     }
 
     /// When [`Shard::handle_timeout`] is due next; None if nothing is scheduled.

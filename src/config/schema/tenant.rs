@@ -10,6 +10,7 @@ use crate::config::complaint::Complainer;
 use crate::config::quantity::{Interval, Octets};
 use crate::config::reader::{Found, Value, keys, words};
 use crate::config::schema::{HISTORY_RETENTION, HISTORY_SIZE, unplaced};
+use crate::directory::tokens::Role;
 use crate::presence::profile::DoNotDisturbLamp;
 
 keys! {
@@ -238,6 +239,53 @@ keys! {
         pub handling: HandlingKind = HandlingKind::Allow;
         /// What is shown of the calls, 0 to 3.
         pub privacy: Option<Spanned<u8>> = None;
+    }
+}
+
+keys! {
+    /// `[[token]]`: who may use the HTTP API.
+    pub struct Token in "[[token]]" {
+        /// Its name.
+        pub name: Spanned<String>;
+        /// What its bearer may do.
+        pub role: Spanned<RoleKind>;
+        /// The domains that it is for; empty for all.
+        pub domains: Vec<Spanned<String>> = Vec::new();
+        /// The argon2id hash of its secret.
+        pub hash: Spanned<Password>;
+    }
+}
+
+words! {
+    /// A role's name in the file.
+    pub enum RoleKind {
+        /// Reads.
+        Reader = "reader",
+        /// Reports state, too.
+        Feeder = "feeder",
+        /// Edits, too.
+        DomainAdmin = "domain-admin",
+        /// Everything.
+        Admin = "admin",
+    }
+}
+
+/// Of a table that cannot be read.
+impl Default for RoleKind {
+    fn default() -> Self {
+        Self::Reader
+    }
+}
+
+impl RoleKind {
+    /// The type of the directory.
+    pub(in crate::config) fn role(self) -> Role {
+        match self {
+            Self::Reader => Role::Reader,
+            Self::Feeder => Role::Feeder,
+            Self::DomainAdmin => Role::DomainAdmin,
+            Self::Admin => Role::Admin,
+        }
     }
 }
 

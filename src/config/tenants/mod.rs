@@ -1,5 +1,5 @@
-//! Tenants: domains with their accounts, groups, lists and policies, and profiles. They become the
-//! directory.
+//! Tenants: domains with their accounts, groups, lists and policies, profiles, and the tokens of the HTTP
+//! API. They become the directory.
 //!
 //! Each file checks one table and adds it to the directory. The names of the configuration are read
 //! first (`names`), because a table may refer to a later one.
@@ -13,6 +13,7 @@ mod policies;
 mod profiles;
 mod proof;
 mod secret_file;
+mod tokens;
 
 use std::collections::HashSet;
 
@@ -43,6 +44,7 @@ pub(super) fn directory(
     lists::note_strangers(config, &names, &directory, complainer, notes);
     policies::add_policies(config, &names, &mut directory, complainer, notes);
     directory.set_profiles(profiles::table(&config.profile, complainer));
+    directory.set_tokens(tokens::read(&config.token, &names, complainer));
     if config.domain.is_empty() {
         notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());
     }

@@ -26,7 +26,7 @@ pub(super) fn of_any_domain(text: &str, directory: &Directory) -> Option<Aor> {
 }
 
 /// The presentity that `text` names.
-pub(super) fn resolve(text: &str, directory: &Directory) -> Result<Aor, NotAnAor> {
+pub(crate) fn resolve(text: &str, directory: &Directory) -> Result<Aor, NotAnAor> {
     let (user, host) = split(text.trim()).ok_or(NotAnAor::Unreadable)?;
     Ok(Aor::new(&user, &domain(&host, directory)?))
 }

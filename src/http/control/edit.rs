@@ -21,7 +21,7 @@ const OFFER_PAUSE: Duration = Duration::from_millis(50);
 
 /// Replaces the directory with the result of `edit`, an edit of that address; sends it to every shard,
 /// and waits until each has it and the edit is on the disk. Returns the new directory.
-pub(super) async fn edit<E: Engine>(
+pub(crate) async fn edit<E: Engine>(
     site: &Site<E>,
     aor: &Aor,
     edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,

@@ -62,6 +62,19 @@ impl Form {
         }
     }
 
+    /// A form with these fields, each given once.
+    pub(crate) fn of(fields: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        Self {
+            fields: fields.into_iter().collect(),
+            document: Bytes::new(),
+        }
+    }
+
+    /// With a document.
+    pub(crate) fn with_document(self, document: Bytes) -> Self {
+        Self { document, ..self }
+    }
+
     /// Reads a query and the body of a form as one list. `+` is a space, escapes are resolved.
     fn parse(query: &str, body: &[u8], known: &[&'static str]) -> Result<Self, ControlRefusal> {
         let mut fields: Vec<(&'static str, String)> = Vec::with_capacity(known.len());

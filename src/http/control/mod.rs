@@ -4,10 +4,10 @@
 //!
 //! A command is done when its response comes: every shard has it, and NOTIFYs are on their way.
 
-mod aor;
+pub(crate) mod aor;
 pub(crate) mod backup;
 pub(crate) mod drain;
-mod edit;
+pub(crate) mod edit;
 pub(crate) mod export;
 pub(crate) mod forget;
 pub(crate) mod form;

@@ -154,7 +154,7 @@ pub(crate) enum ControlRefusal {
 }
 
 impl ControlRefusal {
-    const fn status(&self) -> StatusCode {
+    pub(crate) const fn status(&self) -> StatusCode {
         match self {
             Self::UnknownField { .. }
             | Self::Repeated(_)

@@ -14,9 +14,18 @@ use crate::sip::Uri;
 /// Orbits that one command asks for: a shard has other things to do.
 const ORBITS_PER_COMMAND: usize = 500;
 
+/// All of them as entries of a page.
+pub(super) async fn parked<E: Engine>(domain: &Domain, site: &Site<E>) -> Option<Vec<Entry>> {
+    let calls = parked_calls(domain, site).await?;
+    Some(calls.into_iter().map(entry).collect())
+}
+
 /// All of them, in the order of their orbits. None if a shard does not reply, or does not know yet
 /// what was parked before a restart: a page must not lack calls.
-pub(super) async fn parked<E: Engine>(domain: &Domain, site: &Site<E>) -> Option<Vec<Entry>> {
+pub(crate) async fn parked_calls<E: Engine>(
+    domain: &Domain,
+    site: &Site<E>,
+) -> Option<Vec<ParkedCall>> {
     let watcher = Aor::new(WATCHER, &domain.name);
     let mut parked = Vec::new();
     for (shard, orbits) in by_owner(domain, site.engine.shards()) {
@@ -32,7 +41,7 @@ pub(super) async fn parked<E: Engine>(domain: &Domain, site: &Site<E>) -> Option
         }
     }
     parked.sort_by(|one, other| key(one).cmp(&key(other)));
-    Some(parked.into_iter().map(entry).collect())
+    Some(parked)
 }
 
 /// The orbits of a domain by the shard that owns them.

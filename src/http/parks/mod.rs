@@ -14,6 +14,8 @@
 mod calls;
 mod path;
 
+pub(crate) use calls::parked_calls;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -28,12 +28,16 @@ pub(crate) fn groups(directory: &Directory) -> Vec<Value> {
 
 /// The policies of all domains, each domain's in the order in which they are tried.
 pub(crate) fn policies(directory: &Directory) -> Vec<Value> {
-    let of_domain = |domain: &Domain| {
-        let policies = directory.policies_of(&domain.name).iter();
-        let policies = policies.map(|policy| policy_json(policy, domain));
-        policies.collect::<Vec<_>>()
-    };
-    directory.domains().iter().flat_map(of_domain).collect()
+    let domains = directory.domains().iter();
+    domains
+        .flat_map(|domain| policies_of(domain, directory))
+        .collect()
+}
+
+/// The policies of a domain, in the order in which they are tried.
+pub(crate) fn policies_of(domain: &Domain, directory: &Directory) -> Vec<Value> {
+    let policies = directory.policies_of(&domain.name).iter();
+    policies.map(|policy| policy_json(policy, domain)).collect()
 }
 
 fn policy_json(policy: &Policy, domain: &Domain) -> Value {

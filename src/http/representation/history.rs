@@ -94,7 +94,7 @@ fn change_json(change: &HistoryChange) -> Value {
 }
 
 /// `2026-11-29T12:00:00.123Z`
-fn time(unix_milliseconds: i64) -> String {
+pub(crate) fn time(unix_milliseconds: i64) -> String {
     humantime::format_rfc3339_millis(system_time(unix_milliseconds)).to_string()
 }
 

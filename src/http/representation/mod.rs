@@ -18,6 +18,7 @@ pub(crate) mod list;
 pub(crate) mod lockouts;
 pub(crate) mod log;
 pub(crate) mod loops;
+pub(crate) mod presentity_state;
 pub(crate) mod probe;
 pub(crate) mod refusals;
 pub(crate) mod reload;
@@ -31,6 +32,7 @@ pub(crate) mod watchers;
 pub(crate) mod why;
 
 pub(crate) use accept::Format;
+pub(crate) use history::time;
 pub(crate) use text::{TERMINAL_COLUMNS, visible};
 
 use serde_json::Value;

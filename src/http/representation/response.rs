@@ -1,15 +1,63 @@
 //! Responses. Those of the public pages are short and do not echo the request, except a page of parked
 //! calls, which names its own address.
 
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use http_body_util::Full;
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Frame, SizeHint};
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{StatusCode, header};
 
+use crate::http::events::EventStream;
 use crate::http::representation::{Format, Representation};
 
-/// A whole response.
-pub(crate) type Response = hyper::Response<Full<Bytes>>;
+/// A response.
+pub(crate) type Response = hyper::Response<Body>;
+
+/// The body of a response.
+pub(crate) enum Body {
+    /// It is there as a whole.
+    Whole(Full<Bytes>),
+    /// Events, for as long as the client reads them.
+    Events(Box<EventStream>),
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Whole(Full::default())
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(whole) => Pin::new(whole).poll_frame(context),
+            Self::Events(events) => events.poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(whole) => whole.is_end_stream(),
+            Self::Events(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(whole) => whole.size_hint(),
+            Self::Events(_) => SizeHint::default(),
+        }
+    }
+}
 
 /// 200 with a value in a format; text is as wide as `columns`.
 pub(crate) fn ok(value: &dyn Representation, format: Format, columns: Option<usize>) -> Response {
@@ -50,7 +98,7 @@ pub(crate) fn rendered(
 
 /// A plain text that no cache keeps (W:D1.9).
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
+    let mut response = Response::new(Body::Whole(Full::new(body.into())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(
@@ -99,7 +147,7 @@ pub(crate) fn not_allowed(allow: HeaderValue) -> Response {
 
 /// The response to OPTIONS: the methods that there are.
 pub(crate) fn options(allow: HeaderValue) -> Response {
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::NO_CONTENT;
     with(response, header::ALLOW, allow)
 }

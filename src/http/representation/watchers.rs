@@ -7,7 +7,7 @@ use crate::http::representation::table::Table;
 use crate::http::representation::text::{address, span, write_silent};
 use crate::presence::Aor;
 use crate::presence::policy::DecidingRule;
-use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::{WatcherReport, WatcherState};
 
 /// The columns, most useful first.
 const COLUMNS: [&str; 13] = [
@@ -62,7 +62,7 @@ impl Representation for Watchers {
     fn json(&self) -> Value {
         json!({
             "aor": self.aor.as_str(),
-            "subscriptions": self.reports.iter().map(json).collect::<Vec<_>>(),
+            "subscriptions": self.reports.iter().map(report_json).collect::<Vec<_>>(),
             "silent_shards": self.silent,
         })
     }
@@ -86,8 +86,10 @@ fn row(report: &WatcherReport) -> [String; COLUMNS.len()] {
     ]
 }
 
-fn json(report: &WatcherReport) -> Value {
+/// One subscription.
+pub(crate) fn report_json(report: &WatcherReport) -> Value {
     json!({
+        "presentity": report.presentity.as_str(),
         "watcher": report.watcher,
         "package": report.package.token(),
         "state": report.state.as_str(),
@@ -97,12 +99,26 @@ fn json(report: &WatcherReport) -> Value {
         "profile": report.profile,
         "remaining_seconds": report.remaining.as_secs(),
         "notifies": report.notifies,
+        "cseq": report.sequence,
+        "unanswered": report.unanswered,
+        "refused": report.refused,
+        "last_answer": last_answer(report),
         "transport": report.transport.name(),
         "peer": report.peer.to_string(),
         "target": report.target,
         "shard": report.shard.0,
         "call_id": report.call_id,
     })
+}
+
+/// What came of the last NOTIFY.
+const fn last_answer(report: &WatcherReport) -> &'static str {
+    match (report.state, report.unanswered, report.refused) {
+        (_, 1.., _) => "none",
+        (_, _, 1..) => "refused",
+        (WatcherState::AwaitingResponse, ..) => "waiting",
+        _ => "accepted",
+    }
 }
 
 fn rule_json(rule: &DecidingRule) -> Value {

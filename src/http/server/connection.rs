@@ -1,6 +1,7 @@
 //! One connection: a handshake if it is encrypted, then HTTP/1.1 or HTTP/2, until its deadline.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use glommio::net::TcpStream;
@@ -8,6 +9,7 @@ use glommio::net::TcpStream;
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
 use crate::http::facts::Scheme;
+use crate::http::representation::response::{Body, Response};
 use crate::http::server::io::Io;
 use crate::http::server::{Listening, http1, http2};
 use crate::http::site::Site;
@@ -25,7 +27,7 @@ pub(super) const NEXT_HEAD_TIME: Duration = Duration::from_secs(30);
 pub(super) async fn serve<E: Engine>(
     stream: TcpStream,
     listening: &Listening,
-    visit: &Visit,
+    visit: &Rc<Visit>,
     site: &Site<E>,
 ) {
     // TCP_NODELAY: a response does not wait for the ACK of the previous one. A Unix socket knows no
@@ -44,6 +46,13 @@ pub(super) async fn serve<E: Engine>(
     match is_http2 {
         true => http2::serve(io, visit, site).await,
         false => http1::serve(io, listening.endpoint, Scheme::Https, visit, site).await,
+    }
+}
+
+/// Ties a response to its connection, which lasts as long as the body.
+pub(super) fn tie(response: &mut Response, visit: &Rc<Visit>) {
+    if let Body::Events(events) = response.body_mut() {
+        events.keep(visit);
     }
 }
 

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{Method, Request, StatusCode, header};
 
+use crate::http::api;
 use crate::http::connections::Visit;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{ControlRefusal, Form};
@@ -20,7 +21,7 @@ use crate::http::site::{Endpoint, Site};
 /// Octets of a query; a longer one is 414 (W:E3.28).
 const QUERY_OCTETS_MAX: usize = 8 << 10;
 /// All methods of all routes, for `OPTIONS *` (RFC 9110 §9.3.7).
-const ALL_METHODS: &str = "GET, HEAD, POST, OPTIONS";
+const ALL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
 /// Responds to one request.
 pub(super) async fn respond<E: Engine>(
@@ -35,6 +36,9 @@ pub(super) async fn respond<E: Engine>(
     let is_open = |route: &Route<E>| route.who == Who::Anybody;
     if visit.is_spare() && !Route::of_path(request.uri().path(), endpoint).any(is_open) {
         return response::closing(response::unavailable());
+    }
+    if request.uri().path().starts_with(api::PREFIX) {
+        return api::respond(request, (visit.peer(), endpoint), site).await;
     }
     match find(&request, endpoint) {
         Some(route) => run(route, request, visit.peer(), site).await,

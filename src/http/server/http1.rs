@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 
 use hyper::Request;
 use hyper::body::Incoming;
@@ -12,7 +13,7 @@ use hyper::service::service_fn;
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
 use crate::http::facts::Scheme;
-use crate::http::server::connection::{NEXT_HEAD_TIME, RESPONSE_TIME};
+use crate::http::server::connection::{self, NEXT_HEAD_TIME, RESPONSE_TIME};
 use crate::http::server::dispatch;
 use crate::http::server::io::Io;
 use crate::http::site::{Endpoint, Site};
@@ -28,14 +29,15 @@ pub(super) async fn serve<E: Engine>(
     io: Io<'_>,
     endpoint: Endpoint,
     scheme: Scheme,
-    visit: &Visit,
+    visit: &Rc<Visit>,
     site: &Site<E>,
 ) {
     let service = service_fn(async |mut request: Request<Incoming>| {
         visit.begin(RESPONSE_TIME);
         request.extensions_mut().insert(scheme);
-        let response = dispatch::respond(request, endpoint, visit, site).await;
+        let mut response = dispatch::respond(request, endpoint, visit, site).await;
         visit.begin(NEXT_HEAD_TIME);
+        connection::tie(&mut response, visit);
         Ok::<_, Infallible>(response)
     });
     let connection = http1::Builder::new()

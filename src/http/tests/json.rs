@@ -87,6 +87,7 @@ fn watchers_are_subscriptions_with_all_their_columns() {
         json!({
             "aor": "123@abc.com",
             "subscriptions": [{
+                "presentity": "123@abc.com",
                 "watcher": "sip:9@abc.com",
                 "package": "dialog",
                 "state": "active",
@@ -96,6 +97,10 @@ fn watchers_are_subscriptions_with_all_their_columns() {
                 "profile": "yealink",
                 "remaining_seconds": 3599,
                 "notifies": 4,
+                "cseq": 7,
+                "unanswered": 0,
+                "refused": 0,
+                "last_answer": "accepted",
                 "transport": "udp",
                 "peer": "10.0.0.7:5060",
                 "target": "sip:9@10.0.0.7",

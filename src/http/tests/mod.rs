@@ -1,6 +1,7 @@
 //! The pages from the outside: real sockets on loopback, a real executor, and an engine that
 //! remembers what it was asked.
 
+mod api;
 mod call_state;
 mod commands;
 mod credentials;
@@ -27,6 +28,7 @@ use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
+use crate::directory::tokens::{Role, Token};
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain, ParksTokens};
 use crate::dns::LookupError;
@@ -46,8 +48,8 @@ use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
 };
 use crate::shard::contract::report::{
-    Contribution, ForgottenMentions, LoopReport, ParkedCall, RefusalReport, WatcherReport,
-    WatcherState, Why,
+    Contribution, ForgottenMentions, LoopReport, ParkedCall, PresentityState, RefusalReport,
+    WatcherReport, WatcherState, Why,
 };
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Transport;
@@ -95,6 +97,8 @@ pub(in crate::http) struct FakeEngine {
     parked: Arc<Mutex<Vec<ParkedCall>>>,
     /// Questions for parked calls.
     parked_asked: Arc<AtomicU64>,
+    /// Whether it was asked to tell changes.
+    tells: Arc<AtomicBool>,
     traces: FakeTraces,
 }
 
@@ -198,6 +202,38 @@ impl Engine for FakeEngine {
                     )],
                 };
                 Reply::Stated(stated, next)
+            }
+            Command::States(aors) => Reply::States(aors.into_iter().map(state).collect()),
+            Command::KnownStates { from } => {
+                let next = (from == 0).then_some(2_000);
+                let aor = Aor::new(&format!("known{}", shard.0), "abc.com");
+                let states = match next {
+                    Some(_) => Vec::new(),
+                    None => vec![state(aor)],
+                };
+                Reply::KnownStates(states, next)
+            }
+            Command::UpdateStates(updates) => {
+                let is_full = self.is_full.load(Ordering::SeqCst);
+                let taken = vec![!is_full; updates.len()];
+                for (aor, update) in updates {
+                    assert_eq!(shard, ShardId::owner_of(&aor, SHARDS));
+                    self.updates.lock().unwrap().push((aor.to_string(), update));
+                }
+                Reply::Updated(taken)
+            }
+            Command::Subscriptions { from } => {
+                let next = (from == 0).then_some(2_000);
+                let reports = match (next, shard.0) {
+                    (None, 1) => vec![watcher()],
+                    _ => Vec::new(),
+                };
+                Reply::Subscriptions(reports, next)
+            }
+            Command::NotifyAnew(_) => Reply::NotifiedAnew(usize::from(shard.0)),
+            Command::TellChanges(tells) => {
+                self.tells.store(tells, Ordering::SeqCst);
+                Reply::Done
             }
             Command::Parked { watcher, orbits } => {
                 self.parked_asked.fetch_add(1, Ordering::SeqCst);
@@ -372,6 +408,28 @@ fn locked_out() -> LockoutReport {
     }
 }
 
+fn state(aor: Aor) -> PresentityState {
+    let is_busy = aor.user() == "123";
+    PresentityState {
+        aor,
+        availability: if is_busy {
+            Availability::Busy
+        } else {
+            Availability::Offline
+        },
+        is_open: is_busy,
+        lamp: if is_busy {
+            CallState::Confirmed
+        } else {
+            CallState::Terminated
+        },
+        extended: None,
+        party: if is_busy { "sip:12@abc.com" } else { "" }.into(),
+        note: "".into(),
+        call_age: is_busy.then_some(Duration::from_secs(61)),
+    }
+}
+
 fn why(aor: &Aor) -> Why {
     let imagicle = Tracks {
         combined: ImagicleStatus::Busy,
@@ -427,6 +485,7 @@ fn probe_report(id: ProbeId, seen: usize) -> Option<ProbeReport> {
 fn watcher() -> WatcherReport {
     WatcherReport {
         shard: ShardId(1),
+        presentity: Aor::new("123", "abc.com"),
         watcher: "sip:9@abc.com".to_owned(),
         package: Package::Dialog,
         transport: Transport::Udp,
@@ -438,6 +497,9 @@ fn watcher() -> WatcherReport {
         privacy: Privacy::Pickup,
         profile: "yealink".to_owned(),
         notifies: 4,
+        sequence: 7,
+        unanswered: 0,
+        refused: 0,
         remaining: Duration::from_secs(3599),
         call_id: "x@10.0.0.7".to_owned(),
     }
@@ -465,6 +527,18 @@ pub(in crate::http) fn directory() -> Directory {
         ..Domain::new("pbx.example")
     };
     directory.add_domain(orbits, &[]).unwrap();
+    let token = |name: &str, role, domains: &[&str]| Token {
+        name: name.into(),
+        role,
+        domains: domains.iter().map(|name| (*name).into()).collect(),
+        hash: "slow:secret".into(),
+    };
+    directory.set_tokens(vec![
+        token("reader", Role::Reader, &[]),
+        token("feeder", Role::Feeder, &["abc.com"]),
+        token("editor", Role::DomainAdmin, &["abc.com"]),
+        token("admin", Role::Admin, &[]),
+    ]);
     directory
 }
 
@@ -474,6 +548,7 @@ struct Server {
     control: PathBuf,
     engine: FakeEngine,
     directory: SharedDirectory,
+    feed: ChangeFeed,
     is_over: Arc<AtomicBool>,
     thread: Option<glommio::ExecutorJoinHandle<()>>,
 }
@@ -497,6 +572,8 @@ impl Server {
         let builder = LocalExecutorBuilder::default().io_memory(64 << 10);
         let shared = SharedDirectory::new(Arc::new(directory()));
         let directory = shared.clone();
+        let feed = ChangeFeed::default();
+        let fed = feed.clone();
         let thread = builder.spawn(move || async move {
             let plan = HttpPlan {
                 listeners: vec![(listener, None)],
@@ -508,6 +585,7 @@ impl Server {
                 handshakes: HandshakeLimits::default(),
                 engine: served,
                 directory,
+                changes: fed,
                 facts: Facts {
                     keyrings: Vec::new(),
                     sip: vec![(Transport::Udp, SocketAddr::from(([127, 0, 0, 1], 5060)))],
@@ -530,6 +608,7 @@ impl Server {
             control,
             engine,
             directory: shared,
+            feed,
             is_over,
             thread: Some(thread.unwrap()),
         }

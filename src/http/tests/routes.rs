@@ -186,6 +186,9 @@ fn options_of_the_server_names_all_methods() {
     for endpoint in Endpoint::ALL {
         let response = server.request_at(endpoint, "OPTIONS", "*");
         assert_eq!(response.status, 204);
-        assert_eq!(response.header("allow"), Some("get, head, post, options"));
+        assert_eq!(
+            response.header("allow"),
+            Some("get, head, post, put, delete, options")
+        );
     }
 }

@@ -6,6 +6,7 @@ use crate::directory::decide::WatcherIdentity;
 use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
+use crate::presence::source::StateUpdate;
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::{Command, CommandId, Reply};
 use crate::shard::contract::commit::{Acknowledgement, Durability};
@@ -31,7 +32,7 @@ impl Engine {
         let reply = self.handle_command(command, turn);
         let durability = turn.options.durability;
         let waits = match reply {
-            Reply::Done => is_change && durability == Durability::Synced,
+            Reply::Done | Reply::Updated(_) => is_change && durability == Durability::Synced,
             // What was erased must not come back.
             Reply::Forgotten(_) | Reply::MentionsForgotten(..) => durability != Durability::None,
             _ => false,
@@ -54,12 +55,24 @@ impl Engine {
                     Reply::OverLimit
                 }
             }
+            Command::UpdateStates(updates) => self.take_statements(updates, turn),
             Command::Forget(aor) => Reply::Forgotten(self.compositor.forget(&aor, turn)),
             Command::ForgetMentions { aor, from } => self.forget_mentions(&aor, from, turn),
             Command::Stated { from } => self.stated(from, turn),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Parked { watcher, orbits } => self.parked(&watcher, orbits, turn),
+            Command::States(aors) => Reply::States(self.compositor.states(aors, turn)),
+            Command::KnownStates { from } => self.known_states(from, turn),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
+            Command::Subscriptions { from } => {
+                let (places, next) = batch(from, self.subscriptions.end());
+                let places = places.map(SubscriptionId);
+                let reports = self.subscriptions.reports(places, turn);
+                Reply::Subscriptions(reports, next)
+            }
+            Command::NotifyAnew(aor) => Reply::NotifiedAnew(self.subscriptions.notify_anew(&aor)),
+            // The turn already has it.
+            Command::TellChanges(_) => Reply::Done,
             Command::Loops => Reply::Loops(self.uas.loops(turn)),
             Command::Refusals => Reply::Refusals(self.uas.refusals_listed(turn)),
             Command::Lockouts => Reply::Lockouts(self.uas.lockouts(turn)),
@@ -112,6 +125,21 @@ impl Engine {
         let (places, next) = batch(from, self.compositor.places());
         let stated = places.filter_map(|place| self.compositor.stated(PresentityId(place), turn));
         Reply::Stated(stated.collect(), next)
+    }
+
+    /// The states of the presentities in the next places of the table.
+    fn known_states(&self, from: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch(from, self.compositor.places());
+        let state = |place| self.compositor.state_at(PresentityId(place), turn);
+        Reply::KnownStates(places.filter_map(state).collect(), next)
+    }
+
+    /// Updates the states of presentities, one after the other. Whether each was taken.
+    fn take_statements(&mut self, updates: Vec<(Aor, StateUpdate)>, turn: &mut Turn<'_>) -> Reply {
+        let take = |(aor, update)| {
+            !turn.sheds_acknowledgement() && self.compositor.take_statement(&aor, update, turn)
+        };
+        Reply::Updated(updates.into_iter().map(take).collect())
     }
 
     /// The calls in orbits, as the watcher would be notified of them.

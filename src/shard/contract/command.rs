@@ -12,7 +12,8 @@ use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{
-    Contribution, ForgottenMentions, LoopReport, ParkedCall, RefusalReport, WatcherReport, Why,
+    Contribution, ForgottenMentions, LoopReport, ParkedCall, PresentityState, RefusalReport,
+    WatcherReport, Why,
 };
 
 /// Matches a reply to its command. The driver chooses it; a shard only returns it.
@@ -21,8 +22,8 @@ pub struct CommandId(pub u64);
 
 /// An operator command, or a question of a page. Each gets exactly one [`Reply`]. Send a command about
 /// presentities to the shard that owns them ([`crate::shard::ShardId::owner_of`]); send `Watchers`,
-/// `Loops`, `Refusals`, `Lockouts`, `LiftLockouts`, `Reload`, `Drain`, `Counters`, `ForgetMentions` and
-/// `Stated` to every shard.
+/// `KnownStates`, `Subscriptions`, `NotifyAnew`, `TellChanges`, `Loops`, `Refusals`, `Lockouts`, `LiftLockouts`, `Reload`,
+/// `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// Updates the state of a presentity: `call_state.htm` and the operator's commands.
@@ -32,6 +33,9 @@ pub enum Command {
         /// The update.
         update: StateUpdate,
     },
+    /// Updates the states of presentities that this shard owns, in this order. The sender limits how many
+    /// one command has.
+    UpdateStates(Vec<(Aor, StateUpdate)>),
     /// Erases all contributions to a presentity: `lamplighter forget`.
     Forget(Aor),
     /// Erases a person where the state of others names it, from a place of the tables on, a batch of
@@ -58,8 +62,28 @@ pub enum Command {
         /// The orbits.
         orbits: Vec<Aor>,
     },
+    /// Tells the composed state of some of the presentities that this shard owns. The sender limits how
+    /// many one command names.
+    States(Vec<Aor>),
+    /// Tells the composed states of all presentities that this shard owns, from a place of the table on, a
+    /// batch of places at a time.
+    KnownStates {
+        /// The place.
+        from: u32,
+    },
     /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
     Watchers(Aor),
+    /// Lists all subscriptions of this shard, from a place of the table on, a batch of places at a time.
+    Subscriptions {
+        /// The place.
+        from: u32,
+    },
+    /// Sends every watcher of a presentity on this shard a NOTIFY with the full state, also if the phone
+    /// confirmed it before.
+    NotifyAnew(Aor),
+    /// Puts changes of composed state into [`Outbox::history`](crate::shard::Outbox) from now on, or
+    /// stops that, for readers of events.
+    TellChanges(bool),
     /// Lists the phones that loop: `lamplighter loops`.
     Loops,
     /// Lists recent refusals: `lamplighter refusals`.
@@ -93,7 +117,8 @@ impl Command {
     /// Whether it must wait until all recorded presentities are there.
     #[must_use]
     pub const fn needs_presentities(&self) -> bool {
-        self.is_change() || matches!(self, Self::Stated { .. })
+        let asks_all = matches!(self, Self::Stated { .. } | Self::KnownStates { .. });
+        self.is_change() || asks_all
     }
 
     /// Whether it changes contributions to a presentity.
@@ -101,7 +126,10 @@ impl Command {
     pub const fn is_change(&self) -> bool {
         matches!(
             self,
-            Self::UpdateState { .. } | Self::Forget(_) | Self::ForgetMentions { .. }
+            Self::UpdateState { .. }
+                | Self::UpdateStates(_)
+                | Self::Forget(_)
+                | Self::ForgetMentions { .. }
         )
     }
 
@@ -123,6 +151,8 @@ impl Command {
 pub enum Reply {
     /// Done; the NOTIFYs that follow from it are queued.
     Done,
+    /// To `UpdateStates`: whether each update was taken, in the order of the command.
+    Updated(Vec<bool>),
     /// Not done: a table is full, or records are still to come.
     OverLimit,
     /// To `Forget`: what was erased; None if the presentity is not known.
@@ -135,8 +165,16 @@ pub enum Reply {
     Why(Why),
     /// To `Parked`: the orbits with a call, in the order of the command.
     Parked(Vec<ParkedCall>),
+    /// To `States`, in the order of the command.
+    States(Vec<PresentityState>),
+    /// To `KnownStates`: those in the batch, and the place from where to go on; None at the end.
+    KnownStates(Vec<PresentityState>, Option<u32>),
     /// To `Watchers`.
     Watchers(Vec<WatcherReport>),
+    /// To `Subscriptions`: those in the batch, and the place from where to go on; None at the end.
+    Subscriptions(Vec<WatcherReport>, Option<u32>),
+    /// To `NotifyAnew`: how many watchers.
+    NotifiedAnew(usize),
     /// To `Loops`.
     Loops(Vec<LoopReport>),
     /// To `Refusals`.

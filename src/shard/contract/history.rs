@@ -1,4 +1,4 @@
-//! Changes of composed state, for a history that the operator reads.
+//! Changes of composed state, for a history that the operator reads, and for readers of events.
 //!
 //! Unlike a record, a change is only appended, and nothing waits for it: the driver may lose some
 //! when it cannot keep up, and counts them.
@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use crate::presence::Aor;
 use crate::presence::call::CallState;
-use crate::presence::composition::Availability;
+use crate::presence::composition::{Availability, Extended};
 
 /// One change of a composed state: what it is now, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub struct StateChange {
     pub is_open: bool,
     /// The dialog state that a lamp shows.
     pub lamp: CallState,
+    /// The state in the vocabulary of the domain's composition style; None in the standard style.
+    pub extended: Option<Extended>,
     /// The kind of source that decided.
     pub decider: &'static str,
     /// The rule that decided.

@@ -36,6 +36,8 @@ pub struct Options {
     pub durability: Durability,
     /// Whether changes of composed state are put into [`Outbox::history`](crate::shard::Outbox).
     pub writes_history: bool,
+    /// Whether they are also put there for readers of events.
+    pub tells_changes: bool,
     /// Acknowledgements that wait for their records to be durable. Beyond it: 503 with Retry-After.
     /// After a restart also the requests that wait until presentities are recovered, and those that wait
     /// for their dialog. Beyond it: these are dropped over UDP, and 503 over a stream.
@@ -180,6 +182,7 @@ impl Options {
             nonces_known_since: epoch,
             durability: Durability::None,
             writes_history: false,
+            tells_changes: false,
             acknowledgements_held_max: 65_536,
             local_addresses: Vec::new(),
             listeners: Vec::new(),

@@ -60,6 +60,27 @@ pub struct ForgottenMentions {
     pub watchers: usize,
 }
 
+/// The composed state of a presentity, as far as its domain lets watchers see it at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentityState {
+    /// The presentity.
+    pub aor: Aor,
+    /// The composed availability.
+    pub availability: Availability,
+    /// The PIDF basic status: true for open.
+    pub is_open: bool,
+    /// The dialog state that a lamp shows.
+    pub lamp: CallState,
+    /// The state in the vocabulary of the domain's composition style; None in the standard style.
+    pub extended: Option<Extended>,
+    /// The other party of the call that a lamp shows; empty if there is none, or it is not known.
+    pub party: Box<str>,
+    /// The note; empty if there is none.
+    pub note: Box<str>,
+    /// Time since that call was first reported; None without a call.
+    pub call_age: Option<Duration>,
+}
+
 /// A call that is parked in an orbit, as far as the watcher that asks is shown it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParkedCall {
@@ -78,6 +99,8 @@ pub struct ParkedCall {
 pub struct WatcherReport {
     /// The shard that holds the subscription.
     pub shard: ShardId,
+    /// What it is to: a presentity, or a list.
+    pub presentity: Aor,
     /// The URI of the watcher.
     pub watcher: String,
     /// The event package.
@@ -98,8 +121,14 @@ pub struct WatcherReport {
     pub privacy: Privacy,
     /// The name of the device profile that its User-Agent selects.
     pub profile: String,
-    /// NOTIFYs sent, without retransmissions.
+    /// NOTIFYs sent, without retransmissions: the version of its next document.
     pub notifies: u32,
+    /// The CSeq of the last NOTIFY of its dialog.
+    pub sequence: u32,
+    /// NOTIFYs in a row that got no response.
+    pub unanswered: u8,
+    /// NOTIFYs in a row that were refused.
+    pub refused: u8,
     /// Time until the subscription expires unless it is refreshed.
     pub remaining: Duration,
     /// The Call-ID of its dialog.

@@ -1,17 +1,54 @@
-//! Watcher information (RFC 3857): hands the subscription table of this shard to `package::winfo`.
+//! Watcher information (RFC 3857): hands the subscription table of this shard to `package::winfo`; and what
+//! the operator asks of watchers.
 
 use crate::presence::Aor;
 use crate::presence::event::Package;
+use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Address;
+use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::WatchersHere;
 use crate::shard::contract::report::WatcherReport;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
+use crate::shard::package::watcher_report;
+use crate::shard::subscription::Wants;
 
 impl Subscriptions {
     /// The watchers of a presentity, for the operator.
     pub(crate) fn watchers(&self, aor: &Aor, turn: &Turn<'_>) -> Vec<WatcherReport> {
         self.winfo.watchers(aor, &self.table, turn)
+    }
+
+    /// The subscriptions at some places of the table, for the operator.
+    pub(crate) fn reports(
+        &self,
+        places: impl Iterator<Item = SubscriptionId>,
+        turn: &Turn<'_>,
+    ) -> Vec<WatcherReport> {
+        places
+            .filter_map(|id| watcher_report::of_subscription(&self.table, id, turn))
+            .collect()
+    }
+
+    /// Each watcher of a presentity, and each subscription to a list with it, is due a NOTIFY with the
+    /// full state. Returns how many.
+    pub(crate) fn notify_anew(&mut self, aor: &Aor) -> usize {
+        let watched = self.table.watched_by_aor(aor);
+        let watchers = watched.map_or(&[][..], |watched| watched.watchers());
+        let mut ids: Vec<SubscriptionId> = watchers
+            .iter()
+            .map(|watcher| watcher.subscription)
+            .collect();
+        ids.sort_unstable_by_key(|id| id.0);
+        ids.dedup();
+        for id in &ids {
+            let subscription = self.table.subscription_mut(*id);
+            if let Some(subscription) = subscription.expected("a watcher is a subscription") {
+                subscription.forget_shown();
+            }
+            self.table.want(*id, Wants::Notify);
+        }
+        ids.len()
     }
 
     /// Reports the watchers that changed in this turn to the shards that follow them.

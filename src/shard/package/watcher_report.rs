@@ -3,6 +3,7 @@
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
 use crate::shard::contract::expected::Expected;
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::contract::turn::Turn;
 use crate::shard::package::winfo::WatcherInfos;
@@ -32,12 +33,33 @@ impl WatcherInfos {
         };
         of_presentity
             .chain(of_list.chain(self.audiences(aor)).map(whole))
-            .filter_map(|watcher| report(table, watcher, turn))
+            .filter_map(|watcher| report(table, aor.clone(), watcher, turn))
             .collect()
     }
 }
 
-fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<WatcherReport> {
+/// The subscription at a place of the table; one to a list as a whole.
+pub(crate) fn of_subscription(
+    table: &Table,
+    id: SubscriptionId,
+    turn: &Turn<'_>,
+) -> Option<WatcherReport> {
+    let subject = table.subscription(id)?.subject();
+    let watched = |slot: WatchSlot| Some(table.watched(slot.watched)?.aor());
+    let presentity = subject.aor().or_else(|| subject.slot().and_then(watched))?;
+    let whole = WatcherSlot {
+        subscription: id,
+        resource: WatcherSlot::WHOLE,
+    };
+    report(table, presentity.clone(), whole, turn)
+}
+
+fn report(
+    table: &Table,
+    presentity: Aor,
+    watcher: WatcherSlot,
+    turn: &Turn<'_>,
+) -> Option<WatcherReport> {
     let subscription = table.subscription(watcher.subscription);
     let subscription = subscription.expected("a watcher is a subscription")?;
     let entry = table.dialog(subscription.dialog());
@@ -49,6 +71,7 @@ fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<Watche
     let decision = watched.decision;
     Some(WatcherReport {
         shard: turn.options.id,
+        presentity,
         watcher: text(entry.watcher_uri()),
         package: subscription.package(),
         transport: flow.transport,
@@ -65,6 +88,9 @@ fn report(table: &Table, watcher: WatcherSlot, turn: &Turn<'_>) -> Option<Watche
         privacy: decision.privacy,
         profile: entry.profile().name.to_string(),
         notifies: subscription.version(),
+        sequence: entry.dialog().local_sequence(),
+        unanswered: subscription.strikes(),
+        refused: subscription.refusals(),
         remaining: subscription
             .expires_at()
             .saturating_duration_since(turn.now),

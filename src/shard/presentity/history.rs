@@ -1,4 +1,4 @@
-//! Changes of composed state go to the history, if one is kept.
+//! Changes of composed state go to the history, if one is kept, and to readers of events, if there are any.
 //!
 //! The history names the other party of a call only as far as watchers could see it: one that is
 //! private, or that its domain does not reveal, is anonymous there too.
@@ -18,7 +18,7 @@ use crate::shard::presentity::presentities::Presentities;
 impl Presentities {
     /// Writes the composed state of a presentity, which has just changed, into the history.
     pub(super) fn write_history(&self, id: PresentityId, turn: &mut Turn<'_>) {
-        if !turn.options.writes_history {
+        if !(turn.options.writes_history || turn.options.tells_changes) {
             return;
         }
         let Some(owned) = self.owned.get(id).expected(OWNED) else {
@@ -34,6 +34,7 @@ impl Presentities {
             availability: composed.availability,
             is_open: composed.open,
             lamp: lamp(composed),
+            extended: composed.extended,
             decider: presentity.decider(),
             rule: presentity.rule(),
             party: append(party, arena),
@@ -44,7 +45,7 @@ impl Presentities {
 }
 
 /// The other party of a call; empty if it is not known.
-fn party(call: &CallDialog) -> &str {
+pub(super) fn party(call: &CallDialog) -> &str {
     let remote = call.remote();
     let mut names = [remote.identity, remote.target, remote.display].into_iter();
     match call.remote_is_private {

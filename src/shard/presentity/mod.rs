@@ -27,7 +27,8 @@ mod parked;
 pub(crate) mod presentities;
 pub(crate) mod publications;
 pub(crate) mod record;
-pub(crate) mod statements;
+pub(crate) mod state;
+mod statements;
 pub(crate) mod why;
 
 use crate::shard::presentity::claims::Claims;

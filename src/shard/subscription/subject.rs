@@ -171,7 +171,7 @@ impl Subject {
 
     /// The address of record, for lists and watcher information; for a presentity see
     /// `Watched::aor`.
-    pub(super) fn aor(&self) -> Option<&Aor> {
+    pub(crate) fn aor(&self) -> Option<&Aor> {
         match self {
             Self::List(list) => Some(list.aor()),
             Self::Watchers(audience) => Some(audience.aor()),

@@ -22,6 +22,7 @@ pub(super) fn core(
 ) -> Core {
     let store = plan.store.as_ref();
     let options = Options {
+        tells_changes: false,
         epoch_unix: seconds,
         record_clock,
         durability: store.map_or(Durability::None, |store| store.durability),

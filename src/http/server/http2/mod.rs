@@ -3,7 +3,7 @@
 //! | a client that | is answered by | counter |
 //! |---|---|---|
 //! | has more than `REQUESTS_MAX` requests at once | a reset of each further one (REFUSED_STREAM), which it may repeat | `http2_streams_reset` |
-//! | leaves a request or its response incomplete for `RESPONSE_TIME` | a reset (CANCEL) | `http2_streams_reset` |
+//! | leaves a request or its response incomplete for `RESPONSE_TIME`, unless the connection has a stream of events | a reset (CANCEL) | `http2_streams_reset` |
 //! | sends more than `HEADERS_OCTETS_MAX` of headers | 431 | `http2_streams_reset` |
 //! | resets more than `OWN_RESETS_MAX` requests before they are begun, or has us reset `FAULTS_MAX` | GOAWAY (ENHANCE_YOUR_CALM) | `http2_goaways` |
 //! | sends a body in many pieces without octets | GOAWAY (ENHANCE_YOUR_CALM) | `http2_goaways` |
@@ -19,9 +19,9 @@ mod requests;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::rc::Rc;
 
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::HeaderValue;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
@@ -30,8 +30,8 @@ use hyper::{Method, Request, header};
 use crate::http::connections::Visit;
 use crate::http::engine::Engine;
 use crate::http::facts::Scheme;
-use crate::http::representation::response::Response;
-use crate::http::server::connection::{NEXT_HEAD_TIME, RESPONSE_TIME};
+use crate::http::representation::response::{Body, Response};
+use crate::http::server::connection::{self, NEXT_HEAD_TIME, RESPONSE_TIME};
 use crate::http::server::dispatch;
 use crate::http::server::http2::guard::Guarded;
 use crate::http::server::http2::requests::Requests;
@@ -55,16 +55,17 @@ const CONNECTION_WINDOW: u32 = (64 << 10) - 1;
 const UNSENT_OCTETS_MAX: usize = 64 << 10;
 
 /// Serves one connection to its end.
-pub(super) async fn serve<E: Engine>(io: Io<'_>, visit: &Visit, site: &Site<E>) {
+pub(super) async fn serve<E: Engine>(io: Io<'_>, visit: &Rc<Visit>, site: &Site<E>) {
     let service = service_fn(|mut request: Request<Incoming>| async move {
         visit.begin(NEXT_HEAD_TIME);
         request.extensions_mut().insert(Scheme::Https);
         let method = request.method().clone();
-        let response = dispatch::respond(request, Endpoint::Public, visit, site).await;
+        let mut response = dispatch::respond(request, Endpoint::Public, visit, site).await;
         visit.begin(NEXT_HEAD_TIME);
+        connection::tie(&mut response, visit);
         Ok::<_, Infallible>(in_http2(response, &method, visit))
     });
-    let mut requests = Requests::new(RESPONSE_TIME);
+    let mut requests = Requests::new(RESPONSE_TIME, visit);
     let guard = Guarded::new(io, &site.counters);
     let has_said_goaway = guard.has_said_goaway();
     let connection = http2::Builder::new(requests.executor())
@@ -103,7 +104,7 @@ fn in_http2(mut response: Response, method: &Method, visit: &Visit) -> Response 
     }
     if *method == Method::HEAD {
         let length = response.body().size_hint().lower();
-        *response.body_mut() = Full::default();
+        *response.body_mut() = Body::default();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }

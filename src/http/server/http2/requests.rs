@@ -7,9 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use futures_util::future::{FutureExt, LocalBoxFuture, select};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, select};
 use futures_util::stream::FuturesUnordered;
 use glommio::timer::sleep;
+
+use crate::http::connections::Visit;
 
 /// Requests that have begun and have not been polled yet.
 type Begun<'c> = RefCell<Vec<LocalBoxFuture<'c, ()>>>;
@@ -19,6 +21,7 @@ pub(super) struct Requests<'c> {
     begun: Rc<Begun<'c>>,
     running: FuturesUnordered<LocalBoxFuture<'c, ()>>,
     time_max: Duration,
+    visit: Rc<Visit>,
 }
 
 /// Begins requests. The requests themselves hold one, so it must not keep them alive.
@@ -26,12 +29,14 @@ pub(super) struct Requests<'c> {
 pub(super) struct RequestExecutor<'c>(Weak<Begun<'c>>);
 
 impl<'c> Requests<'c> {
-    /// None yet. Each may take that long, with its response.
-    pub(super) fn new(time_max: Duration) -> Self {
+    /// None yet. Each may take that long, with its response; more while the connection has responses that
+    /// do not end by themselves.
+    pub(super) fn new(time_max: Duration, visit: &Rc<Visit>) -> Self {
         Self {
             begun: Rc::default(),
             running: FuturesUnordered::new(),
             time_max,
+            visit: Rc::clone(visit),
         }
     }
 
@@ -43,8 +48,8 @@ impl<'c> Requests<'c> {
     /// Goes on with all that can.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) {
         let begun = self.begun.take().into_iter();
-        self.running
-            .extend(begun.map(|request| bounded(request, self.time_max)));
+        let begun = begun.map(|request| bounded(request, self.time_max, Rc::clone(&self.visit)));
+        self.running.extend(begun);
         while let Poll::Ready(Some(())) = self.running.poll_next_unpin(context) {}
     }
 }
@@ -58,9 +63,19 @@ impl<'c, F: Future<Output = ()> + 'c> hyper::rt::Executor<F> for RequestExecutor
 }
 
 /// A request with its response, given up after some time: what is dropped is reset.
-fn bounded(request: LocalBoxFuture<'_, ()>, time_max: Duration) -> LocalBoxFuture<'_, ()> {
+fn bounded(
+    request: LocalBoxFuture<'_, ()>,
+    time_max: Duration,
+    visit: Rc<Visit>,
+) -> LocalBoxFuture<'_, ()> {
     let bounded = async move {
-        select(request, pin!(sleep(time_max))).await;
+        let mut request = request;
+        while let Either::Right(((), unfinished)) = select(request, pin!(sleep(time_max))).await {
+            if !visit.is_streaming() {
+                return;
+            }
+            request = unfinished;
+        }
     };
     bounded.boxed_local()
 }
@@ -74,7 +89,45 @@ mod tests {
     use glommio::LocalExecutorBuilder;
     use hyper::rt::Executor;
 
+    use std::time::Instant;
+
     use super::*;
+    use crate::http::connections::Connections;
+    use crate::net::connection_limits::ConnectionLimits;
+
+    fn visit() -> Rc<Visit> {
+        let connections = Connections::new(ConnectionLimits {
+            connections_max: 1,
+            per_address_max: 1,
+        });
+        let admitted = connections.admit([192, 0, 2, 1].into(), Instant::now(), |_| true);
+        admitted.unwrap()
+    }
+
+    /// A response that does not end by itself takes as long as its client likes.
+    #[test]
+    fn a_request_with_events_is_not_given_up() {
+        let executor = LocalExecutorBuilder::default().io_memory(64 << 10);
+        executor.make().unwrap().run(async {
+            let visit = visit();
+            let mut requests = Requests::new(Duration::from_millis(10), &visit);
+            visit.begin_stream();
+            let done = Rc::new(Cell::new(false));
+            let is_done = Rc::clone(&done);
+            requests.executor().execute(async move {
+                sleep(Duration::from_millis(60)).await;
+                is_done.set(true);
+            });
+            poll_fn(|context| {
+                requests.poll(context);
+                match done.get() {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                }
+            })
+            .await;
+        });
+    }
 
     /// Tells when it is dropped.
     struct Dropped(Rc<Cell<bool>>);
@@ -89,7 +142,7 @@ mod tests {
     fn a_request_that_takes_too_long_is_given_up() {
         let executor = LocalExecutorBuilder::default().io_memory(64 << 10);
         executor.make().unwrap().run(async {
-            let mut requests = Requests::new(Duration::from_millis(20));
+            let mut requests = Requests::new(Duration::from_millis(20), &visit());
             let (slow, quick) = (Rc::default(), Rc::new(Cell::new(false)));
             let executor = requests.executor();
             let (dropped, done) = (Dropped(Rc::clone(&slow)), Rc::clone(&quick));
@@ -112,7 +165,7 @@ mod tests {
 
     #[test]
     fn requests_end_with_their_connection() {
-        let requests = Requests::new(Duration::from_secs(1));
+        let requests = Requests::new(Duration::from_secs(1), &visit());
         let gone = Rc::default();
         let dropped = Dropped(Rc::clone(&gone));
         // As hyper's, it holds what begins further ones.

@@ -21,6 +21,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use crate::http::attempts::Attempts;
+use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::facts::Facts;
@@ -135,6 +136,8 @@ fn site(engine: &FakeEngine) -> Site<FakeEngine> {
         control: Connections::new(limits),
         engine: engine.clone(),
         directory: SharedDirectory::new(Arc::new(directory())),
+        changes: ChangeFeed::default(),
+        events: Rc::default(),
         facts: Facts {
             keyrings: Vec::new(),
             sip: Vec::new(),

@@ -1,0 +1,239 @@
+//! `lamplighter token`: the tokens of the HTTP API, which are tables of the configuration file.
+//!
+//! A token is added at the end of the file; nothing else in it changes. A running server reads its
+//! configuration again; if there is none, the token counts from the next start.
+
+use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::client::{Format, Request};
+use crate::cli::{CONFIG_FILE, config_of_environment};
+use crate::config;
+use crate::config::{Config, Machine, Source};
+use crate::directory::tokens::{Role, Token};
+use crate::net::kernel;
+use crate::password::PasswordHash;
+
+/// `lamplighter token`
+#[derive(Debug, Args)]
+pub(super) struct TokenArguments {
+    #[command(subcommand)]
+    command: TokenCommand,
+    /// The configuration file [default: $LAMPLIGHTER_CONFIG, or /etc/lamplighter/lamplighter.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token, write its hash into the configuration, and print the token: this once.
+    Add {
+        /// Its name: lower-case letters, digits and hyphens.
+        #[arg(value_name = "NAME", value_parser = name)]
+        name: String,
+        /// What its bearer may do: reader, feeder (reports state), domain-admin (edits lists and rules),
+        /// admin.
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// A domain that it is for; may be repeated [default: all]
+        #[arg(long = "domain", value_name = "DOMAIN")]
+        domains: Vec<String>,
+    },
+    /// List the tokens: names, roles, domains.
+    List,
+    /// Remove a token from the configuration.
+    Remove {
+        /// Its name.
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+fn name(text: &str) -> Result<String, String> {
+    match Token::is_name(text) {
+        true => Ok(text.to_owned()),
+        false => Err("use 1 to 64 lower-case letters, digits and hyphens".to_owned()),
+    }
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    let found = Role::ALL.into_iter().find(|role| role.as_str() == text);
+    let roles = Role::ALL.map(Role::as_str).join(", ");
+    found.ok_or_else(|| format!("the roles are {roles}"))
+}
+
+/// Runs the command.
+pub(super) fn run(arguments: &TokenArguments) -> ExitCode {
+    let given = arguments.config.clone().or_else(config_of_environment);
+    let file = given.unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    let done = match &arguments.command {
+        TokenCommand::Add {
+            name,
+            role,
+            domains,
+        } => add(&file, name, *role, domains),
+        TokenCommand::List => list(&file),
+        TokenCommand::Remove { name } => remove(&file, name),
+    };
+    match done {
+        Ok(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes the table of a new token; returns what to print.
+fn add(file: &Path, name: &str, role: Role, domains: &[String]) -> Result<String, String> {
+    let before = read(file)?;
+    let random = kernel::random_octets().map_err(|error| error.to_string())?;
+    let secret: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hash = PasswordHash::make(&secret)?;
+    let table = table(name, role, domains, &hash);
+    // What the file would say is checked before it is written.
+    check(file, &format!("{before}{table}"))?;
+    let written = OpenOptions::new()
+        .append(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(table.as_bytes()));
+    written.map_err(|error| format!("{}: {error}", file.display()))?;
+    eprintln!("{}", reload(file));
+    Ok(Token::text(name, &secret) + "\n")
+}
+
+fn table(name: &str, role: Role, domains: &[String], hash: &str) -> String {
+    let role = role.as_str();
+    let mut table = format!("\n[[token]]\nname = \"{name}\"\nrole = \"{role}\"\n");
+    if !domains.is_empty() {
+        let quoted: Vec<String> = domains.iter().map(|domain| format!("{domain:?}")).collect();
+        table.push_str(&format!("domains = [{}]\n", quoted.join(", ")));
+    }
+    table.push_str(&format!("hash = \"{hash}\"\n"));
+    table
+}
+
+fn list(file: &Path) -> Result<String, String> {
+    let loaded = config::load(file).map_err(|complaints| complaints.to_string())?;
+    let lines = loaded.plan.directory.tokens().iter().map(|token| {
+        let domains = match token.domains.is_empty() {
+            true => "all domains".to_owned(),
+            false => token.domains.join(", "),
+        };
+        format!("{}  {}  {domains}\n", token.name, token.role.as_str())
+    });
+    Ok(lines.collect())
+}
+
+/// Removes the table of a token.
+fn remove(file: &Path, name: &str) -> Result<String, String> {
+    let before = read(file)?;
+    let after = without(&before, name)
+        .ok_or_else(|| format!("{}: there is no token \"{name}\"", file.display()))?;
+    check(file, &after)?;
+    // In place, so that owner and mode stay.
+    fs::write(file, after).map_err(|error| format!("{}: {error}", file.display()))?;
+    eprintln!("{}", reload(file));
+    Ok(String::new())
+}
+
+/// The text without the table of a token: its header and keys, up to the next header, comment or empty
+/// line. None if it is not there.
+fn without(text: &str, name: &str) -> Option<String> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let is_header = |line: &str| line.trim() == "[[token]]";
+    let ends = |line: &str| {
+        let line = line.trim_start();
+        line.trim_end().is_empty() || line.starts_with(['[', '#'])
+    };
+    let tables = (0..lines.len()).filter(|at| is_header(lines[*at]));
+    let mut tables = tables.map(|begin| {
+        let keys = lines[begin + 1..].iter().take_while(|line| !ends(line));
+        begin..begin + 1 + keys.count()
+    });
+    let is_its = |line: &&str| {
+        let (key, value) = line.split_once('=').unwrap_or_default();
+        let value = value.split('#').next().unwrap_or_default().trim();
+        key.trim() == "name" && value.trim_matches(['"', '\'']) == name
+    };
+    let mut its = tables.find(|table| lines[table.clone()].iter().any(is_its))?;
+    // With the empty line that `add` puts before it.
+    if its.start > 0 && lines[its.start - 1].trim().is_empty() {
+        its.start -= 1;
+    }
+    let kept = lines[..its.start].iter().chain(&lines[its.end..]);
+    Some(kept.copied().collect())
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Checks what a file would say.
+fn check(file: &Path, text: &str) -> Result<(), String> {
+    let source = Source {
+        name: PathBuf::from(file).display().to_string(),
+        text: text.to_owned(),
+    };
+    let loaded = config::load_from(&source, &Machine::inspect());
+    loaded
+        .map(|_| ())
+        .map_err(|complaints| complaints.to_string())
+}
+
+/// Has a running server read the configuration again. Returns what came of it.
+fn reload(file: &Path) -> String {
+    let source = Source::read(file).unwrap_or_default();
+    let socket = Config::glance(&source).control_socket();
+    match Request::post("/reload").send(&socket, Format::Text) {
+        Ok(response) if response.status == 200 => {
+            "The running server has taken the change.".to_owned()
+        }
+        Ok(response) => format!(
+            "The running server refused to read the file: {}",
+            response.body.trim_end()
+        ),
+        Err(_) => "No server runs; the change counts from its next start.".to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_removed_token_leaves_the_rest() {
+        let first = table("crm", Role::Feeder, &["abc.com".to_owned()], "h1");
+        let second = table("board", Role::Reader, &[], "h2");
+        let text = format!("[node]\nname = \"board\"\n{first}{second}\n# the end\n");
+        assert_eq!(
+            without(&text, "crm").unwrap(),
+            format!("[node]\nname = \"board\"\n{second}\n# the end\n")
+        );
+        assert_eq!(
+            without(&text, "board").unwrap(),
+            format!("[node]\nname = \"board\"\n{first}\n# the end\n")
+        );
+        assert_eq!(without(&text, "node"), None);
+    }
+
+    #[test]
+    fn a_table_is_what_the_configuration_takes() {
+        let hash = PasswordHash::make("x").unwrap();
+        let domains = ["abc.com".to_owned()];
+        let token = table("crm", Role::DomainAdmin, &domains, &hash);
+        let text = format!("[[domain]]\nname = \"abc.com\"\n{token}");
+        check(Path::new("x.toml"), &text).unwrap();
+        let without_domain = table("crm", Role::DomainAdmin, &[], &hash);
+        assert!(check(Path::new("x.toml"), &without_domain).is_err());
+    }
+}

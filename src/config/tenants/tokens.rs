@@ -1,0 +1,70 @@
+//! Converts the `[[token]]` tables of a file, and checks them.
+
+use std::collections::HashMap;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::tenants::names::Names;
+use crate::directory::tokens::{Role, Token};
+use crate::password::PasswordHash;
+
+/// How a token comes to be.
+const ADD: &str = "`lamplighter token add NAME --role ROLE` makes a token and writes its table";
+
+/// The tokens of a file.
+pub(super) fn read(
+    tokens: &[schema::Token],
+    names: &Names,
+    complainer: &mut Complainer<'_>,
+) -> Vec<Token> {
+    let mut taken = HashMap::new();
+    let mut read = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let name = token.name.get_ref().as_str();
+        if !Token::is_name(name) {
+            let what = format!("{name:?} is not a valid name of a token");
+            let remedy = "use 1 to 64 lower-case letters, digits and hyphens";
+            complainer.add(token.name.span(), what, remedy);
+        } else if let Some(line) = taken.get(name) {
+            let what = format!("the token \"{name}\" is defined twice (line {line})");
+            complainer.add(token.name.span(), what, "remove one of the two");
+        }
+        taken.insert(name, complainer.line_of(&token.name.span()));
+        let hash = &token.hash.get_ref().0;
+        if let Err(fault) = PasswordHash::parse(hash) {
+            let what = format!("the hash of the token \"{name}\" {fault}");
+            complainer.add(token.hash.span(), what, ADD);
+        }
+        let role = token.role.get_ref().role();
+        scope(token, role, complainer);
+        let what = format!("the token \"{name}\"");
+        let domains = token.domains.iter();
+        let domains = domains.filter_map(|domain| names.domain(domain, &what, complainer));
+        read.push(Token {
+            name: name.into(),
+            role,
+            domains: domains.map(Into::into).collect(),
+            hash: hash.as_str().into(),
+        });
+    }
+    read
+}
+
+/// An admin is for the whole node, a domain admin is not.
+fn scope(token: &schema::Token, role: Role, complainer: &mut Complainer<'_>) {
+    let fault = match (role, token.domains.is_empty()) {
+        (Role::Admin, false) => Some((
+            "has domains, but an \"admin\" is for the whole server",
+            "remove domains, or write role = \"domain-admin\"",
+        )),
+        (Role::DomainAdmin, true) => Some((
+            "is of a \"domain-admin\" and has no domains",
+            "list its domains, or write role = \"admin\"",
+        )),
+        _ => None,
+    };
+    if let Some((why, remedy)) = fault {
+        let what = format!("the token \"{}\" {why}", token.name.get_ref());
+        complainer.add(token.role.span(), what, remedy);
+    }
+}

@@ -1,0 +1,235 @@
+//! Who calls an operation: the bearer of a token, or the operator at the control socket.
+//!
+//! A token comes in `Authorization: Bearer` (RFC 6750 §2.1), or in the cookie of the dashboard. A browser
+//! sends a cookie with requests of other sites' pages, too; so one that changes something must carry a
+//! header that only our own page can set.
+//!
+//! Whatever is wrong with a token, the work is the same, and the answer is 401; wrong tokens are counted and
+//! locked out like passwords.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hyper::header::HeaderMap;
+use hyper::{Method, StatusCode, header};
+
+use crate::directory::Directory;
+use crate::directory::tokens::{Role, Token};
+use crate::http::api::problem::{Problem, ProblemKind};
+use crate::http::attempts::LockedOut;
+use crate::http::control::{self, ControlRefusal};
+use crate::http::credentials::{LoginRefusal, verify};
+use crate::http::engine::Engine;
+use crate::http::failed_attempts::Claim;
+use crate::http::site::{Endpoint, Site};
+use crate::password::PasswordHash;
+use crate::presence::Aor;
+
+/// The cookie of the dashboard.
+pub(super) const COOKIE: &str = "lamplighter";
+/// The header of the dashboard's own requests.
+pub(super) const OWN_HEADER: &str = "lamplighter-dashboard";
+/// The name of the API in lists of failures.
+const PAGE: &str = "api";
+/// The realm of tokens, which are of no domain.
+const REALM: &str = "token";
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(super) enum Caller {
+    /// A process that may open the control socket.
+    Operator,
+    /// The bearer of a token.
+    Bearer(Token),
+    /// Whoever calls an operation that needs no token.
+    Stranger,
+}
+
+impl Caller {
+    /// What it may do; None for nothing.
+    pub(super) fn role(&self) -> Option<Role> {
+        match self {
+            Self::Operator => Some(Role::Admin),
+            Self::Bearer(token) => Some(token.role),
+            Self::Stranger => None,
+        }
+    }
+
+    /// The domains that it may see and change; empty for all.
+    pub(super) fn domains(&self) -> &[Box<str>] {
+        match self {
+            Self::Bearer(token) => &token.domains,
+            Self::Operator | Self::Stranger => &[],
+        }
+    }
+
+    /// Whether it may see and change a domain, by its own name.
+    pub(super) fn is_for(&self, domain: &str) -> bool {
+        match self {
+            Self::Operator => true,
+            Self::Bearer(token) => token.is_for(domain),
+            Self::Stranger => false,
+        }
+    }
+
+    /// Whether it may see all domains.
+    pub(super) fn is_for_all(&self) -> bool {
+        self.is_for("")
+    }
+
+    /// Its name.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Operator => "operator",
+            Self::Bearer(token) => &token.name,
+            Self::Stranger => "stranger",
+        }
+    }
+
+    /// Refuses to go on unless it may do what `role` may.
+    pub(super) fn require(&self, role: Role) -> Result<(), Problem> {
+        let own = self.role();
+        match own >= Some(role) {
+            true => Ok(()),
+            false => Err(Problem::new(
+                ProblemKind::Forbidden,
+                format!(
+                    "this needs the role \"{}\", the token has \"{}\"",
+                    role.as_str(),
+                    own.map_or("none", Role::as_str)
+                ),
+            )),
+        }
+    }
+
+    /// Refuses to go on unless it may see and change a domain.
+    pub(super) fn require_domain(&self, domain: &str) -> Result<(), Problem> {
+        match self.is_for(domain) {
+            true => Ok(()),
+            false => Err(Problem::new(
+                ProblemKind::Forbidden,
+                "the token is for other domains",
+            )),
+        }
+    }
+
+    /// The address that `text` names, if the caller may see its domain. A caller with domains of its own is
+    /// not told which others there are.
+    pub(super) fn aor(&self, text: &str, directory: &Directory) -> Result<Aor, Problem> {
+        let aor = control::aor::resolve(text, directory);
+        let aor = aor.map_err(|fault| Problem::of_query(ControlRefusal::from(fault)));
+        if !self.is_for_all() {
+            let is_its = aor.as_ref().is_ok_and(|aor| self.is_for(aor.domain()));
+            if !is_its {
+                self.require_domain("")?;
+            }
+        }
+        aor
+    }
+
+    /// The domain that `text` names, if the caller may see it.
+    pub(super) fn domain(&self, text: &str, directory: &Directory) -> Result<String, Problem> {
+        let found = directory.domain(&text.to_ascii_lowercase());
+        match found {
+            Some(domain) => self
+                .require_domain(&domain.name)
+                .map(|()| domain.name.clone()),
+            None if !self.is_for_all() => self.require_domain("").map(|()| String::new()),
+            None => Err(Problem::new(
+                ProblemKind::NotFound,
+                "there is no such domain",
+            )),
+        }
+    }
+}
+
+/// Who sent a request.
+pub(super) async fn of_request<E: Engine>(
+    method: &Method,
+    headers: &HeaderMap,
+    (peer, endpoint): (IpAddr, Endpoint),
+    site: &Site<E>,
+) -> Result<Caller, Problem> {
+    if endpoint == Endpoint::Control {
+        return Ok(Caller::Operator);
+    }
+    let missing = || {
+        let why = "send a token: Authorization: Bearer lamp_NAME_SECRET";
+        Problem::new(ProblemKind::Unauthenticated, why)
+    };
+    let text = match bearer(headers) {
+        Some(text) => text,
+        None => {
+            let text = cookie(headers).ok_or_else(missing)?;
+            let is_safe = matches!(*method, Method::GET | Method::HEAD);
+            if !is_safe && !headers.contains_key(OWN_HEADER) {
+                let why = format!("with the cookie, send the header {OWN_HEADER}: 1");
+                return Err(Problem::new(ProblemKind::Forbidden, why));
+            }
+            text
+        }
+    };
+    of_token(text, peer, site).await.map(Caller::Bearer)
+}
+
+/// The token that a text is.
+pub(super) async fn of_token<E: Engine>(
+    text: &str,
+    peer: IpAddr,
+    site: &Site<E>,
+) -> Result<Token, Problem> {
+    let wrong = || Problem::new(ProblemKind::Unauthenticated, "the token is not valid");
+    let (name, secret) = Token::split(text).ok_or_else(wrong)?;
+    let directory: &Arc<Directory> = &site.directory();
+    let token = directory.token(name);
+    let claim = Claim {
+        page: PAGE,
+        refusal: StatusCode::UNAUTHORIZED,
+        peer,
+        realm: REALM,
+        user: name,
+    };
+    let refused = |refusal: LoginRefusal| match refusal {
+        LoginRefusal::LockedOut => Problem::new(
+            ProblemKind::TooManyRequests,
+            "wait half a minute before the next try",
+        ),
+        LoginRefusal::Wrong | LoginRefusal::Busy => Problem::unavailable(),
+    };
+    let begin = || {
+        let begun = site.attempts.begin(claim, directory);
+        begun.map_err(|LockedOut| refused(LoginRefusal::LockedOut))
+    };
+    let attempt = begin()?;
+    let hash = token.map_or(PasswordHash::decoy(), |token| &token.hash);
+    let is_right = site.passwords.knows(hash, secret) || {
+        let turn = site.passwords.turn().await;
+        let _turn = turn.ok_or_else(|| refused(LoginRefusal::Busy))?;
+        // Those before it may have used up the attempts, or verified this token.
+        begin()?;
+        site.passwords.knows(hash, secret) || verify(hash, secret, site).await.map_err(refused)?
+    };
+    let token = token.filter(|_| is_right);
+    site.attempts
+        .judged(attempt.as_ref(), claim, token.is_some());
+    token.cloned().ok_or_else(wrong)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim_matches(' '))
+}
+
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let mut pairs = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(';'));
+    pairs.find_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        (name == COOKIE).then_some(value)
+    })
+}

@@ -1,0 +1,315 @@
+//! The operations of the API, and what is the same for all: who may call them, what they are given, how
+//! their answers are written.
+
+use std::net::IpAddr;
+
+use futures_util::future::LocalBoxFuture;
+use hyper::body::Incoming;
+use hyper::header::HeaderValue;
+use hyper::{Method, Request, StatusCode, header};
+use serde_json::Value;
+
+use crate::directory::tokens::Role;
+use crate::http::api::caller::{self, Caller};
+use crate::http::api::entity_tag;
+use crate::http::api::problem::{Problem, ProblemKind};
+use crate::http::api::request::ApiRequest;
+use crate::http::engine::Engine;
+use crate::http::representation::response;
+use crate::http::representation::response::Response;
+use crate::http::site::{Endpoint, Site};
+
+/// The beginning of all paths of the API.
+pub(crate) const PREFIX: &str = "/api/v1/";
+/// Octets of a body, unless an operation takes more.
+pub(super) const BODY_OCTETS_MAX: usize = 256 << 10;
+
+/// The method of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ApiMethod {
+    /// GET, and HEAD for the head of the same response.
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+/// What is known of an operation.
+pub(super) struct Description {
+    pub(super) method: ApiMethod,
+    /// The path below [`PREFIX`], with `{name}` for a segment that may be anything.
+    pub(super) path: &'static str,
+    /// What the caller must be; None if it needs no token.
+    pub(super) role: Option<Role>,
+    /// What it does, in a sentence.
+    pub(super) summary: &'static str,
+    /// The parameters of the query, by their names in `schemas.json`; with `*` behind one that may be
+    /// repeated.
+    pub(super) parameters: &'static [&'static str],
+    pub(super) body: BodySchema,
+    pub(super) answer: AnswerSchema,
+}
+
+/// What a body is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodySchema {
+    None,
+    /// JSON of this schema.
+    Json {
+        schema: &'static str,
+        octets_max: usize,
+    },
+    /// Another media type.
+    Document {
+        media_type: &'static str,
+        octets_max: usize,
+    },
+}
+
+impl BodySchema {
+    /// JSON of this schema, of the usual length.
+    pub(super) const fn json(schema: &'static str) -> Self {
+        Self::Json {
+            schema,
+            octets_max: BODY_OCTETS_MAX,
+        }
+    }
+}
+
+/// What an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AnswerSchema {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// The same with an entity tag: two may edit it.
+    Tagged(&'static str),
+    /// Nothing: 204.
+    Nothing,
+    /// Another media type.
+    Document(&'static str),
+}
+
+/// An operation.
+pub(super) struct Operation<E: 'static> {
+    pub(super) description: Description,
+    pub(super) handler: ApiHandler<E>,
+}
+
+/// The handler of an operation.
+pub(super) type ApiHandler<E> =
+    for<'s> fn(ApiRequest, &'s Site<E>) -> LocalBoxFuture<'s, ApiResult>;
+
+/// What comes of an operation.
+pub(super) type ApiResult = Result<Answer, Problem>;
+
+/// The answer of an operation.
+pub(super) enum Answer {
+    /// 200 with JSON.
+    Json(Value),
+    /// 204
+    Nothing,
+    /// A response of another kind.
+    Whole(Response),
+}
+
+/// An asynchronous function as the handler of an operation.
+macro_rules! handler {
+    ($handler:path) => {
+        |request, site| Box::pin($handler(request, site))
+    };
+}
+pub(super) use handler;
+
+impl<E: Engine> Operation<E> {
+    /// All tables.
+    const TABLES: [&'static [Self]; 11] = [
+        Self::PRESENCE,
+        Self::UPDATE,
+        Self::EVENTS,
+        Self::SUBSCRIPTIONS,
+        Self::HISTORY,
+        Self::DOMAINS,
+        Self::LISTS,
+        Self::RULES,
+        Self::NODE,
+        Self::SESSION,
+        Self::DOCUMENT,
+    ];
+
+    /// All operations.
+    pub(super) fn all() -> impl Iterator<Item = &'static Self> + Clone {
+        Self::TABLES.into_iter().flatten()
+    }
+
+    /// Those of a path.
+    fn of_path(path: &str) -> impl Iterator<Item = &'static Self> + Clone + use<E> {
+        let below = path.strip_prefix(PREFIX).unwrap_or_default().to_owned();
+        Self::all().filter(move |operation| is_at(operation.description.path, &below))
+    }
+}
+
+/// Whether a path fits a template.
+fn is_at(template: &str, path: &str) -> bool {
+    let mut names = template.split('/');
+    let mut texts = path.split('/');
+    loop {
+        match (names.next(), texts.next()) {
+            (None, None) => return true,
+            (Some(name), Some(text)) if name.starts_with('{') && !text.is_empty() => {}
+            (Some(name), Some(text)) if name == text => {}
+            _ => return false,
+        }
+    }
+}
+
+impl ApiMethod {
+    pub(super) fn is(self, method: &Method) -> bool {
+        match self {
+            Self::Get => matches!(*method, Method::GET | Method::HEAD),
+            Self::Post => *method == Method::POST,
+            Self::Put => *method == Method::PUT,
+            Self::Delete => *method == Method::DELETE,
+        }
+    }
+
+    /// As written in `Allow`.
+    const fn allowed(self) -> &'static str {
+        match self {
+            Self::Get => "GET, HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// As written in an OpenAPI document.
+    pub(super) const fn in_openapi(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+            Self::Put => "put",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// Responds to a request below [`PREFIX`].
+pub(crate) async fn respond<E: Engine>(
+    request: Request<Incoming>,
+    (peer, endpoint): (IpAddr, Endpoint),
+    site: &Site<E>,
+) -> Response {
+    let mut found = Operation::<E>::of_path(request.uri().path());
+    let is_its = |operation: &&Operation<E>| operation.description.method.is(request.method());
+    let found: Option<&'static Operation<E>> = found.find(is_its);
+    match found {
+        Some(operation) => {
+            let answer = run(operation, request, (peer, endpoint), site).await;
+            answer.unwrap_or_else(Problem::into_response)
+        }
+        None => respond_without_operation::<E>(&request),
+    }
+}
+
+/// The response to a request for which there is no operation.
+fn respond_without_operation<E: Engine>(request: &Request<Incoming>) -> Response {
+    let mut methods: Vec<&str> = Operation::<E>::of_path(request.uri().path())
+        .map(|operation| operation.description.method.allowed())
+        .collect();
+    if methods.is_empty() {
+        let why = "there is no such operation: see /api/v1/openapi.json";
+        return Problem::new(ProblemKind::NotFound, why).into_response();
+    }
+    methods.push("OPTIONS");
+    let methods = methods.join(", ");
+    let allow = HeaderValue::try_from(&methods);
+    let allow = allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"));
+    if *request.method() == Method::OPTIONS {
+        return response::options(allow);
+    }
+    let why = format!("the methods here are {methods}");
+    let response = Problem::new(ProblemKind::MethodNotAllowed, why).into_response();
+    response::closing(response::with(response, header::ALLOW, allow))
+}
+
+async fn run<E: Engine>(
+    operation: &Operation<E>,
+    request: Request<Incoming>,
+    (peer, endpoint): (IpAddr, Endpoint),
+    site: &Site<E>,
+) -> Result<Response, Problem> {
+    let description = &operation.description;
+    let (method, headers) = (request.method(), request.headers());
+    let caller = match description.role {
+        Some(role) => {
+            let caller = caller::of_request(method, headers, (peer, endpoint), site).await?;
+            caller.require(role)?;
+            caller
+        }
+        None => Caller::Stranger,
+    };
+    if description.method != ApiMethod::Get {
+        // Neither the address nor the body, which may be private.
+        let (by, path) = (caller.name(), description.path);
+        tracing::debug!(by, path, "API");
+    }
+    let request = ApiRequest::read(description, caller, peer, request).await?;
+    let known = request.headers.clone();
+    match (operation.handler)(request, site).await? {
+        Answer::Nothing => Ok(nothing()),
+        Answer::Whole(response) => Ok(response),
+        Answer::Json(json) => {
+            let AnswerSchema::Tagged(_) = description.answer else {
+                return Ok(with_json(&json));
+            };
+            let tag = entity_tag::of(&json);
+            let is_get = description.method == ApiMethod::Get;
+            let response = match is_get && entity_tag::is_known(&known, &tag) {
+                true => not_modified(),
+                false => with_json(&json),
+            };
+            Ok(response::with(response, header::ETAG, tag))
+        }
+    }
+}
+
+/// 200 with JSON.
+pub(super) fn with_json(json: &Value) -> Response {
+    let response = response::text(StatusCode::OK, json.to_string() + "\n");
+    let media_type = HeaderValue::from_static("application/json");
+    response::with(response, header::CONTENT_TYPE, media_type)
+}
+
+fn nothing() -> Response {
+    without_body(StatusCode::NO_CONTENT)
+}
+
+fn not_modified() -> Response {
+    without_body(StatusCode::NOT_MODIFIED)
+}
+
+fn without_body(status: StatusCode) -> Response {
+    let mut response = response::text(status, "");
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_fit_their_templates() {
+        assert!(is_at("presence", "presence"));
+        assert!(is_at("presence/{aor}/note", "presence/1@abc.com/note"));
+        for path in [
+            "presence/1@abc.com",
+            "presence//note",
+            "presence/1/note/",
+            "other/1/note",
+            "",
+        ] {
+            assert!(!is_at("presence/{aor}/note", path), "{path}");
+        }
+    }
+}

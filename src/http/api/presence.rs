@@ -1,0 +1,217 @@
+//! The state of one address or of many, why it is so, and who watches it.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::directory::tokens::Role;
+use crate::directory::user_range::UserRange;
+use crate::directory::{Directory, Domain};
+use crate::http::api::cursor::{self, Page};
+use crate::http::api::operation::{
+    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
+};
+use crate::http::api::problem::{Problem, ProblemKind};
+use crate::http::api::request::ApiRequest;
+use crate::http::control::{self, Form};
+use crate::http::engine::Engine;
+use crate::http::representation::presentity_state;
+use crate::http::site::Site;
+use crate::presence::Aor;
+use crate::shard::contract::report::PresentityState;
+use crate::shard::{Command, Reply, ShardId};
+
+/// Addresses that one request may name.
+const AORS_MAX: usize = 1_000;
+/// Addresses that one command asks for: a shard has other things to do.
+const AORS_PER_COMMAND: usize = 500;
+
+impl<E: Engine> Operation<E> {
+    /// What is asked of presentities.
+    pub(super) const PRESENCE: &'static [Self] = &[
+        Self {
+            description: Description {
+                method: ApiMethod::Get,
+                path: "presence",
+                role: Some(Role::Reader),
+                summary: "List the states of addresses: those named, or all of a domain that have an account, an orbit or a resource.",
+                parameters: &["aor*", "domain", "search", "cursor", "limit"],
+                body: BodySchema::None,
+                answer: AnswerSchema::Json("StatePage"),
+            },
+            handler: handler!(list),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Get,
+                path: "presence/{aor}",
+                role: Some(Role::Reader),
+                summary: "Explain the state of an address: every contribution, and which one decides.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Json("Explanation"),
+            },
+            handler: handler!(explain),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Get,
+                path: "presence/{aor}/subscriptions",
+                role: Some(Role::Reader),
+                summary: "List the subscriptions to an address or a list.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Json("Watchers"),
+            },
+            handler: handler!(watchers),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Post,
+                path: "presence/{aor}/reset",
+                role: Some(Role::DomainAdmin),
+                summary: "Send every watcher of an address a NOTIFY with the full state.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Json("Reset"),
+            },
+            handler: handler!(reset),
+        },
+    ];
+}
+
+async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let directory = site.directory();
+    let page = Page::of(&request)?;
+    let named = request.queries("aor");
+    let named: Result<Vec<Aor>, Problem> = named
+        .map(|text| request.caller.aor(text, &directory))
+        .collect();
+    let mut aors = named?;
+    match (aors.is_empty(), request.query("domain")) {
+        (true, Some(domain)) => {
+            let name = request.caller.domain(domain, &directory)?;
+            let domain = directory.domain(&name).ok_or_else(Problem::unavailable)?;
+            aors = addresses_of(domain, &directory);
+        }
+        (false, None) if aors.len() > AORS_MAX => {
+            let why = format!("may be given {AORS_MAX} times");
+            return Err(Problem::of_parameter("aor", why));
+        }
+        (false, None) => {}
+        _ => {
+            let why = "give either addresses, aor, or a domain";
+            return Err(Problem::of_parameter("aor", why));
+        }
+    }
+    if let Some(text) = request.query("search").map(str::to_lowercase) {
+        aors.retain(|aor| {
+            aor.as_str().to_lowercase().contains(&text)
+                || directory.name_of(aor).to_lowercase().contains(&text)
+        });
+    }
+    aors.sort_unstable();
+    aors.dedup();
+    let (aors, next) = page.cut(&aors, Aor::as_str);
+    let states = states(aors, site).await?;
+    let items = states.iter().map(|state| item(state, &directory));
+    Ok(Answer::Json(cursor::json(items.collect(), next)))
+}
+
+/// A state, with what the configuration says of its address.
+fn item(state: &PresentityState, directory: &Directory) -> Value {
+    let mut json = presentity_state::of_state(state, directory);
+    json["kind"] = kind(&state.aor, directory).into();
+    json["groups"] = json!(directory.groups_with(&state.aor));
+    json
+}
+
+fn kind(aor: &Aor, directory: &Directory) -> &'static str {
+    let domain = directory.domain(aor.domain());
+    if directory.account(aor.as_str()).is_some() {
+        "account"
+    } else if domain.is_some_and(|domain| domain.is_orbit(aor.user())) {
+        "orbit"
+    } else if domain.is_some_and(|domain| domain.is_resource(aor.user())) {
+        "resource"
+    } else {
+        "other"
+    }
+}
+
+/// Accounts, orbits and resources of a domain, in order.
+pub(super) fn addresses_of(domain: &Domain, directory: &Directory) -> Vec<Aor> {
+    let accounts = directory.account_aors().into_iter();
+    let accounts = accounts.filter(|aor| aor.domain() == domain.name);
+    let ranges = domain.orbits.iter().chain(&domain.resources);
+    let others = ranges.flat_map(UserRange::users);
+    let others = others.map(|user| Aor::new(&user, &domain.name));
+    // Ranges may overlap.
+    let all: BTreeSet<Aor> = accounts.chain(others).collect();
+    all.into_iter().collect()
+}
+
+/// The states of addresses, in their order.
+pub(super) async fn states<E: Engine>(
+    aors: &[Aor],
+    site: &Site<E>,
+) -> Result<Vec<PresentityState>, Problem> {
+    let shards = site.engine.shards();
+    let mut by_owner = vec![Vec::new(); usize::from(shards)];
+    for aor in aors {
+        let owner = ShardId::owner_of(aor, shards);
+        if let Some(its) = by_owner.get_mut(usize::from(owner.0)) {
+            its.push(aor.clone());
+        }
+    }
+    let mut states = Vec::with_capacity(aors.len());
+    for (shard, aors) in (0..).map(ShardId).zip(by_owner) {
+        for aors in aors.chunks(AORS_PER_COMMAND) {
+            let command = Command::States(aors.to_vec());
+            let Ok(Reply::States(of_shard)) = site.engine.ask(shard, command).await else {
+                return Err(Problem::unavailable());
+            };
+            states.extend(of_shard);
+        }
+    }
+    states.sort_unstable_by(|one, other| one.aor.cmp(&other.aor));
+    Ok(states)
+}
+
+async fn explain<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let directory = site.directory();
+    let aor = request.known_aor(&directory)?;
+    if directory.is_list(&aor) {
+        let why = format!("{aor} is a list, which has no state of its own: see /lists/{aor}");
+        return Err(Problem::new(ProblemKind::Conflict, why));
+    }
+    let explained = control::why::show(Form::of([("aor", aor.to_string())]), site).await?;
+    let mut json = explained.json();
+    let shown = states(std::slice::from_ref(&aor), site).await?;
+    if let Some(state) = shown.first() {
+        json["state"] = item(state, &directory);
+    }
+    Ok(Answer::Json(json))
+}
+
+async fn watchers<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let aor = request.known_aor(&site.directory())?;
+    let watchers = control::watchers::show(Form::of([("aor", aor.to_string())]), site).await?;
+    Ok(Answer::Json(watchers.json()))
+}
+
+async fn reset<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let aor = request.known_aor(&site.directory())?;
+    let pick = |reply| match reply {
+        Reply::NotifiedAnew(count) => Some(vec![count]),
+        _ => None,
+    };
+    let command = || Command::NotifyAnew(aor.clone());
+    let (counts, silent) = site.ask_all(command, pick).await;
+    match silent.is_empty() {
+        true => Ok(Answer::Json(
+            json!({"watchers": counts.iter().sum::<usize>()}),
+        )),
+        false => Err(Problem::unavailable()),
+    }
+}

@@ -1,0 +1,118 @@
+//! The session of the dashboard: the token in a cookie that scripts cannot read, so that a page that is
+//! tricked into running a script does not give it away.
+
+use hyper::header;
+use hyper::header::HeaderValue;
+use serde_json::{Value, json};
+
+use crate::directory::tokens::Role;
+use crate::http::api::caller::{self, COOKIE, Caller};
+use crate::http::api::fields::{Faults, Fields};
+use crate::http::api::operation::{
+    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
+    with_json,
+};
+use crate::http::api::problem::Problem;
+use crate::http::api::request::ApiRequest;
+use crate::http::engine::Engine;
+use crate::http::representation::response;
+use crate::http::site::Site;
+
+/// How long the browser keeps it: a working day.
+const SECONDS: u32 = 12 * 3600;
+
+impl<E: Engine> Operation<E> {
+    /// The session of the dashboard.
+    pub(super) const SESSION: &'static [Self] = &[
+        Self {
+            description: Description {
+                method: ApiMethod::Get,
+                path: "session",
+                role: Some(Role::Reader),
+                summary: "Tell whose token it is: its name, role and domains.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Json("Session"),
+            },
+            handler: handler!(show),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Post,
+                path: "session",
+                role: None,
+                summary: "Begin a session of the dashboard: keep the token in a cookie.",
+                parameters: &[],
+                body: BodySchema::json("Login"),
+                answer: AnswerSchema::Json("Session"),
+            },
+            handler: handler!(begin),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Delete,
+                path: "session",
+                role: None,
+                summary: "End the session: remove the cookie.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Nothing,
+            },
+            handler: handler!(end),
+        },
+    ];
+}
+
+async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    Ok(Answer::Json(session(&request.caller, site)))
+}
+
+async fn begin<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let faults = Faults::default();
+    let fields = Fields::of(&request.body, "#", &faults);
+    let text = fields.required_text("token").unwrap_or_default();
+    fields.end();
+    faults.unless(())?;
+    let token = caller::of_token(text, request.peer, site).await?;
+    let json = session(&Caller::Bearer(token), site);
+    with_cookie(&json, text, SECONDS, request.is_encrypted)
+}
+
+async fn end<E: Engine>(request: ApiRequest, _: &Site<E>) -> ApiResult {
+    let Answer::Whole(mut response) = with_cookie(&Value::Null, "", 0, request.is_encrypted)?
+    else {
+        return Ok(Answer::Nothing);
+    };
+    *response.body_mut() = response::Body::default();
+    *response.status_mut() = hyper::StatusCode::NO_CONTENT;
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    Ok(Answer::Whole(response))
+}
+
+fn session<E>(caller: &Caller, site: &Site<E>) -> Value {
+    let directory = site.directory();
+    let domains = directory.domains().iter();
+    let names = domains.map(|domain| domain.name.as_str());
+    json!({
+        "name": caller.name(),
+        "role": caller.role().map(Role::as_str),
+        "domains": names.filter(|name| caller.is_for(name)).collect::<Vec<_>>(),
+        "all_domains": caller.is_for_all(),
+    })
+}
+
+/// `SameSite=Strict`: a browser does not send it with requests of other sites' pages.
+fn with_cookie(json: &Value, token: &str, seconds: u32, is_encrypted: bool) -> ApiResult {
+    let secure = if is_encrypted { "; Secure" } else { "" };
+    let cookie = format!(
+        "{COOKIE}={token}; Path=/api/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
+    );
+    let cookie = HeaderValue::try_from(cookie)
+        .map_err(|_| Problem::of_body("#/token", "contains characters that no token has"))?;
+    let response = with_json(json);
+    Ok(Answer::Whole(response::with(
+        response,
+        header::SET_COOKIE,
+        cookie,
+    )))
+}

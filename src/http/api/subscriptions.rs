@@ -1,0 +1,96 @@
+//! All subscriptions: which phone watches what, by which profile, and how its last NOTIFYs went.
+
+use serde_json::Value;
+
+use crate::directory::tokens::Role;
+use crate::http::api::cursor;
+use crate::http::api::operation::{
+    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
+};
+use crate::http::api::problem::Problem;
+use crate::http::api::request::ApiRequest;
+use crate::http::engine::Engine;
+use crate::http::representation::watchers;
+use crate::http::site::Site;
+use crate::shard::contract::report::WatcherReport;
+use crate::shard::{Command, Reply, ShardId};
+
+/// Items of a page unless the caller says otherwise, and at most.
+const ITEMS: u64 = 1_000;
+const ITEMS_MAX: u64 = 10_000;
+/// Batches of a shard that one request looks at: a search that finds little goes on with the next page.
+const BATCHES_MAX: usize = 100;
+
+impl<E: Engine> Operation<E> {
+    /// What is asked of subscriptions.
+    pub(super) const SUBSCRIPTIONS: &'static [Self] = &[Self {
+        description: Description {
+            method: ApiMethod::Get,
+            path: "subscriptions",
+            role: Some(Role::Reader),
+            summary: "List subscriptions: who watches what, and how the last NOTIFYs went. A page may have fewer than limit items and still a next one.",
+            parameters: &["domain", "search", "state", "cursor", "limit"],
+            body: BodySchema::None,
+            answer: AnswerSchema::Json("SubscriptionPage"),
+        },
+        handler: handler!(list),
+    }];
+}
+
+async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let directory = site.directory();
+    let limit = request.number("limit", 1, ITEMS_MAX)?.unwrap_or(ITEMS) as usize;
+    let domain = request.query("domain");
+    let domain = domain.map(|text| request.caller.domain(text, &directory));
+    let domain = domain.transpose()?;
+    let text = request.query("search").map(str::to_lowercase);
+    let state = request.query("state");
+    let is_wanted = |report: &WatcherReport| {
+        let name = report.presentity.domain();
+        let contains = |text: &String| {
+            [report.presentity.as_str(), &report.watcher, &report.profile]
+                .iter()
+                .any(|field| field.to_lowercase().contains(text))
+                || report.peer.to_string().contains(text)
+        };
+        request.caller.is_for(name)
+            && domain.as_ref().is_none_or(|domain| domain == name)
+            && text.as_ref().is_none_or(contains)
+            && state.is_none_or(|state| report.state.as_str() == state)
+    };
+    let mut place = place(&request, site.engine.shards())?;
+    let mut items: Vec<Value> = Vec::new();
+    for _ in 0..BATCHES_MAX {
+        let Some((shard, from)) = place.filter(|_| items.len() < limit) else {
+            break;
+        };
+        let command = Command::Subscriptions { from };
+        let reply = site.engine.ask(ShardId(shard), command).await;
+        let Ok(Reply::Subscriptions(reports, next)) = reply else {
+            return Err(Problem::unavailable());
+        };
+        let reports = reports.iter().filter(|report| is_wanted(report));
+        items.extend(reports.map(watchers::report_json));
+        place = match next {
+            Some(next) => Some((shard, next)),
+            None if shard + 1 < site.engine.shards() => Some((shard + 1, 0)),
+            None => None,
+        };
+    }
+    let next = place.map(|(shard, from)| format!("{shard}-{from}"));
+    Ok(Answer::Json(cursor::json(items, next)))
+}
+
+/// The shard and the place of its table at which the page begins.
+fn place(request: &ApiRequest, shards: u16) -> Result<Option<(u16, u32)>, Problem> {
+    let Some(text) = request.query("cursor") else {
+        return Ok(Some((0, 0)));
+    };
+    let parts = text.split_once('-').and_then(|(shard, from)| {
+        let shard: u16 = shard.parse().ok()?;
+        Some((shard, from.parse().ok()?))
+    });
+    let fault = || Problem::of_parameter("cursor", "is not the next of a page");
+    let parts = parts.filter(|(shard, _)| *shard < shards);
+    parts.map(Some).ok_or_else(fault)
+}

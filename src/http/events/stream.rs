@@ -1,0 +1,140 @@
+//! One reader of events: the body of a response that does not end.
+//!
+//! While the client reads, its connection goes on; a client that takes nothing for a minute is cut off by
+//! the deadline of its connection. When the server ends, so does the stream.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, LocalBoxFuture};
+use glommio::timer::sleep;
+use hyper::body::{Bytes, Frame};
+
+use crate::http::connections::Visit;
+use crate::http::events::log::{EventFilter, EventLog, Read};
+
+/// The time between two comments that keep a connection alive which has no events.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long the client may take for the next octets.
+const READ_TIME: Duration = Duration::from_secs(60);
+/// Octets that are read from the log at once.
+const OCTETS_AT_ONCE: usize = 64 << 10;
+
+/// See the head of this file.
+pub(crate) struct EventStream {
+    log: Rc<EventLog>,
+    filter: EventFilter,
+    next: u64,
+    /// What comes before the events of the log.
+    first: VecDeque<Bytes>,
+    keep_alive: LocalBoxFuture<'static, ()>,
+    /// Its connection.
+    visit: Option<Rc<Visit>>,
+    is_over: bool,
+    /// That of the log when it began.
+    admission: u64,
+}
+
+impl EventStream {
+    /// A reader from number `next` of the log on; it gets `first` before.
+    pub(crate) fn new(log: &Rc<EventLog>, next: u64, filter: EventFilter) -> Self {
+        log.join();
+        Self {
+            log: Rc::clone(log),
+            filter,
+            next,
+            first: VecDeque::new(),
+            keep_alive: sleep(KEEP_ALIVE).boxed_local(),
+            visit: None,
+            is_over: false,
+            admission: log.admission(),
+        }
+    }
+
+    /// It gets this before the events of the log.
+    pub(crate) fn begin_with(&mut self, text: impl Into<Bytes>) {
+        self.first.push_back(text.into());
+    }
+
+    /// It is the body of a response on that connection.
+    pub(crate) fn keep(&mut self, visit: &Rc<Visit>) {
+        visit.begin_stream();
+        visit.begin(READ_TIME);
+        self.visit = Some(Rc::clone(visit));
+    }
+
+    /// The next octets; None at the end.
+    pub(crate) fn poll_frame(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let is_last = self.visit.as_ref().is_some_and(|visit| visit.is_last());
+        let is_dismissed = self.admission != self.log.admission();
+        if self.is_over || is_last || is_dismissed {
+            return Poll::Ready(None);
+        }
+        let octets = match self.next_octets() {
+            Some(octets) => octets,
+            None if self.keep_alive.poll_unpin(context).is_ready() => {
+                Bytes::from_static(b": keep-alive\n\n")
+            }
+            None => {
+                self.log.wait(context.waker());
+                return Poll::Pending;
+            }
+        };
+        self.keep_alive = sleep(KEEP_ALIVE).boxed_local();
+        if let Some(visit) = &self.visit {
+            visit.begin(READ_TIME);
+        }
+        Poll::Ready(Some(Ok(Frame::data(octets))))
+    }
+
+    fn next_octets(&mut self) -> Option<Bytes> {
+        if let Some(octets) = self.first.pop_front() {
+            return Some(octets);
+        }
+        match self.log.read(self.next, &self.filter, OCTETS_AT_ONCE) {
+            Read::Events(octets, next) => {
+                self.next = next;
+                Some(octets)
+            }
+            Read::Nothing(next) => {
+                self.next = next;
+                None
+            }
+            // The client connects again, and gets all states.
+            Read::Gap => {
+                self.is_over = true;
+                Some(Bytes::from_static(
+                    b"event: reset\ndata: {\"reason\":\"gap\"}\n\n",
+                ))
+            }
+        }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.log.leave();
+        if let Some(visit) = &self.visit {
+            visit.end_stream();
+        }
+    }
+}
+
+impl hyper::body::Body for EventStream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Self::poll_frame(self.get_mut(), context)
+    }
+}

@@ -1,0 +1,50 @@
+//! The composed state of a presentity, for boards and events: what a lamp shows, in words.
+
+use crate::presence::composition::lamp;
+use crate::presence::{Aor, Composed, Presentity};
+use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::report::PresentityState;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::Compositor;
+use crate::shard::presentity::history::party;
+
+impl Compositor {
+    /// The state of the presentity at a place of the table; None if there is none.
+    pub(crate) fn state_at(&self, id: PresentityId, turn: &Turn<'_>) -> Option<PresentityState> {
+        let owned = self.presentities.owned.get(id)?;
+        Some(state_of(owned.aor.clone(), &owned.presentity, turn))
+    }
+
+    /// The states of presentities, in their order.
+    pub(crate) fn states(&self, aors: Vec<Aor>, turn: &Turn<'_>) -> Vec<PresentityState> {
+        let state = |aor: Aor| {
+            let id = self.presentities.find(&aor);
+            match id.and_then(|id| self.presentities.owned.get(id)) {
+                Some(owned) => state_of(aor, &owned.presentity, turn),
+                // No source has reported, but the configuration may decide.
+                None => {
+                    let mut presentity = Presentity::default();
+                    presentity.set_rules(turn.directory.rules_of(&aor), turn.now);
+                    state_of(aor, &presentity, turn)
+                }
+            }
+        };
+        aors.into_iter().map(state).collect()
+    }
+}
+
+fn state_of(aor: Aor, presentity: &Presentity, turn: &Turn<'_>) -> PresentityState {
+    let composed: &Composed = presentity.composed();
+    let call = composed.calls.first();
+    let since = call.and_then(|call| presentity.since_of(call));
+    PresentityState {
+        aor,
+        availability: composed.availability,
+        is_open: composed.open,
+        lamp: lamp(composed),
+        extended: composed.extended,
+        party: call.map_or("", |call| party(call)).into(),
+        note: composed.note.as_deref().unwrap_or_default().into(),
+        call_age: since.map(|since| turn.now.saturating_duration_since(since)),
+    }
+}
