@@ -74,6 +74,45 @@ fn the_unit_grants_no_capability_and_no_new_privilege() {
     assert_eq!(values("User"), ["lamplighter"]);
 }
 
+/// The profile for containers allows the server what its unit allows it. The container runtime's own calls
+/// are a list beside these.
+#[test]
+fn the_seccomp_profile_of_containers_equals_the_filter_of_the_unit() {
+    let profile = include_str!("../systemd/seccomp.json");
+    let profile: serde_json::Value = serde_json::from_str(profile).unwrap();
+    assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
+    let rules = profile["syscalls"].as_array().unwrap();
+    let names = |rule: &serde_json::Value| -> BTreeSet<String> {
+        let names = rule["names"].as_array().unwrap().iter();
+        names
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    };
+    let [server, every_program, runtime, rest @ ..] = rules.as_slice() else {
+        panic!("{rules:?}");
+    };
+    let mut allowed = names(server);
+    let conditional = ["socket", "clone", "clone3"].map(str::to_owned);
+    assert!(conditional.iter().all(|name| !allowed.contains(name)));
+    allowed.extend(conditional.clone());
+    let listed = words("SystemCallFilter").map(str::to_owned).collect();
+    assert_eq!(allowed, listed);
+    let default: BTreeSet<String> = DEFAULT.split_whitespace().map(str::to_owned).collect();
+    assert_eq!(names(every_program), default);
+    assert!(names(runtime).is_disjoint(&allowed));
+    // Sockets of the unit's families, threads without namespaces, and nothing else.
+    let conditions: Vec<_> = rest.iter().map(names).collect();
+    let families = words("RestrictAddressFamilies").count();
+    let [socket, clone, clone3] = conditional.map(|name| BTreeSet::from([name]));
+    let mut expected = vec![socket; families];
+    expected.extend([clone, clone3]);
+    assert_eq!(conditions, expected);
+    assert!(
+        rest.iter()
+            .all(|rule| rule["action"] != "SCMP_ACT_ALLOW" || rule["args"].is_array())
+    );
+}
+
 /// SQLite calls it as root only, which the server is in the tests alone.
 const AS_ROOT: &str = "fchown";
 
