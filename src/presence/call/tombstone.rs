@@ -16,8 +16,8 @@ use crate::presence::wall_clock;
 pub(crate) const TOMBSTONE_LIFE: Duration = Duration::from_secs(32);
 
 /// The lifetime of the tombstone of a leg without a Call-ID. Its source reuses one `id` for every
-/// call (the extension number, for example), so the next call must not be mistaken for a late
-/// report of the last.
+/// call (Asterisk: the extension number), so the next call must not be mistaken for a late report of
+/// the last. It only holds for reports outside the leg's own publication.
 pub(crate) const TOMBSTONE_LIFE_WITHOUT_CALL_ID: Duration = Duration::from_secs(4);
 
 /// Maximum tombstones of one presentity; one more replaces the one that would expire first.
@@ -204,6 +204,11 @@ impl Tombstone {
     /// Returns whether a live report of `owner` is about this leg and must therefore be ignored.
     fn covers(&self, owner: Owner, key: Key<'_>, state: CallState) -> bool {
         let is_own = self.owner.publication == owner.publication;
+        // SIP-If-Match keeps the reports of one publication in order, so this is the next call of a
+        // source that uses one `id` for all calls, not a late report of the last one.
+        if is_own && !key.has_call_id() {
+            return false;
+        }
         match self.key().likeness(key) {
             Likeness::Equal => match self.ending {
                 Ending::Terminated => true,

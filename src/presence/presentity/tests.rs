@@ -832,14 +832,21 @@ fn legs_without_a_call_id_go_by_publisher_and_id() {
     assert_eq!(stage.lamp(), Confirmed);
     stage.modify(&mut other, full([leg_by_id("1", Terminated)]));
     assert!(
-        !stage.modify(&mut other, full([leg_by_id("1", Early)])),
-        "an echo"
-    );
-    stage.pass(5.0);
-    assert!(
         stage.modify(&mut other, full([leg_by_id("1", Early)])),
         "the next call under the same id"
     );
+}
+
+#[test]
+fn the_end_of_a_leg_without_a_call_id_covers_reports_outside_its_publication() {
+    let mut stage = Stage::new();
+    let mut first = stage.initial(1, full([leg_by_id("1", Confirmed)]));
+    stage.modify(&mut first, full([leg_by_id("1", Terminated)]));
+    stage.initial(1, full([leg_by_id("1", Early)]));
+    assert_eq!(stage.lamp(), Terminated, "sent before the end, perhaps");
+    stage.pass(5.0);
+    stage.initial(1, full([leg_by_id("1", Early)]));
+    assert_eq!(stage.lamp(), Early);
 }
 
 #[test]
