@@ -217,6 +217,8 @@ fn blank(octets: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn masked(text: &str) -> String {
@@ -305,6 +307,30 @@ mod tests {
         let harmless = "A sip:h SIP/2.0\r\nSubject: the password of sip: and secret";
         assert_eq!(masked(harmless), harmless);
         assert_eq!(masked(""), "");
+    }
+
+    proptest! {
+        #[test]
+        fn no_octets_are_too_strange(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            let mut message = octets.clone();
+            mask(&mut message);
+            prop_assert_eq!(message.len(), octets.len());
+            let mut behind = [b"A sip:h SIP/2.0\r\nAuthorization: Digest ", &octets[..]].concat();
+            mask(&mut behind);
+        }
+
+        /// Whatever stands before it in the header.
+        #[test]
+        fn no_response_is_seen_behind_other_parameters(
+            text in "([a-z]{0,3}|realm|nonce|uri|[=,; \"\\\\]){0,12}",
+            scheme in "(Digest |digest\t|DIGEST  )",
+        ) {
+            for response in ["response=\"c0ffee\"", "response=c0ffee", "response = \"c0ffee\""] {
+                let line = format!("Authorization: {scheme}{text}, {response}");
+                let masked = value(&line);
+                prop_assert!(!masked.contains("c0ffee"), "{} as {}", line, masked);
+            }
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ const TEXT: &str = "[node]\ndata_dir = \"data\"\n\
     [[sip.listen]]\ntransport = \"tcp\"\naddress = \"127.0.0.1:0\"\n\
     [http]\nlisten = [\"127.0.0.1:0\"]\n[limits]\nresponse_ring = \"1 MiB\"\n\
     [[domain]]\nname = \"a.example\"\naliases = [\"voice.a.example\"]\nauth = \"none\"\nopen = true\n\
+    [[list]]\nuser = \"team\"\ndomain = \"a.example\"\nmembers = [\"0\", \"1\"]\n\
     [[account]]\nuser = \"0\"\ndomain = \"a.example\"\npassword = \"x\"\n\
     [[account]]\nuser = \"1\"\ndomain = \"a.example\"\npassword = \"x\"\n";
 /// What no reader of a trace may see.
@@ -147,6 +148,17 @@ impl Phone {
         self.answer();
     }
 
+    /// Watches a list, and answers the first NOTIFY.
+    fn watch_list(&self, from: &str, list: &str) {
+        let request = request("SUBSCRIBE", (self.own, "UDP"), (from, list))
+            + "Supported: eventlist\r\nAccept: application/rlmi+xml, multipart/related, \
+               application/dialog-info+xml\r\n"
+            + EMPTY;
+        self.socket.send(request.as_bytes()).unwrap();
+        assert!(self.receive().starts_with("SIP/2.0 200 "));
+        self.answer();
+    }
+
     /// Publishes a call of a user.
     fn publish(&self, user: &str) {
         let body = format!(
@@ -224,6 +236,8 @@ fn a_person_is_traced_on_all_transports() {
     let places = Places::of(&ready);
     let early = Phone::new(places.udp);
     early.watch("8", "0");
+    let team = Phone::new(places.udp);
+    team.watch_list("6", "team");
     let capture = folder.0.join("trace.pcap");
     let line = format!(
         "0@voice.a.example --pcap {} --columns 80",
@@ -242,6 +256,10 @@ fn a_person_is_traced_on_all_transports() {
     watcher.answer();
     // Its dialog is older than the trace.
     early.answer();
+    team.answer();
+    folder.says("set 1@a.example lamp early");
+    // Of another member.
+    team.answer();
     call_state(&places.http, "a.example", "5551");
     thread::sleep(Duration::from_millis(500));
     let output = trace.interrupt();
@@ -290,7 +308,9 @@ fn a_person_is_traced_on_all_transports() {
     );
     assert_eq!(count(["", "200", v4, "", &udp, ""]), 1, "to the SUBSCRIBE");
     assert_eq!(count(["", "200", v4, "", &port(watcher.own), ""]), 2);
-    assert_eq!(count(["", "200", v4, "", &port(early.own), ""]), 1);
+    for watcher in [&early, &team] {
+        assert_eq!(count(["", "200", v4, "", &port(watcher.own), ""]), 1);
+    }
     assert!(count(["NOTIFY", "", v4, "", &udp, ""]) >= 3, "{rows:?}");
     assert_eq!(
         count(["SUBSCRIBE", "", v4, "", "", &phone_tcp]),

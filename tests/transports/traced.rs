@@ -16,13 +16,12 @@ fn messages_of_every_transport_are_captured_as_sip() {
     let line = format!("trace 0@a.example --count 32 --pcap {}", capture.display());
     let mut command = folder.lamplighter(&line);
     let trace = command.stdout(Stdio::null()).spawn().unwrap();
-    // The capture is begun before the trace.
+    // The trace is begun before its capture.
     let deadline = Instant::now() + Duration::from_secs(10);
     while !capture.exists() {
         assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
-    thread::sleep(Duration::from_millis(300));
     let config = authority.client(&Client::default());
     for ip in ["127.0.0.1", "[::1]"] {
         let at = |transport| at(&ready, (transport, ip));

@@ -40,14 +40,14 @@ impl Feed {
     }
 
     /// What is new.
-    pub(super) fn next(&mut self) -> Result<Batch, String> {
+    pub(super) fn next(&self) -> Result<Batch, String> {
         let request = Request::get("/trace").with("id", &self.id);
         let body = self.ask(&request, Format::Json)?;
         batch(&body).ok_or_else(|| "the server's response is of another version".to_owned())
     }
 
     /// Ends the trace. If that fails, the server ends it by itself.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&self) {
         let request = Request::post("/trace/end").with("id", &self.id);
         let _ = self.ask(&request, Format::Text);
     }

@@ -101,12 +101,14 @@ pub(super) fn run(arguments: &TraceArguments) -> ExitCode {
 fn trace(arguments: &TraceArguments) -> Result<Ended, String> {
     let is_to_end = signals().map_err(|error| format!("cannot catch signals: {error}"))?;
     let socket = question::socket(&arguments.server).map_err(|faults| faults.to_string())?;
-    let mut sinks = arguments.sinks()?;
-    let mut feed = Feed::begin(socket, &arguments.of)?;
+    // First, so that a trace that is refused replaces no capture.
+    let feed = Feed::begin(socket, &arguments.of)?;
+    let sinks = arguments.sinks();
+    let mut sinks = sinks.inspect_err(|_| feed.end())?;
     eprintln!("tracing {}; Ctrl-C ends it", arguments.of);
-    let ended = follow(&mut feed, &mut sinks, (arguments, &is_to_end));
+    let ended = follow(&feed, &mut sinks, (arguments, &is_to_end));
     feed.end();
-    for sink in &mut sinks {
+    for sink in &sinks {
         if let Some(remark) = sink.remark() {
             eprintln!("{remark}");
         }
@@ -126,7 +128,7 @@ fn signals() -> io::Result<Arc<AtomicBool>> {
 
 /// Hands all entries to the sinks until the trace is to end.
 fn follow(
-    feed: &mut Feed,
+    feed: &Feed,
     sinks: &mut [Box<dyn Sink>],
     (arguments, is_to_end): (&TraceArguments, &AtomicBool),
 ) -> Result<Ended, String> {
