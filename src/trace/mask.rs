@@ -9,6 +9,8 @@
 
 use std::ops::Range;
 
+use memchr::memchr3;
+
 /// Headers with credentials, which begin with a scheme.
 const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
 /// Headers with parameters that prove knowledge of the password, without a scheme.
@@ -28,6 +30,8 @@ const HARMLESS: [&str; 12] = [
     "userhash",
     "username",
 ];
+/// Schemes of URIs that may have a password.
+const SCHEMES: [&str; 2] = ["sip", "sips"];
 /// Names of values that are hidden wherever they are.
 const SECRET_NAMES: [&str; 5] = ["password", "passwd", "passphrase", "pwd", "secret"];
 
@@ -36,8 +40,7 @@ pub(super) fn mask(message: &mut [u8]) {
     for field in fields(message) {
         mask_field(&mut message[field]);
     }
-    mask_uris(message);
-    mask_named(message);
+    mask_values(message);
 }
 
 /// The header fields, each with the lines that continue it, up to the body.
@@ -134,42 +137,81 @@ fn parameter_end(text: &[u8]) -> (usize, bool) {
     (text.len(), is_sound && !is_quoted && quotes <= 2)
 }
 
-/// Masks what is between `:` and `@` in a URI with a password.
-fn mask_uris(message: &mut [u8]) {
+/// Masks the passwords of URIs, and `password=x`, `"password": "x"`, `<password>x</password>` and the like.
+fn mask_values(message: &mut [u8]) {
     let mut at = 0;
-    while let Some(found) = find_word(&message[at..], &["sip:", "sips:"]) {
-        let start = at + found.end;
-        let is_end = |octet: &u8| octet.is_ascii_whitespace() || b"<>\"'".contains(octet);
-        let length = message[start..].iter().position(is_end);
-        let end = length.map_or(message.len(), |length| start + length);
-        let uri = &mut message[start..end];
-        let userinfo = uri.iter().position(|octet| *octet == b'@').unwrap_or(0);
-        if let Some(colon) = uri[..userinfo].iter().position(|octet| *octet == b':') {
-            blank(&mut uri[colon + 1..userinfo]);
+    let mut host = Ahead::new(|octet| octet == b'@');
+    let mut end = Ahead::new(|octet| octet.is_ascii_whitespace() || b"<>\"'".contains(&octet));
+    while let Some(found) = memchr3(b'=', b':', b'>', &message[at..]) {
+        let separator = message[at + found];
+        at += found + 1;
+        let (host, end) = (host.position(message, at), end.position(message, at));
+        let (before, value) = message.split_at_mut(at);
+        let before = &before[..before.len() - 1];
+        if separator == b':' && ends_with(before, &SCHEMES) {
+            if host < end {
+                mask_password(&mut value[..host - at]);
+            }
+        } else if ends_with(without_quotes(before), &SECRET_NAMES) {
+            let ends: &[u8] = match separator {
+                b'=' => b"\r\n\t <>;,&",
+                b':' => b"\r\n,}",
+                _ => b"<",
+            };
+            mask_until(value, ends);
         }
-        at = start;
     }
 }
 
-/// Masks `password=x`, `"password": "x"`, `<password>x</password>` and the like.
-fn mask_named(message: &mut [u8]) {
-    let mut at = 0;
-    while let Some(found) = find_word(&message[at..], &SECRET_NAMES) {
-        let end = at + found.end;
-        let rest = &mut message[end..];
-        let is_between = |octet: &&u8| b" \t\"'".contains(octet);
-        let separator = rest.iter().take_while(is_between).count();
-        let ends: Option<&[u8]> = match rest.get(separator) {
-            Some(b'=') => Some(b"\r\n\t <>;,&"),
-            Some(b':') => Some(b"\r\n,}"),
-            Some(b'>') => Some(b"<"),
-            _ => None,
-        };
-        if let Some(ends) = ends {
-            mask_until(&mut rest[separator + 1..], ends);
-        }
-        at = end;
+/// Masks what is behind the colon of `user:password`.
+fn mask_password(userinfo: &mut [u8]) {
+    if let Some(colon) = userinfo.iter().position(|octet| *octet == b':') {
+        blank(&mut userinfo[colon + 1..]);
     }
+}
+
+/// Where the next octet of a kind is, asked for at one place after another. All answers together take one pass,
+/// however often it is asked.
+struct Ahead {
+    is_wanted: fn(u8) -> bool,
+    found: Option<usize>,
+}
+
+impl Ahead {
+    fn new(is_wanted: fn(u8) -> bool) -> Self {
+        Self {
+            is_wanted,
+            found: None,
+        }
+    }
+
+    /// The first one from a place on; the length of the message if there is none.
+    fn position(&mut self, message: &[u8], from: usize) -> usize {
+        if let Some(found) = self.found.filter(|found| *found >= from) {
+            return found;
+        }
+        let ahead = message[from..]
+            .iter()
+            .position(|octet| (self.is_wanted)(*octet));
+        let found = ahead.map_or(message.len(), |ahead| from + ahead);
+        self.found = Some(found);
+        found
+    }
+}
+
+/// A name, without the quote and the blanks that may stand behind it.
+fn without_quotes(name: &[u8]) -> &[u8] {
+    let is_part = |octet: &u8| !b" \t\"'".contains(octet);
+    let end = name.iter().rposition(is_part).map_or(0, |last| last + 1);
+    &name[..end]
+}
+
+/// Whether a text ends with one of these words, in any case.
+fn ends_with(text: &[u8], words: &[&str]) -> bool {
+    words.iter().any(|word| {
+        let start = text.len().checked_sub(word.len());
+        start.is_some_and(|start| text[start..].eq_ignore_ascii_case(word.as_bytes()))
+    })
 }
 
 /// Masks a value, in quotes or up to one of these octets.
@@ -187,18 +229,6 @@ fn mask_until(value: &mut [u8], ends: &[u8]) {
     let length = value.iter().position(|octet| ends.contains(octet));
     let length = length.unwrap_or(value.len());
     blank(&mut value[..length]);
-}
-
-/// The first of these words, in any case.
-fn find_word(text: &[u8], words: &[&str]) -> Option<Range<usize>> {
-    (0..text.len()).find_map(|at| {
-        let is_here = |word: &&&str| {
-            let here = text.get(at..at + word.len());
-            here.is_some_and(|here| here.eq_ignore_ascii_case(word.as_bytes()))
-        };
-        let word = words.iter().find(is_here)?;
-        Some(at..at + word.len())
-    })
 }
 
 /// Masks a value, but not the quotes around it.
@@ -307,6 +337,27 @@ mod tests {
         let harmless = "A sip:h SIP/2.0\r\nSubject: the password of sip: and secret";
         assert_eq!(masked(harmless), harmless);
         assert_eq!(masked(""), "");
+    }
+
+    #[test]
+    fn a_long_message_takes_one_pass() {
+        for part in [
+            "sip:",
+            "password=\"",
+            "sip:a:",
+            "x=sip:@",
+            "\r\nAuthorization:",
+            ",\\\"",
+        ] {
+            let began = std::time::Instant::now();
+            mask(&mut part.repeat(100_000).into_bytes());
+            mask(
+                &mut ["Authorization: Digest ", &part.repeat(100_000)]
+                    .concat()
+                    .into_bytes(),
+            );
+            assert!(began.elapsed().as_secs() < 5, "{part}");
+        }
     }
 
     proptest! {

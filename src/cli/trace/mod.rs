@@ -164,7 +164,7 @@ fn follow(
                 }
             }
         }
-        if !finish_batch(sinks)? || is_last && !batch.has_more {
+        if !finish_batch(sinks)? || is_last {
             return Ok(ended);
         }
         if !batch.has_more {
