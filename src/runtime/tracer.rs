@@ -2,7 +2,8 @@
 //! else is said of a person.
 //!
 //! While no trace runs it costs a load each turn, and a branch that is never taken for each input. While one
-//! runs, each message is parsed once more, and those that concern a trace are copied; the shard never waits.
+//! runs, each message is searched for the person or phone, and those that may concern a trace are parsed once
+//! more and copied; the shard never waits.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -60,8 +61,7 @@ impl Tracer {
     pub(crate) fn see(&self, input: &Input<'_>) {
         match input {
             Input::Message { flow, bytes } | Input::Response { flow, bytes, .. } => {
-                let message = Message::parse(bytes, flow.transport.framing());
-                self.show(flow, bytes, (false, message.ok()));
+                self.show(flow, bytes, (false, flow.transport.framing()));
             }
             Input::Command(_, Command::UpdateState { aor, update }) => {
                 for trace in &self.running {
@@ -93,14 +93,18 @@ impl Tracer {
                 octets.clear();
                 octets.extend_from_slice(head);
                 octets.extend_from_slice(tail);
-                let message = Message::parse(&octets, Framing::Datagram);
-                self.show(&transmit.flow, &octets, (true, message.ok()));
+                self.show(&transmit.flow, &octets, (true, Framing::Datagram));
             }
         }
         self.scratch = octets;
     }
 
-    fn show(&self, flow: &Flow, octets: &[u8], (is_sent, message): (bool, Option<Message<'_>>)) {
+    fn show(&self, flow: &Flow, octets: &[u8], (is_sent, framing): (bool, Framing)) {
+        let mut running = self.running.iter();
+        if !running.any(|trace| trace.may_concern(flow.peer, octets)) {
+            return;
+        }
+        let message = Message::parse(octets, framing).ok();
         let sighting = Sighting {
             shard: self.shard.0,
             path: path(flow),

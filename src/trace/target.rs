@@ -175,6 +175,17 @@ impl Target {
         }
     }
 
+    /// What occurs in every message that concerns the target by itself, unless it has escapes; None if it
+    /// may be written in several ways.
+    pub(super) fn needle(&self) -> Option<memmem::Finder<'static>> {
+        let text = match self {
+            Self::Person(person) => format!(":{}", person.aor.user()),
+            Self::Phone(phone) if phone.ip.is_ipv4() => phone.ip.to_string(),
+            Self::Phone(_) => return None,
+        };
+        Some(memmem::Finder::new(text.as_bytes()).into_owned())
+    }
+
     /// What a message has to do with the target.
     pub(super) fn relation(&self, message: &Message<'_>) -> Relation {
         match self {
@@ -215,7 +226,11 @@ mod tests {
         );
         let message = Message::parse(text.as_bytes(), Framing::Datagram).unwrap();
         assert_eq!(message.fault(), None, "{text}");
-        target.relation(&message)
+        let relation = target.relation(&message);
+        let is_found = |needle: memmem::Finder<'_>| needle.find(text.as_bytes()).is_some();
+        let may_concern = target.needle().is_none_or(is_found) || text.contains('%');
+        assert!(may_concern || relation == Relation::None, "{text}");
+        relation
     }
 
     fn person(aor: &str) -> Target {

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam::queue::ArrayQueue;
 use crossbeam::utils::CachePadded;
+use memchr::{memchr, memmem};
 
 use crate::presence::Aor;
 use crate::sip::{Message, Transport};
@@ -56,6 +57,7 @@ pub struct Traces {
 pub struct Trace {
     id: TraceId,
     target: Target,
+    needle: Option<memmem::Finder<'static>>,
     conversations: Conversations,
     /// By shard.
     buffers: Box<[CachePadded<Buffer>]>,
@@ -245,6 +247,7 @@ impl Trace {
         };
         Self {
             id,
+            needle: target.needle(),
             target,
             conversations: Conversations::default(),
             buffers: (0..shards).map(buffer).collect(),
@@ -253,6 +256,17 @@ impl Trace {
                 waiting: VecDeque::new(),
             }),
         }
+    }
+
+    /// False if a message does not concern the target; in doubt true. Costs a fraction of parsing it, which
+    /// most messages are spared by it.
+    #[must_use]
+    pub fn may_concern(&self, peer: SocketAddr, octets: &[u8]) -> bool {
+        let is_named = |needle: &memmem::Finder<'_>| needle.find(octets).is_some();
+        self.needle.as_ref().is_none_or(is_named)
+            || self.target.is_peer(peer)
+            || memchr(b'%', octets).is_some()
+            || self.conversations.may_have(octets)
     }
 
     /// Keeps a copy of a message if it concerns the target. `clock` is read if it does.
@@ -411,7 +425,11 @@ mod tests {
             octets: text.as_bytes(),
             message: message.as_ref(),
         };
+        let kept = trace.buffers[usize::from(shard)].entries.len();
+        let may_concern = trace.may_concern(path.peer, sighting.octets);
         trace.offer(&sighting, || NOW + Duration::from_secs(at));
+        let is_kept = trace.buffers[usize::from(shard)].entries.len() > kept;
+        assert!(may_concern || !is_kept, "no message is missed: {text}");
     }
 
     /// The Call-IDs that a reader gets.
