@@ -6,7 +6,6 @@
 //! When the tokens may have changed, all readers end, and come back if they still may.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -46,13 +45,9 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Takes changes from the shards to the log, and has them stop when there are no readers. Never ends.
 pub(crate) async fn log_changes<E: Engine>(site: Rc<Site<E>>) {
     let mut without_readers = Duration::ZERO;
-    let mut before = site.directory();
     loop {
         let directory = site.directory();
-        if !std::ptr::eq(before.tokens(), directory.tokens()) {
-            site.events.dismiss_readers();
-        }
-        before = Arc::clone(&directory);
+        site.events.admit_by(&directory);
         let looked = Box::pin(sleep(LOOK));
         match select(Box::pin(site.changes.receive()), looked).await {
             Either::Left(((changes, lost), _)) => {
@@ -118,6 +113,7 @@ impl<E: Engine> Operation<E> {
 async fn follow<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let filter = filter(&request, &directory)?;
+    site.events.admit_by(&directory);
     if site.events.readers() >= READERS_MAX {
         let why = format!("there are {READERS_MAX} readers of events already");
         return Err(Problem::new(ProblemKind::Unavailable, why));

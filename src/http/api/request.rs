@@ -16,8 +16,8 @@ use crate::http::api::problem::{Fault, Place, Problem, ProblemKind};
 use crate::http::facts::Scheme;
 use crate::presence::Aor;
 
-/// Octets of a parameter.
-const PARAMETER_OCTETS_MAX: usize = 1 << 10;
+/// Characters of a parameter.
+const PARAMETER_CHARACTERS_MAX: usize = 512;
 
 /// See the head of this file. No `Debug`: a body may hold a password or a token.
 pub(super) struct ApiRequest {
@@ -113,13 +113,17 @@ impl ApiRequest {
 
     /// A parameter that may be repeated.
     pub(super) fn queries<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> {
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    fn given<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> {
         let found = self.query.iter().filter(move |(known, _)| *known == name);
         found.map(|(_, value)| value.as_str())
     }
 
     /// A whole number within bounds.
     pub(super) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.query(name) else {
+        let Some(text) = self.given(name).next() else {
             return Ok(None);
         };
         let is_digits = text.bytes().all(|octet| octet.is_ascii_digit());
@@ -134,7 +138,7 @@ impl ApiRequest {
 
     /// `true` or `false`.
     pub(super) fn is_true(&self, name: &str) -> Result<bool, Problem> {
-        match self.query(name) {
+        match self.given(name).next() {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
             Some(_) => Err(Problem::of_parameter(name, "must be true or false")),
@@ -192,7 +196,7 @@ fn query(
             fault("is given twice".to_owned());
         } else if !is_parameter(&value) {
             fault("is too long, or contains a control character".to_owned());
-        } else if !value.is_empty() {
+        } else {
             query.push((bare, value.into_owned()));
         }
     }
@@ -203,7 +207,7 @@ fn query(
 }
 
 fn is_parameter(text: &str) -> bool {
-    text.len() <= PARAMETER_OCTETS_MAX && !text.chars().any(char::is_control)
+    text.chars().count() <= PARAMETER_CHARACTERS_MAX && !text.chars().any(char::is_control)
 }
 
 fn check_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {

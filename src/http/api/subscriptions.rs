@@ -12,7 +12,7 @@ use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::representation::watchers;
 use crate::http::site::Site;
-use crate::shard::contract::report::WatcherReport;
+use crate::shard::contract::report::{WatcherReport, WatcherState};
 use crate::shard::{Command, Reply, ShardId};
 
 /// Items of a page unless the caller says otherwise, and at most.
@@ -44,7 +44,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let domain = domain.map(|text| request.caller.domain(text, &directory));
     let domain = domain.transpose()?;
     let text = request.query("search").map(str::to_lowercase);
-    let state = request.query("state");
+    let state = state(&request)?;
     let is_wanted = |report: &WatcherReport| {
         let name = report.presentity.domain();
         let contains = |text: &String| {
@@ -56,7 +56,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         request.caller.is_for(name)
             && domain.as_ref().is_none_or(|domain| domain == name)
             && text.as_ref().is_none_or(contains)
-            && state.is_none_or(|state| report.state.as_str() == state)
+            && state.is_none_or(|state| report.state == state)
     };
     let mut place = place(&request, site.engine.shards())?;
     let mut items: Vec<Value> = Vec::new();
@@ -79,6 +79,17 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     }
     let next = place.map(|(shard, from)| format!("{shard}-{from}"));
     Ok(Answer::Json(cursor::json(items, next)))
+}
+
+fn state(request: &ApiRequest) -> Result<Option<WatcherState>, Problem> {
+    let Some(word) = request.query("state") else {
+        return Ok(None);
+    };
+    let mut states = WatcherState::ALL.into_iter();
+    let words = WatcherState::ALL.map(WatcherState::as_str).join(", ");
+    let unknown = || Problem::of_parameter("state", format!("must be one of: {words}"));
+    let found = states.find(|state| state.as_str() == word);
+    found.map(Some).ok_or_else(unknown)
 }
 
 /// The shard and the place of its table at which the page begins.

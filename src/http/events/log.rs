@@ -7,10 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::task::Waker;
 
 use hyper::body::Bytes;
 
+use crate::directory::Directory;
 use crate::http::changes::Change;
 use crate::presence::Aor;
 
@@ -96,6 +98,8 @@ pub(crate) struct EventLog {
     is_told: Cell<bool>,
     /// Goes up when the tokens may have changed: readers from before it end, and come back if they still may.
     admission: Cell<u64>,
+    /// The directory by whose tokens readers are admitted.
+    directory: RefCell<Arc<Directory>>,
 }
 
 #[derive(Debug)]
@@ -134,6 +138,7 @@ impl Default for EventLog {
             readers: Cell::new(0),
             is_told: Cell::new(false),
             admission: Cell::new(0),
+            directory: RefCell::default(),
         }
     }
 }
@@ -155,10 +160,14 @@ impl EventLog {
         self.log.borrow_mut().begin_epoch();
     }
 
-    /// The tokens may have changed: all readers end, and come back if they still may.
-    pub(crate) fn dismiss_readers(&self) {
-        self.admission.set(self.admission.get() + 1);
-        self.wake();
+    /// Admits readers by the tokens of a directory from now on. If these may differ from the ones before,
+    /// all readers end.
+    pub(crate) fn admit_by(&self, directory: &Arc<Directory>) {
+        let before = self.directory.replace(Arc::clone(directory));
+        if !std::ptr::eq(before.tokens(), directory.tokens()) {
+            self.admission.set(self.admission.get() + 1);
+            self.wake();
+        }
     }
 
     pub(super) fn admission(&self) -> u64 {

@@ -153,6 +153,16 @@ pub enum WatcherState {
 }
 
 impl WatcherState {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Active,
+        Self::AwaitingResponse,
+        Self::Probation,
+        Self::Pending,
+        Self::PoliteBlock,
+        Self::NoFlow,
+    ];
+
     /// The state as the operator reads it: one or two lower-case words.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
