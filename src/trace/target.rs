@@ -167,6 +167,15 @@ impl Phone {
 }
 
 impl Target {
+    /// The person.
+    #[must_use]
+    pub fn aor(&self) -> Option<&Aor> {
+        match self {
+            Self::Person(person) => Some(&person.aor),
+            Self::Phone(_) => None,
+        }
+    }
+
     /// Whether all that goes from or to a peer concerns the target, readable or not.
     pub(super) fn is_peer(&self, peer: SocketAddr) -> bool {
         match self {

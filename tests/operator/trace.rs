@@ -203,6 +203,10 @@ fn tshark(capture: &Path, fields: &[&str]) -> Vec<Vec<String>> {
     for option in ["ip", "udp", "tcp"].map(|part| format!("{part}.check_checksum:TRUE")) {
         command.args(["-o", &option]);
     }
+    // The ports are whatever was free: some are those of another protocol.
+    for option in ["udp", "tcp"].map(|part| format!("{part}.try_heuristic_first:TRUE")) {
+        command.args(["-o", &option]);
+    }
     command.args(fields.iter().flat_map(|field| ["-e", field]));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -338,11 +342,13 @@ fn a_person_is_traced_on_all_transports() {
         "ip.checksum.status",
         "udp.checksum.status",
         "tcp.checksum.status",
-        "_ws.expert.message",
+        "_ws.malformed",
+        "tcp.analysis.flags",
     ];
     for row in tshark(&capture, &sums) {
+        assert_eq!(row[3..], ["", ""], "{row:?}");
         assert!(
-            row.iter().all(|field| ["", "1"].contains(&&**field)),
+            row[..3].iter().all(|sum| ["", "1"].contains(&&**sum)),
             "{row:?}"
         );
     }
@@ -427,6 +433,50 @@ fn a_trace_goes_to_homer_and_ends_by_itself() {
 }
 
 #[test]
+fn a_reader_that_is_slow_is_told_how_much_it_misses() {
+    let folder = Folder::new("trace-slow", TEXT);
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let phone = Phone::new(Places::of(&ready).udp);
+    let trace = Trace::begin(&folder, &phone.own.to_string());
+    let signal = |name: &str| {
+        let id = trace.0.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    signal("-STOP");
+    // Each is answered, and what is kept for a reader is about a thousand messages.
+    let request = request("OPTIONS", (phone.own, "UDP"), ("9", "0")) + EMPTY;
+    for _ in 0..800 {
+        phone.socket.send(request.as_bytes()).unwrap();
+        phone.receive();
+    }
+    signal("-CONT");
+    thread::sleep(Duration::from_millis(500));
+    let output = trace.interrupt();
+    let (shown, told) = (text(&output.stdout), text(&output.stderr));
+    assert!(shown.ends_with(" messages were not kept\n"), "{shown}");
+    let missed = shown.lines().last().unwrap().trim().split(' ').nth(1);
+    let missed: usize = missed.unwrap().parse().unwrap();
+    let arrows = shown
+        .lines()
+        .filter(|line| line.contains(" OPTIONS"))
+        .count();
+    assert_eq!(arrows + missed, 1600, "{told}");
+    assert!(
+        told.ends_with(&format!(
+            ": {arrows} messages, {missed} more were not kept\n"
+        )),
+        "{told}"
+    );
+    daemon.stop();
+}
+
+#[test]
 fn traces_are_few_and_end_with_their_readers() {
     let folder = Folder::new("trace-many", TEXT);
     let (daemon, ready) = Daemon::start_and_tell(&folder);
@@ -466,6 +516,9 @@ fn traces_are_few_and_end_with_their_readers() {
     assert!(again.status.success(), "{again:?}");
     let told = text(&begun.finish().stderr);
     assert_eq!(told, "the trace is over: 0 messages\n");
+    let stranger = folder.run("trace 0@b.example --for 0s");
+    assert!(stranger.status.success());
+    assert!(text(&stranger.stderr).contains("\n0@b.example is of no domain that is served here\n"));
     // The server goes away.
     daemon.stop();
     for trace in traces {

@@ -34,7 +34,16 @@ fn messages_of_every_transport_are_captured_as_sip() {
     assert!(trace.wait_with_output().unwrap().status.success());
     let mut command = Command::new("tshark");
     command.arg("-r").arg(&capture).args(["-T", "fields"]);
-    for field in ["sip.Method", "sip.Status-Code", "sip.Call-ID", "_ws.expert"] {
+    // The ports are whatever was free: some are those of another protocol.
+    for part in ["udp", "tcp"] {
+        command.args(["-o", &format!("{part}.try_heuristic_first:TRUE")]);
+    }
+    for field in [
+        "sip.Method",
+        "sip.Status-Code",
+        "sip.Call-ID",
+        "_ws.malformed",
+    ] {
         command.args(["-e", field]);
     }
     let output = command.output().unwrap();

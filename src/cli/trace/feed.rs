@@ -28,15 +28,16 @@ pub(super) struct Batch {
 }
 
 impl Feed {
-    /// Begins a trace.
-    pub(super) fn begin(socket: PathBuf, of: &str) -> Result<Self, String> {
+    /// Begins a trace. Returns what the server remarks on it, too.
+    pub(super) fn begin(socket: PathBuf, of: &str) -> Result<(Self, Option<String>), String> {
         let mut feed = Self {
             socket,
             id: String::new(),
         };
-        let id = feed.ask(&Request::post("/trace/begin").with("of", of), Format::Text)?;
-        feed.id = id.trim().to_owned();
-        Ok(feed)
+        let begun = feed.ask(&Request::post("/trace/begin").with("of", of), Format::Text)?;
+        let mut lines = begun.lines().map(str::to_owned);
+        feed.id = lines.next().unwrap_or_default();
+        Ok((feed, lines.next()))
     }
 
     /// What is new.

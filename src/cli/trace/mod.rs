@@ -102,10 +102,13 @@ fn trace(arguments: &TraceArguments) -> Result<Ended, String> {
     let is_to_end = signals().map_err(|error| format!("cannot catch signals: {error}"))?;
     let socket = question::socket(&arguments.server).map_err(|faults| faults.to_string())?;
     // First, so that a trace that is refused replaces no capture.
-    let feed = Feed::begin(socket, &arguments.of)?;
+    let (feed, remark) = Feed::begin(socket, &arguments.of)?;
     let sinks = arguments.sinks();
     let mut sinks = sinks.inspect_err(|_| feed.end())?;
     eprintln!("tracing {}; Ctrl-C ends it", arguments.of);
+    if let Some(remark) = remark {
+        eprintln!("{remark}");
+    }
     let ended = follow(&feed, &mut sinks, (arguments, &is_to_end));
     feed.end();
     for sink in &sinks {
@@ -155,7 +158,8 @@ fn follow(
                 return finish(sinks, ended);
             }
         }
-        if batch.not_kept > ended.not_kept {
+        // They are later than all that was kept.
+        if batch.not_kept > ended.not_kept && (is_last || !batch.has_more) {
             let missed = batch.not_kept - ended.not_kept;
             ended.not_kept = batch.not_kept;
             for sink in &mut *sinks {

@@ -11,8 +11,13 @@ use crate::trace::{Person, Phone, Target, TraceId};
 
 /// Begins a trace.
 pub(crate) async fn begin<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
-    let target = target(form.required("of")?, &site.directory())?;
-    Ok(Box::new(TraceBegun(site.engine.begin_trace(target)?)))
+    let (of, directory) = (form.required("of")?, site.directory());
+    let target = target(of, &directory)?;
+    let remark = remark(&target, &directory);
+    let id = site.engine.begin_trace(target)?;
+    tracing::info!("the operator began a trace");
+    tracing::debug!(of, "whom the operator traces");
+    Ok(Box::new(TraceBegun { id, remark }))
 }
 
 /// What is new.
@@ -41,6 +46,18 @@ fn target(text: &str, directory: &Directory) -> Result<Target, ControlRefusal> {
     let aor = aor::of_any_domain(text, directory).ok_or(ControlRefusal::NoTarget)?;
     let names = directory.names_of(aor.domain());
     Ok(Target::Person(Person::new(aor, &names)))
+}
+
+/// What an operator who mistyped the address should know.
+fn remark(target: &Target, directory: &Directory) -> Option<String> {
+    let aor = target.aor()?;
+    if directory.domain(aor.domain()).is_none() {
+        Some(format!("{aor} is of no domain that is served here"))
+    } else if !directory.exists(aor) {
+        Some(format!("{aor} is no account, list, orbit or resource"))
+    } else {
+        None
+    }
 }
 
 /// Reads `10.0.0.9`, `10.0.0.9:5060`, `2001:db8::9`, `[2001:db8::9]:5060`.
@@ -78,6 +95,12 @@ mod tests {
             target("sip:123@abc.com", &directory),
             Ok(Target::Person(_))
         ));
+        let of_nobody = target("123@abc.com", &directory).unwrap();
+        let remark = remark(&of_nobody, &directory);
+        assert_eq!(
+            remark.as_deref(),
+            Some("123@abc.com is of no domain that is served here")
+        );
         let refused = target("abc.com", &directory).unwrap_err();
         assert_eq!(refused, ControlRefusal::NoTarget);
     }

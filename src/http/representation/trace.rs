@@ -12,15 +12,21 @@ use crate::trace::{Entry, Event, TraceId, TraceReport};
 
 /// A trace has begun.
 #[derive(Debug)]
-pub(crate) struct TraceBegun(pub(crate) TraceId);
+pub(crate) struct TraceBegun {
+    pub(crate) id: TraceId,
+    /// Why it may remain empty.
+    pub(crate) remark: Option<String>,
+}
 
 impl Representation for TraceBegun {
     fn text(&self, _: Option<usize>) -> String {
-        format!("{:x}\n", self.0.0)
+        let remark = self.remark.as_ref();
+        let remark = remark.map_or_else(String::new, |remark| visible(remark) + "\n");
+        format!("{:x}\n{remark}", self.id.0)
     }
 
     fn json(&self) -> Value {
-        json!({ "id": format!("{:x}", self.0.0) })
+        json!({ "id": format!("{:x}", self.id.0), "remark": self.remark })
     }
 }
 

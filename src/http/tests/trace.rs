@@ -7,7 +7,8 @@ fn a_trace_is_begun_read_and_ended() {
     let server = Server::start();
     let begun = server.command("/trace/begin", "of=123@abc.com");
     assert_eq!(begun.status, 200, "{}", begun.body);
-    let id = begun.body.trim();
+    let (id, remark) = begun.body.split_once('\n').unwrap();
+    assert_eq!(remark, "");
     let path = format!("/trace?id={id}");
     let traces = server.engine.traces.0.running();
     let aor = Aor::new("123", "abc.com");
