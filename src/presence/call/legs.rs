@@ -239,6 +239,14 @@ impl CallSet {
         };
         let leg = &self.legs[index];
         let likeness = leg.key().likeness(key);
+        // A source without Call-IDs uses one `id` for all calls, and SIP-If-Match keeps its reports in
+        // order: the answered call has ended, and another rings.
+        let is_one_id = likeness == Likeness::Equal && !key.has_call_id();
+        if is_one_id && state.is_unanswered() && !leg.call.state.is_unanswered() {
+            self.legs.remove(index);
+            self.insert(owner, dialog, calls_max, now);
+            return;
+        }
         let is_new_key = likeness != Likeness::Equal;
         let is_stated_over = is_new_key && is_over(key);
         let merged = merge(&leg.call, dialog);

@@ -838,6 +838,19 @@ fn legs_without_a_call_id_go_by_publisher_and_id() {
 }
 
 #[test]
+fn without_a_call_id_ringing_after_an_answered_call_is_another_call() {
+    let mut stage = Stage::new();
+    let mut answered = parts("", "", "", Confirmed);
+    answered.id = "1";
+    answered.remote.identity = "sip:7@abc.com";
+    let mut exchange = stage.initial(1, full([CallDialog::from(answered)]));
+    stage.modify(&mut exchange, full([leg_by_id("1", Early)]));
+    assert_eq!(stage.lamp(), Early);
+    let calls = stage.presentity.composed().calls.clone();
+    assert_eq!((calls.len(), calls[0].remote().identity), (1, ""));
+}
+
+#[test]
 fn the_end_of_a_leg_without_a_call_id_covers_reports_outside_its_publication() {
     let mut stage = Stage::new();
     let mut first = stage.initial(1, full([leg_by_id("1", Confirmed)]));
