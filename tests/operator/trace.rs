@@ -234,8 +234,11 @@ fn chunks(packet: &[u8]) -> BTreeMap<u16, Vec<u8>> {
 
 #[test]
 fn a_person_is_traced_on_all_transports() {
-    let text_with_history = format!("{TEXT}[store]\ndirectory = \"state\"\n");
-    let folder = Folder::new("trace-person", &text_with_history);
+    // Two shards, if there is a CPU for each: the watchers of one user are then on both.
+    let processors = thread::available_parallelism().unwrap().get();
+    let shards: Vec<usize> = (0..processors.min(2)).collect();
+    let more = format!("[cores]\nshards = {shards:?}\n[store]\ndirectory = \"state\"\n");
+    let folder = Folder::new("trace-person", &format!("{TEXT}{more}"));
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     let places = Places::of(&ready);
     let early = Phone::new(places.udp);
@@ -290,6 +293,16 @@ fn a_person_is_traced_on_all_transports() {
     }
     let told = text(&output.stderr);
     assert!(told.starts_with("the trace is over: "), "{told}");
+    let times: Vec<&str> = shown
+        .lines()
+        .filter(|line| line.starts_with(char::is_numeric))
+        .map(|line| &line[..12])
+        .collect();
+    // But for a trace that lasts over midnight.
+    assert!(
+        times.is_sorted() || times[0] > times[times.len() - 1],
+        "{shown}"
+    );
 
     let fields = [
         "sip.Method",
@@ -429,6 +442,29 @@ fn a_trace_goes_to_homer_and_ends_by_itself() {
         assert!(payload.starts_with(starts[at]), "{payload}");
         assert_eq!(payload, line["message"].as_str().unwrap());
     }
+    daemon.stop();
+}
+
+#[test]
+fn a_phone_behind_a_proxy_is_traced_by_its_own_address() {
+    let folder = Folder::new("trace-proxied", TEXT);
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let places = Places::of(&ready);
+    // Both are reached at one address, that of the proxy.
+    let mut proxied = Phone::new(places.udp);
+    proxied.own = "127.0.0.9:5070".parse().unwrap();
+    let other = Phone::new(places.udp);
+    let trace = Trace::begin(&folder, "127.0.0.9:5070 --json --count 6");
+    let others = Trace::begin(&folder, "127.0.0.9:5060 --json --for 2s");
+    other.watch("8", "0");
+    proxied.watch("9", "0");
+    folder.says("set 0@a.example lamp early");
+    proxied.answer();
+    let lines = text(&trace.finish().stdout);
+    let call_id = "\"call_id\":\"UDP-9-0\"";
+    assert_eq!(lines.matches(call_id).count(), 6, "{lines}");
+    assert_eq!(lines.lines().count(), 6, "{lines}");
+    assert_eq!(text(&others.finish().stdout), "", "of another port");
     daemon.stop();
 }
 
