@@ -686,7 +686,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli"]),
     ("crc32fast", &["record"]),
     ("crossbeam", &["runtime", "http", "store", "trace"]),
-    ("csv", &["config"]),
+    ("csv", &["config", "http/api"]),
     ("flate2", &["presence/document"]),
     ("form_urlencoded", &["http", "cli"]),
     (

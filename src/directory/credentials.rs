@@ -54,7 +54,7 @@ pub(super) struct Credentials {
 }
 
 #[derive(Clone, Debug)]
-enum Secrets {
+pub(super) enum Secrets {
     Digest {
         /// H(name:realm:password).
         plain: Secret,
@@ -114,6 +114,11 @@ impl Credentials {
             auth_id: None,
             secrets,
         }
+    }
+
+    /// What it proves itself by.
+    pub(super) const fn secrets(&self) -> &Secrets {
+        &self.secrets
     }
 
     /// The username, if it is not the user.
@@ -201,9 +206,7 @@ impl Directory {
     ) -> bool {
         let domain = aor.domain();
         let key = Aor::new(auth_id, domain);
-        let is_taken = self.user_by_auth_id(auth_id, domain).is_some()
-            || key != *aor && self.account(key.as_str()).is_some_and(Self::goes_by_user);
-        if is_taken {
+        if self.is_auth_id_taken(aor, auth_id) {
             return false;
         }
         let accounts = Arc::make_mut(&mut self.accounts);
@@ -216,6 +219,14 @@ impl Directory {
             users.insert(key.as_str().into(), aor.user().into());
         }
         true
+    }
+
+    /// Whether another account than that of an address authenticates by a name.
+    pub(super) fn is_auth_id_taken(&self, aor: &Aor, auth_id: &str) -> bool {
+        let key = Aor::new(auth_id, aor.domain());
+        let user = self.user_by_auth_id(auth_id, aor.domain());
+        user.is_some_and(|user| user != aor.user())
+            || key != *aor && self.account(key.as_str()).is_some_and(Self::goes_by_user)
     }
 
     fn goes_by_user(account: &Account) -> bool {

@@ -1,12 +1,13 @@
-//! What the operator edited while the server ran: lists, and rules of single presentities. A store keeps
-//! the edits, and they outlive a reading of the configuration.
+//! What the operator edited while the server ran: accounts, lists, and rules of single presentities. A store
+//! keeps the edits, and they outlive a reading of the configuration.
 //!
-//! The rules of presentities are in no file. A list may be in the file too: its edit counts as long as the
-//! file says of that list what it said when the list was edited; after that, the file counts.
+//! The rules of presentities are in no file. A list or an account may be in the file too: its edit counts as
+//! long as the file says of it what it said when it was edited; after that, the file counts.
 
 use std::sync::Arc;
 
 use crate::directory::Directory;
+use crate::directory::accounts::StoredAccount;
 use crate::directory::lists::StoredList;
 use crate::presence::Aor;
 use crate::presence::fixed_hash::SipHash13;
@@ -21,6 +22,8 @@ pub struct Edit {
     pub rules: Vec<ImportedRule>,
     /// The list with that address, if it was edited.
     pub list: Option<EditedList>,
+    /// The account with that address, if it was edited.
+    pub account: Option<EditedAccount>,
 }
 
 /// An edited list.
@@ -32,11 +35,20 @@ pub struct EditedList {
     pub list: Option<StoredList>,
 }
 
+/// An edited account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EditedAccount {
+    /// The hash of the account in the configuration; 0 if it is not there.
+    pub configured: u64,
+    /// What it is now; None if it was removed.
+    pub account: Option<StoredAccount>,
+}
+
 impl Edit {
     /// Whether nothing of the address is edited any more.
     #[must_use]
     pub const fn is_over(&self) -> bool {
-        self.rules.is_empty() && self.list.is_none()
+        self.rules.is_empty() && self.list.is_none() && self.account.is_none()
     }
 }
 
@@ -45,12 +57,17 @@ impl Directory {
     #[must_use]
     pub fn edit_of(&self, aor: &Aor) -> Edit {
         let edited = self.edited_lists.get(aor);
+        let edited_account = self.edited_accounts.get(aor);
         Edit {
             aor: aor.clone(),
             rules: self.rules_document(aor).to_vec(),
             list: edited.map(|configured| EditedList {
                 configured: *configured,
                 list: self.stored_list(aor).ok().cloned(),
+            }),
+            account: edited_account.map(|configured| EditedAccount {
+                configured: *configured,
+                account: self.stored_account(aor),
             }),
         }
     }
@@ -61,20 +78,35 @@ impl Directory {
         let of_rules = self.rules_documents_by_aor().into_iter();
         let mut aors: Vec<Aor> = of_rules.map(|(aor, _)| aor).collect();
         aors.extend(self.edited_lists.keys().cloned());
+        aors.extend(self.edited_accounts.keys().cloned());
         aors.sort_unstable();
         aors.dedup();
         aors.iter().map(|aor| self.edit_of(aor)).collect()
     }
 
-    /// This directory, as it was read, with these edits. Also returns the lists whose edits count no
-    /// longer, in order: the configuration says something else of them than it did, or the edited list
-    /// is not possible any more.
+    /// This directory, as it was read, with these edits. Also returns the addresses of lists and accounts
+    /// whose edits count no longer, in order: the configuration says something else of them than it did, or
+    /// the edited list or account is not possible any more.
     #[must_use]
     pub fn with_edits(mut self, edits: Vec<Edit>) -> (Self, Vec<Aor>) {
         let as_read = self.clone();
         let documents = Arc::make_mut(&mut self.documents);
         let (mut edited, mut over) = (Vec::new(), Vec::new());
-        for Edit { aor, rules, list } in edits {
+        let mut edited_accounts = Vec::new();
+        for Edit {
+            aor,
+            rules,
+            list,
+            account,
+        } in edits
+        {
+            match account {
+                Some(edit) if edit.configured == as_read.hash_of_account(&aor) => {
+                    edited_accounts.push((aor.clone(), edit.account));
+                }
+                Some(_) => over.push(aor.clone()),
+                None => {}
+            }
             if !rules.is_empty() {
                 documents.insert(aor.clone(), rules.into());
             }
@@ -86,6 +118,16 @@ impl Directory {
                 None => {}
             }
         }
+        // A list may have members that are accounts, and never the other way round.
+        for (aor, account) in &edited_accounts {
+            let put = match account {
+                Some(account) => self.put_account(aor, account),
+                None => self.take_account(aor),
+            };
+            if put.is_err() {
+                over.push(aor.clone());
+            }
+        }
         for (aor, list) in &edited {
             match self.clone().with_edited_list(aor, list.clone()) {
                 Some(with_list) => self = with_list,
@@ -93,6 +135,7 @@ impl Directory {
             }
         }
         over.sort_unstable();
+        over.dedup();
         (self, over)
     }
 

@@ -6,7 +6,7 @@
 //! - [`Directory::profile`] (`profiles`): how a User-Agent is treated.
 //! - [`Directory::rules_of`] (`rules`): the composition rules of a presentity.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
-//! - [`Directory::edits`] (`edits`): what the operator edited while the server ran.
+//! - [`Directory::edits`] (`edits`, `accounts`): what the operator edited while the server ran.
 //! - [`Directory::token`] (`tokens`): who may use the HTTP API.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
@@ -16,6 +16,7 @@
 //!
 //! Not here: how a request is authenticated (`shard::uas`), what a rule means (`presence::policy`).
 
+pub mod accounts;
 mod credentials;
 pub mod decide;
 pub mod edits;
@@ -269,6 +270,8 @@ pub struct Directory {
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     /// Lists that were edited since the configuration was read, with the hash of what it says of them.
     edited_lists: Arc<HashMap<Aor, u64>>,
+    /// Accounts that were edited since then, alike.
+    edited_accounts: Arc<HashMap<Aor, u64>>,
     profiles: Arc<Profiles>,
     tokens: Arc<[Token]>,
     /// Whether any account has a password hash.

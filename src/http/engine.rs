@@ -67,9 +67,9 @@ pub trait Engine: Clone + 'static {
     fn erase_history(&self, aor: &Aor)
     -> impl Future<Output = Result<HistoryErased, HistoryFault>>;
 
-    /// Keeps the edits of an address, which are in force in `directory`, before it returns; the future
+    /// Keeps the edits of addresses, which are in force in `directory`, before it returns; the future
     /// waits until they are on the disk. False if that takes too long. Without a store they are not kept.
-    fn keep_edits(&self, aor: &Aor, directory: &Directory) -> LocalBoxFuture<'static, bool>;
+    fn keep_edits(&self, aors: &[Aor], directory: &Directory) -> LocalBoxFuture<'static, bool>;
 
     /// Has the file of the store written anew, so that nothing is left in it of removed records. Returns
     /// the files that were set aside as damaged, or why it was not written.

@@ -3,7 +3,7 @@
 //! - [`dialog`]: a dialog with its subscriptions.
 //! - [`presentity`]: a presentity with all contributions to it.
 //! - [`waiting`]: a watcher that waits to be decided about.
-//! - [`edit`]: rules and lists that the operator edited.
+//! - [`edit`]: accounts, lists and rules that the operator edited.
 //!
 //! A record holds the full state of one dialog or presentity, never a change of it: the newest record
 //! of a dialog or presentity replaces the older ones. Times are in milliseconds since 1970 UTC.
@@ -22,6 +22,7 @@
 //! | 3 | | half of a SipHash; read, no longer written |
 //! | 4 | a dialog: `instance`; a presentity: its removed publications | CRC-32, which costs a fifth |
 //! | 5 | a dialog and a waiting watcher: `voucher` | |
+//! | 6 | an edit: `account` | |
 //!
 //! `shard` decides which records are written and when; `store` keeps them.
 
@@ -41,7 +42,7 @@ use crate::presence::fixed_hash::SipHash13;
 use crate::presence::wall_clock::WallClock;
 
 /// The version of all records that this program writes.
-pub const VERSION: u8 = 5;
+pub const VERSION: u8 = 6;
 /// The oldest version that this program reads.
 const OLDEST: u8 = 3;
 /// Octets of the fields that one newer version has added to a record at most.

@@ -234,9 +234,9 @@ impl Engine for Commander {
         outcome
     }
 
-    fn keep_edits(&self, aor: &Aor, directory: &Directory) -> LocalBoxFuture<'static, bool> {
+    fn keep_edits(&self, aors: &[Aor], directory: &Directory) -> LocalBoxFuture<'static, bool> {
         let keeper = self.edit_keeper().cloned();
-        let kept = keeper.map(|keeper| (keeper.keep(aor, directory), keeper));
+        let kept = keeper.map(|keeper| (keeper.keep(aors, directory), keeper));
         Box::pin(async {
             match kept {
                 Some((through, keeper)) => keeper.await_durable(through).await,

@@ -1,4 +1,4 @@
-//! The operator's edits of rules and lists on their way to the store, and back at the start.
+//! The operator's edits of accounts, lists and rules on their way to the store, and back at the start.
 //!
 //! Guarantee: edits of one address reach the store in the order in which they were made; who waits for an
 //! edit is told once it is on the disk.
@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
 
-use crate::directory::Directory;
-use crate::directory::edits::{Edit, EditedList};
+use crate::directory::accounts::{StoredAccount, StoredSecrets};
+use crate::directory::edits::{Edit, EditedAccount, EditedList};
+use crate::directory::{Details, Directory};
 use crate::presence::Aor;
 use crate::presence::wall_clock::WallClock;
-use crate::record::edit::EditRecord;
+use crate::record::edit::{AccountRecord, EditRecord};
 use crate::store::Store;
 use crate::store::batch::Batch;
 use crate::store::error::StoreError;
@@ -82,9 +83,10 @@ impl EditKeeper {
         let (directory, over) = directory.with_edits(edits);
         keeper.remove(&unreadable);
         for aor in &over {
-            tracing::warn!(list = %aor, "{OVER}");
-            keeper.keep(aor, &directory);
+            tracing::warn!(domain = aor.domain(), "an edited list or account: {OVER}");
+            tracing::debug!(%aor, "{OVER}");
         }
+        keeper.keep(&over, &directory);
         Ok((keeper, directory))
     }
 
@@ -92,25 +94,32 @@ impl EditKeeper {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hands the edits of an address over; [`Self::await_durable`] waits until they are on the disk.
-    pub(crate) fn keep(&self, aor: &Aor, directory: &Directory) -> u64 {
-        let edit = directory.edit_of(aor);
+    /// Hands the edits of addresses over; [`Self::await_durable`] waits until they are on the disk.
+    pub(crate) fn keep(&self, aors: &[Aor], directory: &Directory) -> u64 {
         let mut rows = self.rows();
         let mut batch = self.batch(&mut rows);
+        for aor in aors {
+            self.put(directory.edit_of(aor), &mut rows, &mut batch);
+        }
+        self.submit(batch, &mut rows)
+    }
+
+    /// Puts an edit into a batch.
+    fn put(&self, edit: Edit, rows: &mut Rows, batch: &mut Batch) {
+        let aor = edit.aor.clone();
         if edit.is_over() {
-            let number = rows.by_aor.remove(aor);
+            let number = rows.by_aor.remove(&aor);
             number
                 .into_iter()
                 .for_each(|number| batch.remove(Table::Edit, number));
         } else {
             let next = rows.end;
-            let number = *rows.by_aor.entry(aor.clone()).or_insert(next);
+            let number = *rows.by_aor.entry(aor).or_insert(next);
             rows.end = rows.end.max(number.saturating_add(1));
             let mut octets = Vec::new();
             record_of(edit).encode(self.clock, &mut octets);
             batch.put(Table::Edit, number, &octets);
         }
-        self.submit(batch, &mut rows)
     }
 
     fn remove(&self, numbers: &[i64]) {
@@ -151,15 +160,18 @@ impl EditKeeper {
     }
 }
 
-/// What is said of a list whose edit counts no longer.
-pub(crate) const OVER: &str =
-    "the edits of this list are over: the configuration says something new of it";
+/// What is said of a list or an account whose edit counts no longer.
+pub(crate) const OVER: &str = "its edits are over: the configuration says something new of it";
 
 fn record_of(edit: Edit) -> EditRecord {
     EditRecord {
         aor: edit.aor,
         rules: edit.rules,
         list: edit.list.map(|edited| (edited.configured, edited.list)),
+        account: edit.account.map(|edited| {
+            let account = edited.account.map(record_of_account);
+            (edited.configured, account)
+        }),
     }
 }
 
@@ -169,5 +181,43 @@ fn edit_of(record: EditRecord) -> Edit {
         aor: record.aor,
         rules: record.rules,
         list: record.list.map(edited),
+        account: record.account.map(|(configured, account)| EditedAccount {
+            configured,
+            account: account.map(account_of),
+        }),
+    }
+}
+
+fn record_of_account(account: StoredAccount) -> AccountRecord {
+    let (plain, with_domain, password_hash) = match account.secrets {
+        StoredSecrets::Digest { plain, with_domain } => (plain, with_domain, None),
+        StoredSecrets::PasswordHash(hash) => (Vec::new(), Vec::new(), Some(hash)),
+    };
+    AccountRecord {
+        plain,
+        with_domain,
+        password_hash,
+        auth_id: account.auth_id,
+        is_feeder: account.is_feeder,
+        display: account.details.display,
+        alternative: account.details.alternative,
+        voicemail: account.details.voicemail,
+    }
+}
+
+fn account_of(record: AccountRecord) -> StoredAccount {
+    let (plain, with_domain) = (record.plain, record.with_domain);
+    let of_digest = StoredSecrets::Digest { plain, with_domain };
+    StoredAccount {
+        secrets: record
+            .password_hash
+            .map_or(of_digest, StoredSecrets::PasswordHash),
+        auth_id: record.auth_id,
+        is_feeder: record.is_feeder,
+        details: Details {
+            display: record.display,
+            alternative: record.alternative,
+            voicemail: record.voicemail,
+        },
     }
 }

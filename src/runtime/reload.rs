@@ -58,7 +58,7 @@ pub(crate) struct Reloader {
 
 impl Reloader {
     /// Puts a directory into force in every shard that responds, with what the operator edited. Also
-    /// returns the lists whose edits are over.
+    /// returns the addresses of lists and accounts whose edits are over.
     pub(crate) fn put(
         &self,
         new: &Directory,
@@ -66,13 +66,13 @@ impl Reloader {
     ) -> Result<(Result<(), Unavailable>, Vec<Aor>), Removal> {
         let mut over = Vec::new();
         let edit = |current: &Directory| {
-            let removal = current.removal(new);
-            if removal.is_drastic() && !accepts_removal {
-                return Err(removal);
-            }
             let edited;
             (edited, over) = new.clone().with_edits(current.edits());
-            Ok(edited)
+            let removal = current.removal(&edited);
+            match removal.is_drastic() && !accepts_removal {
+                true => Err(removal),
+                false => Ok(edited),
+            }
         };
         let tell = |directory: &Arc<Directory>| {
             if let Some(historian) = self.commander.historian() {
@@ -84,9 +84,7 @@ impl Reloader {
         let replies = self.directory.change(edit, tell)?;
         if let Some(edits) = self.commander.edit_keeper() {
             let current = self.directory.current();
-            for aor in &over {
-                edits.keep(aor, &current);
-            }
+            edits.keep(&over, &current);
         }
         let mut replies = replies.wait(PATIENCE).into_iter();
         Ok((replies.try_for_each(|reply| reply.map(|_| ())), over))

@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use crate::http::api::problem::{Fault, Place, Problem, ProblemKind};
 use crate::sip::Uri;
 
-/// Octets of a text: a note, a name, a URI.
-pub(super) const TEXT_OCTETS_MAX: usize = 1 << 10;
+/// Characters of a text: a note, a name, a URI.
+pub(super) const TEXT_CHARACTERS_MAX: usize = 1 << 10;
 /// The longest time: a year.
 pub(super) const SECONDS_MAX: u64 = 366 * 24 * 3600;
 
@@ -32,6 +32,11 @@ impl Faults {
             place: Place::Pointer(pointer),
             detail: detail.into(),
         });
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.0.borrow().len()
     }
 
     /// Whether there is none yet.
@@ -76,16 +81,14 @@ impl<'v> Fields<'v> {
         self.faults.add(self.pointer(name), detail);
     }
 
-    /// A field; None if it is not there, or null.
+    /// A field; None if it is not there.
     pub(super) fn value(&self, name: &'static str) -> Option<&'v Value> {
         self.known.borrow_mut().push(name);
-        self.object?.get(name).filter(|value| !value.is_null())
+        self.object?.get(name)
     }
 
     fn required<T>(&self, name: &'static str, read: Option<T>) -> Option<T> {
-        let is_there = self
-            .object
-            .is_none_or(|object| object.get(name).is_some_and(|value| !value.is_null()));
+        let is_there = self.object.is_none_or(|object| object.contains_key(name));
         if !is_there {
             self.fault(name, "is missing");
         }
@@ -100,8 +103,8 @@ impl<'v> Fields<'v> {
         };
         let fault = if text.is_empty() {
             "must not be empty".to_owned()
-        } else if text.len() > TEXT_OCTETS_MAX {
-            format!("is longer than {TEXT_OCTETS_MAX} octets")
+        } else if text.chars().count() > TEXT_CHARACTERS_MAX {
+            format!("is longer than {TEXT_CHARACTERS_MAX} characters")
         } else if text.chars().any(char::is_control) {
             "contains a control character".to_owned()
         } else {
@@ -109,6 +112,16 @@ impl<'v> Fields<'v> {
         };
         self.fault(name, fault);
         None
+    }
+
+    /// A text of at most that many characters.
+    pub(super) fn short_text(&self, name: &'static str, characters_max: usize) -> Option<&'v str> {
+        let text = self.text(name)?;
+        if text.chars().count() > characters_max {
+            self.fault(name, format!("is longer than {characters_max} characters"));
+            return None;
+        }
+        Some(text)
     }
 
     /// A text that must be there.
@@ -236,7 +249,8 @@ mod tests {
     #[test]
     fn every_fault_has_its_place() {
         assert_eq!(faults(&json!({"text": "x"})), []);
-        assert_eq!(faults(&json!({"text": "x", "state": null})), []);
+        let null = faults(&json!({"text": "x", "state": null}));
+        assert_eq!(null[0].0, "#/state");
         let all = faults(&json!({
             "text": "a\nb", "state": "On", "active": "yes", "rings": 1.5, "party": "x y", "a/b": 1
         }));

@@ -13,6 +13,7 @@
 //! sees and changes nothing outside its domains; a PUT that is repeated changes nothing more; what is
 //! acknowledged is on the disk, if the server has a store. The operator's socket needs no token.
 
+mod accounts;
 mod caller;
 mod cursor;
 mod domains;

@@ -122,13 +122,14 @@ pub(super) use handler;
 
 impl<E: Engine> Operation<E> {
     /// All tables.
-    const TABLES: [&'static [Self]; 11] = [
+    const TABLES: [&'static [Self]; 12] = [
         Self::PRESENCE,
         Self::UPDATE,
         Self::EVENTS,
         Self::SUBSCRIPTIONS,
         Self::HISTORY,
         Self::DOMAINS,
+        Self::ACCOUNTS,
         Self::LISTS,
         Self::RULES,
         Self::NODE,

@@ -1,4 +1,4 @@
-//! Editing the directory: the lists and rules that the operator changes while the server runs. Their
+//! Editing the directory: the accounts, lists and rules that the operator changes while the server runs. Their
 //! edits outlive a reading of the configuration and, with a store, the process (`directory::edits`).
 
 use std::sync::Arc;
@@ -26,6 +26,15 @@ pub(crate) async fn edit<E: Engine>(
     aor: &Aor,
     edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,
 ) -> Result<Arc<Directory>, ControlRefusal> {
+    edit_many(site, std::slice::from_ref(aor), edit).await
+}
+
+/// [`edit`] of several addresses at once.
+pub(crate) async fn edit_many<E: Engine>(
+    site: &Site<E>,
+    aors: &[Aor],
+    edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,
+) -> Result<Arc<Directory>, ControlRefusal> {
     let offer = |directory: &Arc<Directory>, shards: &[ShardId]| {
         let ask = |shard: &ShardId| {
             let reload = Command::Reload(Arc::clone(directory));
@@ -39,7 +48,7 @@ pub(crate) async fn edit<E: Engine>(
     let mut shards: Vec<ShardId> = (0..site.engine.shards()).map(ShardId).collect();
     // Under the lock of the directory, so that edits are kept in their order.
     let tell = |directory: &Arc<Directory>| {
-        let kept = site.engine.keep_edits(aor, directory);
+        let kept = site.engine.keep_edits(aors, directory);
         (offer(directory, &shards), kept)
     };
     let ((edited, mut offers), kept) = site.directory.change(edit, tell)?;

@@ -4,6 +4,7 @@ use hyper::header::HeaderValue;
 use hyper::{StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::directory::accounts::AccountFault;
 use crate::directory::lists::ListFault;
 use crate::dns::LookupError;
 use crate::http::control::aor::NotAnAor;
@@ -83,6 +84,9 @@ pub(crate) enum ControlRefusal {
     /// An invalid list edit.
     #[error(transparent)]
     List(#[from] ListFault),
+    /// An account that cannot be as it is to be.
+    #[error(transparent)]
+    Account(#[from] AccountFault),
     /// A document of rules that cannot be read.
     #[error("the document is not a ruleset of RFC 4745 and 5025, or contains an invalid rule")]
     NoRuleset,
@@ -169,6 +173,7 @@ impl ControlRefusal {
             | Self::NoUri(_)
             | Self::Senseless(_)
             | Self::NotAnAor(NotAnAor::Unreadable)
+            | Self::Account(AccountFault::Hashes(_))
             | Self::List(ListFault::NoMember(_))
             | Self::OnlyUdp
             | Self::NoRoute
@@ -181,6 +186,7 @@ impl ControlRefusal {
             | Self::NoTrace
             | Self::NotLocated(_, LookupError::Unknown)
             | Self::History(HistoryFault::Off)
+            | Self::Account(AccountFault::NoDomain(_) | AccountFault::NoAccount(_))
             | Self::List(ListFault::NoDomain(_) | ListFault::NoList(_) | ListFault::NotMember(_)) => {
                 StatusCode::NOT_FOUND
             }
@@ -190,6 +196,7 @@ impl ControlRefusal {
             | Self::NotReloaded(_)
             | Self::NoStore
             | Self::NoBackup(_)
+            | Self::Account(AccountFault::Taken(..) | AccountFault::AuthIdTaken(_))
             | Self::List(
                 ListFault::Taken(..)
                 | ListFault::AlreadyMember(_)

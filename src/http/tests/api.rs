@@ -413,6 +413,139 @@ fn a_list_is_put_with_conditions() {
 }
 
 #[test]
+fn an_account_is_put_shown_and_removed() {
+    let server = Server::start();
+    let put = |user: &str, account: &Value| {
+        server.api(
+            "editor",
+            "PUT",
+            &format!("accounts/{user}@abc.com"),
+            Some(account),
+        )
+    };
+    let account = json!({"password": "pass one", "display": "Berta", "voicemail": ["8200"]});
+    let made = put("200", &account);
+    assert_eq!(
+        (made.status(), &made.json["display"]),
+        (200, &json!("Berta")),
+        "{made:?}"
+    );
+    assert!(!made.response.body.contains("pass"), "no password is shown");
+    let log_in = |password: &str| {
+        let page = "/call_state.htm?domain=abc.com&user=200&password=";
+        server.get(&format!("{page}{password}")).status
+    };
+    assert_eq!((log_in("pass+one"), log_in("x")), (200, 403));
+    // Without a password it keeps the one that it has.
+    let renamed = put("200", &json!({"display": "Bea", "feeder": true}));
+    assert_eq!(
+        (&renamed.json["display"], &renamed.json["feeder"]),
+        (&json!("Bea"), &json!(true))
+    );
+    assert_eq!(log_in("pass+one"), 200);
+    // Its hashes are of its name.
+    let other_name = put("200", &json!({"auth_id": "device7"}));
+    assert_eq!(other_name.json["errors"][0]["pointer"], "#/password");
+    for (account, status) in [
+        (json!({"password": "a", "password_hash": "b"}), 422),
+        (json!({"password_hash": "b"}), 422),
+        (json!({"ha1": ["12"]}), 422),
+        (json!({"password": "a", "auth_id": "123"}), 409),
+        (json!({"password": "a", "x": 1}), 422),
+    ] {
+        assert_eq!(put("201", &account).status(), status, "{account}");
+    }
+    assert_eq!(
+        put("201", &json!({})).json["errors"][0]["pointer"],
+        "#/password"
+    );
+    let orbit = json!({"password": "a"});
+    let orbit = server.api("admin", "PUT", "accounts/700@pbx.example", Some(&orbit));
+    assert_eq!(orbit.problem(), "conflict");
+    let elsewhere = server.api("editor", "PUT", "accounts/1@open.example", Some(&account));
+    assert_eq!(elsewhere.problem(), "forbidden");
+    let delete = || {
+        server
+            .api("editor", "DELETE", "accounts/200@abc.com", None)
+            .status()
+    };
+    assert_eq!((delete(), delete(), log_in("pass+one")), (204, 404, 403));
+}
+
+#[test]
+fn accounts_are_imported_all_or_none() {
+    let server = Server::start();
+    let import = |query: &str, csv: &str| {
+        let head = format!(
+            "POST /api/v1/accounts{query} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\
+             Authorization: Bearer lamp_editor_secret\r\nContent-Type: text/csv\r\nContent-Length: {}\r\n\r\n{csv}",
+            csv.len()
+        );
+        let response = Response::new(&server.raw(head.as_bytes()));
+        let json = serde_json::from_str(&response.body).unwrap_or_default();
+        Answer { response, json }
+    };
+    let places = |answer: &Answer| -> Vec<String> {
+        let errors = answer.json["errors"].as_array().unwrap().iter();
+        errors
+            .map(|error| error["pointer"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let good = "user,domain,password,display\r\n300,abc.com,one,\"Clara, sales\"\r\n123,pbx.abc.com,,Anna\r\n";
+    let dry = import("?dry_run=true", good);
+    assert_eq!(
+        dry.json,
+        json!({"added": 1, "replaced": 1, "dry_run": true}),
+        "{dry:?}"
+    );
+    assert_eq!(
+        server.read("accounts?domain=abc.com")["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        import("", good).json,
+        json!({"added": 1, "replaced": 1, "dry_run": false})
+    );
+    let accounts = server.read("accounts?domain=abc.com");
+    assert_eq!(accounts["items"][0]["display"], "Anna");
+    assert_eq!(accounts["items"][1]["display"], "Clara, sales");
+    assert_eq!(server.call("").status, 200, "123 kept its password");
+    let faulty = "user,domain,password\n400,abc.com,x\n401,abc.com,\n402,open.example,x\n400,abc.com,y\n403,abc.com\n";
+    let refused = import("", faulty);
+    assert_eq!(places(&refused), ["#/2/password", "#/3/user", "#/4", "#/5"]);
+    for header in [
+        "user,password\n",
+        "user,domain,colour\n",
+        "user,user,domain\n",
+    ] {
+        assert_eq!(places(&import("", header)), ["#/0"], "{header}");
+    }
+    let conflict = import("", "user,domain,password,auth_id\n500,abc.com,x,123\n");
+    assert_eq!(conflict.problem(), "conflict");
+    assert_eq!(
+        server.read("accounts?domain=abc.com")["items"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let exported = server.api("editor", "GET", "accounts.csv?domain=abc.com", None);
+    assert_eq!(
+        exported.response.body,
+        "user,domain,auth_id,feeder,display,alternative,voicemail\n\
+         123,abc.com,,false,Anna,,\n300,abc.com,,false,\"Clara, sales\",,\n"
+    );
+    assert_eq!(
+        import("", &exported.response.body).json["replaced"],
+        2,
+        "it can be read again"
+    );
+}
+
+#[test]
 fn a_watcher_is_allowed_or_blocked() {
     let server = Server::start();
     assert_eq!(server.read("rules/123@abc.com")["rules"], json!([]));

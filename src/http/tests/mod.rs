@@ -320,7 +320,7 @@ impl Engine for FakeEngine {
         })
     }
 
-    fn keep_edits(&self, _: &Aor, _: &Directory) -> LocalBoxFuture<'static, bool> {
+    fn keep_edits(&self, _: &[Aor], _: &Directory) -> LocalBoxFuture<'static, bool> {
         let report = self.store.lock().unwrap().clone();
         let is_kept = report.is_none_or(|report| report.failure.is_none());
         Box::pin(async move { is_kept })
