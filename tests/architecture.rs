@@ -163,6 +163,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("accounts_file", &["accounts", "secret_file"]),
             ("lists", &["names"]),
             ("tokens", &["names"]),
+            ("feeds", &["names"]),
         ],
     ),
     (

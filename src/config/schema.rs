@@ -22,8 +22,8 @@ pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, Unregistered
 pub(super) use shield::Shield;
 pub use tenant::AuthKind;
 pub(super) use tenant::{
-    Account, Accounts, CompositionKind, DndLampKind, Domain, Group, HandlingKind, List, Password,
-    Policy, RegistrarKind, Several, StyleKind, Token,
+    Account, Accounts, CompositionKind, DndLampKind, Domain, Feed, Group, HandlingKind, List,
+    Password, Policy, RegistrarKind, Several, StyleKind, Token,
 };
 
 /// A default: a value without a place in the file.
@@ -55,6 +55,7 @@ pub(super) const TABLES: Tables = &[
     (Policy::HEADER, Policy::KEYS),
     (Profile::HEADER, Profile::KEYS),
     (Token::HEADER, Token::KEYS),
+    (Feed::HEADER, Feed::KEYS),
 ];
 
 keys! {
@@ -102,6 +103,8 @@ keys! {
         pub profile: Vec<Profile> = Vec::new();
         /// `[[token]]`
         pub token: Vec<Token> = Vec::new();
+        /// `[[feed]]`
+        pub feed: Vec<Feed> = Vec::new();
     }
 }
 

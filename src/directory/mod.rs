@@ -7,7 +7,7 @@
 //! - [`Directory::rules_of`] (`rules`): the composition rules of a presentity.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //! - [`Directory::edits`] (`edits`, `accounts`): what the operator edited while the server ran.
-//! - [`Directory::token`] (`tokens`): who may use the HTTP API.
+//! - [`Directory::token`] (`tokens`): who may use the HTTP API; [`Directory::feed`] (`feeds`): what other JSON means.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
 //! Build it in order: domains first, then what belongs to them. An edit creates a new directory
@@ -20,6 +20,7 @@ pub mod accounts;
 mod credentials;
 pub mod decide;
 pub mod edits;
+pub mod feeds;
 pub mod lists;
 pub mod profiles;
 pub mod removal;
@@ -39,6 +40,7 @@ use ipnet::IpNet;
 
 use crate::directory::credentials::Credentials;
 use crate::directory::decide::Groups;
+use crate::directory::feeds::Feed;
 use crate::directory::lists::Lists;
 use crate::directory::profiles::Profiles;
 use crate::directory::rules::SharedRules;
@@ -274,6 +276,7 @@ pub struct Directory {
     edited_accounts: Arc<HashMap<Aor, u64>>,
     profiles: Arc<Profiles>,
     tokens: Arc<[Token]>,
+    feeds: Arc<[Feed]>,
     /// Whether any account has a password hash.
     has_password_hashes: bool,
     /// The composition rules of presentities outside the domains served here.

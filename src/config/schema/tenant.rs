@@ -256,6 +256,36 @@ keys! {
     }
 }
 
+keys! {
+    /// `[[feed]]`: how the JSON of a PBX is read.
+    pub struct Feed in "[[feed]]" {
+        /// Its name, the last part of its path.
+        pub name: Spanned<String>;
+        /// The domain of its users.
+        pub domain: Spanned<String>;
+        /// Where the events are in a body.
+        pub events: Spanned<String> = unplaced(String::new());
+        /// Where the user is in an event.
+        pub user: Spanned<String>;
+        /// Where the state is in an event.
+        pub state: Spanned<String>;
+        /// Where the other party is in an event.
+        pub party: Option<Spanned<String>> = None;
+        /// States that mean that the phone rings.
+        pub ringing: Vec<Spanned<String>> = Vec::new();
+        /// States that mean that the user is in a call.
+        pub busy: Vec<Spanned<String>> = Vec::new();
+        /// States that mean that the user is in no call.
+        pub idle: Vec<Spanned<String>> = Vec::new();
+        /// States that mean do-not-disturb.
+        pub do_not_disturb: Vec<Spanned<String>> = Vec::new();
+        /// States that mean neither do-not-disturb nor away.
+        pub available: Vec<Spanned<String>> = Vec::new();
+        /// States that mean away.
+        pub away: Vec<Spanned<String>> = Vec::new();
+    }
+}
+
 words! {
     /// A role's name in the file.
     pub enum RoleKind {

@@ -7,6 +7,7 @@
 mod accounts;
 mod accounts_file;
 mod domains;
+mod feeds;
 mod lists;
 mod names;
 mod policies;
@@ -44,6 +45,7 @@ pub(super) fn directory(
     lists::note_strangers(config, &names, &directory, complainer, notes);
     policies::add_policies(config, &names, &mut directory, complainer, notes);
     directory.set_profiles(profiles::table(&config.profile, complainer));
+    directory.set_feeds(feeds::read(&config.feed, &names, complainer));
     directory.set_tokens(tokens::read(&config.token, &names, complainer));
     if config.domain.is_empty() {
         notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());

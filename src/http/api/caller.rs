@@ -1,6 +1,7 @@
 //! Who calls an operation: the bearer of a token, or the operator at the control socket.
 //!
-//! A token comes in `Authorization: Bearer` (RFC 6750 §2.1), or in the cookie of the dashboard. A browser
+//! A token comes in `Authorization: Bearer` (RFC 6750 §2.1), in the cookie of the dashboard, or, for an
+//! operation that says so, in the query. A browser
 //! sends a cookie with requests of other sites' pages, too; so one that changes something must carry a
 //! header that only our own page can set.
 //!
@@ -143,10 +144,18 @@ impl Caller {
     }
 }
 
+/// Where a request may have its token.
+#[derive(Clone, Copy)]
+pub(super) struct Presented<'r> {
+    pub(super) method: &'r Method,
+    pub(super) headers: &'r HeaderMap,
+    /// The query, if the operation takes a token there.
+    pub(super) query: &'r str,
+}
+
 /// Who sent a request.
 pub(super) async fn of_request<E: Engine>(
-    method: &Method,
-    headers: &HeaderMap,
+    presented: Presented<'_>,
     (peer, endpoint): (IpAddr, Endpoint),
     site: &Site<E>,
 ) -> Result<Caller, Problem> {
@@ -157,7 +166,15 @@ pub(super) async fn of_request<E: Engine>(
         let why = "send a token: Authorization: Bearer lamp_NAME_SECRET";
         Problem::new(ProblemKind::Unauthenticated, why)
     };
-    let text = match bearer(headers) {
+    let Presented {
+        method,
+        headers,
+        query,
+    } = presented;
+    let mut in_query = form_urlencoded::parse(query.as_bytes());
+    let in_query = in_query.find(|(name, _)| name == "token");
+    let in_query = in_query.as_ref().map(|(_, text)| &**text);
+    let text = match bearer(headers).or(in_query) {
         Some(text) => text,
         None => {
             let text = cookie(headers).ok_or_else(missing)?;

@@ -19,6 +19,7 @@ mod cursor;
 mod domains;
 mod entity_tag;
 mod events;
+mod feeds;
 mod fields;
 mod history;
 mod lists;

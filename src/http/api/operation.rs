@@ -10,7 +10,7 @@ use hyper::{Method, Request, StatusCode, header};
 use serde_json::Value;
 
 use crate::directory::tokens::Role;
-use crate::http::api::caller::{self, Caller};
+use crate::http::api::caller::{self, Caller, Presented};
 use crate::http::api::entity_tag;
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
@@ -122,10 +122,11 @@ pub(super) use handler;
 
 impl<E: Engine> Operation<E> {
     /// All tables.
-    const TABLES: [&'static [Self]; 12] = [
+    const TABLES: [&'static [Self]; 13] = [
         Self::PRESENCE,
         Self::UPDATE,
         Self::EVENTS,
+        Self::FEEDS,
         Self::SUBSCRIPTIONS,
         Self::HISTORY,
         Self::DOMAINS,
@@ -243,7 +244,14 @@ async fn run<E: Engine>(
     let (method, headers) = (request.method(), request.headers());
     let caller = match description.role {
         Some(role) => {
-            let caller = caller::of_request(method, headers, (peer, endpoint), site).await?;
+            let query = description.parameters.contains(&"token");
+            let query = request.uri().query().filter(|_| query);
+            let presented = Presented {
+                method,
+                headers,
+                query: query.unwrap_or_default(),
+            };
+            let caller = caller::of_request(presented, (peer, endpoint), site).await?;
             caller.require(role)?;
             caller
         }

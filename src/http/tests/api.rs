@@ -545,6 +545,73 @@ fn accounts_are_imported_all_or_none() {
     );
 }
 
+/// As a Yeastar PBX reports: the message is JSON in a string.
+#[test]
+fn events_of_a_pbx_are_read_as_the_configuration_says() {
+    let server = Server::start();
+    let event = |extension: Value, status: &str| {
+        let message = json!({"extension": extension, "status": status, "caller": "0301234"});
+        json!({"type": 30009, "sn": "3631", "msg": message.to_string()})
+    };
+    let ringing = event("123".into(), "RINGING");
+    let answer = server.api("feeder", "POST", "feeds/pbx", Some(&ringing));
+    assert_eq!(
+        answer.json,
+        json!({"accepted": 1, "ignored": 0}),
+        "{answer:?}"
+    );
+    let calls = server.engine.calls.lock().unwrap().split_off(0);
+    let call = calls[0].call.clone().unwrap();
+    assert_eq!(
+        (&*calls[0].aor, call.state),
+        ("123@abc.com", CallState::Early)
+    );
+    assert_eq!(call.remote().identity, "sip:0301234@abc.com");
+    let many = json!([
+        event(123.into(), "Hangup"),
+        event("123".into(), "lunch"),
+        event("123".into(), "transferring"),
+        event("999".into(), "ringing"),
+        {"type": 30005},
+    ]);
+    let with_token = "feeds/pbx?token=lamp_feeder_secret";
+    let answer = server.api_with("", "POST", with_token, Some(&many));
+    assert_eq!(
+        answer.json,
+        json!({"accepted": 2, "ignored": 3}),
+        "{answer:?}"
+    );
+    let updates = server.engine.updates.lock().unwrap().split_off(0);
+    assert!(matches!(updates[0].1, StateUpdate::DoNotDisturb(false)));
+    assert!(
+        matches!(&updates[1].1, StateUpdate::Presence(Some(said)) if *said.activities[0] == *"away")
+    );
+    assert_eq!(
+        server
+            .api_with("", "POST", "feeds/pbx?token=lamp_feeder_x", Some(&many))
+            .status(),
+        401
+    );
+    assert_eq!(
+        server
+            .api_with("", "GET", "domains?token=lamp_feeder_secret", None)
+            .status(),
+        401
+    );
+    assert_eq!(
+        server
+            .api("reader", "POST", "feeds/pbx", Some(&ringing))
+            .problem(),
+        "forbidden"
+    );
+    assert_eq!(
+        server
+            .api("admin", "POST", "feeds/x", Some(&ringing))
+            .problem(),
+        "not-found"
+    );
+}
+
 #[test]
 fn a_watcher_is_allowed_or_blocked() {
     let server = Server::start();

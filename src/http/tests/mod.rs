@@ -28,6 +28,7 @@ use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
+use crate::directory::feeds::{Feed, Meaning};
 use crate::directory::tokens::{Role, Token};
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain, ParksTokens};
@@ -533,6 +534,19 @@ pub(in crate::http) fn directory() -> Directory {
         domains: domains.iter().map(|name| (*name).into()).collect(),
         hash: "slow:secret".into(),
     };
+    directory.set_feeds(vec![Feed {
+        name: "pbx".into(),
+        domain: "abc.com".into(),
+        events: "".into(),
+        user: "/msg/extension".into(),
+        state: "/msg/status".into(),
+        party: Some("/msg/caller".into()),
+        meanings: vec![
+            ("ringing".into(), Meaning::Ringing),
+            ("hangup".into(), Meaning::Idle),
+            ("lunch".into(), Meaning::Away),
+        ],
+    }]);
     directory.set_tokens(vec![
         token("reader", Role::Reader, &[]),
         token("feeder", Role::Feeder, &["abc.com"]),
