@@ -233,12 +233,14 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "site",
                 ],
             ),
+            ("dashboard", &["api", "representation"]),
             (
                 "routes",
                 &[
                     "representation",
                     "call_state",
                     "control",
+                    "dashboard",
                     "engine",
                     "monitor",
                     "parks",

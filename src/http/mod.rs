@@ -1,8 +1,8 @@
 //! HTTP on a core of its own: `call_state.htm` (W:D1), parked calls for phones (W:C11), health, metrics,
-//! the API, and the operator's questions and commands on a Unix socket.
+//! the API, the dashboard, and the operator's questions and commands on a Unix socket.
 //!
 //! ```text
-//! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | parks | monitor | control
+//! server: listener ─► connection ─► dispatch ─► routes ─► a handler: call_state | parks | monitor | control | dashboard
 //!                                       ▲  │                                                    │
 //!                                       │  └───► api: operations below /api/v1, events          │
 //!                                       └───── representation: a value as text or JSON ◄────────┘
@@ -22,6 +22,7 @@ pub mod changes;
 mod connections;
 mod control;
 mod credentials;
+mod dashboard;
 mod directory;
 pub mod engine;
 mod events;

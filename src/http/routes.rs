@@ -16,6 +16,7 @@ use crate::http::control::{
     ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, lockouts, log,
     loops, probe, refusals, reload, rules, set, status, trace, watchers, why,
 };
+use crate::http::dashboard;
 use crate::http::engine::Engine;
 use crate::http::monitor::{health, metrics};
 use crate::http::parks;
@@ -49,6 +50,8 @@ pub(crate) enum Who {
     /// Any client of the public sockets, on a spare connection too: a client that holds all the
     /// others must not make the server look dead.
     Anybody,
+    /// Any client of the public sockets, while a connection is free for it: files that hold no data.
+    Visitor,
     /// Who proves itself, at the public sockets: the handler checks name and password, or a token.
     Account,
     /// A process that may open the control socket.
@@ -118,6 +121,8 @@ impl<E: Engine> Route<E> {
             Box::pin(async { health::ready(site) })
         }),
         Self::monitor("/metrics", |_, _, site| Box::pin(metrics::metrics(site))),
+        Self::file("/"),
+        Self::file("/dashboard/*"),
         // Questions.
         Self::question("/status", &[], page!(status::status)),
         Self::question("/log", &[], page!(log::show)),
@@ -248,6 +253,17 @@ impl<E: Engine> Route<E> {
         }
     }
 
+    const fn file(path: &'static str) -> Self {
+        Self {
+            method: RouteMethod::Read,
+            path,
+            who: Who::Visitor,
+            handler: Handler::Raw(|request, _, _| {
+                Box::pin(async move { dashboard::show(&request) })
+            }),
+        }
+    }
+
     const fn question(
         path: &'static str,
         fields: &'static [&'static str],
@@ -307,7 +323,7 @@ impl Who {
     /// Whether this audience is served at `endpoint`.
     pub(crate) const fn is_served_at(self, endpoint: Endpoint) -> bool {
         match self {
-            Self::Anybody | Self::Account => matches!(endpoint, Endpoint::Public),
+            Self::Anybody | Self::Visitor | Self::Account => matches!(endpoint, Endpoint::Public),
             Self::Operator => matches!(endpoint, Endpoint::Control),
         }
     }

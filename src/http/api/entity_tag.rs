@@ -9,12 +9,17 @@ use crate::presence::fixed_hash::SipHash13;
 
 /// The tag of a representation.
 pub(super) fn of(json: &Value) -> HeaderValue {
-    let tag = format!("\"{:016x}\"", SipHash13::of(json.to_string().as_bytes()));
+    of_octets(json.to_string().as_bytes())
+}
+
+/// The tag of a representation as it is sent.
+pub(crate) fn of_octets(octets: &[u8]) -> HeaderValue {
+    let tag = format!("\"{:016x}\"", SipHash13::of(octets));
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
 }
 
 /// Whether the client has this representation already (`If-None-Match` of a GET).
-pub(super) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     lists(headers, header::IF_NONE_MATCH, Some(tag)).unwrap_or(false)
 }
 

@@ -17,7 +17,7 @@ mod accounts;
 mod caller;
 mod cursor;
 mod domains;
-mod entity_tag;
+pub(crate) mod entity_tag;
 mod events;
 mod feeds;
 mod fields;

@@ -40,6 +40,7 @@ fn health_and_metrics_are_served_while_all_connections_are_held() {
     let refused = server.call("&number=5");
     assert_eq!(refused.status, 503);
     assert_eq!(refused.header("retry-after"), Some("1"));
+    assert_eq!(server.get("/").status, 503);
     assert_eq!(server.operator("/counters").status, 200);
     assert_eq!(server.call_updates(), []);
     drop(held);

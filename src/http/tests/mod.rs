@@ -6,6 +6,7 @@ mod call_state;
 mod commands;
 mod credentials;
 mod crowded;
+mod dashboard;
 mod history;
 mod json;
 mod operator;

@@ -16,7 +16,7 @@ fn other_methods_and_paths_are_refused() {
         );
     }
     for path in [
-        "/",
+        "/index.html",
         "/call_state.html",
         "/Call_State.htm",
         "/call_state.htm/",

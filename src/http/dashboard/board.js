@@ -1,0 +1,198 @@
+// The lamp board of a domain: all keys, live; searched, filtered by group and by state, with those that
+// are pinned first.
+
+import { BoardGrid } from "./board_grid.js";
+import { announce, debounced, el, fill, labelled, options, set, setText, throttled } from "./dom.js";
+import { userOf } from "./format.js";
+import { number, t, tn } from "./language.js";
+import { KINDS, kindOf, lamp, sentenceOf } from "./lamp.js";
+import * as pins from "./pins.js";
+
+/** Filtered by state, keys come and go; not in each frame, so that one can be hit with the mouse. */
+const REGROUP_MS = 400;
+/** The time between two announcements of changes: a screen reader has to keep up. */
+const ANNOUNCE_MS = 1500;
+/** Sections that are no groups of the configuration. */
+const OTHERS = ["without-group", "orbits", "resources"];
+
+/** @param {import("./app.js").Context} context */
+export function board({ live, go }) {
+  const filter = { text: "", group: "", kind: "" };
+  const regroup = () => {
+    const sections = sectionsOf(live, filter);
+    grid.show(sections);
+    const count = sections.reduce((sum, section) => sum + section.aors.length, 0);
+    setText(found, live.isLoaded ? tn("board.keys", count) : t("loading"));
+    set(nothing, "hidden", !live.isLoaded || count > 0);
+  };
+  const grid = new BoardGrid((aor) => live.states.get(aor), {
+    open: (aor) => go("person", aor),
+    pin: (aor) => {
+      const isPinned = pins.toggle(aor);
+      announce(t(isPinned ? "board.is-pinned" : "board.is-unpinned", { name: live.states.get(aor)?.name ?? aor }));
+      regroup();
+    },
+    isPinned: pins.has,
+  });
+  const search = el("input", {
+    type: "search",
+    placeholder: t("board.search-hint"),
+    oninput: debounced(() => {
+      filter.text = search.value.trim().toLowerCase();
+      regroup();
+    }, 80),
+  });
+  const group = el("select", {
+    onchange: () => {
+      filter.group = group.value;
+      regroup();
+    },
+  });
+  const chips = chipsOf(filter, regroup);
+  const found = el("p.muted", { role: "status" }, t("loading"));
+  const nothing = el("p.empty", { hidden: true }, t("board.nothing"));
+  const element = el(
+    "div.board",
+    {},
+    el(
+      "div.toolbar",
+      {},
+      labelled(t("search"), search),
+      labelled(t("board.group"), group),
+      el("div.chips", { role: "group", "aria-label": t("board.by-state") }, chips.element),
+    ),
+    nothing,
+    grid.element,
+  );
+
+  const announceSoon = announcer(live, grid);
+  const regroupSoon = throttled(regroup, REGROUP_MS);
+  const showAll = () => {
+    fill(group, options(groupsOf(live), filter.group));
+    chips.count(live);
+    regroup();
+  };
+  const showAllSoon = throttled(showAll, REGROUP_MS);
+  const ended = live.listen((changed) => {
+    // New addresses may come one after the other.
+    if (changed === null) return grid.rows.length === 0 ? showAll() : showAllSoon();
+    if (changed.size === 0) return;
+    grid.update(changed);
+    chips.count(live);
+    announceSoon(changed);
+    if (filter.kind !== "") regroupSoon();
+  });
+  // Once the element is in the page, and has a width.
+  if (live.isLoaded) queueMicrotask(showAll);
+  return {
+    title: t("board.title"),
+    head: [found, el("p.muted.hint", {}, t("board.keyboard"))],
+    element,
+    close: () => {
+      ended();
+      regroupSoon.cancel();
+      showAllSoon.cancel();
+      grid.close();
+    },
+  };
+}
+
+/** A button for each kind of state, with the number of keys that are in it now. */
+function chipsOf(filter, regroup) {
+  const counts = new Map(KINDS.map((kind) => [kind, el("span.count", {}, "0")]));
+  const buttons = KINDS.map((kind) =>
+    el(
+      "button.chip",
+      {
+        type: "button",
+        "aria-pressed": "false",
+        "data-kind": kind,
+        onclick: () => {
+          filter.kind = filter.kind === kind ? "" : kind;
+          for (const button of buttons) set(button, "aria-pressed", String(button.dataset.kind === filter.kind));
+          regroup();
+        },
+      },
+      lamp(kind),
+      el("span", {}, t(`kind.${kind}`)),
+      counts.get(kind),
+    ),
+  );
+  return {
+    element: buttons,
+    count: (live) => {
+      const now = new Map(KINDS.map((kind) => [kind, 0]));
+      for (const state of live.states.values()) {
+        const kind = kindOf(state);
+        now.set(kind, now.get(kind) + 1);
+      }
+      for (const [kind, element] of counts) setText(element, number(now.get(kind)));
+    },
+  };
+}
+
+/** The groups to choose from. */
+function groupsOf(live) {
+  const names = new Set();
+  const others = new Set();
+  for (const state of live.states.values()) {
+    for (const name of state.groups) names.add(name);
+    if (state.groups.length === 0) others.add(otherSection(state));
+  }
+  const sorted = [...names].sort((one, other) => one.localeCompare(other));
+  const rest = OTHERS.filter((name) => others.has(name));
+  return [["", t("board.all-groups")], ...sorted.map((name) => [`=${name}`, name]), ...rest.map((name) => [name, t(`board.${name}`)])];
+}
+
+const otherSection = (state) => ({ orbit: "orbits", resource: "resources" })[state.kind] ?? "without-group";
+
+/**
+ * The keys to show: those that are pinned, each group, then the others. Who is in several groups is in the
+ * first of them only, unless one group is chosen.
+ */
+function sectionsOf(live, { text, group, kind }) {
+  const pinned = [];
+  const sections = new Map();
+  const collator = new Intl.Collator(undefined, { numeric: true });
+  const wanted = [...live.states.values()].filter((state) => {
+    const isText = text === "" || state.name.toLowerCase().includes(text) || userOf(state.aor).toLowerCase().includes(text) || (state.note ?? "").toLowerCase().includes(text);
+    return isText && (kind === "" || kindOf(state) === kind);
+  });
+  wanted.sort((one, other) => collator.compare(one.name, other.name));
+  for (const state of wanted) {
+    const own = state.groups.length > 0 ? state.groups.map((name) => `=${name}`).sort() : [otherSection(state)];
+    if (group !== "" && !own.includes(group)) continue;
+    if (pins.has(state.aor)) pinned.push(state.aor);
+    else {
+      const name = group || own[0];
+      if (!sections.has(name)) sections.set(name, []);
+      sections.get(name).push(state.aor);
+    }
+  }
+  const title = (name) => (name.startsWith("=") ? name.slice(1) : t(`board.${name}`));
+  const order = (name) => (name.startsWith("=") ? `0${name}` : `1${OTHERS.indexOf(name)}`);
+  const names = [...sections.keys()].sort((one, other) => collator.compare(order(one), order(other)));
+  const all = names.map((name) => ({ title: title(name), aors: sections.get(name) }));
+  return pinned.length > 0 ? [{ title: t("board.pinned"), aors: pinned }, ...all] : all;
+}
+
+/** Announces changes of the key that has the focus, and of pinned ones; never of all. */
+function announcer(live, grid) {
+  let last = 0;
+  let timer = 0;
+  const waiting = new Set();
+  const tell = () => {
+    timer = 0;
+    last = performance.now();
+    const sentences = [...waiting].slice(0, 3).map((aor) => live.states.get(aor)).filter(Boolean).map(sentenceOf);
+    waiting.clear();
+    announce(sentences.join(". "));
+  };
+  return (changed) => {
+    const hasFocus = grid.grid.contains(document.activeElement);
+    for (const aor of changed) {
+      if (pins.has(aor) || (hasFocus && aor === grid.focused)) waiting.add(aor);
+    }
+    if (waiting.size > 0 && timer === 0) timer = setTimeout(tell, Math.max(0, last + ANNOUNCE_MS - performance.now()));
+  };
+}

@@ -1,0 +1,82 @@
+// Charts by uPlot, in the colours of the theme. A chart is a picture: what it says is told in words, too.
+
+import uPlot from "./vendor/uplot/uPlot.esm.js";
+import { el, set, setText } from "./dom.js";
+import { locale } from "./language.js";
+import { colour, onTheme } from "./theme.js";
+
+/** Seconds that lines show. */
+const SECONDS = 180;
+
+const axis = (extra = {}) => ({
+  stroke: () => colour("muted"),
+  grid: { stroke: () => colour("line"), width: 1 },
+  ticks: { stroke: () => colour("line"), width: 1 },
+  font: "12px system-ui, sans-serif",
+  ...extra,
+});
+
+/** A time of day on an axis, in the browser's time zone. */
+export const timeAxis = (withDate = false) =>
+  axis({
+    size: 34,
+    space: 80,
+    values: (_, ticks, __, ___, step) => {
+      const date = withDate ? { day: "2-digit", month: "2-digit" } : {};
+      const seconds = step < 60 ? { second: "2-digit" } : {};
+      const format = new Intl.DateTimeFormat(locale(), { ...date, hour: "2-digit", minute: "2-digit", ...seconds });
+      return ticks.map((tick) => format.format(tick * 1000));
+    },
+  });
+
+/** Keeps a chart as wide as its container and in the colours of the theme. Returns what ends it. */
+export function keep(plot, container, height) {
+  const fit = () => container.clientWidth > 0 && plot.setSize({ width: container.clientWidth, height });
+  const observer = new ResizeObserver(fit);
+  observer.observe(container);
+  const ended = onTheme(() => plot.redraw(false, true));
+  return () => {
+    observer.disconnect();
+    ended();
+    plot.destroy();
+  };
+}
+
+/**
+ * Lines that grow to the right.
+ * @param {{title: string, series: {label: string, colour: string}[], format: (value: number) => string, height?: number}} plan
+ */
+export function lines({ title, series, format, height = 150 }) {
+  const canvas = el("div.chart-canvas", { role: "img", "aria-label": title });
+  const values = series.map(() => el("strong", {}, "–"));
+  const legend = series.map(({ label, colour: name }, index) => el("li", {}, el("span.swatch", { "data-colour": name, "aria-hidden": "true" }), `${label} `, values[index]));
+  const element = el("figure.chart", {}, el("figcaption", {}, title, el("ul.legend", {}, legend)), canvas);
+  const data = [[], ...series.map(() => [])];
+  const plot = new uPlot(
+    {
+      width: 400,
+      height,
+      legend: { show: false },
+      cursor: { show: false },
+      scales: { x: { range: () => [Date.now() / 1000 - SECONDS, Date.now() / 1000] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1e-6, (high ?? 1) * 1.15)] } },
+      axes: [timeAxis(), axis({ size: 64, values: (_, ticks) => ticks.map(format) })],
+      series: [{}, ...series.map(({ label, colour: name }) => ({ label, stroke: () => colour(name), width: 2, points: { show: false } }))],
+    },
+    data,
+    canvas,
+  );
+  const close = keep(plot, canvas, height);
+  return {
+    element,
+    close,
+    /** Adds a point of each line. */
+    push: (time, points) => {
+      data[0].push(time);
+      points.forEach((point, index) => data[index + 1].push(point));
+      if (data[0][0] < time - SECONDS - 10) for (const column of data) column.shift();
+      plot.setData(data);
+      points.forEach((point, index) => setText(values[index], point == null ? "–" : format(point)));
+      set(canvas, "aria-label", `${title}: ${series.map(({ label }, index) => `${label} ${points[index] == null ? "–" : format(points[index])}`).join(", ")}`);
+    },
+  };
+}

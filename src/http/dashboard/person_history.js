@@ -1,0 +1,124 @@
+// How the state of a person changed: a plot with a lane for each kind of state, and a table of the changes.
+
+import uPlot from "./vendor/uplot/uPlot.esm.js";
+import { get } from "./api.js";
+import { keep, timeAxis } from "./chart.js";
+import { el, fill, labelled, options, set, setText } from "./dom.js";
+import { moment, party } from "./format.js";
+import { t, tn } from "./language.js";
+import { KINDS, availabilityWord, kindOfAvailability, lamp } from "./lamp.js";
+import { card, table } from "./table.js";
+import { sourceWords, ruleWords } from "./words.js";
+import { colour } from "./theme.js";
+
+const HEIGHT = 210;
+/** Changes that one look shows; the table says if there are more. */
+const CHANGES_MAX = 1000;
+/** Seconds of the plot. */
+const SPANS = [
+  ["600", "history.minutes"],
+  ["3600", "history.hour"],
+  ["86400", "history.day"],
+  ["604800", "history.week"],
+];
+/** From the top to the bottom of the plot. */
+const LANES = [...KINDS].reverse();
+
+export function historyOf(aor, domain) {
+  let seconds = 3600;
+  let plot = null;
+  let isClosed = false;
+  const span = el("select", {}, options(SPANS.map(([value, key]) => [value, t(key)]), String(seconds)));
+  const summary = el("p.muted", { role: "status" });
+  const canvas = el("div.chart-canvas.timeline", { role: "img", "aria-label": t("history.plot") });
+  const changes = table({
+    caption: t("history.title"),
+    empty: t("history.none"),
+    columns: [
+      { title: t("history.time"), cell: (change) => moment(change.time), kind: "number" },
+      { title: t("history.state"), cell: (change) => el("span.lamp-word", {}, lamp(kindOfAvailability(change.availability)), availabilityWord(change.availability)) },
+      { title: t("party"), cell: (change) => party(change.party, domain) },
+      { title: t("note"), cell: (change) => change.note ?? "" },
+      { title: t("why.source"), cell: (change) => sourceWords(change.source) },
+      { title: t("why.rule"), cell: (change) => ruleWords(change.rule) },
+    ],
+  });
+  const load = async () => {
+    try {
+      const since = new Date(Date.now() - seconds * 1000).toISOString();
+      const answer = await get("history", { aor, since, limit: CHANGES_MAX });
+      if (isClosed) return;
+      set(canvas, "hidden", answer.changes.length === 0);
+      setText(summary, answer.next == null ? tn("history.count", answer.changes.length) : t("history.more", { n: answer.changes.length }));
+      changes.show(answer.changes);
+      set(canvas, "aria-label", `${t("history.plot")}: ${summary.textContent}`);
+      draw(answer.changes);
+    } catch (error) {
+      set(canvas, "hidden", true);
+      changes.show([]);
+      setText(summary, error.words?.() ?? String(error));
+    }
+  };
+  const draw = (newestFirst) => {
+    plot?.();
+    plot = newestFirst.length > 0 ? timeline(canvas, [...newestFirst].reverse(), seconds) : null;
+  };
+  span.addEventListener("change", () => {
+    seconds = Number(span.value);
+    load();
+  });
+  load();
+  return {
+    element: card(t("history.title"), el("div.toolbar", {}, labelled(t("history.span"), span), summary), canvas, changes.element),
+    load,
+    close: () => {
+      isClosed = true;
+      plot?.();
+    },
+  };
+}
+
+/** Draws a bar in the lane of each state, from the change to it to the next one. */
+function timeline(canvas, changes, seconds) {
+  fill(canvas);
+  const now = Date.now() / 1000;
+  const times = changes.map((change) => Date.parse(change.time) / 1000);
+  const kinds = changes.map((change) => kindOfAvailability(change.availability));
+  const paint = (chart) => {
+    const { ctx } = chart;
+    const lane = Math.abs(chart.valToPos(1, "y", true) - chart.valToPos(0, "y", true));
+    kinds.forEach((kind, index) => {
+      const from = chart.valToPos(times[index], "x", true);
+      const to = chart.valToPos(times[index + 1] ?? now, "x", true);
+      const middle = chart.valToPos(LANES.indexOf(kind), "y", true);
+      ctx.fillStyle = colour(`lamp-${kind}`);
+      // A state of a moment is still seen.
+      ctx.fillRect(from, middle - lane * 0.32, Math.max(to - from, 2), lane * 0.64);
+    });
+  };
+  const chart = new uPlot(
+    {
+      width: Math.max(300, canvas.clientWidth),
+      height: HEIGHT,
+      legend: { show: false },
+      cursor: { show: false },
+      scales: { x: { range: [now - seconds, now] }, y: { range: [-0.6, LANES.length - 0.4] } },
+      axes: [
+        timeAxis(seconds > 86400),
+        {
+          size: 118,
+          stroke: () => colour("muted"),
+          font: "12px system-ui, sans-serif",
+          grid: { stroke: () => colour("line"), width: 1 },
+          splits: () => LANES.map((_, index) => index),
+          values: () => LANES.map((kind) => t(`kind.${kind}`)),
+        },
+      ],
+      series: [{}, { paths: () => null, points: { show: false } }],
+      hooks: { draw: [paint] },
+    },
+    [times, kinds.map((kind) => LANES.indexOf(kind))],
+    canvas,
+  );
+  return keep(chart, canvas, HEIGHT);
+}

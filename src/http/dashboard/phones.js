@@ -1,0 +1,104 @@
+// The phones: who subscribes to what, by which profile, what came of the last NOTIFY; and those in a loop.
+
+import { get } from "./api.js";
+import { debounced, el, labelled, options, set, setText } from "./dom.js";
+import { span } from "./format.js";
+import { number, t, tn } from "./language.js";
+import { may } from "./session.js";
+import { card, table } from "./table.js";
+import { answerWords, subscriptionWords } from "./words.js";
+
+/** Subscriptions that one look reads. */
+const LIMIT = 500;
+const STATES = ["active", "waiting", "probation", "pending", "polite-block", "no flow"];
+
+/** @param {import("./app.js").Context} context */
+export function phones({ domain, go }) {
+  let cursor = null;
+  let items = [];
+  const status = el("p.muted", { role: "status" }, t("loading"));
+  const subscriptions = table({
+    caption: t("phones.subscriptions"),
+    empty: t("phones.none"),
+    columns: [
+      { title: t("watchers.who"), cell: (row) => row.watcher.replace(/^sip:/, "") },
+      { title: t("phones.watches"), cell: (row) => (row.list ? row.presentity : el("button.link", { type: "button", onclick: () => go("person", row.presentity) }, row.presentity)) },
+      { title: t("watchers.package"), cell: (row) => row.package },
+      { title: t("watchers.state"), cell: (row) => subscriptionWords(row.state) },
+      { title: t("watchers.profile"), cell: (row) => row.profile },
+      { title: t("watchers.answer"), cell: (row) => el("span.answer", { "data-answer": row.last_answer }, answerWords(row.last_answer), row.unanswered + row.refused > 1 ? ` ×${row.unanswered + row.refused}` : "") },
+      { title: t("watchers.notifies"), cell: (row) => number(row.notifies), kind: "number" },
+      { title: t("why.remaining"), cell: (row) => span(row.remaining_seconds), kind: "number" },
+      { title: t("watchers.peer"), cell: (row) => `${row.transport} ${row.peer}` },
+    ],
+  });
+  const search = el("input", { type: "search", placeholder: t("phones.search-hint"), oninput: debounced(() => load(), 250) });
+  const state = el("select", { onchange: () => load() }, options([["", t("all")], ...STATES.map((name) => [name, subscriptionWords(name)])], ""));
+  const more = el("button", { type: "button", hidden: true, onclick: () => load(true) }, t("phones.more"));
+  const load = async (isNext = false) => {
+    if (!isNext) [items, cursor] = [[], null];
+    try {
+      // A page may be empty although there is a next one.
+      const wanted = items.length + LIMIT;
+      do {
+        const page = await get("subscriptions", { domain, search: search.value.trim(), state: state.value, limit: LIMIT, cursor });
+        items.push(...page.items);
+        cursor = page.next;
+      } while (cursor !== null && items.length < wanted);
+      subscriptions.show(items);
+      set(more, "hidden", cursor === null);
+      setText(status, cursor === null ? tn("phones.count", items.length) : t("phones.first", { n: number(items.length) }));
+    } catch (error) {
+      setText(status, error.words?.() ?? String(error));
+    }
+  };
+  const looping = may("admin") ? loops() : null;
+  load();
+  looping?.load();
+  const reload = () => {
+    load();
+    looping?.load();
+  };
+  return {
+    title: t("phones.title"),
+    element: el(
+      "div",
+      {},
+      looping?.element,
+      card(
+        t("phones.subscriptions"),
+        el("div.toolbar", {}, labelled(t("search"), search), labelled(t("watchers.state"), state), el("button", { type: "button", onclick: reload }, t("reload")), status),
+        subscriptions.element,
+        more,
+      ),
+    ),
+    close: () => {},
+  };
+}
+
+/** Phones that repeat a request without success. */
+function loops() {
+  const problem = el("p.problem", { role: "alert" });
+  const found = table({
+    caption: t("loops.title"),
+    empty: t("loops.none"),
+    columns: [
+      { title: t("loops.phone"), cell: (row) => row.phone },
+      { title: t("watchers.peer"), cell: (row) => `${row.transport} ${row.peer}` },
+      { title: t("loops.method"), cell: (row) => row.method },
+      { title: t("loops.to"), cell: (row) => row.to },
+      { title: t("loops.status"), cell: (row) => String(row.status), kind: "number" },
+      { title: t("loops.rate"), cell: (row) => number(row.per_minute), kind: "number" },
+      { title: t("loops.for"), cell: (row) => span(row.age_seconds), kind: "number" },
+      { title: "User-Agent", cell: (row) => row.user_agent ?? "" },
+    ],
+  });
+  const load = async () => {
+    try {
+      found.show((await get("loops")).phones);
+    } catch (error) {
+      setText(problem, error.words?.() ?? String(error));
+    }
+  };
+  return { element: card(t("loops.title"), el("p.muted", {}, t("loops.hint")), problem, found.element), load };
+}

@@ -1,0 +1,51 @@
+// Tables: a caption, columns, rows; long ones show their beginning, and more on demand.
+
+import { el, fill, set, setText } from "./dom.js";
+import { number, t } from "./language.js";
+
+/** Rows that are shown at once: a browser lays out thousands of cells slowly. */
+const ROWS_AT_ONCE = 200;
+
+/**
+ * @template Row
+ * @param {{caption: string, columns: {title: string, cell: (row: Row) => any, kind?: string}[], empty: string}} plan
+ *   `kind` is a class of the cells, like `number`
+ * @returns {{element: HTMLElement, show: (rows: Row[]) => void}}
+ */
+export function table({ caption, columns, empty }) {
+  const body = el("tbody");
+  const nothing = el("p.empty", {}, empty);
+  const scroller = el(
+    "div.table-window",
+    { role: "region", "aria-label": caption, tabindex: 0 },
+    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, el("tr", {}, columns.map(({ title, kind }) => el("th", { scope: "col", class: kind }, title)))), body),
+  );
+  const more = el("button", { type: "button", onclick: () => grow() });
+  const element = el("div.table", {}, scroller, nothing, more);
+  let rows = [];
+  let shown = 0;
+  const grow = () => {
+    const next = rows.slice(shown, shown + ROWS_AT_ONCE);
+    shown += next.length;
+    body.append(...next.map((row) => el("tr", {}, columns.map(({ cell, kind }) => el("td", { class: kind }, cell(row))))));
+    set(more, "hidden", shown >= rows.length);
+    setText(more, t("table.more", { n: number(rows.length - shown) }));
+  };
+  const show = (all) => {
+    rows = all;
+    shown = 0;
+    fill(body);
+    set(scroller, "hidden", rows.length === 0);
+    set(nothing, "hidden", rows.length > 0);
+    grow();
+  };
+  show([]);
+  set(nothing, "hidden", true);
+  return { element, show };
+}
+
+/** Pairs of a term and what it is. */
+export const facts = (pairs) => el("dl.facts", {}, pairs.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
+
+/** A section of a page. */
+export const card = (title, ...children) => el("section.card", {}, el("h2", {}, title), children);
