@@ -215,7 +215,7 @@ await check("the browser's language and colours are taken up", async () => {
   await other.goto(`${SITE}/`);
   await other.getByLabel("Token").fill(FEEDER);
   await other.getByRole("button", { name: "Anmelden" }).click();
-  await other.getByRole("heading", { level: 1, name: "Tastenfeld" }).waitFor();
+  await other.getByRole("heading", { level: 1, name: "Lampenfeld" }).waitFor();
   await other.getByText("5.007 Tasten").waitFor();
   ensure((await other.evaluate(() => document.documentElement.dataset.theme)) === "dark", "it is light");
 });
@@ -326,7 +326,7 @@ await check("language and colours are switched, and remembered", async () => {
 
 await check("the board follows a change of most keys at once", async () => {
   await busyBoard();
-  await open(page, `board/${DOMAIN}`, "Tastenfeld");
+  await open(page, `board/${DOMAIN}`, "Lampenfeld");
   await page.getByRole("button", { name: /^Nicht stören 25$/ }).waitFor();
   await page.getByRole("button", { name: /^Umgeleitet 12$/ }).waitFor();
 });
@@ -334,7 +334,7 @@ for (const theme of ["light", "dark"]) {
   await check(`axe-core finds nothing serious in any page, ${theme}`, async () => {
     await page.getByLabel(/Farben|Colours/).selectOption(theme);
     await page.getByLabel(/Sprache|Language/).selectOption(theme === "light" ? "en" : "de");
-    const places = [["board", /Lamp board|Tastenfeld/], ["person", /Rosa|Anna|\w+ \w+/], ["diagnostics", /Diagnos/], ["phones", /Phones|Telefone/], ["notes", /Not/], ["node", /Server/], ["settings", /Settings|Einst/]];
+    const places = [["board", /Lamp board|Lampenfeld/], ["person", /Rosa|Anna|\w+ \w+/], ["diagnostics", /Diagnos/], ["phones", /Phones|Telefone/], ["notes", /Not/], ["node", /Server/], ["settings", /Settings|Einst/]];
     const found = [];
     for (const [place, heading] of places) {
       await open(page, `${place}/${DOMAIN}${place === "person" ? "/1020@example.com" : ""}`, heading);
@@ -346,6 +346,19 @@ for (const theme of ["light", "dark"]) {
     return `${places.length} pages`;
   });
 }
+
+await check("a small screen shows every page without scrolling sideways", async () => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  const wide = [];
+  for (const place of ["board", `person/${DOMAIN}/1020@${DOMAIN}`, "diagnostics", "phones", "notes", "node", "settings"]) {
+    await page.evaluate((hash) => { location.hash = hash; }, `#/${place}`);
+    await page.waitForTimeout(500);
+    const over = await page.evaluate(() => Math.max(...["html", "main"].map((name) => document.querySelector(name)).map((part) => part.scrollWidth - part.clientWidth)));
+    if (over > 1) wide.push(`${place}: ${over} pixels`);
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
+  ensure(wide.length === 0, wide.join("\n"));
+});
 
 // ---- roles and logout
 
