@@ -53,6 +53,12 @@ export const launch = () =>
 /** What pages complain of: errors of the console, violations of the Content-Security-Policy. */
 export const complaints = [];
 
+/** Requests were refused or cut off on purpose: Chromium says so in its console, the page in words. */
+export function forgiveRefusals() {
+  const others = complaints.filter((complaint) => !complaint.startsWith("Failed to load resource:"));
+  complaints.splice(0, complaints.length, ...others);
+}
+
 /** A window of its own, with its own cookies. */
 export async function visitor(browser, { locale = "en-GB", colorScheme = "light", size = { width: 1440, height: 900 } } = {}) {
   const context = await browser.newContext({ locale, colorScheme, viewport: size, reducedMotion: "no-preference" });

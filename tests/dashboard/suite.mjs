@@ -2,7 +2,7 @@
 
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
-import { SITE, api, check, complaints, ensure, failed, findings, launch, logIn, open, picture, until, visitor } from "./browser.mjs";
+import { SITE, api, check, complaints, ensure, failed, findings, forgiveRefusals, launch, logIn, open, picture, until, visitor } from "./browser.mjs";
 import { drawing } from "./frames.mjs";
 import { judgeFiles, judgeMessages } from "./files.mjs";
 import { Phone } from "./phone.mjs";
@@ -50,7 +50,7 @@ await check("no script can read the token", async () => {
 await check("with the cookie but without our header nothing is changed", async () => {
   const status = await page.evaluate(async (path) => (await fetch(path, { method: "DELETE" })).status, `/api/v1/presence/1000@${DOMAIN}/note`);
   ensure(status === 403, `status ${status}`);
-  complaints.splice(0);
+  forgiveRefusals();
 });
 
 // ---- the board
@@ -133,7 +133,7 @@ await check("a lost connection is said, and taken up again", async () => {
   await page.unroute("**/api/v1/events*");
   await page.getByRole("status").filter({ hasText: /^Live$/ }).waitFor({ timeout: 15000 });
   await key("Marco Conti").waitFor();
-  complaints.splice(0);
+  forgiveRefusals();
 });
 
 // ---- phones
@@ -205,7 +205,7 @@ await check("a refusal of the server is shown in words", async () => {
   await page.getByLabel("Other party").fill("no uri");
   await page.getByRole("button", { name: "Report the call" }).click();
   await page.getByRole("alert").filter({ hasText: "The server cannot accept what was entered (#/party is not a URI)" }).waitFor();
-  complaints.splice(0);
+  forgiveRefusals();
 });
 
 // ---- notes, with a second user
@@ -307,7 +307,7 @@ await check("settings show the domain, and a reload applies the file", async () 
   await page.getByRole("button", { name: "Reload the configuration" }).click();
   await page.getByRole("status").filter({ hasText: "the key \"domain\" is missing" }).waitFor();
   writeFileSync(CONFIG, before);
-  complaints.splice(0);
+  forgiveRefusals();
 });
 
 // ---- language and colours
@@ -380,7 +380,7 @@ await check("who may not do something sees no button for it", async () => {
   // Its session ends with the token.
   execFileSync(LAMPLIGHTER, ["token", "remove", "lobby", "--config", CONFIG], { stdio: "ignore" });
   await reader.getByLabel("Token").waitFor({ timeout: 20000 });
-  complaints.splice(0);
+  forgiveRefusals();
   await reader.context().close();
 });
 await check("after the logout nothing is shown any more", async () => {
