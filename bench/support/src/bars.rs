@@ -174,6 +174,17 @@ pub const TLS_HANDSHAKES: Bar = at_most(
     5.0,
 );
 
+/// `events`: lamps beside readers of events.
+pub const EVENTS: Bar = at_most(
+    "publish to lamp, p99, 100 readers of events / none, 10,000 changes a second",
+    1.2,
+    1.05,
+);
+/// `events`: no reader misses anything.
+pub const EVENTS_READ: Bar = at_least("share of these changes that each reader got", 0.999, 1.0);
+/// `events`: a request with a thousand calls.
+pub const BULK: Bar = at_most("CPU of a call in a request with 1,000, us", 3.0, 2.0);
+
 impl Bar {
     /// Prints what was measured, and what that means.
     pub fn report(&self, measured: f64) {
