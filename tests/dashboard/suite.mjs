@@ -1,6 +1,6 @@
 // What people do with the dashboard, step by step. `tests/dashboard/run` starts the daemon and this.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { SITE, api, check, complaints, ensure, failed, findings, forgiveRefusals, launch, logIn, open, picture, until, visitor } from "./browser.mjs";
 import { drawing } from "./frames.mjs";
@@ -391,6 +391,34 @@ await check("after the logout nothing is shown any more", async () => {
   ensure(found.length === 0, found.join("\n"));
   await other.reload();
   await other.getByLabel("Token").waitFor();
+});
+
+await check("the address of the demonstration opens its board, and a button turns a lamp red", async () => {
+  const demo = spawn(LAMPLIGHTER, ["demo", "--plain"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    let said = "";
+    demo.stdout.on("data", (octets) => (said += octets));
+    const address = /http:\/\/\S+#\/login\/\S+/;
+    await until(() => address.test(said), "its address");
+    const guest = await visitor(browser);
+    await guest.goto(address.exec(said)[0]);
+    await guest.getByRole("heading", { level: 1, name: "Lamp board" }).waitFor();
+    ensure(!guest.url().includes("lamp_"), `the token stays in the address: ${guest.url()}`);
+    const carol = guest.getByRole("gridcell").filter({ hasText: "Carol" });
+    // In its first round the demonstration changes this lamp, too.
+    const shows = (button, word) => async () => {
+      await guest.getByRole("button", { name: button }).click();
+      return carol.filter({ hasText: word }).waitFor({ timeout: 1000 }).then(() => true, () => false);
+    };
+    await until(shows("Turn it red", "Busy"), "Carol's lamp is red", 20000);
+    await picture(guest, "demo");
+    await until(shows("Turn it off", "Available"), "Carol's lamp is off", 20000);
+    const found = await findings(guest);
+    ensure(found.length === 0, found.join("\n"));
+    await guest.context().close();
+  } finally {
+    demo.kill();
+  }
 });
 
 await check("nothing was written to the console, no policy violated", () => {

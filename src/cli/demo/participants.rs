@@ -1,14 +1,20 @@
 //! The participants: three people with a phone each, and the server's configuration.
 
+use std::io;
 use std::path::Path;
 
 use crate::cli::serve;
 use crate::config;
 use crate::config::{Complaints, Machine, Source};
+use crate::directory::tokens::Token;
+use crate::net::kernel;
+use crate::password::PasswordHash;
 use crate::runtime::{NodePlan, OutboundPlan};
 
 /// The domain of the demonstration.
 pub(super) const DOMAIN: &str = "example.com";
+/// The name of the token for the dashboard.
+const VISITOR: &str = "visitor";
 /// The password of every account, for call_state.htm.
 pub(super) const PASSWORD: &str = "lamp";
 
@@ -69,27 +75,37 @@ impl Key {
 
 /// The server's configuration, as an operator could write it in a file: loopback only, on ports
 /// that the system chooses.
-fn configuration() -> String {
+fn configuration(token_hash: &str) -> String {
     let accounts = PEOPLE.map(|person| {
-        let number = person.number;
+        let Person { number, name } = person;
         format!(
-            "[[account]]\nuser = \"{number}\"\ndomain = \"{DOMAIN}\"\npassword = \"{PASSWORD}\"\n"
+            "[[account]]\nuser = \"{number}\"\ndomain = \"{DOMAIN}\"\npassword = \"{PASSWORD}\"\n\
+             display = \"{name}\"\n"
         )
     });
     format!(
         "[[sip.listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:0\"\n\
          [http]\nlisten = [\"127.0.0.1:0\"]\n\
          [limits]\nresponse_ring = \"1 MiB\"\n\
-         [[domain]]\nname = \"{DOMAIN}\"\nauth = \"trusted\"\ntrusted = [\"127.0.0.0/8\"]\n{}",
+         [[domain]]\nname = \"{DOMAIN}\"\nauth = \"trusted\"\ntrusted = [\"127.0.0.0/8\"]\n\
+         [[token]]\nname = \"{VISITOR}\"\nrole = \"feeder\"\nhash = \"{token_hash}\"\n{}",
         accounts.concat()
     )
 }
 
+/// A new token for the dashboard, and its hash.
+pub(super) fn token() -> io::Result<(String, String)> {
+    let random = kernel::random_octets()?;
+    let secret: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hash = PasswordHash::make(&secret).map_err(io::Error::other)?;
+    Ok((Token::text(VISITOR, &secret), hash))
+}
+
 /// The node of the demonstration: one shard and the HTTP core.
-pub(super) fn node_plan() -> Result<NodePlan, Complaints> {
+pub(super) fn node_plan(token_hash: &str) -> Result<NodePlan, Complaints> {
     let source = Source {
         name: "the demonstration's configuration".to_owned(),
-        text: configuration(),
+        text: configuration(token_hash),
     };
     let plan = config::load_from(&source, &Machine::inspect())?.plan;
     let http_cpu = Some(plan.http_cpu);

@@ -83,7 +83,8 @@ impl Runner {
     /// Starts the server and the phones, and waits until every key shows its first lamp. A request
     /// on `signals` ends the demonstration early.
     pub(super) fn open(screen: Screen, signals: Receiver<Request>) -> Result<Self, RunnerError> {
-        let node = Node::start(participants::node_plan()?)?;
+        let (token, token_hash) = participants::token()?;
+        let node = Node::start(participants::node_plan(&token_hash)?)?;
         let is_udp = |(transport, _): &&(Transport, SocketAddr)| *transport == Transport::Udp;
         let sip = node
             .sip_addresses()
@@ -114,7 +115,7 @@ impl Runner {
             faults: Vec::new(),
             is_interrupted: false,
         };
-        runner.screen.open(sip, http);
+        runner.screen.open(sip, http, &token);
         runner.view.caption = "The phones subscribe to each other".to_owned();
         runner.view.by = "SUBSCRIBE";
         runner.screen.scene(&runner.view);
@@ -151,7 +152,10 @@ impl Runner {
             }
             self.faults.clear();
             self.reported_at = [None; PEOPLE.len()];
-            self.view.caption = format!("{}'s lamp is yours: try curl", PEOPLE[VISITOR].name);
+            self.view.caption = format!(
+                "{}'s lamp is yours: try the board, or curl",
+                PEOPLE[VISITOR].name
+            );
             self.view.by = "Ctrl-C ends";
             if !self.is_interrupted {
                 self.screen.scene(&self.view);

@@ -74,13 +74,14 @@ impl Screen {
 
     /// Prints the introduction and the commands to try. These lines are never drawn over, so their
     /// length does not matter.
-    pub(super) fn open(&mut self, sip: SocketAddr, http: SocketAddr) {
+    pub(super) fn open(&mut self, sip: SocketAddr, http: SocketAddr, token: &str) {
         let [bold, dim, plain] = self.styles([BOLD, DIM, PLAIN]);
         let visitor = PEOPLE[VISITOR].name;
         let mut text = format!(
             "{bold}Lamplighter{plain}: a server and three phones that watch each other, on this machine alone.\n\
              {dim}SIP{plain}  udp {sip}\n{dim}HTTP{plain} http://{http}\n\n\
-             Change a lamp yourself, from another terminal: {visitor}'s turns red, and off again.\n  {}\n  {}\n\n",
+             The lamp board, in a browser on this machine; a button there turns {visitor}'s lamp red:\n  {bold}http://{http}/#/login/{token}{plain}\n\n\
+             Or from another terminal: {visitor}'s lamp turns red, and off again.\n  {}\n  {}\n\n",
             mobile::command(http, VISITOR, true),
             mobile::command(http, VISITOR, false),
         );

@@ -43,7 +43,16 @@ function start() {
   theme.apply();
   hooks.onUnauthenticated = showLogin;
   window.addEventListener("hashchange", () => show());
-  session.resume().then(showFrame, showLogin);
+  enter().then(showFrame, showLogin);
+}
+
+/** Takes the token of an address like `#/login/TOKEN`, which the demonstration prints, or the session of the cookie. */
+function enter() {
+  const [name, token] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
+  if (name !== "login" || !token) return session.resume();
+  // The token must not stay in the address.
+  history.replaceState(null, "", "#/board");
+  return session.begin(token);
 }
 
 /** The page, domain and subject of the address. */

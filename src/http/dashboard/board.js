@@ -2,6 +2,7 @@
 // are pinned first.
 
 import { BoardGrid } from "./board_grid.js";
+import { tryIt } from "./board_try.js";
 import { announce, debounced, el, fill, labelled, options, set, setText, throttled } from "./dom.js";
 import { userOf } from "./format.js";
 import { number, t, tn } from "./language.js";
@@ -51,6 +52,7 @@ export function board({ live, go }) {
   const chips = chipsOf(filter, regroup);
   const found = el("p.muted", { role: "status" }, t("loading"));
   const nothing = el("p.empty", { hidden: true }, t("board.nothing"));
+  const first = tryIt(live);
   const element = el(
     "div.board",
     {},
@@ -61,6 +63,7 @@ export function board({ live, go }) {
       labelled(t("board.group"), group),
       el("div.chips", { role: "group", "aria-label": t("board.by-state") }, chips.element),
     ),
+    first.element,
     nothing,
     grid.element,
   );
@@ -70,6 +73,7 @@ export function board({ live, go }) {
   const showAll = () => {
     fill(group, options(groupsOf(live), filter.group));
     chips.count(live);
+    first.show();
     regroup();
   };
   const showAllSoon = throttled(showAll, REGROUP_MS);

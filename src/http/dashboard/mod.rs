@@ -66,6 +66,7 @@ const ASSETS: &[Asset] = &[
     asset!("api.js", SCRIPT),
     asset!("board.js", SCRIPT),
     asset!("board_grid.js", SCRIPT),
+    asset!("board_try.js", SCRIPT),
     asset!("chart.js", SCRIPT),
     asset!("diagnostics.js", SCRIPT),
     asset!("dom.js", SCRIPT),

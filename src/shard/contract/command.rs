@@ -117,8 +117,11 @@ impl Command {
     /// Whether it must wait until all recorded presentities are there.
     #[must_use]
     pub const fn needs_presentities(&self) -> bool {
-        let asks_all = matches!(self, Self::Stated { .. } | Self::KnownStates { .. });
-        self.is_change() || asks_all
+        let asks_many = matches!(
+            self,
+            Self::Stated { .. } | Self::States(_) | Self::KnownStates { .. }
+        );
+        self.is_change() || asks_many
     }
 
     /// Whether it changes contributions to a presentity.
