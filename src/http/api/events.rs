@@ -158,7 +158,7 @@ fn filter(request: &ApiRequest, directory: &Directory) -> Result<EventFilter, Pr
     if domains.is_empty() {
         domains = request.caller.domains().to_vec();
     }
-    let kind = request.query("kind").map(|word| {
+    let kind = request.given("kind").next().map(|word| {
         let mut kinds = EventKind::ALL.into_iter();
         let unknown = || Problem::of_parameter("kind", "must be one of: state, note");
         kinds.find(|kind| kind.as_str() == word).ok_or_else(unknown)

@@ -116,7 +116,8 @@ impl ApiRequest {
         self.given(name).filter(|value| !value.is_empty())
     }
 
-    fn given<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> {
+    /// A parameter that may be repeated, also where it is empty.
+    pub(super) fn given<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> {
         let found = self.query.iter().filter(move |(known, _)| *known == name);
         found.map(|(_, value)| value.as_str())
     }

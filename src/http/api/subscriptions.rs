@@ -82,7 +82,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 }
 
 fn state(request: &ApiRequest) -> Result<Option<WatcherState>, Problem> {
-    let Some(word) = request.query("state") else {
+    let Some(word) = request.given("state").next() else {
         return Ok(None);
     };
     let mut states = WatcherState::ALL.into_iter();
