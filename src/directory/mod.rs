@@ -431,6 +431,26 @@ impl Directory {
         aors.into_iter().filter_map(aor).collect()
     }
 
+    /// The addresses of the accounts of a domain, by its own name, in order.
+    #[must_use]
+    pub fn account_aors_of(&self, domain: &str) -> Vec<Aor> {
+        let aors = self.accounts.keys().filter_map(|aor| aor.split_once('@'));
+        let of_domain = aors.filter(|(_, of)| *of == domain);
+        let mut aors: Vec<Aor> = of_domain.map(|(user, of)| Aor::new(user, of)).collect();
+        aors.sort_unstable();
+        aors
+    }
+
+    /// How many accounts each domain has, by its own name. Domains without any are left out.
+    #[must_use]
+    pub fn accounts_by_domain(&self) -> HashMap<&str, usize> {
+        let mut counts = HashMap::new();
+        for (_, domain) in self.accounts.keys().filter_map(|aor| aor.split_once('@')) {
+            *counts.entry(domain).or_default() += 1;
+        }
+        counts
+    }
+
     /// Returns whether an address of record is a feeder account of the domain (RFC 3903 §6).
     #[must_use]
     pub fn is_feeder(&self, aor: Option<&Aor>, domain: &str) -> bool {

@@ -151,13 +151,12 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 fn wanted(request: &ApiRequest, directory: &Directory) -> Result<Vec<Aor>, Problem> {
     let domain = request.query("domain");
     let domain = domain.map(|text| request.caller.domain(text, directory));
-    let domain = domain.transpose()?;
-    let mut aors = directory.account_aors();
-    aors.retain(|aor| {
-        request.caller.is_for(aor.domain())
-            && domain.as_ref().is_none_or(|domain| domain == aor.domain())
-    });
-    Ok(aors)
+    let Some(domain) = domain.transpose()? else {
+        let mut aors = directory.account_aors();
+        aors.retain(|aor| request.caller.is_for(aor.domain()));
+        return Ok(aors);
+    };
+    Ok(directory.account_aors_of(&domain))
 }
 
 async fn export<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {

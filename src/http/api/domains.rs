@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::directory::tokens::Role;
-use crate::directory::{AuthMode, Directory, Domain};
+use crate::directory::{AuthMode, Domain};
 use crate::http::api::operation::{
     Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
 };
@@ -47,7 +47,10 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let domains = directory.domains().iter();
     let domains = domains.filter(|domain| request.caller.is_for(&domain.name));
-    let items: Vec<Value> = domains.map(|domain| settings(domain, &directory)).collect();
+    let counts = directory.accounts_by_domain();
+    let accounts = |name: &str| counts.get(name).copied().unwrap_or_default();
+    let items = domains.map(|domain| settings(domain, accounts(&domain.name)));
+    let items: Vec<Value> = items.collect();
     Ok(Answer::Json(json!({"items": items})))
 }
 
@@ -55,7 +58,7 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let name = request.domain(&directory)?;
     let domain = directory.domain(&name).ok_or_else(Problem::unavailable)?;
-    let mut json = settings(domain, &directory);
+    let mut json = settings(domain, directory.account_aors_of(&name).len());
     let groups = directory.groups_of(&name).into_iter();
     json["groups"] = groups
         .map(|(name, members)| {
@@ -67,9 +70,7 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     Ok(Answer::Json(json))
 }
 
-fn settings(domain: &Domain, directory: &Directory) -> Value {
-    let accounts = directory.account_aors().into_iter();
-    let accounts = accounts.filter(|aor| aor.domain() == domain.name);
+fn settings(domain: &Domain, accounts: usize) -> Value {
     json!({
         "name": domain.name,
         "auth": match domain.auth {
@@ -80,7 +81,7 @@ fn settings(domain: &Domain, directory: &Directory) -> Value {
         "open": domain.open,
         "registrar": domain.is_registrar,
         "reveal_number": domain.reveal_number,
-        "accounts": accounts.count(),
+        "accounts": accounts,
         "orbits": domain.orbits.iter().map(|range| range.count()).sum::<usize>(),
         "resources": domain.resources.iter().map(|range| range.count()).sum::<usize>(),
         "privacy": domain.privacy as u8,

@@ -141,8 +141,7 @@ fn kind(aor: &Aor, directory: &Directory) -> &'static str {
 
 /// Accounts, orbits and resources of a domain, in order.
 pub(super) fn addresses_of(domain: &Domain, directory: &Directory) -> Vec<Aor> {
-    let accounts = directory.account_aors().into_iter();
-    let accounts = accounts.filter(|aor| aor.domain() == domain.name);
+    let accounts = directory.account_aors_of(&domain.name).into_iter();
     let ranges = domain.orbits.iter().chain(&domain.resources);
     let others = ranges.flat_map(UserRange::users);
     let others = others.map(|user| Aor::new(&user, &domain.name));
