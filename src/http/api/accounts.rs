@@ -451,14 +451,15 @@ fn is_text(text: &str) -> bool {
     (1..=CHARACTERS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
-/// The user part in a phone's request contains no space.
+/// As in the configuration: the user part in a phone's request contains no @, space or scheme.
 fn check_user(aor: &Aor) -> Result<(), Problem> {
     let user = aor.user();
-    match is_text(user) && !user.contains(char::is_whitespace) {
+    let is_strange = |letter: char| letter == '@' || letter.is_whitespace();
+    match is_text(user) && !user.contains(is_strange) && !user.starts_with("sip:") {
         true => Ok(()),
         false => Err(Problem::of_parameter(
             "aor",
-            "has no user, or one with spaces",
+            "has no user, or one with @, spaces or a scheme",
         )),
     }
 }
