@@ -58,6 +58,9 @@ pub enum AccountFault {
     /// Another account of the domain authenticates by that name.
     #[error("the auth_id \"{0}\" is already used by another account of the domain")]
     AuthIdTaken(Box<str>),
+    /// Another account of the domain authenticates by the user.
+    #[error("the user \"{0}\" is the auth_id of another account of the domain")]
+    UserTaken(Box<str>),
     /// The hashes are not those that challenges of the domain offer.
     #[error("there must be one MD5 hash (32 hexadecimal digits){0}")]
     Hashes(&'static str),
@@ -154,6 +157,9 @@ impl Directory {
         };
         if let Some(owner) = belongs_to {
             return Err(AccountFault::Taken(aor.clone(), owner));
+        }
+        if self.is_auth_id_of_another(aor) {
+            return Err(AccountFault::UserTaken(aor.user().into()));
         }
         let proof = proof(&account.secrets, offers_sha256)?;
         let auth_id = account.auth_id.as_deref();
@@ -264,8 +270,10 @@ fn proof(secrets: &StoredSecrets, offers_sha256: bool) -> Result<Proof<'_>, Acco
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::directory::lists::StoredList;
     use crate::directory::user_range::UserRange;
     use crate::directory::{Domain, DomainRealm};
+    use crate::presence::event::list::ListStyle;
     use crate::sip::digest::Realm;
 
     fn aor(user: &str) -> Aor {
@@ -336,6 +344,66 @@ mod tests {
         );
     }
 
+    /// An account with a user, and a name to authenticate by, if that is another.
+    fn named(auth_id: Option<&str>) -> StoredAccount {
+        StoredAccount {
+            auth_id: auth_id.map(Into::into),
+            ..account(auth_id.unwrap_or("x"), "secret")
+        }
+    }
+
+    /// Edits that a configuration makes impossible are not lost: it may be a slip that is mended.
+    #[test]
+    fn edits_wait_for_their_domain() {
+        let edited = directory().with_account(&aor("101"), &account("101", "x"));
+        let edited = edited
+            .and_then(|it| it.without_account(&aor("100")))
+            .unwrap();
+        let mut slip = Directory::default();
+        slip.add_domain(Domain::new("abd.com"), &[]).unwrap();
+        let (slip, over) = slip.with_edits(edited.edits());
+        assert_eq!((over, slip.waiting_edits()), (vec![], 2));
+        assert_eq!(slip.edits(), edited.edits());
+        let (mended, over) = directory().with_edits(slip.edits());
+        assert_eq!((over, mended.waiting_edits()), (vec![], 0));
+        assert!(is_right(&mended, "101", "x") && !is_right(&mended, "100", "secret"));
+        // Once the file says something new of an account, that counts.
+        let mut newer = directory();
+        newer.add_account("101", "abc.com", "other").unwrap();
+        let (newer, over) = newer.with_edits(slip.edits());
+        assert_eq!(over, [aor("101")]);
+        assert!(is_right(&newer, "101", "other"));
+    }
+
+    /// One edit may be possible only after another, and their addresses say nothing of the order.
+    #[test]
+    fn edits_are_applied_in_an_order_that_works() {
+        let mut configured = directory();
+        let old = configured.add_account("400", "abc.com", "x");
+        assert!(old.is_some() && configured.set_auth_id(&aor("400"), "zz", "x"));
+        let edited = configured
+            .with_account(&aor("400"), &named(Some("yy")))
+            .and_then(|it| it.with_account(&aor("350"), &named(Some("zz"))))
+            .unwrap();
+        let (again, over) = configured.with_edits(edited.edits());
+        assert_eq!((over, again.waiting_edits()), (vec![], 0));
+        assert_eq!(again.edits(), edited.edits());
+        // A list makes room for an account.
+        let mut configured = directory();
+        let list = StoredList {
+            name: None,
+            style: ListStyle::Rfc,
+            owner: None,
+            members: Vec::new(),
+        };
+        configured.add_list(&aor("team"), list).unwrap();
+        let without = configured.without_list(&aor("team")).unwrap();
+        let edited = without.with_account(&aor("team"), &named(None)).unwrap();
+        let (again, over) = configured.with_edits(edited.edits());
+        assert_eq!((over, again.waiting_edits()), (vec![], 0));
+        assert!(again.account("team@abc.com").is_some() && !again.is_list(&aor("team")));
+    }
+
     #[test]
     fn what_cannot_be_is_refused() {
         let directory = directory();
@@ -352,6 +420,11 @@ mod tests {
         };
         let taken = refused(aor("101"), &taken);
         assert_eq!(taken, AccountFault::AuthIdTaken("100".into()));
+        let with_name = directory
+            .with_account(&aor("101"), &named(Some("dev")))
+            .unwrap();
+        let user = with_name.with_account(&aor("dev"), &named(None));
+        assert_eq!(user.unwrap_err(), AccountFault::UserTaken("dev".into()));
         let hashes = |plain: &[&str]| StoredAccount {
             secrets: StoredSecrets::Digest {
                 plain: plain.iter().map(|hash| (*hash).into()).collect(),

@@ -229,6 +229,14 @@ impl Directory {
             || key != *aor && self.account(key.as_str()).is_some_and(Self::goes_by_user)
     }
 
+    /// Whether the user of an address is the `auth_id` of another account: then its own account could not
+    /// authenticate.
+    #[must_use]
+    pub fn is_auth_id_of_another(&self, aor: &Aor) -> bool {
+        let user = self.user_by_auth_id(aor.user(), aor.domain());
+        user.is_some_and(|user| user != aor.user())
+    }
+
     fn goes_by_user(account: &Account) -> bool {
         account.credentials.auth_id.is_none()
     }

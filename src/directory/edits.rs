@@ -2,7 +2,8 @@
 //! keeps the edits, and they outlive a reading of the configuration.
 //!
 //! The rules of presentities are in no file. A list or an account may be in the file too: its edit counts as
-//! long as the file says of it what it said when it was edited; after that, the file counts.
+//! long as the file says of it what it said when it was edited; after that, the file counts. An edit that a
+//! file makes impossible, because its domain is missing, say, is kept: the file may be mended.
 
 use std::sync::Arc;
 
@@ -44,6 +45,13 @@ pub struct EditedAccount {
     pub account: Option<StoredAccount>,
 }
 
+/// What is edited of an address, beside its rules.
+#[derive(Debug)]
+enum EditedPart {
+    Account(EditedAccount),
+    List(EditedList),
+}
+
 impl Edit {
     /// Whether nothing of the address is edited any more.
     #[must_use]
@@ -53,22 +61,24 @@ impl Edit {
 }
 
 impl Directory {
-    /// The edits of one address.
+    /// The edits of one address, also those that are not possible now.
     #[must_use]
     pub fn edit_of(&self, aor: &Aor) -> Edit {
-        let edited = self.edited_lists.get(aor);
-        let edited_account = self.edited_accounts.get(aor);
+        let waiting = self.waiting_edits.get(aor);
+        let list = self.edited_lists.get(aor).map(|configured| EditedList {
+            configured: *configured,
+            list: self.stored_list(aor).ok().cloned(),
+        });
+        let account = self.edited_accounts.get(aor);
+        let account = account.map(|configured| EditedAccount {
+            configured: *configured,
+            account: self.stored_account(aor),
+        });
         Edit {
             aor: aor.clone(),
             rules: self.rules_document(aor).to_vec(),
-            list: edited.map(|configured| EditedList {
-                configured: *configured,
-                list: self.stored_list(aor).ok().cloned(),
-            }),
-            account: edited_account.map(|configured| EditedAccount {
-                configured: *configured,
-                account: self.stored_account(aor),
-            }),
+            list: list.or_else(|| waiting?.list.clone()),
+            account: account.or_else(|| waiting?.account.clone()),
         }
     }
 
@@ -79,72 +89,103 @@ impl Directory {
         let mut aors: Vec<Aor> = of_rules.map(|(aor, _)| aor).collect();
         aors.extend(self.edited_lists.keys().cloned());
         aors.extend(self.edited_accounts.keys().cloned());
+        aors.extend(self.waiting_edits.keys().cloned());
         aors.sort_unstable();
         aors.dedup();
         aors.iter().map(|aor| self.edit_of(aor)).collect()
     }
 
+    /// How many edited lists and accounts are not possible with this configuration: their domain is not
+    /// there, say. They are kept for one that allows them again.
+    #[must_use]
+    pub fn waiting_edits(&self) -> usize {
+        self.waiting_edits.len()
+    }
+
     /// This directory, as it was read, with these edits. Also returns the addresses of lists and accounts
-    /// whose edits count no longer, in order: the configuration says something else of them than it did, or
-    /// the edited list or account is not possible any more.
+    /// whose edits are over, in order: the configuration says something new of them. What is not possible
+    /// now waits ([`Self::waiting_edits`]).
     #[must_use]
     pub fn with_edits(mut self, edits: Vec<Edit>) -> (Self, Vec<Aor>) {
         let as_read = self.clone();
-        let documents = Arc::make_mut(&mut self.documents);
-        let (mut edited, mut over) = (Vec::new(), Vec::new());
-        let mut edited_accounts = Vec::new();
-        for Edit {
-            aor,
-            rules,
-            list,
-            account,
-        } in edits
-        {
-            match account {
-                Some(edit) if edit.configured == as_read.hash_of_account(&aor) => {
-                    edited_accounts.push((aor.clone(), edit.account));
+        let (mut pending, mut over) = (Vec::new(), Vec::new());
+        for edit in edits {
+            let aor = edit.aor;
+            if !edit.rules.is_empty() {
+                let documents = Arc::make_mut(&mut self.documents);
+                documents.insert(aor.clone(), edit.rules.into());
+            }
+            let is_served = as_read.domain(aor.domain()).is_some();
+            let is_new = |configured, now| is_served && configured != now;
+            let parts = [
+                edit.account.map(EditedPart::Account),
+                edit.list.map(EditedPart::List),
+            ];
+            for part in parts.into_iter().flatten() {
+                let is_over = match &part {
+                    EditedPart::Account(edited) => {
+                        is_new(edited.configured, as_read.hash_of_account(&aor))
+                    }
+                    EditedPart::List(edited) => {
+                        is_new(edited.configured, as_read.hash_of_list(&aor))
+                    }
+                };
+                match is_over {
+                    true => over.push(aor.clone()),
+                    false => pending.push((aor.clone(), part)),
                 }
-                Some(_) => over.push(aor.clone()),
-                None => {}
-            }
-            if !rules.is_empty() {
-                documents.insert(aor.clone(), rules.into());
-            }
-            match list {
-                Some(list) if list.configured == as_read.hash_of_list(&aor) => {
-                    edited.push((aor, list.list));
-                }
-                Some(_) => over.push(aor),
-                None => {}
             }
         }
-        // A list may have members that are accounts, and never the other way round.
-        for (aor, account) in &edited_accounts {
-            let put = match account {
-                Some(account) => self.put_account(aor, account),
-                None => self.take_account(aor),
-            };
-            if put.is_err() {
-                over.push(aor.clone());
-            }
-        }
-        for (aor, list) in &edited {
-            match self.clone().with_edited_list(aor, list.clone()) {
-                Some(with_list) => self = with_list,
-                None => over.push(aor.clone()),
-            }
-        }
+        self.apply(pending);
         over.sort_unstable();
         over.dedup();
         (self, over)
     }
 
-    /// This directory with a list as it was edited; None if it is not possible.
-    fn with_edited_list(self, aor: &Aor, list: Option<StoredList>) -> Option<Self> {
-        match list {
-            Some(list) => self.with_list(aor, list).ok(),
-            None => self.without_list(aor).ok(),
+    /// Applies edits: again and again, because one may be possible only after another, which freed its
+    /// address or its auth_id. What is left waits.
+    fn apply(&mut self, mut pending: Vec<(Aor, EditedPart)>) {
+        loop {
+            let before = pending.len();
+            pending.retain(|(aor, part)| !self.has_applied(aor, part));
+            if pending.is_empty() || pending.len() == before {
+                break;
+            }
         }
+        let waiting = Arc::make_mut(&mut self.waiting_edits);
+        for (aor, part) in pending {
+            let edit = waiting.entry(aor.clone()).or_insert_with(|| Edit {
+                aor,
+                rules: Vec::new(),
+                list: None,
+                account: None,
+            });
+            match part {
+                EditedPart::Account(edited) => edit.account = Some(edited),
+                EditedPart::List(edited) => edit.list = Some(edited),
+            }
+        }
+    }
+
+    fn has_applied(&mut self, aor: &Aor, part: &EditedPart) -> bool {
+        let with_list = match part {
+            EditedPart::Account(EditedAccount { account, .. }) => {
+                return match account {
+                    Some(account) => self.put_account(aor, account),
+                    None => self.take_account(aor),
+                }
+                .is_ok();
+            }
+            EditedPart::List(EditedList { list, .. }) => match list {
+                Some(list) => self.with_list(aor, list.clone()),
+                None => self.without_list(aor),
+            },
+        };
+        match with_list {
+            Ok(with_list) => *self = with_list,
+            Err(_) => return false,
+        }
+        true
     }
 
     /// A list is about to be edited; `before`: the directory that is edited.

@@ -40,6 +40,7 @@ use ipnet::IpNet;
 
 use crate::directory::credentials::Credentials;
 use crate::directory::decide::Groups;
+use crate::directory::edits::Edit;
 use crate::directory::feeds::Feed;
 use crate::directory::lists::Lists;
 use crate::directory::profiles::Profiles;
@@ -274,6 +275,8 @@ pub struct Directory {
     edited_lists: Arc<HashMap<Aor, u64>>,
     /// Accounts that were edited since then, alike.
     edited_accounts: Arc<HashMap<Aor, u64>>,
+    /// Edits that are not possible with this configuration.
+    waiting_edits: Arc<HashMap<Aor, Edit>>,
     profiles: Arc<Profiles>,
     tokens: Arc<[Token]>,
     feeds: Arc<[Feed]>,

@@ -775,10 +775,14 @@ fn edits_go_on_in_a_configuration_that_is_read_again() {
     assert!(changed.is_list(&b) && changed.is_list(&c) && changed.is_list(&d));
     assert!(changed.edit_of(&a).is_over() && !changed.edit_of(&d).is_over());
 
-    // An account has taken the address.
+    // An account has taken the address: the edit waits until it is free again.
     let mut taken = read(&["10"]);
     taken.add_account("d", "abc.com", "secret").unwrap();
-    assert_eq!(taken.with_edits(edited.edits()).1, [d]);
+    let (taken, over) = taken.with_edits(edited.edits());
+    assert_eq!((over, taken.waiting_edits()), (vec![], 1));
+    assert!(!taken.is_list(&d) && !taken.edit_of(&d).is_over());
+    let (free, over) = read(&["10"]).with_edits(taken.edits());
+    assert_eq!((free.edits(), over), (edited.edits(), vec![]));
 }
 
 /// W:D4.9

@@ -70,8 +70,10 @@ impl EditKeeper {
             match EditRecord::decode(octets, keeper.clock) {
                 // Of two rows of one address the newer one counts.
                 Ok(record) => {
-                    unreadable.extend(rows.by_aor.insert(record.aor.clone(), number));
-                    edits.retain(|edit: &Edit| edit.aor != record.aor);
+                    if let Some(older) = rows.by_aor.insert(record.aor.clone(), number) {
+                        unreadable.push(older);
+                        edits.retain(|edit: &Edit| edit.aor != record.aor);
+                    }
                     edits.push(edit_of(record));
                 }
                 Err(error) => {
@@ -87,6 +89,9 @@ impl EditKeeper {
             tracing::debug!(%aor, "{OVER}");
         }
         keeper.keep(&over, &directory);
+        if directory.waiting_edits() > 0 {
+            tracing::warn!(count = directory.waiting_edits(), "{WAITING}");
+        }
         Ok((keeper, directory))
     }
 
@@ -162,6 +167,10 @@ impl EditKeeper {
 
 /// What is said of a list or an account whose edit counts no longer.
 pub(crate) const OVER: &str = "its edits are over: the configuration says something new of it";
+
+/// What is said of edits that are not possible now.
+pub(crate) const WAITING: &str = "edited lists and accounts are not possible with this configuration, and wait for another: a domain is missing, \
+     or something else has their address or auth_id";
 
 fn record_of(edit: Edit) -> EditRecord {
     EditRecord {

@@ -17,7 +17,7 @@ use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
 use crate::runtime::commander::{Commander, ReloadRequest};
-use crate::runtime::edit_keeper::OVER;
+use crate::runtime::edit_keeper::{OVER, WAITING};
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
 use crate::shard::Command;
 use crate::tls::{SharedKeyring, SharedTlsClient, TlsClient};
@@ -105,8 +105,18 @@ impl Reloader {
                 self.take_certificates(fresh);
                 self.tls_client.replace(fresh.tls_client.clone());
                 let over = over.iter().map(|aor| format!("{aor}: {OVER}"));
+                let waiting = match self.directory.current().waiting_edits() {
+                    0 => None,
+                    count => Some(format!("{count} {WAITING}")),
+                };
                 let done = format!("reloaded: {}", tenants(&fresh.directory));
-                let lines = fresh.notes.iter().cloned().chain(over).chain([done]);
+                let lines = fresh
+                    .notes
+                    .iter()
+                    .cloned()
+                    .chain(over)
+                    .chain(waiting)
+                    .chain([done]);
                 Ok(lines.collect::<Vec<_>>().join("\n"))
             }
         }

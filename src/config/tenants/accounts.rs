@@ -46,6 +46,12 @@ impl Accounts<'_> {
             complainer.add(account.user.span(), what, "remove one of the two");
             return;
         }
+        if self.directory.is_auth_id_of_another(&aor) {
+            let what =
+                format!("the user \"{user}\" is the auth_id of another account of the domain");
+            let remedy = "give each account a different user and auth_id";
+            complainer.add(account.user.span(), what, remedy);
+        }
         let Some(given) = given else {
             return;
         };

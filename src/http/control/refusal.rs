@@ -196,7 +196,9 @@ impl ControlRefusal {
             | Self::NotReloaded(_)
             | Self::NoStore
             | Self::NoBackup(_)
-            | Self::Account(AccountFault::Taken(..) | AccountFault::AuthIdTaken(_))
+            | Self::Account(
+                AccountFault::Taken(..) | AccountFault::AuthIdTaken(_) | AccountFault::UserTaken(_),
+            )
             | Self::List(
                 ListFault::Taken(..)
                 | ListFault::AlreadyMember(_)
