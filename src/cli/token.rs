@@ -4,7 +4,8 @@
 //! configuration again; if there is none, the token counts from the next start.
 
 use std::fs;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -94,6 +95,7 @@ pub(super) fn run(arguments: &TokenArguments) -> ExitCode {
 
 /// Writes the table of a new token; returns what to print.
 fn add(file: &Path, name: &str, role: Role, domains: &[String]) -> Result<String, String> {
+    let mut locked = lock(file)?;
     let before = read(file)?;
     let random = kernel::random_octets().map_err(|error| error.to_string())?;
     let secret: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
@@ -101,10 +103,7 @@ fn add(file: &Path, name: &str, role: Role, domains: &[String]) -> Result<String
     let table = table(name, role, domains, &hash);
     // What the file would say is checked before it is written.
     check(file, &format!("{before}{table}"))?;
-    let written = OpenOptions::new()
-        .append(true)
-        .open(file)
-        .and_then(|mut file| file.write_all(table.as_bytes()));
+    let written = locked.write_all(table.as_bytes());
     written.map_err(|error| format!("{}: {error}", file.display()))?;
     eprintln!("{}", reload(file));
     Ok(Token::text(name, &secret) + "\n")
@@ -135,9 +134,14 @@ fn list(file: &Path) -> Result<String, String> {
 
 /// Removes the table of a token.
 fn remove(file: &Path, name: &str) -> Result<String, String> {
+    let _locked = lock(file)?;
     let before = read(file)?;
-    let after = without(&before, name)
-        .ok_or_else(|| format!("{}: there is no token \"{name}\"", file.display()))?;
+    let after = without(&before, name).ok_or_else(|| {
+        format!(
+            "{}: there is no [[token]] with the name \"{name}\"",
+            file.display()
+        )
+    })?;
     check(file, &after)?;
     // In place, so that owner and mode stay.
     fs::write(file, after).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -145,24 +149,30 @@ fn remove(file: &Path, name: &str) -> Result<String, String> {
     Ok(String::new())
 }
 
-/// The text without the table of a token: its header and keys, up to the next header, comment or empty
-/// line. None if it is not there.
+/// The text without the table of a token: its header, and what follows up to its last key. Comments and
+/// empty lines behind that are left, because they belong to what comes next. None if there is no such
+/// table.
 fn without(text: &str, name: &str) -> Option<String> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let is_header = |line: &str| line.trim() == "[[token]]";
-    let ends = |line: &str| {
-        let line = line.trim_start();
-        line.trim_end().is_empty() || line.starts_with(['[', '#'])
+    let bare = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
+    let is_header = |line: &str| {
+        let header: String = bare(line).split_whitespace().collect();
+        header == "[[token]]"
     };
     let tables = (0..lines.len()).filter(|at| is_header(lines[*at]));
     let mut tables = tables.map(|begin| {
-        let keys = lines[begin + 1..].iter().take_while(|line| !ends(line));
-        begin..begin + 1 + keys.count()
+        // A line of a list in several lines may begin with a bracket, too, but is indented.
+        let keys = lines[begin + 1..].iter();
+        let keys = keys.take_while(|line| !line.starts_with('[')).count();
+        let is_key = |line: &&str| !bare(line).is_empty();
+        let last = lines[begin..=begin + keys].iter().rposition(is_key);
+        begin..begin + 1 + last.unwrap_or_default()
     });
     let is_its = |line: &&str| {
+        let line = bare(line);
         let (key, value) = line.split_once('=').unwrap_or_default();
-        let value = value.split('#').next().unwrap_or_default().trim();
-        key.trim() == "name" && value.trim_matches(['"', '\'']) == name
+        let unquoted = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
+        unquoted(key) == "name" && unquoted(value) == name
     };
     let mut its = tables.find(|table| lines[table.clone()].iter().any(is_its))?;
     // With the empty line that `add` puts before it.
@@ -171,6 +181,14 @@ fn without(text: &str, name: &str) -> Option<String> {
     }
     let kept = lines[..its.start].iter().chain(&lines[its.end..]);
     Some(kept.copied().collect())
+}
+
+/// Holds the file against another `lamplighter token` for as long as the result lives.
+fn lock(file: &Path) -> Result<File, String> {
+    let fault = |error: io::Error| format!("{}: {error}", file.display());
+    let opened = OpenOptions::new().append(true).open(file).map_err(fault)?;
+    opened.lock().map_err(fault)?;
+    Ok(opened)
 }
 
 fn read(file: &Path) -> Result<String, String> {
@@ -224,6 +242,25 @@ mod tests {
             format!("[node]\nname = \"board\"\n{first}\n# the end\n")
         );
         assert_eq!(without(&text, "node"), None);
+    }
+
+    /// People write files in more ways than `add` does.
+    #[test]
+    fn a_token_is_found_however_it_is_written() {
+        let before = "[[domain]]\nname = \"crm\"\n";
+        let after = "\n# the next\n[[token]]\nname = \"b\"\n";
+        for table in [
+            "[[ token ]]\nname = 'crm'\nrole = \"reader\"\n",
+            "[[token]] # for the CRM\n\n# who\n\"name\" = \"crm\"   # it\n\nrole = \"reader\"\n",
+            "[[token]]\nrole = \"reader\"\ndomains = [\n  # all\n  \"abc.com\",\n]\nname = \"crm\"\n",
+        ] {
+            let text = format!("{before}{table}{after}");
+            assert_eq!(
+                without(&text, "crm").unwrap(),
+                format!("{before}{after}"),
+                "{table}"
+            );
+        }
     }
 
     #[test]

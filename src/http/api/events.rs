@@ -5,12 +5,15 @@
 //! is not there any more. An address of which no event says anything is as the configuration has it.
 //! When the tokens may have changed, all readers end, and come back if they still may.
 
+use std::collections::HashSet;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, FutureExt, LocalBoxFuture, select};
 use glommio::timer::sleep;
 use hyper::StatusCode;
+use hyper::body::Bytes;
 use hyper::header;
 use hyper::header::HeaderValue;
 
@@ -22,7 +25,7 @@ use crate::http::api::operation::{
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
-use crate::http::events::{EventFilter, EventKind, EventStream, Resumption};
+use crate::http::events::{EventFilter, EventKind, EventStream, Fetched, FirstPart, Resumption};
 use crate::http::representation::presentity_state;
 use crate::http::representation::response;
 use crate::http::representation::response::Body;
@@ -34,8 +37,8 @@ use crate::shard::{Command, Reply, ShardId};
 const AORS_MAX: usize = 1_000;
 /// Readers at once.
 const READERS_MAX: usize = 1_000;
-/// States that a new reader gets; a reader of more must name a domain or addresses.
-const STATES_MAX: usize = 100_000;
+/// Places of the table of presentities that are looked at for one part of all states.
+const PLACES_AT_ONCE: u32 = 200;
 
 /// How long shards go on to tell changes after the last reader left: it may come back for what it missed.
 const LINGER: Duration = Duration::from_secs(60);
@@ -123,14 +126,23 @@ async fn follow<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     }
     let last = request.headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok());
-    let stream = match site.events.resume(last) {
-        Resumption::From(next) => {
-            let mut stream = EventStream::new(&site.events, next, filter);
-            stream.begin_with(": goes on\n\n");
-            stream
+    let (next, first): (u64, Fetched) = match site.events.resume(last) {
+        Resumption::From(next) => (next, (Bytes::from_static(b": goes on\n\n"), None)),
+        Resumption::Anew(next) => {
+            let states: Box<dyn FirstPart> = Box::new(AllStates {
+                engine: site.engine.clone(),
+                directory: Arc::clone(&directory),
+                filter: filter.clone(),
+                shard: 0,
+                place: 0,
+                count: 0,
+                id: site.events.id_before(next),
+            });
+            let reset = b"event: reset\ndata: {\"reason\":\"begin\"}\n\n";
+            (next, (Bytes::from_static(reset), Some(states)))
         }
-        Resumption::Anew(next) => anew(next, filter, &directory, site).await?,
     };
+    let stream = EventStream::new(&site.events, next, filter, first);
     let mut response = response::text(StatusCode::OK, "");
     *response.body_mut() = Body::Events(Box::new(stream));
     let media_type = HeaderValue::from_static("text/event-stream");
@@ -142,7 +154,7 @@ async fn follow<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 }
 
 fn filter(request: &ApiRequest, directory: &Directory) -> Result<EventFilter, Problem> {
-    let aors: Result<Vec<Aor>, Problem> = request
+    let aors: Result<HashSet<Aor>, Problem> = request
         .queries("aor")
         .map(|text| request.caller.aor(text, directory))
         .collect();
@@ -170,45 +182,53 @@ fn filter(request: &ApiRequest, directory: &Directory) -> Result<EventFilter, Pr
     })
 }
 
-/// A reader that begins with all states. Its place in the log is from before they were asked for, so no
-/// change is missed.
-async fn anew<E: Engine>(
-    next: u64,
+/// All states, which a new reader gets first, in parts of few. Its place in the log is from before the first
+/// of them was asked for, so no change is missed.
+struct AllStates<E> {
+    engine: E,
+    directory: Arc<Directory>,
     filter: EventFilter,
-    directory: &Directory,
-    site: &Site<E>,
-) -> Result<EventStream, Problem> {
-    let mut stream = EventStream::new(&site.events, next, filter.clone());
-    stream.begin_with("event: reset\ndata: {\"reason\":\"begin\"}\n\n");
-    let mut count = 0;
-    for shard in (0..site.engine.shards()).map(ShardId) {
-        let mut from = Some(0);
-        while let Some(place) = from {
-            let command = Command::KnownStates { from: place };
-            let reply = site.engine.ask(shard, command).await;
-            let Ok(Reply::KnownStates(states, next)) = reply else {
-                return Err(Problem::unavailable());
-            };
-            let states = states.iter().filter(|state| filter.is_about(&state.aor));
-            let mut text = String::new();
-            for state in states {
-                count += 1;
-                let json = presentity_state::of_state(state, directory);
-                text.push_str(&format!("event: state\ndata: {json}\n\n"));
-            }
-            if count > STATES_MAX {
-                let why = format!("more than {STATES_MAX} states: name a domain, or addresses");
-                return Err(Problem::new(ProblemKind::Conflict, why));
-            }
-            if !text.is_empty() {
-                stream.begin_with(text);
-            }
-            from = next;
-        }
+    /// Where the next part begins.
+    shard: u16,
+    place: u32,
+    /// How many there were.
+    count: usize,
+    /// The id of the event before the first of the log.
+    id: String,
+}
+
+impl<E: Engine> FirstPart for AllStates<E> {
+    fn fetch(self: Box<Self>) -> LocalBoxFuture<'static, Option<Fetched>> {
+        self.next_part().boxed_local()
     }
-    let id = site.events.id_before(next);
-    stream.begin_with(format!(
-        "id: {id}\nevent: ready\ndata: {{\"states\":{count}}}\n\n"
-    ));
-    Ok(stream)
+}
+
+impl<E: Engine> AllStates<E> {
+    async fn next_part(mut self: Box<Self>) -> Option<Fetched> {
+        if self.shard >= self.engine.shards() {
+            let (id, count) = (&self.id, self.count);
+            let ready = format!("id: {id}\nevent: ready\ndata: {{\"states\":{count}}}\n\n");
+            return Some((ready.into(), None));
+        }
+        let command = Command::KnownStates {
+            from: self.place,
+            places: PLACES_AT_ONCE,
+        };
+        let reply = self.engine.ask(ShardId(self.shard), command).await;
+        let Ok(Reply::KnownStates(states, next)) = reply else {
+            return None;
+        };
+        let mut text = String::new();
+        let states = states.iter();
+        for state in states.filter(|state| self.filter.is_about(&state.aor)) {
+            self.count += 1;
+            let json = presentity_state::of_state(state, &self.directory);
+            text.push_str(&format!("event: state\ndata: {json}\n\n"));
+        }
+        (self.shard, self.place) = match next {
+            Some(place) => (self.shard, place),
+            None => (self.shard + 1, 0),
+        };
+        Some((text.into(), Some(self)))
+    }
 }

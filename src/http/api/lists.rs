@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::directory::Directory;
 use crate::directory::lists::{ListFault, StoredList};
 use crate::directory::tokens::Role;
+use crate::http::api::caller::Caller;
 use crate::http::api::cursor::{self, Page};
 use crate::http::api::entity_tag;
 use crate::http::api::fields::{Faults, Fields};
@@ -112,13 +113,31 @@ async fn all<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let aor = request.aor(&directory)?;
-    Ok(Answer::Json(list_json(&aor, site).await?))
+    Ok(Answer::Json(list_json(&aor, &request.caller, site).await?))
 }
 
-/// As the operator's command shows it.
-async fn list_json<E: Engine>(aor: &Aor, site: &Site<E>) -> Result<Value, Problem> {
+/// As the operator's command shows it, but of members in domains that the caller may not see only the URI:
+/// neither who has that address nor whether there is one.
+async fn list_json<E: Engine>(
+    aor: &Aor,
+    caller: &Caller,
+    site: &Site<E>,
+) -> Result<Value, Problem> {
     let shown = control::lists::show(Form::of([("list", aor.to_string())]), site).await?;
-    Ok(shown.json())
+    let mut json = shown.json();
+    let directory = site.directory();
+    let members = json["members"].as_array_mut().into_iter().flatten();
+    for member in members {
+        let uri = member["uri"].as_str().unwrap_or_default();
+        let address = uri.strip_prefix("sip:").unwrap_or(uri).to_owned();
+        let (user, host) = address.rsplit_once('@').unwrap_or_default();
+        let domain = directory.domain(host).map(|domain| domain.name.as_str());
+        if domain.is_some_and(|domain| !caller.is_for(domain)) {
+            member["name"] = user.into();
+            member["is_list"] = false.into();
+        }
+    }
+    Ok(json)
 }
 
 async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -128,7 +147,7 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         return Err(Problem::of_parameter("aor", why));
     }
     let list = new_list(&request.body, &aor, &site.directory())?;
-    let present = list_json(&aor, site).await.ok();
+    let present = list_json(&aor, &request.caller, site).await.ok();
     entity_tag::check(&request.headers, present.as_ref())?;
     let put = |directory: &Directory| {
         // What this operation does not set stays as it is.
@@ -138,7 +157,7 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         with_list.map_err(ControlRefusal::from)
     };
     edit(site, &aor, put).await?;
-    Ok(Answer::Json(list_json(&aor, site).await?))
+    Ok(Answer::Json(list_json(&aor, &request.caller, site).await?))
 }
 
 fn new_list(body: &Value, aor: &Aor, directory: &Directory) -> Result<StoredList, Problem> {
@@ -180,7 +199,7 @@ async fn delete<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         let why = format!("there is no stored list {aor}");
         return Err(Problem::new(ProblemKind::NotFound, why));
     }
-    let present = list_json(&aor, site).await.ok();
+    let present = list_json(&aor, &request.caller, site).await.ok();
     entity_tag::check(&request.headers, present.as_ref())?;
     let without = |directory: &Directory| {
         let without = directory.without_list(&aor);

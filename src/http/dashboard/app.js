@@ -46,13 +46,16 @@ function start() {
   enter().then(showFrame, showLogin);
 }
 
-/** Takes the token of an address like `#/login/TOKEN`, which the demonstration prints, or the session of the cookie. */
+/**
+ * Takes up the session of the cookie, or else the token of an address like `#/login/TOKEN`, which the demonstration
+ * prints. An address that somebody sends replaces no session.
+ */
 function enter() {
   const [name, token] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   if (name !== "login" || !token) return session.resume();
   // The token must not stay in the address.
   history.replaceState(null, "", "#/board");
-  return session.begin(token);
+  return session.resume().catch(() => session.begin(token));
 }
 
 /** The page, domain and subject of the address. */

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::task::Waker;
@@ -22,6 +22,8 @@ const EVENTS_MAX: usize = 65_536;
 const OCTETS_MAX: usize = 32 << 20;
 /// Presentities whose last state is remembered, to tell what changed.
 const KNOWN_MAX: usize = 200_000;
+/// Events that are looked at for one reader at once.
+const EVENTS_AT_ONCE: usize = 4_096;
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +53,7 @@ pub(crate) struct EventFilter {
     /// Of these domains; empty for all.
     pub(crate) domains: Vec<Box<str>>,
     /// Of these presentities; empty for all.
-    pub(crate) aors: Vec<Aor>,
+    pub(crate) aors: HashSet<Aor>,
     /// Of this kind; None for both.
     pub(crate) kind: Option<EventKind>,
 }
@@ -83,7 +85,9 @@ pub(crate) enum Resumption {
 pub(super) enum Read {
     /// Events, and the number of the next one.
     Events(Bytes, u64),
-    /// None that the reader wants, and the number of the next one.
+    /// None that the reader wants up to here, and the number of the next one.
+    More(u64),
+    /// None that the reader wants up to the end, and the number of the next one.
     Nothing(u64),
     /// The next one is not there any more.
     Gap,
@@ -236,7 +240,8 @@ impl EventLog {
             return Read::Gap;
         };
         let (mut next, mut text) = (next, Vec::new());
-        for event in log.events.iter().skip(skipped as usize) {
+        let events = log.events.iter().skip(skipped as usize);
+        for event in events.take(EVENTS_AT_ONCE) {
             next += 1;
             if filter.passes(event) {
                 text.extend_from_slice(&event.text);
@@ -246,6 +251,7 @@ impl EventLog {
             }
         }
         match text.is_empty() {
+            true if next < log.end() => Read::More(next),
             true => Read::Nothing(next),
             false => Read::Events(text.into(), next),
         }
@@ -345,7 +351,7 @@ mod tests {
     fn read(log: &EventLog, next: u64, filter: &EventFilter) -> (Vec<(String, String)>, u64) {
         let (text, next) = match log.read(next, filter, 1 << 20) {
             Read::Events(text, next) => (text, next),
-            Read::Nothing(next) => (Bytes::new(), next),
+            Read::More(next) | Read::Nothing(next) => (Bytes::new(), next),
             Read::Gap => panic!("a gap"),
         };
         let text = String::from_utf8(text.to_vec()).unwrap();
@@ -392,7 +398,7 @@ mod tests {
         };
         assert_eq!(read(&log, begin, &notes).0, [event("note", "1@abc.com")]);
         let of_two = EventFilter {
-            aors: vec![Aor::new("2", "abc.com")],
+            aors: HashSet::from([Aor::new("2", "abc.com")]),
             ..EventFilter::default()
         };
         assert_eq!(read(&log, begin, &of_two).0, [event("state", "2@abc.com")]);

@@ -12,4 +12,4 @@ mod log;
 mod stream;
 
 pub(crate) use log::{EventFilter, EventKind, EventLog, Resumption};
-pub(crate) use stream::EventStream;
+pub(crate) use stream::{EventStream, Fetched, FirstPart};

@@ -403,6 +403,18 @@ fn a_list_is_put_with_conditions() {
     let faulty = put("", &json!({"members": ["123", 5, "tel:1"]}));
     assert_eq!(faulty.json["errors"][0]["pointer"], "#/members/1");
     assert_eq!(faulty.json["errors"][1]["pointer"], "#/members/2");
+    // Who is in another domain is not told, nor whether anybody is.
+    let foreign = put(
+        "",
+        &json!({"members": ["7@open.example", "nobody@open.example"]}),
+    );
+    let member = |place: usize| foreign.json["members"][place].clone();
+    assert_eq!(
+        member(0),
+        json!({"uri": "sip:7@open.example", "name": "7", "is_list": false})
+    );
+    assert_eq!(member(1)["name"], "nobody");
+    assert_eq!(put("", &other).status(), 200);
     let own = put("", &json!({"members": ["team"]}));
     assert_eq!(own.problem(), "conflict");
     assert_eq!(server.read("lists")["items"][0]["members"], 1);

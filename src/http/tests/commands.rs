@@ -77,7 +77,7 @@ fn a_list_is_created_edited_and_deleted() {
          AT  MEMBER              NAME\n\
          1   sip:9@abc.com       9\n\
          2   sip:123@abc.com     123\n\
-         3   sip:7@open.example  7\n"
+         3   sip:7@open.example  Otto\n"
     );
     assert_eq!(
         server.operator("/list").body,
@@ -86,7 +86,7 @@ fn a_list_is_created_edited_and_deleted() {
     );
     let why = server.operator("/why?aor=team@abc.com").body;
     assert!(
-        why.contains("sip:7@open.example  7     ringing  early  ringing: a call is early\n"),
+        why.contains("sip:7@open.example  Otto  ringing  early  ringing: a call is early\n"),
         "{why}"
     );
     let removed = server.command("/list/remove", "list=team@abc.com&member=123");

@@ -32,7 +32,7 @@ use super::*;
 use crate::directory::feeds::{Feed, Meaning};
 use crate::directory::tokens::{Role, Token};
 use crate::directory::user_range::UserRange;
-use crate::directory::{Directory, Domain, ParksTokens};
+use crate::directory::{Details, Directory, Domain, ParksTokens};
 use crate::dns::LookupError;
 use crate::http::engine::HistoryFault;
 use crate::http::facts::Scheme;
@@ -206,7 +206,7 @@ impl Engine for FakeEngine {
                 Reply::Stated(stated, next)
             }
             Command::States(aors) => Reply::States(aors.into_iter().map(state).collect()),
-            Command::KnownStates { from } => {
+            Command::KnownStates { from, .. } => {
                 let next = (from == 0).then_some(2_000);
                 let aor = Aor::new(&format!("known{}", shard.0), "abc.com");
                 let states = match next {
@@ -523,6 +523,11 @@ pub(in crate::http) fn directory() -> Directory {
         .add_account("123", "abc.com", "s3cret pass")
         .unwrap();
     directory.add_account("7", "open.example", "x").unwrap();
+    let otto = Details {
+        display: Some("Otto".into()),
+        ..Details::default()
+    };
+    directory.describe(&Aor::new("7", "open.example"), otto);
     let orbits = Domain {
         orbits: vec![UserRange::parse("700-701").unwrap()],
         parks_tokens: ParksTokens::new("pbx.example", [PARKS_TOKEN].into_iter()),

@@ -20,7 +20,12 @@ const PLACES_PER_COMMAND: u32 = 2_000;
 
 /// The next places of a table that ends at `end`, and the place behind them if there are more.
 fn batch(from: u32, end: u32) -> (Range<u32>, Option<u32>) {
-    let next = from.saturating_add(PLACES_PER_COMMAND);
+    batch_of(PLACES_PER_COMMAND, from, end)
+}
+
+/// [`batch`] of that many places.
+fn batch_of(places: u32, from: u32, end: u32) -> (Range<u32>, Option<u32>) {
+    let next = from.saturating_add(places.clamp(1, PLACES_PER_COMMAND));
     (from..next.min(end), (next < end).then_some(next))
 }
 
@@ -62,7 +67,7 @@ impl Engine {
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Parked { watcher, orbits } => self.parked(&watcher, orbits, turn),
             Command::States(aors) => Reply::States(self.compositor.states(aors, turn)),
-            Command::KnownStates { from } => self.known_states(from, turn),
+            Command::KnownStates { from, places } => self.known_states(from, places, turn),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
             Command::Subscriptions { from } => {
                 let (places, next) = batch(from, self.subscriptions.end());
@@ -128,8 +133,8 @@ impl Engine {
     }
 
     /// The states of the presentities in the next places of the table.
-    fn known_states(&self, from: u32, turn: &Turn<'_>) -> Reply {
-        let (places, next) = batch(from, self.compositor.places());
+    fn known_states(&self, from: u32, places: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch_of(places, from, self.compositor.places());
         let state = |place| self.compositor.state_at(PresentityId(place), turn);
         Reply::KnownStates(places.filter_map(state).collect(), next)
     }

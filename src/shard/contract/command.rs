@@ -70,6 +70,8 @@ pub enum Command {
     KnownStates {
         /// The place.
         from: u32,
+        /// How many places; at most as many as a batch has otherwise.
+        places: u32,
     },
     /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
     Watchers(Aor),

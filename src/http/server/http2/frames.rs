@@ -5,6 +5,8 @@ const HEAD_OCTETS: usize = 9;
 /// Octets that a client sends before its first frame (RFC 9113 §3.4).
 const PREFACE_OCTETS: usize = 24;
 
+/// DATA
+pub(super) const DATA: u8 = 0;
 /// HEADERS
 pub(super) const HEADERS: u8 = 1;
 /// RST_STREAM

@@ -9,11 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 
-use crate::http::server::http2::frames::{Frames, GOAWAY, HEADERS, RST_STREAM};
+use crate::http::connections::Visit;
+use crate::http::server::http2::frames::{DATA, Frames, GOAWAY, HEADERS, RST_STREAM};
 use crate::http::server::io::Io;
 use crate::http::transport_counters::{TransportCounters, count};
 
-/// Frames since the last request began, each as often as it has KiB: the bodies of as many requests as there
+/// Frames since the last request began, or the last events were sent, each as often as it has KiB: the bodies of as many requests as there
 /// may be at once in pieces of a few hundred octets, with room for what goes along.
 const IDLE_FRAMES_MAX: u32 = 1024;
 
@@ -21,6 +22,7 @@ const IDLE_FRAMES_MAX: u32 = 1024;
 pub(super) struct Guarded<'c> {
     io: Io<'c>,
     counters: &'c TransportCounters,
+    visit: &'c Visit,
     received: Frames,
     sent: Frames,
     /// Frames received since the last request began.
@@ -31,10 +33,11 @@ pub(super) struct Guarded<'c> {
 }
 
 impl<'c> Guarded<'c> {
-    pub(super) fn new(io: Io<'c>, counters: &'c TransportCounters) -> Self {
+    pub(super) fn new(io: Io<'c>, counters: &'c TransportCounters, visit: &'c Visit) -> Self {
         Self {
             io,
             counters,
+            visit,
             received: Frames::of_client(),
             sent: Frames::default(),
             idle_frames: 0,
@@ -50,9 +53,12 @@ impl<'c> Guarded<'c> {
 
     /// Counts the frames that were sent.
     fn note_sent(&mut self, octets: &[u8]) {
+        let idle_frames = &mut self.idle_frames;
         self.sent.take(octets, |head| match head.kind {
             RST_STREAM => count(&self.counters.http2_streams_reset),
             GOAWAY => self.has_said_goaway.set(true),
+            // Who reads a response that does not end has no request to send, and must make room for it.
+            DATA if self.visit.is_streaming() => *idle_frames = 0,
             _ => {}
         });
     }

@@ -7,7 +7,7 @@
 //! | sends more than `HEADERS_OCTETS_MAX` of headers | 431 | `http2_streams_reset` |
 //! | resets more than `OWN_RESETS_MAX` requests before they are begun, or has us reset `FAULTS_MAX` | GOAWAY (ENHANCE_YOUR_CALM) | `http2_goaways` |
 //! | sends a body in many pieces without octets | GOAWAY (ENHANCE_YOUR_CALM) | `http2_goaways` |
-//! | sends more than `IDLE_FRAMES_MAX` frames without a request: PING, SETTINGS, PRIORITY | the end of the connection | `http2_floods` |
+//! | sends more than `IDLE_FRAMES_MAX` frames without a request, and without events sent to it: PING, SETTINGS, PRIORITY | the end of the connection | `http2_floods` |
 //! | sends no request for `NEXT_HEAD_TIME` | the end of the connection | |
 //!
 //! The limits of bodies and queries are those of the pages, the same for all versions of HTTP.
@@ -66,7 +66,7 @@ pub(super) async fn serve<E: Engine>(io: Io<'_>, visit: &Rc<Visit>, site: &Site<
         Ok::<_, Infallible>(in_http2(response, &method, visit))
     });
     let mut requests = Requests::new(RESPONSE_TIME, visit);
-    let guard = Guarded::new(io, &site.counters);
+    let guard = Guarded::new(io, &site.counters, visit);
     let has_said_goaway = guard.has_said_goaway();
     let connection = http2::Builder::new(requests.executor())
         .max_concurrent_streams(REQUESTS_MAX)
