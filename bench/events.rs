@@ -84,10 +84,14 @@ impl Server {
     fn start() -> Result<Self, Error> {
         let daemon = Daemon::start(env!("CARGO_BIN_EXE_lamplighter"))?;
         let file = daemon.directory().join("lamplighter.toml");
-        let added = Command::new(env!("CARGO_BIN_EXE_lamplighter"))
-            .args(["token", "add", "bench", "--role", "feeder", "--config"])
-            .arg(file)
-            .output()?;
+        let mut add = Command::new(env!("CARGO_BIN_EXE_lamplighter"));
+        add.args(["token", "add", "bench", "--role", "feeder", "--config"])
+            .arg(file);
+        let added = system::anywhere(|| add.output())??;
+        if !added.status.success() {
+            let why = String::from_utf8_lossy(&added.stderr);
+            return Err(format!("no token: {why}").into());
+        }
         let token = String::from_utf8(added.stdout)?.trim().to_owned();
         let fleet = Fleet::subscribed(daemon.sip, Size::fan_out(PRESENTITIES, 1))?;
         Ok(Self {
@@ -168,7 +172,8 @@ impl Readers {
             let mut first = [0; 12];
             stream.read_exact(&mut first)?;
             if first != *b"HTTP/1.1 200" {
-                return Err("a reader is refused".into());
+                let answer = String::from_utf8_lossy(&first);
+                return Err(format!("a reader is refused: {answer}").into());
             }
             stream.set_nonblocking(true)?;
             streams.push(stream);
