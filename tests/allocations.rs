@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lamplighter::directory::{AuthMode, Directory, Domain};
+use lamplighter::http::ChangeFeed;
 use lamplighter::presence::call::{CallParts, CallState, Direction, Party};
 use lamplighter::presence::event::Package;
 use lamplighter::presence::wall_clock::WallClock;
@@ -461,7 +462,7 @@ fn changes(package: &'static str, durability: Durability) {
         let change = bench.measure(Input::Command(CommandId(u64::from(round)), command));
         notifies += bench.notifies_sent();
         let is_recorded = durability != Durability::None;
-        assert_eq!(bench.outbox.history.len(), usize::from(is_recorded));
+        assert_eq!(bench.outbox.state_changes.len(), usize::from(is_recorded));
         assert_eq!(bench.notifies_sent(), WATCHERS, "round {round}");
         let mut response = 0;
         for (flow, octets) in bench.responses() {
@@ -518,6 +519,33 @@ fn a_change_for_a_hundred_presence_watchers_allocates_nothing() {
 #[test]
 fn a_change_that_is_recorded_allocates_nothing() {
     changes("dialog", Durability::Relaxed);
+}
+
+/// The turns of changes while operators read events: on the shard's thread.
+#[test]
+fn a_change_for_readers_of_events_allocates_nothing() {
+    let mut bench = Bench::new(WATCHERS, "dialog");
+    let tell = Input::Command(CommandId(0), Command::TellChanges(true));
+    bench.measure(tell);
+    let (feed, aor) = (ChangeFeed::default(), Aor::new("100", "example.com"));
+    let calls = [Some(call("sip:200@example.com")), None];
+    let mut worst = [0; 2];
+    for round in 0..WARM_UP_ROUNDS + MEASURED_ROUNDS {
+        let call = calls[round as usize % calls.len()].clone();
+        let command = Command::call_state(aor.clone(), call, Duration::from_secs(60));
+        let change = bench.measure(Input::Command(CommandId(u64::from(round)), command));
+        assert_eq!(bench.outbox.state_changes.len(), 1);
+        let sent = allocations_of(|| feed.send(&bench.outbox));
+        let received = feed.take();
+        assert_eq!(received.changes().count(), 1, "round {round}");
+        feed.give_back(received);
+        if round >= WARM_UP_ROUNDS {
+            worst = std::array::from_fn(|at| worst[at].max([change, sent][at]));
+        }
+        bench.respond_to_all();
+        bench.outbox.clear();
+    }
+    assert_eq!(worst, [0; 2], "allocations of a change, of handing it over");
 }
 
 #[test]

@@ -37,7 +37,7 @@ mod site;
 mod transport_counters;
 mod verified_passwords;
 
-pub use changes::{Change, ChangeFeed};
+pub use changes::ChangeFeed;
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::{Engine, Reloaded, StoreReport, Unavailable};

@@ -33,7 +33,7 @@ use crate::net::readiness::Readiness;
 use crate::net::stream::connections::Connections;
 use crate::net::stream::handshakes::Handshakes;
 use crate::runtime::arrival_pattern::ArrivalPattern;
-use crate::runtime::history::HistorySender;
+use crate::runtime::changes::ChangeSender;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::mesh::mail_sender::MailSender;
 use crate::runtime::orders::Orders;
@@ -127,7 +127,7 @@ pub(crate) struct Outlets {
     /// To the store, if there is one: then the core begins with what that holds.
     pub(crate) store: Option<StoreHandle>,
     /// To the history, if one is kept, and to readers of events.
-    pub(crate) history: HistorySender,
+    pub(crate) changes: ChangeSender,
     /// To peers whose streams ended.
     pub(crate) outward: Outward,
 }
@@ -161,7 +161,7 @@ struct State {
     streams: Connections,
     mail: MailSender,
     records: RecordSender,
-    history: HistorySender,
+    changes: ChangeSender,
     repliers: HashMap<CommandId, Replier>,
     last_token: u64,
     times: TurnTimes,
@@ -192,7 +192,7 @@ impl Core {
         let Outlets {
             mesh,
             store,
-            history,
+            changes,
             outward,
         } = outlets;
         let Sockets {
@@ -210,7 +210,7 @@ impl Core {
             streams: Connections::new(id, limits.clone()),
             mail: MailSender::new(Arc::clone(&mesh)),
             records: RecordSender::new(id, store),
-            history,
+            changes,
             repliers: HashMap::new(),
             last_token: 0,
             times: TurnTimes::new(Instant::now()),
@@ -545,7 +545,7 @@ impl Turn<'_> {
             streams,
             mail: mail_sender,
             records,
-            history,
+            changes,
             repliers,
             tracer,
             ..
@@ -560,7 +560,7 @@ impl Turn<'_> {
         let counters = &self.core.counters;
         records.send(outbox, counters);
         transmits::send(&self.core.datagram_ports, outbox, streams, counters);
-        history.send(outbox, shard.tells_changes());
+        changes.send(outbox, shard.tells_changes());
         if !streams.is_flushed() {
             streams.flush(outbox, counters, |connection| {
                 let connection = Rc::clone(connection);

@@ -1,93 +1,18 @@
-//! The history between the shards, the HTTP core and the store: changes on their way in, questions and
-//! erasures from the operator. Changes go to readers of events, too.
+//! The operator's end of the history: questions and erasures. Changes on their way in: `changes.rs`.
 //!
-//! Guarantee: neither a shard nor the HTTP core waits for the disk.
+//! Guarantee: the HTTP core does not wait for the disk.
 
 use std::collections::HashMap;
 
 use crate::directory::Directory;
-use crate::http;
-use crate::http::ChangeFeed;
 use crate::http::engine::HistoryFault;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::runtime::plan::HistoryPlan;
 use crate::runtime::replier::Replier;
-use crate::shard::contract::history::StateChange;
-use crate::shard::{Outbox, ShardId};
 use crate::store::error::StoreError;
-use crate::store::history::batch::{Change, Verdict};
 use crate::store::history::limits::{DomainLimits, HistoryLimits};
 use crate::store::history::{History, HistoryHandle, QueryHandle};
-
-/// A shard's end of the history, and of the feed for readers of events.
-#[derive(Debug)]
-pub(crate) struct HistorySender {
-    shard: ShardId,
-    history: Option<HistoryHandle>,
-    feed: ChangeFeed,
-}
-
-impl HistorySender {
-    /// The end of a shard; without a history if the server keeps none.
-    pub(crate) fn new(id: ShardId, history: Option<&History>, feed: &ChangeFeed) -> Self {
-        Self {
-            shard: id,
-            history: history.map(History::handle),
-            feed: feed.clone(),
-        }
-    }
-
-    /// Hands over the changes of an outbox. `tells_changes`: whether there are readers of events.
-    pub(crate) fn send(&self, outbox: &Outbox, tells_changes: bool) {
-        if outbox.history.is_empty() {
-            return;
-        }
-        if tells_changes {
-            let changes = outbox.history.iter();
-            let told = changes.map(|change| told_change_of(change, outbox));
-            self.feed.send(told.collect());
-        }
-        let Some(history) = &self.history else {
-            return;
-        };
-        let mut batch = history.batch(self.shard.0);
-        for change in &outbox.history {
-            batch.push(&change_of(change, outbox));
-        }
-        history.submit(batch);
-    }
-}
-
-fn told_change_of(change: &StateChange, outbox: &Outbox) -> http::Change {
-    http::Change {
-        at: change.at,
-        aor: change.aor.clone(),
-        availability: change.availability,
-        is_open: change.is_open,
-        lamp: change.lamp,
-        extended: change.extended,
-        party: outbox.text(&change.party).into(),
-        note: outbox.text(&change.note).into(),
-    }
-}
-
-fn change_of<'a>(change: &'a StateChange, outbox: &'a Outbox) -> Change<'a> {
-    Change {
-        at: change.at,
-        domain: change.aor.domain(),
-        user: change.aor.user(),
-        verdict: Verdict {
-            status: change.availability.as_str(),
-            basic: if change.is_open { "open" } else { "closed" },
-            lamp: change.lamp.as_str(),
-            decider: change.decider,
-            rule: change.rule,
-        },
-        party: outbox.text(&change.party),
-        note: outbox.text(&change.note),
-    }
-}
 
 /// The operator's end of the history. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -21,6 +21,7 @@ mod alarms;
 mod arrival_pattern;
 mod boot;
 mod bundle;
+mod changes;
 pub mod commander;
 mod core;
 pub mod daemon;

@@ -27,6 +27,7 @@ use crate::net::kernel;
 use crate::net::listener::Service;
 use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
+use crate::runtime::changes::ChangeSender;
 use crate::runtime::commander::{Commander, Requests};
 use crate::runtime::core::Outward;
 use crate::runtime::descriptors::Descriptors;
@@ -34,7 +35,7 @@ use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
 use crate::runtime::heir::Heir;
-use crate::runtime::history::{Historian, HistorySender};
+use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
@@ -334,7 +335,7 @@ impl Node {
                 counters: telemetry::register(id.0),
                 limits: limits.clone(),
                 store: store.clone(),
-                history: HistorySender::new(id, self.history.as_ref(), &self.changes),
+                changes: ChangeSender::new(id, self.history.as_ref(), &self.changes),
                 outward: self.outward.clone(),
             };
             self.counters.push(Arc::clone(&core.counters));

@@ -14,9 +14,9 @@ use crate::net::listener::{ListenerSocket, Port, Service};
 use crate::net::readiness::Readiness;
 use crate::net::stream::StreamListener;
 use crate::net::{Limits, executor_pass};
+use crate::runtime::changes::ChangeSender;
 use crate::runtime::core::{Core, Outlets, Outward, Sockets};
 use crate::runtime::heir::Heir;
-use crate::runtime::history::HistorySender;
 use crate::runtime::mesh::{Mesh, Woken};
 use crate::runtime::shard_sockets::{ContinuedStream, ShardSockets};
 use crate::runtime::streams::Acceptor;
@@ -66,7 +66,7 @@ pub(crate) struct ShardCore {
     /// Where its records go. If there is a store, the shard begins with what that holds.
     pub(crate) store: Option<StoreHandle>,
     /// Where changes of composed states go.
-    pub(crate) history: HistorySender,
+    pub(crate) changes: ChangeSender,
     /// What it opens streams with.
     pub(crate) outward: Outward,
 }
@@ -131,7 +131,7 @@ impl ShardCore {
         let outlets = Outlets {
             mesh: self.mesh,
             store: self.store,
-            history: self.history,
+            changes: self.changes,
             outward: self.outward,
         };
         let core = Core::new(id, shard, outlets, self.counters, sockets);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::presence::source::{CallSource, StateUpdate};
-use crate::shard::contract::history::StateChange;
+use crate::shard::contract::state_change::StateChange;
 use crate::shard::{Command, ConnectionId, Flow, Input, Outbox, ShardId};
 use crate::sip::Message;
 use crate::sip::message::Framing;
@@ -75,7 +75,7 @@ impl Tracer {
     /// Shows what is about to be sent, and how states have changed.
     #[cold]
     pub(crate) fn see_sent(&mut self, outbox: &Outbox) {
-        for change in &outbox.history {
+        for change in &outbox.state_changes {
             for trace in &self.running {
                 trace.note(
                     self.shard.0,

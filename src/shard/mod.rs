@@ -96,8 +96,8 @@
 //! NOTIFYs of a change do not wait. So that no lamp shows for ever what was lost with the process, the
 //! driver notes in memory that outlives it which presentities changed, and recovery tells their watchers
 //! once more (`presentity/noted.rs`).
-//! Each change of a composed state also goes into a history for the operator, for which nothing waits
-//! (`presentity/history.rs`).
+//! Each change of a composed state also goes into the operator's history and to readers of events, for
+//! which nothing waits (`presentity/changes.rs`).
 //!
 //! # Invariants (the simulator checks them)
 //! - every live watcher converges to the composed state;

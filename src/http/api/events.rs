@@ -42,6 +42,9 @@ const PLACES_AT_ONCE: u32 = 200;
 
 /// How long shards go on to tell changes after the last reader left: it may come back for what it missed.
 const LINGER: Duration = Duration::from_secs(60);
+/// The time between two rounds in which readers get the changes since the last round. A write to each of a
+/// hundred readers for each change would take a CPU, which a shard may share.
+const PACE: Duration = Duration::from_millis(20);
 /// The time between two looks whether there are readers.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -53,15 +56,20 @@ pub(crate) async fn log_changes<E: Engine>(site: Rc<Site<E>>) {
         site.events.admit_by(&directory);
         let looked = Box::pin(sleep(LOOK));
         match select(Box::pin(site.changes.receive()), looked).await {
-            Either::Left(((changes, lost), _)) => {
-                if lost > 0 {
-                    site.events.note_lost(lost);
+            Either::Left((received, _)) => {
+                if received.lost > 0 {
+                    site.events.note_lost(received.lost);
                 }
-                for change in changes {
-                    let json = presentity_state::of_change(&change, &directory);
-                    site.events.append(&change, &json.to_string());
+                for change in received.changes() {
+                    let json = presentity_state::of_change(change, &directory);
+                    site.events.append(change, &json.to_string());
                 }
-                site.events.wake();
+                let is_all = received.is_all();
+                site.changes.give_back(received);
+                if is_all {
+                    site.events.wake();
+                    sleep(PACE).await;
+                }
             }
             Either::Right(_) if site.events.has_readers() => without_readers = Duration::ZERO,
             Either::Right(_) => {

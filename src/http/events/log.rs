@@ -199,7 +199,7 @@ impl EventLog {
     }
 
     /// Appends a change, which `json` describes.
-    pub(crate) fn append(&self, change: &Change, json: &str) {
+    pub(crate) fn append(&self, change: Change<'_>, json: &str) {
         self.log.borrow_mut().append(change, json);
     }
 
@@ -272,7 +272,7 @@ impl Log {
         self.first + self.events.len() as u64
     }
 
-    /// There is a gap: nobody goes on from before it.
+    /// Begins anew after a gap: no reader goes on from before it.
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         // A place from before the gap is below the first number.
@@ -282,14 +282,14 @@ impl Log {
         self.known.clear();
     }
 
-    fn append(&mut self, change: &Change, json: &str) {
+    fn append(&mut self, change: Change<'_>, json: &str) {
         let kind = self.kind_of(change);
         let id = format!("{:x}-{}", self.epoch, self.end());
         let text = format!("id: {id}\nevent: {}\ndata: {json}\n\n", kind.as_str());
         self.octets += text.len();
         self.events.push_back(Event {
             kind,
-            aor: change.aor.clone(),
+            aor: change.state.aor.clone(),
             text: text.into(),
         });
         while self.events.len() > EVENTS_MAX || self.octets > OCTETS_MAX {
@@ -300,21 +300,22 @@ impl Log {
         }
     }
 
-    fn kind_of(&mut self, change: &Change) -> EventKind {
+    fn kind_of(&mut self, change: Change<'_>) -> EventKind {
         let mut state = self.hasher.build_hasher();
-        change.availability.as_str().hash(&mut state);
-        change.is_open.hash(&mut state);
-        change.lamp.as_str().hash(&mut state);
+        change.state.availability.as_str().hash(&mut state);
+        change.state.is_open.hash(&mut state);
+        change.state.lamp.as_str().hash(&mut state);
         change
+            .state
             .extended
             .map(|extended| extended.as_str())
             .hash(&mut state);
         change.party.hash(&mut state);
-        let hashes = (state.finish(), self.hasher.hash_one(&change.note));
-        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&change.aor) {
+        let hashes = (state.finish(), self.hasher.hash_one(change.note));
+        if self.known.len() >= KNOWN_MAX && !self.known.contains_key(&change.state.aor) {
             self.known.clear();
         }
-        match self.known.insert(change.aor.clone(), hashes) {
+        match self.known.insert(change.state.aor.clone(), hashes) {
             Some(before) if before.0 == hashes.0 && before.1 != hashes.1 => EventKind::Note,
             _ => EventKind::State,
         }
@@ -325,25 +326,13 @@ impl Log {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::presence::call::CallState;
-    use crate::presence::composition::Availability;
+    use crate::http::changes::{ChangeFeed, outbox_of};
 
-    fn change(user: &str, availability: Availability, note: &str) -> Change {
-        Change {
-            at: 1_000,
-            aor: Aor::new(user, "abc.com"),
-            availability,
-            is_open: true,
-            lamp: CallState::Terminated,
-            extended: None,
-            party: "".into(),
-            note: note.into(),
-        }
-    }
-
-    fn append(log: &EventLog, changes: Vec<Change>) {
-        for change in changes {
-            log.append(&change, change.aor.as_str());
+    fn append(log: &EventLog, changes: &[(&str, &str)]) {
+        let feed = ChangeFeed::default();
+        feed.send(&outbox_of(changes));
+        for change in feed.take().changes() {
+            log.append(change, change.state.aor.as_str());
         }
     }
 
@@ -374,14 +363,7 @@ mod tests {
         let Resumption::Anew(begin) = log.resume(None) else {
             panic!("it is new")
         };
-        append(
-            &log,
-            vec![
-                change("1", Availability::Busy, ""),
-                change("2", Availability::Busy, ""),
-                change("1", Availability::Busy, "lunch"),
-            ],
-        );
+        append(&log, &[("1", ""), ("2", ""), ("1", "lunch")]);
         let event = |name: &str, aor: &str| (name.to_owned(), aor.to_owned());
         let (all, next) = read(&log, begin, &EventFilter::default());
         assert_eq!(
@@ -430,12 +412,12 @@ mod tests {
     }
 
     #[test]
-    fn nobody_goes_on_over_a_gap() {
+    fn no_reader_goes_on_over_a_gap() {
         let log = EventLog::default();
-        append(&log, vec![change("1", Availability::Busy, "")]);
+        append(&log, &[("1", "")]);
         let id = log.id_before(2);
         log.note_lost(7);
-        append(&log, vec![change("2", Availability::Busy, "")]);
+        append(&log, &[("2", "")]);
         assert_eq!(log.read(2, &EventFilter::default(), 1), Read::Gap);
         let Resumption::Anew(next) = log.resume(Some(&id)) else {
             panic!("it has a gap")
@@ -448,9 +430,7 @@ mod tests {
     #[test]
     fn the_oldest_events_are_forgotten() {
         let log = EventLog::default();
-        let changes =
-            (0..EVENTS_MAX + 10).map(|user| change(&user.to_string(), Availability::Busy, ""));
-        append(&log, changes.collect());
+        append(&log, &vec![("1", ""); EVENTS_MAX + 10]);
         assert_eq!(log.read(10, &EventFilter::default(), 1), Read::Gap);
         let Read::Events(_, next) = log.read(11, &EventFilter::default(), 1) else {
             panic!("it is there")

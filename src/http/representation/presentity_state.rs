@@ -29,18 +29,19 @@ pub(crate) fn of_state(state: &PresentityState, directory: &Directory) -> Value 
 }
 
 /// A state that has just changed.
-pub(crate) fn of_change(change: &Change, directory: &Directory) -> Value {
+pub(crate) fn of_change(change: Change<'_>, directory: &Directory) -> Value {
+    let state = change.state;
     let shown = Shown {
-        aor: &change.aor,
-        availability: change.availability,
-        is_open: change.is_open,
-        lamp: change.lamp,
-        extended: change.extended,
-        party: &change.party,
-        note: &change.note,
+        aor: &state.aor,
+        availability: state.availability,
+        is_open: state.is_open,
+        lamp: state.lamp,
+        extended: state.extended,
+        party: change.party,
+        note: change.note,
     };
     let mut json = shown.json(directory);
-    json["time"] = time(change.at).into();
+    json["time"] = time(state.at).into();
     json
 }
 

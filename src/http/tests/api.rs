@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::http::changes::outbox_of;
 
 /// A response of the API.
 #[derive(Debug)]
@@ -742,19 +743,6 @@ impl Reader {
     }
 }
 
-fn change(user: &str, note: &str) -> Change {
-    Change {
-        at: 1_000,
-        aor: Aor::new(user, "abc.com"),
-        availability: Availability::Busy,
-        is_open: true,
-        lamp: CallState::Confirmed,
-        extended: None,
-        party: "".into(),
-        note: note.into(),
-    }
-}
-
 #[test]
 fn a_reader_of_events_begins_with_all_states() {
     let server = Server::start();
@@ -771,9 +759,7 @@ fn a_reader_of_events_begins_with_all_states() {
     let (_, data) = reader.until("ready");
     assert_eq!(data["states"], 3);
     assert!(server.engine.tells.load(Ordering::SeqCst));
-    server
-        .feed
-        .send(vec![change("1", ""), change("1", "lunch")]);
+    server.feed.send(&outbox_of(&[("1", ""), ("1", "lunch")]));
     let (name, id, data) = reader.next();
     assert_eq!(
         (name.as_str(), &data["aor"]),
@@ -790,7 +776,7 @@ fn a_reader_of_events_begins_with_all_states() {
     );
     server
         .feed
-        .send(vec![change("2", ""), change("1", "x"), change("2", "y")]);
+        .send(&outbox_of(&[("2", ""), ("1", "x"), ("2", "y")]));
     let (name, _, data) = notes.next();
     assert_eq!((name.as_str(), &data["aor"]), ("note", &json!("2@abc.com")));
     let mut strange = server.follow("events", "Last-Event-ID: 77-1\r\n");

@@ -83,7 +83,7 @@ pub enum Command {
     /// Sends every watcher of a presentity on this shard a NOTIFY with the full state, also if the phone
     /// confirmed it before.
     NotifyAnew(Aor),
-    /// Puts changes of composed state into [`Outbox::history`](crate::shard::Outbox) from now on, or
+    /// Puts changes of composed state into [`Outbox::state_changes`](crate::shard::Outbox) from now on, or
     /// stops that, for readers of events.
     TellChanges(bool),
     /// Lists the phones that loop: `lamplighter loops`.

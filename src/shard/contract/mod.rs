@@ -1,7 +1,7 @@
 //! The types that cross the engine's boundary or are shared by all of its rooms.
 //!
 //! - In: [`input::Input`] (SIP messages, mail from other shards, operator commands).
-//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, durable records, history, entries for
+//! - Out: [`outbox::Outbox`] (messages to send, mail, replies, durable records, state changes, entries for
 //!   the log), [`counters::Counters`].
 //! - Records: [`commit`], and which acknowledgements wait until they are durable.
 //! - Limits: [`options::Options`], [`overload_options::OverloadOptions`].
@@ -21,7 +21,6 @@ pub mod counters;
 pub mod dial;
 pub(crate) mod expected;
 pub mod flow;
-pub mod history;
 pub(crate) mod ids;
 pub mod input;
 pub mod lockout;
@@ -32,5 +31,6 @@ pub mod overload_options;
 pub(crate) mod place;
 pub mod probe;
 pub mod report;
+pub mod state_change;
 pub(crate) mod timer;
 pub(crate) mod turn;

@@ -34,7 +34,7 @@ pub struct Options {
     pub nonces_known_since: Instant,
     /// Whether state is recorded, and whether acknowledgements wait for that.
     pub durability: Durability,
-    /// Whether changes of composed state are put into [`Outbox::history`](crate::shard::Outbox).
+    /// Whether changes of composed state are put into [`Outbox::state_changes`](crate::shard::Outbox) for the history.
     pub writes_history: bool,
     /// Whether they are also put there for readers of events.
     pub tells_changes: bool,

@@ -1,4 +1,4 @@
-//! The effects of a turn: messages to send, mail, replies, durable records, history, entries for the
+//! The effects of a turn: messages to send, mail, replies, durable records, state changes, entries for the
 //! log.
 //!
 //! The driver applies the effects in order and clears the outbox. Its buffers are reused, so a shard
@@ -11,9 +11,9 @@ use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::commit::{NotedChange, RecordChange};
 use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
-use crate::shard::contract::history::StateChange;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
+use crate::shard::contract::state_change::StateChange;
 
 /// One message to send: `head`, then `tail`, both ranges of the arena. Several messages may share
 /// one tail.
@@ -30,7 +30,7 @@ pub struct Transmit {
 /// The effects of one or more turns, each kind in the order it was produced.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The octets that `transmits`, `records` and `history` refer to.
+    /// The octets that `transmits`, `records` and `state_changes` refer to.
     pub arena: Vec<u8>,
     /// SIP messages to send.
     pub transmits: Vec<Transmit>,
@@ -53,7 +53,7 @@ pub struct Outbox {
     /// Changes of composed state, for the history and for readers of events. Empty unless
     /// [`Options::writes_history`](crate::shard::Options::writes_history) or
     /// [`Options::tells_changes`](crate::shard::Options::tells_changes).
-    pub history: Vec<StateChange>,
+    pub state_changes: Vec<StateChange>,
     /// Streams of this shard that must stay open until the given time, even when idle.
     pub kept: Vec<(ConnectionId, Instant)>,
     /// Streams to be opened.
@@ -78,7 +78,7 @@ impl Outbox {
         self.records.clear();
         self.changes.clear();
         self.wanted_dialogs.clear();
-        self.history.clear();
+        self.state_changes.clear();
         self.kept.clear();
         self.dials.clear();
         self.lookups.clear();
@@ -102,7 +102,7 @@ impl Outbox {
             && self.records.is_empty()
             && self.changes.is_empty()
             && self.wanted_dialogs.is_empty()
-            && self.history.is_empty()
+            && self.state_changes.is_empty()
             && self.kept.is_empty()
             && self.dials.is_empty()
             && self.lookups.is_empty()
@@ -117,7 +117,7 @@ impl Outbox {
         Some(self.arena.get(octets).unwrap_or_default())
     }
 
-    /// A text that a change of the history refers to.
+    /// A text that a state change refers to.
     #[must_use]
     pub fn text(&self, range: &Range<usize>) -> &str {
         let octets = self.arena.get(range.clone()).unwrap_or_default();

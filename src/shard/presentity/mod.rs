@@ -17,11 +17,11 @@
 //! - a page: `parked_in` tells the call in an orbit.
 
 pub(crate) mod bindings;
+mod changes;
 pub(crate) mod claims;
 pub(crate) mod domain_watchers;
 pub(crate) mod features;
 mod forget;
-mod history;
 mod noted;
 mod parked;
 pub(crate) mod presentities;

@@ -372,7 +372,7 @@ impl Compositor {
                 self.presentities.mark_changed(id, turn);
             }
             if is_changed {
-                self.presentities.write_history(id, turn);
+                self.presentities.report_change(id, turn);
             }
             self.after_recovery(id, is_news, turn);
         }

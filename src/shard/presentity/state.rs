@@ -6,7 +6,7 @@ use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::report::PresentityState;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::Compositor;
-use crate::shard::presentity::history::party;
+use crate::shard::presentity::changes::party;
 
 impl Compositor {
     /// The state of the presentity at a place of the table; None if there is none.

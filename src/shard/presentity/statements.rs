@@ -112,7 +112,7 @@ impl Compositor {
     ) {
         if is_changed {
             turn.counters.state_changes += 1;
-            self.presentities.write_history(id, turn);
+            self.presentities.report_change(id, turn);
             self.presentities.mark_changed(id, turn);
             if let Some(owned) = self.presentities.owned.get(id).expected(OWNED) {
                 Presentities::note_change(&owned.aor, turn);

@@ -1,6 +1,6 @@
-//! Changes of composed state go to the history, if one is kept, and to readers of events, if there are any.
+//! Changes of composed state, for the history if one is kept, and for readers of events if there are any.
 //!
-//! The history names the other party of a call only as far as watchers could see it: one that is
+//! A change names the other party of a call only as far as watchers could see it: a party that is
 //! private, or that its domain does not reveal, is anonymous there too.
 
 use std::ops::Range;
@@ -9,15 +9,15 @@ use crate::presence::CallDialog;
 use crate::presence::call::ANONYMOUS;
 use crate::presence::composition::lamp;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::history::StateChange;
 use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::state_change::StateChange;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::OWNED;
 use crate::shard::presentity::presentities::Presentities;
 
 impl Presentities {
-    /// Writes the composed state of a presentity, which has just changed, into the history.
-    pub(super) fn write_history(&self, id: PresentityId, turn: &mut Turn<'_>) {
+    /// Puts the composed state of a presentity, which has just changed, into the outbox.
+    pub(super) fn report_change(&self, id: PresentityId, turn: &mut Turn<'_>) {
         if !(turn.options.writes_history || turn.options.tells_changes) {
             return;
         }
@@ -40,7 +40,7 @@ impl Presentities {
             party: append(party, arena),
             note: append(composed.note.as_deref().unwrap_or_default(), arena),
         };
-        turn.out.history.push(change);
+        turn.out.state_changes.push(change);
     }
 }
 
@@ -126,8 +126,8 @@ mod tests {
         let (mut shard, start) = shard(true);
         let now = start + Duration::from_millis(2_500);
         let outbox = order(&mut shard, call("sip:5@a.test", false), now);
-        let [change] = &outbox.history[..] else {
-            panic!("{:?}", outbox.history)
+        let [change] = &outbox.state_changes[..] else {
+            panic!("{:?}", outbox.state_changes)
         };
         assert_eq!((change.at, &change.aor), (1_002_500, &aor()));
         assert_eq!(change.availability, Availability::Busy);
@@ -137,12 +137,12 @@ mod tests {
         assert_eq!(outbox.text(&change.party), "sip:5@a.test");
         let outbox = order(&mut shard, note("lunch"), now);
         let notes = outbox
-            .history
+            .state_changes
             .iter()
             .map(|change| outbox.text(&change.note));
         assert_eq!(notes.collect::<Vec<_>>(), ["lunch"]);
         let outbox = order(&mut shard, note("lunch"), now);
-        assert!(outbox.history.is_empty(), "nothing changed");
+        assert!(outbox.state_changes.is_empty(), "nothing changed");
     }
 
     /// It expires by itself.
@@ -152,7 +152,7 @@ mod tests {
         order(&mut shard, call("sip:5@a.test", false), start);
         let mut outbox = Outbox::default();
         shard.handle_timeout(start + Duration::from_secs(61), &mut outbox);
-        let lamps = outbox.history.iter().map(|change| change.lamp);
+        let lamps = outbox.state_changes.iter().map(|change| change.lamp);
         assert_eq!(lamps.collect::<Vec<_>>(), [CallState::Terminated]);
     }
 
@@ -161,7 +161,7 @@ mod tests {
         let (mut shard, start) = shard(true);
         let outbox = order(&mut shard, call("sip:5@a.test", true), start);
         let parties = outbox
-            .history
+            .state_changes
             .iter()
             .map(|change| outbox.text(&change.party));
         assert_eq!(parties.collect::<Vec<_>>(), [ANONYMOUS]);
@@ -171,7 +171,7 @@ mod tests {
     fn without_a_history_nothing_is_written() {
         let (mut shard, start) = shard(false);
         let outbox = order(&mut shard, call("sip:5@a.test", false), start);
-        assert!(outbox.history.is_empty());
+        assert!(outbox.state_changes.is_empty());
     }
 
     #[test]

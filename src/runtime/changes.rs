@@ -1,0 +1,64 @@
+//! Changes of composed state on their way from a shard to the history and to readers of events.
+//!
+//! Guarantee: a shard waits neither for the disk nor for the HTTP core. Changes that find no room are lost
+//! and counted.
+
+use crate::http::ChangeFeed;
+use crate::shard::contract::state_change::StateChange;
+use crate::shard::{Outbox, ShardId};
+use crate::store::history::batch::{Change, Verdict};
+use crate::store::history::{History, HistoryHandle};
+
+/// A shard's way to the history and to readers of events.
+#[derive(Debug)]
+pub(crate) struct ChangeSender {
+    shard: ShardId,
+    history: Option<HistoryHandle>,
+    feed: ChangeFeed,
+}
+
+impl ChangeSender {
+    /// The way of one shard; to no history if the server keeps none.
+    pub(crate) fn new(shard: ShardId, history: Option<&History>, feed: &ChangeFeed) -> Self {
+        Self {
+            shard,
+            history: history.map(History::handle),
+            feed: feed.clone(),
+        }
+    }
+
+    /// Hands over the changes of an outbox. `tells_changes`: whether there are readers of events.
+    pub(crate) fn send(&self, outbox: &Outbox, tells_changes: bool) {
+        if outbox.state_changes.is_empty() {
+            return;
+        }
+        if tells_changes {
+            self.feed.send(outbox);
+        }
+        let Some(history) = &self.history else {
+            return;
+        };
+        let mut batch = history.batch(self.shard.0);
+        for change in &outbox.state_changes {
+            batch.push(&change_of(change, outbox));
+        }
+        history.submit(batch);
+    }
+}
+
+fn change_of<'a>(change: &'a StateChange, outbox: &'a Outbox) -> Change<'a> {
+    Change {
+        at: change.at,
+        domain: change.aor.domain(),
+        user: change.aor.user(),
+        verdict: Verdict {
+            status: change.availability.as_str(),
+            basic: if change.is_open { "open" } else { "closed" },
+            lamp: change.lamp.as_str(),
+            decider: change.decider,
+            rule: change.rule,
+        },
+        party: outbox.text(&change.party),
+        note: outbox.text(&change.note),
+    }
+}
