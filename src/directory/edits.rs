@@ -167,25 +167,21 @@ impl Directory {
         }
     }
 
+    /// Applies an edit. False if it is not possible now; then nothing has changed.
     fn has_applied(&mut self, aor: &Aor, part: &EditedPart) -> bool {
-        let with_list = match part {
-            EditedPart::Account(EditedAccount { account, .. }) => {
-                return match account {
-                    Some(account) => self.put_account(aor, account),
-                    None => self.take_account(aor),
-                }
-                .is_ok();
-            }
-            EditedPart::List(EditedList { list, .. }) => match list {
-                Some(list) => self.with_list(aor, list.clone()),
-                None => self.without_list(aor),
+        match part {
+            EditedPart::Account(edited) => match &edited.account {
+                Some(account) => self.put_account(aor, account).is_ok(),
+                None => self.take_account(aor).is_ok(),
             },
-        };
-        match with_list {
-            Ok(with_list) => *self = with_list,
-            Err(_) => return false,
+            EditedPart::List(edited) => {
+                let applied = match &edited.list {
+                    Some(list) => self.with_list(aor, list.clone()),
+                    None => self.without_list(aor),
+                };
+                applied.map(|applied| *self = applied).is_ok()
+            }
         }
-        true
     }
 
     /// A list is about to be edited; `before`: the directory that is edited.

@@ -42,8 +42,9 @@ impl Feed {
     /// What a state means, in any case; None if the feed does not say.
     #[must_use]
     pub fn meaning(&self, state: &str) -> Option<Meaning> {
+        let state = state.to_lowercase();
         let mut meanings = self.meanings.iter();
-        let found = meanings.find(|(known, _)| state.to_lowercase() == **known);
+        let found = meanings.find(|(known, _)| **known == *state);
         found.map(|(_, meaning)| *meaning)
     }
 }

@@ -1,14 +1,12 @@
 //! Converts the `[[feed]]` tables of a file, and checks them.
 
-use std::collections::HashMap;
-
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
+use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
 use crate::directory::feeds::{Feed, Meaning};
-use crate::directory::tokens::Token;
 
 /// The feeds of a file.
 pub(super) fn read(
@@ -16,19 +14,10 @@ pub(super) fn read(
     names: &Names,
     complainer: &mut Complainer<'_>,
 ) -> Vec<Feed> {
-    let mut taken = HashMap::new();
+    names::check_all("feed", feeds.iter().map(|feed| &feed.name), complainer);
     let mut read = Vec::with_capacity(feeds.len());
     for feed in feeds {
         let name = feed.name.get_ref().as_str();
-        if !Token::is_name(name) {
-            let what = format!("{name:?} is not a valid name of a feed");
-            let remedy = "use 1 to 64 lower-case letters, digits and hyphens";
-            complainer.add(feed.name.span(), what, remedy);
-        } else if let Some(line) = taken.get(name) {
-            let what = format!("the feed \"{name}\" is defined twice (line {line})");
-            complainer.add(feed.name.span(), what, "remove one of the two");
-        }
-        taken.insert(name, complainer.line_of(&feed.name.span()));
         let what = format!("the feed \"{name}\"");
         let domain = names.domain(&feed.domain, &what, complainer);
         read.push(Feed {

@@ -9,6 +9,7 @@ use crate::config::schema::Config;
 use crate::config::suggestion::nearest;
 use crate::config::text::{bare, canonical_domain, is_user};
 use crate::directory::Directory;
+use crate::directory::tokens::Token;
 use crate::presence::policy::{Pattern, People, WatcherCondition};
 
 /// The names that a configuration defines. They are read before anything is converted, because a table
@@ -161,6 +162,27 @@ impl Names {
             );
         }
         named
+    }
+}
+
+/// Checks the names of all tables of one kind, tokens or feeds.
+pub(super) fn check_all<'c>(
+    kind: &str,
+    names: impl Iterator<Item = &'c Spanned<String>>,
+    complainer: &mut Complainer<'_>,
+) {
+    let mut taken = HashMap::new();
+    for spanned in names {
+        let name = spanned.get_ref().as_str();
+        if !Token::is_name(name) {
+            let what = format!("{name:?} is not a valid name of a {kind}");
+            let remedy = "use 1 to 64 lower-case letters, digits and hyphens";
+            complainer.add(spanned.span(), what, remedy);
+        } else if let Some(line) = taken.get(name) {
+            let what = format!("the {kind} \"{name}\" is defined twice (line {line})");
+            complainer.add(spanned.span(), what, "remove one of the two");
+        }
+        taken.insert(name, complainer.line_of(&spanned.span()));
     }
 }
 

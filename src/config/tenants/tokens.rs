@@ -1,9 +1,8 @@
 //! Converts the `[[token]]` tables of a file, and checks them.
 
-use std::collections::HashMap;
-
 use crate::config::complaint::Complainer;
 use crate::config::schema;
+use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
 use crate::directory::tokens::{Role, Token};
 use crate::password::PasswordHash;
@@ -17,19 +16,10 @@ pub(super) fn read(
     names: &Names,
     complainer: &mut Complainer<'_>,
 ) -> Vec<Token> {
-    let mut taken = HashMap::new();
+    names::check_all("token", tokens.iter().map(|token| &token.name), complainer);
     let mut read = Vec::with_capacity(tokens.len());
     for token in tokens {
         let name = token.name.get_ref().as_str();
-        if !Token::is_name(name) {
-            let what = format!("{name:?} is not a valid name of a token");
-            let remedy = "use 1 to 64 lower-case letters, digits and hyphens";
-            complainer.add(token.name.span(), what, remedy);
-        } else if let Some(line) = taken.get(name) {
-            let what = format!("the token \"{name}\" is defined twice (line {line})");
-            complainer.add(token.name.span(), what, "remove one of the two");
-        }
-        taken.insert(name, complainer.line_of(&token.name.span()));
         let hash = &token.hash.get_ref().0;
         if let Err(fault) = PasswordHash::parse(hash) {
             let what = format!("the hash of the token \"{name}\" {fault}");
