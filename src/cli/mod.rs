@@ -130,7 +130,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArguments {
     /// The configuration file [default: $LAMPLIGHTER_CONFIG, or /etc/lamplighter/lamplighter.toml]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 

@@ -6,14 +6,14 @@
 use std::fs;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::ConfigArguments;
 use crate::cli::client::{Format, Request};
-use crate::cli::{CONFIG_FILE, config_of_environment};
 use crate::config;
 use crate::config::{Config, Machine, Source};
 use crate::directory::tokens::{Role, Token};
@@ -25,9 +25,8 @@ use crate::password::PasswordHash;
 pub(super) struct TokenArguments {
     #[command(subcommand)]
     command: TokenCommand,
-    /// The configuration file [default: $LAMPLIGHTER_CONFIG, or /etc/lamplighter/lamplighter.toml]
-    #[arg(long, global = true, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,8 +69,7 @@ fn role(text: &str) -> Result<Role, String> {
 
 /// Runs the command.
 pub(super) fn run(arguments: &TokenArguments) -> ExitCode {
-    let given = arguments.config.clone().or_else(config_of_environment);
-    let file = given.unwrap_or_else(|| PathBuf::from(CONFIG_FILE));
+    let file = arguments.config.file();
     let done = match &arguments.command {
         TokenCommand::Add {
             name,
@@ -83,7 +81,8 @@ pub(super) fn run(arguments: &TokenArguments) -> ExitCode {
     };
     match done {
         Ok(text) => {
-            print!("{text}");
+            // Standard output may be a pipe whose reader has exited (`| head`); that is no fault.
+            let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Err(why) => {
@@ -97,16 +96,22 @@ pub(super) fn run(arguments: &TokenArguments) -> ExitCode {
 fn add(file: &Path, name: &str, role: Role, domains: &[String]) -> Result<String, String> {
     let mut locked = lock(file)?;
     let before = read(file)?;
-    let random = kernel::random_octets().map_err(|error| error.to_string())?;
-    let secret: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
-    let hash = PasswordHash::make(&secret)?;
+    let (token, hash) = make(name)?;
     let table = table(name, role, domains, &hash);
     // What the file would say is checked before it is written.
     check(file, &format!("{before}{table}"))?;
     let written = locked.write_all(table.as_bytes());
     written.map_err(|error| format!("{}: {error}", file.display()))?;
     eprintln!("{}", reload(file));
-    Ok(Token::text(name, &secret) + "\n")
+    Ok(token + "\n")
+}
+
+/// A new token with that name, and the hash of its secret.
+pub(super) fn make(name: &str) -> Result<(String, String), String> {
+    let random = kernel::random_octets().map_err(|error| error.to_string())?;
+    let secret: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
+    let hash = PasswordHash::make(&secret)?;
+    Ok((Token::text(name, &secret), hash))
 }
 
 fn table(name: &str, role: Role, domains: &[String], hash: &str) -> String {
@@ -198,7 +203,7 @@ fn read(file: &Path) -> Result<String, String> {
 /// Checks what a file would say.
 fn check(file: &Path, text: &str) -> Result<(), String> {
     let source = Source {
-        name: PathBuf::from(file).display().to_string(),
+        name: file.display().to_string(),
         text: text.to_owned(),
     };
     let loaded = config::load_from(&source, &Machine::inspect());
@@ -207,7 +212,7 @@ fn check(file: &Path, text: &str) -> Result<(), String> {
         .map_err(|complaints| complaints.to_string())
 }
 
-/// Has a running server read the configuration again. Returns what came of it.
+/// Has the running server, if there is one, reload its configuration. Returns the outcome in words.
 fn reload(file: &Path) -> String {
     let source = Source::read(file).unwrap_or_default();
     let socket = Config::glance(&source).control_socket();
@@ -219,7 +224,18 @@ fn reload(file: &Path) -> String {
             "The running server refused to read the file: {}",
             response.body.trim_end()
         ),
-        Err(_) => "No server runs; the change counts from its next start.".to_owned(),
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NotFound | ErrorKind::ConnectionRefused
+            ) =>
+        {
+            "No server is running; the change counts from its next start.".to_owned()
+        }
+        Err(error) => format!(
+            "The change is in the file, but the running server could not be told: {}: {error}. Run `lamplighter reload`.",
+            socket.display()
+        ),
     }
 }
 

@@ -4,17 +4,15 @@ use std::io;
 use std::path::Path;
 
 use crate::cli::serve;
+use crate::cli::token;
 use crate::config;
 use crate::config::{Complaints, Machine, Source};
-use crate::directory::tokens::Token;
-use crate::net::kernel;
-use crate::password::PasswordHash;
 use crate::runtime::{NodePlan, OutboundPlan};
 
 /// The domain of the demonstration.
 pub(super) const DOMAIN: &str = "example.com";
 /// The name of the token for the dashboard.
-const VISITOR: &str = "visitor";
+const TOKEN_NAME: &str = "visitor";
 /// The password of every account, for call_state.htm.
 pub(super) const PASSWORD: &str = "lamp";
 
@@ -88,17 +86,14 @@ fn configuration(token_hash: &str) -> String {
          [http]\nlisten = [\"127.0.0.1:0\"]\n\
          [limits]\nresponse_ring = \"1 MiB\"\n\
          [[domain]]\nname = \"{DOMAIN}\"\nauth = \"trusted\"\ntrusted = [\"127.0.0.0/8\"]\n\
-         [[token]]\nname = \"{VISITOR}\"\nrole = \"feeder\"\nhash = \"{token_hash}\"\n{}",
+         [[token]]\nname = \"{TOKEN_NAME}\"\nrole = \"feeder\"\nhash = \"{token_hash}\"\n{}",
         accounts.concat()
     )
 }
 
 /// A new token for the dashboard, and its hash.
 pub(super) fn token() -> io::Result<(String, String)> {
-    let random = kernel::random_octets()?;
-    let secret: String = random.iter().map(|octet| format!("{octet:02x}")).collect();
-    let hash = PasswordHash::make(&secret).map_err(io::Error::other)?;
-    Ok((Token::text(VISITOR, &secret), hash))
+    token::make(TOKEN_NAME).map_err(io::Error::other)
 }
 
 /// The node of the demonstration: one shard and the HTTP core.
