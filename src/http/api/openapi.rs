@@ -118,24 +118,19 @@ fn parameters(description: &Description) -> Vec<Value> {
 
 fn responses(description: &Description) -> Value {
     let mut responses = json!({});
-    let (status, success) = match description.answer {
-        AnswerSchema::Nothing => ("204", json!({"description": "Done."})),
-        AnswerSchema::Json(schema) | AnswerSchema::Tagged(schema) => (
-            "200",
-            json!({
-                "description": "Done.",
-                "content": {"application/json": {"schema": reference(schema)}},
-            }),
-        ),
-        AnswerSchema::Document(media_type) => (
-            "200",
-            json!({
-                "description": "Done.",
-                "content": {media_type: {"schema": {"type": "string"}}},
-            }),
-        ),
+    let done = |media_type: &str, schema: Value| {
+        let content = json!({media_type: {"schema": schema}});
+        json!({"description": "Done.", "content": content})
     };
-    responses[status] = success;
+    match description.answer {
+        AnswerSchema::Nothing => responses["204"] = json!({"description": "Done."}),
+        AnswerSchema::Json(schema) | AnswerSchema::Tagged(schema) => {
+            responses["200"] = done("application/json", reference(schema));
+        }
+        AnswerSchema::Document(media_type) => {
+            responses["200"] = done(media_type, json!({"type": "string"}));
+        }
+    }
     if let AnswerSchema::Tagged(_) = description.answer {
         responses["200"]["headers"] = json!({"ETag": {"schema": {"type": "string"}}});
         match description.method {
@@ -146,7 +141,7 @@ fn responses(description: &Description) -> Value {
         }
     }
     let mut statuses = vec![
-        "400", "404", "405", "408", "411", "414", "429", "431", "503",
+        "400", "404", "405", "408", "409", "411", "414", "429", "431", "503",
     ];
     if description.role.is_some() {
         statuses.extend(["401", "403"]);
@@ -156,7 +151,6 @@ fn responses(description: &Description) -> Value {
     if description.body != BodySchema::None {
         statuses.extend(["413", "415", "422"]);
     }
-    statuses.push("409");
     if description.method == ApiMethod::Delete {
         statuses.push("412");
     }
