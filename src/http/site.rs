@@ -10,12 +10,14 @@ use crate::http::attempts::Attempts;
 use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
-use crate::http::engine::Engine;
+use crate::http::engine::{Engine, Unavailable};
 use crate::http::events::EventLog;
 use crate::http::facts::Facts;
 use crate::http::transport_counters::TransportCounters;
 use crate::http::verified_passwords::VerifiedPasswords;
 use crate::net::stream::handshakes::Handshakes;
+use crate::presence::Aor;
+use crate::presence::source::StateUpdate;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 
@@ -101,6 +103,33 @@ impl<E: Engine> Site<E> {
         }
         (found, silent)
     }
+
+    /// Takes a report to the shard that owns the address.
+    pub(crate) async fn update_state(
+        &self,
+        aor: Aor,
+        update: StateUpdate,
+    ) -> Result<Reply, Unavailable> {
+        let owner = ShardId::owner_of(&aor, self.engine.shards());
+        let command = Command::UpdateState { aor, update };
+        self.engine.ask(owner, command).await
+    }
+}
+
+/// Items by the shard that owns the address of each, in their order.
+pub(crate) fn by_owner<T>(
+    items: impl IntoIterator<Item = T>,
+    aor: impl Fn(&T) -> &Aor,
+    shards: u16,
+) -> impl Iterator<Item = (ShardId, Vec<T>)> {
+    let mut by_owner: Vec<Vec<T>> = (0..shards).map(|_| Vec::new()).collect();
+    for item in items {
+        let owner = ShardId::owner_of(aor(&item), shards);
+        if let Some(its) = by_owner.get_mut(usize::from(owner.0)) {
+            its.push(item);
+        }
+    }
+    (0..).map(ShardId).zip(by_owner)
 }
 
 /// Numbers the calls that are reported by HTTP, so that no two of them show watchers the same

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
+use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::directory::accounts::{StoredAccount, StoredSecrets};
@@ -134,14 +135,8 @@ impl<E: Engine> Operation<E> {
 async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let page = Page::of(&request)?;
-    let text = request.query("search").map(str::to_lowercase);
     let mut aors = wanted(&request, &directory)?;
-    aors.retain(|aor| {
-        text.as_ref().is_none_or(|text| {
-            aor.as_str().to_lowercase().contains(text)
-                || directory.name_of(aor).to_lowercase().contains(text)
-        })
-    });
+    request.search(&mut aors, &directory);
     let (aors, next) = page.cut(&aors, Aor::as_str);
     let items = aors.iter().map(|aor| account_json(aor, &directory));
     Ok(Answer::Json(cursor::json(items.collect(), next)))
@@ -149,14 +144,12 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 
 /// The accounts that the caller may see, of the domain that it names.
 fn wanted(request: &ApiRequest, directory: &Directory) -> Result<Vec<Aor>, Problem> {
-    let domain = request.query("domain");
-    let domain = domain.map(|text| request.caller.domain(text, directory));
-    let Some(domain) = domain.transpose()? else {
-        let mut aors = directory.account_aors();
-        aors.retain(|aor| request.caller.is_for(aor.domain()));
-        return Ok(aors);
-    };
-    Ok(directory.account_aors_of(&domain))
+    if let Some(domain) = request.query_domain(directory)? {
+        return Ok(directory.account_aors_of(&domain.name));
+    }
+    let mut aors = directory.account_aors();
+    aors.retain(|aor| request.caller.is_for(aor.domain()));
+    Ok(aors)
 }
 
 async fn export<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -183,15 +176,9 @@ async fn export<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         });
     }
     let octets = written.ok().and_then(|()| writer.into_inner().ok());
-    let response = response::text(
-        hyper::StatusCode::OK,
-        octets.ok_or_else(Problem::unavailable)?,
-    );
-    Ok(Answer::Whole(response::with(
-        response,
-        hyper::header::CONTENT_TYPE,
-        hyper::header::HeaderValue::from_static("text/csv"),
-    )))
+    let octets = octets.ok_or_else(Problem::unavailable)?;
+    let response = response::typed(StatusCode::OK, "text/csv", octets);
+    Ok(Answer::Whole(response))
 }
 
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use hyper::header::HeaderMap;
 use hyper::{Method, StatusCode, header};
 
-use crate::directory::Directory;
 use crate::directory::tokens::{Role, Token};
+use crate::directory::{Directory, Domain};
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::attempts::LockedOut;
 use crate::http::control::{self, ControlRefusal};
@@ -75,7 +75,11 @@ impl Caller {
 
     /// Whether it may see all domains.
     pub(super) fn is_for_all(&self) -> bool {
-        self.is_for("")
+        match self {
+            Self::Operator => true,
+            Self::Bearer(token) => token.domains.is_empty(),
+            Self::Stranger => false,
+        }
     }
 
     /// Its name.
@@ -103,45 +107,37 @@ impl Caller {
         }
     }
 
-    /// Refuses to go on unless it may see and change a domain.
-    pub(super) fn require_domain(&self, domain: &str) -> Result<(), Problem> {
-        match self.is_for(domain) {
-            true => Ok(()),
-            false => Err(Problem::new(
-                ProblemKind::Forbidden,
-                "the token is for other domains",
-            )),
-        }
-    }
-
     /// The address that `text` names, if the caller may see its domain. A caller with domains of its own is
     /// not told which others there are.
     pub(super) fn aor(&self, text: &str, directory: &Directory) -> Result<Aor, Problem> {
         let aor = control::aor::resolve(text, directory);
         let aor = aor.map_err(|fault| Problem::of_query(ControlRefusal::from(fault)));
-        if !self.is_for_all() {
-            let is_its = aor.as_ref().is_ok_and(|aor| self.is_for(aor.domain()));
-            if !is_its {
-                self.require_domain("")?;
-            }
+        let is_its = aor.as_ref().is_ok_and(|aor| self.is_for(aor.domain()));
+        match is_its || self.is_for_all() {
+            true => aor,
+            false => Err(other_domain()),
         }
-        aor
     }
 
     /// The domain that `text` names, if the caller may see it.
-    pub(super) fn domain(&self, text: &str, directory: &Directory) -> Result<String, Problem> {
-        let found = directory.domain(&text.to_ascii_lowercase());
-        match found {
-            Some(domain) => self
-                .require_domain(&domain.name)
-                .map(|()| domain.name.clone()),
-            None if !self.is_for_all() => self.require_domain("").map(|()| String::new()),
-            None => Err(Problem::new(
+    pub(super) fn domain<'d>(
+        &self,
+        text: &str,
+        directory: &'d Directory,
+    ) -> Result<&'d Domain, Problem> {
+        match directory.domain(&text.to_ascii_lowercase()) {
+            Some(domain) if self.is_for(&domain.name) => Ok(domain),
+            None if self.is_for_all() => Err(Problem::new(
                 ProblemKind::NotFound,
                 "there is no such domain",
             )),
+            _ => Err(other_domain()),
         }
     }
+}
+
+fn other_domain() -> Problem {
+    Problem::new(ProblemKind::Forbidden, "the token is for other domains")
 }
 
 /// Where a request may have its token.

@@ -7,7 +7,6 @@ use crate::directory::{AuthMode, Domain};
 use crate::http::api::operation::{
     Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
 };
-use crate::http::api::problem::Problem;
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::representation::configured;
@@ -56,10 +55,9 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
-    let name = request.domain(&directory)?;
-    let domain = directory.domain(&name).ok_or_else(Problem::unavailable)?;
-    let mut json = settings(domain, directory.account_aors_of(&name).len());
-    let groups = directory.groups_of(&name).into_iter();
+    let domain = request.domain(&directory)?;
+    let mut json = settings(domain, directory.account_aors_of(&domain.name).len());
+    let groups = directory.groups_of(&domain.name).into_iter();
     json["groups"] = groups
         .map(|(name, members)| {
             let members: Vec<&str> = members.iter().map(|aor| aor.as_str()).collect();

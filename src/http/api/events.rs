@@ -168,7 +168,7 @@ fn filter(request: &ApiRequest, directory: &Directory) -> Result<EventFilter, Pr
         .collect();
     let domains: Result<Vec<Box<str>>, Problem> = request
         .queries("domain")
-        .map(|text| request.caller.domain(text, directory).map(Into::into))
+        .map(|text| Ok(request.caller.domain(text, directory)?.name.as_str().into()))
         .collect();
     let (aors, mut domains) = (aors?, domains?);
     if aors.len() > AORS_MAX {

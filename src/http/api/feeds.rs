@@ -4,7 +4,6 @@
 //! is not for lamps, and must not be told that it did wrong. A user has one call here: the last report counts.
 //! A PBX that cannot send an `Authorization` header may put the token into the query.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -17,12 +16,13 @@ use crate::http::api::operation::{
 };
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
+use crate::http::api::update;
+use crate::http::api::update::call_update;
 use crate::http::engine::Engine;
 use crate::http::site::{CallNumbers, Site};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
-use crate::presence::source::{CallSource, RichPresence, StateUpdate};
-use crate::shard::{Command, Reply, ShardId};
+use crate::presence::source::{RichPresence, StateUpdate};
 use crate::sip::Uri;
 use crate::sip::uri::sip_uri;
 
@@ -79,13 +79,7 @@ async fn report<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
             continue;
         };
         for update in updates {
-            let owner = ShardId::owner_of(&aor, site.engine.shards());
-            let aor = aor.clone();
-            let command = Command::UpdateState { aor, update };
-            match site.engine.ask(owner, command).await {
-                Ok(Reply::Done) => {}
-                Ok(_) | Err(_) => return Err(Problem::unavailable()),
-            }
+            update::send(aor.clone(), update, site).await?;
         }
         accepted += 1;
     }
@@ -123,11 +117,7 @@ fn read(
             let is_ringing = meaning == Meaning::Ringing;
             vec![call(is_ringing, party.as_deref(), domain, numbers)]
         }
-        Meaning::Idle => vec![StateUpdate::Call {
-            source: CallSource::CallState,
-            call: None,
-            expires: Some(Duration::ZERO),
-        }],
+        Meaning::Idle => vec![call_update(None, Duration::ZERO)],
         Meaning::DoNotDisturb => vec![StateUpdate::DoNotDisturb(true)],
         Meaning::Available => vec![StateUpdate::DoNotDisturb(false), presence(None)],
         Meaning::Away => vec![StateUpdate::DoNotDisturb(false), presence(Some("away"))],
@@ -160,11 +150,7 @@ fn call(
         remote_is_private: !domain.reveal_number,
         ..CallParts::new(&id, state)
     });
-    StateUpdate::Call {
-        source: CallSource::CallState,
-        call: Some(Arc::new(call)),
-        expires: Some(domain.max_call_duration),
-    }
+    call_update(Some(call), domain.max_call_duration)
 }
 
 /// A user, a state or a number.

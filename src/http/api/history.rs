@@ -33,8 +33,8 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         let aor = request.caller.aor(text, &directory)?;
         fields.push(("aor", aor.to_string()));
     }
-    if let Some(text) = request.query("domain") {
-        fields.push(("domain", request.caller.domain(text, &directory)?));
+    if let Some(domain) = request.query_domain(&directory)? {
+        fields.push(("domain", domain.name.clone()));
     }
     for name in ["since", "until", "from", "limit"] {
         let text = request.query(name);

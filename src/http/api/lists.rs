@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::directory::Directory;
 use crate::directory::lists::{ListFault, StoredList};
 use crate::directory::tokens::Role;
+use crate::directory::{Directory, Domain};
 use crate::http::api::caller::Caller;
 use crate::http::api::cursor::{self, Page};
 use crate::http::api::entity_tag;
@@ -15,18 +15,13 @@ use crate::http::api::operation::{
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
 use crate::http::control::edit::edit;
+use crate::http::control::lists::USER_OCTETS_MAX;
 use crate::http::control::{self, ControlRefusal, Form};
 use crate::http::engine::Engine;
+use crate::http::representation::list;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member};
-
-const STYLES: [(&str, ListStyle); 2] = [
-    ("rfc", ListStyle::Rfc),
-    ("broadworks", ListStyle::Broadworks),
-];
-/// Octets of the user of a list.
-const USER_OCTETS_MAX: usize = 256;
+use crate::presence::event::list::{MEMBERS_MAX, Member};
 
 impl<E: Engine> Operation<E> {
     /// What is asked of lists.
@@ -88,13 +83,11 @@ impl<E: Engine> Operation<E> {
 async fn all<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let page = Page::of(&request)?;
-    let domain = request.query("domain");
-    let domain = domain.map(|text| request.caller.domain(text, &directory));
-    let domain = domain.transpose()?;
+    let domain = request.query_domain(&directory)?;
     let mut lists = directory.stored_lists();
     lists.retain(|(aor, _)| {
-        let is_of = |domain: &String| domain == aor.domain();
-        request.caller.is_for(aor.domain()) && domain.as_ref().is_none_or(is_of)
+        let is_of = |domain: &Domain| domain.name == aor.domain();
+        request.caller.is_for(aor.domain()) && domain.is_none_or(is_of)
     });
     lists.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let (lists, next) = page.cut(&lists, |(aor, _)| aor.as_str());
@@ -102,7 +95,7 @@ async fn all<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         json!({
             "aor": aor.as_str(),
             "name": list.name,
-            "style": word(list.style),
+            "style": list::word(list.style),
             "owner": list.owner.as_ref().map(Aor::as_str),
             "members": list.members.len(),
         })
@@ -164,7 +157,7 @@ fn new_list(body: &Value, aor: &Aor, directory: &Directory) -> Result<StoredList
     let faults = Faults::default();
     let fields = Fields::of(body, "#", &faults);
     let name = fields.text("name").map(Into::into);
-    let style = fields.word("style", &STYLES).unwrap_or_default();
+    let style = fields.word("style", &list::STYLES).unwrap_or_default();
     let members = fields
         .required_list("members", MEMBERS_MAX)
         .unwrap_or_default();
@@ -207,9 +200,4 @@ async fn delete<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     };
     edit(site, &aor, without).await?;
     Ok(Answer::Nothing)
-}
-
-fn word(style: ListStyle) -> &'static str {
-    let found = STYLES.iter().find(|(_, known)| *known == style);
-    found.map_or("rfc", |(word, _)| word)
 }

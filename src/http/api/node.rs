@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::directory::tokens::Role;
 use crate::http::api::operation::{
-    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
+    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler, shown,
 };
 use crate::http::api::problem::Problem;
 use crate::http::api::request::ApiRequest;
@@ -13,9 +13,9 @@ use crate::http::engine::Engine;
 use crate::http::parks;
 use crate::http::site::Site;
 
-/// The row of a question about the whole server.
+/// The row of a question about the whole server, which is a page of the operator.
 macro_rules! question {
-    ($path:literal, $schema:literal, $summary:literal, $handler:path) => {
+    ($path:literal, $schema:literal, $summary:literal, $page:path) => {
         Self {
             description: Description {
                 method: ApiMethod::Get,
@@ -26,7 +26,7 @@ macro_rules! question {
                 body: BodySchema::None,
                 answer: AnswerSchema::Json($schema),
             },
-            handler: handler!($handler),
+            handler: |_, site| Box::pin(shown($page(Form::of([]), site))),
         }
     };
 }
@@ -38,31 +38,31 @@ impl<E: Engine> Operation<E> {
             "node",
             "Node",
             "Show how the server is: readiness, listeners, load.",
-            status
+            control::status::status
         ),
         question!(
             "counters",
             "Counters",
             "Show everything that the server counts.",
-            counters
+            control::status::counters
         ),
         question!(
             "refusals",
             "Refusals",
             "List requests that were refused lately.",
-            refusals
+            control::refusals::show
         ),
         question!(
             "loops",
             "Loops",
             "List phones that keep repeating a failing request.",
-            loops
+            control::loops::show
         ),
         question!(
             "lockouts",
             "Lockouts",
             "List who is locked out after wrong credentials.",
-            lockouts
+            control::lockouts::show
         ),
         Self {
             description: Description {
@@ -103,31 +103,6 @@ impl<E: Engine> Operation<E> {
     ];
 }
 
-async fn status<E: Engine>(_: ApiRequest, site: &Site<E>) -> ApiResult {
-    let shown = control::status::status(Form::of([]), site).await?;
-    Ok(Answer::Json(shown.json()))
-}
-
-async fn counters<E: Engine>(_: ApiRequest, site: &Site<E>) -> ApiResult {
-    let shown = control::status::counters(Form::of([]), site).await?;
-    Ok(Answer::Json(shown.json()))
-}
-
-async fn refusals<E: Engine>(_: ApiRequest, site: &Site<E>) -> ApiResult {
-    let shown = control::refusals::show(Form::of([]), site).await?;
-    Ok(Answer::Json(shown.json()))
-}
-
-async fn loops<E: Engine>(_: ApiRequest, site: &Site<E>) -> ApiResult {
-    let shown = control::loops::show(Form::of([]), site).await?;
-    Ok(Answer::Json(shown.json()))
-}
-
-async fn lockouts<E: Engine>(_: ApiRequest, site: &Site<E>) -> ApiResult {
-    let shown = control::lockouts::show(Form::of([]), site).await?;
-    Ok(Answer::Json(shown.json()))
-}
-
 async fn lift<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let form = Form::of([("who", request.path("who").to_owned())]);
     let lifted = control::lockouts::lift(form, site).await;
@@ -137,14 +112,12 @@ async fn lift<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 async fn reload<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let accepts = request.is_true("accept_removal")?;
     let accepts = accepts.then(|| ("accept_removal", "yes".to_owned()));
-    let reloaded = control::reload::reload(Form::of(accepts), site).await?;
-    Ok(Answer::Json(reloaded.json()))
+    shown(control::reload::reload(Form::of(accepts), site)).await
 }
 
 async fn parked_calls<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
-    let name = request.domain(&directory)?;
-    let domain = directory.domain(&name).ok_or_else(Problem::unavailable)?;
+    let domain = request.domain(&directory)?;
     let parked = parks::parked_calls(domain, site).await;
     let calls = parked.ok_or_else(Problem::unavailable)?;
     let items = calls.iter().map(|call| {

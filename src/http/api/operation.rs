@@ -14,6 +14,7 @@ use crate::http::api::caller::{self, Caller, Presented};
 use crate::http::api::entity_tag;
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
+use crate::http::control::ControlResult;
 use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
@@ -282,14 +283,19 @@ async fn run<E: Engine>(
     }
 }
 
-/// 200 with JSON.
-pub(super) fn with_json(json: &Value) -> Response {
-    let response = response::text(StatusCode::OK, json.to_string() + "\n");
-    let media_type = HeaderValue::from_static("application/json");
-    response::with(response, header::CONTENT_TYPE, media_type)
+/// What a page of the operator shows, as the answer of an operation.
+pub(super) async fn shown(page: impl Future<Output = ControlResult>) -> ApiResult {
+    Ok(Answer::Json(page.await?.json()))
 }
 
-fn nothing() -> Response {
+/// 200 with JSON.
+pub(super) fn with_json(json: &Value) -> Response {
+    let text = json.to_string() + "\n";
+    response::typed(StatusCode::OK, "application/json", text)
+}
+
+/// 204
+pub(super) fn nothing() -> Response {
     without_body(StatusCode::NO_CONTENT)
 }
 

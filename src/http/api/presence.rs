@@ -9,17 +9,17 @@ use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
 use crate::http::api::cursor::{self, Page};
 use crate::http::api::operation::{
-    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
+    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler, shown,
 };
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
 use crate::http::control::{self, Form};
 use crate::http::engine::Engine;
 use crate::http::representation::presentity_state;
-use crate::http::site::Site;
+use crate::http::site::{Site, by_owner};
 use crate::presence::Aor;
 use crate::shard::contract::report::PresentityState;
-use crate::shard::{Command, Reply, ShardId};
+use crate::shard::{Command, Reply};
 
 /// Addresses that one request may name.
 const AORS_MAX: usize = 1_000;
@@ -90,9 +90,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let mut aors = named?;
     match (aors.is_empty(), request.query("domain")) {
         (true, Some(domain)) => {
-            let name = request.caller.domain(domain, &directory)?;
-            let domain = directory.domain(&name).ok_or_else(Problem::unavailable)?;
-            aors = addresses_of(domain, &directory);
+            aors = addresses_of(request.caller.domain(domain, &directory)?, &directory);
         }
         (false, None) if aors.len() > AORS_MAX => {
             let why = format!("may be given {AORS_MAX} times");
@@ -104,12 +102,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
             return Err(Problem::of_parameter("aor", why));
         }
     }
-    if let Some(text) = request.query("search").map(str::to_lowercase) {
-        aors.retain(|aor| {
-            aor.as_str().to_lowercase().contains(&text)
-                || directory.name_of(aor).to_lowercase().contains(&text)
-        });
-    }
+    request.search(&mut aors, &directory);
     aors.sort_unstable();
     aors.dedup();
     let (aors, next) = page.cut(&aors, Aor::as_str);
@@ -140,7 +133,7 @@ fn kind(aor: &Aor, directory: &Directory) -> &'static str {
 }
 
 /// Accounts, orbits and resources of a domain, in order.
-pub(super) fn addresses_of(domain: &Domain, directory: &Directory) -> Vec<Aor> {
+fn addresses_of(domain: &Domain, directory: &Directory) -> Vec<Aor> {
     let accounts = directory.account_aors_of(&domain.name).into_iter();
     let ranges = domain.orbits.iter().chain(&domain.resources);
     let others = ranges.flat_map(UserRange::users);
@@ -155,16 +148,9 @@ pub(super) async fn states<E: Engine>(
     aors: &[Aor],
     site: &Site<E>,
 ) -> Result<Vec<PresentityState>, Problem> {
-    let shards = site.engine.shards();
-    let mut by_owner = vec![Vec::new(); usize::from(shards)];
-    for aor in aors {
-        let owner = ShardId::owner_of(aor, shards);
-        if let Some(its) = by_owner.get_mut(usize::from(owner.0)) {
-            its.push(aor.clone());
-        }
-    }
     let mut states = Vec::with_capacity(aors.len());
-    for (shard, aors) in (0..).map(ShardId).zip(by_owner) {
+    let owned = aors.iter().cloned();
+    for (shard, aors) in by_owner(owned, |aor| aor, site.engine.shards()) {
         for aors in aors.chunks(AORS_PER_COMMAND) {
             let command = Command::States(aors.to_vec());
             let Ok(Reply::States(of_shard)) = site.engine.ask(shard, command).await else {
@@ -186,8 +172,8 @@ async fn explain<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     }
     let explained = control::why::show(Form::of([("aor", aor.to_string())]), site).await?;
     let mut json = explained.json();
-    let shown = states(std::slice::from_ref(&aor), site).await?;
-    if let Some(state) = shown.first() {
+    let states = states(std::slice::from_ref(&aor), site).await?;
+    if let Some(state) = states.first() {
         json["state"] = item(state, &directory);
     }
     Ok(Answer::Json(json))
@@ -195,8 +181,8 @@ async fn explain<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 
 async fn watchers<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let aor = request.known_aor(&site.directory())?;
-    let watchers = control::watchers::show(Form::of([("aor", aor.to_string())]), site).await?;
-    Ok(Answer::Json(watchers.json()))
+    let form = Form::of([("aor", aor.to_string())]);
+    shown(control::watchers::show(form, site)).await
 }
 
 async fn reset<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {

@@ -193,15 +193,10 @@ impl Problem {
         json
     }
 
-    pub(super) fn status(&self) -> StatusCode {
-        self.kind.status()
-    }
-
     /// The problem as a response.
     pub(super) fn into_response(self) -> Response {
-        let response = response::text(self.status(), self.json().to_string() + "\n");
-        let json = HeaderValue::from_static("application/problem+json");
-        let response = response::with(response, header::CONTENT_TYPE, json);
+        let text = self.json().to_string() + "\n";
+        let response = response::typed(self.kind.status(), "application/problem+json", text);
         match self.kind {
             ProblemKind::Unauthenticated => {
                 let bearer = HeaderValue::from_static("Bearer realm=\"lamplighter\"");

@@ -9,10 +9,11 @@ use hyper::header;
 use hyper::header::HeaderMap;
 use serde_json::Value;
 
-use crate::directory::Directory;
+use crate::directory::{Directory, Domain};
 use crate::http::api::caller::Caller;
 use crate::http::api::operation::{BodySchema, Description, PREFIX};
 use crate::http::api::problem::{Fault, Place, Problem, ProblemKind};
+use crate::http::control::ControlRefusal;
 use crate::http::facts::Scheme;
 use crate::presence::Aor;
 
@@ -92,18 +93,31 @@ impl ApiRequest {
         let aor = self.aor(directory)?;
         match directory.exists(&aor) {
             true => Ok(aor),
-            false => Err(Problem::new(
-                ProblemKind::NotFound,
-                format!(
-                    "{aor} does not exist: no account, orbit, resource or list has that address"
-                ),
-            )),
+            false => Err(ControlRefusal::NoAddress(aor).into()),
         }
     }
 
     /// The domain in the path, if the caller may see it.
-    pub(super) fn domain(&self, directory: &Directory) -> Result<String, Problem> {
+    pub(super) fn domain<'d>(&self, directory: &'d Directory) -> Result<&'d Domain, Problem> {
         self.caller.domain(self.path("domain"), directory)
+    }
+
+    /// The domain in the query, if the caller may see it; None if it names none.
+    pub(super) fn query_domain<'d>(
+        &self,
+        directory: &'d Directory,
+    ) -> Result<Option<&'d Domain>, Problem> {
+        let text = self.query("domain");
+        text.map(|text| self.caller.domain(text, directory))
+            .transpose()
+    }
+
+    /// Keeps the addresses that contain the text of the parameter `search`, or whose names do.
+    pub(super) fn search(&self, aors: &mut Vec<Aor>, directory: &Directory) {
+        if let Some(text) = self.query("search").map(str::to_lowercase) {
+            let contains = |name: &str| name.to_lowercase().contains(&text);
+            aors.retain(|aor| contains(aor.as_str()) || contains(directory.name_of(aor)));
+        }
     }
 
     /// A parameter; None if it is absent or empty.

@@ -6,25 +6,19 @@ use crate::directory::tokens::Role;
 use crate::http::api::fields::{Faults, Fields};
 use crate::http::api::operation::{
     Answer, AnswerSchema, ApiMethod, ApiResult, BODY_OCTETS_MAX, BodySchema, Description,
-    Operation, handler,
+    Operation, handler, shown,
 };
 use crate::http::api::request::ApiRequest;
 use crate::http::control::{self, Form};
 use crate::http::engine::Engine;
 use crate::http::site::Site;
+use crate::presence::policy::Handling;
 
-/// How a watcher may be handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
-    Allow,
-    PoliteBlock,
-    Block,
-}
-
-const DECISIONS: [(&str, Decision); 3] = [
-    ("allow", Decision::Allow),
-    ("polite-block", Decision::PoliteBlock),
-    ("block", Decision::Block),
+/// How one watcher may be handled.
+const HANDLINGS: [(&str, Handling); 3] = [
+    ("allow", Handling::Allow),
+    ("polite-block", Handling::PoliteBlock),
+    ("block", Handling::Block),
 ];
 
 impl<E: Engine> Operation<E> {
@@ -100,8 +94,7 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 async fn import<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let aor = request.known_aor(&site.directory())?;
     let form = Form::of([("aor", aor.to_string())]).with_document(request.document);
-    let rules = control::rules::import(form, site).await?;
-    Ok(Answer::Json(rules.json()))
+    shown(control::rules::import(form, site)).await
 }
 
 async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -114,21 +107,12 @@ async fn decide<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let aor = request.known_aor(&site.directory())?;
     let faults = Faults::default();
     let fields = Fields::of(&request.body, "#", &faults);
-    let decision = fields.required_word("handling", &DECISIONS);
+    let handling = fields.required_word("handling", &HANDLINGS);
     fields.end();
-    let decision = faults.unless(decision.unwrap_or(Decision::Block))?;
-    let fields = [
+    let handling = faults.unless(handling.unwrap_or(Handling::Block))?;
+    let form = Form::of([
         ("aor", aor.to_string()),
         ("watcher", request.path("watcher").to_owned()),
-    ];
-    let rules = match decision {
-        Decision::Allow => control::rules::approve(Form::of(fields), site).await?,
-        Decision::PoliteBlock => {
-            let politely = ("politely", "yes".to_owned());
-            let fields = fields.into_iter().chain([politely]);
-            control::rules::deny(Form::of(fields), site).await?
-        }
-        Decision::Block => control::rules::deny(Form::of(fields), site).await?,
-    };
-    Ok(Answer::Json(rules.json()))
+    ]);
+    shown(control::rules::decide(form, site, handling)).await
 }

@@ -10,12 +10,13 @@ use crate::http::api::caller::{self, COOKIE, Caller};
 use crate::http::api::fields::{Faults, Fields};
 use crate::http::api::operation::{
     Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
-    with_json,
+    nothing, with_json,
 };
 use crate::http::api::problem::Problem;
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::representation::response;
+use crate::http::representation::response::Response;
 use crate::http::site::Site;
 
 /// How long the browser keeps it: a working day.
@@ -75,18 +76,11 @@ async fn begin<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     faults.unless(())?;
     let token = caller::of_token(text, request.peer, site).await?;
     let json = session(&Caller::Bearer(token), site);
-    with_cookie(&json, text, SECONDS, request.is_encrypted)
+    with_cookie(with_json(&json), text, SECONDS, request.is_encrypted)
 }
 
 async fn end<E: Engine>(request: ApiRequest, _: &Site<E>) -> ApiResult {
-    let Answer::Whole(mut response) = with_cookie(&Value::Null, "", 0, request.is_encrypted)?
-    else {
-        return Ok(Answer::Nothing);
-    };
-    *response.body_mut() = response::Body::default();
-    *response.status_mut() = hyper::StatusCode::NO_CONTENT;
-    response.headers_mut().remove(header::CONTENT_TYPE);
-    Ok(Answer::Whole(response))
+    with_cookie(nothing(), "", 0, request.is_encrypted)
 }
 
 fn session<E>(caller: &Caller, site: &Site<E>) -> Value {
@@ -102,14 +96,13 @@ fn session<E>(caller: &Caller, site: &Site<E>) -> Value {
 }
 
 /// `SameSite=Strict`: a browser does not send it with requests of other sites' pages.
-fn with_cookie(json: &Value, token: &str, seconds: u32, is_encrypted: bool) -> ApiResult {
+fn with_cookie(response: Response, token: &str, seconds: u32, is_encrypted: bool) -> ApiResult {
     let secure = if is_encrypted { "; Secure" } else { "" };
     let cookie = format!(
         "{COOKIE}={token}; Path=/api/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
     );
     let cookie = HeaderValue::try_from(cookie)
         .map_err(|_| Problem::of_body("#/token", "contains characters that no token has"))?;
-    let response = with_json(json);
     Ok(Answer::Whole(response::with(
         response,
         header::SET_COOKIE,

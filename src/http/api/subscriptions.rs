@@ -17,7 +17,7 @@ use crate::shard::{Command, Reply, ShardId};
 
 /// Items of a page unless the caller says otherwise, and at most.
 const ITEMS: u64 = 1_000;
-const ITEMS_MAX: u64 = 10_000;
+const ITEMS_MAX: u64 = cursor::ITEMS_MAX as u64;
 /// Batches of a shard that one request looks at: a search that finds little goes on with the next page.
 const BATCHES_MAX: usize = 100;
 
@@ -40,9 +40,7 @@ impl<E: Engine> Operation<E> {
 async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let limit = request.number("limit", 1, ITEMS_MAX)?.unwrap_or(ITEMS) as usize;
-    let domain = request.query("domain");
-    let domain = domain.map(|text| request.caller.domain(text, &directory));
-    let domain = domain.transpose()?;
+    let domain = request.query_domain(&directory)?;
     let text = request.query("search").map(str::to_lowercase);
     let state = state(&request)?;
     let is_wanted = |report: &WatcherReport| {
@@ -54,7 +52,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
                 || report.peer.to_string().contains(text)
         };
         request.caller.is_for(name)
-            && domain.as_ref().is_none_or(|domain| domain == name)
+            && domain.is_none_or(|domain| domain.name == name)
             && text.as_ref().is_none_or(contains)
             && state.is_none_or(|state| report.state == state)
     };

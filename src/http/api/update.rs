@@ -14,13 +14,14 @@ use crate::http::api::operation::{
 use crate::http::api::presence;
 use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
+use crate::http::control::ControlRefusal;
 use crate::http::engine::Engine;
 use crate::http::representation::presentity_state;
-use crate::http::site::{CallNumbers, Site};
+use crate::http::site::{CallNumbers, Site, by_owner};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
 use crate::presence::source::{CallSource, Forward, ForwardKind, StateUpdate};
-use crate::shard::{Command, Reply, ShardId};
+use crate::shard::{Command, Reply};
 
 /// Changes of one request.
 const UPDATES_MAX: usize = 10_000;
@@ -30,8 +31,6 @@ const UPDATES_OCTETS_MAX: usize = 4 << 20;
 const UPDATES_PER_COMMAND: usize = 500;
 /// The beginning of the ids of calls that are reported here.
 const ID_PREFIX: &str = "api";
-/// The most rings before a call is forwarded.
-const RINGS_MAX: u64 = 99;
 
 /// The states of a call.
 const CALL_STATES: [(&str, CallState); 4] = [
@@ -43,11 +42,6 @@ const CALL_STATES: [(&str, CallState); 4] = [
 const DIRECTIONS: [(&str, Direction); 2] = [
     ("initiator", Direction::Initiator),
     ("recipient", Direction::Recipient),
-];
-const FORWARD_KINDS: [(&str, ForwardKind); 3] = [
-    ("immediate", ForwardKind::Immediate),
-    ("busy", ForwardKind::Busy),
-    ("no-answer", ForwardKind::NoAnswer),
 ];
 
 /// The row of an operation that changes the state of the address in its path.
@@ -165,7 +159,7 @@ async fn set_forwarding<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiRe
     let faults = Faults::default();
     let fields = Fields::of(&request.body, "#", &faults);
     let target = fields.required_text("target").unwrap_or_default();
-    let rings = fields.number("rings", 1, RINGS_MAX);
+    let rings = fields.number("rings", 1, Forward::RINGS_MAX.into());
     if rings.is_some() && kind != ForwardKind::NoAnswer {
         fields.fault("rings", "is allowed for no-answer only");
     }
@@ -191,12 +185,12 @@ async fn end_forwarding<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiRe
 
 fn forward_kind(request: &ApiRequest) -> Result<ForwardKind, Problem> {
     let word = request.path("kind");
-    let found = FORWARD_KINDS.iter().find(|(known, _)| *known == word);
+    let mut kinds = ForwardKind::ALL.into_iter();
     let unknown = || {
         let why = "the kinds of forwarding are immediate, busy and no-answer";
         Problem::new(ProblemKind::NotFound, why)
     };
-    found.map(|(_, kind)| *kind).ok_or_else(unknown)
+    kinds.find(|kind| kind.as_str() == word).ok_or_else(unknown)
 }
 
 async fn set_call<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -247,7 +241,8 @@ fn call(fields: &Fields<'_>, domain: &Domain, numbers: &CallNumbers) -> StateUpd
     call_update(Some(call), expires)
 }
 
-fn call_update(call: Option<CallDialog>, expires: Duration) -> StateUpdate {
+/// None: the call has ended.
+pub(super) fn call_update(call: Option<CallDialog>, expires: Duration) -> StateUpdate {
     StateUpdate::Call {
         source: CallSource::CallState,
         call: call.map(Arc::new),
@@ -260,26 +255,27 @@ async fn apply<E: Engine>(request: &ApiRequest, update: StateUpdate, site: &Site
     let directory = site.directory();
     let aor = request.known_aor(&directory)?;
     check_no_list(&aor, &directory)?;
-    let owner = ShardId::owner_of(&aor, site.engine.shards());
-    let command = Command::UpdateState {
-        aor: aor.clone(),
-        update,
-    };
-    match site.engine.ask(owner, command).await {
-        Ok(Reply::Done) => {}
-        Ok(_) | Err(_) => return Err(Problem::unavailable()),
-    }
+    send(aor.clone(), update, site).await?;
     let states = presence::states(&[aor], site).await?;
     let state = states.first().ok_or_else(Problem::unavailable)?;
     Ok(Answer::Json(presentity_state::of_state(state, &directory)))
 }
 
+/// Takes an update to the shard that owns the address.
+pub(super) async fn send<E: Engine>(
+    aor: Aor,
+    update: StateUpdate,
+    site: &Site<E>,
+) -> Result<(), Problem> {
+    match site.update_state(aor, update).await {
+        Ok(Reply::Done) => Ok(()),
+        Ok(_) | Err(_) => Err(Problem::unavailable()),
+    }
+}
+
 fn check_no_list(aor: &Aor, directory: &Directory) -> Result<(), Problem> {
     match directory.is_list(aor) {
-        true => Err(Problem::new(
-            ProblemKind::Conflict,
-            format!("{aor} is a list, which has no state of its own"),
-        )),
+        true => Err(ControlRefusal::IsList(aor.clone()).into()),
         false => Ok(()),
     }
 }
@@ -293,9 +289,7 @@ async fn update_many<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResul
         .required_list("updates", UPDATES_MAX)
         .unwrap_or_default();
     fields.end();
-    let shards = site.engine.shards();
-    let mut by_owner: Vec<Vec<(usize, (Aor, StateUpdate))>> = Vec::new();
-    by_owner.resize_with(usize::from(shards), Vec::new);
+    let mut read: Vec<(usize, (Aor, StateUpdate))> = Vec::with_capacity(updates.len());
     for (index, value) in updates.iter().enumerate() {
         let fields = Fields::of(value, &format!("#/updates/{index}"), &faults);
         let aor = fields.required_text("aor");
@@ -309,16 +303,13 @@ async fn update_many<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResul
         let domain = aor.as_ref().and_then(|aor| directory.domain(aor.domain()));
         if let (Some(aor), Some(domain)) = (aor, domain) {
             let update = call(&fields, domain, &site.call_numbers);
-            let owner = ShardId::owner_of(&aor, shards);
-            if let Some(its) = by_owner.get_mut(usize::from(owner.0)) {
-                its.push((index, (aor, update)));
-            }
+            read.push((index, (aor, update)));
             fields.end();
         }
     }
-    let by_owner = faults.unless(by_owner)?;
+    let read = faults.unless(read)?;
     let mut refused = Vec::new();
-    for (shard, mut left) in (0..).map(ShardId).zip(by_owner) {
+    for (shard, mut left) in by_owner(read, |(_, (aor, _))| aor, site.engine.shards()) {
         while !left.is_empty() {
             let rest = left.split_off(left.len().min(UPDATES_PER_COMMAND));
             let (indexes, some): (Vec<usize>, Vec<_>) = left.into_iter().unzip();

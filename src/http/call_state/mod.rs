@@ -22,7 +22,7 @@ use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
-use crate::shard::{Command, Reply, ShardId};
+use crate::shard::Reply;
 
 /// Octets of a form; a longer one is 413.
 const FORM_OCTETS_MAX: usize = 8 << 10;
@@ -41,12 +41,7 @@ pub(crate) async fn report<E: Engine>(
         Err(refusal) => return refusal.into_response(),
     };
     tracing::debug!(%aor, "call_state.htm");
-    let owner = ShardId::owner_of(&aor, site.engine.shards());
-    match site
-        .engine
-        .ask(owner, Command::UpdateState { aor, update: said })
-        .await
-    {
+    match site.update_state(aor, said).await {
         Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
         Ok(_) | Err(_) => response::unavailable(),
     }

@@ -15,7 +15,7 @@ use crate::presence::Aor;
 use crate::presence::event::list::{ListStyle, Member};
 
 /// Octets of a list's user.
-const USER_OCTETS_MAX: usize = 256;
+pub(crate) const USER_OCTETS_MAX: usize = 256;
 
 /// `GET /list`: one list with its members, or all that are stored.
 pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
@@ -138,12 +138,6 @@ fn place(form: &Form) -> Result<Option<usize>, ControlRefusal> {
 fn style(form: &Form) -> Result<ListStyle, ControlRefusal> {
     match form.optional("style")? {
         None => Ok(ListStyle::default()),
-        Some(text) => [ListStyle::Rfc, ListStyle::Broadworks]
-            .into_iter()
-            .find(|style| list::word(*style) == text)
-            .ok_or_else(|| ControlRefusal::NoWord {
-                field: "style",
-                words: "rfc, broadworks".to_owned(),
-            }),
+        Some(_) => form.word("style", list::STYLES),
     }
 }

@@ -37,7 +37,7 @@ pub(crate) async fn import<E: Engine>(form: Form, site: &Site<E>) -> ControlResu
 
 /// `POST /rules/approve`
 pub(crate) async fn approve<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
-    decide(&form, site, Handling::Allow).await
+    decide(form, site, Handling::Allow).await
 }
 
 /// `POST /rules/deny`
@@ -47,7 +47,7 @@ pub(crate) async fn deny<E: Engine>(form: Form, site: &Site<E>) -> ControlResult
     } else {
         Handling::Block
     };
-    decide(&form, site, handling).await
+    decide(form, site, handling).await
 }
 
 /// `POST /rules/remove`
@@ -61,13 +61,17 @@ pub(crate) async fn remove<E: Engine>(form: Form, site: &Site<E>) -> ControlResu
 }
 
 /// Gives the watcher that the form names `handling`.
-async fn decide<E: Engine>(form: &Form, site: &Site<E>, handling: Handling) -> ControlResult {
+pub(crate) async fn decide<E: Engine>(
+    form: Form,
+    site: &Site<E>,
+    handling: Handling,
+) -> ControlResult {
     let decide = |directory: &Directory, aor: &Aor| {
         let watcher = aor::of_any_domain(form.required("watcher")?, directory);
         let watcher = watcher.ok_or(NotAnAor::Unreadable)?;
         decided(directory.rules_document(aor), &watcher, handling, aor)
     };
-    replace(form, site, decide).await
+    replace(&form, site, decide).await
 }
 
 /// Replaces the rules of the presentity that the form names. Returns the new ones.

@@ -31,13 +31,11 @@ use crate::presence::source::{
     StateUpdate,
 };
 use crate::presence::{Aor, CallDialog};
-use crate::shard::{Command, Reply, ShardId};
+use crate::shard::Reply;
 use crate::sip::Uri;
 use crate::sip::header::NameAddr;
 use crate::sip::uri::sip_uri;
 
-/// The most rings before a call is forwarded, as phones offer them.
-const RINGS_MAX: u32 = 99;
 /// The beginning of the ids of calls that the operator reports.
 const ID_PREFIX: &str = "operator";
 
@@ -52,12 +50,7 @@ pub(crate) async fn set<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
         return Err(ControlRefusal::IsList(aor));
     }
     let said = read(&form, &aor, &site.call_numbers)?;
-    let owner = ShardId::owner_of(&aor, site.engine.shards());
-    let command = Command::UpdateState {
-        aor: aor.clone(),
-        update: said,
-    };
-    match site.engine.ask(owner, command).await {
+    match site.update_state(aor.clone(), said).await {
         Ok(Reply::Done) => why::state(aor, site).await,
         Ok(Reply::OverLimit) => Err(ControlRefusal::Full(
             "the shard is at its limit of presentities, or its store is behind",
@@ -82,11 +75,7 @@ pub(crate) fn forward(
     _: &Aor,
     _: &CallNumbers,
 ) -> Result<StateUpdate, ControlRefusal> {
-    let kinds = [
-        ("immediate", ForwardKind::Immediate),
-        ("busy", ForwardKind::Busy),
-        ("no-answer", ForwardKind::NoAnswer),
-    ];
+    let kinds = ForwardKind::ALL.map(|kind| (kind.as_str(), kind));
     let kind = form.word("kind", kinds)?;
     let target = unless_off(form, "target")?;
     let ring_count = form.number("rings")?;
@@ -94,7 +83,7 @@ pub(crate) fn forward(
         let why = "rings is valid only if kind is no-answer";
         return Err(ControlRefusal::Senseless(why));
     }
-    if ring_count.is_some_and(|rings| !(1..=RINGS_MAX).contains(&rings)) {
+    if ring_count.is_some_and(|rings| !(1..=Forward::RINGS_MAX).contains(&rings)) {
         return Err(ControlRefusal::Senseless("rings must be between 1 and 99"));
     }
     Ok(StateUpdate::Forward(Forward {

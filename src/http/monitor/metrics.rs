@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hyper::header::HeaderValue;
-use hyper::{StatusCode, header};
+use hyper::StatusCode;
 
 use crate::http::engine::Engine;
 use crate::http::monitor;
@@ -59,11 +58,7 @@ pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
     .value(late as f64 / 1e3);
     turns(&mut out, &telemetry::cores());
     certificates(&mut out, &site.facts.keyrings);
-    response::with(
-        response::text(StatusCode::OK, out.into_text()),
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(exposition::CONTENT_TYPE),
-    )
+    response::typed(StatusCode::OK, exposition::CONTENT_TYPE, out.into_text())
 }
 
 /// What is counted, and refusals by method and status.
@@ -140,7 +135,7 @@ fn process(out: &mut Exposition, started: Instant) {
         "1; the label says which version runs.",
     )
     .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-    // Computed once: what changes counts as a restart.
+    // Computed once: Prometheus takes a start time that changes for a restart.
     static STARTED: OnceLock<f64> = OnceLock::new();
     let started = STARTED.get_or_init(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);

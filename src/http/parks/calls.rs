@@ -4,6 +4,7 @@ use crate::directory::Domain;
 use crate::directory::user_range::UserRange;
 use crate::http::engine::Engine;
 use crate::http::parks::WATCHER;
+use crate::http::site;
 use crate::http::site::Site;
 use crate::presence::Aor;
 use crate::presence::document::parked_page::Entry;
@@ -51,14 +52,7 @@ fn by_owner(domain: &Domain, shards: u16) -> impl Iterator<Item = (ShardId, Vec<
     // Ranges may overlap.
     orbits.sort_unstable();
     orbits.dedup();
-    let mut by_owner = vec![Vec::new(); usize::from(shards)];
-    for orbit in orbits {
-        let owner = ShardId::owner_of(&orbit, shards);
-        if let Some(its) = by_owner.get_mut(usize::from(owner.0)) {
-            its.push(orbit);
-        }
-    }
-    (0..).map(ShardId).zip(by_owner)
+    site::by_owner(orbits, |orbit| orbit, shards)
 }
 
 /// Numbers of equal length are in order.

@@ -91,9 +91,7 @@ fn admitted<'d, E>(
 
 fn page(browser: Browser, entries: &[Entry], url: Option<String>) -> Response {
     let octets = browser.page(entries, url.as_deref());
-    let content_type = HeaderValue::from_static(browser.content_type());
-    let response = response::text(StatusCode::OK, octets);
-    let response = response::with(response, header::CONTENT_TYPE, content_type);
+    let response = response::typed(StatusCode::OK, browser.content_type(), octets);
     let refresh = url.filter(|_| browser.obeys_refresh_header());
     let refresh = refresh.map(|url| format!("{REFRESH_SECONDS}; url={url}"));
     match refresh.map(HeaderValue::try_from) {

@@ -196,6 +196,12 @@ impl Representation for Deleted {
     }
 }
 
+/// The styles by their names.
+pub(crate) const STYLES: [(&str, ListStyle); 2] = [
+    (word(ListStyle::Rfc), ListStyle::Rfc),
+    (word(ListStyle::Broadworks), ListStyle::Broadworks),
+];
+
 /// The name of a style, as written in the configuration.
 pub(crate) const fn word(style: ListStyle) -> &'static str {
     match style {

@@ -73,20 +73,9 @@ pub(crate) fn rendered(
 ) -> Response {
     let mut response = match format {
         Format::Text => text(status, value.text(columns)),
-        Format::Json => {
-            let json = HeaderValue::from_static("application/json");
-            with(
-                text(status, format!("{}\n", value.json())),
-                header::CONTENT_TYPE,
-                json,
-            )
-        }
+        Format::Json => typed(status, "application/json", format!("{}\n", value.json())),
         Format::Csv => match value.csv() {
-            Some(rows) => with(
-                text(status, rows),
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("text/csv; charset=utf-8"),
-            ),
+            Some(rows) => typed(status, "text/csv; charset=utf-8", rows),
             None => text(status, value.text(columns)),
         },
     };
@@ -98,13 +87,19 @@ pub(crate) fn rendered(
 
 /// A plain text that no cache keeps (W:D1.9).
 pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+/// A response of any media type that no cache keeps.
+pub(crate) fn typed(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response {
     let mut response = Response::new(Body::Whole(Full::new(body.into())));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

@@ -10,7 +10,7 @@ use crate::presence::Aor;
 use crate::presence::call::Direction;
 use crate::presence::composition::{Extended, ImagicleStatus};
 use crate::presence::presentity::{Assertion, Call, CallParty};
-use crate::presence::source::{Forward, ForwardKind, Messages};
+use crate::presence::source::{Forward, Messages};
 use crate::shard::contract::report::{Contribution, Why};
 
 /// The state of an address and everything that makes it so.
@@ -292,11 +292,7 @@ fn call_json(call: &Call) -> Value {
 
 fn forward_json(forward: &Forward) -> Value {
     json!({
-        "kind": match forward.kind {
-            ForwardKind::Immediate => "immediate",
-            ForwardKind::Busy => "busy",
-            ForwardKind::NoAnswer => "no-answer",
-        },
+        "kind": forward.kind.as_str(),
         "active": forward.is_active,
         "target": &*forward.target,
         "rings": forward.ring_count,
@@ -325,7 +321,7 @@ mod tests {
     use super::*;
     use crate::presence::call::{Appearance, AppearanceState, CallState};
     use crate::presence::presentity::Presence;
-    use crate::presence::source::{MessageClass, MessageCounts};
+    use crate::presence::source::{ForwardKind, MessageClass, MessageCounts};
 
     fn call(party: CallParty, direction: Option<Direction>) -> Call {
         Call {

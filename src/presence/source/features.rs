@@ -17,6 +17,21 @@ pub enum ForwardKind {
     NoAnswer,
 }
 
+impl ForwardKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::Immediate, Self::Busy, Self::NoAnswer];
+
+    /// As operators and programs write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no-answer",
+        }
+    }
+}
+
 /// One call forwarding, as it was set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Forward {
@@ -28,6 +43,11 @@ pub struct Forward {
     pub target: Arc<str>,
     /// After how many rings, for [`ForwardKind::NoAnswer`].
     pub ring_count: Option<u32>,
+}
+
+impl Forward {
+    /// The most rings before a call is forwarded, as phones offer them.
+    pub const RINGS_MAX: u32 = 99;
 }
 
 /// All features of a user.

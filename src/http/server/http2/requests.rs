@@ -85,11 +85,10 @@ fn bounded(
 mod tests {
     use std::cell::Cell;
     use std::future::{pending, poll_fn};
+    use std::time::Instant;
 
     use glommio::LocalExecutorBuilder;
     use hyper::rt::Executor;
-
-    use std::time::Instant;
 
     use super::*;
     use crate::http::connections::Connections;
