@@ -1,8 +1,8 @@
-//! Accounts: listed, put, removed; one by one, or many in a CSV file (RFC 4180) that is applied as a whole or
-//! not at all.
+//! Accounts: listed, put and removed one by one, or many in a CSV file (RFC 4180), which is applied as a whole
+//! or not at all.
 //!
-//! No answer shows a password or a hash of one. A password is hashed as it comes and kept nowhere. What is
-//! edited here counts as long as the configuration says of the account what it said at that time.
+//! No response contains a password or a hash of one. A password is hashed on arrival, and only the hashes are
+//! kept. An edit stays in force until the configuration says something new of the account.
 
 use std::collections::HashMap;
 
@@ -33,7 +33,7 @@ use crate::presence::Aor;
 const CSV_OCTETS_MAX: usize = 16 << 20;
 /// Accounts of a CSV file.
 const RECORDS_MAX: usize = 100_000;
-/// Faults after which the rest of a CSV file is not looked at.
+/// After so many faults, the rest of a CSV file is not checked.
 const FAULTS_MAX: usize = 100;
 /// Numbers of one user's voice mail.
 const VOICEMAIL_MAX: usize = 16;
@@ -52,7 +52,7 @@ const COLUMNS: [&str; 7] = [
 const SECRET_COLUMNS: [&str; 4] = ["password", "ha1", "ha1b", "password_hash"];
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of accounts.
+    /// Operations on accounts.
     pub(super) const ACCOUNTS: &'static [Self] = &[
         Self {
             description: Description {
@@ -142,7 +142,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     Ok(Answer::Json(cursor::json(items.collect(), next)))
 }
 
-/// The accounts that the caller may see, of the domain that it names.
+/// The accounts that the caller may see, of one domain if the query names it.
 fn wanted(request: &ApiRequest, directory: &Directory) -> Result<Vec<Aor>, Problem> {
     if let Some(domain) = request.query_domain(directory)? {
         return Ok(directory.account_aors_of(&domain.name));
@@ -226,7 +226,7 @@ async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     Ok(Answer::Nothing)
 }
 
-/// All records are read and put into a copy of the directory before it comes into force.
+/// All records are put into a copy of the directory, which comes into force only if every one is valid.
 async fn import<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let is_dry = request.is_true("dry_run")?;
@@ -316,7 +316,7 @@ fn check_header(header: &StringRecord) -> Result<(), Problem> {
     }
 }
 
-/// A record as the body of a PUT would have it.
+/// Reads a record as if it were the body of a PUT.
 fn read_record(
     (header, record): (&StringRecord, &StringRecord),
     pointer: &str,
@@ -411,7 +411,7 @@ fn account(fields: &Fields<'_>, aor: &Aor, directory: &Directory) -> Option<Stor
         ([false, false, true], ..) => Some(StoredSecrets::Digest { plain, with_domain }),
         ([false, false, false], ..) => {
             let before = directory.stored_account(aor);
-            // The hashes are of the name that it had.
+            // The hashes include the name to authenticate by.
             let before = before.filter(|before| before.auth_id.as_deref() == auth_id);
             before.map(|before| before.secrets)
         }
@@ -446,7 +446,7 @@ fn check_user(aor: &Aor) -> Result<(), Problem> {
         true => Ok(()),
         false => Err(Problem::of_parameter(
             "aor",
-            "has no user, or one with @, spaces or a scheme",
+            "must have a user without @, spaces or a scheme",
         )),
     }
 }

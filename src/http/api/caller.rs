@@ -1,12 +1,11 @@
-//! Who calls an operation: the bearer of a token, or the operator at the control socket.
+//! The caller of an operation: the bearer of a token, or the operator at the control socket.
 //!
-//! A token comes in `Authorization: Bearer` (RFC 6750 §2.1), in the cookie of the dashboard, or, for an
-//! operation that says so, in the query. A browser
-//! sends a cookie with requests of other sites' pages, too; so one that changes something must carry a
-//! header that only our own page can set.
+//! A token comes in `Authorization: Bearer` (RFC 6750 §2.1), in the cookie of the dashboard, or in the query if
+//! the operation allows that. A browser sends a cookie with requests from pages of other sites, too. A request
+//! that changes something must therefore carry a header that only our own page can set.
 //!
-//! Whatever is wrong with a token, the work is the same, and the answer is 401; wrong tokens are counted and
-//! locked out like passwords.
+//! A wrong name and a wrong secret cost the same work and get the same 401. Wrong tokens are counted and locked
+//! out like passwords.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -32,22 +31,22 @@ pub(super) const COOKIE: &str = "lamplighter";
 pub(super) const OWN_HEADER: &str = "lamplighter-dashboard";
 /// The name of the API in lists of failures.
 const PAGE: &str = "api";
-/// The realm of tokens, which are of no domain.
+/// The realm under which wrong tokens are counted: a token belongs to no domain.
 const REALM: &str = "token";
 
-/// Who calls.
+/// The caller of an operation.
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
     /// A process that may open the control socket.
     Operator,
     /// The bearer of a token.
     Bearer(Token),
-    /// Whoever calls an operation that needs no token.
+    /// The caller of an operation that needs no token.
     Stranger,
 }
 
 impl Caller {
-    /// What it may do; None for nothing.
+    /// Its role; None for a stranger.
     pub(super) fn role(&self) -> Option<Role> {
         match self {
             Self::Operator => Some(Role::Admin),
@@ -91,7 +90,7 @@ impl Caller {
         }
     }
 
-    /// Refuses to go on unless it may do what `role` may.
+    /// Refuses a caller with a lesser role.
     pub(super) fn require(&self, role: Role) -> Result<(), Problem> {
         let own = self.role();
         match own >= Some(role) {
@@ -107,8 +106,8 @@ impl Caller {
         }
     }
 
-    /// The address that `text` names, if the caller may see its domain. A caller with domains of its own is
-    /// not told which others there are.
+    /// The address that `text` names, if the caller may see its domain. A caller that is limited to some
+    /// domains gets the same refusal for every other domain, whether it exists or not.
     pub(super) fn aor(&self, text: &str, directory: &Directory) -> Result<Aor, Problem> {
         let aor = control::aor::resolve(text, directory);
         let aor = aor.map_err(|fault| Problem::of_query(ControlRefusal::from(fault)));
@@ -140,7 +139,7 @@ fn other_domain() -> Problem {
     Problem::new(ProblemKind::Forbidden, "the token is for other domains")
 }
 
-/// Where a request may have its token.
+/// The parts of a request that may hold its token.
 #[derive(Clone, Copy)]
 pub(super) struct Presented<'r> {
     pub(super) method: &'r Method,
@@ -149,7 +148,7 @@ pub(super) struct Presented<'r> {
     pub(super) query: &'r str,
 }
 
-/// Who sent a request.
+/// The caller of a request.
 pub(super) async fn of_request<E: Engine>(
     presented: Presented<'_>,
     (peer, endpoint): (IpAddr, Endpoint),
@@ -185,7 +184,7 @@ pub(super) async fn of_request<E: Engine>(
     of_token(text, peer, site).await.map(Caller::Bearer)
 }
 
-/// The token that a text is.
+/// The token that `text` presents, if its secret is right.
 pub(super) async fn of_token<E: Engine>(
     text: &str,
     peer: IpAddr,
@@ -218,7 +217,7 @@ pub(super) async fn of_token<E: Engine>(
     let is_right = site.passwords.knows(hash, secret) || {
         let turn = site.passwords.turn().await;
         let _turn = turn.ok_or_else(|| refused(LoginRefusal::Busy))?;
-        // Those before it may have used up the attempts, or verified this token.
+        // Requests before this one may have used up the attempts, or verified this token.
         begin()?;
         site.passwords.knows(hash, secret) || verify(hash, secret, site).await.map_err(refused)?
     };

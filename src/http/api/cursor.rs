@@ -1,7 +1,7 @@
 //! Pages of a long list: as many items as asked for, and a cursor from which the next page goes on.
 //!
-//! A cursor is the key of the last item. So a list that changes between two pages neither repeats nor
-//! leaves out what stays in it.
+//! A cursor is the key of the last item. If the list changes between two pages, items that stay in it are
+//! neither repeated nor left out.
 
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(super) const ITEMS_MAX: usize = 10_000;
 pub(super) struct Page {
     /// The key of the last item of the page before.
     after: Option<String>,
-    pub(super) limit: usize,
+    limit: usize,
 }
 
 impl Page {

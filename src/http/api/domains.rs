@@ -13,7 +13,7 @@ use crate::http::representation::configured;
 use crate::http::site::Site;
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of domains.
+    /// Questions about domains.
     pub(super) const DOMAINS: &'static [Self] = &[
         Self {
             description: Description {

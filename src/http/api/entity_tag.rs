@@ -1,4 +1,4 @@
-//! Entity tags (RFC 9110 §8.8.3) of what two may edit, and the conditions of requests on them.
+//! Entity tags (RFC 9110 §8.8.3) of what several clients may edit, and the conditions of requests on them.
 
 use hyper::header;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
@@ -23,15 +23,16 @@ pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     lists(headers, header::IF_NONE_MATCH, Some(tag)).unwrap_or(false)
 }
 
-/// Refuses a change whose condition the present representation does not meet; None if there is none.
+/// Refuses a change if `present`, the current representation, does not meet its conditions. None: it does
+/// not exist yet.
 pub(super) fn check(headers: &HeaderMap, present: Option<&Value>) -> Result<(), Problem> {
     let tag = present.map(of);
     let failed = |why| Err(Problem::new(ProblemKind::PreconditionFailed, why));
     if lists(headers, header::IF_MATCH, tag.as_ref()) == Some(false) {
-        return failed("its entity tag is not the one in If-Match");
+        return failed("If-Match does not list its current entity tag");
     }
     if lists(headers, header::IF_NONE_MATCH, tag.as_ref()) == Some(true) {
-        return failed("it exists, with an entity tag in If-None-Match");
+        return failed("it exists, and If-None-Match lists its entity tag");
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Changes as server-sent events.
 //!
 //! A new reader gets `reset`, then the state of every address that any source has reported on, then every
-//! change. One that comes back with `Last-Event-ID` gets what it missed, or `reset` and all states if that
-//! is not there any more. An address of which no event says anything is as the configuration has it.
-//! When the tokens may have changed, all readers end, and come back if they still may.
+//! change. A reader that reconnects with `Last-Event-ID` gets the changes that it missed, or `reset` and all
+//! states if those are no longer in the log. An address that no event names has the state of an address on
+//! which no source has reported. When tokens may have changed, all streams end; a reader whose token is still
+//! valid reconnects.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -37,18 +38,19 @@ use crate::shard::{Command, Reply, ShardId};
 const AORS_MAX: usize = 1_000;
 /// Readers at once.
 const READERS_MAX: usize = 1_000;
-/// Places of the table of presentities that are looked at for one part of all states.
+/// Slots of a shard's table of presentities that one part of the initial states covers.
 const PLACES_AT_ONCE: u32 = 200;
 
-/// How long shards go on to tell changes after the last reader left: it may come back for what it missed.
+/// How long shards keep sending changes after the last reader has left, in case it reconnects.
 const LINGER: Duration = Duration::from_secs(60);
 /// The time between two rounds in which readers get the changes since the last round. A write to each of a
 /// hundred readers for each change would take a CPU, which a shard may share.
 const PACE: Duration = Duration::from_millis(20);
-/// The time between two looks whether there are readers.
+/// The time between two checks whether there are readers.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Takes changes from the shards to the log, and has them stop when there are no readers. Never ends.
+/// Takes changes from the shards to the log. Without readers, it stops the shards from sending them. Never
+/// ends.
 pub(crate) async fn log_changes<E: Engine>(site: Rc<Site<E>>) {
     let mut without_readers = Duration::ZERO;
     loop {
@@ -83,7 +85,8 @@ pub(crate) async fn log_changes<E: Engine>(site: Rc<Site<E>>) {
     }
 }
 
-/// Has the shards tell changes, before a reader asks for the states. False if one does not respond.
+/// Makes the shards send changes; this must precede a reader's request for the states. False if a shard does
+/// not respond.
 async fn begin<E: Engine>(site: &Site<E>) -> bool {
     if site.events.is_told() {
         return true;
@@ -126,7 +129,7 @@ async fn follow<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let filter = filter(&request, &directory)?;
     site.events.admit_by(&directory);
     if site.events.readers() >= READERS_MAX {
-        let why = format!("there are {READERS_MAX} readers of events already");
+        let why = format!("there are already {READERS_MAX} readers of events");
         return Err(Problem::new(ProblemKind::Unavailable, why));
     }
     if !begin(site).await {
@@ -155,7 +158,7 @@ async fn follow<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     *response.body_mut() = Body::Events(Box::new(stream));
     let media_type = HeaderValue::from_static("text/event-stream");
     let response = response::with(response, header::CONTENT_TYPE, media_type);
-    // A front proxy must not collect what should be seen at once.
+    // A front proxy must not buffer events.
     let unbuffered = HeaderValue::from_static("no");
     let name = header::HeaderName::from_static("x-accel-buffering");
     Ok(Answer::Whole(response::with(response, name, unbuffered)))
@@ -172,7 +175,7 @@ fn filter(request: &ApiRequest, directory: &Directory) -> Result<EventFilter, Pr
         .collect();
     let (aors, mut domains) = (aors?, domains?);
     if aors.len() > AORS_MAX {
-        let why = format!("may be given {AORS_MAX} times");
+        let why = format!("may be given at most {AORS_MAX} times");
         return Err(Problem::of_parameter("aor", why));
     }
     if domains.is_empty() {
@@ -190,8 +193,8 @@ fn filter(request: &ApiRequest, directory: &Directory) -> Result<EventFilter, Pr
     })
 }
 
-/// All states, which a new reader gets first, in parts of few. Its place in the log is from before the first
-/// of them was asked for, so no change is missed.
+/// The initial states of a new reader, fetched in small parts. Its place in the log is taken before the first
+/// part is asked for, so no change is missed.
 struct AllStates<E> {
     engine: E,
     directory: Arc<Directory>,

@@ -1,7 +1,7 @@
-//! Events of PBXs that report by HTTP in words of their own (`[[feed]]` in the configuration).
+//! Events of PBXs that report by HTTP in JSON of their own (`[[feed]]` in the configuration).
 //!
-//! An event of a state or a user that the feed does not know is ignored and counted: a PBX reports much that
-//! is not for lamps, and must not be told that it did wrong. A user has one call here: the last report counts.
+//! An event with a state or a user that the feed does not know is ignored and counted: a PBX reports much that
+//! no lamp shows, and that is no error. A user has one call here: the last report counts.
 //! A PBX that cannot send an `Authorization` header may put the token into the query.
 
 use std::time::Duration;
@@ -42,7 +42,7 @@ impl<E: Engine> Operation<E> {
             method: ApiMethod::Post,
             path: "feeds/{feed}",
             role: Some(Role::Feeder),
-            summary: "Report events in the words of a PBX, as a [[feed]] of the configuration reads them.",
+            summary: "Report events in the JSON of a PBX, as a [[feed]] of the configuration describes it.",
             parameters: &["token"],
             body: BodySchema::Json {
                 schema: "FeedBody",
@@ -88,7 +88,7 @@ async fn report<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     ))
 }
 
-/// Whom an event is about, and what it says. None if the feed does not know its user or its state.
+/// The address of an event and the updates it means. None if the feed does not know its user or its state.
 fn read(
     event: &Value,
     (feed, domain): (&Feed, &Domain),
@@ -164,7 +164,7 @@ fn text(value: &Value) -> Option<String> {
     is_sound.then_some(text)
 }
 
-/// The value at a pointer; a string on the way that holds JSON is looked into.
+/// The value at a pointer. A string on the path that holds JSON is parsed.
 fn at(value: &Value, pointer: &str, nested: usize) -> Option<Value> {
     if pointer.is_empty() {
         return Some(value.clone());

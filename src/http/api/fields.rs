@@ -9,15 +9,15 @@ use crate::http::api::problem::{Fault, Place, Problem, ProblemKind};
 use crate::sip::Uri;
 
 /// Characters of a text: a note, a name, a URI.
-pub(super) const TEXT_CHARACTERS_MAX: usize = 1 << 10;
+const TEXT_CHARACTERS_MAX: usize = 1 << 10;
 /// The longest time: a year.
-pub(super) const SECONDS_MAX: u64 = 366 * 24 * 3600;
+const SECONDS_MAX: u64 = 366 * 24 * 3600;
 
 /// The faults of a body.
 #[derive(Debug, Default)]
 pub(super) struct Faults(RefCell<Vec<Fault>>);
 
-/// The fields of an object. What is not asked for is unknown, and a fault.
+/// The fields of an object. A field that is not read is unknown, which is a fault.
 pub(super) struct Fields<'v> {
     object: Option<&'v Map<String, Value>>,
     pointer: String,
@@ -26,7 +26,7 @@ pub(super) struct Fields<'v> {
 }
 
 impl Faults {
-    /// Adds one.
+    /// Adds a fault.
     pub(super) fn add(&self, pointer: String, detail: impl Into<String>) {
         self.0.borrow_mut().push(Fault {
             place: Place::Pointer(pointer),
@@ -34,19 +34,14 @@ impl Faults {
         });
     }
 
-    /// How many there are.
+    /// The number of faults.
     pub(super) fn count(&self) -> usize {
         self.0.borrow().len()
     }
 
-    /// Whether there is none yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
-    }
-
     /// `read`, if there is no fault.
     pub(super) fn unless<T>(&self, read: T) -> Result<T, Problem> {
-        match self.is_empty() {
+        match self.count() == 0 {
             true => Ok(read),
             false => Err(Problem::with_faults(
                 ProblemKind::InvalidBody,
@@ -57,7 +52,7 @@ impl Faults {
 }
 
 impl<'v> Fields<'v> {
-    /// Those of a value at `pointer` of the body. It must be an object.
+    /// The fields of the value at `pointer` of the body, which must be an object.
     pub(super) fn of(value: &'v Value, pointer: &str, faults: &'v Faults) -> Self {
         let object = value.as_object();
         if object.is_none() {
@@ -72,7 +67,7 @@ impl<'v> Fields<'v> {
     }
 
     /// The pointer of a field.
-    pub(super) fn pointer(&self, name: &str) -> String {
+    fn pointer(&self, name: &str) -> String {
         format!("{}/{name}", self.pointer)
     }
 
@@ -81,8 +76,8 @@ impl<'v> Fields<'v> {
         self.faults.add(self.pointer(name), detail);
     }
 
-    /// A field; None if it is not there.
-    pub(super) fn value(&self, name: &'static str) -> Option<&'v Value> {
+    /// A field; None if it is absent.
+    fn value(&self, name: &'static str) -> Option<&'v Value> {
         self.known.borrow_mut().push(name);
         self.object?.get(name)
     }
@@ -124,7 +119,7 @@ impl<'v> Fields<'v> {
         Some(text)
     }
 
-    /// A text that must be there.
+    /// A required text.
     pub(super) fn required_text(&self, name: &'static str) -> Option<&'v str> {
         self.required(name, self.text(name))
     }
@@ -150,7 +145,7 @@ impl<'v> Fields<'v> {
         found.map(|(_, meant)| *meant)
     }
 
-    /// One of some words, which must be there.
+    /// A required word, one of these.
     pub(super) fn required_word<T: Copy>(
         &self,
         name: &'static str,
@@ -168,7 +163,7 @@ impl<'v> Fields<'v> {
         value.as_bool()
     }
 
-    /// True or false, which must be there.
+    /// A required true or false.
     pub(super) fn required_boolean(&self, name: &'static str) -> Option<bool> {
         self.required(name, self.boolean(name))
     }
@@ -201,12 +196,12 @@ impl<'v> Fields<'v> {
         Some(list)
     }
 
-    /// A list that must be there.
+    /// A required list.
     pub(super) fn required_list(&self, name: &'static str, max: usize) -> Option<&'v [Value]> {
         self.required(name, self.list(name, max))
     }
 
-    /// All fields were read: those that were not asked for are faults.
+    /// Ends the reading: every field that was not read is a fault.
     pub(super) fn end(self) {
         let known = self.known.borrow();
         let names = self.object.into_iter().flat_map(|object| object.keys());
@@ -225,7 +220,7 @@ mod tests {
 
     use super::*;
 
-    /// What is wrong with a body, each with its place.
+    /// The faults of a body, each with its place.
     fn faults(body: &Value) -> Vec<(String, String)> {
         let faults = Faults::default();
         let fields = Fields::of(body, "#", &faults);

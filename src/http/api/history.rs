@@ -11,7 +11,7 @@ use crate::http::engine::Engine;
 use crate::http::site::Site;
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of the history.
+    /// Questions about the history.
     pub(super) const HISTORY: &'static [Self] = &[Self {
         description: Description {
             method: ApiMethod::Get,

@@ -24,7 +24,7 @@ use crate::presence::Aor;
 use crate::presence::event::list::{MEMBERS_MAX, Member};
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of lists.
+    /// Operations on lists.
     pub(super) const LISTS: &'static [Self] = &[
         Self {
             description: Description {
@@ -109,8 +109,8 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     Ok(Answer::Json(list_json(&aor, &request.caller, site).await?))
 }
 
-/// As the operator's command shows it, but of members in domains that the caller may not see only the URI:
-/// neither who has that address nor whether there is one.
+/// The list as the operator's command shows it. Of a member in a domain that the caller may not see, only the
+/// URI is shown: neither the name nor whether the address exists.
 async fn list_json<E: Engine>(
     aor: &Aor,
     caller: &Caller,
@@ -143,7 +143,7 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let present = list_json(&aor, &request.caller, site).await.ok();
     entity_tag::check(&request.headers, present.as_ref())?;
     let put = |directory: &Directory| {
-        // What this operation does not set stays as it is.
+        // The owner cannot be set here, and stays.
         let owner = directory.stored_list(&aor).ok();
         let owner = owner.and_then(|before| before.owner.clone());
         let with_list = directory.with_list(&aor, StoredList { owner, ..list });

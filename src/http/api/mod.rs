@@ -1,17 +1,17 @@
-//! The HTTP API, `/api/v1`: everything that an operator's programs and the dashboard may ask and change,
-//! as JSON.
+//! The HTTP API, `/api/v1`: what an operator's programs and the dashboard may read and change, as JSON.
 //!
 //! ```text
-//! dispatch ─► operation (the table) ─► caller: who asks ─► request: path, query, body ─► a handler ─► answer
+//! dispatch ─► operation (the table) ─► caller: token, role ─► request: path, query, body ─► a handler ─► answer
 //! ```
-//! To add an operation, add a row to the table of its file and a handler below it. The row says who may
-//! call it, its parameters, and the schemas of its body and its answer; what it says is checked before the
-//! handler runs, and written into the OpenAPI document (`openapi`), which tests compare with what the server
-//! does. Schemas are in `schemas.json`.
+//! To add an operation, add a row to the table of its file and a handler below it. The row states the role
+//! that the caller needs, the parameters, and the schemas of body and answer. `operation` enforces it before
+//! the handler runs, and `openapi` writes the OpenAPI document from it, which tests compare with what the
+//! server does. Schemas are in `schemas.json`. Where the operator has a page for the same purpose
+//! (`control`), the handler calls that page.
 //!
 //! Guarantees: an error is a problem of RFC 9457 with a `type` that does not change (`problem`); a bearer
-//! sees and changes nothing outside its domains; a PUT that is repeated changes nothing more; what is
-//! acknowledged is on the disk, if the server has a store. The operator's socket needs no token.
+//! sees and changes nothing outside its domains; repeating a PUT changes nothing; an acknowledged change is on
+//! the disk, if the server has a store. The operator's socket needs no token.
 
 mod accounts;
 mod caller;

@@ -1,4 +1,4 @@
-//! The server as a whole: how it is, what it counts, whom it refuses; parked calls.
+//! The server as a whole: status, counters, refusals, loops, lockouts, reload; and the parked calls of a domain.
 
 use serde_json::json;
 
@@ -32,12 +32,12 @@ macro_rules! question {
 }
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of the whole server.
+    /// Operations on the whole server.
     pub(super) const NODE: &'static [Self] = &[
         question!(
             "node",
             "Node",
-            "Show how the server is: readiness, listeners, load.",
+            "Show the status of the server: readiness, listeners, load.",
             control::status::status
         ),
         question!(
@@ -49,7 +49,7 @@ impl<E: Engine> Operation<E> {
         question!(
             "refusals",
             "Refusals",
-            "List requests that were refused lately.",
+            "List recently refused requests.",
             control::refusals::show
         ),
         question!(
@@ -61,7 +61,7 @@ impl<E: Engine> Operation<E> {
         question!(
             "lockouts",
             "Lockouts",
-            "List who is locked out after wrong credentials.",
+            "List addresses and accounts that are locked out after wrong credentials.",
             control::lockouts::show
         ),
         Self {

@@ -135,7 +135,7 @@ fn responses(description: &Description) -> Value {
         responses["200"]["headers"] = json!({"ETag": {"schema": {"type": "string"}}});
         match description.method {
             ApiMethod::Get => {
-                responses["304"] = json!({"description": "It is as If-None-Match says."})
+                responses["304"] = json!({"description": "If-None-Match lists its entity tag."})
             }
             _ => responses["412"] = problem(),
         }

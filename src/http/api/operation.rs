@@ -1,5 +1,5 @@
-//! The operations of the API, and what is the same for all: who may call them, what they are given, how
-//! their answers are written.
+//! The operations of the API, and what all of them share: who may call them, the request that a handler gets,
+//! and how its answer is sent.
 
 use std::net::IpAddr;
 
@@ -35,23 +35,23 @@ pub(super) enum ApiMethod {
     Delete,
 }
 
-/// What is known of an operation.
+/// An operation as its table describes it.
 pub(super) struct Description {
     pub(super) method: ApiMethod,
     /// The path below [`PREFIX`], with `{name}` for a segment that may be anything.
     pub(super) path: &'static str,
-    /// What the caller must be; None if it needs no token.
+    /// The least role of the caller; None if the operation needs no token.
     pub(super) role: Option<Role>,
     /// What it does, in a sentence.
     pub(super) summary: &'static str,
-    /// The parameters of the query, by their names in `schemas.json`; with `*` behind one that may be
+    /// The parameters of the query, by their names in `schemas.json`. One with `*` at its end may be
     /// repeated.
     pub(super) parameters: &'static [&'static str],
     pub(super) body: BodySchema,
     pub(super) answer: AnswerSchema,
 }
 
-/// What a body is.
+/// The body of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodySchema {
     None,
@@ -77,12 +77,12 @@ impl BodySchema {
     }
 }
 
-/// What an answer is.
+/// The body of a response to a request that succeeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AnswerSchema {
     /// JSON of this schema.
     Json(&'static str),
-    /// The same with an entity tag: two may edit it.
+    /// JSON of this schema with an entity tag, because several clients may edit it.
     Tagged(&'static str),
     /// Nothing: 204.
     Nothing,
@@ -100,7 +100,7 @@ pub(super) struct Operation<E: 'static> {
 pub(super) type ApiHandler<E> =
     for<'s> fn(ApiRequest, &'s Site<E>) -> LocalBoxFuture<'s, ApiResult>;
 
-/// What comes of an operation.
+/// The result of an operation.
 pub(super) type ApiResult = Result<Answer, Problem>;
 
 /// The answer of an operation.
@@ -144,14 +144,14 @@ impl<E: Engine> Operation<E> {
         Self::TABLES.into_iter().flatten()
     }
 
-    /// Those of a path.
+    /// The operations at a path.
     fn of_path(path: &str) -> impl Iterator<Item = &'static Self> + Clone + use<E> {
         let below = path.strip_prefix(PREFIX).unwrap_or_default().to_owned();
         Self::all().filter(move |operation| is_at(operation.description.path, &below))
     }
 }
 
-/// Whether a path fits a template.
+/// Whether a path matches a template.
 fn is_at(template: &str, path: &str) -> bool {
     let mut names = template.split('/');
     let mut texts = path.split('/');
@@ -259,7 +259,7 @@ async fn run<E: Engine>(
         None => Caller::Stranger,
     };
     if description.method != ApiMethod::Get {
-        // Neither the address nor the body, which may be private.
+        // The address and the body may be private, and are not logged.
         let (by, path) = (caller.name(), description.path);
         tracing::debug!(by, path, "API");
     }
@@ -283,7 +283,7 @@ async fn run<E: Engine>(
     }
 }
 
-/// What a page of the operator shows, as the answer of an operation.
+/// The result of a page of the operator, as the answer of an operation.
 pub(super) async fn shown(page: impl Future<Output = ControlResult>) -> ApiResult {
     Ok(Answer::Json(page.await?.json()))
 }
@@ -314,7 +314,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_fit_their_templates() {
+    fn paths_match_their_templates() {
         assert!(is_at("presence", "presence"));
         assert!(is_at("presence/{aor}/note", "presence/1@abc.com/note"));
         for path in [

@@ -23,11 +23,11 @@ use crate::shard::{Command, Reply};
 
 /// Addresses that one request may name.
 const AORS_MAX: usize = 1_000;
-/// Addresses that one command asks for: a shard has other things to do.
+/// Addresses that one command asks for: a longer command would hold up its shard.
 const AORS_PER_COMMAND: usize = 500;
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of presentities.
+    /// Questions about presentities.
     pub(super) const PRESENCE: &'static [Self] = &[
         Self {
             description: Description {
@@ -93,7 +93,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
             aors = addresses_of(request.caller.domain(domain, &directory)?, &directory);
         }
         (false, None) if aors.len() > AORS_MAX => {
-            let why = format!("may be given {AORS_MAX} times");
+            let why = format!("may be given at most {AORS_MAX} times");
             return Err(Problem::of_parameter("aor", why));
         }
         (false, None) => {}

@@ -8,7 +8,7 @@ use crate::http::control::ControlRefusal;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 
-/// What went wrong. Programs may tell problems apart by `kind`, which does not change.
+/// Why a request failed. Programs may rely on `kind`, which does not change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Problem {
     kind: ProblemKind,
@@ -156,7 +156,7 @@ impl Problem {
         Self::with_faults(ProblemKind::InvalidBody, vec![Fault { place, detail }])
     }
 
-    /// What a command refuses whose fields came from the path or the query.
+    /// The refusal of a command whose fields came from the path or the query, not from a body.
     pub(super) fn of_query(refusal: ControlRefusal) -> Self {
         match Self::from(refusal) {
             problem if problem.kind == ProblemKind::InvalidBody => Self {
@@ -167,7 +167,7 @@ impl Problem {
         }
     }
 
-    /// What is wrong, in words.
+    /// The reason in words.
     pub(super) fn detail(&self) -> &str {
         &self.detail
     }
@@ -226,7 +226,7 @@ impl Fault {
     }
 }
 
-/// What the operator's commands refuse.
+/// The refusal of an operator's command.
 impl From<ControlRefusal> for Problem {
     fn from(refusal: ControlRefusal) -> Self {
         let kind = match refusal.status() {

@@ -20,7 +20,7 @@ use crate::presence::Aor;
 /// Characters of a parameter.
 const PARAMETER_CHARACTERS_MAX: usize = 512;
 
-/// See the head of this file. No `Debug`: a body may hold a password or a token.
+/// A request of an operation. No `Debug`: a body may hold a password or a token.
 pub(super) struct ApiRequest {
     pub(super) caller: Caller,
     pub(super) headers: HeaderMap,
@@ -125,12 +125,12 @@ impl ApiRequest {
         self.queries(name).next()
     }
 
-    /// A parameter that may be repeated.
+    /// All values of a parameter that are not empty.
     pub(super) fn queries<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> {
         self.given(name).filter(|value| !value.is_empty())
     }
 
-    /// A parameter that may be repeated, also where it is empty.
+    /// All values of a parameter, also empty ones.
     pub(super) fn given<'r>(&'r self, name: &str) -> impl Iterator<Item = &'r str> {
         let found = self.query.iter().filter(move |(known, _)| *known == name);
         found.map(|(_, value)| value.as_str())
@@ -173,7 +173,7 @@ fn segments(template: &'static str, path: &str) -> Result<Vec<(&'static str, Str
             let text = percent_encoding::percent_decode_str(text).decode_utf8();
             let text = text.map(|text| text.into_owned()).ok();
             let text = text.filter(|text| is_parameter(text));
-            let fault = || Problem::of_parameter(name, "is not a text, or too long");
+            let fault = || Problem::of_parameter(name, "is not a text, or is too long");
             text.map(|text| (name, text)).ok_or_else(fault)
         })
         .collect()
@@ -242,10 +242,10 @@ fn check_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> 
 
 async fn collect(body: Incoming, octets_max: usize) -> Result<Bytes, Problem> {
     let too_large = || {
-        let why = format!("the body may have {octets_max} octets");
+        let why = format!("the body may have at most {octets_max} octets");
         Problem::new(ProblemKind::TooLarge, why)
     };
-    // The length is known before the body is there: no octet of one that is too long is read.
+    // The length may be announced: then a body that is too long is refused unread.
     if body.size_hint().lower() > octets_max as u64 {
         return Err(too_large());
     }

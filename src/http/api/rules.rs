@@ -22,7 +22,7 @@ const HANDLINGS: [(&str, Handling); 3] = [
 ];
 
 impl<E: Engine> Operation<E> {
-    /// What is asked of rules.
+    /// Operations on rules.
     pub(super) const RULES: &'static [Self] = &[
         Self {
             description: Description {
@@ -83,7 +83,7 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let form = Form::of([("aor", aor.to_string())]);
     match control::rules::show(form, site).await {
         Ok(rules) => Ok(Answer::Json(rules.json())),
-        // None is a list without entries here.
+        // Without rules, the list is empty.
         Err(control::ControlRefusal::NoRules(aor)) => {
             Ok(Answer::Json(json!({"aor": aor.as_str(), "rules": []})))
         }

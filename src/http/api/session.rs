@@ -1,5 +1,5 @@
-//! The session of the dashboard: the token in a cookie that scripts cannot read, so that a page that is
-//! tricked into running a script does not give it away.
+//! The session of the dashboard: the token is in a cookie that scripts cannot read, so that a script injected
+//! into the page cannot steal it.
 
 use hyper::header;
 use hyper::header::HeaderValue;
@@ -30,7 +30,7 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Get,
                 path: "session",
                 role: Some(Role::Reader),
-                summary: "Tell whose token it is: its name, role and domains.",
+                summary: "Show the name, role and domains of the token.",
                 parameters: &[],
                 body: BodySchema::None,
                 answer: AnswerSchema::Json("Session"),

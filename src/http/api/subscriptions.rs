@@ -1,4 +1,4 @@
-//! All subscriptions: which phone watches what, by which profile, and how its last NOTIFYs went.
+//! All subscriptions: watcher, presentity, profile, and the outcome of the last NOTIFYs.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::shard::{Command, Reply, ShardId};
 /// Items of a page unless the caller says otherwise, and at most.
 const ITEMS: u64 = 1_000;
 const ITEMS_MAX: u64 = cursor::ITEMS_MAX as u64;
-/// Batches of a shard that one request looks at: a search that finds little goes on with the next page.
+/// Batches that one request searches: a search that finds little goes on with the next page.
 const BATCHES_MAX: usize = 100;
 
 impl<E: Engine> Operation<E> {
@@ -28,7 +28,7 @@ impl<E: Engine> Operation<E> {
             method: ApiMethod::Get,
             path: "subscriptions",
             role: Some(Role::Reader),
-            summary: "List subscriptions: who watches what, and how the last NOTIFYs went. A page may have fewer than limit items and still a next one.",
+            summary: "List subscriptions, each with the outcome of its last NOTIFYs. A page may have fewer items than limit and not be the last.",
             parameters: &["domain", "search", "state", "cursor", "limit"],
             body: BodySchema::None,
             answer: AnswerSchema::Json("SubscriptionPage"),
@@ -99,7 +99,7 @@ fn place(request: &ApiRequest, shards: u16) -> Result<Option<(u16, u32)>, Proble
         let shard: u16 = shard.parse().ok()?;
         Some((shard, from.parse().ok()?))
     });
-    let fault = || Problem::of_parameter("cursor", "is not the next of a page");
+    let fault = || Problem::of_parameter("cursor", "is not the next of an earlier page");
     let parts = parts.filter(|(shard, _)| *shard < shards);
     parts.map(Some).ok_or_else(fault)
 }

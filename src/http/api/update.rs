@@ -23,11 +23,11 @@ use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
 use crate::presence::source::{CallSource, Forward, ForwardKind, StateUpdate};
 use crate::shard::{Command, Reply};
 
-/// Changes of one request.
+/// Updates in one request.
 const UPDATES_MAX: usize = 10_000;
 /// Octets of such a request.
 const UPDATES_OCTETS_MAX: usize = 4 << 20;
-/// Changes that one command has: a shard has other things to do.
+/// Updates in one command: a longer command would hold up its shard.
 const UPDATES_PER_COMMAND: usize = 500;
 /// The beginning of the ids of calls that are reported here.
 const ID_PREFIX: &str = "api";
@@ -63,14 +63,14 @@ macro_rules! change {
 }
 
 impl<E: Engine> Operation<E> {
-    /// What is reported of presentities.
+    /// Reports about presentities.
     pub(super) const UPDATE: &'static [Self] = &[
         Self {
             description: Description {
                 method: ApiMethod::Post,
                 path: "updates",
                 role: Some(Role::Feeder),
-                summary: "Report the calls of many addresses at once. Nothing is taken if the body has a fault.",
+                summary: "Report the calls of many addresses at once. Nothing is applied if the body has a fault.",
                 parameters: &[],
                 body: BodySchema::Json {
                     schema: "Updates",
@@ -126,7 +126,7 @@ impl<E: Engine> Operation<E> {
             Delete,
             "presence/{aor}/forwarding/{kind}",
             BodySchema::None,
-            "Forward the calls of an address no more.",
+            "Stop forwarding the calls of an address.",
             end_forwarding
         ),
     ];
@@ -241,7 +241,7 @@ fn call(fields: &Fields<'_>, domain: &Domain, numbers: &CallNumbers) -> StateUpd
     call_update(Some(call), expires)
 }
 
-/// None: the call has ended.
+/// The update for a call; None for one that has ended.
 pub(super) fn call_update(call: Option<CallDialog>, expires: Duration) -> StateUpdate {
     StateUpdate::Call {
         source: CallSource::CallState,
@@ -280,7 +280,7 @@ fn check_no_list(aor: &Aor, directory: &Directory) -> Result<(), Problem> {
     }
 }
 
-/// All changes are checked before any is applied. Those of one address are applied in their order.
+/// All updates are checked before any is applied. The updates of one address are applied in their order.
 async fn update_many<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let faults = Faults::default();
