@@ -16,7 +16,7 @@ use crate::sip::digest::{Algorithm, Secret};
 /// An account, with all that the configuration could say of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredAccount {
-    /// What it proves itself by.
+    /// Its credentials.
     pub secrets: StoredSecrets,
     /// The username of its digest credentials, if that is not its user.
     pub auth_id: Option<Box<str>>,
@@ -26,7 +26,7 @@ pub struct StoredAccount {
     pub details: Details,
 }
 
-/// What an account proves itself by, as text. `Debug` does not print it.
+/// The credentials of an account, as text. `Debug` does not print them.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoredSecrets {
     /// Hashes for digest authentication in hexadecimal, one for each algorithm.
@@ -46,7 +46,7 @@ impl fmt::Debug for StoredSecrets {
     }
 }
 
-/// Why an account cannot be as it is to be.
+/// Why an edit of an account is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum AccountFault {
     /// The domain is not served here.
@@ -61,7 +61,7 @@ pub enum AccountFault {
     /// Another account of the domain authenticates by the user.
     #[error("the user \"{0}\" is the auth_id of another account of the domain")]
     UserTaken(Box<str>),
-    /// The hashes are not those that challenges of the domain offer.
+    /// The hashes are not those of the algorithms that challenges of the domain offer.
     #[error("there must be one MD5 hash (32 hexadecimal digits){0}")]
     Hashes(&'static str),
     /// There is no such account.
@@ -70,7 +70,7 @@ pub enum AccountFault {
 }
 
 impl StoredSecrets {
-    /// Those of a password, for an account that authenticates by `name`.
+    /// The hashes of a password, for an account that authenticates by `name`.
     #[must_use]
     pub fn of_password(name: &str, domain: &str, password: &str) -> Self {
         let with_domain = format!("{name}@{domain}");
@@ -90,7 +90,7 @@ fn hashes(secret: &Secret) -> Vec<Box<str>> {
         .collect()
 }
 
-/// The secret that hashes are; None if they are not one for each algorithm.
+/// The secret with these hashes; None if they are not one for each algorithm.
 fn secret(hashes: &[Box<str>]) -> Option<Secret> {
     let none = Secret::default();
     hashes
@@ -99,7 +99,7 @@ fn secret(hashes: &[Box<str>]) -> Option<Secret> {
 }
 
 impl Directory {
-    /// An account as it could be stored; None if there is none.
+    /// An account with all that can be stored of it; None if there is none.
     #[must_use]
     pub fn stored_account(&self, aor: &Aor) -> Option<StoredAccount> {
         let account = self.account(aor.as_str())?;
@@ -174,7 +174,7 @@ impl Directory {
         }
         if let Some(auth_id) = auth_id {
             let is_set = self.set_auth_id(aor, auth_id, proof);
-            debug_assert!(is_set, "it was free");
+            debug_assert!(is_set, "the auth_id was free");
         }
         if account.details != Details::default() {
             self.describe(aor, account.details.clone());
@@ -205,7 +205,7 @@ impl Directory {
         }
     }
 
-    /// An account is about to be edited.
+    /// Notes what the configuration says of an account that is about to be edited.
     fn note_account_edit(&mut self, aor: &Aor) {
         if !self.edited_accounts.contains_key(aor) {
             let configured = self.hash_of_account(aor);
@@ -240,7 +240,7 @@ impl Directory {
     }
 }
 
-/// What the directory takes as proof.
+/// The credentials as the directory takes them.
 fn proof(secrets: &StoredSecrets, offers_sha256: bool) -> Result<Proof<'_>, AccountFault> {
     let (plain, with_domain) = match secrets {
         StoredSecrets::PasswordHash(hash) => return Ok(Proof::PasswordHash(hash)),
@@ -334,7 +334,7 @@ mod tests {
         assert!(is_right(&replaced, "101", "two"));
         assert!(
             !is_right(&replaced, "device7", "one"),
-            "its old name is free again"
+            "its old auth_id is free again"
         );
         let removed = replaced.without_account(&aor("101")).unwrap();
         assert!(removed.account("101@abc.com").is_none());
@@ -352,12 +352,12 @@ mod tests {
         }
     }
 
-    /// Edits that a configuration makes impossible are not lost: it may be a slip that is mended.
+    /// An edit that the configuration makes impossible is kept: the configuration may be corrected.
     #[test]
     fn edits_wait_for_their_domain() {
         let edited = directory().with_account(&aor("101"), &account("101", "x"));
         let edited = edited
-            .and_then(|it| it.without_account(&aor("100")))
+            .and_then(|edited| edited.without_account(&aor("100")))
             .unwrap();
         let mut slip = Directory::default();
         slip.add_domain(Domain::new("abd.com"), &[]).unwrap();
@@ -367,7 +367,7 @@ mod tests {
         let (mended, over) = directory().with_edits(slip.edits());
         assert_eq!((over, mended.waiting_edits()), (vec![], 0));
         assert!(is_right(&mended, "101", "x") && !is_right(&mended, "100", "secret"));
-        // Once the file says something new of an account, that counts.
+        // Once the configuration of an account changes, the edit is over.
         let mut newer = directory();
         newer.add_account("101", "abc.com", "other").unwrap();
         let (newer, over) = newer.with_edits(slip.edits());
@@ -375,7 +375,7 @@ mod tests {
         assert!(is_right(&newer, "101", "other"));
     }
 
-    /// One edit may be possible only after another, and their addresses say nothing of the order.
+    /// One edit may be possible only after another, in any order of their addresses.
     #[test]
     fn edits_are_applied_in_an_order_that_works() {
         let mut configured = directory();
@@ -383,12 +383,12 @@ mod tests {
         assert!(old.is_some() && configured.set_auth_id(&aor("400"), "zz", "x"));
         let edited = configured
             .with_account(&aor("400"), &named(Some("yy")))
-            .and_then(|it| it.with_account(&aor("350"), &named(Some("zz"))))
+            .and_then(|edited| edited.with_account(&aor("350"), &named(Some("zz"))))
             .unwrap();
         let (again, over) = configured.with_edits(edited.edits());
         assert_eq!((over, again.waiting_edits()), (vec![], 0));
         assert_eq!(again.edits(), edited.edits());
-        // A list makes room for an account.
+        // An account takes the address of a removed list.
         let mut configured = directory();
         let list = StoredList {
             name: None,
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn impossible_accounts_are_refused() {
         let directory = directory();
         let refused =
             |aor: Aor, account: &StoredAccount| directory.with_account(&aor, account).unwrap_err();

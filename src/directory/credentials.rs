@@ -116,12 +116,12 @@ impl Credentials {
         }
     }
 
-    /// What it proves itself by.
+    /// The secrets.
     pub(super) const fn secrets(&self) -> &Secrets {
         &self.secrets
     }
 
-    /// The username, if it is not the user.
+    /// The username, if it differs from the user.
     pub(super) fn auth_id(&self) -> Option<&str> {
         self.auth_id.as_deref()
     }
@@ -221,7 +221,7 @@ impl Directory {
         true
     }
 
-    /// Whether another account than that of an address authenticates by a name.
+    /// Whether an account other than that of `aor` authenticates by `auth_id`.
     pub(super) fn is_auth_id_taken(&self, aor: &Aor, auth_id: &str) -> bool {
         let key = Aor::new(auth_id, aor.domain());
         let user = self.user_by_auth_id(auth_id, aor.domain());
@@ -229,7 +229,7 @@ impl Directory {
             || key != *aor && self.account(key.as_str()).is_some_and(Self::goes_by_user)
     }
 
-    /// Whether the user of an address is the `auth_id` of another account: then its own account could not
+    /// Whether the user of an address is the `auth_id` of another account. An account with that user could not
     /// authenticate.
     #[must_use]
     pub fn is_auth_id_of_another(&self, aor: &Aor) -> bool {

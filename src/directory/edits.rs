@@ -1,9 +1,9 @@
 //! What the operator edited while the server ran: accounts, lists, and rules of single presentities. A store
 //! keeps the edits, and they outlive a reading of the configuration.
 //!
-//! The rules of presentities are in no file. A list or an account may be in the file too: its edit counts as
-//! long as the file says of it what it said when it was edited; after that, the file counts. An edit that a
-//! file makes impossible, because its domain is missing, say, is kept: the file may be mended.
+//! The rules of presentities are in no file. A list or an account may be in the file too: its edit counts
+//! until the file says something new of it; then the file counts. An edit that the file makes impossible,
+//! because the domain is missing for example, waits until the file allows it again.
 
 use std::sync::Arc;
 
@@ -45,7 +45,7 @@ pub struct EditedAccount {
     pub account: Option<StoredAccount>,
 }
 
-/// What is edited of an address, beside its rules.
+/// An edited account or list.
 #[derive(Debug)]
 enum EditedPart {
     Account(EditedAccount),
@@ -61,7 +61,7 @@ impl Edit {
 }
 
 impl Directory {
-    /// The edits of one address, also those that are not possible now.
+    /// The edits of one address, including those that wait.
     #[must_use]
     pub fn edit_of(&self, aor: &Aor) -> Edit {
         let waiting = self.waiting_edits.get(aor);
@@ -95,16 +95,16 @@ impl Directory {
         aors.iter().map(|aor| self.edit_of(aor)).collect()
     }
 
-    /// How many edited lists and accounts are not possible with this configuration: their domain is not
-    /// there, say. They are kept for one that allows them again.
+    /// How many addresses have edits that this configuration makes impossible, because their domain is missing
+    /// for example. They wait for a configuration that allows them again.
     #[must_use]
     pub fn waiting_edits(&self) -> usize {
         self.waiting_edits.len()
     }
 
     /// This directory, as it was read, with these edits. Also returns the addresses of lists and accounts
-    /// whose edits are over, in order: the configuration says something new of them. What is not possible
-    /// now waits ([`Self::waiting_edits`]).
+    /// whose edits are over, in order: the configuration says something new of them. Edits that are not
+    /// possible now wait ([`Self::waiting_edits`]).
     #[must_use]
     pub fn with_edits(mut self, edits: Vec<Edit>) -> (Self, Vec<Aor>) {
         let as_read = self.clone();
@@ -142,8 +142,8 @@ impl Directory {
         (self, over)
     }
 
-    /// Applies edits: again and again, because one may be possible only after another, which freed its
-    /// address or its auth_id. What is left waits.
+    /// Applies edits in several passes, because an edit may be possible only after another has freed its
+    /// address or its auth_id. The edits that remain impossible wait.
     fn apply(&mut self, mut pending: Vec<(Aor, EditedPart)>) {
         loop {
             let before = pending.len();

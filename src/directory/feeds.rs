@@ -1,4 +1,4 @@
-//! Feeds: how the JSON of a PBX that reports by HTTP, and not in our words, is read as reports of state.
+//! Feeds: how the JSON that a PBX sends by HTTP is read as reports of state.
 
 use crate::directory::Directory;
 
@@ -13,13 +13,13 @@ pub enum Meaning {
     Idle,
     /// The user wants no calls.
     DoNotDisturb,
-    /// The user is there: neither away nor do-not-disturb.
+    /// The user is available: neither away nor do-not-disturb.
     Available,
-    /// The user is not there.
+    /// The user is away.
     Away,
 }
 
-/// A feed. Its pointers are JSON pointers (RFC 6901); a string on the way that holds JSON is looked into.
+/// A feed. Its pointers are JSON pointers (RFC 6901); a string on the path that holds JSON is parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feed {
     /// Its name, which is in its path.
@@ -39,7 +39,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// What a state means, in any case; None if the feed does not say.
+    /// The meaning of a state, in upper or lower case; None if the feed does not list it.
     #[must_use]
     pub fn meaning(&self, state: &str) -> Option<Meaning> {
         let state = state.to_lowercase();

@@ -7,7 +7,8 @@
 //! - [`Directory::rules_of`] (`rules`): the composition rules of a presentity.
 //! - [`Directory::removal`] (`removal`): what a new directory would delete.
 //! - [`Directory::edits`] (`edits`, `accounts`): what the operator edited while the server ran.
-//! - [`Directory::token`] (`tokens`): who may use the HTTP API; [`Directory::feed`] (`feeds`): what other JSON means.
+//! - [`Directory::token`] (`tokens`): who may use the HTTP API.
+//! - [`Directory::feed`] (`feeds`): how the JSON of a PBX is read.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
 //! Build it in order: domains first, then what belongs to them. An edit creates a new directory
@@ -221,7 +222,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// The username of its digest credentials, if that is not its user.
+    /// The username of its digest credentials, if it differs from its user.
     #[must_use]
     pub fn auth_id(&self) -> Option<&str> {
         self.credentials.auth_id()
@@ -273,7 +274,7 @@ pub struct Directory {
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
     /// Lists that were edited since the configuration was read, with the hash of what it says of them.
     edited_lists: Arc<HashMap<Aor, u64>>,
-    /// Accounts that were edited since then, alike.
+    /// Accounts that were edited since then, with the hash of what the configuration says of them.
     edited_accounts: Arc<HashMap<Aor, u64>>,
     /// Edits that are not possible with this configuration.
     waiting_edits: Arc<HashMap<Aor, Edit>>,

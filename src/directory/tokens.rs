@@ -1,7 +1,6 @@
-//! The tokens by which programs and people use the HTTP API: what each may do, and for which domains.
+//! The tokens of the HTTP API: what the bearer of each may do, and in which domains.
 //!
-//! A token is the text `lamp_NAME_SECRET`. The directory has the argon2id hash of its secret; whoever
-//! verifies it finds the hash by the name.
+//! A token is the text `lamp_NAME_SECRET`. The directory has the argon2id hash of the secret, by the name.
 
 use crate::directory::Directory;
 
@@ -22,7 +21,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// All, the least first.
+    /// All roles, from the least to the greatest.
     pub const ALL: [Self; 4] = [Self::Reader, Self::Feeder, Self::DomainAdmin, Self::Admin];
 
     /// As it is written in the configuration.

@@ -31,7 +31,7 @@ pub struct AccountRecord {
     /// Hashes for digest authentication of the username, in hexadecimal; empty for an account with a
     /// password hash.
     pub plain: Vec<Box<str>>,
-    /// The same of the username with the domain; empty if they are not known.
+    /// Hashes of the username with the domain; empty if they are not known.
     pub with_domain: Vec<Box<str>>,
     /// The password hash; None for an account with hashes for digest authentication.
     pub password_hash: Option<Box<str>>,
