@@ -1,5 +1,4 @@
-//! `[[profile]]`: a family of User-Agents. Shipped ones (`profiles.toml`) and the operator's are
-//! written alike.
+//! `[[profile]]`: a family of User-Agents. Shipped profiles (`profiles.toml`) and the operator's have one format.
 
 use toml::Spanned;
 

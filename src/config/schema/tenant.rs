@@ -56,7 +56,7 @@ keys! {
         pub orbits: Vec<Spanned<String>> = Vec::new();
         /// The tokens of the page of parked calls: one text or several.
         pub parks_token: Several<Password> = Several::default();
-        /// Other names without an account, written alike.
+        /// Other names without an account, written like orbits.
         pub resources: Vec<Spanned<String>> = Vec::new();
         /// Voice mail numbers of the domain.
         pub voicemail_pilots: Vec<Spanned<String>> = Vec::new();
@@ -159,7 +159,7 @@ keys! {
         pub password_file: Option<Spanned<Password>> = None;
         /// H(user:domain:password): one text or several, for each algorithm.
         pub ha1: Several<Password> = Several::default();
-        /// H(user@domain:domain:password), written alike.
+        /// H(user@domain:domain:password), written like `ha1`.
         pub ha1b: Several<Password> = Several::default();
         /// An argon2id hash, for HTTP alone.
         pub password_hash: Option<Spanned<Password>> = None;
@@ -243,7 +243,7 @@ keys! {
 }
 
 keys! {
-    /// `[[token]]`: who may use the HTTP API.
+    /// `[[token]]`: a token of the HTTP API.
     pub struct Token in "[[token]]" {
         /// Its name.
         pub name: Spanned<String>;
@@ -271,11 +271,11 @@ keys! {
         pub state: Spanned<String>;
         /// Where the other party is in an event.
         pub party: Option<Spanned<String>> = None;
-        /// States that mean that the phone rings.
+        /// States that mean ringing.
         pub ringing: Vec<Spanned<String>> = Vec::new();
-        /// States that mean that the user is in a call.
+        /// States that mean in a call.
         pub busy: Vec<Spanned<String>> = Vec::new();
-        /// States that mean that the user is in no call.
+        /// States that mean in no call.
         pub idle: Vec<Spanned<String>> = Vec::new();
         /// States that mean do-not-disturb.
         pub do_not_disturb: Vec<Spanned<String>> = Vec::new();
@@ -287,20 +287,20 @@ keys! {
 }
 
 words! {
-    /// A role's name in the file.
+    /// The name of a role in the file.
     pub enum RoleKind {
-        /// Reads.
+        /// Reads state, accounts and lists.
         Reader = "reader",
-        /// Reports state, too.
+        /// Reports state as well.
         Feeder = "feeder",
-        /// Edits, too.
+        /// Edits as well.
         DomainAdmin = "domain-admin",
         /// Everything.
         Admin = "admin",
     }
 }
 
-/// Of a table that cannot be read.
+/// The role in a table that cannot be read.
 impl Default for RoleKind {
     fn default() -> Self {
         Self::Reader
@@ -308,7 +308,7 @@ impl Default for RoleKind {
 }
 
 impl RoleKind {
-    /// The type of the directory.
+    /// The role as the directory has it.
     pub(in crate::config) fn role(self) -> Role {
         match self {
             Self::Reader => Role::Reader,

@@ -1,7 +1,7 @@
 //! The accounts file: CSV (RFC 4180) with a header that names the keys of `[[account]]`.
 //!
-//! Each record becomes an account as one of the configuration does, and is checked alike; a fault is
-//! reported with the line of its record. An empty field is a key that is not given.
+//! Each record becomes an account and is checked like an `[[account]]`; a fault is reported with the line of its
+//! record. An empty field is a key that is not given.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::config::suggestion::nearest;
 use crate::config::tenants::accounts::Accounts;
 use crate::config::tenants::secret_file::note_exposure;
 
-/// Faults after which the rest of the file is not looked at.
+/// After so many faults, the rest of the file is not checked.
 const FAULTS_MAX: usize = 100;
 
 /// Adds all accounts of a file.

@@ -41,7 +41,7 @@ fn pointer(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Box<str> 
         || pointer.starts_with('/') && pointer.split('~').skip(1).all(is_escaped);
     if !is_valid {
         let what = format!("\"{pointer}\" is not a JSON pointer");
-        let remedy = "write the names on the way, each after a slash: \"/call/extension\"";
+        let remedy = "write the names on the path, each after a slash: \"/call/extension\"";
         complainer.add(text.span(), what, remedy);
     }
     pointer.as_str().into()
@@ -69,7 +69,7 @@ fn meanings(feed: &schema::Feed, complainer: &mut Complainer<'_>) -> Vec<(Box<st
     }
     if meanings.is_empty() {
         let what = format!(
-            "the feed \"{}\" says what no state means",
+            "the feed \"{}\" gives no state a meaning",
             feed.name.get_ref()
         );
         let remedy = "list the states of the PBX: busy = [\"TALKING\"], idle = [\"HANGUP\"]";

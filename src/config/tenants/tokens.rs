@@ -7,7 +7,7 @@ use crate::config::tenants::names::Names;
 use crate::directory::tokens::{Role, Token};
 use crate::password::PasswordHash;
 
-/// How a token comes to be.
+/// How to make a token.
 const ADD: &str = "`lamplighter token add NAME --role ROLE` makes a token and writes its table";
 
 /// The tokens of a file.
@@ -40,15 +40,15 @@ pub(super) fn read(
     read
 }
 
-/// An admin is for the whole node, a domain admin is not.
+/// Checks that an admin has no domains and a domain admin has some.
 fn scope(token: &schema::Token, role: Role, complainer: &mut Complainer<'_>) {
     let fault = match (role, token.domains.is_empty()) {
         (Role::Admin, false) => Some((
-            "has domains, but an \"admin\" is for the whole server",
+            "has domains, but the role \"admin\" is for the whole server",
             "remove domains, or write role = \"domain-admin\"",
         )),
         (Role::DomainAdmin, true) => Some((
-            "is of a \"domain-admin\" and has no domains",
+            "has the role \"domain-admin\" and no domains",
             "list its domains, or write role = \"admin\"",
         )),
         _ => None,
