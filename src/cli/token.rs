@@ -1,7 +1,7 @@
 //! `lamplighter token`: the tokens of the HTTP API, which are tables of the configuration file.
 //!
-//! A token is added at the end of the file; nothing else in it changes. A running server reads its
-//! configuration again; if there is none, the token counts from the next start.
+//! A token is added at the end of the file; nothing else in it changes. A running server reloads its
+//! configuration; without one, the token counts from the next start.
 
 use std::fs;
 use std::fs::{File, OpenOptions};
@@ -31,16 +31,16 @@ pub(super) struct TokenArguments {
 
 #[derive(Debug, Subcommand)]
 enum TokenCommand {
-    /// Make a token, write its hash into the configuration, and print the token: this once.
+    /// Make a token, write its hash into the configuration, and print the token, which is shown only once.
     Add {
         /// Its name: lower-case letters, digits and hyphens.
         #[arg(value_name = "NAME", value_parser = name)]
         name: String,
-        /// What its bearer may do: reader, feeder (reports state), domain-admin (edits lists and rules),
-        /// admin.
+        /// What its bearer may do: reader, feeder (reports state), domain-admin (edits accounts, lists and
+        /// rules), admin.
         #[arg(long, value_parser = role)]
         role: Role,
-        /// A domain that it is for; may be repeated [default: all]
+        /// A domain that it gives access to; may be repeated [default: all]
         #[arg(long = "domain", value_name = "DOMAIN")]
         domains: Vec<String>,
     },
@@ -98,7 +98,7 @@ fn add(file: &Path, name: &str, role: Role, domains: &[String]) -> Result<String
     let before = read(file)?;
     let (token, hash) = make(name)?;
     let table = table(name, role, domains, &hash);
-    // What the file would say is checked before it is written.
+    // The new text is checked before it is written.
     check(file, &format!("{before}{table}"))?;
     let written = locked.write_all(table.as_bytes());
     written.map_err(|error| format!("{}: {error}", file.display()))?;
@@ -154,9 +154,8 @@ fn remove(file: &Path, name: &str) -> Result<String, String> {
     Ok(String::new())
 }
 
-/// The text without the table of a token: its header, and what follows up to its last key. Comments and
-/// empty lines behind that are left, because they belong to what comes next. None if there is no such
-/// table.
+/// The text without the table of a token, from its header to its last key. Comments and empty lines after that
+/// stay, because they belong to the next table. None if there is no such table.
 fn without(text: &str, name: &str) -> Option<String> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let bare = |line: &str| line.split('#').next().unwrap_or_default().trim().to_owned();
@@ -166,7 +165,7 @@ fn without(text: &str, name: &str) -> Option<String> {
     };
     let tables = (0..lines.len()).filter(|at| is_header(lines[*at]));
     let mut tables = tables.map(|begin| {
-        // A line of a list in several lines may begin with a bracket, too, but is indented.
+        // In a list over several lines, a line may begin with a bracket, too, but is indented.
         let keys = lines[begin + 1..].iter();
         let keys = keys.take_while(|line| !line.starts_with('[')).count();
         let is_key = |line: &&str| !bare(line).is_empty();
@@ -188,7 +187,7 @@ fn without(text: &str, name: &str) -> Option<String> {
     Some(kept.copied().collect())
 }
 
-/// Holds the file against another `lamplighter token` for as long as the result lives.
+/// Locks the file against another `lamplighter token` until the result is dropped.
 fn lock(file: &Path) -> Result<File, String> {
     let fault = |error: io::Error| format!("{}: {error}", file.display());
     let opened = OpenOptions::new().append(true).open(file).map_err(fault)?;
@@ -200,7 +199,7 @@ fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))
 }
 
-/// Checks what a file would say.
+/// Checks a text that the file is about to have.
 fn check(file: &Path, text: &str) -> Result<(), String> {
     let source = Source {
         name: file.display().to_string(),
@@ -260,7 +259,7 @@ mod tests {
         assert_eq!(without(&text, "node"), None);
     }
 
-    /// People write files in more ways than `add` does.
+    /// A table may be written by hand, not by `add`.
     #[test]
     fn a_token_is_found_however_it_is_written() {
         let before = "[[domain]]\nname = \"crm\"\n";
