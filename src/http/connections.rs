@@ -48,7 +48,7 @@ pub(crate) struct Visit {
     /// When the last step ended: the connection began, a head was complete, a response was ready.
     since: Cell<Instant>,
     deadline: Cell<Instant>,
-    /// Its responses that do not end by themselves.
+    /// Its event streams: responses that do not end by themselves.
     streams: Cell<usize>,
     /// It ends with the request under way, or at once.
     is_last: Cell<bool>,
@@ -187,17 +187,17 @@ impl Visit {
         self.is_spare
     }
 
-    /// A response begins that does not end by itself.
+    /// An event stream begins.
     pub(crate) fn begin_stream(&self) {
         self.streams.set(self.streams.get() + 1);
     }
 
-    /// Such a response has ended.
+    /// An event stream has ended.
     pub(crate) fn end_stream(&self) {
         self.streams.set(self.streams.get() - 1);
     }
 
-    /// Whether it has such a response.
+    /// Whether it has an event stream.
     pub(crate) fn is_streaming(&self) -> bool {
         self.streams.get() > 0
     }

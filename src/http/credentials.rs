@@ -1,6 +1,6 @@
 //! Name and password of an account, as every page that asks for them checks them.
 //!
-//! Whatever is wrong, the work is the same (W:D1.8): a domain or user that does not exist is checked
+//! Every wrong login costs the same work (W:D1.8): a domain or user that does not exist is checked
 //! against a decoy. Where accounts with password hashes exist, which take long, some names without an
 //! account take as long.
 

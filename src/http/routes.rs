@@ -1,4 +1,5 @@
-//! The table of all pages: method, path, who may request it, and its handler.
+//! The table of all pages: method, path, who may request it, and its handler. The operations of the API have
+//! tables of their own (`api`).
 //!
 //! To add one, write its handler in the module it belongs to and give it a row in [`Route::TABLE`].
 //! That is all: 404, 405 with `Allow`, OPTIONS and HEAD follow from the table (`server::dispatch`).
@@ -50,9 +51,9 @@ pub(crate) enum Who {
     /// Any client of the public sockets, on a spare connection too: a client that holds all the
     /// others must not make the server look dead.
     Anybody,
-    /// Any client of the public sockets, while a connection is free for it: files that hold no data.
+    /// Any client of the public sockets, but not on a spare connection: for files that hold no data.
     Visitor,
-    /// Who proves itself, at the public sockets: the handler checks name and password, or a token.
+    /// A client of the public sockets that authenticates: the handler checks name and password, or a token.
     Account,
     /// A process that may open the control socket.
     Operator,

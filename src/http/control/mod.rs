@@ -1,6 +1,6 @@
 //! The operator's pages on the control socket: questions and commands, a file each. A page takes a
-//! [`Form`] and returns a value of `representation`, or refuses. The pages and the
-//! fields of each are listed in `routes`.
+//! [`Form`] and returns a value of `representation`, or refuses. The pages and the fields of each are listed in
+//! `routes`. Many operations of the API (`api`) call them, too.
 //!
 //! A command is done when its response comes: every shard has it, and NOTIFYs are on their way.
 

@@ -84,7 +84,7 @@ pub(crate) enum ControlRefusal {
     /// An invalid list edit.
     #[error(transparent)]
     List(#[from] ListFault),
-    /// An account that cannot be as it is to be.
+    /// A refused edit of an account.
     #[error(transparent)]
     Account(#[from] AccountFault),
     /// A document of rules that cannot be read.
@@ -113,7 +113,7 @@ pub(crate) enum ControlRefusal {
     /// There is no such probe, or it was forgotten a minute after its end.
     #[error("the probe does not exist, or ended more than a minute ago")]
     NoProbe,
-    /// What is to be traced is neither a person nor a phone.
+    /// The target of a trace is neither a person nor a phone.
     #[error("write a person like 123@example.com, or a phone like 10.0.0.9 or 10.0.0.9:5060")]
     NoTarget,
     /// There is no such trace.

@@ -16,7 +16,7 @@ pub(crate) async fn begin<E: Engine>(form: Form, site: &Site<E>) -> ControlResul
     let remark = remark(&target, &directory);
     let id = site.engine.begin_trace(target)?;
     tracing::info!("the operator began a trace");
-    tracing::debug!(of, "whom the operator traces");
+    tracing::debug!(of, "the target of the operator's trace");
     Ok(Box::new(TraceBegun { id, remark }))
 }
 
@@ -48,13 +48,13 @@ fn target(text: &str, directory: &Directory) -> Result<Target, ControlRefusal> {
     Ok(Target::Person(Person::new(aor, &names)))
 }
 
-/// What an operator who mistyped the address should know.
+/// A remark for an operator who may have mistyped the address.
 fn remark(target: &Target, directory: &Directory) -> Option<String> {
     let aor = target.aor()?;
     if directory.domain(aor.domain()).is_none() {
-        Some(format!("{aor} is of no domain that is served here"))
+        Some(format!("the domain of {aor} is not served here"))
     } else if !directory.exists(aor) {
-        Some(format!("{aor} is no account, list, orbit or resource"))
+        Some(format!("{aor} is not an account, list, orbit or resource"))
     } else {
         None
     }
@@ -95,11 +95,11 @@ mod tests {
             target("sip:123@abc.com", &directory),
             Ok(Target::Person(_))
         ));
-        let of_nobody = target("123@abc.com", &directory).unwrap();
-        let remark = remark(&of_nobody, &directory);
+        let unserved = target("123@abc.com", &directory).unwrap();
+        let remark = remark(&unserved, &directory);
         assert_eq!(
             remark.as_deref(),
-            Some("123@abc.com is of no domain that is served here")
+            Some("the domain of 123@abc.com is not served here")
         );
         let refused = target("abc.com", &directory).unwrap_err();
         assert_eq!(refused, ControlRefusal::NoTarget);

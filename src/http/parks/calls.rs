@@ -12,16 +12,16 @@ use crate::shard::contract::report::ParkedCall;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Uri;
 
-/// Orbits that one command asks for: a shard has other things to do.
+/// Orbits that one command asks for: a longer command would hold up its shard.
 const ORBITS_PER_COMMAND: usize = 500;
 
-/// All of them as entries of a page.
+/// The parked calls of a domain as entries of a page.
 pub(super) async fn parked<E: Engine>(domain: &Domain, site: &Site<E>) -> Option<Vec<Entry>> {
     let calls = parked_calls(domain, site).await?;
     Some(calls.into_iter().map(entry).collect())
 }
 
-/// All of them, in the order of their orbits. None if a shard does not reply, or does not know yet
+/// The parked calls of a domain, in the order of their orbits. None if a shard does not reply, or does not know yet
 /// what was parked before a restart: a page must not lack calls.
 pub(crate) async fn parked_calls<E: Engine>(
     domain: &Domain,

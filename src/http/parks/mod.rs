@@ -34,7 +34,7 @@ use crate::http::representation::response::Response;
 use crate::http::site::Site;
 use crate::presence::document::parked_page::{Browser, Entry, REFRESH_SECONDS};
 
-/// The user that the pages of a domain count as, when its rules decide what they show; a policy may name
+/// The watcher that stands for the pages of a domain when its policies decide what they show. A policy may name
 /// it.
 const WATCHER: &str = "parks";
 /// The name of the page in lists of failures.

@@ -8,7 +8,7 @@ use crate::http::representation::table::Table;
 use crate::http::representation::{Representation, visible};
 use crate::presence::history::{HistoryChange, HistoryPage};
 
-/// The columns of CSV. The table has the same.
+/// The columns of the CSV file and of the table.
 const COLUMNS: [&str; 9] = [
     "time", "address", "status", "lamp", "source", "reason", "party", "note", "basic",
 ];

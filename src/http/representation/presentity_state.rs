@@ -1,4 +1,4 @@
-//! The state of a presentity, as boards and events have it.
+//! The state of a presentity, as the API and its events show it.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::presence::call::CallState;
 use crate::presence::composition::{Availability, Extended, ImagicleStatus};
 use crate::shard::contract::report::PresentityState;
 
-/// A state that the operator asks for.
+/// A state that was asked for.
 pub(crate) fn of_state(state: &PresentityState, directory: &Directory) -> Value {
     let shown = Shown {
         aor: &state.aor,
@@ -45,7 +45,7 @@ pub(crate) fn of_change(change: Change<'_>, directory: &Directory) -> Value {
     json
 }
 
-/// What both have.
+/// The fields of both.
 struct Shown<'a> {
     aor: &'a Aor,
     availability: Availability,

@@ -1,7 +1,7 @@
 //! The messages of a trace.
 //!
-//! In JSON an octet of a message is one character, with the number of the octet: all messages can be
-//! given so, and those of UTF-8 beyond ASCII are to be read back octet by octet.
+//! In JSON, each octet of a message is the character with that number, so that any message can be shown. A
+//! reader turns each character back into an octet.
 
 use std::time::{Duration, SystemTime};
 

@@ -111,7 +111,7 @@ pub(crate) fn report_json(report: &WatcherReport) -> Value {
     })
 }
 
-/// What came of the last NOTIFY.
+/// The outcome of the last NOTIFY.
 const fn last_answer(report: &WatcherReport) -> &'static str {
     match (report.state, report.unanswered, report.refused) {
         (_, 1.., _) => "none",

@@ -49,7 +49,7 @@ pub(super) async fn serve<E: Engine>(
     }
 }
 
-/// Ties a response to its connection, which lasts as long as the body.
+/// Ties an event stream to its connection, which then lasts as long as the stream.
 pub(super) fn tie(response: &mut Response, visit: &Rc<Visit>) {
     if let Body::Events(events) = response.body_mut() {
         events.keep(visit);

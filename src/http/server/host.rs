@@ -22,7 +22,7 @@ pub(super) fn is_valid<B>(request: &Request<B>) -> bool {
     }
 }
 
-/// HTTP/2: `:authority`, or else Host, and if there are both, the same (RFC 9113 §8.3.1).
+/// HTTP/2: `:authority`, or else Host; if there are both, they must be equal (RFC 9113 §8.3.1).
 fn is_authority(authority: Option<&[u8]>, host: Option<&[u8]>) -> bool {
     let is_same = authority
         .zip(host)

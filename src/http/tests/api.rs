@@ -200,7 +200,7 @@ fn the_dashboard_keeps_its_token_in_a_cookie() {
 }
 
 #[test]
-fn faults_of_a_request_are_all_told_with_their_places() {
+fn all_faults_of_a_request_are_reported_with_their_places() {
     let server = Server::start();
     let unknown = server.api("reader", "GET", "accounts?limit=0&page=2", None);
     assert_eq!(unknown.problem(), "invalid-request");
@@ -404,7 +404,7 @@ fn a_list_is_put_with_conditions() {
     let faulty = put("", &json!({"members": ["123", 5, "tel:1"]}));
     assert_eq!(faulty.json["errors"][0]["pointer"], "#/members/1");
     assert_eq!(faulty.json["errors"][1]["pointer"], "#/members/2");
-    // Who is in another domain is not told, nor whether anybody is.
+    // Of a member in another domain, neither the name nor the existence is shown.
     let foreign = put(
         "",
         &json!({"members": ["7@open.example", "nobody@open.example"]}),
@@ -767,7 +767,7 @@ fn a_reader_of_events_begins_with_all_states() {
     );
     let (name, _, data) = reader.next();
     assert_eq!((name.as_str(), &data["note"]), ("note", &json!("lunch")));
-    // One that comes back gets what it missed, and nothing else.
+    // A reader that reconnects gets only what it missed.
     let mut again = server.follow("events?domain=abc.com", &format!("Last-Event-ID: {id}\r\n"));
     assert_eq!(again.next().0, "note");
     let mut notes = server.follow(

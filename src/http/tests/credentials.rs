@@ -86,7 +86,7 @@ fn guesses_at_once_get_no_more_tries_than_one_by_one() {
     assert_eq!(verified(&server), 3);
 }
 
-/// Where some accounts take long, some names without an account do, too.
+/// If checking some accounts takes long, so does checking some names without an account.
 #[test]
 fn an_account_that_does_not_exist_may_take_as_long() {
     let server = server(OverloadOptions::default());

@@ -46,7 +46,7 @@ fn files_need_no_token_and_say_what_a_browser_may_do_with_them() {
 }
 
 #[test]
-fn a_browser_that_has_a_file_gets_it_no_second_time() {
+fn a_file_that_the_browser_has_is_not_sent_again() {
     let server = Server::start();
     let first = server.get("/dashboard/app.js");
     let tag = first.header("etag").unwrap();

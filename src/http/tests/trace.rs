@@ -1,4 +1,4 @@
-//! Traces: what is begun, read and ended, and what is refused.
+//! Traces: begun, read, ended, and refused.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn a_trace_is_begun_read_and_ended() {
 }
 
 #[test]
-fn traces_of_nobody_and_too_many_are_refused() {
+fn traces_without_a_target_and_too_many_are_refused() {
     let server = Server::start();
     let refused = server.command("/trace/begin", "of=abc.com");
     assert_eq!(refused.status, 400);

@@ -14,8 +14,8 @@ use crate::http::server::http2::frames::{DATA, Frames, GOAWAY, HEADERS, RST_STRE
 use crate::http::server::io::Io;
 use crate::http::transport_counters::{TransportCounters, count};
 
-/// Frames since the last request began, or the last events were sent, each as often as it has KiB: the bodies of as many requests as there
-/// may be at once in pieces of a few hundred octets, with room for what goes along.
+/// Frames since the last request began or the last events were sent, a frame of several KiB counted once for each
+/// KiB: enough for the bodies of all requests that there may be at once, in pieces of a few hundred octets.
 const IDLE_FRAMES_MAX: u32 = 1024;
 
 /// The stream of one connection.
@@ -57,7 +57,7 @@ impl<'c> Guarded<'c> {
         self.sent.take(octets, |head| match head.kind {
             RST_STREAM => count(&self.counters.http2_streams_reset),
             GOAWAY => self.has_said_goaway.set(true),
-            // Who reads a response that does not end has no request to send, and must make room for it.
+            // The reader of an event stream sends no requests, but it must send WINDOW_UPDATE.
             DATA if self.visit.is_streaming() => *idle_frames = 0,
             _ => {}
         });

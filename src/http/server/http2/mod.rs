@@ -10,7 +10,7 @@
 //! | sends more than `IDLE_FRAMES_MAX` frames without a request, and without events sent to it: PING, SETTINGS, PRIORITY | the end of the connection | `http2_floods` |
 //! | sends no request for `NEXT_HEAD_TIME` | the end of the connection | |
 //!
-//! The limits of bodies and queries are those of the pages, the same for all versions of HTTP.
+//! The limits of bodies and queries are those of the pages, in every version of HTTP.
 
 mod frames;
 mod guard;

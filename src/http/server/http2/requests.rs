@@ -29,8 +29,7 @@ pub(super) struct Requests<'c> {
 pub(super) struct RequestExecutor<'c>(Weak<Begun<'c>>);
 
 impl<'c> Requests<'c> {
-    /// None yet. Each may take that long, with its response; more while the connection has responses that
-    /// do not end by themselves.
+    /// None yet. Each may take that long, with its response; longer while the connection has an event stream.
     pub(super) fn new(time_max: Duration, visit: &Rc<Visit>) -> Self {
         Self {
             begun: Rc::default(),
@@ -103,7 +102,7 @@ mod tests {
         admitted.unwrap()
     }
 
-    /// A response that does not end by itself takes as long as its client likes.
+    /// An event stream lasts for as long as its client reads it.
     #[test]
     fn a_request_with_events_is_not_given_up() {
         let executor = LocalExecutorBuilder::default().io_memory(64 << 10);
