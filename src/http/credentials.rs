@@ -67,16 +67,11 @@ pub(crate) async fn log_in<'d, E: Engine>(
         realm,
         user: login.user,
     };
-    let begin = || site.attempts.begin(claim, directory);
-    let attempt = begin()?;
+    let attempt = site.attempts.begin(claim, directory)?;
     let is_right = match check {
         PasswordCheck::Secret(secret, name) => secret.matches(name, realm, login.password),
-        PasswordCheck::Hash(hash) if site.passwords.knows(hash, login.password) => true,
         PasswordCheck::Hash(hash) => {
-            let _turn = site.passwords.turn().await.ok_or(LoginRefusal::Busy)?;
-            // Those before it may have used up the attempts, or verified this password.
-            begin()?;
-            site.passwords.knows(hash, login.password) || verify(hash, login.password, site).await?
+            verify((hash, login.password), (claim, directory), site).await?
         }
     };
     let domain = found.filter(|_| is_right && account.is_some());
@@ -100,12 +95,21 @@ fn decoy<'s, E>(
     }
 }
 
-/// Verifies a password on the thread that may take its time, and remembers a right one.
+/// Verifies a password, whose attempt has begun, on the thread that may take its time. Remembers a right one.
 pub(crate) async fn verify<E: Engine>(
-    hash: &str,
-    password: &str,
+    (hash, password): (&str, &str),
+    (claim, directory): (Claim<'_>, &Arc<Directory>),
     site: &Site<E>,
 ) -> Result<bool, LoginRefusal> {
+    if site.passwords.knows(hash, password) {
+        return Ok(true);
+    }
+    let _turn = site.passwords.turn().await.ok_or(LoginRefusal::Busy)?;
+    // Requests before this one may have used up the attempts, or verified this password.
+    site.attempts.begin(claim, directory)?;
+    if site.passwords.knows(hash, password) {
+        return Ok(true);
+    }
     let verified = site.engine.verify_password(hash, password).await;
     let is_right = verified.map_err(|Unavailable| LoginRefusal::Busy)?;
     if is_right {

@@ -330,10 +330,9 @@ impl Who {
     }
 }
 
-/// The value of `Allow` for these routes: their methods, and OPTIONS.
-pub(crate) fn allow<E: 'static>(routes: impl Iterator<Item = &'static Route<E>>) -> HeaderValue {
-    let mut methods: Vec<&str> = routes.map(|route| route.method.as_str()).collect();
-    methods.push("OPTIONS");
+/// The value of `Allow` where there are these methods, and OPTIONS.
+pub(crate) fn allow(methods: impl Iterator<Item = &'static str>) -> HeaderValue {
+    let methods: Vec<&str> = methods.chain(["OPTIONS"]).collect();
     let allow = HeaderValue::try_from(methods.join(", "));
     allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }

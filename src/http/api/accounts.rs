@@ -344,9 +344,10 @@ fn read_record(
     );
     let aor = request.caller.aor(&format!("{user}@{domain}"), directory);
     let aor = aor.and_then(|aor| check_user(&aor).map(|()| aor));
-    let aor = aor.map_err(|problem| faults.add(format!("{pointer}/user"), problem.detail()));
+    let faulty = |problem: Problem| faults.add(format!("{pointer}/user"), problem.detail());
+    let aor = aor.map_err(faulty).ok()?;
     let mut body = Map::new();
-    for (name, value) in pairs.clone().filter(|(_, value)| !value.is_empty()) {
+    for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
         let value = match name {
             "user" | "domain" => continue,
             "feeder" => match value {
@@ -359,7 +360,6 @@ fn read_record(
         };
         body.insert(name.to_owned(), value);
     }
-    let aor = aor.ok()?;
     let body = Value::Object(body);
     let fields = Fields::of(&body, pointer, faults);
     let account = account(&fields, &aor, directory);
@@ -393,23 +393,18 @@ fn account(fields: &Fields<'_>, aor: &Aor, directory: &Directory) -> Option<Stor
     let password_hash = fields.text("password_hash");
     let (plain, with_domain) = (texts("ha1"), texts("ha1b"));
     let name = auth_id.unwrap_or_else(|| aor.user());
-    let given = [
-        password.is_some(),
-        password_hash.is_some(),
-        !plain.is_empty(),
-    ];
-    let secrets = match (given, password, password_hash) {
-        ([true, false, false], Some(password), _) => {
+    let secrets = match (password, password_hash, plain.is_empty()) {
+        (Some(password), None, true) => {
             Some(StoredSecrets::of_password(name, aor.domain(), password))
         }
-        ([false, true, false], _, Some(hash)) => {
+        (None, Some(hash), true) => {
             if let Err(fault) = PasswordHash::parse(hash) {
                 fields.fault("password_hash", fault.to_string());
             }
             Some(StoredSecrets::PasswordHash(hash.into()))
         }
-        ([false, false, true], ..) => Some(StoredSecrets::Digest { plain, with_domain }),
-        ([false, false, false], ..) => {
+        (None, None, false) => Some(StoredSecrets::Digest { plain, with_domain }),
+        (None, None, true) => {
             let before = directory.stored_account(aor);
             // The hashes include the name to authenticate by.
             let before = before.filter(|before| before.auth_id.as_deref() == auth_id);

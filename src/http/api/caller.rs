@@ -16,7 +16,6 @@ use hyper::{Method, StatusCode, header};
 use crate::directory::tokens::{Role, Token};
 use crate::directory::{Directory, Domain};
 use crate::http::api::problem::{Problem, ProblemKind};
-use crate::http::attempts::LockedOut;
 use crate::http::control::{self, ControlRefusal};
 use crate::http::credentials::{LoginRefusal, verify};
 use crate::http::engine::Engine;
@@ -201,30 +200,26 @@ pub(super) async fn of_token<E: Engine>(
         realm: REALM,
         user: name,
     };
-    let refused = |refusal: LoginRefusal| match refusal {
-        LoginRefusal::LockedOut => Problem::new(
-            ProblemKind::TooManyRequests,
-            "wait half a minute before the next try",
-        ),
-        LoginRefusal::Wrong | LoginRefusal::Busy => Problem::unavailable(),
-    };
-    let begin = || {
-        let begun = site.attempts.begin(claim, directory);
-        begun.map_err(|LockedOut| refused(LoginRefusal::LockedOut))
-    };
-    let attempt = begin()?;
+    let begun = site.attempts.begin(claim, directory);
+    let attempt = begun.map_err(LoginRefusal::from)?;
     let hash = token.map_or(PasswordHash::decoy(), |token| &token.hash);
-    let is_right = site.passwords.knows(hash, secret) || {
-        let turn = site.passwords.turn().await;
-        let _turn = turn.ok_or_else(|| refused(LoginRefusal::Busy))?;
-        // Requests before this one may have used up the attempts, or verified this token.
-        begin()?;
-        site.passwords.knows(hash, secret) || verify(hash, secret, site).await.map_err(refused)?
-    };
+    let is_right = verify((hash, secret), (claim, directory), site).await?;
     let token = token.filter(|_| is_right);
     site.attempts
         .judged(attempt.as_ref(), claim, token.is_some());
     token.cloned().ok_or_else(wrong)
+}
+
+impl From<LoginRefusal> for Problem {
+    fn from(refusal: LoginRefusal) -> Self {
+        match refusal {
+            LoginRefusal::LockedOut => Self::new(
+                ProblemKind::TooManyRequests,
+                "wait half a minute before the next try",
+            ),
+            LoginRefusal::Wrong | LoginRefusal::Busy => Self::unavailable(),
+        }
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use futures_util::future::LocalBoxFuture;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
 use hyper::{Method, Request, StatusCode, header};
 use serde_json::Value;
 
@@ -18,6 +17,7 @@ use crate::http::control::ControlResult;
 use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
+use crate::http::routes;
 use crate::http::site::{Endpoint, Site};
 
 /// The beginning of all paths of the API.
@@ -216,21 +216,19 @@ pub(crate) async fn respond<E: Engine>(
 
 /// The response to a request for which there is no operation.
 fn respond_without_operation<E: Engine>(request: &Request<Incoming>) -> Response {
-    let mut methods: Vec<&str> = Operation::<E>::of_path(request.uri().path())
-        .map(|operation| operation.description.method.allowed())
-        .collect();
-    if methods.is_empty() {
+    let mut found = Operation::<E>::of_path(request.uri().path()).peekable();
+    if found.peek().is_none() {
         let why = "there is no such operation: see /api/v1/openapi.json";
         return Problem::new(ProblemKind::NotFound, why).into_response();
     }
-    methods.push("OPTIONS");
-    let methods = methods.join(", ");
-    let allow = HeaderValue::try_from(&methods);
-    let allow = allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"));
+    let allow = routes::allow(found.map(|operation| operation.description.method.allowed()));
     if *request.method() == Method::OPTIONS {
         return response::options(allow);
     }
-    let why = format!("the methods here are {methods}");
+    let why = format!(
+        "the methods here are {}",
+        allow.to_str().unwrap_or_default()
+    );
     let response = Problem::new(ProblemKind::MethodNotAllowed, why).into_response();
     response::closing(response::with(response, header::ALLOW, allow))
 }

@@ -63,7 +63,7 @@ fn without_route<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> 
     if routes.clone().next().is_none() {
         return response::not_found();
     }
-    let allow = routes::allow(routes);
+    let allow = routes::allow(routes.map(|route| route.method.as_str()));
     if is_options {
         response::options(allow)
     } else {
