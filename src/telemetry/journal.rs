@@ -10,6 +10,7 @@
 
 use std::fmt::{Debug, Write};
 use std::io;
+use std::io::Write as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -57,7 +58,8 @@ impl<S: Subscriber> Layer<S> for Journal {
         let level = *event.metadata().level();
         let octets = entry.octets(level, event.metadata().target());
         if self.socket.send_to(&octets, &self.path).is_err() {
-            eprintln!("{level} {}{}", entry.text, entry.details);
+            // Standard error may be a stream to the same journal, which is away.
+            let _ = writeln!(io::stderr(), "{level} {}{}", entry.text, entry.details);
         }
     }
 }
