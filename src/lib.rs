@@ -49,6 +49,9 @@
 //!
 //! `W:A1.13` in a comment names a rule of `tests/conformance/RULES.md`.
 
+// `println!` and `eprintln!` panic when the reader of a pipe has exited; `cli::output` does not.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod directory;
 pub mod presence;
 pub mod record;

@@ -15,7 +15,7 @@ mod trace;
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -215,6 +215,50 @@ fn the_default_configuration_is_printed_and_valid() {
     folder.configure(&text);
     let checked = folder.says("check");
     assert!(checked.contains(": no errors"), "{checked}");
+}
+
+/// `| head` ends before the command that it reads.
+#[test]
+fn output_without_a_reader_is_no_fault() {
+    let folder = Folder::new("no-reader", &tenants(&[("a.example", 1)]));
+    let code = |line: &str| {
+        let mut command = folder.lamplighter(line);
+        for end in [Command::stdout, Command::stderr] {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            end(&mut command, writer);
+        }
+        let status = command.stdin(Stdio::null()).status().unwrap();
+        status.code()
+    };
+    let certificate = format!(
+        "certificate self-signed b.example --directory {}",
+        folder.0.display()
+    );
+    for line in [
+        "--help",
+        "check",
+        "config",
+        "completions bash",
+        "token add crm --role feeder --domain a.example",
+        "token list",
+        &certificate,
+    ] {
+        assert_eq!(code(line), Some(0), "{line}");
+    }
+    let daemon = Daemon::start(&folder);
+    assert_eq!(code("counters"), Some(0));
+    daemon.stop();
+    folder.configure("nonsense = 1\n");
+    for line in [
+        "check",
+        "serve",
+        "token list",
+        "status",
+        "trace 0@a.example",
+    ] {
+        assert_eq!(code(line), Some(1), "{line}");
+    }
 }
 
 /// `--config` takes precedence over the environment, `--socket` over both.

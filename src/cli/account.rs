@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::output;
 use crate::password::PasswordHash;
 use crate::sip::digest::{Algorithm, Secret};
 
@@ -49,14 +50,8 @@ pub(super) fn run(arguments: &AccountArguments) -> ExitCode {
     let AccountAction::Hash(arguments) = &arguments.action;
     let hashed = password().and_then(|password| arguments.hash(&password));
     match hashed {
-        Ok(lines) => {
-            println!("{lines}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+        Ok(lines) => output::print(lines + "\n"),
+        Err(error) => output::fail(error),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{io, path};
 use clap::Args;
 
 use crate::cli::client::Request;
-use crate::cli::{ConfigArguments, ServerArguments};
+use crate::cli::{ConfigArguments, ServerArguments, output};
 use crate::{config, runtime};
 
 /// `lamplighter backup`
@@ -51,20 +51,14 @@ pub(super) fn restore(arguments: &RestoreArguments) -> ExitCode {
         Ok((directory, restored))
     });
     match restored {
-        Ok((directory, restored)) => {
-            println!(
-                "{}: {} dialogs and {} presentities; {} dropped, because they have expired",
-                directory.display(),
-                restored.dialogs,
-                restored.presentities,
-                restored.dropped
-            );
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
+        Ok((directory, restored)) => output::print(format!(
+            "{}: {} dialogs and {} presentities; {} dropped, because they have expired\n",
+            directory.display(),
+            restored.dialogs,
+            restored.presentities,
+            restored.dropped
+        )),
+        Err(why) => output::fail(why),
     }
 }
 

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::cli::output;
 use crate::tls;
 
 /// `lamplighter certificate`
@@ -42,15 +43,12 @@ struct SelfSignedArguments {
 pub(super) fn run(arguments: &CertificateArguments) -> ExitCode {
     let CertificateCommand::SelfSigned(arguments) = &arguments.what;
     match write(arguments) {
-        Ok((certificate, key)) => {
-            println!("certificate = \"{}\"", certificate.display());
-            println!("key = \"{}\"", key.display());
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
+        Ok((certificate, key)) => output::print(format!(
+            "certificate = \"{}\"\nkey = \"{}\"\n",
+            certificate.display(),
+            key.display()
+        )),
+        Err(why) => output::fail(why),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
+use crate::cli::output;
 use crate::config;
 use crate::config::Plan;
 use crate::tls::Certificate;
@@ -14,60 +15,62 @@ pub(super) fn run(file: &Path) -> ExitCode {
     let plan = match config::load(file) {
         Ok(loaded) => loaded.plan,
         Err(complaints) => {
-            eprintln!("{complaints}");
             let count = complaints.complaints.len();
-            eprintln!(
-                "{count} {} found",
-                if count == 1 { "fault" } else { "faults" }
-            );
-            return ExitCode::FAILURE;
+            let faults = if count == 1 { "fault" } else { "faults" };
+            return output::fail(format_args!("{complaints}\n{count} {faults} found"));
         }
     };
-    for note in &plan.notes {
-        println!("note: {note}");
-    }
+    let notes = plan.notes.iter().map(|note| format!("note: {note}\n"));
+    let summary = summary(&plan).into_iter().map(|line| format!("  {line}\n"));
+    let head = format!("{}: no errors\n", file.display());
+    let lines = notes.chain([head]).chain(summary);
+    output::print(lines.collect::<String>())
+}
+
+/// The lines about a configuration without a fault.
+fn summary(plan: &Plan) -> Vec<String> {
     let (domains, listeners) = (plan.directory.domains().len(), plan.listeners.len());
-    println!("{}: no errors", file.display());
-    println!(
-        "  SIP listeners: {listeners}, HTTP listeners: {}, domains: {domains}",
-        plan.http_listeners.len()
-    );
-    print_certificates(&plan);
-    print_outbound(&plan);
-    println!(
-        "  shards on CPU {:?}, HTTP on CPU {}",
-        plan.shards, plan.http_cpu
-    );
-    println!("  control socket {}", plan.control_socket.display());
-    match &plan.store {
-        Some(store) => println!("  store in {}", store.directory.display()),
-        None => println!("  no store: subscriptions and states end with the server"),
-    }
-    ExitCode::SUCCESS
+    let http_listeners = plan.http_listeners.len();
+    let mut lines = vec![format!(
+        "SIP listeners: {listeners}, HTTP listeners: {http_listeners}, domains: {domains}"
+    )];
+    lines.extend(certificates(plan));
+    lines.push(authorities(plan));
+    lines.push(name_servers(plan));
+    let (shards, http) = (&plan.shards, plan.http_cpu);
+    lines.push(format!("shards on CPU {shards:?}, HTTP on CPU {http}"));
+    lines.push(format!("control socket {}", plan.control_socket.display()));
+    lines.push(match &plan.store {
+        Some(store) => format!("store in {}", store.directory.display()),
+        None => "no store: subscriptions and states end with the server".to_owned(),
+    });
+    lines
 }
 
 /// Each certificate once, with its names and when it runs out.
-fn print_certificates(plan: &Plan) {
+fn certificates(plan: &Plan) -> BTreeSet<String> {
     let sip = plan.listeners.iter().map(|one| &one.keyring);
     let http = plan.http_listeners.iter().map(|one| &one.keyring);
     let keyrings = sip.chain(http).flatten();
     let certificates = keyrings.flat_map(|keyring| keyring.certificates.iter());
     let certificates = certificates.chain(&plan.tls_client.certificate);
-    let lines: BTreeSet<String> = certificates.map(described).collect();
-    lines.iter().for_each(|line| println!("  {line}"));
+    certificates.map(described).collect()
 }
 
-/// The authorities that are trusted when we connect by TLS, and the name servers.
-fn print_outbound(plan: &Plan) {
+/// The authorities that are trusted when we connect by TLS.
+fn authorities(plan: &Plan) -> String {
     match &plan.tls_client.authorities {
-        Some(file) => println!("  authorities for TLS to peers: {}", file.display()),
-        None => println!("  no authorities for TLS to peers: none is trusted"),
+        Some(file) => format!("authorities for TLS to peers: {}", file.display()),
+        None => "no authorities for TLS to peers: none is trusted".to_owned(),
     }
+}
+
+fn name_servers(plan: &Plan) -> String {
     let servers = plan.dns.servers.iter().map(ToString::to_string);
     let servers: Vec<String> = servers.collect();
     match servers.is_empty() {
-        true => println!("  name servers: those of /etc/resolv.conf"),
-        false => println!("  name servers: {}", servers.join(", ")),
+        true => "name servers: those of /etc/resolv.conf".to_owned(),
+        false => format!("name servers: {}", servers.join(", ")),
     }
 }
 

@@ -26,6 +26,7 @@ use clap::Args;
 
 use crate::cli::demo::runner::{Ending, Runner, RunnerError};
 use crate::cli::demo::screen::Screen;
+use crate::cli::output;
 use crate::runtime::signals;
 
 /// How the demonstration runs.
@@ -48,14 +49,11 @@ pub(super) fn run(arguments: &DemoArguments) -> ExitCode {
     match play(screen, arguments.once) {
         Ok(Ending::Good) => ExitCode::SUCCESS,
         Ok(Ending::Bad(faults)) => {
-            eprintln!("{} lamps or messages were wrong:", faults.len());
-            faults.iter().for_each(|fault| eprintln!("  {fault}"));
-            ExitCode::FAILURE
+            let lines = faults.iter().map(|fault| format!("\n  {fault}"));
+            let (count, lines) = (faults.len(), lines.collect::<String>());
+            output::fail(format_args!("{count} lamps or messages were wrong:{lines}"))
         }
-        Err(error) => {
-            eprintln!("the demo cannot start: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => output::fail(format_args!("the demo cannot start: {error}")),
     }
 }
 

@@ -1,12 +1,13 @@
 //! `lamplighter manual` and `lamplighter completions`: what packages install beside the program, made from
 //! the command line itself.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
+
+use crate::cli::output;
 
 /// `lamplighter manual`
 #[derive(Debug, Args)]
@@ -28,8 +29,8 @@ pub(super) fn write_manual(command: Command, arguments: &ManualArguments) -> Exi
     match clap_mangen::generate_to(command, &arguments.directory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cannot write to {}: {error}", arguments.directory.display());
-            ExitCode::FAILURE
+            let directory = arguments.directory.display();
+            output::fail(format_args!("cannot write to {directory}: {error}"))
         }
     }
 }
@@ -42,9 +43,5 @@ pub(super) fn print_completions(
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     generate(arguments.shell, &mut command, name, &mut script);
-    match io::stdout().write_all(&script) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough.
-        Err(_) => ExitCode::FAILURE,
-    }
+    output::print(script)
 }

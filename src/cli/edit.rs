@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::cli::client::Request;
-use crate::cli::{ServerArguments, question};
+use crate::cli::{ServerArguments, output, question};
 
 /// Octets read of a document: more than the server accepts.
 const DOCUMENT_OCTETS_MAX: u64 = 1 << 20;
@@ -141,10 +141,7 @@ pub(super) fn list(arguments: &ListArguments) -> ExitCode {
 pub(super) fn rules(arguments: &RulesArguments) -> ExitCode {
     match arguments.request() {
         Ok(request) => question::run(&request, &arguments.server),
-        Err((file, error)) => {
-            eprintln!("{}: {error}", file.display());
-            ExitCode::FAILURE
-        }
+        Err((file, error)) => output::fail(format_args!("{}: {error}", file.display())),
     }
 }
 

@@ -13,6 +13,7 @@ mod history;
 mod lockouts;
 mod log;
 mod operate;
+mod output;
 mod probe;
 mod question;
 mod serve;
@@ -230,10 +231,7 @@ pub fn main() -> ExitCode {
         Command::Reload(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Backup(arguments) => match arguments.request() {
             Ok(request) => question::run(&request, &arguments.server),
-            Err(error) => {
-                eprintln!("{error}");
-                ExitCode::FAILURE
-            }
+            Err(error) => output::fail(error),
         },
         Command::Export(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Restore(arguments) => backup::restore(&arguments),

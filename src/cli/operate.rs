@@ -1,13 +1,11 @@
 //! `lamplighter status`, `reload`, `drain` and `config`: the server as a whole.
 
-use std::io;
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::cli::ServerArguments;
 use crate::cli::client::Request;
+use crate::cli::{ServerArguments, output};
 use crate::config;
 
 /// `lamplighter status`
@@ -73,7 +71,5 @@ impl ReloadArguments {
 
 /// Prints the default configuration, which explains every key.
 pub(super) fn print_default() -> ExitCode {
-    // Standard output may be a pipe whose reader has exited.
-    let _ = io::stdout().write_all(config::DEFAULT_FILE.as_bytes());
-    ExitCode::SUCCESS
+    output::print(config::DEFAULT_FILE)
 }

@@ -1,16 +1,14 @@
 //! `lamplighter probe`: tests another SIP server; the running server sends the requests and the
 //! command prints progress line by line.
 
-use std::io;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::cli::client::{Format, Request, Response};
-use crate::cli::{ServerArguments, question};
+use crate::cli::client::{Format, Request};
+use crate::cli::{ServerArguments, output, question};
 
 /// How often the server is asked what happened.
 const POLL: Duration = Duration::from_millis(200);
@@ -98,16 +96,13 @@ enum State {
 pub(super) fn run(arguments: &ProbeArguments) -> ExitCode {
     let begun = arguments.request().and_then(|request| {
         let socket = question::socket(&arguments.server).map_err(|faults| faults.to_string())?;
-        let id = ask(&request, &socket, Format::Text)?;
+        let id = question::ask(&request, &socket, Format::Text)?;
         follow(id.trim(), &socket, arguments.server.json)
     });
     match begun {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(complaint) => {
-            eprintln!("{}", complaint.trim_end());
-            ExitCode::FAILURE
-        }
+        Err(complaint) => output::fail(complaint),
     }
 }
 
@@ -116,19 +111,19 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     let (mut seen, mut is_good, mut is_over) = (0, true, false);
     while !is_over {
         std::thread::sleep(POLL);
-        let text = ask(&progress(id, seen), socket, Format::Text)?;
+        let text = question::ask(&progress(id, seen), socket, Format::Text)?;
         seen += text.lines().count();
         if !is_json {
-            print(&text);
+            output::write(&text)?;
         }
         is_good = text.lines().rev().find_map(status).unwrap_or(is_good);
         is_over = text.lines().any(|line| line.ends_with(OVER));
     }
     if is_json {
-        print(&ask(&progress(id, 0), socket, Format::Json)?);
+        output::write(question::ask(&progress(id, 0), socket, Format::Json)?)?;
     }
     // A probe that was read to its end is forgotten at once.
-    let _ = ask(&progress(id, seen), socket, Format::Text);
+    let _ = question::ask(&progress(id, seen), socket, Format::Text);
     Ok(is_good)
 }
 
@@ -141,20 +136,6 @@ fn status(line: &str) -> Option<bool> {
 
 fn progress(id: &str, seen: usize) -> Request {
     Request::get("/probe").with("id", id).with("seen", seen)
-}
-
-fn ask(request: &Request, socket: &Path, format: Format) -> Result<String, String> {
-    match request.send(socket, format) {
-        Ok(Response { status: 200, body }) => Ok(body),
-        Ok(refused) => Err(refused.body),
-        Err(error) => Err(question::complaint(socket, &error)),
-    }
-}
-
-fn print(text: &str) {
-    let mut out = io::stdout();
-    // A reader behind a pipe may stop before the end.
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 impl ProbeArguments {

@@ -1,12 +1,11 @@
 //! Sends a question or a command to the running server and prints the response as it is.
 
 use std::io;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::cli::client::{Format, Request};
-use crate::cli::{CONFIG_FILE, ServerArguments, config_of_environment};
+use crate::cli::{CONFIG_FILE, ServerArguments, config_of_environment, output};
 use crate::config::{Complaints, Config, Source};
 
 /// Sends it and prints what comes back.
@@ -22,25 +21,20 @@ pub(super) fn run(request: &Request, server: &ServerArguments) -> ExitCode {
 pub(super) fn run_as(request: &Request, server: &ServerArguments, format: Format) -> ExitCode {
     let socket = match socket(server) {
         Ok(socket) => socket,
-        Err(complaints) => {
-            eprintln!("{complaints}");
-            return ExitCode::FAILURE;
-        }
+        Err(complaints) => return output::fail(complaints),
     };
-    match request.send(&socket, format) {
-        Ok(response) if response.status == 200 => {
-            // Standard output may be a pipe whose reader has exited (`| head`); that is no fault.
-            let _ = io::stdout().write_all(response.body.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Ok(response) => {
-            eprint!("{}", response.body);
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("{}", complaint(&socket, &error));
-            ExitCode::FAILURE
-        }
+    match ask(request, &socket, format) {
+        Ok(response) => output::print(response),
+        Err(complaint) => output::fail(complaint),
+    }
+}
+
+/// Sends it and returns what comes back; an error is a text for the operator.
+pub(super) fn ask(request: &Request, socket: &Path, format: Format) -> Result<String, String> {
+    match request.send(socket, format) {
+        Ok(response) if response.status == 200 => Ok(response.body),
+        Ok(response) => Err(response.body),
+        Err(error) => Err(complaint(socket, &error)),
     }
 }
 

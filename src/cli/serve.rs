@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::client::{Format, Request};
+use crate::cli::output;
 use crate::config::{Config, Connections, Loaded, Plan};
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
@@ -24,18 +25,14 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
     telemetry::logs::start();
     let Loaded { config, plan } = match config::load(file) {
         Ok(loaded) => loaded,
-        Err(complaints) => {
-            eprintln!("{complaints}");
-            return ExitCode::FAILURE;
-        }
+        Err(complaints) => return output::fail(complaints),
     };
     note(&plan);
     if let Err(error) = make_directories(&plan) {
-        eprintln!(
+        return output::fail(format_args!(
             "{error}; create it for the user that the server runs as, or choose another data_dir in {}",
             file.display()
-        );
-        return ExitCode::FAILURE;
+        ));
     }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -48,10 +45,7 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
         .transpose()
     {
         Ok(left) => left,
-        Err(complaint) => {
-            eprintln!("{complaint}");
-            return ExitCode::FAILURE;
-        }
+        Err(complaint) => return output::fail(complaint),
     };
     let file = file.to_owned();
     let (left, promise) = left.unzip();
@@ -63,10 +57,7 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
     };
     match runtime::run(node_plan(plan), left, started, move || load(&file, &config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => output::fail(error),
     }
 }
 

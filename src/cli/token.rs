@@ -14,6 +14,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::ConfigArguments;
 use crate::cli::client::{Format, Request};
+use crate::cli::output;
 use crate::config;
 use crate::config::{Config, Machine, Source};
 use crate::directory::tokens::{Role, Token};
@@ -80,15 +81,8 @@ pub(super) fn run(arguments: &TokenArguments) -> ExitCode {
         TokenCommand::Remove { name } => remove(&file, name),
     };
     match done {
-        Ok(text) => {
-            // Standard output may be a pipe whose reader has exited (`| head`); that is no fault.
-            let _ = io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Err(why) => {
-            eprintln!("{why}");
-            ExitCode::FAILURE
-        }
+        Ok(text) => output::print(text),
+        Err(why) => output::fail(why),
     }
 }
 
@@ -102,7 +96,7 @@ fn add(file: &Path, name: &str, role: Role, domains: &[String]) -> Result<String
     check(file, &format!("{before}{table}"))?;
     let written = locked.write_all(table.as_bytes());
     written.map_err(|error| format!("{}: {error}", file.display()))?;
-    eprintln!("{}", reload(file));
+    output::remark(reload(file));
     Ok(token + "\n")
 }
 
@@ -150,7 +144,7 @@ fn remove(file: &Path, name: &str) -> Result<String, String> {
     check(file, &after)?;
     // In place, so that owner and mode stay.
     fs::write(file, after).map_err(|error| format!("{}: {error}", file.display()))?;
-    eprintln!("{}", reload(file));
+    output::remark(reload(file));
     Ok(String::new())
 }
 

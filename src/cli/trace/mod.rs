@@ -28,7 +28,7 @@ use crate::cli::trace::feed::Feed;
 use crate::cli::trace::hep::Hep;
 use crate::cli::trace::ladder::Ladder;
 use crate::cli::trace::sink::{JsonLines, Sink};
-use crate::cli::{ServerArguments, question};
+use crate::cli::{ServerArguments, output, question};
 use crate::trace::Event;
 
 /// How often the server is asked what is new.
@@ -88,13 +88,10 @@ pub(super) fn run(arguments: &TraceArguments) -> ExitCode {
                 0 => String::new(),
                 count => format!(", {count} more were not kept"),
             };
-            eprintln!("the trace is over: {messages} messages{lost}");
+            output::remark(format_args!("the trace is over: {messages} messages{lost}"));
             ExitCode::SUCCESS
         }
-        Err(complaint) => {
-            eprintln!("{}", complaint.trim_end());
-            ExitCode::FAILURE
-        }
+        Err(complaint) => output::fail(complaint),
     }
 }
 
@@ -105,15 +102,15 @@ fn trace(arguments: &TraceArguments) -> Result<Ended, String> {
     let (feed, remark) = Feed::begin(socket, &arguments.of)?;
     let sinks = arguments.sinks();
     let mut sinks = sinks.inspect_err(|_| feed.end())?;
-    eprintln!("tracing {}; Ctrl-C ends it", arguments.of);
+    output::remark(format_args!("tracing {}; Ctrl-C ends it", arguments.of));
     if let Some(remark) = remark {
-        eprintln!("{remark}");
+        output::remark(remark);
     }
     let ended = follow(&feed, &mut sinks, (arguments, &is_to_end));
     feed.end();
     for sink in &sinks {
         if let Some(remark) = sink.remark() {
-            eprintln!("{remark}");
+            output::remark(remark);
         }
     }
     ended
