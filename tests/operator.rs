@@ -12,6 +12,8 @@ mod journal;
 mod metrics;
 #[path = "operator/trace.rs"]
 mod trace;
+#[path = "operator/tshark.rs"]
+mod tshark;
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};

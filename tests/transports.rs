@@ -18,6 +18,8 @@ mod phone;
 mod proxied;
 #[path = "transports/traced.rs"]
 mod traced;
+#[path = "operator/tshark.rs"]
+mod tshark;
 #[path = "transports/websocket.rs"]
 mod websocket;
 

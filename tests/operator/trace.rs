@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::daemon::{Daemon, Folder, PATIENCE};
+use crate::tshark::tshark;
 use crate::{address, call_state};
 
-/// A server for UDP and TCP by IPv4, UDP by IPv6; nobody needs a password.
+/// A server for UDP and TCP by IPv4, UDP by IPv6, without passwords.
 const TEXT: &str = "[node]\ndata_dir = \"data\"\n\
     [[sip.listen]]\ntransport = \"udp\"\naddress = \"127.0.0.1:0\"\n\
     [[sip.listen]]\ntransport = \"udp\"\naddress = \"[::1]:0\"\n\
@@ -21,7 +21,7 @@ const TEXT: &str = "[node]\ndata_dir = \"data\"\n\
     [[list]]\nuser = \"team\"\ndomain = \"a.example\"\nmembers = [\"0\", \"1\"]\n\
     [[account]]\nuser = \"0\"\ndomain = \"a.example\"\npassword = \"x\"\n\
     [[account]]\nuser = \"1\"\ndomain = \"a.example\"\npassword = \"x\"\n";
-/// What no reader of a trace may see.
+/// A secret that no trace may show.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 /// Where a server listens.
@@ -65,11 +65,15 @@ impl Trace {
         trace
     }
 
+    fn signal(&self, name: &str) {
+        let id = self.0.id().to_string();
+        let status = Command::new("kill").args([name, &id]).status();
+        assert!(status.unwrap().success());
+    }
+
     /// Ends it as Ctrl-C does.
     fn interrupt(self) -> Output {
-        let id = self.0.id().to_string();
-        let status = Command::new("kill").args(["-INT", &id]).status();
-        assert!(status.unwrap().success());
+        self.signal("-INT");
         self.finish()
     }
 
@@ -87,11 +91,11 @@ fn text(octets: &[u8]) -> String {
 
 /// A request of a phone that is reached at `own`.
 fn request(method: &str, (own, via): (SocketAddr, &str), (from, to): (&str, &str)) -> String {
-    let (call_id, package) = (format!("{via}-{from}-{to}"), "dialog");
+    let call_id = format!("{via}-{from}-{to}");
     format!(
         "{method} sip:{to}@a.example SIP/2.0\r\nVia: SIP/2.0/{via} {own};branch=z9hG4bK-{call_id};rport\r\n\
          Max-Forwards: 70\r\nFrom: <sip:{from}@a.example>;tag=1\r\nTo: <sip:{to}@a.example>\r\n\
-         Call-ID: {call_id}\r\nCSeq: 7 {method}\r\nContact: <sip:{from}@{own}>\r\nEvent: {package}\r\n\
+         Call-ID: {call_id}\r\nCSeq: 7 {method}\r\nContact: <sip:{from}@{own}>\r\nEvent: dialog\r\n\
          Authorization: Digest username=\"{from}\", realm=\"a.example\", nonce=\"n\", uri=\"sip:a\", response=\"{SECRET}\"\r\n\
          Expires: 600\r\n"
     )
@@ -193,26 +197,6 @@ fn watch_over_tcp(server: SocketAddr, (from, to): (&str, &str)) -> (TcpStream, S
     let notify = ok(&format!("NOTIFY {notify}"));
     stream.write_all(notify.as_bytes()).unwrap();
     (stream, own)
-}
-
-/// The fields of each packet of a capture, as tshark reads it.
-fn tshark(capture: &Path, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["-T", "fields"]);
-    // Checksums are judged too; captures of real hosts often lack them.
-    for option in ["ip", "udp", "tcp"].map(|part| format!("{part}.check_checksum:TRUE")) {
-        command.args(["-o", &option]);
-    }
-    // The ports are whatever was free: some are those of another protocol.
-    for option in ["udp", "tcp"].map(|part| format!("{part}.try_heuristic_first:TRUE")) {
-        command.args(["-o", &option]);
-    }
-    command.args(fields.iter().flat_map(|field| ["-e", field]));
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let lines = text(&output.stdout);
-    let row = |line: &str| line.split('\t').map(str::to_owned).collect();
-    lines.lines().map(row).collect()
 }
 
 /// The chunks of a packet of HEP3, each of which is there once.
@@ -474,24 +458,14 @@ fn a_reader_that_is_slow_is_told_how_much_it_misses() {
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     let phone = Phone::new(Places::of(&ready).udp);
     let trace = Trace::begin(&folder, &phone.own.to_string());
-    let signal = |name: &str| {
-        let id = trace.0.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    };
-    signal("-STOP");
+    trace.signal("-STOP");
     // Each is answered, and what is kept for a reader is about a thousand messages.
     let request = request("OPTIONS", (phone.own, "UDP"), ("9", "0")) + EMPTY;
     for _ in 0..800 {
         phone.socket.send(request.as_bytes()).unwrap();
         phone.receive();
     }
-    signal("-CONT");
+    trace.signal("-CONT");
     thread::sleep(Duration::from_millis(500));
     let output = trace.interrupt();
     let (shown, told) = (text(&output.stdout), text(&output.stderr));
@@ -522,11 +496,11 @@ fn traces_are_few_and_end_with_their_readers() {
         .collect();
     let complaint = folder.complains("trace 0@a.example");
     assert!(complaint.starts_with("4 traces are running"), "{complaint}");
-    for wrong in ["nobody", "10.0.0.256", "@a.example"] {
+    for wrong in ["person", "10.0.0.256", "@a.example"] {
         let complaint = folder.complains(&format!("trace {wrong}"));
         assert!(complaint.starts_with("write a person like "), "{complaint}");
     }
-    // One is killed: the server notices that nobody reads it.
+    // One is killed: the server notices that it is no longer read.
     let mut killed = traces.pop().unwrap();
     killed.0.kill().unwrap();
     killed.0.wait().unwrap();

@@ -1,10 +1,11 @@
 //! A trace shows what is encrypted, and its capture is read by tshark, whatever the transport.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::tshark::tshark;
 
 #[test]
 fn messages_of_every_transport_are_captured_as_sip() {
@@ -32,29 +33,19 @@ fn messages_of_every_transport_are_captured_as_sip() {
         Phone::new(Link::open(tls("wss"), None).unwrap(), "WSS").subscribe();
     }
     assert!(trace.wait_with_output().unwrap().status.success());
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(&capture).args(["-T", "fields"]);
-    // The ports are whatever was free: some are those of another protocol.
-    for part in ["udp", "tcp"] {
-        command.args(["-o", &format!("{part}.try_heuristic_first:TRUE")]);
-    }
-    for field in [
+    let fields = [
         "sip.Method",
         "sip.Status-Code",
         "sip.Call-ID",
         "_ws.malformed",
-    ] {
-        command.args(["-e", field]);
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.lines().count(), 32, "{text}");
+    ];
+    let rows = tshark(&capture, &fields);
+    assert_eq!(rows.len(), 32, "{rows:?}");
     for via in ["TCP", "TLS", "WS", "WSS"] {
-        for (row, count) in [("SUBSCRIBE\t", 2), ("NOTIFY\t", 2), ("\t200", 4)] {
-            let row = format!("{row}\tc-{via}\t");
-            let found = text.lines().filter(|line| **line == *row).count();
-            assert_eq!(found, count, "{row} in {text}");
+        for (method, status, count) in [("SUBSCRIBE", "", 2), ("NOTIFY", "", 2), ("", "200", 4)] {
+            let row = [method, status, &format!("c-{via}"), ""];
+            let found = rows.iter().filter(|found| **found == row).count();
+            assert_eq!(found, count, "{row:?} in {rows:?}");
         }
     }
     daemon.stop();
