@@ -40,7 +40,7 @@ const NAMES: [&str; 21] = [
     "watcher",
 ];
 
-/// Who may name what, and why.
+/// The file that may name something, what it may name, and why.
 const EXCEPTIONS: [(&str, &str, &str); 3] = [
     (
         "runtime/alarms.rs",
@@ -56,7 +56,7 @@ const EXCEPTIONS: [(&str, &str, &str); 3] = [
 ];
 
 #[test]
-fn lines_above_debug_name_nobody() {
+fn lines_above_debug_name_no_person() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut breaches, mut calls, mut excused) = (Vec::new(), 0, 0);
     for path in rust_files(&root) {
@@ -81,7 +81,7 @@ fn lines_above_debug_name_nobody() {
 }
 
 #[test]
-fn a_line_that_names_somebody_is_caught() {
+fn a_line_that_names_a_person_is_caught() {
     let words = |text: &str| -> Vec<String> {
         let found = check_log("net/a.rs", text);
         found.into_iter().map(|(_, word)| word).collect()
