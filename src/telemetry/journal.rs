@@ -5,8 +5,7 @@
 //! same line as in a log of text, with all fields, because that is what `journalctl` shows and what tools like
 //! fail2ban read. The level is PRIORITY.
 //!
-//! An entry for which the journal has no room goes to standard error as text, as do all while the journal is
-//! away.
+//! An entry that the journal does not take, because it has no room or is away, goes to standard error as text.
 
 use std::fmt::{Debug, Write};
 use std::io;
@@ -181,7 +180,7 @@ mod tests {
         let file = format!("lamplighter-journal-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(file);
         let _ = std::fs::remove_file(&path);
-        assert!(Journal::at(&path).is_err(), "nobody is there");
+        assert!(Journal::at(&path).is_err(), "no journal is there");
         let server = UnixDatagram::bind(&path).unwrap();
         server
             .set_read_timeout(Some(Duration::from_millis(100)))
@@ -226,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_value_is_cut_and_an_absent_journal_holds_nobody_up() {
+    fn a_long_value_is_cut_and_a_full_journal_blocks_no_thread() {
         let entries = logged("long", || {
             tracing::warn!(text = "x".repeat(1 << 20), "long");
             // More than waits in the socket of a journal that does not read.

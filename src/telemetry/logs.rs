@@ -6,8 +6,8 @@
 //!
 //! Levels: one line per message is TRACE; a line that names a watcher or a presentity is DEBUG at
 //! most; INFO and above name addresses, numbers and reasons, but no user (`tests/architecture/logs.rs`).
-//! Exceptions: a wrong password is logged with the user, for fail2ban and for the operator whom the user
-//! calls; and what is wrong with the configuration is said in its own words. No level shows a secret.
+//! Exceptions: a wrong password is logged with the user, for fail2ban and for an operator who helps that user;
+//! and a fault of the configuration quotes the configuration. No level shows a secret.
 
 use std::fs::File;
 use std::io::IsTerminal;
@@ -88,7 +88,7 @@ enum Format {
     Journal,
 }
 
-/// The format that is wanted, or else the one that fits standard error; and what is wrong with the wish.
+/// The format that the environment names, or else the one that fits standard error; and what is wrong with that name.
 fn format(wanted: Option<&str>, is_journal: bool) -> (Format, Option<String>) {
     match wanted {
         Some("text") => (Format::Text, None),
