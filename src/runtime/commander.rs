@@ -27,7 +27,7 @@ use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::Question;
 use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
 
-/// How often it is looked whether a trace is still read.
+/// How often the server looks whether a trace is still read.
 const TRACE_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A request to reload the configuration.
@@ -277,7 +277,7 @@ impl Engine for Commander {
     }
 }
 
-/// Ends a trace once nobody reads it any more.
+/// Ends a trace once it is no longer read.
 async fn end_abandoned(traces: Arc<Traces>, id: TraceId) {
     while !traces.end_if_abandoned(id, Instant::now()) {
         glommio::timer::sleep(TRACE_SWEEP_INTERVAL).await;

@@ -1,9 +1,9 @@
 //! A shard's part of the traces that operators watch: shows them the messages that come and go, and what
 //! else is said of a person.
 //!
-//! While no trace runs it costs a load each turn, and a branch that is never taken for each input. While one
-//! runs, each message is searched for the person or phone, and those that may concern a trace are parsed once
-//! more and copied; the shard never waits.
+//! While no trace runs it costs a load for each turn, and a branch that is never taken for each input and each
+//! batch that is sent. While one runs, each message is searched for the person or phone, and those that may
+//! concern a trace are parsed once more and copied; the shard never waits.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -23,12 +23,12 @@ pub(crate) struct Tracer {
     /// The version of `running`.
     version: u64,
     running: Vec<Arc<Trace>>,
-    /// A message to send in one piece.
+    /// A message that is about to be sent, in one piece.
     scratch: Vec<u8>,
 }
 
 impl Tracer {
-    /// That of a shard.
+    /// The tracer of a shard.
     pub(crate) fn new(shard: ShardId, traces: Arc<Traces>) -> Self {
         Self {
             shard,

@@ -16,7 +16,7 @@ pub(crate) async fn begin<E: Engine>(form: Form, site: &Site<E>) -> ControlResul
     let remark = remark(&target, &directory);
     let id = site.engine.begin_trace(target)?;
     tracing::info!("the operator began a trace");
-    tracing::debug!(of, "the target of the operator's trace");
+    tracing::debug!(of, "the target of the trace");
     Ok(Box::new(TraceBegun { id, remark }))
 }
 

@@ -28,7 +28,7 @@ fn a_trace_is_begun_read_and_ended() {
 }
 
 #[test]
-fn traces_without_a_target_and_too_many_are_refused() {
+fn a_trace_without_a_target_and_one_too_many_are_refused() {
     let server = Server::start();
     let refused = server.command("/trace/begin", "of=abc.com");
     assert_eq!(refused.status, 400);
