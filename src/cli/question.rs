@@ -53,7 +53,7 @@ pub(super) fn socket(server: &ServerArguments) -> Result<PathBuf, Complaints> {
 }
 
 /// Why there is no response from the socket, and what may help.
-pub(super) fn complaint(socket: &Path, error: &io::Error) -> String {
+fn complaint(socket: &Path, error: &io::Error) -> String {
     format!("{}: {error}{}", socket.display(), advice(error.kind()))
 }
 

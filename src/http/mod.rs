@@ -42,6 +42,7 @@ pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::{Engine, Reloaded, StoreReport, Unavailable};
 pub use facts::Facts;
+pub(crate) use representation::visible;
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;

@@ -1,4 +1,4 @@
-//! The address of this machine that messages to a peer leave from.
+//! UDP sockets towards one peer, and the address of this machine that messages to it leave from.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -8,13 +8,21 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 /// # Errors
 /// There is no route to the peer.
 pub fn towards(peer: SocketAddr) -> io::Result<IpAddr> {
+    Ok(socket_towards(peer)?.local_addr()?.ip())
+}
+
+/// A socket that is connected to `peer`, at any free port.
+///
+/// # Errors
+/// There is no route to the peer, or no socket.
+pub fn socket_towards(peer: SocketAddr) -> io::Result<UdpSocket> {
     let any: IpAddr = match peer {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
     let socket = UdpSocket::bind((any, 0))?;
     socket.connect(peer)?;
-    Ok(socket.local_addr()?.ip())
+    Ok(socket)
 }
 
 #[cfg(test)]

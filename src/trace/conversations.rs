@@ -1,9 +1,9 @@
-//! The Call-IDs that a trace has met, so that it follows what names nobody, such as the responses of a
-//! proxy that rewrites From and To.
+//! The Call-IDs that a trace has met. They find messages that do not name its target, such as the responses
+//! of a proxy that rewrites From and To.
 //!
 //! A bounded set that all shards share without a lock: a response may arrive on another shard than the one
-//! that sent the request. When it is full, an old entry makes room; its dialog is met again by its next
-//! request.
+//! that sent the request. When it is full, an old entry makes room; the next request that names the target
+//! adds that entry again.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -17,7 +17,7 @@ use crate::sip::Message;
 const SLOTS: usize = 4096;
 /// Places at which one entry may be.
 const WAYS: usize = 4;
-/// Stands for the number in CSeq where a Call-ID is noted of which only single requests belong to the trace.
+/// In place of a CSeq number: some transaction with this Call-ID belongs to the trace.
 const ANY: u64 = u64::MAX;
 /// How a Call-ID is usually written.
 const CALL_ID: &[u8] = b"\nCall-ID: ";
@@ -25,7 +25,7 @@ const CALL_ID: &[u8] = b"\nCall-ID: ";
 /// Hashes of Call-IDs, and of Call-IDs with a CSeq.
 #[derive(Debug)]
 pub(super) struct Conversations {
-    /// With a random key, so that no peer chooses which others share its place.
+    /// With a random key, so that no peer can choose Call-IDs that displace others.
     hasher: RandomState,
     /// 0 for none.
     slots: Box<[AtomicU64]>,
@@ -51,7 +51,7 @@ impl Conversations {
         self.insert(self.hash(message.call_id(), None));
     }
 
-    /// From now on all messages with this Call-ID and this number in CSeq do: a request and its responses.
+    /// From now on the request with this Call-ID and CSeq number and its responses belong to the trace.
     pub(super) fn follow_transaction(&self, message: &Message<'_>) {
         if let Some(cseq) = message.cseq() {
             self.insert(self.hash(message.call_id(), Some(cseq.number.into())));
@@ -59,8 +59,8 @@ impl Conversations {
         }
     }
 
-    /// False if a message cannot belong to the trace by what was met before; in doubt true. For a fraction of
-    /// what parsing it costs.
+    /// False if a message belongs to no dialog and no transaction that the trace follows; in doubt true. Costs
+    /// a fraction of parsing the message.
     pub(super) fn may_have(&self, octets: &[u8]) -> bool {
         if self.is_empty.load(Ordering::Relaxed) {
             return false;
@@ -75,7 +75,7 @@ impl Conversations {
         is_known(None) || is_known(Some(ANY))
     }
 
-    /// Whether a message belongs to the trace by what was met before.
+    /// Whether a message belongs to a dialog or transaction that the trace follows.
     pub(super) fn has(&self, message: &Message<'_>) -> bool {
         let call_id = message.call_id();
         let number = message.cseq().map(|cseq| cseq.number.into());

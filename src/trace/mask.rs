@@ -15,7 +15,7 @@ use memchr::memchr3;
 const CREDENTIALS: [&str; 2] = ["authorization", "proxy-authorization"];
 /// Headers with parameters that prove knowledge of the password, without a scheme.
 const PROOFS: [&str; 2] = ["authentication-info", "proxy-authentication-info"];
-/// Parameters of credentials that tell nothing of the password.
+/// Parameters of credentials that reveal nothing about the password.
 const HARMLESS: [&str; 12] = [
     "algorithm",
     "cnonce",
@@ -32,7 +32,7 @@ const HARMLESS: [&str; 12] = [
 ];
 /// Schemes of URIs that may have a password.
 const SCHEMES: [&str; 2] = ["sip", "sips"];
-/// Names of values that are hidden wherever they are.
+/// Names of values that are hidden in headers and bodies.
 const SECRET_NAMES: [&str; 5] = ["password", "passwd", "passphrase", "pwd", "secret"];
 
 /// Masks a message in place.
@@ -67,16 +67,10 @@ fn mask_field(field: &mut [u8]) {
         return;
     };
     let (name, value) = field.split_at_mut(colon);
-    let is_one_of = |names: &[&str]| {
-        let name = name.trim_ascii();
-        names
-            .iter()
-            .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-    };
     let value = &mut value[1..];
-    if is_one_of(&PROOFS) {
+    if is_one_of(name, &PROOFS) {
         mask_parameters(value);
-    } else if is_one_of(&CREDENTIALS) {
+    } else if is_one_of(name, &CREDENTIALS) {
         let start = value.len() - value.trim_ascii_start().len();
         let scheme = value[start..]
             .iter()
@@ -85,12 +79,20 @@ fn mask_field(field: &mut [u8]) {
         if value[start..end].eq_ignore_ascii_case(b"digest") {
             mask_parameters(&mut value[end..]);
         } else {
-            // Of a value without a scheme, the first word is a part of the secret.
+            // Without a scheme, the first word is a part of the secret.
             let rest = value[end..].trim_ascii_start();
             let has_scheme = !rest.is_empty() && rest.len() < value.len() - end;
             blank(&mut value[if has_scheme { end } else { start }..]);
         }
     }
+}
+
+/// Whether a name, with white space around it, is one of these, in any case.
+fn is_one_of(name: &[u8], names: &[&str]) -> bool {
+    let name = name.trim_ascii();
+    names
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Masks parameters, separated by commas, that are not known to be harmless.
@@ -100,14 +102,8 @@ fn mask_parameters(parameters: &mut [u8]) {
         let (end, is_sound) = parameter_end(&parameters[at..]);
         let parameter = &mut parameters[at..at + end];
         let equals = parameter.iter().position(|octet| *octet == b'=');
-        let name = equals.map(|equals| parameter[..equals].trim_ascii());
-        let is_harmless = is_sound
-            && name.is_some_and(|name| {
-                HARMLESS
-                    .iter()
-                    .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-            });
-        if !is_harmless {
+        let is_known = |equals: usize| is_one_of(&parameter[..equals], &HARMLESS);
+        if !(is_sound && equals.is_some_and(is_known)) {
             let value = equals.map_or(0, |equals| equals + 1);
             blank_value(&mut parameter[value..]);
         }
@@ -170,8 +166,7 @@ fn mask_password(userinfo: &mut [u8]) {
     }
 }
 
-/// Where the next octet of a kind is, asked for at one place after another. All answers together take one pass,
-/// however often it is asked.
+/// Finds the next octet of a kind from positions that never decrease: all searches together take one pass.
 struct Ahead {
     is_wanted: fn(u8) -> bool,
     found: Option<usize>,
@@ -185,7 +180,7 @@ impl Ahead {
         }
     }
 
-    /// The first one from a place on; the length of the message if there is none.
+    /// The first one from a position on; the length of the message if there is none.
     fn position(&mut self, message: &[u8], from: usize) -> usize {
         if let Some(found) = self.found.filter(|found| *found >= from) {
             return found;

@@ -3,9 +3,9 @@
 //! Guarantees: a shard offers a message and goes on; it never waits for a reader, nor for another shard.
 //! What is kept is bounded for each trace and shard; what finds no room is counted, and the reader is told.
 //! Passwords and what is computed from them are masked in everything that a reader gets, octet by octet, so
-//! that lengths stay true. A trace that nobody reads ends.
+//! that lengths stay true. A trace that is no longer read ends.
 //!
-//! It has no socket and no clock, and renders nothing: that is for the command line.
+//! It has no socket and no clock; the command line renders what it keeps.
 
 mod conversations;
 mod mask;

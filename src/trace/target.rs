@@ -1,8 +1,8 @@
-//! Who is traced, and which messages concern it.
+//! The target of a trace, and which messages concern it.
 //!
 //! A person: requests and responses that name it in Request-URI, From, To or Contact, so its own
 //! subscriptions, those of others to it, and PUBLISH and REGISTER for it; and single messages whose body has
-//! its state or names it in a list. A body that is compressed is not looked into.
+//! its state or names it in a list. A compressed body is not searched.
 //!
 //! A phone: all messages from and to its address, and those that a proxy forwards, if Via, Contact or the
 //! Request-URI has the address.
@@ -28,7 +28,7 @@ const BEFORE_ADDRESS: [&[u8]; 5] = [
     b"<entry uri=\"sip:",
 ];
 
-/// Who is traced.
+/// The target of a trace.
 #[derive(Debug)]
 pub enum Target {
     /// A person.
@@ -41,9 +41,9 @@ pub enum Target {
 #[derive(Debug)]
 pub struct Person {
     aor: Aor,
-    /// The name of its domain and the aliases of that.
+    /// The name and the aliases of its domain.
     domains: Vec<String>,
-    /// As it is written in a body, up to the closing quote, for each of the names.
+    /// How a body writes the address, up to the closing quote, by each name of the domain.
     in_bodies: Vec<memmem::Finder<'static>>,
 }
 
@@ -52,7 +52,7 @@ pub struct Person {
 pub struct Phone {
     /// The IP address.
     pub ip: IpAddr,
-    /// The port; None for all of the address.
+    /// The port; None for all ports.
     pub port: Option<u16>,
 }
 
@@ -176,7 +176,7 @@ impl Target {
         }
     }
 
-    /// Whether all that goes from or to a peer concerns the target, readable or not.
+    /// Whether all messages from and to a peer concern the target, also those that cannot be parsed.
     pub(super) fn is_peer(&self, peer: SocketAddr) -> bool {
         match self {
             Self::Person(_) => false,
@@ -184,8 +184,8 @@ impl Target {
         }
     }
 
-    /// What occurs in every message that concerns the target by itself, unless it has escapes; None if it
-    /// may be written in several ways.
+    /// A text that is in every message that names the target without escapes; None if the target can be
+    /// written in several ways.
     pub(super) fn needle(&self) -> Option<memmem::Finder<'static>> {
         let text = match self {
             Self::Person(person) => format!(":{}", person.aor.user()),
@@ -211,7 +211,7 @@ fn request_uri<'m>(message: &Message<'m>) -> Option<&'m [u8]> {
     }
 }
 
-/// Whether a URI of a Contact is as wanted.
+/// Whether the URI of any Contact is as wanted.
 fn contacts(message: &Message<'_>, is_wanted: impl Fn(&[u8]) -> bool) -> bool {
     let contacts = message.headers(HeaderName::Contact).flat_map(list_items);
     let mut contacts = contacts.filter_map(NameAddr::parse);

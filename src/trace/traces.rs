@@ -28,18 +28,18 @@ const TRACES_MAX: usize = 4;
 const ENTRIES_MAX: usize = 1024;
 /// Octets of them.
 const OCTETS_MAX: usize = 1 << 20;
-/// Octets that a reader gets at once, so that rendering them holds up nobody on the reader's thread.
+/// Octets that a reader gets at once: rendering more would delay other requests on its thread.
 const READ_OCTETS_MAX: usize = 256 << 10;
-/// A trace ends when it was not read for this time.
+/// A trace that is not read for this long ends.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Names a trace of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceId(pub u64);
 
-/// As many traces run as may.
+/// The maximum number of traces is running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{TRACES_MAX} traces are running, and no more may at once: end one of them")]
+#[error("{TRACES_MAX} traces are running, the maximum: end one of them")]
 pub struct TooManyTraces;
 
 /// All traces of a process.
@@ -68,7 +68,7 @@ pub struct Trace {
 #[derive(Debug)]
 struct Buffer {
     entries: ArrayQueue<Entry>,
-    /// Octets that no reader has got yet.
+    /// Octets that the reader has not got yet.
     octets: AtomicUsize,
     /// Messages that found no room.
     not_kept: AtomicU64,
@@ -86,13 +86,13 @@ struct Reader {
 pub struct Sighting<'a> {
     /// The shard.
     pub shard: u16,
-    /// What is on the other end, and how it is reached.
+    /// The transport and the addresses.
     pub path: Path,
     /// Whether we send it.
     pub is_sent: bool,
-    /// All of it.
+    /// The whole message.
     pub octets: &'a [u8],
-    /// The same as a message, if it is one.
+    /// The message that was parsed from them; None if they are not SIP.
     pub message: Option<&'a Message<'a>>,
 }
 
@@ -127,10 +127,10 @@ pub enum Event {
         path: Path,
         /// Whether we sent it.
         is_sent: bool,
-        /// All of it; secrets are masked.
+        /// The whole message; secrets are masked.
         octets: Box<[u8]>,
     },
-    /// Something that no message tells, in words.
+    /// What no SIP message shows, in words: a call that was reported by HTTP, a changed state.
     Note(Box<str>),
 }
 
@@ -141,8 +141,30 @@ pub struct TraceReport {
     pub entries: Vec<Entry>,
     /// Messages that found no room since the trace began.
     pub not_kept: u64,
-    /// More is there already.
+    /// More is waiting already.
     pub has_more: bool,
+}
+
+impl Path {
+    /// From which address to which a message went; addresses of IPv4 within IPv6 as those of IPv4.
+    #[must_use]
+    pub fn ends(&self, is_sent: bool) -> [SocketAddr; 2] {
+        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        let (local, peer) = (plain(self.local), plain(self.peer));
+        match is_sent {
+            true => [local, peer],
+            false => [peer, local],
+        }
+    }
+}
+
+impl Entry {
+    /// The time of the entry since 1970 UTC.
+    #[must_use]
+    pub fn since_1970(&self) -> Duration {
+        let since = self.at.duration_since(SystemTime::UNIX_EPOCH);
+        since.unwrap_or_default()
+    }
 }
 
 impl Event {
@@ -155,7 +177,7 @@ impl Event {
 }
 
 impl Traces {
-    /// No trace. Its owner has that many shards.
+    /// No traces, in a process with that many shards.
     #[must_use]
     pub fn new(shards: u16) -> Self {
         // Random, so that no reader of an earlier process reads a trace of this one.
@@ -171,7 +193,7 @@ impl Traces {
     /// Begins a trace.
     ///
     /// # Errors
-    /// As many run as may.
+    /// The maximum number of traces is running.
     pub fn begin(&self, target: Target, now: Instant) -> Result<TraceId, TooManyTraces> {
         let mut running = self.running_traces();
         if running.len() >= TRACES_MAX {
@@ -183,7 +205,7 @@ impl Traces {
         Ok(id)
     }
 
-    /// What is new in a trace; None if it has ended. `wall` is the time by the clock that entries have.
+    /// What is new in a trace; None if it has ended. `wall` is `now` by the clock of the entries.
     #[must_use]
     pub fn read(&self, id: TraceId, now: Instant, wall: SystemTime) -> Option<TraceReport> {
         let trace = {
@@ -193,7 +215,7 @@ impl Traces {
         Some(trace.read(now, wall))
     }
 
-    /// Ends a trace; one that has ended already stays so.
+    /// Ends a trace, if it is running.
     pub fn end(&self, id: TraceId) {
         let mut running = self.running_traces();
         let before = running.len();
@@ -203,7 +225,7 @@ impl Traces {
         }
     }
 
-    /// Ends a trace that was not read for too long. Whether it has ended.
+    /// Ends a trace that was not read for too long. Returns whether it has ended.
     pub fn end_if_abandoned(&self, id: TraceId, now: Instant) -> bool {
         let is_read = {
             let running = self.running_traces();
@@ -258,8 +280,8 @@ impl Trace {
         }
     }
 
-    /// False if a message does not concern the target; in doubt true. Costs a fraction of parsing it, which
-    /// most messages are spared by it.
+    /// False if a message does not concern the target; in doubt true. It spares most messages the parser, at a
+    /// fraction of its cost.
     #[must_use]
     pub fn may_concern(&self, peer: SocketAddr, octets: &[u8]) -> bool {
         let is_named = |needle: &memmem::Finder<'_>| needle.find(octets).is_some();
@@ -350,7 +372,7 @@ impl Trace {
         waiting.sort_by_key(|(_, entry)| entry.at);
         let mut report = TraceReport::default();
         let mut octets = 0;
-        // What came after `wall` waits: another shard may have something older by the next time.
+        // Entries after `wall` wait: another shard may add an older one before the next read.
         while reader
             .waiting
             .front()

@@ -1,9 +1,9 @@
 //! A capture file (pcap, [draft-ietf-opsawg-pcap]) of what a trace shows, with headers made up for each
 //! message: Ethernet, IP, and UDP or TCP.
 //!
-//! Messages over TCP and TLS are segments of TCP, whose numbers follow each other in each direction, but
-//! without the handshake; TLS is not encrypted here. Messages over WebSocket, secure or not, are datagrams,
-//! because without its frames their stream would be none of HTTP. Checksums are right.
+//! Messages over TCP and TLS are TCP segments with consecutive sequence numbers in each direction, but without
+//! a handshake; those of TLS are not encrypted here. Messages over WebSocket, secure or not, are datagrams,
+//! because a reader of the capture could not follow their stream without its frames. Checksums are right.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -12,8 +12,9 @@ use std::io::{BufWriter, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path as FilePath;
-use std::time::SystemTime;
+use std::time::Duration;
 
+use crate::cli::trace::octets_in_ipv6;
 use crate::cli::trace::sink::Sink;
 use crate::sip::Transport;
 use crate::trace::{Entry, Event, Path};
@@ -34,9 +35,9 @@ const TCP: u8 = 6;
 /// Writes a capture.
 pub(super) struct Capture {
     out: BufWriter<Box<dyn Write>>,
-    /// The numbers of the next octets of each stream, to the server and from it.
+    /// The next sequence numbers of each stream, to the server and from it.
     streams: HashMap<(u64, SocketAddr), [u32; 2]>,
-    /// Messages that fit no datagram.
+    /// Messages that are too long for a datagram.
     too_long: u64,
 }
 
@@ -75,11 +76,12 @@ impl Capture {
 
     fn message(
         &mut self,
-        at: SystemTime,
+        at: Duration,
         (path, is_sent): (&Path, bool),
         octets: &[u8],
     ) -> io::Result<()> {
-        let ends = Ends::new(path, is_sent);
+        let [from, to] = path.ends(is_sent);
+        let ends = Ends { from, to };
         if !matches!(path.transport, Transport::Tcp | Transport::Tls) {
             if octets.len() > PART_OCTETS_MAX {
                 self.too_long += 1;
@@ -101,15 +103,12 @@ impl Capture {
     /// Writes a packet of IP.
     fn packet(
         &mut self,
-        at: SystemTime,
+        at: Duration,
         (ends, is_sent): (Ends, bool),
         (protocol, content): (u8, &[u8]),
     ) -> io::Result<()> {
         let (header, ether_type) = ends.ip_header(protocol, content.len());
         let length = (14 + header.len() + content.len()) as u32;
-        let at = at
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
         for number in [at.as_secs() as u32, at.subsec_micros(), length, length] {
             self.out.write_all(&number.to_le_bytes())?;
         }
@@ -129,7 +128,7 @@ impl Sink for Capture {
                 path,
                 is_sent,
                 octets,
-            } => self.message(entry.at, (path, *is_sent), octets),
+            } => self.message(entry.since_1970(), (path, *is_sent), octets),
             Event::Note(_) => Ok(()),
         }
     }
@@ -145,23 +144,7 @@ impl Sink for Capture {
 }
 
 impl Ends {
-    /// Those of a message; addresses of IPv4 within IPv6 are those of IPv4.
-    fn new(path: &Path, is_sent: bool) -> Self {
-        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
-        let (local, peer) = (plain(path.local), plain(path.peer));
-        match is_sent {
-            true => Self {
-                from: local,
-                to: peer,
-            },
-            false => Self {
-                from: peer,
-                to: local,
-            },
-        }
-    }
-
-    /// The header of IP, and its number in Ethernet.
+    /// The IP header, and its EtherType.
     fn ip_header(self, protocol: u8, content: usize) -> (Vec<u8>, u16) {
         match (self.from.ip(), self.to.ip()) {
             (IpAddr::V4(from), IpAddr::V4(to)) => {
@@ -232,13 +215,6 @@ impl Ends {
             &pseudo,
             content,
         ])
-    }
-}
-
-fn octets_in_ipv6(ip: IpAddr) -> [u8; 16] {
-    match ip {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-        IpAddr::V6(ip) => ip.octets(),
     }
 }
 

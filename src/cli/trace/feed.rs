@@ -1,14 +1,14 @@
-//! What the running server tells of a trace, asked for again and again.
+//! Asks the running server again and again what is new in a trace.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::cli::client::{Format, Request, Response};
+use crate::cli::client::{Format, Request};
 use crate::cli::question;
 use crate::sip::Transport;
-use crate::trace::{Entry, Event, Path};
+use crate::trace::{Entry, Event, Path, TraceReport};
 
 /// A trace of the running server.
 #[derive(Debug)]
@@ -17,58 +17,41 @@ pub(super) struct Feed {
     id: String,
 }
 
-/// What is new.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) entries: Vec<Entry>,
-    /// Messages since the beginning that the server had no room for.
-    pub(super) not_kept: u64,
-    /// More is there already.
-    pub(super) has_more: bool,
-}
-
 impl Feed {
     /// Begins a trace. Returns what the server remarks on it, too.
     pub(super) fn begin(socket: PathBuf, of: &str) -> Result<(Self, Option<String>), String> {
-        let mut feed = Self {
-            socket,
-            id: String::new(),
-        };
-        let begun = feed.ask(&Request::post("/trace/begin").with("of", of), Format::Text)?;
+        let request = Request::post("/trace/begin").with("of", of);
+        let begun = question::ask(&request, &socket, Format::Text)?;
         let mut lines = begun.lines().map(str::to_owned);
-        feed.id = lines.next().unwrap_or_default();
-        Ok((feed, lines.next()))
+        let id = lines.next().unwrap_or_default();
+        Ok((Self { socket, id }, lines.next()))
     }
 
     /// What is new.
-    pub(super) fn next(&self) -> Result<Batch, String> {
+    pub(super) fn next(&self) -> Result<TraceReport, String> {
         let request = Request::get("/trace").with("id", &self.id);
-        let body = self.ask(&request, Format::Json)?;
-        batch(&body).ok_or_else(|| "the server's response is of another version".to_owned())
+        let body = question::ask(&request, &self.socket, Format::Json).map_err(reason)?;
+        report(&body).ok_or_else(|| "the server's response is of another version".to_owned())
     }
 
     /// Ends the trace. If that fails, the server ends it by itself.
     pub(super) fn end(&self) {
         let request = Request::post("/trace/end").with("id", &self.id);
-        let _ = self.ask(&request, Format::Text);
-    }
-
-    fn ask(&self, request: &Request, format: Format) -> Result<String, String> {
-        match request.send(&self.socket, format) {
-            Ok(Response { status: 200, body }) => Ok(body),
-            Ok(Response { body, .. }) => match serde_json::from_str::<Value>(&body) {
-                Ok(refusal) => Err(refusal["error"].as_str().unwrap_or(&body).to_owned()),
-                Err(_) => Err(body),
-            },
-            Err(error) => Err(question::complaint(&self.socket, &error)),
-        }
+        let _ = question::ask(&request, &self.socket, Format::Text);
     }
 }
 
-fn batch(body: &str) -> Option<Batch> {
+/// The text of a refusal, which is JSON, or another complaint as it is.
+fn reason(complaint: String) -> String {
+    let refusal: Option<Value> = serde_json::from_str(&complaint).ok();
+    let reason = refusal.and_then(|refusal| Some(refusal["error"].as_str()?.to_owned()));
+    reason.unwrap_or(complaint)
+}
+
+fn report(body: &str) -> Option<TraceReport> {
     let body: Value = serde_json::from_str(body).ok()?;
     let entries = body["entries"].as_array()?.iter().map(entry);
-    Some(Batch {
+    Some(TraceReport {
         entries: entries.collect::<Option<_>>()?,
         not_kept: body["not_kept"].as_u64()?,
         has_more: body["has_more"].as_bool()?,
@@ -118,10 +101,10 @@ mod tests {
             {"at_seconds": 5, "at_microseconds": 7, "note": "busy"},
             {"at_seconds": 5, "at_microseconds": 8, "is_sent": true, "transport": "wss",
              "connection": 4294967297, "local": "[::1]:443", "peer": "[::1]:9", "message": "A\u00ff\r\n"}]}"#;
-        let batch = batch(body).unwrap();
-        assert_eq!((batch.not_kept, batch.has_more), (3, true));
-        assert_eq!(batch.entries[0].event, Event::Note("busy".into()));
-        let Event::Message { path, octets, .. } = &batch.entries[1].event else {
+        let report = report(body).unwrap();
+        assert_eq!((report.not_kept, report.has_more), (3, true));
+        assert_eq!(report.entries[0].event, Event::Note("busy".into()));
+        let Event::Message { path, octets, .. } = &report.entries[1].event else {
             unreachable!()
         };
         assert_eq!(
@@ -129,8 +112,10 @@ mod tests {
             (Transport::Wss, (1 << 32) + 1)
         );
         assert_eq!(&**octets, b"A\xff\r\n");
-        let at = batch.entries[1].at.duration_since(SystemTime::UNIX_EPOCH);
-        assert_eq!(at.unwrap(), Duration::from_micros(5_000_008));
-        assert!(super::batch("{}").is_none());
+        assert_eq!(
+            report.entries[1].since_1970(),
+            Duration::from_micros(5_000_008)
+        );
+        assert!(super::report("{}").is_none());
     }
 }

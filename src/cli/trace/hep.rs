@@ -1,13 +1,15 @@
 //! Sends what a trace shows to Homer: HEP version 3 over UDP, a packet for each message.
 //!
 //! A packet is `HEP3`, its length, and chunks: a vendor (0), a type, a length and a value each. Messages over
-//! any stream are said to be of TCP. Nobody answers; what cannot be sent is counted.
+//! any stream are marked as TCP. HEP has no responses; what cannot be sent is counted.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::SystemTime;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
+use crate::cli::trace::octets_in_ipv6;
 use crate::cli::trace::sink::Sink;
+use crate::net::source_address;
 use crate::trace::{Entry, Event, Path};
 
 /// Octets of a chunk before its value.
@@ -42,14 +44,8 @@ pub(super) struct Hep {
 impl Hep {
     /// To a server of Homer, as the capture agent with that number.
     pub(super) fn to(server: SocketAddr, capture_id: u32) -> io::Result<Self> {
-        let any: IpAddr = match server {
-            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-        };
-        let socket = UdpSocket::bind((any, 0))?;
-        socket.connect(server)?;
         Ok(Self {
-            socket,
+            socket: source_address::socket_towards(server)?,
             capture_id,
             unsent: 0,
         })
@@ -64,7 +60,8 @@ impl Sink for Hep {
             octets,
         } = &entry.event
         {
-            let packet = packet(entry.at, (path, *is_sent), (self.capture_id, octets));
+            let at = entry.since_1970();
+            let packet = packet(at, (path, *is_sent), (self.capture_id, octets));
             let is_sent = packet.is_some_and(|packet| self.socket.send(&packet).is_ok());
             self.unsent += u64::from(!is_sent);
         }
@@ -83,26 +80,17 @@ impl Sink for Hep {
 
 /// A packet; None for a message that is too long for one.
 fn packet(
-    at: SystemTime,
+    at: Duration,
     (path, is_sent): (&Path, bool),
     (capture_id, payload): (u32, &[u8]),
 ) -> Option<Vec<u8>> {
     if payload.len() > PAYLOAD_OCTETS_MAX {
         return None;
     }
-    let (source, destination) = match is_sent {
-        true => (path.local, path.peer),
-        false => (path.peer, path.local),
-    };
-    let at = at
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let [source, destination] = path.ends(is_sent);
     let protocol = if path.transport.is_reliable() { 6 } else { 17 };
     let mut chunks = Vec::with_capacity(128 + payload.len());
-    add_addresses(
-        &mut chunks,
-        (source.ip().to_canonical(), destination.ip().to_canonical()),
-    );
+    add_addresses(&mut chunks, (source.ip(), destination.ip()));
     add(&mut chunks, IP_PROTOCOL, &[protocol]);
     add(&mut chunks, SOURCE_PORT, &source.port().to_be_bytes());
     add(
@@ -130,11 +118,7 @@ fn add_addresses(chunks: &mut Vec<u8>, ends: (IpAddr, IpAddr)) {
         (source, destination) => {
             add(chunks, IP_FAMILY, &[10]);
             for (chunk, end) in [(SOURCE_IPV6, source), (SOURCE_IPV6 + 1, destination)] {
-                let octets = match end {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
-                    IpAddr::V6(ip) => ip.octets(),
-                };
-                add(chunks, chunk, &octets);
+                add(chunks, chunk, &octets_in_ipv6(end));
             }
         }
     }
@@ -149,8 +133,6 @@ fn add(chunks: &mut Vec<u8>, chunk: u16, value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::sip::Transport;
 
@@ -163,7 +145,7 @@ mod tests {
             local: end("[2001:db8::1]:5061"),
             peer: end("[2001:db8::2]:1024"),
         };
-        let at = SystemTime::UNIX_EPOCH + Duration::new(258, 515_000);
+        let at = Duration::new(258, 515_000);
         let packet = packet(at, (&path, false), (7, b"OK")).expect("short enough");
         let local = [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[1]].concat();
         let peer = [&[0x20, 1, 0x0d, 0xb8][..], &[0; 11], &[2]].concat();

@@ -1,7 +1,7 @@
 //! The ladder: a line for each message, an arrow between the server and the peer.
 //!
-//! The server has the first lane, each peer one of the others. There are as many lanes as the terminal is
-//! wide for; when all are taken, a new peer gets the lane that was quiet for longest, and the heads of the
+//! The server has the first lane, each peer one of the others. There are as many lanes as the terminal has
+//! room for; when all are taken, a new peer gets the lane that was quiet for longest, and the heads of the
 //! lanes are written anew. Times are UTC.
 
 use std::io;
@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use crate::cli::trace::sink::Sink;
 use crate::cli::trace::summary::Summary;
+use crate::http::visible;
 use crate::sip::Transport;
 use crate::trace::{Entry, Event, Path};
 
@@ -41,7 +42,7 @@ struct Drawing {
     columns: usize,
     /// Columns from one lane to the next.
     gap: usize,
-    /// The peers, and when each was last heard of.
+    /// The peer of each lane, and the number of its latest message.
     lanes: Vec<Option<(Peer, u64)>>,
     /// Counts the messages.
     now: u64,
@@ -127,7 +128,7 @@ impl Drawing {
         }
     }
 
-    /// The lane of a peer, and whether it has only just got it.
+    /// The lane of a peer, and whether it is new there.
     fn lane_of(&mut self, path: &Path) -> (usize, bool) {
         let peer = Peer {
             transport: path.transport,
@@ -218,15 +219,6 @@ fn whole(octets: &[u8]) -> String {
     let lines = text.trim_end().lines();
     let lines = lines.map(|line| format!("    {}", visible(line)).trim_end().to_owned() + "\n");
     lines.collect::<String>() + "\n"
-}
-
-/// Without terminal control sequences: peers choose most of the text.
-fn visible(text: &str) -> String {
-    let shown = |character: char| match character.is_control() {
-        true => '\u{fffd}',
-        false => character,
-    };
-    text.chars().map(shown).collect()
 }
 
 #[cfg(test)]

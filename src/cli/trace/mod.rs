@@ -12,7 +12,7 @@ mod sink;
 mod summary;
 
 use std::io;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -152,10 +152,11 @@ fn follow(
             }
             ended.messages += u64::from(is_message);
             if arguments.count.is_some_and(|count| ended.messages >= count) {
-                return finish(sinks, ended);
+                finish_batch(sinks)?;
+                return Ok(ended);
             }
         }
-        // They are later than all that was kept.
+        // The missing messages are later than all that were kept.
         if batch.not_kept > ended.not_kept && (is_last || !batch.has_more) {
             let missed = batch.not_kept - ended.not_kept;
             ended.not_kept = batch.not_kept;
@@ -174,11 +175,6 @@ fn follow(
     }
 }
 
-fn finish(sinks: &mut [Box<dyn Sink>], ended: Ended) -> Result<Ended, String> {
-    finish_batch(sinks)?;
-    Ok(ended)
-}
-
 /// Flushes all sinks. Whether all of them take more.
 fn finish_batch(sinks: &mut [Box<dyn Sink>]) -> Result<bool, String> {
     let mut is_taken = true;
@@ -194,6 +190,14 @@ fn taken(written: io::Result<()>) -> Result<bool, String> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(format!("cannot write: {error}")),
+    }
+}
+
+/// An address in a header of IPv6, whose other one is of IPv6.
+fn octets_in_ipv6(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::io::Write;
-use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -14,15 +13,15 @@ pub(super) trait Sink {
     /// Takes an entry.
     fn take(&mut self, entry: &Entry) -> io::Result<()>;
 
-    /// Messages are missing here that the server had no room for.
+    /// Messages are missing here, because the server had no room for them.
     fn miss(&mut self, _count: u64) -> io::Result<()> {
         Ok(())
     }
 
-    /// What was taken is to be seen now.
+    /// Writes out what was taken.
     fn flush(&mut self) -> io::Result<()>;
 
-    /// What is to be said at the end.
+    /// A remark to print at the end.
     fn remark(&self) -> Option<String> {
         None
     }
@@ -53,11 +52,9 @@ impl Sink for JsonLines {
 }
 
 fn line(entry: &Entry) -> Value {
-    let at = entry.at.duration_since(SystemTime::UNIX_EPOCH);
-    let at = at.unwrap_or_default();
     let mut line = json!({
         "time": humantime::format_rfc3339_micros(entry.at).to_string(),
-        "at_seconds": at.as_secs(),
+        "at_seconds": entry.since_1970().as_secs(),
     });
     match &entry.event {
         Event::Note(text) => line["note"] = text.as_ref().into(),

@@ -28,7 +28,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// That of a message; empty if it is none.
+    /// The summary of a message; empty for octets that are not SIP.
     pub(super) fn of(octets: &[u8]) -> Self {
         let Ok(message) = Message::parse(octets, Framing::Datagram) else {
             return Self::default();
@@ -97,7 +97,7 @@ fn short(state: &str) -> String {
     words.join(" ")
 }
 
-/// Whom a request is about: the sender of a NOTIFY, the target of any other.
+/// The address that a request is about: the sender of a NOTIFY, the target of any other request.
 fn about(message: &Message<'_>, request_uri: &[u8]) -> Option<String> {
     let uri = match message.method().token() {
         b"NOTIFY" => message.from()?.uri,

@@ -1,9 +1,7 @@
 //! The messages of a trace.
 //!
-//! In JSON, each octet of a message is the character with that number, so that any message can be shown. A
-//! reader turns each character back into an octet.
-
-use std::time::{Duration, SystemTime};
+//! In JSON each octet of a message is one character, whose code point is the value of the octet: so a message
+//! may have any octets. A reader makes octets of the characters before it reads them as UTF-8.
 
 use serde_json::{Value, json};
 
@@ -66,11 +64,6 @@ impl Representation for TraceProgress {
     }
 }
 
-fn since_1970(at: SystemTime) -> Duration {
-    at.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-}
-
 fn line(entry: &Entry) -> String {
     let at = humantime::format_rfc3339_micros(entry.at);
     match &entry.event {
@@ -90,7 +83,7 @@ fn line(entry: &Entry) -> String {
 }
 
 fn entry(entry: &Entry) -> Value {
-    let at = since_1970(entry.at);
+    let at = entry.since_1970();
     let mut value = json!({
         "at_seconds": at.as_secs(),
         "at_microseconds": at.subsec_micros(),
@@ -117,6 +110,8 @@ fn entry(entry: &Entry) -> Value {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use crate::sip::Transport;
     use crate::trace::Path;
