@@ -1,4 +1,4 @@
-// The browser, what is checked in it, and the API beside it.
+// The browser, the checks, and requests to the API from outside the browser.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -28,7 +28,7 @@ export function ensure(condition, message) {
   if (!condition) throw new Error(message);
 }
 
-/** Waits until a question is answered with yes. */
+/** Waits until `question` returns a true value. */
 export async function until(question, what, milliseconds = 10000) {
   const end = Date.now() + milliseconds;
   for (;;) {
@@ -39,7 +39,7 @@ export async function until(question, what, milliseconds = 10000) {
   }
 }
 
-/** Calls the API with a token, as a program does. */
+/** Calls the API with a token, as a program does, not a browser. */
 export async function api(token, method, path, body) {
   const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
   const response = await fetch(`${SITE}/api/v1/${path}`, { method, headers, body: body && JSON.stringify(body) });
@@ -50,16 +50,16 @@ export async function api(token, method, path, body) {
 export const launch = () =>
   chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 
-/** What pages complain of: errors of the console, violations of the Content-Security-Policy. */
+/** Complaints of pages: errors and warnings in the console, violations of the Content-Security-Policy. */
 export const complaints = [];
 
-/** Requests were refused or cut off on purpose: Chromium says so in its console, the page in words. */
+/** Drops complaints about requests that the test had refused or cut off: Chromium reports each in its console. */
 export function forgiveRefusals() {
   const others = complaints.filter((complaint) => !complaint.startsWith("Failed to load resource:"));
   complaints.splice(0, complaints.length, ...others);
 }
 
-/** A window of its own, with its own cookies. */
+/** A window with cookies of its own. */
 export async function visitor(browser, { locale = "en-GB", colorScheme = "light", size = { width: 1440, height: 900 } } = {}) {
   const context = await browser.newContext({ locale, colorScheme, viewport: size, reducedMotion: "no-preference" });
   context.setDefaultTimeout(8000);
@@ -72,7 +72,7 @@ export async function visitor(browser, { locale = "en-GB", colorScheme = "light"
   return page;
 }
 
-/** A refused request is an error in Chromium's console, although the page tells it in words. */
+/** Chromium reports each refused request in its console; a page without a session asks for it and is refused. */
 const isExpected = (message) => /the server responded with a status of 401/.test(message.text()) && /\/api\/v1\/session$/.test(message.location().url);
 
 async function serveFrom(folder, context) {
@@ -95,13 +95,13 @@ export async function logIn(page, token) {
   await page.locator("#main h1").waitFor();
 }
 
-/** The address of a page of the dashboard; waits for its heading. */
+/** Opens a page of the dashboard, and waits for its heading. */
 export async function open(page, place, heading) {
   await page.evaluate((hash) => { location.hash = hash; }, `#/${place}`);
   await page.getByRole("heading", { level: 1, name: heading }).waitFor();
 }
 
-/** The serious and critical findings of axe-core on what is shown now. */
+/** The serious and critical findings of axe-core on the current page. */
 export async function findings(page) {
   await page.evaluate(AXE);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));

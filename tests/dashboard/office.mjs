@@ -7,7 +7,7 @@ const FIRST = "Anna Ben Clara David Emma Felix Greta Hugo Ida Jonas Klara Leon M
 const LAST = "Albrecht Baker Castillo Dubois Eriksen Fischer Garcia Hoffmann Ivanova Jansen Kowalski Lindqvist Moretti Novak Okafor Petersen Quinn Rossi Schmidt Tanaka Ueda Virtanen Weber Xu Young Zimmermann Brandt Costa".split(" ");
 const GROUPS = ["Accounting", "Helpdesk", "Development", "Logistics", "Management", "Purchasing", "Sales", "Support"];
 
-/** Mixes names as a town does. */
+/** Spreads the names. */
 const hash = (index, salt) => (Math.imul(index + salt, 2654435761) >>> 16) & 0xffff;
 
 /** The people: 1000 to 5999. */

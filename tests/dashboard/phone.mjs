@@ -1,5 +1,4 @@
-// A SIP phone by UDP, as small as can be: it subscribes to lamps, answers NOTIFYs with 200, and can be in a
-// loop, repeating a request that is refused.
+// A minimal SIP phone over UDP: it subscribes to lamps and answers each NOTIFY with 200.
 
 import { createSocket } from "node:dgram";
 import { randomBytes } from "node:crypto";

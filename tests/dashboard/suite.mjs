@@ -1,4 +1,4 @@
-// What people do with the dashboard, step by step. `tests/dashboard/run` starts the daemon and this.
+// The steps that users take in the dashboard, and checks of each. `tests/dashboard/run` starts the daemon and this script.
 
 import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -20,14 +20,14 @@ await check("the daemon is ready", async () => {
 // ---- files
 
 await check("the files have their types, tags and policies, and no others are served", judgeFiles);
-await check("English and German have the same messages, and all that are asked for", judgeMessages);
+await check("English and German have the same messages, and the pages use each of them", judgeMessages);
 
 // ---- login
 
 const page = await visitor(browser);
 const search = page.getByLabel("Search", { exact: true });
 const key = (text) => page.getByRole("gridcell").filter({ hasText: text });
-await check("a wrong token is refused in words", async () => {
+await check("a wrong token is refused with an explanation", async () => {
   await page.goto(`${SITE}/`);
   await page.getByLabel("Token").fill("lamp_nobody_0000");
   await page.getByRole("button", { name: "Log in" }).click();
@@ -47,7 +47,7 @@ await check("no script can read the token", async () => {
   const [cookie] = await page.context().cookies(`${SITE}/api/v1/session`);
   ensure(cookie.httpOnly && cookie.sameSite === "Strict", JSON.stringify(cookie));
 });
-await check("with the cookie but without our header nothing is changed", async () => {
+await check("a request with the cookie but without our header changes nothing", async () => {
   const status = await page.evaluate(async (path) => (await fetch(path, { method: "DELETE" })).status, `/api/v1/presence/1000@${DOMAIN}/note`);
   ensure(status === 403, `status ${status}`);
   forgiveRefusals();
@@ -55,14 +55,14 @@ await check("with the cookie but without our header nothing is changed", async (
 
 // ---- the board
 
-await check("a call lights a key, and its end puts it out", async () => {
+await check("a call lights a key, and the end of the call turns it off", async () => {
   await search.fill("1007");
   await key("1007").filter({ hasText: "Offline" }).waitFor();
   await call(1007, { state: "early", direction: "recipient", party: `sip:1042@${DOMAIN}` });
   await key("1007").filter({ hasText: "Ringing · 1042" }).waitFor();
   await call(1007, { state: "confirmed", party: `sip:1042@${DOMAIN}` });
   await key("1007").filter({ hasText: "Busy · 1042" }).waitFor();
-  ensure((await key("1007").locator(".lamp").getAttribute("data-lamp")) === "busy", "its shape is another");
+  ensure((await key("1007").locator(".lamp").getAttribute("data-lamp")) === "busy", "its lamp is not the one of busy");
   await noCall(1007);
   await key("1007").filter({ hasText: "Available" }).waitFor();
   await search.fill("");
@@ -84,11 +84,11 @@ await check("names, groups and states narrow the board", async () => {
   await page.getByText(/^1 key$/).waitFor();
   await key("1010").waitFor();
   await noCall(1010);
-  await page.getByText("No key fits the search.").waitFor();
+  await page.getByText("No key matches the search.").waitFor();
   await page.getByRole("button", { name: /^Busy/ }).click();
   await page.getByText("5,007 keys").waitFor();
 });
-await check("only what is visible exists", async () => {
+await check("only visible keys have elements", async () => {
   const count = await page.locator(".key").count();
   ensure(count > 20 && count < 250, `${count} keys`);
 });
@@ -112,7 +112,7 @@ await check("the keyboard alone finds, pins and opens a person", async () => {
   await page.keyboard.press("p");
   await page.locator("#announcer").filter({ hasText: "is pinned" }).waitFor({ state: "attached" });
   await page.keyboard.press("Home");
-  ensure((await focused()) === far, "what is pinned is not at the top");
+  ensure((await focused()) === far, "the pinned key is not at the top");
   await page.locator(".heading", { hasText: "Pinned" }).waitFor();
   await call(far.split("@")[0], { state: "confirmed" });
   await page.locator("#announcer").filter({ hasText: "Busy" }).waitFor({ state: "attached" });
@@ -125,7 +125,7 @@ await check("the keyboard alone finds, pins and opens a person", async () => {
   ensure(page.url().endsWith(encodeURIComponent(far)), page.url());
 });
 
-await check("a lost connection is said, and taken up again", async () => {
+await check("the page says that the connection is lost, and connects again", async () => {
   await page.route("**/api/v1/events*", (route) => route.abort());
   await page.goto(`${SITE}/#/board/imagicle.test`);
   await page.reload();
@@ -144,7 +144,7 @@ const phones = await Promise.all(
 for (const phone of phones) for (const target of ["1020", "1021", "1022"]) phone.subscribe(target);
 const looper = await new Phone("1004", DOMAIN, Number(SIP_PORT), "Grandstream GXP2170 1.0.11.79").ready();
 
-await check("the phones that subscribe are shown, and one in a loop", async () => {
+await check("the phones page shows subscriptions, and a phone in a loop", async () => {
   await until(() => phones.every((phone) => phone.notifies >= 3), "NOTIFYs");
   for (let round = 0; round < 60; round += 1) {
     looper.subscribe("1020", { event: "weather" });
@@ -163,7 +163,7 @@ await check("the phones that subscribe are shown, and one in a loop", async () =
 
 // ---- one person
 
-await check("a note, do-not-disturb and forwarding of a person are seen on the board", async () => {
+await check("the board shows the note, do-not-disturb and forwarding of a person", async () => {
   await open(page, `board/${DOMAIN}`, "Lamp board");
   await search.fill("1020");
   await key("1020").click();
@@ -193,7 +193,7 @@ await check("a call is reported and ended, and the history shows it", async () =
   await page.locator(".lamp-word.big", { hasText: "Busy" }).waitFor();
   await page.getByText("+441632960011@example.net").first().waitFor();
   await page.getByRole("region", { name: "Watchers" }).getByRole("row").filter({ hasText: "snom" }).waitFor();
-  await page.getByRole("button", { name: "Notify anew" }).click();
+  await page.getByRole("button", { name: "Notify again" }).click();
   await page.getByText("3 watchers are sent the full state.").waitFor();
   await page.getByRole("region", { name: "History" }).getByRole("row").filter({ hasText: "Busy" }).filter({ hasText: "a call is confirmed" }).first().waitFor();
   await page.getByRole("img", { name: /States over time: \d+ changes/ }).waitFor();
@@ -201,7 +201,7 @@ await check("a call is reported and ended, and the history shows it", async () =
   await page.getByRole("button", { name: "End the call" }).click();
   await page.locator(".lamp-word.big", { hasText: "Busy" }).waitFor({ state: "detached" });
 });
-await check("a refusal of the server is shown in words", async () => {
+await check("the page explains a refusal of the server", async () => {
   await page.getByLabel("Other party").fill("no uri");
   await page.getByRole("button", { name: "Report the call" }).click();
   await page.getByRole("alert").filter({ hasText: "The server cannot accept what was entered (#/party is not a URI)" }).waitFor();
@@ -211,7 +211,7 @@ await check("a refusal of the server is shown in words", async () => {
 // ---- notes, with a second user
 
 const other = await visitor(browser, { locale: "de-DE", colorScheme: "dark" });
-await check("the browser's language and colours are taken up", async () => {
+await check("the page has the language and the colours of the browser", async () => {
   await other.goto(`${SITE}/`);
   await other.getByLabel("Token").fill(FEEDER);
   await other.getByRole("button", { name: "Anmelden" }).click();
@@ -219,29 +219,29 @@ await check("the browser's language and colours are taken up", async () => {
   await other.getByText("5.007 Tasten").waitFor();
   ensure((await other.evaluate(() => document.documentElement.dataset.theme)) === "dark", "it is light");
 });
-await check("a note of one user is seen by another at once", async () => {
+await check("a note of one user appears at once for another user", async () => {
   await open(page, `notes/${DOMAIN}`, "Notes");
   await open(other, `notes/${DOMAIN}`, "Notizen");
   await other.getByLabel("Person suchen").fill("1030");
   await other.locator(".notes li").filter({ hasText: "1030" }).getByRole("textbox").fill("Zahnarzt, ab 14 Uhr zurück");
   await other.keyboard.press("Enter");
   const mine = page.locator(".notes li").filter({ hasText: "1030" }).getByRole("textbox");
-  await until(async () => (await mine.count()) === 1 && (await mine.inputValue()) === "Zahnarzt, ab 14 Uhr zurück", "the other sees it");
+  await until(async () => (await mine.count()) === 1 && (await mine.inputValue()) === "Zahnarzt, ab 14 Uhr zurück", "the other user sees the note");
   await mine.fill("At the dentist");
   await other.locator(".notes li").filter({ hasText: "1030" }).getByRole("textbox").fill("Wieder da");
   await other.keyboard.press("Enter");
-  await page.getByText("Changed meanwhile to: Wieder da").waitFor();
-  ensure((await mine.inputValue()) === "At the dentist", "what is being edited was overwritten");
+  await page.getByText("Changed in the meantime to: Wieder da").waitFor();
+  ensure((await mine.inputValue()) === "At the dentist", "the text that the user edits was overwritten");
   await page.keyboard.press("Enter");
   await mine.press("Enter");
   await other.getByLabel("Person suchen").fill("");
   const theirs = other.locator(".notes li").filter({ hasText: "1030" }).getByRole("textbox");
-  await until(async () => (await theirs.inputValue()) === "At the dentist", "the last one holds");
+  await until(async () => (await theirs.inputValue()) === "At the dentist", "the note that was saved last is shown");
 });
 
 // ---- diagnostics
 
-await check("diagnostics has both tracks in the words of the connector", async () => {
+await check("diagnostics shows both tracks in the words of the connector", async () => {
   await api(ADMIN, "PUT", "presence/200@imagicle.test/do-not-disturb", { active: true });
   await api(ADMIN, "PUT", "presence/201@imagicle.test/call", { state: "confirmed" });
   await api(ADMIN, "PUT", "presence/201@imagicle.test/note", { text: "Back at three" });
@@ -254,7 +254,7 @@ await check("diagnostics has both tracks in the words of the connector", async (
   const expected = ["Available", "Busy", "Do not disturb", "Offline", "Forwarded to voice mail", "Forwarded to phone number", "Access denied", "Error", "Not Found", "Not requested by anyone", "Requesting", "Server not configured"];
   ensure(words.slice(1).join() === expected.join(), words.join());
   await page.getByLabel("Telephony presence").selectOption("Busy");
-  ensure((await row("").count()) === 2, "the filter shows others");
+  ensure((await row("").count()) === 2, "the filter shows other users");
   await page.getByLabel("Telephony presence").selectOption("");
   await page.getByLabel("Rich presence").selectOption("Not requested by anyone");
   await page.getByLabel("User", { exact: true }).fill("elena");
@@ -272,11 +272,11 @@ await check("diagnostics has both tracks in the words of the connector", async (
 
 // ---- the server
 
-await check("the server's rates, shards, refusals are shown, and a lockout is lifted", async () => {
+await check("the server page shows rates, shards and refusals, and lifts a lockout", async () => {
   await lockOut("1099");
   await open(page, "node", "Server");
   await page.getByRole("img", { name: /Per second: .*NOTIFYs sent [\d.]+/ }).waitFor();
-  await page.getByRole("img", { name: /Time of a turn: p50 [\d.]+ ms, p99 [\d.]+ ms, p99.9 [\d.]+ ms/ }).waitFor();
+  await page.getByRole("img", { name: /Duration of a turn: p50 [\d.]+ ms, p99 [\d.]+ ms, p99.9 [\d.]+ ms/ }).waitFor();
   await page.getByText("Shard 0").first().waitFor();
   await page.getByText(/^\d+ MiB$/).waitFor();
   await page.getByRole("region", { name: "Refused SIP requests" }).getByRole("row").filter({ hasText: "489" }).waitFor();
@@ -293,7 +293,7 @@ await check("the server's rates, shards, refusals are shown, and a lockout is li
 
 // ---- settings
 
-await check("settings show the domain, and a reload applies the file", async () => {
+await check("the settings show the domain, and a reload applies the file", async () => {
   await open(page, `settings/${DOMAIN}`, "Settings");
   await page.getByRole("region", { name: "Groups" }).getByRole("row").filter({ hasText: "Sales" }).filter({ hasText: "555" }).waitFor();
   await page.getByRole("region", { name: "Policies" }).getByRole("row").filter({ hasText: "polite-block" }).waitFor();
@@ -322,7 +322,7 @@ await check("language and colours are switched, and remembered", async () => {
   ensure(lang === "de" && theme === "dark", `${lang} ${theme}`);
 });
 
-// ---- everybody can use it
+// ---- accessibility, and small screens
 
 await check("the board follows a change of most keys at once", async () => {
   await busyBoard();
@@ -362,14 +362,14 @@ await check("a small screen shows every page without scrolling sideways", async 
 
 // ---- roles and logout
 
-await check("who may not do something sees no button for it", async () => {
+await check("a page leaves out buttons that the session may not use", async () => {
   const reader = await visitor(browser);
   await logIn(reader, READER);
   ensure((await reader.getByRole("link", { name: "Server" }).count()) === 0, "a reader is offered the server page");
-  ensure((await reader.getByLabel("Domain").locator("option").count()) === 1, "a domain of others is shown");
+  ensure((await reader.getByLabel("Domain").locator("option").count()) === 1, "a reader is shown another domain");
   await open(reader, `person/${DOMAIN}/1020@${DOMAIN}`, /\w+/);
   await reader.getByRole("heading", { level: 2, name: "Why" }).waitFor();
-  ensure((await reader.getByRole("button", { name: /Save note|Notify anew|Report/ }).count()) === 0, "a reader is offered a change");
+  ensure((await reader.getByRole("button", { name: /Save note|Notify again|Report/ }).count()) === 0, "a reader is offered a change");
   await open(reader, `notes/${DOMAIN}`, "Notes");
   await reader.getByText("This token may read notes").waitFor();
   ensure((await reader.locator(".notes input").count()) === 0, "a reader may edit a note");
@@ -377,13 +377,13 @@ await check("who may not do something sees no button for it", async () => {
   ensure((await reader.getByRole("button", { name: /Reload the/ }).count()) === 0, "a reader may reload");
   const found = await findings(reader);
   ensure(found.length === 0, found.join("\n"));
-  // Its session ends with the token.
+  // The session ends when its token is removed.
   execFileSync(LAMPLIGHTER, ["token", "remove", "lobby", "--config", CONFIG], { stdio: "ignore" });
   await reader.getByLabel("Token").waitFor({ timeout: 20000 });
   forgiveRefusals();
   await reader.context().close();
 });
-await check("after the logout nothing is shown any more", async () => {
+await check("after the logout only the login is shown", async () => {
   await other.getByRole("button", { name: "Abmelden" }).click();
   await other.getByLabel("Token").waitFor();
   ensure((await other.context().cookies(`${SITE}/api/v1/session`)).length === 0, "the cookie is still there");
@@ -396,16 +396,16 @@ await check("after the logout nothing is shown any more", async () => {
 await check("the address of the demonstration opens its board, and a button turns a lamp red", async () => {
   const demo = spawn(LAMPLIGHTER, ["demo", "--plain"], { stdio: ["ignore", "pipe", "ignore"] });
   try {
-    let said = "";
-    demo.stdout.on("data", (octets) => (said += octets));
+    let output = "";
+    demo.stdout.on("data", (octets) => (output += octets));
     const address = /http:\/\/\S+#\/login\/\S+/;
-    await until(() => address.test(said), "its address");
+    await until(() => address.test(output), "the address of its board");
     const guest = await visitor(browser);
-    await guest.goto(address.exec(said)[0]);
+    await guest.goto(address.exec(output)[0]);
     await guest.getByRole("heading", { level: 1, name: "Lamp board" }).waitFor();
     ensure(!guest.url().includes("lamp_"), `the token stays in the address: ${guest.url()}`);
     const carol = guest.getByRole("gridcell").filter({ hasText: "Carol" });
-    // In its first round the demonstration changes this lamp, too.
+    // In its first round, the demonstration changes this lamp, too, so a click may need a second try.
     const shows = (button, word) => async () => {
       await guest.getByRole("button", { name: button }).click();
       return carol.filter({ hasText: word }).waitFor({ timeout: 1000 }).then(() => true, () => false);
@@ -421,19 +421,19 @@ await check("the address of the demonstration opens its board, and a button turn
   }
 });
 
-await check("nothing was written to the console, no policy violated", () => {
+await check("the console has no error, and no policy was violated", () => {
   ensure(complaints.length === 0, complaints.join("\n"));
 });
 for (const phone of [...phones, looper]) phone.close();
 await browser.close();
 process.exit(failed() ? 1 : 0);
 
-/** Wrong passwords until the account is locked out. */
+/** Sends wrong passwords until the account is locked out. */
 async function lockOut(user) {
   for (let tries = 0; tries < 14; tries += 1) await fetch(`${SITE}/call_state.htm?domain=${DOMAIN}&user=${user}&password=wrong${tries}`);
 }
 
-/** A board on which all kinds of states are seen. */
+/** Changes states until the board shows all kinds of them. */
 async function busyBoard() {
   const at = (user) => `presence/${user}@${DOMAIN}`;
   const updates = [];

@@ -1,22 +1,24 @@
-// Requests to the API below /api/v1. A refusal becomes an `ApiError`, which says in words what is wrong.
+// Requests to the API below /api/v1. A refused request throws an `ApiError`, which says in words what is wrong.
 // The token is in a cookie that no script can read.
 
 import { t, has } from "./language.js";
 
 const PREFIX = "/api/v1/";
+/** Pages, of 10,000 items each, that `all` reads of one list. */
+const PAGES_MAX = 20;
 
-/** A request that did not succeed: a problem of RFC 9457, or no response. */
-export class ApiError extends Error {
-  /** @param {number} status 0 if there was no response */
+/** A failed request: the server responded with a problem (RFC 9457), or did not respond. */
+class ApiError extends Error {
+  /** @param {number} status 0 if the server did not respond */
   constructor(status, problem) {
     super(problem?.detail ?? "");
     this.status = status;
-    /** The last word of the problem's type: it does not change. */
+    /** The last part of the problem's type, which stays the same across releases. */
     this.kind = String(problem?.type ?? "").split(/[/:#]/).pop() || (status === 0 ? "unreachable" : "unknown");
     this.errors = problem?.errors ?? [];
   }
 
-  /** What happened, in the user's language; details are in the server's words. */
+  /** The problem in the user's language, with the details in the server's words. */
   words() {
     const title = has(`problem.${this.kind}`) ? t(`problem.${this.kind}`) : t("problem.unknown", { status: this.status });
     const details = this.errors.map((error) => `${error.pointer ?? error.parameter ?? ""} ${error.detail}`.trim());
@@ -25,8 +27,19 @@ export class ApiError extends Error {
   }
 }
 
-/** What to do when the session is over; set by app.js. */
+/** What an error says to the user; an error that is not of the API is a fault of the page. */
+export const wordsOf = (error) => (error instanceof ApiError ? error.words() : String(error));
+
+/** What happens when the session has ended; app.js sets it. */
 export const hooks = { onUnauthenticated: () => {} };
+
+async function send(url, options) {
+  try {
+    return await fetch(url, options);
+  } catch {
+    throw new ApiError(0, null);
+  }
+}
 
 async function request(method, path, { query = {}, body } = {}) {
   const parameters = new URLSearchParams();
@@ -35,15 +48,10 @@ async function request(method, path, { query = {}, body } = {}) {
   }
   const text = parameters.size > 0 ? `?${parameters}` : "";
   const headers = { accept: "application/json" };
-  // Only our own page can set it: a page of another site cannot change anything with our cookie.
+  // A page of another site cannot set this header, so it cannot change anything with our cookie.
   if (method !== "GET") headers["lamplighter-dashboard"] = "1";
   if (body !== undefined) headers["content-type"] = "application/json";
-  let response;
-  try {
-    response = await fetch(PREFIX + path + text, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  } catch {
-    throw new ApiError(0, null);
-  }
+  const response = await send(PREFIX + path + text, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const isJson = (response.headers.get("content-type") ?? "").includes("json");
   const json = isJson ? await response.json() : null;
   if (response.ok) return json;
@@ -57,30 +65,25 @@ export const post = (path, body, query) => request("POST", path, { body, query }
 export const put = (path, body) => request("PUT", path, { body });
 export const remove = (path) => request("DELETE", path);
 
-/** A path with parts that may hold any character. */
+/** Tag of a template for a path: encodes each value, which may contain any character. */
 export const path = (parts, ...values) => parts.reduce((text, part, index) => text + encodeURIComponent(values[index - 1]) + part);
 
-/** All items of a list that comes in pages; at most `pages` of them. `complete` tells whether that was all. */
-export async function all(name, query, pages = 20) {
+/** The items of a list that comes in pages, of the first `PAGES_MAX` pages. */
+export async function all(name, query) {
   const items = [];
   let cursor;
-  for (let page = 0; page < pages; page += 1) {
+  for (let page = 0; page < PAGES_MAX; page += 1) {
     const answer = await get(name, { ...query, limit: 10000, cursor });
     items.push(...answer.items);
     cursor = answer.next;
-    if (cursor == null) return { items, complete: true };
+    if (cursor == null) break;
   }
-  return { items, complete: false };
+  return items;
 }
 
-/** The server's metrics as a list of name, labels and value. They need no token. */
+/** The server's metrics as a list of name, labels and value. Reading them needs no token. */
 export async function metrics() {
-  let response;
-  try {
-    response = await fetch("/metrics", { headers: { accept: "text/plain" } });
-  } catch {
-    throw new ApiError(0, null);
-  }
+  const response = await send("/metrics", { headers: { accept: "text/plain" } });
   if (!response.ok) throw new ApiError(response.status, null);
   const rows = [];
   for (const line of (await response.text()).split("\n")) {

@@ -1,12 +1,13 @@
 // The entry of the dashboard: the session, the frame around the pages, and which page is shown.
 //
-// A page is a function of a context that returns its title, its element and what ends it. The address
-// behind `#` names page, domain and subject: `#/person/abc.com/123@abc.com`.
+// A page is a function of a context. It returns its title and its element, and may return elements beside the title
+// (`head`) and `close`, which ends it. The fragment of the address names the page, the domain and the subject:
+// `#/person/abc.com/123@abc.com`.
 
-import { hooks } from "./api.js";
+import { hooks, wordsOf } from "./api.js";
 import { board } from "./board.js";
 import { diagnostics } from "./diagnostics.js";
-import { announce, el, fill, labelled, options, set, setText } from "./dom.js";
+import { el, fill, options, set, setText } from "./dom.js";
 import { domainOf } from "./format.js";
 import * as lang from "./language.js";
 import { t } from "./language.js";
@@ -26,13 +27,13 @@ import * as theme from "./theme.js";
  *   retitle: (title: string) => void}} Context
  */
 
-/** The pages, in the order of the menu; `person` is reached through the others. */
+/** The pages, in the order of the menu. `person` is not in the menu: other pages lead to it. */
 const PAGES = { board, diagnostics, phones, notes, node, settings, person };
-/** Pages about the whole server need the role of an administrator. */
+/** The role that a page needs: a page about the whole server needs an administrator. */
 const ROLE_OF_PAGE = { node: "admin" };
 
 const app = document.getElementById("app");
-/** @type {{title: string, element: HTMLElement, close: () => void} | null} */
+/** @type {{title: string, element: HTMLElement, head?: any, close?: () => void} | null} */
 let page = null;
 /** @type {Live | null} */
 let live = null;
@@ -47,13 +48,13 @@ function start() {
 }
 
 /**
- * Takes up the session of the cookie, or else the token of an address like `#/login/TOKEN`, which the demonstration
- * prints. An address that somebody sends replaces no session.
+ * Resumes the session of the cookie. Without one, logs in with the token of an address like `#/login/TOKEN`, which the
+ * demonstration prints. A link with another token never replaces a running session.
  */
 function enter() {
   const [name, token] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   if (name !== "login" || !token) return session.resume();
-  // The token must not stay in the address.
+  // Remove the token from the address, and so from the browser's history.
   history.replaceState(null, "", "#/board");
   return session.resume().catch(() => session.begin(token));
 }
@@ -69,7 +70,7 @@ function place() {
   };
 }
 
-/** A part of an address; what somebody mistyped is taken as it is. */
+/** A decoded part of an address. A part with a wrong escape stays as it is. */
 function decoded(text) {
   try {
     return decodeURIComponent(text);
@@ -82,7 +83,7 @@ const isVisible = (name) => name in PAGES && (!(name in ROLE_OF_PAGE) || session
 const address = (name, domain, subject) => `#/${[name, domain, subject].filter(Boolean).map(encodeURIComponent).join("/")}`;
 
 function endPage() {
-  page?.close();
+  page?.close?.();
   page = null;
 }
 
@@ -105,7 +106,8 @@ function showFrame() {
   const domain = el("select", { "aria-label": t("domain"), onchange: () => go(place().name === "person" ? "board" : place().name, "", domain.value) }, options(domains.map((one) => [one, one])));
   const logout = el("button", { type: "button", onclick: () => session.end().then(showLogin, showLogin) }, t("logout"));
   const main = el("main", { id: "main" }, domains.length === 0 ? el("p.empty", {}, t("no-domain")) : null);
-  frame = { links, state, domain, main };
+  const fault = el("p.fault.problem", { role: "alert" });
+  frame = { links, state, domain, main, fault };
   fill(
     app,
     el("a.skip", { href: "#main", onclick: skip }, t("skip")),
@@ -116,6 +118,7 @@ function showFrame() {
       el("nav", { "aria-label": t("menu") }, links.map(([, link]) => link)),
       el("div.bar-end", {}, state, domain, choices(showFrame), el("span.who", {}, el("strong", {}, name), el("span", {}, t(`role.${role}`))), logout),
     ),
+    fault,
     main,
   );
   if (domains.length > 0) show(false);
@@ -129,7 +132,7 @@ function skip(event) {
 
 const brand = () => el("a.brand", { href: "#/board" }, el("img", { src: "/dashboard/icon.svg", alt: "", width: 26, height: 26 }), "Lamplighter");
 
-/** Language and theme. `again` draws what is shown in the new language. */
+/** The controls of language and theme. `again` draws the page in the new language. */
 function choices(again) {
   const language = el("select", {
     "aria-label": t("language"),
@@ -156,12 +159,10 @@ function show(isMove = true) {
   if (live?.domain !== domain) {
     live?.close();
     live = new Live(domain);
-  } else {
-    // Those that listened for the frame of the language before.
-    live.listeners.clear();
+    live.listen(showState);
   }
-  live.listen(() => showState());
   showState();
+  setText(frame.fault, "");
   frame.domain.value = domain;
   for (const [entry, link] of frame.links) {
     set(link, "href", address(entry, domain));
@@ -185,7 +186,7 @@ function showState() {
   setText(frame.state, live.problem ? live.problem.words() : t(`live.${live.status}`));
 }
 
-// A fault of the page itself must not pass unseen.
-window.addEventListener("unhandledrejection", (event) => announce(event.reason?.words?.() ?? String(event.reason)));
+// Show the user a fault of the page itself, too.
+window.addEventListener("unhandledrejection", (event) => frame && setText(frame.fault, wordsOf(event.reason)));
 
 start();

@@ -1,19 +1,21 @@
-// The lamp board of a domain: all keys, live; searched, filtered by group and by state, with those that
-// are pinned first.
+// The lamp board of a domain: all keys, live, with a search and filters by group and state. Pinned keys come first.
 
 import { BoardGrid } from "./board_grid.js";
 import { tryIt } from "./board_try.js";
 import { announce, debounced, el, fill, labelled, options, set, setText, throttled } from "./dom.js";
-import { userOf } from "./format.js";
 import { number, t, tn } from "./language.js";
-import { KINDS, kindOf, lamp, sentenceOf } from "./lamp.js";
+import { KINDS, availabilityWord, kindOf, lamp, sentenceOf } from "./lamp.js";
+import { matches } from "./live.js";
 import * as pins from "./pins.js";
 
-/** Filtered by state, keys come and go; not in each frame, so that one can be hit with the mouse. */
-const REGROUP_MS = 400;
-/** The time between two announcements of changes: a screen reader has to keep up. */
+/**
+ * The time between two looks at all keys, which count them by state. Under a filter by state, keys appear and disappear
+ * only then, so that the user can click on one.
+ */
+const REVIEW_MS = 400;
+/** The least time between two announcements of changes, so that a screen reader can keep up. */
 const ANNOUNCE_MS = 1500;
-/** Sections that are no groups of the configuration. */
+/** The sections of keys without a group. */
 const OTHERS = ["without-group", "orbits", "resources"];
 
 /** @param {import("./app.js").Context} context */
@@ -69,39 +71,40 @@ export function board({ live, go }) {
   );
 
   const announceSoon = announcer(live, grid);
-  const regroupSoon = throttled(regroup, REGROUP_MS);
+  const reviewSoon = throttled(() => {
+    chips.count(live);
+    if (filter.kind !== "") regroup();
+  }, REVIEW_MS);
   const showAll = () => {
     fill(group, options(groupsOf(live), filter.group));
     chips.count(live);
     first.show();
     regroup();
   };
-  const showAllSoon = throttled(showAll, REGROUP_MS);
+  const showAllSoon = throttled(showAll, REVIEW_MS);
   const ended = live.listen((changed) => {
-    // New addresses may come one after the other.
+    // After the first time not at once: new addresses may arrive one after the other.
     if (changed === null) return grid.rows.length === 0 ? showAll() : showAllSoon();
     if (changed.size === 0) return;
     grid.update(changed);
-    chips.count(live);
     announceSoon(changed);
-    if (filter.kind !== "") regroupSoon();
+    reviewSoon();
   });
-  // Once the element is in the page, and has a width.
-  if (live.isLoaded) queueMicrotask(showAll);
+  if (live.isLoaded) showAll();
   return {
     title: t("board.title"),
     head: [found, el("p.muted.hint", {}, t("board.keyboard"))],
     element,
     close: () => {
       ended();
-      regroupSoon.cancel();
+      reviewSoon.cancel();
       showAllSoon.cancel();
       grid.close();
     },
   };
 }
 
-/** A button for each kind of state, with the number of keys that are in it now. */
+/** A button for each kind of state, with the current number of its keys. */
 function chipsOf(filter, regroup) {
   const counts = new Map(KINDS.map((kind) => [kind, el("span.count", {}, "0")]));
   const buttons = KINDS.map((kind) =>
@@ -118,7 +121,7 @@ function chipsOf(filter, regroup) {
         },
       },
       lamp(kind),
-      el("span", {}, t(`kind.${kind}`)),
+      el("span", {}, availabilityWord(kind)),
       counts.get(kind),
     ),
   );
@@ -135,7 +138,7 @@ function chipsOf(filter, regroup) {
   };
 }
 
-/** The groups to choose from. */
+/** The groups of the keys, as options. A group of the configuration has the value `=NAME`. */
 function groupsOf(live) {
   const names = new Set();
   const others = new Set();
@@ -151,26 +154,23 @@ function groupsOf(live) {
 const otherSection = (state) => ({ orbit: "orbits", resource: "resources" })[state.kind] ?? "without-group";
 
 /**
- * The keys to show: those that are pinned, each group, then the others. Who is in several groups is in the
- * first of them only, unless one group is chosen.
+ * The keys to show: pinned keys, then each group, then keys without a group. A key of several groups is in the first of
+ * them only, unless the user chose one group.
  */
 function sectionsOf(live, { text, group, kind }) {
   const pinned = [];
   const sections = new Map();
   const collator = new Intl.Collator(undefined, { numeric: true });
-  const wanted = [...live.states.values()].filter((state) => {
-    const isText = text === "" || state.name.toLowerCase().includes(text) || userOf(state.aor).toLowerCase().includes(text) || (state.note ?? "").toLowerCase().includes(text);
-    return isText && (kind === "" || kindOf(state) === kind);
-  });
-  wanted.sort((one, other) => collator.compare(one.name, other.name));
-  for (const state of wanted) {
+  for (const aor of live.aorsByName()) {
+    const state = live.states.get(aor);
+    if ((text !== "" && !matches(state, text)) || (kind !== "" && kindOf(state) !== kind)) continue;
     const own = state.groups.length > 0 ? state.groups.map((name) => `=${name}`).sort() : [otherSection(state)];
     if (group !== "" && !own.includes(group)) continue;
-    if (pins.has(state.aor)) pinned.push(state.aor);
+    if (pins.has(aor)) pinned.push(aor);
     else {
       const name = group || own[0];
       if (!sections.has(name)) sections.set(name, []);
-      sections.get(name).push(state.aor);
+      sections.get(name).push(aor);
     }
   }
   const title = (name) => (name.startsWith("=") ? name.slice(1) : t(`board.${name}`));
@@ -180,7 +180,7 @@ function sectionsOf(live, { text, group, kind }) {
   return pinned.length > 0 ? [{ title: t("board.pinned"), aors: pinned }, ...all] : all;
 }
 
-/** Announces changes of the key that has the focus, and of pinned ones; never of all. */
+/** Announces changes of the key with the focus and of pinned keys only. */
 function announcer(live, grid) {
   let last = 0;
   let timer = 0;

@@ -1,21 +1,21 @@
-// The keys of a board as a grid of which only the visible part exists, so that 5,000 keys cost what a
-// screenful costs. A change of a key changes the texts of its cell; nothing else is laid out or drawn.
+// The keys of a board as a grid. Only the visible rows have elements, so 5,000 keys cost as much as a screenful. A change
+// of a key changes the texts of its cell; the browser lays out and draws nothing else.
 //
 // Keyboard: arrows, Home, End, Page Up and Page Down move, Enter opens a key, P pins it.
 
 import { el, set, setText } from "./dom.js";
-import { clock, party, userOf } from "./format.js";
+import { clock, domainOf, party, userOf } from "./format.js";
 import { t } from "./language.js";
 import { kindOf, lamp, wordOf } from "./lamp.js";
 
-/** The least width of a key, and the height of a row of keys and of a heading, with the gaps: as in style.css. */
+/** The least width of a key, and the heights of a row of keys and of a heading, with gaps, in pixels: as in style.css. */
 const KEY_WIDTH = 212;
 const KEY_ROW = 72;
 const HEADING_ROW = 44;
-/** Pixels above and below the visible part that exist as well: a short scroll shows no gap. */
+/** Rows this far above and below the visible part exist, too, so that a short scroll shows no gap. In pixels. */
 const MARGIN = 3 * KEY_ROW;
 
-/** @typedef {{title: ?string, aors: string[]}} Section */
+/** @typedef {{title: string, aors: string[]}} Section an address is in one section only */
 
 export class BoardGrid {
   /**
@@ -27,11 +27,11 @@ export class BoardGrid {
     this.actions = actions;
     /** @type {Section[]} */
     this.sections = [];
-    /** Headings, and runs of keys, from top to bottom. */
+    /** From top to bottom: a heading has a title, and a row of keys has their addresses. */
     this.rows = [];
     this.columns = 1;
     this.focused = null;
-    /** The rows that exist, by their numbers; and their cells by address: one may be in two sections. */
+    /** The elements of the rows that exist, by the number of the row; and of the keys in them, by address. */
     this.shown = new Map();
     this.cells = new Map();
     this.grid = el("div.grid", { role: "grid", "aria-label": t("board.grid"), onkeydown: (event) => this.key(event) });
@@ -59,7 +59,8 @@ export class BoardGrid {
   /** Shows the new states of some keys. */
   update(aors) {
     for (const aor of aors) {
-      for (const cell of this.cells.get(aor) ?? []) this.paint(cell, aor);
+      const cell = this.cells.get(aor);
+      if (cell) this.paint(cell, aor);
     }
   }
 
@@ -71,10 +72,8 @@ export class BoardGrid {
     this.rows = [];
     let top = 0;
     for (const { title, aors } of this.sections) {
-      if (title !== null) {
-        this.rows.push({ title, count: aors.length, aors: [], top, height: HEADING_ROW });
-        top += HEADING_ROW;
-      }
+      this.rows.push({ title, count: aors.length, aors: [], top, height: HEADING_ROW });
+      top += HEADING_ROW;
       for (let index = 0; index < aors.length; index += this.columns) {
         this.rows.push({ title: null, aors: aors.slice(index, index + this.columns), top, height: KEY_ROW });
         top += KEY_ROW;
@@ -90,7 +89,7 @@ export class BoardGrid {
     this.cells.clear();
     if (!this.rows.some((row) => row.aors.includes(this.focused))) this.focused = this.rows.find((row) => row.aors.length > 0)?.aors[0] ?? null;
     this.draw();
-    if (hasFocus) this.cells.get(this.focused)?.[0]?.focus({ preventScroll: true });
+    if (hasFocus) this.cells.get(this.focused)?.focus({ preventScroll: true });
   }
 
   drawSoon() {
@@ -100,11 +99,11 @@ export class BoardGrid {
     });
   }
 
-  /** Makes the rows that are visible now, and removes those that are not. */
+  /** Makes the rows that became visible, and removes those that are no longer visible. */
   draw() {
     const from = this.element.scrollTop - MARGIN;
     const to = this.element.scrollTop + this.element.clientHeight + MARGIN;
-    // The row with the focus stays: otherwise a scroll would lose the place of the keyboard.
+    // Keep the row with the focus: without it, the keyboard would lose its place when the user scrolls.
     const isNeeded = (row) => (row.top + row.height > from && row.top < to) || row.aors.includes(this.focused);
     for (const [index, element] of this.shown) {
       if (!isNeeded(this.rows[index])) this.drop(index, element);
@@ -128,11 +127,7 @@ export class BoardGrid {
   drop(index, element) {
     element.remove();
     this.shown.delete(index);
-    for (const cell of element.children) {
-      const left = this.cells.get(cell.dataset.aor)?.filter((other) => other !== cell) ?? [];
-      if (left.length > 0) this.cells.set(cell.dataset.aor, left);
-      else this.cells.delete(cell.dataset.aor);
-    }
+    for (const aor of this.rows[index].aors) this.cells.delete(aor);
   }
 
   cell(aor, column) {
@@ -144,7 +139,7 @@ export class BoardGrid {
       el("span.key-time", { "aria-hidden": "true" }),
     ];
     const cell = el("div.key", { role: "gridcell", "aria-colindex": column + 1, "data-aor": aor, tabindex: aor === this.focused ? 0 : -1 }, parts);
-    this.cells.set(aor, [...(this.cells.get(aor) ?? []), cell]);
+    this.cells.set(aor, cell);
     this.paint(cell, aor);
     return cell;
   }
@@ -160,7 +155,7 @@ export class BoardGrid {
     }
     setText(name, state.name);
     setText(user, state.name === userOf(aor) ? "" : userOf(aor));
-    const other = party(state.party, aor.slice(aor.lastIndexOf("@") + 1));
+    const other = party(state.party, domainOf(aor));
     setText(word, [wordOf(state), other, state.note].filter(Boolean).join(" · "));
     cell.classList.toggle("pinned", this.actions.isPinned(aor));
     this.paintTime(cell, state);
@@ -170,11 +165,11 @@ export class BoardGrid {
     setText(cell.lastChild, state.began === null ? "" : clock((Date.now() - state.began) / 1000));
   }
 
-  /** The lengths of the visible calls. */
+  /** Shows how long the visible calls last. */
   tick() {
-    for (const [aor, cells] of this.cells) {
+    for (const [aor, cell] of this.cells) {
       const state = this.stateOf(aor);
-      if (state?.began != null) for (const cell of cells) this.paintTime(cell, state);
+      if (state?.began != null) this.paintTime(cell, state);
     }
   }
 
@@ -188,7 +183,7 @@ export class BoardGrid {
   focusIn(event) {
     const cell = event.target.closest(".key");
     if (!cell) return;
-    for (const other of this.cells.get(this.focused) ?? []) other.tabIndex = -1;
+    this.blur();
     this.focused = cell.dataset.aor;
     cell.tabIndex = 0;
   }
@@ -228,11 +223,15 @@ export class BoardGrid {
     const over = row.top + row.height - (window.scrollTop + window.clientHeight);
     if (row.top < window.scrollTop) window.scrollTop = row.top - HEADING_ROW;
     else if (over > 0) window.scrollTop += over;
-    const before = this.focused;
+    this.blur();
     this.focused = aor;
     this.draw();
-    for (const cell of this.cells.get(before) ?? []) cell.tabIndex = -1;
-    const [cell] = this.cells.get(aor) ?? [];
-    cell?.focus({ preventScroll: true });
+    this.cells.get(aor)?.focus({ preventScroll: true });
+  }
+
+  /** Tab no longer stops at the key that had the focus. */
+  blur() {
+    const cell = this.cells.get(this.focused);
+    if (cell) cell.tabIndex = -1;
   }
 }

@@ -1,14 +1,15 @@
-// Charts by uPlot, in the colours of the theme. A chart is a picture: what it says is told in words, too.
+// Charts by uPlot, in the colours of the theme. Each has a label with its values for screen readers.
 
 import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { el, set, setText } from "./dom.js";
 import { locale } from "./language.js";
 import { colour, onTheme } from "./theme.js";
 
-/** Seconds that lines show. */
+/** Seconds of the time axis of lines. */
 const SECONDS = 180;
 
-const axis = (extra = {}) => ({
+/** An axis in the colours of the theme. */
+export const axis = (extra = {}) => ({
   stroke: () => colour("muted"),
   grid: { stroke: () => colour("line"), width: 1 },
   ticks: { stroke: () => colour("line"), width: 1 },
@@ -16,7 +17,7 @@ const axis = (extra = {}) => ({
   ...extra,
 });
 
-/** A time of day on an axis, in the browser's time zone. */
+/** An axis with the time of day in the browser's time zone. */
 export const timeAxis = (withDate = false) =>
   axis({
     size: 34,
@@ -43,7 +44,7 @@ export function keep(plot, container, height) {
 }
 
 /**
- * Lines that grow to the right.
+ * A chart of the last minutes, with a line for each series.
  * @param {{title: string, series: {label: string, colour: string}[], format: (value: number) => string, height?: number}} plan
  */
 export function lines({ title, series, format, height = 150 }) {
@@ -69,7 +70,7 @@ export function lines({ title, series, format, height = 150 }) {
   return {
     element,
     close,
-    /** Adds a point of each line. */
+    /** Adds a point to each line. */
     push: (time, points) => {
       data[0].push(time);
       points.forEach((point, index) => data[index + 1].push(point));

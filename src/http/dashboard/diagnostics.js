@@ -1,21 +1,21 @@
-// Diagnostics (W:D3.10 to D3.16): the connectors, and for each user both tracks of presence in the words of
-// the connector. It shows what was when it was read; "Reload" reads again, and may meet states of transition.
+// Diagnostics (W:D3.10 to D3.16): the connectors, and both tracks of each user's presence in the words of the connector.
+// The page shows the states at the time of the last reading. "Reload" reads them again, and may find a state in transition.
 
-import { all } from "./api.js";
+import { all, wordsOf } from "./api.js";
 import { debounced, el, labelled, options, setText } from "./dom.js";
 import { moment, userOf } from "./format.js";
 import { t, tn } from "./language.js";
 import { card, table } from "./table.js";
 
-/** The states of a connector: those that need something done, then those in which it works (W:D3.10). */
+/** The states of a connector (W:D3.10), and those in which it works. */
 const CONNECTOR_STATES = ["Server Not configured", "Disabled", "Forbidden", "ConnectionError", "UpAndRunning", "Credentials entered not found"];
 const GOOD_STATES = ["UpAndRunning", "Credentials entered not found"];
-/** What both tracks may show (W:D3.14, D3.15, D3.16). */
+/** The values of both tracks (W:D3.14, D3.15, D3.16). */
 const VALUES = ["Available", "Busy", "Do not disturb", "Offline", "Forwarded to voice mail", "Forwarded to phone number"];
 const ERRORS = ["Access denied", "Error", "Not Found"];
 const SERVICE = ["Not requested by anyone", "Requesting", "Server not configured"];
 
-/** A telephony presence in the words of the connector, where the style of the domain has none. */
+/** Telephony presence in the words of the connector, if the style of the domain has no word of its own. */
 const WORDS = {
   available: "Available",
   ringing: "Busy",
@@ -59,7 +59,7 @@ export function diagnostics({ domain, go }) {
       readAt = Date.now();
       show();
     } catch (error) {
-      setText(status, error.words?.() ?? String(error));
+      setText(status, wordsOf(error));
     }
   };
   const user = el("input", { type: "search", oninput: debounced(() => ((filter.user = user.value.trim()), show()), 80) });
@@ -88,11 +88,10 @@ export function diagnostics({ domain, go }) {
         users.element,
       ),
     ),
-    close: () => {},
   };
 }
 
-/** There is no connector yet; the words that one will have are explained. */
+/** There is no connector yet. The page explains the words that a connector will use. */
 function connectors() {
   const legend = CONNECTOR_STATES.map((word) =>
     el("div", {}, el("dt", {}, el("span.badge", { lang: "en", "data-good": String(GOOD_STATES.includes(word)) }, word)), el("dd", {}, t(`connector.${word}`))),
@@ -107,10 +106,10 @@ function connectors() {
 /** Both tracks of all users of a domain. */
 async function read(domain) {
   const [states, subscriptions] = await Promise.all([all("presence", { domain }), all("subscriptions", { domain })]);
-  const requested = new Set(subscriptions.items.map((subscription) => subscription.presentity));
-  const users = states.items.filter((state) => state.kind === "account" || state.kind === "other");
+  const requested = new Set(subscriptions.map((subscription) => subscription.presentity));
+  const users = states.filter((state) => state.kind === "account" || state.kind === "other");
   return users.map((state) => {
-    // No connector asks for rich presence: it is what clients report here.
+    // No connector asks for rich presence, so it is what clients published here.
     const unasked = requested.has(state.aor) ? "Server not configured" : "Not requested by anyone";
     const rich = state.rich ?? unasked;
     return {
@@ -125,7 +124,7 @@ async function read(domain) {
   });
 }
 
-/** A value with a mark that does without colour. */
+/** A value. Errors and values of the service differ in weight and style, too, not in colour only. */
 function value(word) {
   const kind = ERRORS.includes(word) ? "error" : SERVICE.includes(word) ? "service" : "standard";
   return el("span.value", { "data-kind": kind, lang: "en" }, word);

@@ -1,10 +1,10 @@
-// Elements of the page. All text goes through text nodes, so nothing that a peer wrote becomes markup.
+// Elements of the page. All text goes into text nodes, so text from a SIP peer never becomes markup.
 
 /**
  * Makes an element: `el("button.primary", {type: "button", onclick: save}, "Save")`.
- * @param {string} kind its name, with classes behind dots
- * @param {Record<string, any>} [attributes] `on...` is a listener; false and null leave an attribute out
- * @param {...any} children nodes, texts, or lists of them; null is left out
+ * @param {string} kind its name, then its classes, separated by dots
+ * @param {Record<string, any>} [attributes] `on...` is a listener; false and null omit an attribute
+ * @param {...any} children nodes, texts, or lists of them; null and false are omitted
  * @returns {any}
  */
 export function el(kind, attributes = {}, ...children) {
@@ -20,19 +20,19 @@ export function el(kind, attributes = {}, ...children) {
   return element;
 }
 
-/** Sets an attribute, or removes it: `true` is an empty one, false and null are none. */
+/** Sets an attribute. `true` sets it without a value; false and null remove it. */
 export function set(element, name, value) {
   if (value === false || value == null) element.removeAttribute(name);
   else element.setAttribute(name, value === true ? "" : String(value));
 }
 
-/** Replaces what is inside an element. */
+/** Replaces the content of an element. */
 export function fill(element, ...children) {
   element.replaceChildren(...nodes(children));
   return element;
 }
 
-/** Sets the text of an element, if it is another one: an unchanged element is not drawn again. */
+/** Sets the text of an element if it differs, so the browser does not draw an unchanged element again. */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -53,13 +53,13 @@ export function labelled(text, control) {
   return el("div.field", {}, el("label", { for: control.id }, text), control);
 }
 
-/** Tells a screen reader something when it has finished what it says. */
+/** Has a screen reader speak a text, after what it is speaking. */
 export function announce(text) {
   const announcer = document.getElementById("announcer");
   if (announcer) announcer.textContent = text;
 }
 
-/** Runs `task` at most once in `milliseconds`, and once more after the last call. `cancel` forgets a call. */
+/** Runs `task` `milliseconds` after the first call, once for all calls until then. `cancel` drops a pending run. */
 export function throttled(task, milliseconds) {
   let timer = 0;
   const run = () => {
@@ -68,11 +68,14 @@ export function throttled(task, milliseconds) {
       task();
     }, milliseconds);
   };
-  run.cancel = () => clearTimeout(timer);
+  run.cancel = () => {
+    clearTimeout(timer);
+    timer = 0;
+  };
   return run;
 }
 
-/** Runs `task` once the calls have paused for `milliseconds`. */
+/** Runs `task` when no call has come for `milliseconds`. */
 export function debounced(task, milliseconds) {
   let timer = 0;
   return (...values) => {

@@ -1,6 +1,6 @@
-// Times, sizes and addresses as people read them.
+// Times, sizes and addresses in the form that people read.
 
-import { locale, number, t } from "./language.js";
+import { locale, number } from "./language.js";
 
 /** `0:07`, `12:34`, `1:02:03`: the length of a call. */
 export function clock(seconds) {
@@ -10,9 +10,9 @@ export function clock(seconds) {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
 }
 
-/** `4 s`, `12 min`, `3 h 5 min`, `2 d`. */
+/** `4 s`, `12 min`, `3 h 5 min`, `2 d`; `–` for null. */
 export function span(seconds) {
-  if (seconds == null) return t("never");
+  if (seconds == null) return "–";
   if (seconds < 60) return `${Math.floor(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
@@ -32,11 +32,11 @@ export function bytes(value) {
   return `${number(rest, rest < 10 ? 1 : 0)} ${units[unit]}`;
 }
 
-/** A time of day with the date, in the language and the time zone of the browser. */
+/** Date and time of day, in the chosen language and the browser's time zone. */
 export const moment = (time) =>
   new Intl.DateTimeFormat(locale(), { dateStyle: "short", timeStyle: "medium" }).format(new Date(time));
 
-/** The other party of a call, without the parts that say nothing: `sip:12@abc.com` is `12` in abc.com. */
+/** The other party of a call, shortened: `sip:12@abc.com` is `12` in the domain abc.com. */
 export function party(uri, domain) {
   if (!uri) return "";
   const bare = uri.replace(/^(sips?|tel):/, "").replace(/[;?].*$/, "");

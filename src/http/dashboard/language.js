@@ -1,4 +1,5 @@
-// The languages of the dashboard. The browser's is used until the user chooses one, which is remembered.
+// The languages of the dashboard. The language of the browser applies until the user chooses another, which the browser
+// stores.
 
 import { messages as de } from "./messages_de.js";
 import { messages as en } from "./messages_en.js";
@@ -6,7 +7,7 @@ import { messages as en } from "./messages_en.js";
 const LANGUAGES = { en, de };
 const KEY = "lamplighter.language";
 
-/** The languages by code, in their own words. */
+/** The name of each language in that language, by its code. */
 export const NAMES = { en: "English", de: "Deutsch" };
 
 let chosen = initial();
@@ -20,7 +21,7 @@ function initial() {
 
 export const language = () => chosen;
 
-/** The language with the region of the browser, which decides how times and numbers are written. */
+/** The chosen language with the region of the browser, for the format of times and numbers. */
 export const locale = () => (navigator.languages ?? []).find((name) => name.startsWith(chosen)) ?? chosen;
 
 export function choose(name) {
@@ -41,7 +42,7 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
 }
 
-/** A message that has a form for one and one for many: `key.one` and `key.many`. */
+/** A message with a singular and a plural: `key.one` and `key.many`. */
 export function tn(key, count, values = {}) {
   return t(`${key}.${count === 1 ? "one" : "many"}`, { ...values, n: number(count) });
 }

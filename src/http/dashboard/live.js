@@ -1,12 +1,13 @@
-// The states of a domain as they are now: a list of its addresses, then every change by server-sent events.
+// The current states of a domain: the list of its addresses, then every change by server-sent events.
 //
-// `reset` says that what is known may be outdated: the list is read again, and changes that come meanwhile
-// are applied after it. Listeners hear of changes once for each frame that the browser draws, not for each
-// change; in a hidden tab they hear of nothing until it is seen again.
+// The event `reset` says that known states may be outdated. Then the list is read again, and changes that arrive
+// meanwhile are applied after it. Listeners are called once for each frame that the browser draws, not for each
+// change; in a hidden tab they are called when the tab is shown again.
 
 import { all, get, hooks } from "./api.js";
+import { userOf } from "./format.js";
 
-/** Time before the events are asked for again, when the browser has given up. */
+/** Time until a new connection, when the browser does not connect again by itself. */
 const RETRY_MS = 3000;
 
 /**
@@ -25,18 +26,23 @@ export class Live {
     this.status = "loading";
     this.problem = null;
     this.listeners = new Set();
-    this.changed = new Set();
-    /** Whether the list was read; and whether listeners must look at all of it. */
+    /** Whether the list was read. */
     this.isLoaded = false;
+    /** What the listeners are told next: the addresses that changed, or that any may have. */
+    this.changed = new Set();
     this.isWhole = false;
     this.frame = 0;
     this.retry = 0;
+    /** The changes since the list was asked for, until it is read; else null. */
     this.waiting = null;
+    /** The states by name, until an address or a name is added. */
+    this.sorted = null;
+    this.isClosed = false;
     this.connect();
   }
 
   /**
-   * Calls `listener` with the set of addresses that changed, or with null when any may have.
+   * Calls `listener` with the set of addresses that changed, or with null if any may have changed.
    * @returns {() => void} what ends it
    */
   listen(listener) {
@@ -44,7 +50,14 @@ export class Live {
     return () => this.listeners.delete(listener);
   }
 
+  /** The addresses in the order of their names. */
+  aorsByName() {
+    this.sorted ??= [...this.states.values()].sort((one, other) => collator.compare(one.name, other.name)).map((state) => state.aor);
+    return this.sorted;
+  }
+
   close() {
+    this.isClosed = true;
     this.source?.close();
     clearTimeout(this.retry);
     cancelAnimationFrame(this.frame);
@@ -55,24 +68,25 @@ export class Live {
     const source = new EventSource(`/api/v1/events?domain=${encodeURIComponent(this.domain)}`);
     this.source = source;
     source.addEventListener("reset", () => this.reload());
-    source.addEventListener("ready", () => this.become("live"));
     source.addEventListener("open", () => this.isLoaded && this.become("live"));
     source.addEventListener("state", (event) => this.take(JSON.parse(event.data)));
     source.addEventListener("note", (event) => this.take(JSON.parse(event.data)));
     source.addEventListener("error", () => {
       this.become("lost");
-      // Otherwise the browser connects again by itself.
+      // In any other state the browser connects again by itself.
       if (source.readyState === EventSource.CLOSED) this.retryLater();
     });
   }
 
   retryLater() {
     clearTimeout(this.retry);
+    if (this.isClosed) return;
     this.retry = setTimeout(async () => {
       try {
         await get("session");
-        this.connect();
+        if (!this.isClosed) this.connect();
       } catch (error) {
+        if (this.isClosed) return;
         if (error.status === 401) hooks.onUnauthenticated();
         else this.retryLater();
       }
@@ -84,11 +98,12 @@ export class Live {
     const waiting = [];
     this.waiting = waiting;
     try {
-      const { items } = await all("presence", { domain: this.domain });
-      // Another reset came meanwhile: its list is newer.
+      const items = await all("presence", { domain: this.domain });
+      // After another reset, the list of that one is newer.
       if (this.waiting !== waiting) return;
       const before = this.states;
       this.states = new Map(items.map((item) => [item.aor, withBegin(item, before.get(item.aor))]));
+      this.sorted = null;
       this.waiting = null;
       this.isLoaded = true;
       this.problem = null;
@@ -113,6 +128,7 @@ export class Live {
     this.states.set(change.aor, withBegin({ ...change, kind, groups }, before));
     if (before) this.changed.add(change.aor);
     else this.isWhole = true;
+    if (before?.name !== change.name) this.sorted = null;
     this.tellSoon();
   }
 
@@ -131,6 +147,11 @@ export class Live {
     });
   }
 }
+
+const collator = new Intl.Collator(undefined, { numeric: true });
+
+/** Whether the name, the user part or the note of a state contains a text in lower case. */
+export const matches = ({ name, aor, note }, text) => [name, userOf(aor), note ?? ""].some((part) => part.toLowerCase().includes(text));
 
 /** A state with the time at which its call was first seen. */
 function withBegin(state, before) {

@@ -1,11 +1,11 @@
-// The login: the token goes into a cookie that scripts cannot read, and is nowhere else afterwards.
+// The login form. The server puts the token into a cookie that scripts cannot read; the page does not keep it.
 
-import { ApiError } from "./api.js";
+import { wordsOf } from "./api.js";
 import { el, labelled, set, setText } from "./dom.js";
 import { t } from "./language.js";
 import * as session from "./session.js";
 
-/** @param {() => void} done what follows */
+/** @param {() => void} done runs after the login */
 export function login(done) {
   const token = el("input", { type: "password", name: "token", autocomplete: "current-password", required: true, spellcheck: "false" });
   const problem = el("p.problem", { role: "alert" });
@@ -18,8 +18,7 @@ export function login(done) {
       await session.begin(token.value.trim());
       done();
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      setText(problem, error.status === 401 ? t("login.wrong") : error.words());
+      setText(problem, error.status === 401 ? t("login.wrong") : wordsOf(error));
       token.select();
     } finally {
       set(button, "disabled", false);

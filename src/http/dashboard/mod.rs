@@ -1,11 +1,11 @@
 //! The dashboard: the files of a web page that shows the server and changes it through the API (`api`).
 //!
-//! Guarantees: the files are part of the program, so the page needs no other server and no network; they
-//! hold no data, which comes from the API and needs a token; a browser runs no script and loads nothing
-//! that is not one of these files (Content-Security-Policy), and shows the page in no frame.
+//! Guarantees: the files are part of the program, so the page needs no other server and no network. They contain no
+//! data: data comes from the API and needs a token. A browser loads and runs these files only
+//! (Content-Security-Policy), and never shows the page in a frame of another site.
 //!
-//! To add a file, add a row to [`ASSETS`]. Not here: the session (`api::session`), and what the page does
-//! (`app.js` is its entry).
+//! To add a file, add a row to [`ASSETS`]. Not here: the session (`api::session`), and the behaviour of the page
+//! (its entry is `app.js`).
 
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HeaderName, HeaderValue};
@@ -15,7 +15,7 @@ use crate::http::api::entity_tag;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 
-/// The path below which the files are, except the page itself.
+/// The path of all files but the page itself begins with this.
 const PREFIX: &str = "/dashboard/";
 /// The page, at `/`.
 const INDEX: &str = "index.html";
@@ -26,7 +26,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const IMAGE: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
-/// What a browser may do with a file. No script or style is inside the page: each is a file of its own.
+/// What a browser may do with a file. The page has no script or style inside: each is a file of its own.
 const HEADERS: [(HeaderName, &str); 4] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -34,7 +34,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
     ),
     (header::REFERRER_POLICY, "no-referrer"),
     (header::X_FRAME_OPTIONS, "DENY"),
-    // It may be kept, but not used without asking whether it is still the same.
+    // A browser may store the file, but must ask before each use whether it has changed.
     (header::CACHE_CONTROL, "no-cache"),
 ];
 
@@ -86,6 +86,7 @@ const ASSETS: &[Asset] = &[
     asset!("pins.js", SCRIPT),
     asset!("session.js", SCRIPT),
     asset!("settings.js", SCRIPT),
+    asset!("subscriptions.js", SCRIPT),
     asset!("table.js", SCRIPT),
     asset!("theme.js", SCRIPT),
     asset!("words.js", SCRIPT),
@@ -127,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// The files below a folder of this one, by their paths.
+    /// The paths of all files below a folder.
     fn files(folder: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder).unwrap();
         let paths = entries.map(|entry| entry.unwrap().path());
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_and_its_scripts_name_only_files_that_there_are() {
+    fn the_page_and_its_scripts_name_only_files_that_exist() {
         let mut count = 0;
         for asset in ASSETS
             .iter()
@@ -172,7 +173,7 @@ mod tests {
         assert!(count > 50, "{count}");
     }
 
-    /// A peer writes what is shown: none of it may become markup.
+    /// SIP peers write some of the text that the page shows: none of it may become markup.
     #[test]
     fn no_script_makes_markup_of_text() {
         for asset in ASSETS

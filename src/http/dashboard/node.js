@@ -1,24 +1,24 @@
-// The server as a whole: what it does at the moment, how long its turns take, whom it refuses. Rates are
-// differences of two readings of its counters.
+// The server as a whole: its state and rates, the duration of turns, the load of each shard, lockouts and refused requests.
+// A rate is the difference between two readings of a counter.
 
-import { get, metrics, path, remove } from "./api.js";
+import { get, metrics, path, remove, wordsOf } from "./api.js";
 import { lines } from "./chart.js";
 import { el, fill, setText } from "./dom.js";
 import { bytes, span } from "./format.js";
 import { number, t, tn } from "./language.js";
-import { card, facts, table } from "./table.js";
+import { card, table } from "./table.js";
 
 const READ_MS = 2000;
-/** Refusals and lockouts change slowly: they are read with every fifth reading. */
+/** Refusals and lockouts are read with every fifth reading only, as they change slowly. */
 const SLOW = 5;
 
-/** Counters of which the rates are shown. */
+/** The counters whose rates are shown. */
 const RATES = [
   { counter: "notifies_sent", colour: "chart-1" },
   { counter: "messages_received", colour: "chart-2" },
   { counter: "state_changes", colour: "chart-3" },
 ];
-/** Percentiles of the time of a turn. */
+/** The percentiles of the duration of a turn. */
 const TURNS = [
   { counter: "turn_nanoseconds_p50", label: "p50", colour: "chart-1" },
   { counter: "turn_nanoseconds_p99", label: "p99", colour: "chart-2" },
@@ -29,7 +29,7 @@ const milliseconds = (nanoseconds) => nanoseconds / 1e6;
 export function node() {
   const problem = el("p.problem", { role: "alert" });
   const head = el("div");
-  const shards = el("div.shards");
+  const shards = el("div");
   const rates = lines({ title: t("node.rates"), series: RATES.map(({ counter, colour }) => ({ label: t(`counter.${counter}`), colour })), format: (value) => number(value, value < 10 ? 1 : 0) });
   const turns = lines({ title: t("node.turns"), series: TURNS, format: (value) => `${number(value, 2)} ms` });
   const refused = refusals();
@@ -55,7 +55,7 @@ export function node() {
       if (readings % SLOW === 0) await Promise.all([refused.load(), locked.load()]);
       readings += 1;
     } catch (error) {
-      setText(problem, error.words?.() ?? String(error));
+      setText(problem, wordsOf(error));
     }
     if (!isClosed) timer = setTimeout(read, READ_MS);
   };
@@ -72,16 +72,16 @@ export function node() {
   };
 }
 
-/** A counter begins anew when the server restarts. */
+/** Null if the server restarted meanwhile: then its counters start from zero. */
 const rate = (difference, seconds) => (difference < 0 ? null : difference / seconds);
 
-/** Seconds of work of each core, by its number. */
+/** The seconds that each shard worked, by the number of its core. */
 const busyTimes = (samples) => new Map(samples.filter(({ name }) => name === "lamplighter_turn_duration_seconds_sum").map(({ labels, value }) => [labels.core, value]));
 
 function tiles(status, counters, samples) {
   const memory = samples.find(({ name }) => name === "process_resident_memory_bytes");
   const tile = (key, value, detail = "") => el("div.tile", {}, el("dt", {}, t(`node.${key}`)), el("dd", {}, el("strong", {}, value), detail && el("span.muted", {}, detail)));
-  // A server without a store counts no transactions of one.
+  // A server without a store has no counters of the store.
   const isStored = "store_commits" in counters;
   const store = status.store_failure ? t("node.store-fails") : t(isStored ? "node.store-well" : "node.store-none");
   const stored = isStored ? t("node.records", { n: number(counters.store_rows), waiting: number(counters.records_waiting) }) : t("node.store-none-hint");
@@ -101,7 +101,7 @@ function tiles(status, counters, samples) {
   ];
 }
 
-/** The share of time in which each shard worked. */
+/** The share of the time that each shard worked. */
 function showShards(element, now, before, seconds) {
   const rows = [...now].map(([core, busy]) => {
     const share = Math.min(1, Math.max(0, (busy - (before.get(core) ?? busy)) / seconds));
@@ -155,7 +155,7 @@ function lockouts() {
       setText(status, tn("lockouts.lifted", lifted));
       await load();
     } catch (error) {
-      setText(status, error.words?.() ?? String(error));
+      setText(status, wordsOf(error));
     }
   };
   const found = table({

@@ -1,15 +1,18 @@
-// The notes of a domain, as they are now: what one user writes, all others see at once. A note that another
-// changes while it is edited here is not overwritten unseen: it is said, and the user decides.
+// The current notes of a domain, which all users see and edit together. If another user changes a note that is being
+// edited here, the row shows the other text, and the user decides which one to keep.
 
-import { path, put, remove } from "./api.js";
-import { announce, debounced, el, fill, labelled, set, setText } from "./dom.js";
+import { path, put, remove, wordsOf } from "./api.js";
+import { announce, debounced, el, fill, labelled, set, setText, throttled } from "./dom.js";
 import { userOf } from "./format.js";
 import { t, tn } from "./language.js";
 import { lampAndWord, updateLampAndWord } from "./lamp.js";
+import { matches } from "./live.js";
 import { may } from "./session.js";
 
-/** Rows that are shown: a search finds the others. */
+/** Rows that are shown; a search finds the others. */
 const ROWS_MAX = 200;
+/** The time from a change to the next look at all notes. */
+const REVIEW_MS = 100;
 
 /** @param {import("./app.js").Context} context */
 export function notes({ live, go }) {
@@ -21,13 +24,8 @@ export function notes({ live, go }) {
 
   const wanted = () => {
     const text = search.value.trim().toLowerCase();
-    const states = [...live.states.values()].filter((state) => {
-      if (rows.get(state.aor)?.isEdited()) return true;
-      if (text === "") return Boolean(state.note);
-      return state.name.toLowerCase().includes(text) || userOf(state.aor).toLowerCase().includes(text) || (state.note ?? "").toLowerCase().includes(text);
-    });
-    states.sort((one, other) => one.name.localeCompare(other.name, undefined, { numeric: true }));
-    return states;
+    const states = live.aorsByName().map((aor) => live.states.get(aor));
+    return states.filter((state) => rows.get(state.aor)?.isEdited() || (text === "" ? state.note : matches(state, text)));
   };
   const arrange = () => {
     const states = wanted();
@@ -48,20 +46,26 @@ export function notes({ live, go }) {
     const count = states.filter((state) => state.note).length;
     setText(status, live.isLoaded ? tn("notes.count", count) + (states.length > ROWS_MAX ? ` · ${t("notes.more", { n: ROWS_MAX })}` : "") : t("loading"));
   };
-  const ended = live.listen((changed) => {
-    if (changed === null) return arrange();
-    const isOfRow = [...changed].some((aor) => rows.has(aor) || live.states.get(aor)?.note);
-    if (isOfRow) arrange();
-  });
+  const arrangeSoon = throttled(arrange, REVIEW_MS);
+  const ended = live.listen(arrangeSoon);
   arrange();
   return {
     title: t("notes.title"),
     element: el("section.card", {}, el("div.toolbar", {}, labelled(t("notes.find"), search), status), el("p.muted", {}, t(may("feeder") ? "notes.hint" : "notes.read-only")), nothing, list),
-    close: ended,
+    close: () => {
+      ended();
+      arrangeSoon.cancel();
+    },
   };
 }
 
-/** One note, to be read or edited. */
+/** Saves a note; an empty text removes it. */
+export function saveNote(aor, text) {
+  const at = path`presence/${aor}/note`;
+  return text === "" ? remove(at) : put(at, { text });
+}
+
+/** One note, which a feeder can edit. */
 function noteRow(state, go, arrange) {
   const { aor } = state;
   const badge = lampAndWord(state);
@@ -90,7 +94,6 @@ function noteRow(state, go, arrange) {
 }
 
 function noteEditor({ aor, name }, arrange) {
-  const at = path`presence/${aor}/note`;
   let saved = "";
   const text = el("input", { maxlength: 500, autocomplete: "off", "aria-label": t("notes.of", { name }), oninput: () => showButtons() });
   const save = el("button.primary", { type: "submit" }, t("save"));
@@ -104,20 +107,20 @@ function noteEditor({ aor, name }, arrange) {
   const write = async (value) => {
     setText(message, "");
     try {
-      await (value === "" ? remove(at) : put(at, { text: value }));
+      await saveNote(aor, value);
       text.value = saved = value;
       announce(t("saved"));
       showButtons();
       arrange();
     } catch (error) {
-      setText(message, error.words?.() ?? String(error));
+      setText(message, wordsOf(error));
     }
   };
   const form = el("form.note-form", { onsubmit: (event) => (event.preventDefault(), write(text.value.trim())) }, text, save, clear, message);
   return {
     element: form,
     isEdited,
-    /** The note as it is now at the server. */
+    /** Shows the current note of the server. */
     show: (note) => {
       if (note === saved) return showButtons();
       const wasEdited = isEdited();

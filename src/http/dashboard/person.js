@@ -1,6 +1,6 @@
-// One person: the state, why it is so, what may be changed, who watches, and the history.
+// The page of a person: the state with its explanation, changes, watchers and history.
 
-import { get, path, post } from "./api.js";
+import { get, path, post, wordsOf } from "./api.js";
 import { announce, el, fill, set, setText, throttled } from "./dom.js";
 import { clock, party, span, userOf } from "./format.js";
 import { t, tn } from "./language.js";
@@ -9,10 +9,11 @@ import { actions } from "./person_actions.js";
 import { historyOf } from "./person_history.js";
 import * as pins from "./pins.js";
 import { may } from "./session.js";
+import { subscriptionColumns } from "./subscriptions.js";
 import { card, facts, table } from "./table.js";
-import { ago, answerWords, reportWords, ruleWords, sourceWords, subscriptionWords } from "./words.js";
+import { ago, reportWords, ruleWords, sourceWords } from "./words.js";
 
-/** A change of state is followed by others: what is explained and told of the past is asked for less often. */
+/** The time between a change and the next reading of the explanation or the history: changes often come in a row. */
 const EXPLAIN_MS = 300;
 const HISTORY_MS = 1500;
 
@@ -27,7 +28,7 @@ export function person({ live, subject: aor, domain, retitle }) {
   const watching = watchersOf(aor);
   const past = historyOf(aor, domain);
   const change = may("feeder") ? actions(aor, () => explain()) : null;
-  let said = known ? sentenceOf(known) : "";
+  let announced = known ? sentenceOf(known) : "";
 
   const showState = () => {
     const state = live.states.get(aor);
@@ -44,7 +45,7 @@ export function person({ live, subject: aor, domain, retitle }) {
       why.show(explanation);
       change?.show(explanation);
     } catch (error) {
-      setText(problem, error.words?.() ?? String(error));
+      setText(problem, wordsOf(error));
     }
   };
   const explainSoon = throttled(explain, EXPLAIN_MS);
@@ -56,7 +57,7 @@ export function person({ live, subject: aor, domain, retitle }) {
     recallSoon();
     const state = live.states.get(aor);
     const sentence = state ? sentenceOf(state) : "";
-    if (sentence && sentence !== said) announce((said = sentence));
+    if (sentence && sentence !== announced) announce((announced = sentence));
   });
   const ticker = setInterval(showState, 1000);
   showState();
@@ -83,7 +84,7 @@ function pinButton(aor) {
   return button;
 }
 
-/** The contributions, and the rule that made a state of them. */
+/** The explanation: every contribution, and the rule that composed the state. */
 function whyOf() {
   const sentence = el("p.why", {});
   const summary = el("div");
@@ -117,31 +118,21 @@ function whyOf() {
   };
 }
 
-/** Who watches. It changes with each phone that comes and goes, so it is read again on demand. */
+/** The watchers. They change with each phone that subscribes or ends, so they are read again on demand only. */
 function watchersOf(aor) {
   const status = el("p.muted", { role: "status" });
   const watchers = table({
     caption: t("watchers.title"),
     empty: t("watchers.none"),
-    columns: [
-      { title: t("watchers.who"), cell: (row) => row.watcher.replace(/^sip:/, "") },
-      { title: t("watchers.package"), cell: (row) => row.package },
-      { title: t("watchers.state"), cell: (row) => subscriptionWords(row.state) },
-      { title: t("watchers.list"), cell: (row) => row.list ?? "" },
-      { title: t("watchers.profile"), cell: (row) => row.profile },
-      { title: t("watchers.answer"), cell: (row) => answerWords(row.last_answer) },
-      { title: t("watchers.notifies"), cell: (row) => String(row.notifies), kind: "number" },
-      { title: t("why.remaining"), cell: (row) => span(row.remaining_seconds), kind: "number" },
-      { title: t("watchers.peer"), cell: (row) => `${row.transport} ${row.peer}` },
-    ],
+    columns: subscriptionColumns({ title: t("watchers.list"), cell: (row) => row.list ?? "" }),
   });
   const load = async () => {
     try {
       const { subscriptions, silent_shards: silent } = await get(path`presence/${aor}/subscriptions`);
       watchers.show(subscriptions);
-      setText(status, silent.length > 0 ? t("silent", { shards: silent.join(", ") }) : tn("watchers.count", subscriptions.length));
+      setText(status, silent.length > 0 ? t("silent", { shards: silent.join(", ") }) : tn("phones.count", subscriptions.length));
     } catch (error) {
-      setText(status, error.words?.() ?? String(error));
+      setText(status, wordsOf(error));
     }
   };
   const reset = async () => {
@@ -149,7 +140,7 @@ function watchersOf(aor) {
       const { watchers: count } = await post(path`presence/${aor}/reset`);
       setText(status, tn("watchers.reset-done", count));
     } catch (error) {
-      setText(status, error.words?.() ?? String(error));
+      setText(status, wordsOf(error));
     }
   };
   const buttons = el(

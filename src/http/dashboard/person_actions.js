@@ -1,9 +1,10 @@
-// What may be changed about a person: the note, do-not-disturb, forwarding, the call. Each needs the role of
-// a feeder; who has not that role does not see it.
+// The changes of a person's state: the note, do-not-disturb, forwarding, the call. The page shows them to a feeder or a
+// higher role only.
 
-import { path, put, remove } from "./api.js";
+import { path, put, remove, wordsOf } from "./api.js";
 import { announce, el, labelled, options, set, setText } from "./dom.js";
 import { t } from "./language.js";
+import { saveNote } from "./notes.js";
 import { card } from "./table.js";
 
 const FORWARDS = ["immediate", "busy", "no-answer"];
@@ -11,7 +12,7 @@ const CALLS = ["early", "confirmed", "trying"];
 
 /**
  * @param {string} aor
- * @param {() => void} changed what follows a change
+ * @param {() => void} changed runs after a change
  * @returns {{element: HTMLElement, show: (explanation: any) => void}}
  */
 export function actions(aor, changed) {
@@ -23,7 +24,7 @@ export function actions(aor, changed) {
       announce(t("saved"));
       changed();
     } catch (error) {
-      setText(problem, error.words?.() ?? String(error));
+      setText(problem, wordsOf(error));
     }
   };
   const parts = [noteForm(aor, run), doNotDisturb(aor, run), ...FORWARDS.map((kind) => forwardForm(aor, kind, run)), callForm(aor, run)];
@@ -33,10 +34,10 @@ export function actions(aor, changed) {
   };
 }
 
-/** What one source reports, under the name of its kind. */
+/** All reports of one kind. */
 const reported = (explanation, kind) => explanation.contributions.map((contribution) => contribution.asserts[kind]).filter((value) => value !== undefined);
 
-/** Shows a value in a control, unless the user is editing it. */
+/** Shows a value in a control that the user is not editing. */
 function showIn(control, value) {
   if (document.activeElement !== control && control.dataset.shown !== value) {
     control.value = value;
@@ -51,7 +52,7 @@ function noteForm(aor, run) {
   const save = (event) => {
     event.preventDefault();
     const value = text.value.trim();
-    run(() => (value === "" ? remove(at) : put(at, { text: value })));
+    run(() => saveNote(aor, value));
   };
   return {
     element: el("form.action.two", { onsubmit: save }, labelled(t("note"), text), el("div.buttons", {}, el("button.primary", { type: "submit" }, t("person.save-note")), clear)),
@@ -90,7 +91,7 @@ function callForm(aor, run) {
       labelled(t("party"), party),
       el("div.buttons", {}, el("button", { type: "submit" }, t("person.report-call")), end),
     ),
-    // A call that a PBX publishes is not ours to end.
+    // Only a call that was reported by HTTP can be ended here, not one that a PBX publishes.
     show: ({ contributions }) => set(end, "hidden", !contributions.some(({ source, asserts }) => source === "http:call_state" && asserts.calls?.length > 0)),
   };
 }

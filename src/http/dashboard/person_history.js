@@ -1,8 +1,8 @@
-// How the state of a person changed: a plot with a lane for each kind of state, and a table of the changes.
+// The history of a person's state: a plot with a lane for each kind of state, and a table of the changes.
 
 import uPlot from "./vendor/uplot/uPlot.esm.js";
-import { get } from "./api.js";
-import { keep, timeAxis } from "./chart.js";
+import { get, wordsOf } from "./api.js";
+import { axis, keep, timeAxis } from "./chart.js";
 import { el, fill, labelled, options, set, setText } from "./dom.js";
 import { moment, party } from "./format.js";
 import { t, tn } from "./language.js";
@@ -12,23 +12,23 @@ import { sourceWords, ruleWords } from "./words.js";
 import { colour } from "./theme.js";
 
 const HEIGHT = 210;
-/** Changes that one look shows; the table says if there are more. */
+/** Changes that are read at once; the page says if there are more. */
 const CHANGES_MAX = 1000;
-/** Seconds of the plot. */
+/** The periods to choose from, in seconds. */
 const SPANS = [
   ["600", "history.minutes"],
   ["3600", "history.hour"],
   ["86400", "history.day"],
   ["604800", "history.week"],
 ];
-/** From the top to the bottom of the plot. */
+/** The lanes, from the bottom of the plot to its top. */
 const LANES = [...KINDS].reverse();
 
 export function historyOf(aor, domain) {
   let seconds = 3600;
   let plot = null;
   let isClosed = false;
-  const span = el("select", {}, options(SPANS.map(([value, key]) => [value, t(key)]), String(seconds)));
+  const period = el("select", {}, options(SPANS.map(([value, key]) => [value, t(key)]), String(seconds)));
   const summary = el("p.muted", { role: "status" });
   const canvas = el("div.chart-canvas.timeline", { role: "img", "aria-label": t("history.plot") });
   const changes = table({
@@ -56,20 +56,20 @@ export function historyOf(aor, domain) {
     } catch (error) {
       set(canvas, "hidden", true);
       changes.show([]);
-      setText(summary, error.words?.() ?? String(error));
+      setText(summary, wordsOf(error));
     }
   };
   const draw = (newestFirst) => {
     plot?.();
     plot = newestFirst.length > 0 ? timeline(canvas, [...newestFirst].reverse(), seconds) : null;
   };
-  span.addEventListener("change", () => {
-    seconds = Number(span.value);
+  period.addEventListener("change", () => {
+    seconds = Number(period.value);
     load();
   });
   load();
   return {
-    element: card(t("history.title"), el("div.toolbar", {}, labelled(t("history.span"), span), summary), canvas, changes.element),
+    element: card(t("history.title"), el("div.toolbar", {}, labelled(t("history.span"), period), summary), canvas, changes.element),
     load,
     close: () => {
       isClosed = true;
@@ -92,7 +92,7 @@ function timeline(canvas, changes, seconds) {
       const to = chart.valToPos(times[index + 1] ?? now, "x", true);
       const middle = chart.valToPos(LANES.indexOf(kind), "y", true);
       ctx.fillStyle = colour(`lamp-${kind}`);
-      // A state of a moment is still seen.
+      // At least two pixels, so that a short state is visible.
       ctx.fillRect(from, middle - lane * 0.32, Math.max(to - from, 2), lane * 0.64);
     });
   };
@@ -105,14 +105,7 @@ function timeline(canvas, changes, seconds) {
       scales: { x: { range: [now - seconds, now] }, y: { range: [-0.6, LANES.length - 0.4] } },
       axes: [
         timeAxis(seconds > 86400),
-        {
-          size: 118,
-          stroke: () => colour("muted"),
-          font: "12px system-ui, sans-serif",
-          grid: { stroke: () => colour("line"), width: 1 },
-          splits: () => LANES.map((_, index) => index),
-          values: () => LANES.map((kind) => t(`kind.${kind}`)),
-        },
+        axis({ size: 118, splits: () => LANES.map((_, index) => index), values: () => LANES.map(availabilityWord) }),
       ],
       series: [{}, { paths: () => null, points: { show: false } }],
       hooks: { draw: [paint] },

@@ -1,14 +1,15 @@
-// The phones: who subscribes to what, by which profile, what came of the last NOTIFY; and those in a loop.
+// The phones: every subscription, with its profile and the response to its last NOTIFY; and the phones in a loop.
 
-import { get } from "./api.js";
+import { get, wordsOf } from "./api.js";
 import { debounced, el, labelled, options, set, setText } from "./dom.js";
 import { span } from "./format.js";
 import { number, t, tn } from "./language.js";
 import { may } from "./session.js";
+import { subscriptionColumns } from "./subscriptions.js";
 import { card, table } from "./table.js";
-import { answerWords, subscriptionWords } from "./words.js";
+import { subscriptionWords } from "./words.js";
 
-/** Subscriptions that one look reads. */
+/** Subscriptions that are read at once. */
 const LIMIT = 500;
 const STATES = ["active", "waiting", "probation", "pending", "polite-block", "no flow"];
 
@@ -20,17 +21,10 @@ export function phones({ domain, go }) {
   const subscriptions = table({
     caption: t("phones.subscriptions"),
     empty: t("phones.none"),
-    columns: [
-      { title: t("watchers.who"), cell: (row) => row.watcher.replace(/^sip:/, "") },
-      { title: t("phones.watches"), cell: (row) => (row.list ? row.presentity : el("button.link", { type: "button", onclick: () => go("person", row.presentity) }, row.presentity)) },
-      { title: t("watchers.package"), cell: (row) => row.package },
-      { title: t("watchers.state"), cell: (row) => subscriptionWords(row.state) },
-      { title: t("watchers.profile"), cell: (row) => row.profile },
-      { title: t("watchers.answer"), cell: (row) => el("span.answer", { "data-answer": row.last_answer }, answerWords(row.last_answer), row.unanswered + row.refused > 1 ? ` ×${row.unanswered + row.refused}` : "") },
-      { title: t("watchers.notifies"), cell: (row) => number(row.notifies), kind: "number" },
-      { title: t("why.remaining"), cell: (row) => span(row.remaining_seconds), kind: "number" },
-      { title: t("watchers.peer"), cell: (row) => `${row.transport} ${row.peer}` },
-    ],
+    columns: subscriptionColumns({
+      title: t("phones.watches"),
+      cell: (row) => (row.list ? row.presentity : el("button.link", { type: "button", onclick: () => go("person", row.presentity) }, row.presentity)),
+    }),
   });
   const search = el("input", { type: "search", placeholder: t("phones.search-hint"), oninput: debounced(() => load(), 250) });
   const state = el("select", { onchange: () => load() }, options([["", t("all")], ...STATES.map((name) => [name, subscriptionWords(name)])], ""));
@@ -38,7 +32,7 @@ export function phones({ domain, go }) {
   const load = async (isNext = false) => {
     if (!isNext) [items, cursor] = [[], null];
     try {
-      // A page may be empty although there is a next one.
+      // With a search, a page may have few items or none, and still a next page.
       const wanted = items.length + LIMIT;
       do {
         const page = await get("subscriptions", { domain, search: search.value.trim(), state: state.value, limit: LIMIT, cursor });
@@ -49,7 +43,7 @@ export function phones({ domain, go }) {
       set(more, "hidden", cursor === null);
       setText(status, cursor === null ? tn("phones.count", items.length) : t("phones.first", { n: number(items.length) }));
     } catch (error) {
-      setText(status, error.words?.() ?? String(error));
+      setText(status, wordsOf(error));
     }
   };
   const looping = may("admin") ? loops() : null;
@@ -72,11 +66,10 @@ export function phones({ domain, go }) {
         more,
       ),
     ),
-    close: () => {},
   };
 }
 
-/** Phones that repeat a request without success. */
+/** The phones that keep repeating a request that fails. */
 function loops() {
   const problem = el("p.problem", { role: "alert" });
   const found = table({
@@ -94,10 +87,11 @@ function loops() {
     ],
   });
   const load = async () => {
+    setText(problem, "");
     try {
       found.show((await get("loops")).phones);
     } catch (error) {
-      setText(problem, error.words?.() ?? String(error));
+      setText(problem, wordsOf(error));
     }
   };
   return { element: card(t("loops.title"), el("p.muted", {}, t("loops.hint")), problem, found.element), load };

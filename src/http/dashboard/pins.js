@@ -1,4 +1,4 @@
-// The people who are pinned to the top of the board, remembered in this browser.
+// The keys that the user pinned to the top of the board. The browser stores them.
 
 const KEY = "lamplighter.pins";
 
@@ -15,7 +15,7 @@ function read() {
 
 export const has = (aor) => pinned.has(aor);
 
-/** Pins or unpins; true if pinned now. */
+/** Pins a key, or unpins it. Returns true if it is now pinned. */
 export function toggle(aor) {
   if (!pinned.delete(aor)) pinned.add(aor);
   localStorage.setItem(KEY, JSON.stringify([...pinned]));

@@ -1,21 +1,21 @@
-// Who uses the dashboard: what the role of the token allows, and for which domains it is.
+// The session: the name of the token, what its role allows, and its domains.
 
 import { get, post, remove } from "./api.js";
 
-/** The roles, each of which may do what those before it may. */
+/** The roles. Each may do all that the roles before it may do. */
 const ROLES = ["reader", "feeder", "domain-admin", "admin"];
 
-/** @typedef {{name: string, role: string, domains: string[], all_domains: boolean}} Session */
+/** @typedef {{name: string, role: string, domains: string[]}} Session */
 
 /** @type {Session | null} */
 let current = null;
 
 export const session = () => current;
 
-/** Whether the session may do what a role may. A button that it may not use is not shown. */
+/** Whether the session has the rights of a role. Pages leave out buttons that the session may not use. */
 export const may = (role) => ROLES.indexOf(current?.role ?? "") >= ROLES.indexOf(role);
 
-/** Takes up the session of the cookie. Throws if there is none. */
+/** Resumes the session of the cookie. Throws if there is none. */
 export const resume = async () => (current = await get("session"));
 
 export const begin = async (token) => (current = await post("session", { token }));

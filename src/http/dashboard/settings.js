@@ -1,14 +1,13 @@
-// The domains as they are configured, and the reload of the configuration. The file itself is edited on the
-// server: it holds passwords.
+// The configuration of the domain, and the reload. The page does not edit the file, which holds passwords.
 
-import { get, path, post } from "./api.js";
+import { get, path, post, wordsOf } from "./api.js";
 import { el, fill, set, setText } from "./dom.js";
 import { party, span } from "./format.js";
 import { number, t } from "./language.js";
 import { may } from "./session.js";
 import { card, facts, table } from "./table.js";
 
-/** Members of a group that are named. */
+/** Members of a group that are shown by name. */
 const MEMBERS_SHOWN = 12;
 
 /** @param {import("./app.js").Context} context */
@@ -16,17 +15,17 @@ export function settings({ domain }) {
   const problem = el("p.problem", { role: "alert" });
   const shown = el("div");
   const load = async () => {
+    setText(problem, "");
     try {
       fill(shown, domainParts(await get(path`domains/${domain}`)));
     } catch (error) {
-      setText(problem, error.words?.() ?? String(error));
+      setText(problem, wordsOf(error));
     }
   };
   load();
   return {
     title: t("settings.title"),
     element: el("div", {}, problem, may("admin") ? reload(load) : null, shown),
-    close: () => {},
   };
 }
 
@@ -47,7 +46,7 @@ function domainParts(domain) {
     empty: t("settings.no-policies"),
     columns: [
       { title: t("settings.number"), cell: (policy) => String(policy.number), kind: "number" },
-      { title: t("settings.watcher"), cell: (policy) => policy.watcher },
+      { title: t("watchers.who"), cell: (policy) => policy.watcher },
       { title: t("settings.presentity"), cell: (policy) => policy.presentity },
       { title: t("watchers.package"), cell: (policy) => policy.package ?? t("all") },
       { title: t("settings.handling"), cell: (policy) => policy.handling },
@@ -64,8 +63,8 @@ function domainParts(domain) {
         [t("settings.registrar"), yes(domain.registrar)],
         [t("settings.reveal"), yes(domain.reveal_number)],
         [t("settings.accounts"), number(domain.accounts)],
-        [t("settings.orbits"), number(domain.orbits)],
-        [t("settings.resources"), number(domain.resources)],
+        [t("board.orbits"), number(domain.orbits)],
+        [t("board.resources"), number(domain.resources)],
         [t("settings.privacy"), t(`privacy.${domain.privacy}`)],
         [t("settings.call"), span(domain.max_call_seconds)],
         [t("settings.expires"), `${span(domain.min_expires_seconds)} – ${span(domain.max_expires_seconds)}`],
@@ -83,7 +82,7 @@ function membersOf({ members }, domain) {
   return first.join(", ") + (more > 0 ? ` ${t("settings.and-more", { n: number(more) })}` : "");
 }
 
-/** The button that has the server read its configuration again. */
+/** The button that reloads the configuration. */
 function reload(done) {
   const result = el("div", { role: "status" });
   const confirm = el("input", { type: "checkbox", id: "accept-removal" });
@@ -96,7 +95,7 @@ function reload(done) {
       fill(result, el("p.good", {}, t("settings.reloaded")), notes.length > 0 && el("ul", {}, notes.map((note) => el("li", { lang: "en" }, note))));
       await done();
     } catch (error) {
-      fill(result, el("p.problem", {}, error.words?.() ?? String(error)));
+      fill(result, el("p.problem", {}, wordsOf(error)));
     } finally {
       set(button, "disabled", false);
     }

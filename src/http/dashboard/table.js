@@ -1,15 +1,15 @@
-// Tables: a caption, columns, rows; long ones show their beginning, and more on demand.
+// Tables, lists of facts, and cards. A long table shows its first rows, and more on demand.
 
 import { el, fill, set, setText } from "./dom.js";
 import { number, t } from "./language.js";
 
-/** Rows that are shown at once: a browser lays out thousands of cells slowly. */
+/** Rows that are added at once: a browser needs long to lay out thousands of cells. */
 const ROWS_AT_ONCE = 200;
 
 /**
  * @template Row
  * @param {{caption: string, columns: {title: string, cell: (row: Row) => any, kind?: string}[], empty: string}} plan
- *   `kind` is a class of the cells, like `number`
+ *   `kind` is a class of the cells: `number`
  * @returns {{element: HTMLElement, show: (rows: Row[]) => void}}
  */
 export function table({ caption, columns, empty }) {
@@ -44,7 +44,7 @@ export function table({ caption, columns, empty }) {
   return { element, show };
 }
 
-/** Pairs of a term and what it is. */
+/** A list of terms, each with its value. */
 export const facts = (pairs) => el("dl.facts", {}, pairs.map(([term, value]) => el("div", {}, el("dt", {}, term), el("dd", {}, value))));
 
 /** A section of a page. */

@@ -1,4 +1,4 @@
-// Light or dark: as the system has it, unless the user chooses. The choice is remembered.
+// Light or dark: the system's choice, unless the user chooses. The browser stores the user's choice.
 
 const KEY = "lamplighter.theme";
 const THEMES = ["system", "light", "dark"];
@@ -9,11 +9,11 @@ export const theme = () => {
 };
 
 /** Whether the page is dark now. */
-export const isDark = () =>
+const isDark = () =>
   theme() === "dark" || (theme() === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
 
-/** Charts draw with the colours of the theme; they ask to be told when it changes. */
 const listeners = new Set();
+/** Charts draw with the colours of the theme, so they listen for its changes. Returns what ends it. */
 export function onTheme(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -31,5 +31,5 @@ export function apply() {
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", apply);
 
-/** A colour of the theme by its name in style.css. */
+/** A colour of the theme, by the name of its variable in style.css. */
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

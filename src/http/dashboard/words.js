@@ -4,12 +4,12 @@ import { span } from "./format.js";
 import { has, t } from "./language.js";
 import { availabilityWord } from "./lamp.js";
 
-/** A word of the server; its own if the language has none. */
+/** A word of the server in the user's language, or as the server has it. */
 const word = (group, text) => (has(`${group}.${text}`) ? t(`${group}.${text}`) : text);
 
 export const ruleWords = (rule) => word("rule", rule);
 
-/** Where a report came from; behind the first words of some is an entity tag or a Contact. */
+/** The source of a report. Some sources end with an entity tag or a Contact. */
 export function sourceWords(source) {
   if (has(`source.${source}`)) return t(`source.${source}`);
   for (const begin of ["operator:registered:", "publish:", "client:", "register:"]) {
@@ -18,7 +18,7 @@ export function sourceWords(source) {
   return source;
 }
 
-/** What a source reports. */
+/** The content of a report. */
 export function reportWords(asserts) {
   const [[kind, value]] = Object.entries(asserts);
   const words = {
@@ -42,7 +42,7 @@ function callWords({ state, direction, party, party_is_private: isPrivate, on_ho
   return parts.filter(Boolean).join(", ");
 }
 
-export function forwardWords({ kind, active, target, rings }) {
+function forwardWords({ kind, active, target, rings }) {
   const to = t("report.forward", { kind: t(`forward.${kind}`), target, rings: rings ?? "" });
   return active ? to : `${to} (${t("off")})`;
 }
@@ -63,9 +63,10 @@ function messageWords({ waiting, counts }) {
   return [t(waiting ? "report.waiting" : "report.not-waiting"), ...details].join(", ");
 }
 
-/** The state of a subscription, and what came of its last NOTIFY. */
+/** The state of a subscription. */
 export const subscriptionWords = (state) => word("subscription", state);
+/** The response to the last NOTIFY of a subscription. */
 export const answerWords = (answer) => word("answer", answer);
 
-/** How old something is, or how long it lasts. */
+/** `4 s ago` */
 export const ago = (seconds) => t("ago", { span: span(seconds) });
