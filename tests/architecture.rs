@@ -523,6 +523,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("watchdog", &[]),
             ("descriptors", &[]),
             ("orders", &[]),
+            ("changes", &[]),
             ("resolver", &["replier"]),
             ("boot", &["bundle", "error", "plan", "shard_sockets"]),
             ("executor", &["error"]),
@@ -554,7 +555,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 &[
                     "alarms",
                     "arrival_pattern",
-                    "history",
+                    "changes",
                     "mesh",
                     "orders",
                     "recovered_part",
@@ -579,11 +580,11 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 "shard_core",
                 &[
                     "adaptive_poll",
+                    "changes",
                     "core",
                     "datagrams",
                     "dialer",
                     "heir",
-                    "history",
                     "lookups",
                     "mesh",
                     "shard_sockets",
@@ -596,6 +597,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 &[
                     "boot",
                     "bundle",
+                    "changes",
                     "commander",
                     "core",
                     "descriptors",

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 
 use futures_util::future::LocalBoxFuture;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
 use hyper::{Method, Request};
 
 use crate::http::call_state;
@@ -328,11 +327,4 @@ impl Who {
             Self::Operator => matches!(endpoint, Endpoint::Control),
         }
     }
-}
-
-/// The value of `Allow` where there are these methods, and OPTIONS.
-pub(crate) fn allow(methods: impl Iterator<Item = &'static str>) -> HeaderValue {
-    let methods: Vec<&str> = methods.chain(["OPTIONS"]).collect();
-    let allow = HeaderValue::try_from(methods.join(", "));
-    allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }

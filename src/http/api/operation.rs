@@ -17,7 +17,6 @@ use crate::http::control::ControlResult;
 use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
-use crate::http::routes;
 use crate::http::site::{Endpoint, Site};
 
 /// The beginning of all paths of the API.
@@ -221,7 +220,7 @@ fn respond_without_operation<E: Engine>(request: &Request<Incoming>) -> Response
         let why = "there is no such operation: see /api/v1/openapi.json";
         return Problem::new(ProblemKind::NotFound, why).into_response();
     }
-    let allow = routes::allow(found.map(|operation| operation.description.method.allowed()));
+    let allow = response::allow(found.map(|operation| operation.description.method.allowed()));
     if *request.method() == Method::OPTIONS {
         return response::options(allow);
     }

@@ -140,6 +140,13 @@ pub(crate) fn not_allowed(allow: HeaderValue) -> Response {
     with(response, header::ALLOW, allow)
 }
 
+/// The value of `Allow` where there are these methods, and OPTIONS.
+pub(crate) fn allow(methods: impl Iterator<Item = &'static str>) -> HeaderValue {
+    let methods: Vec<&str> = methods.chain(["OPTIONS"]).collect();
+    let allow = HeaderValue::try_from(methods.join(", "));
+    allow.unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
+}
+
 /// The response to OPTIONS: the methods that there are.
 pub(crate) fn options(allow: HeaderValue) -> Response {
     let mut response = Response::new(Body::default());

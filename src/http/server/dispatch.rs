@@ -13,7 +13,6 @@ use crate::http::control::{ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::representation::response::Response;
 use crate::http::representation::{Format, response};
-use crate::http::routes;
 use crate::http::routes::{Handler, Page, Route, Who};
 use crate::http::server::host;
 use crate::http::site::{Endpoint, Site};
@@ -63,7 +62,7 @@ fn without_route<E: Engine>(request: &Request<Incoming>, endpoint: Endpoint) -> 
     if routes.clone().next().is_none() {
         return response::not_found();
     }
-    let allow = routes::allow(routes.map(|route| route.method.as_str()));
+    let allow = response::allow(routes.map(|route| route.method.as_str()));
     if is_options {
         response::options(allow)
     } else {
