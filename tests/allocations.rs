@@ -150,6 +150,7 @@ fn options(epoch: Instant) -> Options {
         durability: Durability::None,
         writes_history: false,
         tells_changes: false,
+        is_traced: false,
         acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
         listeners: Vec::new(),

@@ -466,7 +466,7 @@ fn edits_of_the_operator_outlive_the_server() {
     site.folder.configure(&changed);
     let told = says(&daemon, "reload");
     assert!(
-        told.contains("team@a.example: its edits are over"),
+        told.contains("team@a.example: its edits no longer count"),
         "{told}"
     );
     let list = says(&daemon, "list show team@a.example");

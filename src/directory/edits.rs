@@ -2,7 +2,7 @@
 //! keeps the edits, and they outlive a reading of the configuration.
 //!
 //! The rules of presentities are in no file. A list or an account may be in the file too: its edit counts
-//! until the file says something new of it; then the file counts. An edit that the file makes impossible,
+//! until the file changes its own entry; then the file counts. An edit that the file makes impossible,
 //! because the domain is missing for example, waits until the file allows it again.
 
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl Directory {
     }
 
     /// This directory, as it was read, with these edits. Also returns the addresses of lists and accounts
-    /// whose edits are over, in order: the configuration says something new of them. Edits that are not
+    /// whose edits no longer count, in order: the configuration has changed them. Edits that are not
     /// possible now wait ([`Self::waiting_edits`]).
     #[must_use]
     pub fn with_edits(mut self, edits: Vec<Edit>) -> (Self, Vec<Aor>) {

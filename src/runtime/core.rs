@@ -255,7 +255,8 @@ impl Core {
         turn.state.shard.handle_congestion(is_congested);
         let is_refused = turn.state.records.is_refused();
         turn.state.shard.handle_store_failure(is_refused);
-        turn.state.tracer.refresh();
+        let is_traced = turn.state.tracer.refresh();
+        turn.state.shard.set_traced(is_traced);
         let result = work(&mut turn);
         turn.finish();
         result

@@ -63,7 +63,7 @@ impl EditKeeper {
             rows: Arc::default(),
         };
         let mut edits = Vec::new();
-        let mut unreadable = Vec::new();
+        let mut obsolete = Vec::new();
         store.recover(Table::Edit, |number, octets| {
             let mut rows = keeper.rows();
             rows.end = rows.end.max(number.saturating_add(1));
@@ -71,19 +71,19 @@ impl EditKeeper {
                 // Of two rows of one address the newer one counts.
                 Ok(record) => {
                     if let Some(older) = rows.by_aor.insert(record.aor.clone(), number) {
-                        unreadable.push(older);
+                        obsolete.push(older);
                         edits.retain(|edit: &Edit| edit.aor != record.aor);
                     }
                     edits.push(edit_of(record));
                 }
                 Err(error) => {
                     tracing::error!(number, %error, "an edit of the operator cannot be read");
-                    unreadable.push(number);
+                    obsolete.push(number);
                 }
             }
         })?;
         let (directory, over) = directory.with_edits(edits);
-        keeper.remove(&unreadable);
+        keeper.remove(&obsolete);
         for aor in &over {
             tracing::warn!(domain = aor.domain(), "an edited list or account: {OVER}");
             tracing::debug!(%aor, "{OVER}");
@@ -165,12 +165,12 @@ impl EditKeeper {
     }
 }
 
-/// What is said of a list or an account whose edit counts no longer.
-pub(crate) const OVER: &str = "its edits are over: the configuration says something new of it";
+/// What is said of a list or an account whose edits no longer count.
+pub(crate) const OVER: &str = "its edits no longer count: the configuration has changed it since";
 
-/// What is said of edits that are not possible now.
-pub(crate) const WAITING: &str = "edited lists and accounts are not possible with this configuration, and wait for another: a domain is missing, \
-     or something else has their address or auth_id";
+/// What is said of edits that cannot be applied now.
+pub(crate) const WAITING: &str = "edited lists and accounts cannot be applied with this configuration and are kept until they can: \
+     their domain is missing, or another entry has their address or auth_id";
 
 fn record_of(edit: Edit) -> EditRecord {
     EditRecord {

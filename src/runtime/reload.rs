@@ -58,7 +58,7 @@ pub(crate) struct Reloader {
 
 impl Reloader {
     /// Puts a directory into force in every shard that responds, with what the operator edited. Also
-    /// returns the addresses of lists and accounts whose edits are over.
+    /// returns the addresses of lists and accounts whose edits no longer count.
     pub(crate) fn put(
         &self,
         new: &Directory,

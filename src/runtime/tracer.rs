@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::presence::Aor;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::shard::contract::state_change::StateChange;
 use crate::shard::{Command, ConnectionId, Flow, Input, Outbox, ShardId};
@@ -39,15 +40,16 @@ impl Tracer {
         }
     }
 
-    /// Looks whether traces have begun or ended; once a turn.
+    /// Checks, once a turn, whether traces have begun or ended. Returns whether any is running.
     #[inline]
-    pub(crate) fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) -> bool {
         let version = self.traces.version();
         if version != self.version {
             self.version = version;
             self.running = self.traces.running();
             self.scratch = Vec::new();
         }
+        self.is_on()
     }
 
     /// Whether any trace runs.
@@ -64,8 +66,11 @@ impl Tracer {
                 self.show(flow, bytes, (false, flow.transport.framing()));
             }
             Input::Command(_, Command::UpdateState { aor, update }) => {
-                for trace in &self.running {
-                    trace.note(self.shard.0, aor, || reported(update), SystemTime::now);
+                self.note(aor, || reported(update));
+            }
+            Input::Command(_, Command::UpdateStates(updates)) => {
+                for (aor, update) in updates {
+                    self.note(aor, || reported(update));
                 }
             }
             _ => {}
@@ -76,14 +81,7 @@ impl Tracer {
     #[cold]
     pub(crate) fn see_sent(&mut self, outbox: &Outbox) {
         for change in &outbox.state_changes {
-            for trace in &self.running {
-                trace.note(
-                    self.shard.0,
-                    &change.aor,
-                    || became(change),
-                    SystemTime::now,
-                );
-            }
+            self.note(&change.aor, || became(change));
         }
         let mut octets = std::mem::take(&mut self.scratch);
         for transmit in &outbox.transmits {
@@ -97,6 +95,12 @@ impl Tracer {
             }
         }
         self.scratch = octets;
+    }
+
+    fn note(&self, aor: &Aor, text: impl Fn() -> String) {
+        for trace in &self.running {
+            trace.note(self.shard.0, aor, &text, SystemTime::now);
+        }
     }
 
     fn show(&self, flow: &Flow, octets: &[u8], (is_sent, framing): (bool, Framing)) {
@@ -128,18 +132,27 @@ fn path(flow: &Flow) -> Path {
     }
 }
 
-/// What is reported by HTTP or by an operator.
+/// What `call_state.htm`, the API or an operator's command reports.
 fn reported(update: &StateUpdate) -> String {
     match update {
-        StateUpdate::Call {
-            source: CallSource::CallState,
-            call,
-            ..
-        } => match call {
-            Some(call) => format!("call_state.htm: {}", call.state.as_str()),
-            None => "call_state.htm: no call".to_owned(),
-        },
-        _ => "an operator's command".to_owned(),
+        StateUpdate::Call { source, call, .. } => {
+            let by = match source {
+                CallSource::CallState => "by HTTP",
+                CallSource::Operator => "by the operator",
+            };
+            let state = call.as_ref().map_or("none", |call| call.state.as_str());
+            format!("call reported {by}: {state}")
+        }
+        StateUpdate::CallStateDoNotDisturb(_) => "do-not-disturb reported by HTTP".to_owned(),
+        StateUpdate::DoNotDisturb(true) => "do-not-disturb set".to_owned(),
+        StateUpdate::DoNotDisturb(false) => "do-not-disturb cleared".to_owned(),
+        StateUpdate::Forward(_) => "call forwarding set".to_owned(),
+        StateUpdate::Note(_) => "note set".to_owned(),
+        StateUpdate::Presence(_) => "presence set".to_owned(),
+        StateUpdate::Messages(_) => "mailbox reported".to_owned(),
+        StateUpdate::Registered(_) => "contacts registered".to_owned(),
+        StateUpdate::Unregistered => "contacts removed".to_owned(),
+        StateUpdate::Appearance(_) => "appearance set".to_owned(),
     }
 }
 

@@ -240,6 +240,12 @@ impl Shard {
         (&mut self.engine, turn)
     }
 
+    /// Puts changes of composed state into the outbox while a trace runs, even if neither a history nor a reader
+    /// of events needs them.
+    pub const fn set_traced(&mut self, is_traced: bool) {
+        self.options.is_traced = is_traced;
+    }
+
     /// Whether changes of composed state are put into the outbox for readers of events.
     #[must_use]
     pub const fn tells_changes(&self) -> bool {

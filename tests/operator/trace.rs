@@ -270,7 +270,7 @@ fn a_person_is_traced_on_all_transports() {
         "|<-- PUBLISH ----",
         " 7 dialog 600s 0@a.example\n",
         " dialog active 600s\n",
-        " * call_state.htm: confirmed\n",
+        " * call reported by HTTP: confirmed\n",
         " * state: ringing, lamp early: an incoming call is unanswered\n",
     ] {
         assert!(shown.contains(words), "no {words:?} in\n{shown}");
@@ -452,6 +452,44 @@ fn a_phone_behind_a_proxy_is_traced_by_its_own_address() {
     daemon.stop();
 }
 
+/// Without a history and without readers of events, a trace alone has a shard tell how states change.
+#[test]
+fn calls_that_are_reported_together_are_traced_without_a_history() {
+    let folder = Folder::new("trace-updates", TEXT);
+    let token = folder.says("token add pbx --role feeder");
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let places = Places::of(&ready);
+    let trace = Trace::begin(&folder, "0@a.example --columns 120");
+    let body = r#"{"updates": [{"aor": "1@a.example", "state": "confirmed"}, {"aor": "0@a.example", "state": "early"}]}"#;
+    let mut stream = TcpStream::connect(&places.http).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(
+        stream,
+        "POST /api/v1/updates HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {}\r\n\
+         Content-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        token.trim(),
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    thread::sleep(Duration::from_millis(500));
+    let output = trace.interrupt();
+    let shown = text(&output.stdout);
+    let notes = shown.lines().filter_map(|line| line.split_once(" * "));
+    let notes: Vec<&str> = notes.map(|(_, note)| note).collect();
+    assert_eq!(
+        notes,
+        [
+            "call reported by HTTP: early",
+            "state: ringing, lamp early: an incoming call is unanswered"
+        ],
+        "{shown}"
+    );
+    daemon.stop();
+}
+
 #[test]
 fn a_reader_that_is_slow_is_told_how_much_it_misses() {
     let folder = Folder::new("trace-slow", TEXT);
@@ -528,7 +566,7 @@ fn traces_are_few_and_end_with_their_readers() {
     assert_eq!(told, "the trace is over: 0 messages\n");
     let stranger = folder.run("trace 0@b.example --for 0s");
     assert!(stranger.status.success());
-    assert!(text(&stranger.stderr).contains("\n0@b.example is of no domain that is served here\n"));
+    assert!(text(&stranger.stderr).contains("\nthe domain of 0@b.example is not served here\n"));
     // The server goes away.
     daemon.stop();
     for trace in traces {

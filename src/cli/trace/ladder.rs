@@ -257,7 +257,7 @@ mod tests {
         let refusal = "SIP/2.0 481 Subscription Does Not Exist";
         let note = Entry {
             at: SystemTime::UNIX_EPOCH,
-            event: Event::Note("call_state.htm: \u{1b}confirmed".into()),
+            event: Event::Note("call reported by HTTP: \u{1b}confirmed".into()),
         };
         let entries = [
             note,
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn messages_are_arrows_between_lanes() {
         let expected = "\
-00:00:00.000 * call_state.htm: \u{fffd}confirmed
+00:00:00.000 * call reported by HTTP: \u{fffd}confirmed
 UTC          Lamplighter      10.0.0.9:5060
                               udp
 01:02:03.004 |--- NOTIFY ---->|                  12 dialog active 3599s

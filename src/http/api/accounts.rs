@@ -2,7 +2,7 @@
 //! or not at all.
 //!
 //! No response contains a password or a hash of one. A password is hashed on arrival, and only the hashes are
-//! kept. An edit stays in force until the configuration says something new of the account.
+//! kept. An edit stays in force until the configuration changes the account.
 
 use std::collections::HashMap;
 

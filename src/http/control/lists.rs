@@ -1,5 +1,5 @@
 //! Lists: shown, created, edited, deleted. Subscribed phones are notified at once. An edit counts until
-//! the configuration says something new of its list; without a store, until the process ends.
+//! the configuration changes its list; without a store, until the process ends.
 
 use std::sync::Arc;
 

@@ -94,7 +94,8 @@ impl Handshakes {
         })
     }
 
-    /// Does the handshake of a stream that has one; for `is_exempt` see [`Self::begin`]. `scratch` is borrowed only while octets are read.
+    /// Does the handshake of a stream that has one; for `is_exempt` see [`Self::begin`]. `scratch` is borrowed
+    /// only while octets are read.
     ///
     /// # Errors
     /// It is refused, fails, or takes too long.

@@ -22,8 +22,8 @@ pub struct CommandId(pub u64);
 
 /// An operator command, or a question of a page. Each gets exactly one [`Reply`]. Send a command about
 /// presentities to the shard that owns them ([`crate::shard::ShardId::owner_of`]); send `Watchers`,
-/// `KnownStates`, `Subscriptions`, `NotifyAnew`, `TellChanges`, `Loops`, `Refusals`, `Lockouts`, `LiftLockouts`, `Reload`,
-/// `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
+/// `KnownStates`, `Subscriptions`, `NotifyAnew`, `TellChanges`, `Loops`, `Refusals`, `Lockouts`,
+/// `LiftLockouts`, `Reload`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// Updates the state of a presentity: `call_state.htm` and the operator's commands.

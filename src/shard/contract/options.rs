@@ -38,6 +38,8 @@ pub struct Options {
     pub writes_history: bool,
     /// Whether they are also put there for readers of events.
     pub tells_changes: bool,
+    /// Whether they are also put there for a trace.
+    pub is_traced: bool,
     /// Acknowledgements that wait for their records to be durable. Beyond it: 503 with Retry-After.
     /// After a restart also the requests that wait until presentities are recovered, and those that wait
     /// for their dialog. Beyond it: these are dropped over UDP, and 503 over a stream.
@@ -183,6 +185,7 @@ impl Options {
             durability: Durability::None,
             writes_history: false,
             tells_changes: false,
+            is_traced: false,
             acknowledgements_held_max: 65_536,
             local_addresses: Vec::new(),
             listeners: Vec::new(),

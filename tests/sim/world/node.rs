@@ -23,6 +23,7 @@ pub(super) fn core(
     let store = plan.store.as_ref();
     let options = Options {
         tells_changes: false,
+        is_traced: false,
         epoch_unix: seconds,
         record_clock,
         durability: store.map_or(Durability::None, |store| store.durability),

@@ -14,8 +14,9 @@ use crate::http::server::http2::frames::{DATA, Frames, GOAWAY, HEADERS, RST_STRE
 use crate::http::server::io::Io;
 use crate::http::transport_counters::{TransportCounters, count};
 
-/// Frames since the last request began or the last events were sent, a frame of several KiB counted once for each
-/// KiB: enough for the bodies of all requests that there may be at once, in pieces of a few hundred octets.
+/// Frames that a client may send after its last request began, and after the last events were sent to it. A
+/// frame counts once for each KiB. The limit leaves room for the bodies of as many requests as a client may
+/// have at once, in frames of a few hundred octets.
 const IDLE_FRAMES_MAX: u32 = 1024;
 
 /// The stream of one connection.
