@@ -59,6 +59,7 @@ use crate::net::connection_limits::ConnectionLimits;
 use crate::net::stream::handshakes::Handshakes;
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::digest::Secret;
+use crate::telemetry::durations::Durations;
 use crate::tls::SharedKeyring;
 
 /// Connections at the operator's socket.
@@ -114,6 +115,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = (
         call_numbers: CallNumbers::new(plan.first_call_number),
         handshakes: Handshakes::new(plan.handshakes),
         counters: TransportCounters::default(),
+        call_state_durations: Durations::default(),
         scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
     });
     let public = plan.listeners.into_iter();

@@ -20,6 +20,7 @@ use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
+use crate::telemetry::durations::Durations;
 
 /// The endpoint at which a connection arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub(crate) struct Site<E> {
     pub(crate) call_numbers: CallNumbers,
     pub(crate) handshakes: Handshakes,
     pub(crate) counters: TransportCounters,
+    /// How long accepted requests of `call_state.htm` took, from their head to their response.
+    pub(crate) call_state_durations: Durations,
     /// Octets just read from a connection; borrowed only while they are read.
     pub(crate) scratch: RefCell<Box<[u8]>>,
 }

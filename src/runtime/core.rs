@@ -562,12 +562,6 @@ impl Turn<'_> {
         records.send(outbox, counters);
         transmits::send(&self.core.datagram_ports, outbox, streams, counters);
         changes.send(outbox, shard.tells_changes());
-        if !streams.is_flushed() {
-            streams.flush(outbox, counters, |connection| {
-                let connection = Rc::clone(connection);
-                glommio::spawn_local(async move { connection.drain().await }).detach();
-            });
-        }
         for (to, mail) in outbox.mail.drain(..) {
             mail_sender.send(to, mail, counters);
         }

@@ -2,14 +2,15 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::net::datagram::port::DatagramPort;
 use crate::net::stream::connections::Connections;
-use crate::shard::{Outbox, Transmit};
+use crate::shard::{Answered, AnsweredRequest, Outbox, Transmit};
 use crate::telemetry::CoreCounters;
 
-/// Sends the datagrams, run by run of one port (`ports` are by listener), and gathers what goes to
-/// streams.
+/// Sends the datagrams, run by run of one port (`ports` are by listener), and what goes to streams; then
+/// counts how long the requests took that are answered.
 pub(crate) fn send(
     ports: &[Option<Rc<DatagramPort>>],
     outbox: &Outbox,
@@ -39,5 +40,28 @@ pub(crate) fn send(
             let (port, counters) = (Rc::clone(port), Arc::clone(counters));
             glommio::spawn_local(async move { port.drain(&counters).await }).detach();
         }
+    }
+    if !streams.is_flushed() {
+        streams.flush(outbox, counters, |connection| {
+            let connection = Rc::clone(connection);
+            glommio::spawn_local(async move { connection.drain().await }).detach();
+        });
+    }
+    count_answered(&outbox.answered, counters);
+}
+
+/// Counts how long these requests took until now. The clock is read once for all of them.
+fn count_answered(answered: &[Answered], counters: &CoreCounters) {
+    if answered.is_empty() {
+        return;
+    }
+    let now = Instant::now();
+    for one in answered {
+        let durations = match one.request {
+            AnsweredRequest::Publish => &counters.publish_durations,
+            AnsweredRequest::Subscribe => &counters.subscribe_durations,
+            AnsweredRequest::Register => &counters.register_durations,
+        };
+        durations.record(now.saturating_duration_since(one.arrived));
     }
 }

@@ -131,7 +131,7 @@ pub use contract::flow::{Address, ConnectionId, Flow, NodeId, ShardId};
 pub use contract::input::{Input, Recovered};
 pub use contract::mail::Mail;
 pub use contract::options::Options;
-pub use contract::outbox::{Outbox, Transmit};
+pub use contract::outbox::{Answered, AnsweredRequest, Outbox, Transmit};
 
 use std::collections::VecDeque;
 use std::mem;

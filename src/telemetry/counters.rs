@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use crate::telemetry::turns::TurnDurations;
+use crate::telemetry::durations::Durations;
 
 /// A number that one thread writes and every thread may read.
 #[derive(Debug, Default)]
@@ -68,7 +68,13 @@ macro_rules! core_counters {
         pub struct CoreCounters {
             core: u16,
             /// The lengths of its turns.
-            pub turn_durations: TurnDurations,
+            pub turn_durations: Durations,
+            /// How long PUBLISHes took, from their arrival until their 2xx was handed to the socket.
+            pub publish_durations: Durations,
+            /// How long SUBSCRIBEs took.
+            pub subscribe_durations: Durations,
+            /// How long REGISTERs took.
+            pub register_durations: Durations,
             $($(#[doc = $doc])+ pub $name: Counter,)*
         }
 

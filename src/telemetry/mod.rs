@@ -5,6 +5,7 @@
 //! [`crate::shard::Command::Counters`].
 
 pub mod counters;
+pub mod durations;
 mod journal;
 pub mod logs;
 pub mod throttle;

@@ -1,5 +1,5 @@
-//! The lengths of a core's turns: a histogram of its own, published once a second as percentiles, and
-//! counts by length since the start.
+//! The lengths of a core's turns: a histogram of its own, published once a second as percentiles; and
+//! [`Durations`](crate::telemetry::durations::Durations) since the start.
 //!
 //! A long turn delays everything else on its core, so the tail of this histogram is the latency
 //! that a lamp may see.
@@ -8,51 +8,12 @@ use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
-use crate::telemetry::counters::{CoreCounters, Counter};
+use crate::telemetry::counters::CoreCounters;
 
 /// How often percentiles are published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// Longer turns are recorded as this long.
 const TURN_NANOSECONDS_MAX: u64 = 60_000_000_000;
-
-/// Turns are counted by the first of these that is not shorter.
-pub const BOUNDS: [Duration; 14] = [
-    Duration::from_micros(10),
-    Duration::from_micros(25),
-    Duration::from_micros(50),
-    Duration::from_micros(100),
-    Duration::from_micros(250),
-    Duration::from_micros(500),
-    Duration::from_millis(1),
-    Duration::from_micros(2_500),
-    Duration::from_millis(5),
-    Duration::from_millis(10),
-    Duration::from_millis(25),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_secs(1),
-];
-
-/// How many turns took how long, since the start.
-#[derive(Debug, Default)]
-pub struct TurnDurations {
-    /// For each of [`BOUNDS`] the turns that took no longer, but longer than the bound before; at the end
-    /// those that were longer than all.
-    pub within: [Counter; BOUNDS.len() + 1],
-    /// All of them together, in nanoseconds.
-    pub nanoseconds: Counter,
-}
-
-impl TurnDurations {
-    fn record(&self, duration: Duration) {
-        let place = BOUNDS.partition_point(|bound| *bound < duration);
-        if let Some(within) = self.within.get(place) {
-            within.add(1);
-        }
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.add(nanoseconds);
-    }
-}
 
 /// The histogram of one core.
 #[derive(Debug)]
@@ -111,6 +72,7 @@ impl TurnTimes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::durations::Distribution;
 
     #[test]
     fn publishes_the_percentiles_of_each_second_on_its_own() {
@@ -125,12 +87,12 @@ mod tests {
             0,
             "nothing before the second is over"
         );
-        assert_eq!(counters.turn_durations.within[0].value(), 99);
+        let counted = || Distribution::of([&counters.turn_durations]);
+        assert!(counted().up_to().all(|(_, within)| within == 99));
         let later = start + Duration::from_millis(1100);
         times.record(later - Duration::from_millis(2), later, &counters);
         assert_eq!(counters.turns.value(), 100);
-        assert_eq!(counters.turn_durations.within[7].value(), 1);
-        assert_eq!(counters.turn_durations.nanoseconds.value(), 2_990_000);
+        assert_eq!((counted().count(), counted().seconds()), (100, 0.002_99));
         let near = |value: u64, expected: u64| value.abs_diff(expected) * 100 <= expected;
         assert!(near(counters.turn_nanoseconds_p50.value(), 10_000));
         assert!(near(counters.turn_nanoseconds_max.value(), 2_000_000));

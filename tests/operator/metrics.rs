@@ -18,16 +18,22 @@ fn address<'l>(ready: &'l str, before: &str) -> &'l str {
 }
 
 fn metrics(http: &str) -> String {
-    let mut stream = TcpStream::connect(http).unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
+    let response = get(http, "/metrics");
     response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
-/// One SUBSCRIBE is refused, because its domain is not served; one NOTIFY is refused by its phone.
-fn refused(sip: &str) {
+fn get(http: &str, target: &str) -> String {
+    let mut stream = TcpStream::connect(http).unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
+/// One PUBLISH is accepted; one SUBSCRIBE is refused, because its domain is not served; one NOTIFY is
+/// refused by its phone.
+fn talk(sip: &str) {
     let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
     phone
         .set_read_timeout(Some(Duration::from_secs(5)))
@@ -47,6 +53,15 @@ fn refused(sip: &str) {
         let length = phone.recv(&mut message).unwrap();
         String::from_utf8_lossy(&message[..length]).into_owned()
     };
+    let publish = format!(
+        "PUBLISH sip:2@open.example SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKp;rport\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:2@open.example>;tag=1\r\nTo: <sip:2@open.example>\r\n\
+         Call-ID: p\r\nCSeq: 1 PUBLISH\r\nEvent: message-summary\r\nExpires: 600\r\n\
+         Content-Type: application/simple-message-summary\r\nContent-Length: 23\r\n\r\n\
+         Messages-Waiting: yes\r\n"
+    );
+    phone.send_to(publish.as_bytes(), sip).unwrap();
+    assert!(read().starts_with("SIP/2.0 200 "));
     subscribe("other.example");
     assert!(read().starts_with("SIP/2.0 404 "));
     subscribe("open.example");
@@ -77,8 +92,11 @@ fn all_metrics() -> String {
     let made = folder.lamplighter("certificate self-signed sip.example.com");
     assert!({ made }.current_dir(&folder.0).status().unwrap().success());
     let (daemon, ready) = Daemon::start_and_tell(&folder);
-    refused(address(&ready, "SIP on udp "));
-    let text = metrics(address(&ready, "HTTP on "));
+    talk(address(&ready, "SIP on udp "));
+    let http = address(&ready, "HTTP on ");
+    let busy = "/call_state.htm?domain=a.example&user=0&password=x&number=1";
+    assert!(get(http, busy).starts_with("HTTP/1.1 200 "));
+    let text = metrics(http);
     daemon.stop();
     text
 }
@@ -119,6 +137,12 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
         "# TYPE lamplighter_subscriptions gauge",
         "# HELP lamplighter_subscriptions Active subscriptions.",
         "# TYPE lamplighter_turn_duration_seconds histogram",
+        "# TYPE lamplighter_request_duration_seconds histogram",
+        "lamplighter_request_duration_seconds_count{request=\"PUBLISH\"} 1",
+        "lamplighter_request_duration_seconds_count{request=\"SUBSCRIBE\"} 1",
+        "lamplighter_request_duration_seconds_count{request=\"REGISTER\"} 0",
+        "lamplighter_request_duration_seconds_count{request=\"call_state.htm\"} 1",
+        "lamplighter_request_duration_seconds_bucket{request=\"PUBLISH\",le=\"0.0000152587890625\"} 0",
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }

@@ -10,6 +10,7 @@ pub mod fields;
 mod report;
 
 use std::net::IpAddr;
+use std::time::Instant;
 
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
@@ -32,6 +33,7 @@ pub(crate) async fn report<E: Engine>(
     peer: IpAddr,
     site: &Site<E>,
 ) -> Response {
+    let arrived = Instant::now();
     let report = match read(request).await {
         Ok(fields) => Report::new(&fields, peer, site).await,
         Err(refusal) => Err(refusal),
@@ -42,7 +44,10 @@ pub(crate) async fn report<E: Engine>(
     };
     tracing::debug!(%aor, "call_state.htm");
     match site.update_state(aor, said).await {
-        Ok(Reply::Done) => response::text(StatusCode::OK, "OK\n"),
+        Ok(Reply::Done) => {
+            site.call_state_durations.record(arrived.elapsed());
+            response::text(StatusCode::OK, "OK\n")
+        }
         Ok(_) | Err(_) => response::unavailable(),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::fmt::{Display, Write};
 
+use crate::telemetry::durations::Distribution;
+
 /// The content type of the format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -87,21 +89,13 @@ impl Family<'_> {
     }
 
     /// A histogram: the counts of values up to each bound, of all values, and their sum.
-    pub(super) fn histogram(
-        &mut self,
-        label: (&str, &str),
-        bounds: impl Iterator<Item = (f64, u64)>,
-        count: u64,
-        sum: f64,
-    ) {
-        let mut up_to = 0;
-        for (bound, within) in bounds {
-            up_to += within;
-            self.line("_bucket", &[label, ("le", &bound.to_string())], up_to);
+    pub(super) fn histogram(&mut self, label: (&str, &str), values: &Distribution) {
+        for (bound, within) in values.up_to() {
+            self.line("_bucket", &[label, ("le", &bound.to_string())], within);
         }
-        self.line("_bucket", &[label, ("le", "+Inf")], count);
-        self.line("_sum", &[label], sum);
-        self.line("_count", &[label], count);
+        self.line("_bucket", &[label, ("le", "+Inf")], values.count());
+        self.line("_sum", &[label], values.seconds());
+        self.line("_count", &[label], values.count());
     }
 
     fn line(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
@@ -119,8 +113,11 @@ impl Family<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::telemetry::durations::Durations;
+    use std::time::Duration;
 
     #[test]
     fn a_family_has_help_type_and_values() {
@@ -145,17 +142,28 @@ mod tests {
     fn the_counts_of_a_histogram_add_up() {
         let mut exposition = Exposition::default();
         let mut family = exposition.family("turn_duration_seconds", Kind::Histogram, "Turns.");
-        let bounds = [(0.000_01, 2), (0.1, 3)].into_iter();
-        family.histogram(("core", "0"), bounds, 6, 1.25);
+        let durations = Durations::default();
+        for milliseconds in [1, 250, 300, 10_000] {
+            durations.record(Duration::from_millis(milliseconds));
+        }
+        family.histogram(("core", "0"), &Distribution::of([&durations]));
+        let text = exposition.into_text();
+        let (first, rest) = text.split_once("_bucket").unwrap();
         assert_eq!(
-            exposition.into_text(),
+            first,
             "# HELP lamplighter_turn_duration_seconds Turns.\n\
              # TYPE lamplighter_turn_duration_seconds histogram\n\
-             lamplighter_turn_duration_seconds_bucket{core=\"0\",le=\"0.00001\"} 2\n\
-             lamplighter_turn_duration_seconds_bucket{core=\"0\",le=\"0.1\"} 5\n\
-             lamplighter_turn_duration_seconds_bucket{core=\"0\",le=\"+Inf\"} 6\n\
-             lamplighter_turn_duration_seconds_sum{core=\"0\"} 1.25\n\
-             lamplighter_turn_duration_seconds_count{core=\"0\"} 6\n"
+             lamplighter_turn_duration_seconds"
         );
+        for line in [
+            "_bucket{core=\"0\",le=\"0.0009765625\"} 0\n",
+            "_bucket{core=\"0\",le=\"0.25\"} 2\n",
+            "_bucket{core=\"0\",le=\"0.5\"} 3\n",
+            "_bucket{core=\"0\",le=\"+Inf\"} 4\n",
+            "_sum{core=\"0\"} 10.551\n",
+            "_count{core=\"0\"} 4\n",
+        ] {
+            assert!(rest.contains(line), "{line}{text}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::http::representation::counters::{Counters, shown_status};
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
-use crate::telemetry::turns::BOUNDS;
+use crate::telemetry::durations::{Distribution, Durations};
 use crate::telemetry::{self, CoreCounters};
 use crate::tls::{Certificate, SharedKeyring};
 
@@ -56,7 +56,9 @@ pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
         "How late the earliest timer was after the last turn that handled timers; of all cores the largest.",
     )
     .value(late as f64 / 1e3);
-    turns(&mut out, &telemetry::cores());
+    let cores = telemetry::cores();
+    turns(&mut out, &cores);
+    requests(&mut out, &cores, &site.call_state_durations);
     certificates(&mut out, &site.facts.keyrings);
     response::typed(StatusCode::OK, exposition::CONTENT_TYPE, out.into_text())
 }
@@ -109,6 +111,26 @@ fn labelled(out: &mut Exposition, counted: &Counters) {
     }
 }
 
+/// How long accepted requests took.
+fn requests(out: &mut Exposition, cores: &[Arc<CoreCounters>], call_state: &Durations) {
+    let mut family = out.family(
+        "request_duration_seconds",
+        Kind::Histogram,
+        "Times from the arrival of a request until its 2xx was handed to the socket, the commit of the store included; of call_state.htm until its response was.",
+    );
+    let of_cores = |of: fn(&CoreCounters) -> &Durations| {
+        Distribution::of(cores.iter().map(|counters| of(counters)))
+    };
+    for (request, distribution) in [
+        ("PUBLISH", of_cores(|core| &core.publish_durations)),
+        ("SUBSCRIBE", of_cores(|core| &core.subscribe_durations)),
+        ("REGISTER", of_cores(|core| &core.register_durations)),
+        ("call_state.htm", Distribution::of([call_state])),
+    ] {
+        family.histogram(("request", request), &distribution);
+    }
+}
+
 /// The lengths of the turns of every core.
 fn turns(out: &mut Exposition, cores: &[Arc<CoreCounters>]) {
     let mut family = out.family(
@@ -117,13 +139,9 @@ fn turns(out: &mut Exposition, cores: &[Arc<CoreCounters>]) {
         "Lengths of a shard's turns. A long one delays every lamp of its shard.",
     );
     for counters in cores {
-        let durations = &counters.turn_durations;
-        let bounds = BOUNDS.iter().map(|bound| bound.as_secs_f64());
-        let within = durations.within.iter().map(|counter| counter.value());
         let core = counters.core().to_string();
-        let sum = durations.nanoseconds.value() as f64 / 1e9;
-        let count = within.clone().sum();
-        family.histogram(("core", &core), bounds.zip(within), count, sum);
+        let distribution = Distribution::of([&counters.turn_durations]);
+        family.histogram(("core", &core), &distribution);
     }
 }
 
@@ -237,6 +255,7 @@ mod tests {
         }
         names.extend(["shards", "shards_silent", "ready", "timer_lateness_seconds"]);
         names.extend(["build_info", "turn_duration_seconds", "refusals"]);
+        names.push("request_duration_seconds");
         names.extend(["subscriptions_by_event", "notify_failures"]);
         let count = names.len();
         names.sort_unstable();

@@ -115,7 +115,7 @@ impl MailSender {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Poll, Wake, Waker};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::net::readiness::{Readiness, Waited};
@@ -150,6 +150,7 @@ mod tests {
         };
         Mail::Misdirected {
             flow,
+            at: Instant::now(),
             bytes: Box::default(),
             certified: None,
         }

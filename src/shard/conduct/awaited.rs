@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::mem;
 
 use crate::shard::conduct::Engine;
-use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::flow::{Arrived, ConnectionId};
 use crate::shard::contract::place::Place;
 use crate::shard::contract::turn::Turn;
 
@@ -23,7 +23,7 @@ pub(crate) struct AwaitedDialogs {
 
 #[derive(Debug)]
 struct AwaitingRequest {
-    flow: Flow,
+    arrived: Arrived,
     octets: Box<[u8]>,
 }
 
@@ -39,9 +39,10 @@ enum Awaiting {
 }
 
 impl AwaitedDialogs {
-    fn add(&mut self, place: Place, flow: Flow, octets: &[u8], turn: &Turn<'_>) -> Awaiting {
+    fn add(&mut self, place: Place, arrived: Arrived, octets: &[u8], turn: &Turn<'_>) -> Awaiting {
         let waiting = self.requests.get(&place);
-        let is_copy = |it: &AwaitingRequest| it.flow == flow && *it.octets == *octets;
+        let is_copy =
+            |it: &AwaitingRequest| it.arrived.flow == arrived.flow && *it.octets == *octets;
         if waiting.is_some_and(|waiting| waiting.iter().any(is_copy)) {
             return Awaiting::Behind;
         }
@@ -54,7 +55,7 @@ impl AwaitedDialogs {
         self.octets += octets.len();
         let waiting = self.requests.entry(place).or_default();
         let octets = octets.into();
-        waiting.push(AwaitingRequest { flow, octets });
+        waiting.push(AwaitingRequest { arrived, octets });
         match waiting.len() {
             1 => Awaiting::First,
             _ => Awaiting::Behind,
@@ -68,7 +69,8 @@ impl AwaitedDialogs {
         }
         for waiting in self.requests.values_mut() {
             let is_over = |it: &mut AwaitingRequest| {
-                it.flow.transport.is_reliable() && it.flow.connection == connection
+                let flow = &it.arrived.flow;
+                flow.transport.is_reliable() && flow.connection == connection
             };
             for request in waiting.extract_if(.., is_over) {
                 self.count -= 1;
@@ -90,11 +92,11 @@ impl Engine {
     pub(crate) fn await_dialog(
         &mut self,
         place: Place,
-        flow: Flow,
+        arrived: Arrived,
         octets: &[u8],
         turn: &mut Turn<'_>,
     ) -> bool {
-        let awaiting = self.awaited.add(place, flow, octets, turn);
+        let awaiting = self.awaited.add(place, arrived, octets, turn);
         if awaiting == Awaiting::First {
             turn.out.wanted_dialogs.push(place.0);
         }
@@ -106,16 +108,16 @@ impl Engine {
         if self.awaited.count == 0 {
             return;
         }
-        for AwaitingRequest { flow, octets } in self.awaited.take(place) {
-            self.handle_octets(flow, &octets, None, true, turn);
+        for AwaitingRequest { arrived, octets } in self.awaited.take(place) {
+            self.handle_octets(arrived, &octets, None, true, turn);
         }
     }
 
     /// Serves all requests that still wait: there are no more records.
     pub(crate) fn serve_all_awaiting(&mut self, turn: &mut Turn<'_>) {
         let requests = mem::take(&mut self.awaited).requests;
-        for AwaitingRequest { flow, octets } in requests.into_values().flatten() {
-            self.handle_octets(flow, &octets, None, true, turn);
+        for AwaitingRequest { arrived, octets } in requests.into_values().flatten() {
+            self.handle_octets(arrived, &octets, None, true, turn);
         }
     }
 }

@@ -35,10 +35,12 @@ impl Engine {
                     transaction,
                     flow,
                     octets,
+                    answered,
                     subscription,
                 } => {
                     self.uas
                         .send_held(transaction, flow, octets.as_deref(), turn);
+                    turn.out.answered.extend(answered);
                     if let Some(subscription) = subscription {
                         self.subscriptions.acknowledged(subscription);
                     }

@@ -4,7 +4,7 @@
 use crate::directory::Domain;
 use crate::presence::Aor;
 use crate::shard::conduct::Engine;
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::Arrived;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
@@ -35,12 +35,13 @@ impl Engine {
     /// parsed here.
     pub(crate) fn handle_octets(
         &mut self,
-        flow: Flow,
+        arrived: Arrived,
         octets: &[u8],
         response: Option<PlainResponse<'_>>,
         is_forwarded: bool,
         turn: &mut Turn<'_>,
     ) {
+        let Arrived { flow, at } = arrived;
         if response.is_some_and(|response| {
             self.notifier
                 .handle_plain_response(&response, &flow, &mut self.subscriptions, turn)
@@ -59,6 +60,7 @@ impl Engine {
             turn.counters.messages_misdirected += 1;
             let misdirected = Mail::Misdirected {
                 flow,
+                at,
                 bytes: octets.into(),
                 certified: turn.certificates.of(flow.connection).cloned(),
             };
@@ -77,7 +79,7 @@ impl Engine {
                 turn.counters.responses_unmatched += u64::from(!is_ours);
             }
             StartLine::Request { method, uri } => {
-                self.handle_request(&message, method, uri, flow, turn)
+                self.handle_request(&message, method, uri, arrived, turn)
             }
         }
     }
@@ -95,7 +97,7 @@ impl Engine {
         message: &Message<'_>,
         method: Method<'_>,
         uri: &[u8],
-        flow: Flow,
+        arrived: Arrived,
         turn: &mut Turn<'_>,
     ) {
         if method == Method::Ack {
@@ -103,7 +105,7 @@ impl Engine {
         }
         if let Some(fault) = message.fault() {
             if message.is_answerable() {
-                let request = Request::new(message, flow, None);
+                let request = Request::new(message, arrived, None);
                 self.uas.refuse(&request, &Refusal::Fault(fault), turn);
             } else {
                 turn.counters.messages_unreadable += 1;
@@ -118,17 +120,17 @@ impl Engine {
             );
         let mut transaction = None;
         if has_transaction {
-            transaction = self.uas.begin_transaction(message, flow, turn);
+            transaction = self.uas.begin_transaction(message, arrived, turn);
             if transaction.is_none() {
                 return;
             }
         }
-        let mut request = Request::new(message, flow, transaction);
+        let mut request = Request::new(message, arrived, transaction);
         let is_in_dialog =
             method == Method::Subscribe && message.to().is_some_and(|to| to.tag().is_some());
         if !is_in_dialog && !is_to_client && method != Method::Cancel {
             if let Ok(contact) = &request.contact {
-                let key = phone_key(&flow, &contact.uri);
+                let key = phone_key(&arrived.flow, &contact.uri);
                 request.phone_key = Some(key);
                 request.is_known = self.subscriptions.is_known_phone(key);
             }

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::contract::command::{Command, CommandId, Reply};
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::{Arrived, Flow};
 use crate::shard::contract::mail::Mail;
 use crate::shard::contract::turn::Turn;
 
@@ -36,7 +36,7 @@ pub(crate) struct EarlyInputs {
 #[derive(Debug)]
 enum EarlyInput {
     /// A PUBLISH or REGISTER.
-    Request(Flow, Box<[u8]>),
+    Request(Arrived, Box<[u8]>),
     /// A state update, an erasure, or a question about all presentities.
     Command(CommandId, Command),
     /// A request or update that another shard received.
@@ -56,19 +56,19 @@ impl EarlyInputs {
 
     fn pop(&mut self) -> Option<EarlyInput> {
         let input = self.inputs.pop_front()?;
-        if let EarlyInput::Request(flow, octets) = &input {
+        if let EarlyInput::Request(arrived, octets) = &input {
             self.octets -= octets.len();
-            let hash = self.hash_of(*flow, octets);
+            let hash = self.hash_of(arrived.flow, octets);
             self.requests.remove(&hash);
         }
         Some(input)
     }
 
-    fn push_request(&mut self, flow: Flow, octets: &[u8]) {
+    fn push_request(&mut self, arrived: Arrived, octets: &[u8]) {
         self.octets += octets.len();
-        self.requests.insert(self.hash_of(flow, octets));
+        self.requests.insert(self.hash_of(arrived.flow, octets));
         self.inputs
-            .push_back(EarlyInput::Request(flow, octets.into()));
+            .push_back(EarlyInput::Request(arrived, octets.into()));
     }
 
     /// The hash of a request from a peer.
@@ -86,7 +86,12 @@ impl Engine {
 
     /// Lets a PUBLISH or REGISTER wait. Returns false if it need not, or if too many inputs wait
     /// already, so that it will be refused.
-    pub(crate) fn hold_back_request(&mut self, flow: Flow, octets: &[u8], turn: &Turn<'_>) -> bool {
+    pub(crate) fn hold_back_request(
+        &mut self,
+        arrived: Arrived,
+        octets: &[u8],
+        turn: &Turn<'_>,
+    ) -> bool {
         let is_change = octets.starts_with(PUBLISH) || octets.starts_with(REGISTER);
         if !is_change || !self.holds_back() {
             return false;
@@ -94,14 +99,14 @@ impl Engine {
         if self
             .early
             .requests
-            .contains(&self.early.hash_of(flow, octets))
+            .contains(&self.early.hash_of(arrived.flow, octets))
         {
             return true;
         }
         if self.early.is_full(octets.len(), turn) {
             return false;
         }
-        self.early.push_request(flow, octets);
+        self.early.push_request(arrived, octets);
         true
     }
 
@@ -149,8 +154,8 @@ impl Engine {
         }
         for _ in 0..SERVED_PER_TURN {
             match self.early.pop() {
-                Some(EarlyInput::Request(flow, octets)) => {
-                    self.handle_octets(flow, &octets, None, false, turn);
+                Some(EarlyInput::Request(arrived, octets)) => {
+                    self.handle_octets(arrived, &octets, None, false, turn);
                 }
                 Some(EarlyInput::Command(id, command)) => self.execute(id, command, turn),
                 Some(EarlyInput::Mail(mail)) => self.handle_mail(mail, turn),

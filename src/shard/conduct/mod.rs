@@ -29,7 +29,7 @@ use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::Reevaluation;
 use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::flow::{ConnectionId, ShardId};
+use crate::shard::contract::flow::{Arrived, ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::input::Input;
 use crate::shard::contract::mail::{Mail, News};
@@ -96,18 +96,22 @@ impl Engine {
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
         match input {
             Input::Message { flow, bytes } => {
-                let waits = self.hold_back_request(flow, bytes, turn)
-                    || bytes.starts_with(PUBLISH) && self.postpone(flow, bytes, turn);
+                let arrived = Arrived { flow, at: turn.now };
+                let waits = self.hold_back_request(arrived, bytes, turn)
+                    || bytes.starts_with(PUBLISH) && self.postpone(arrived, bytes, turn);
                 if !waits {
                     let response = PlainResponse::read(bytes);
-                    self.handle_octets(flow, bytes, response, false, turn);
+                    self.handle_octets(arrived, bytes, response, false, turn);
                 }
             }
             Input::Response {
                 flow,
                 bytes,
                 response,
-            } => self.handle_octets(flow, bytes, Some(response), false, turn),
+            } => {
+                let arrived = Arrived { flow, at: turn.now };
+                self.handle_octets(arrived, bytes, Some(response), false, turn);
+            }
             Input::Certified(connection, names) => turn.certificates.note(connection, names),
             Input::Closed(connection) => {
                 tell_closed(connection, turn);
@@ -229,6 +233,7 @@ impl Engine {
         match mail {
             Mail::Misdirected {
                 flow,
+                at,
                 bytes,
                 certified,
             } => {
@@ -236,7 +241,7 @@ impl Engine {
                     turn.certificates.note(flow.connection, names);
                 }
                 let response = PlainResponse::read(&bytes);
-                self.handle_octets(flow, &bytes, response, true, turn);
+                self.handle_octets(Arrived { flow, at }, &bytes, response, true, turn);
             }
             Mail::Begun { beginning, holder } => {
                 self.subscriptions.note_begun_elsewhere(beginning, holder);

@@ -4,7 +4,7 @@
 use crate::presence::document;
 use crate::shard::conduct::Engine;
 use crate::shard::conduct::dispatch::Admission;
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::Arrived;
 use crate::shard::contract::mail::{ForwardedPublish, Mail};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::Request;
@@ -66,20 +66,25 @@ pub(super) const PUBLISH: &[u8] = b"PUBLISH ";
 
 impl Engine {
     /// Defers a PUBLISH if NOTIFYs are queued. False if it is to be served now.
-    pub(crate) fn postpone(&mut self, flow: Flow, octets: &[u8], turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn postpone(
+        &mut self,
+        arrived: Arrived,
+        octets: &[u8],
+        turn: &mut Turn<'_>,
+    ) -> bool {
         if !self.subscriptions.is_telling(turn) && self.publish_queue.is_empty() {
             return false;
         }
         while self.publish_queue.octets + octets.len() > turn.options.overload.postponed_octets_max
         {
-            let Some((flow, oldest)) = self.publish_queue.pop() else {
+            let Some((oldest_arrived, oldest)) = self.publish_queue.pop() else {
                 return false;
             };
             turn.counters.postponements_cut_short += 1;
-            self.handle_octets(flow, &oldest, None, false, turn);
+            self.handle_octets(oldest_arrived, &oldest, None, false, turn);
         }
         turn.counters.requests_postponed += 1;
-        self.publish_queue.push(flow, octets);
+        self.publish_queue.push(arrived, octets);
         true
     }
 
@@ -92,11 +97,11 @@ impl Engine {
             if has_read && self.subscriptions.is_telling(turn) {
                 return;
             }
-            let Some((flow, octets)) = self.publish_queue.pop() else {
+            let Some((arrived, octets)) = self.publish_queue.pop() else {
                 return;
             };
             let refused = turn.counters.requests_refused;
-            self.handle_octets(flow, &octets, None, false, turn);
+            self.handle_octets(arrived, &octets, None, false, turn);
             has_read |= turn.counters.requests_refused == refused;
         }
     }

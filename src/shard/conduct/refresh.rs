@@ -75,7 +75,7 @@ impl Engine {
     ) -> Result<(), Refusal<'d>> {
         let place = self.subscriptions.unrecovered(tag, turn);
         let place = place.ok_or(Refusal::NO_SUBSCRIPTION)?;
-        if self.await_dialog(place, request.flow, request.message.bytes(), turn) {
+        if self.await_dialog(place, request.arrived(), request.message.bytes(), turn) {
             turn.counters.requests_awaiting_dialog += 1;
             self.uas.forget(request);
             return Ok(());

@@ -18,7 +18,7 @@ use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::flow::{Address, Flow};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::mail::Mail;
-use crate::shard::contract::outbox::Outbox;
+use crate::shard::contract::outbox::{Answered, Outbox};
 use crate::sip::transaction::TIMER_F;
 use crate::sip::transaction::server::TransactionKey;
 
@@ -85,6 +85,8 @@ pub(crate) enum Acknowledgement {
         flow: Flow,
         /// None if its transaction holds it.
         octets: Option<Box<[u8]>>,
+        /// The request that it answers.
+        answered: Option<Answered>,
         subscription: Option<SubscriptionId>,
     },
     /// The reply to a command.

@@ -3,6 +3,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use crate::presence::Aor;
 use crate::presence::fixed_hash::fnv1a;
@@ -67,6 +68,15 @@ pub struct Flow {
     pub local: SocketAddr,
     /// The address and port of the peer.
     pub peer: SocketAddr,
+}
+
+/// How and when a message arrived.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrived {
+    /// The flow it arrived on.
+    pub(crate) flow: Flow,
+    /// The time of the turn in which a shard first saw it; it may have waited since.
+    pub(crate) at: Instant,
 }
 
 /// In few pieces, for a keyed hasher has its price per piece. IPv6 zones are left out: two flows that

@@ -35,6 +35,8 @@ pub enum Mail {
     Misdirected {
         /// The flow it arrived on.
         flow: Flow,
+        /// When it arrived there.
+        at: Instant,
         /// The message.
         bytes: Box<[u8]>,
         /// The names in the certificate of the peer.

@@ -27,6 +27,26 @@ pub struct Transmit {
     pub tail: Range<usize>,
 }
 
+/// A request that is answered with 2xx, for statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// Which.
+    pub request: AnsweredRequest,
+    /// When it arrived at the first shard that saw it.
+    pub arrived: Instant,
+}
+
+/// The kinds of requests of which it is counted how long they take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnsweredRequest {
+    /// PUBLISH
+    Publish,
+    /// SUBSCRIBE, initial or in a dialog.
+    Subscribe,
+    /// REGISTER
+    Register,
+}
+
 /// The effects of one or more turns, each kind in the order it was produced.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -34,6 +54,8 @@ pub struct Outbox {
     pub arena: Vec<u8>,
     /// SIP messages to send.
     pub transmits: Vec<Transmit>,
+    /// The requests of which the 2xx is among these, or goes to the shard of its stream.
+    pub answered: Vec<Answered>,
     /// Mail to other shards. The driver must not lose any.
     pub mail: Vec<(ShardId, Mail)>,
     /// Replies to commands.
@@ -73,6 +95,7 @@ impl Outbox {
     pub fn clear(&mut self) {
         self.arena.clear();
         self.transmits.clear();
+        self.answered.clear();
         self.mail.clear();
         self.replies.clear();
         self.records.clear();

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::Arrived;
 
 /// PUBLISHes in order of arrival. Its owner limits `octets`.
 #[derive(Debug, Default)]
 pub(crate) struct PublishQueue {
-    messages: VecDeque<(Flow, Box<[u8]>)>,
+    messages: VecDeque<(Arrived, Box<[u8]>)>,
     pub(crate) octets: usize,
 }
 
@@ -18,15 +18,15 @@ impl PublishQueue {
     }
 
     /// Appends a PUBLISH.
-    pub(crate) fn push(&mut self, flow: Flow, octets: &[u8]) {
+    pub(crate) fn push(&mut self, arrived: Arrived, octets: &[u8]) {
         self.octets += octets.len();
-        self.messages.push_back((flow, octets.into()));
+        self.messages.push_back((arrived, octets.into()));
     }
 
     /// Removes the oldest PUBLISH.
-    pub(crate) fn pop(&mut self) -> Option<(Flow, Box<[u8]>)> {
-        let (flow, octets) = self.messages.pop_front()?;
+    pub(crate) fn pop(&mut self) -> Option<(Arrived, Box<[u8]>)> {
+        let (arrived, octets) = self.messages.pop_front()?;
         self.octets -= octets.len();
-        Some((flow, octets))
+        Some((arrived, octets))
     }
 }

@@ -211,8 +211,9 @@ pub(crate) fn numeric_address(uri: &Uri<'_>, transport: Transport) -> Option<Soc
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::shard::contract::flow::ConnectionId;
+    use crate::shard::contract::flow::{Arrived, ConnectionId};
     use crate::sip::Message;
+    use std::time::Instant;
 
     /// The place that the stream of a request leads to. Its peer is 10.0.1.7; 10.0.1.0/24 is trusted if
     /// `trusts`.
@@ -235,7 +236,14 @@ mod tests {
             uris: Box::default(),
             domains: domains.iter().map(|name| (*name).into()).collect(),
         };
-        let request = Request::new(&message, flow, None);
+        let request = Request::new(
+            &message,
+            Arrived {
+                flow,
+                at: Instant::now(),
+            },
+            None,
+        );
         let is_trusted = |ip: IpAddr| trusts && ip.to_string().starts_with("10.0.1.");
         alias_of(&request, Some(&names), is_trusted)
     }

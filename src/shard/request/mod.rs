@@ -22,8 +22,9 @@ pub(crate) mod target;
 pub(crate) mod uris;
 
 use std::net::IpAddr;
+use std::time::Instant;
 
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::{Arrived, Flow};
 use crate::sip::dialog::Contact;
 use crate::sip::header::Via;
 use crate::sip::transaction::server::TransactionKey;
@@ -35,6 +36,8 @@ use crate::sip::{Fault, Message};
 pub(crate) struct Request<'a> {
     pub(crate) message: &'a Message<'a>,
     pub(crate) flow: Flow,
+    /// When it arrived.
+    pub(crate) arrived_at: Instant,
     /// The server transaction that waits for the response; None if the response is not stored.
     pub(crate) transaction: Option<TransactionKey>,
     /// Its Contact.
@@ -50,16 +53,25 @@ impl<'a> Request<'a> {
     /// A request, with its Contact read.
     pub(crate) fn new(
         message: &'a Message<'a>,
-        flow: Flow,
+        arrived: Arrived,
         transaction: Option<TransactionKey>,
     ) -> Self {
         Self {
             message,
-            flow,
+            flow: arrived.flow,
+            arrived_at: arrived.at,
             transaction,
             contact: Contact::of(message),
             phone_key: None,
             is_known: false,
+        }
+    }
+
+    /// How and when it arrived.
+    pub(crate) fn arrived(&self) -> Arrived {
+        Arrived {
+            flow: self.flow,
+            at: self.arrived_at,
         }
     }
 

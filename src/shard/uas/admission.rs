@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use crate::directory::{AuthMode, Domain, DomainRealm};
 use crate::presence::Aor;
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::Arrived;
 use crate::shard::contract::turn::Turn;
 use crate::shard::overload::rate_limit::AdmittedSender;
 use crate::shard::peer::path_salt::is_salt_for;
@@ -26,9 +26,10 @@ impl Uas {
     pub(crate) fn begin_transaction(
         &mut self,
         message: &Message<'_>,
-        flow: Flow,
+        arrived: Arrived,
         turn: &mut Turn<'_>,
     ) -> Option<TransactionKey> {
+        let flow = arrived.flow;
         let (key, arrival) = self.transactions.begin(message, turn.now);
         match arrival {
             Arrival::New => return Some(key),
@@ -49,7 +50,7 @@ impl Uas {
                 turn.transmit(response_flow(message, flow), start..end, 0..0);
             }
             Arrival::Merged => {
-                let request = Request::new(message, flow, None);
+                let request = Request::new(message, arrived, None);
                 self.refuse(&request, &Refusal::Plain(Status::LOOP_DETECTED), turn);
             }
         }

@@ -12,7 +12,7 @@ use crate::shard::contract::counters::Counters;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::SubscriptionId;
-use crate::shard::contract::outbox::Outbox;
+use crate::shard::contract::outbox::{Answered, AnsweredRequest, Outbox};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::path_salt::salt_for;
 use crate::shard::request::headers::unsupported_option_tags;
@@ -22,7 +22,7 @@ use crate::shard::uas::Uas;
 use crate::sip::digest::{Algorithm, Challenge};
 use crate::sip::emit::ResponseHead;
 use crate::sip::transaction::server::TransactionKey;
-use crate::sip::{HeaderName, Message, Status, emit};
+use crate::sip::{HeaderName, Message, Method, StartLine, Status, emit};
 
 /// The methods we support. REGISTER is left out, because only trusted registrars may use it.
 pub(crate) const ALLOW: &[u8] = b"OPTIONS, SUBSCRIBE, NOTIFY, PUBLISH";
@@ -312,6 +312,7 @@ impl Uas {
             transaction,
             flow: request.response_flow(),
             octets,
+            answered: answered(request),
             subscription,
         });
     }
@@ -333,6 +334,9 @@ impl Uas {
                 request.flow.transport.is_reliable(),
                 turn.now,
             );
+        }
+        if response.is_some_and(|response| response.starts_with(b"SIP/2.0 2")) {
+            turn.out.answered.extend(answered(request));
         }
         turn.transmit(request.response_flow(), head, 0..0);
     }
@@ -448,6 +452,23 @@ fn write_accepted(
     if accepted.is_list {
         emit::header(arena, "Require", b"eventlist");
     }
+}
+
+/// For the statistics of how long requests take; None if its kind is none of those.
+fn answered(request: &Request<'_>) -> Option<Answered> {
+    let StartLine::Request { method, .. } = request.message.start_line() else {
+        return None;
+    };
+    let kind = match method {
+        Method::Publish => AnsweredRequest::Publish,
+        Method::Subscribe => AnsweredRequest::Subscribe,
+        Method::Register => AnsweredRequest::Register,
+        _ => return None,
+    };
+    Some(Answered {
+        request: kind,
+        arrived: request.arrived_at,
+    })
 }
 
 /// Whether the response from `start` to the end of the arena is sent over UDP and longer than a sender

@@ -5,7 +5,7 @@ use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::flow::Flow;
+use crate::shard::contract::flow::Arrived;
 use crate::shard::contract::ids::SuspendedId;
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
@@ -22,7 +22,7 @@ use crate::sip::transaction::server::TransactionKey;
 #[derive(Debug)]
 pub(crate) struct SuspendedRequest {
     pub(crate) octets: Box<[u8]>,
-    pub(crate) flow: Flow,
+    arrived: Arrived,
     pub(crate) transaction: Option<TransactionKey>,
     phone_key: Option<u64>,
     pub(crate) package: Package,
@@ -54,12 +54,12 @@ impl SuspendedRequest {
     /// Calls `serve` with the request. Its message is parsed again, as the parts of a parsed message
     /// borrow its octets.
     pub(crate) fn with_request(&self, serve: impl FnOnce(&Request<'_>)) {
-        let message = Message::parse(&self.octets, self.flow.transport.framing());
+        let message = Message::parse(&self.octets, self.arrived.flow.transport.framing());
         debug_assert!(message.is_ok(), "only a parsed request is suspended");
         if let Ok(message) = message {
             serve(&Request {
                 phone_key: self.phone_key,
-                ..Request::new(&message, self.flow, self.transaction)
+                ..Request::new(&message, self.arrived, self.transaction)
             });
         }
     }
@@ -105,11 +105,10 @@ impl Uas {
             .wheel
             .arm(turn.now + TIMER_F, Timer::SuspendedRequest(number));
         let octets = request.message.bytes().into();
-        let (flow, transaction) = (request.flow, request.transaction);
         self.suspended.insert(SuspendedRequest {
             octets,
-            flow,
-            transaction,
+            arrived: request.arrived(),
+            transaction: request.transaction,
             phone_key: request.phone_key,
             package,
             seizing,

@@ -36,6 +36,7 @@ use crate::net::{HandshakeLimits, Limits};
 use crate::shard::contract::overload_options::OverloadOptions;
 use crate::sip::Transport;
 use crate::sip::digest::Secret;
+use crate::telemetry::durations::Durations;
 
 /// What begins a connection (RFC 9113 §3.4), with SETTINGS that are empty.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -150,6 +151,7 @@ fn site(engine: &FakeEngine) -> Site<FakeEngine> {
         call_numbers: CallNumbers::new(1),
         handshakes: Handshakes::new(HandshakeLimits::default()),
         counters: TransportCounters::default(),
+        call_state_durations: Durations::default(),
         scratch: RefCell::new(vec![0; 16 << 10].into()),
     }
 }

@@ -26,8 +26,8 @@ use crate::presence::call::{CallParts, CallState};
 use crate::presence::wall_clock::WallClock;
 use crate::shard::contract::place::Place;
 use crate::shard::{
-    Command, CommandId, ConnectionId, Durability, Flow, Input, Mail, NotedChange, Options, Outbox,
-    RecordKey, Recovered, Reply, Shard, ShardId, recovering_shard,
+    Answered, AnsweredRequest, Command, CommandId, ConnectionId, Durability, Flow, Input, Mail,
+    NotedChange, Options, Outbox, RecordKey, Recovered, Reply, Shard, ShardId, recovering_shard,
 };
 use crate::sip::Transport;
 
@@ -62,6 +62,8 @@ struct Node {
     sent: Vec<(Flow, String)>,
     /// How many of them were searched for NOTIFYs to acknowledge.
     seen: usize,
+    /// The requests that were answered with 2xx, and how long each took.
+    answered: Vec<(AnsweredRequest, Duration)>,
     /// Whether phones respond to NOTIFYs.
     phones_respond: bool,
 }
@@ -128,6 +130,7 @@ impl Node {
             commits_at_once: true,
             replies: Vec::new(),
             sent: Vec::new(),
+            answered: Vec::new(),
             seen: 0,
             phones_respond: true,
         };
@@ -253,6 +256,9 @@ impl Node {
             let octets = out.pieces(transmit).concat();
             let text = String::from_utf8_lossy(&octets).into_owned();
             self.sent.push((transmit.flow, text));
+        }
+        for Answered { request, arrived } in &out.answered {
+            self.answered.push((*request, self.now - *arrived));
         }
         self.noted.append(&mut out.changes);
         self.wanted.append(&mut out.wanted_dialogs);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::shard::Reply;
+use crate::shard::contract::flow::Arrived;
 use crate::shard::overload::refusals::REFUSALS_MAX;
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uas::Uas;
@@ -146,7 +147,7 @@ fn a_foreign_from_is_reported_to_the_log() {
         local: "192.0.2.1:5060".parse().unwrap(),
         peer: "[::ffff:203.0.113.5]:5060".parse().unwrap(),
     };
-    let request = Request::new(&message, flow, None);
+    let request = Request::new(&message, Arrived { flow, at: lab.now }, None);
     let refusal = Refusal::ForeignFrom;
     let (_, mut turn) = lab.shard.turn(lab.now, &mut lab.out);
     let mut uas = Uas::new(turn.options, &mut Random::new([7; 32]));

@@ -53,6 +53,48 @@ fn nothing_leaves_before_the_record_is_durable() {
     assert!(sent[0].starts_with("SIP/2.0 200 "), "stored: {sent:?}");
 }
 
+/// The time that a request takes ends when its record is durable, also if that is another shard's.
+#[test]
+fn a_request_takes_until_its_record_is_durable() {
+    let (mut node, mut phone) = slow_store();
+    let request = phone.subscribe(1800);
+    node.exchange(&phone, &request);
+    assert_eq!(node.answered, []);
+    after_commit(&mut node);
+    assert_eq!(node.answered, [(AnsweredRequest::Subscribe, MOMENT)]);
+
+    for port in [5062, 5063] {
+        let mut node = Node::new(2, Durability::Synced);
+        node.commits_at_once = false;
+        node.receive(udp(port), &publish(port));
+        node.wait(MOMENT);
+        assert_eq!(node.answered, [], "{port}");
+        node.commit();
+        assert_eq!(node.answered, [(AnsweredRequest::Publish, MOMENT)]);
+        // A refusal does not count.
+        node.receive(
+            udp(port),
+            &publish(port)
+                .replace("bKp", "bKq")
+                .replace("abc.com", "def.com"),
+        );
+        assert_eq!(
+            (node.answered.len(), node.counter("requests_refused")),
+            (1, 1)
+        );
+    }
+}
+
+fn publish(port: u16) -> String {
+    format!(
+        "PUBLISH sip:123@abc.com SIP/2.0\r\nVia: SIP/2.0/UDP 198.51.100.7:{port};branch=z9hG4bKp\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:123@abc.com>;tag=1\r\nTo: <sip:123@abc.com>\r\nCall-ID: p\r\n\
+         CSeq: 1 PUBLISH\r\nEvent: message-summary\r\nExpires: 600\r\n\
+         Content-Type: application/simple-message-summary\r\nContent-Length: 23\r\n\r\n\
+         Messages-Waiting: yes\r\n"
+    )
+}
+
 /// A flow becomes crowded while a 2xx waits: then new subscriptions live where their Call-ID says, but
 /// a retransmission meets its transaction.
 #[test]
