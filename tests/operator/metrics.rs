@@ -6,75 +6,92 @@ use std::io::{Read, Write};
 use std::net::{TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::daemon::{Daemon, Folder};
-use crate::tenants;
-
-/// The address of a listener in the line of a start.
-fn address<'l>(ready: &'l str, before: &str) -> &'l str {
-    let (_, rest) = ready.split_once(before).unwrap();
-    rest.split([',', ' ', ';', '\n']).next().unwrap()
-}
+use crate::daemon::{Daemon, Folder, PATIENCE};
+use crate::{HEAD, address, call_state, tenants};
 
 fn metrics(http: &str) -> String {
-    let response = get(http, "/metrics");
-    response.split_once("\r\n\r\n").unwrap().1.to_owned()
-}
-
-fn get(http: &str, target: &str) -> String {
     let mut stream = TcpStream::connect(http).unwrap();
-    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let request = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).unwrap();
     let mut response = String::new();
     stream.read_to_string(&mut response).unwrap();
-    response
+    response.split_once("\r\n\r\n").unwrap().1.to_owned()
+}
+
+/// A phone on UDP, which subscribes to sip:0 and publishes for sip:2 of a domain.
+struct Phone {
+    socket: UdpSocket,
+    server: String,
+}
+
+impl Phone {
+    fn new(server: &str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let server = server.to_owned();
+        Self { socket, server }
+    }
+
+    fn send(&self, text: &str) {
+        self.socket.send_to(text.as_bytes(), &self.server).unwrap();
+    }
+
+    fn subscribe(&self, domain: &str) {
+        let at = self.socket.local_addr().unwrap();
+        self.send(&format!(
+            "SUBSCRIBE sip:0@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{domain};rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:2@{domain}>;tag=1\r\nTo: <sip:0@{domain}>\r\n\
+             Call-ID: {domain}\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:2@{at}>\r\nEvent: dialog\r\n\
+             User-Agent: Yealink SIP-T46U 108.86.0.20\r\nContent-Length: 0\r\n\r\n"
+        ));
+    }
+
+    fn publish(&self, domain: &str) {
+        let at = self.socket.local_addr().unwrap();
+        self.send(&format!(
+            "PUBLISH sip:2@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKp;rport\r\n\
+             Max-Forwards: 70\r\nFrom: <sip:2@{domain}>;tag=1\r\nTo: <sip:2@{domain}>\r\n\
+             Call-ID: p\r\nCSeq: 1 PUBLISH\r\nEvent: message-summary\r\nExpires: 600\r\n\
+             Content-Type: application/simple-message-summary\r\nContent-Length: 23\r\n\r\n\
+             Messages-Waiting: yes\r\n"
+        ));
+    }
+
+    /// The next message, which begins like that.
+    fn read(&self, start: &str) -> String {
+        let mut message = [0; 2048];
+        let length = self.socket.recv(&mut message).unwrap();
+        let text = String::from_utf8_lossy(&message[..length]).into_owned();
+        assert!(text.starts_with(start), "{text}");
+        text
+    }
+
+    fn respond(&self, notify: &str, status: &str) {
+        let copied = |line: &&str| {
+            let name = line.split(':').next().unwrap();
+            ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name)
+        };
+        let headers: Vec<&str> = notify.split("\r\n").filter(copied).collect();
+        let headers = headers.join("\r\n");
+        self.send(&format!(
+            "SIP/2.0 {status}\r\n{headers}\r\nContent-Length: 0\r\n\r\n"
+        ));
+    }
 }
 
 /// One PUBLISH is accepted; one SUBSCRIBE is refused, because its domain is not served; one NOTIFY is
 /// refused by its phone.
 fn talk(sip: &str) {
-    let phone = UdpSocket::bind("127.0.0.1:0").unwrap();
-    phone
-        .set_read_timeout(Some(Duration::from_secs(5)))
-        .unwrap();
-    let at = phone.local_addr().unwrap();
-    let subscribe = |domain: &str| {
-        let text = format!(
-            "SUBSCRIBE sip:1@{domain} SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bK{domain};rport\r\n\
-             Max-Forwards: 70\r\nFrom: <sip:2@{domain}>;tag=1\r\nTo: <sip:1@{domain}>\r\n\
-             Call-ID: {domain}\r\nCSeq: 1 SUBSCRIBE\r\nContact: <sip:2@{at}>\r\nEvent: dialog\r\n\
-             User-Agent: Yealink SIP-T46U 108.86.0.20\r\nContent-Length: 0\r\n\r\n"
-        );
-        phone.send_to(text.as_bytes(), sip).unwrap();
-    };
-    let read = || {
-        let mut message = [0; 2048];
-        let length = phone.recv(&mut message).unwrap();
-        String::from_utf8_lossy(&message[..length]).into_owned()
-    };
-    let publish = format!(
-        "PUBLISH sip:2@open.example SIP/2.0\r\nVia: SIP/2.0/UDP {at};branch=z9hG4bKp;rport\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:2@open.example>;tag=1\r\nTo: <sip:2@open.example>\r\n\
-         Call-ID: p\r\nCSeq: 1 PUBLISH\r\nEvent: message-summary\r\nExpires: 600\r\n\
-         Content-Type: application/simple-message-summary\r\nContent-Length: 23\r\n\r\n\
-         Messages-Waiting: yes\r\n"
-    );
-    phone.send_to(publish.as_bytes(), sip).unwrap();
-    assert!(read().starts_with("SIP/2.0 200 "));
-    subscribe("other.example");
-    assert!(read().starts_with("SIP/2.0 404 "));
-    subscribe("open.example");
-    assert!(read().starts_with("SIP/2.0 200 "));
-    let notify = read();
-    let copied = |line: &&str| {
-        let name = line.split(':').next().unwrap();
-        ["Via", "From", "To", "Call-ID", "CSeq"].contains(&name)
-    };
-    let headers: Vec<&str> = notify.split("\r\n").filter(copied).collect();
-    let headers = headers.join("\r\n");
-    let response = format!("SIP/2.0 481 Gone\r\n{headers}\r\nContent-Length: 0\r\n\r\n");
-    phone.send_to(response.as_bytes(), sip).unwrap();
+    let phone = Phone::new(sip);
+    phone.publish("open.example");
+    phone.read("SIP/2.0 200 ");
+    phone.subscribe("other.example");
+    phone.read("SIP/2.0 404 ");
+    phone.subscribe("open.example");
+    phone.read("SIP/2.0 200 ");
+    phone.respond(&phone.read("NOTIFY "), "481 Gone");
 }
 
 /// The metrics of a server with everything that is counted: TLS, a store, a refused request.
@@ -82,8 +99,7 @@ fn all_metrics() -> String {
     let tls = "[[sip.listen]]\ntransport = \"tls\"\naddress = \"127.0.0.1:0\"\n\
         certificate = \"sip.example.com.pem\"\nkey = \"sip.example.com.key\"\n\
         [store]\ndirectory = \"state\"\n";
-    let open = "[[domain]]\nname = \"open.example\"\nauth = \"none\"\nopen = true\n";
-    let text = (tenants(&[("a.example", 1)]) + open).replacen(
+    let text = (tenants(&[("a.example", 1)]) + OPEN).replacen(
         "[node]\n",
         &format!("[cores]\nshards = [0]\n{tls}[node]\n"),
         1,
@@ -94,11 +110,42 @@ fn all_metrics() -> String {
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     talk(address(&ready, "SIP on udp "));
     let http = address(&ready, "HTTP on ");
-    let busy = "/call_state.htm?domain=a.example&user=0&password=x&number=1";
-    assert!(get(http, busy).starts_with("HTTP/1.1 200 "));
+    call_state(http, "a.example", "1");
     let text = metrics(http);
     daemon.stop();
     text
+}
+
+/// A domain whose users anybody may watch.
+const OPEN: &str = "[[domain]]\nname = \"open.example\"\nauth = \"none\"\nopen = true\n\
+    [[account]]\nuser = \"0\"\ndomain = \"open.example\"\npassword = \"x\"\n";
+
+#[test]
+fn a_lamp_is_stale_until_its_phone_responds() {
+    let folder = Folder::new("stale", &(HEAD.to_owned() + OPEN));
+    let (daemon, ready) = Daemon::start_and_tell(&folder);
+    let http = address(&ready, "HTTP on ");
+    let wait_for = |count: u32| {
+        let line = format!("lamplighter_lamps_stale {count}");
+        let start = Instant::now();
+        while !metrics(http).lines().any(|found| found == line) {
+            assert!(start.elapsed() < PATIENCE, "{}", metrics(http));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        start.elapsed()
+    };
+    let phone = Phone::new(address(&ready, "SIP on udp "));
+    phone.subscribe("open.example");
+    phone.read("SIP/2.0 200 ");
+    phone.respond(&phone.read("NOTIFY "), "200 OK");
+    wait_for(0);
+    call_state(http, "open.example", "1");
+    let notify = phone.read("NOTIFY ");
+    assert!(notify.contains("confirmed"), "{notify}");
+    assert!(wait_for(1) > Duration::from_secs(9));
+    phone.respond(&notify, "200 OK");
+    wait_for(0);
+    daemon.stop();
 }
 
 /// Promtool is content with its input, and warns of nothing.
@@ -137,6 +184,7 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
         "# TYPE lamplighter_subscriptions gauge",
         "# HELP lamplighter_subscriptions Active subscriptions.",
         "# TYPE lamplighter_turn_duration_seconds histogram",
+        "# TYPE lamplighter_changes_coalesced_total counter",
         "# TYPE lamplighter_request_duration_seconds histogram",
         "lamplighter_request_duration_seconds_count{request=\"PUBLISH\"} 1",
         "lamplighter_request_duration_seconds_count{request=\"SUBSCRIBE\"} 1",

@@ -63,6 +63,16 @@ const OTHERS: &[(&str, Kind, &str)] = &[
     ),
     ("notifies_queued", Gauge, "NOTIFYs that are to be sent."),
     (
+        "changes_coalesced",
+        Counter,
+        "Changes of state that a NOTIFY told of which another change had asked for already.",
+    ),
+    (
+        "lamps_stale",
+        Gauge,
+        "Subscriptions whose phone has not confirmed the current state for more than 10 s: a NOTIFY is unanswered, was refused, or waits.",
+    ),
+    (
         "clients",
         Gauge,
         "Probes of other servers that are running.",

@@ -94,6 +94,7 @@ impl Engine {
 
     /// Handles one input.
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
+        self.subscriptions.tick(turn.now);
         match input {
             Input::Message { flow, bytes } => {
                 let arrived = Arrived { flow, at: turn.now };
@@ -149,6 +150,7 @@ impl Engine {
     /// Fires due timers, continues the re-evaluation, sends queued NOTIFYs, serves deferred
     /// PUBLISHes; each up to its limit per turn.
     pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
+        self.subscriptions.tick(turn.now);
         self.fire_timers(turn);
         turn.counters.timers_armed_late = turn.wheel.late();
         self.continue_reevaluation(turn);

@@ -180,11 +180,11 @@ impl Engine {
             ("subscriptions", self.subscriptions.count() as u64),
             ("presentities", self.compositor.len() as u64),
             ("notifies_outstanding", self.notifier.outstanding() as u64),
-            ("notifies_queued", self.subscriptions.queued() as u64),
             ("clients", self.uac.clients() as u64),
             ("timers", turn.wheel.len() as u64),
             ("phones_looping", self.uas.loops(turn).len() as u64),
         ]);
+        counters.extend(self.subscriptions.counters());
         Counted {
             values: counters,
             subscriptions: self.subscriptions.count_by_event(),

@@ -99,6 +99,21 @@ impl Subscriptions {
         self.table.subscriptions_end()
     }
 
+    /// Notes that the time is `now`, at the begin of a turn.
+    #[inline]
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.table.tick(now);
+    }
+
+    /// What the operator counts of their NOTIFYs.
+    pub(crate) fn counters(&self) -> [(&'static str, u64); 3] {
+        [
+            ("notifies_queued", self.table.queued() as u64),
+            ("changes_coalesced", self.table.coalesced()),
+            ("lamps_stale", self.table.stale()),
+        ]
+    }
+
     /// How many may be due a NOTIFY.
     pub(crate) fn queued(&self) -> usize {
         self.table.queued()

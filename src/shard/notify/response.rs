@@ -1,6 +1,6 @@
 //! Responses to NOTIFY (RFC 6665 §4.2.2, RFC 5057; W:A3.7).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::shard::container::slab::Key;
 use crate::shard::contract::expected::Expected;
@@ -102,7 +102,8 @@ impl Notifier {
             self.count_failure(in_flight.subscription, Some(code), subscriptions);
         }
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, outcome, Some(message), subscriptions, turn);
+            let notify = (subscription, in_flight.transaction.started());
+            self.settle(notify, outcome, Some(message), subscriptions, turn);
         }
         true
     }
@@ -133,7 +134,8 @@ impl Notifier {
         turn.counters.notifies_confirmed += 1;
         turn.wheel.cancel(in_flight.timer);
         if let Some(subscription) = in_flight.subscription {
-            self.settle(subscription, Outcome::Delivered, None, subscriptions, turn);
+            let notify = (subscription, in_flight.transaction.started());
+            self.settle(notify, Outcome::Delivered, None, subscriptions, turn);
         }
         true
     }
@@ -179,9 +181,10 @@ impl Notifier {
         is_ours.then_some(id)
     }
 
+    /// A NOTIFY that was sent at `sent_at` got its final response.
     fn settle(
         &mut self,
-        id: SubscriptionId,
+        (id, sent_at): (SubscriptionId, Instant),
         outcome: Outcome,
         message: Option<&Message<'_>>,
         subscriptions: &mut Subscriptions,
@@ -194,8 +197,8 @@ impl Notifier {
         subscription.answered();
         match outcome {
             Outcome::Delivered => {
-                subscription.delivered();
                 let dialog = subscription.dialog();
+                subscriptions.table_mut().delivered(id, sent_at);
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {

@@ -101,7 +101,7 @@ impl Table {
     /// A subscription ends: one last NOTIFY is due.
     pub(crate) fn end(&mut self, id: SubscriptionId, reason: Termination, turn: &mut Turn<'_>) {
         if let Some(subscription) = self.subscriptions.get_mut(id) {
-            subscription.end(reason, turn);
+            subscription.end(reason, &mut self.queue, turn);
             let dialog = subscription.dialog();
             self.mark(dialog);
         }

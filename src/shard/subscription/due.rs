@@ -55,6 +55,23 @@ pub(crate) enum MaySend {
 
 // The queue.
 impl Table {
+    /// Notes that the time is `now`, at the begin of a turn.
+    #[inline]
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.queue.unconfirmed.tick(now);
+    }
+
+    /// How many phones lack the current state for longer than
+    /// [`STALE_AFTER`](crate::shard::subscription::unconfirmed::STALE_AFTER).
+    pub(crate) fn stale(&self) -> u64 {
+        self.queue.unconfirmed.stale()
+    }
+
+    /// How many changes were told by the NOTIFY that another change had asked for.
+    pub(crate) fn coalesced(&self) -> u64 {
+        self.queue.coalesced
+    }
+
     /// How many subscriptions are queued.
     pub(crate) fn queued(&self) -> usize {
         self.queue.len()
@@ -120,11 +137,19 @@ impl Table {
     /// The phone has the state already: no NOTIFY is wanted.
     pub(crate) fn skip_unchanged(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         turn.counters.notifies_suppressed += 1;
-        let subscription = self.subscription_mut(id);
+        let subscription = self.subscriptions.get_mut(id);
         if let Some(subscription) = subscription.expected("its content was compared") {
-            subscription.skip_unchanged();
+            subscription.skip_unchanged(&mut self.queue);
         }
         self.await_report(id, turn);
+    }
+
+    /// The phone accepted a NOTIFY that was sent at `sent_at`.
+    pub(crate) fn delivered(&mut self, id: SubscriptionId, sent_at: Instant) {
+        let subscription = self.subscriptions.get_mut(id);
+        if let Some(subscription) = subscription.expected("its NOTIFY was answered") {
+            subscription.delivered(sent_at, &mut self.queue);
+        }
     }
 
     /// After a NOTIFY completed: requests the next one if `min-rate` makes it overdue, otherwise
@@ -197,6 +222,8 @@ impl Table {
         let is_mid_list = subscription.is_multipart() && subscription.is_mid_list();
         if !is_mid_list && let Some(at) = too_soon_until(subscription, turn.now) {
             subscription.pause(at);
+            // The phone asked for this.
+            subscription.confirmed(&mut self.queue);
             subscription.arm(id, turn);
             self.wait(id, at, turn);
             return MaySend::Later;

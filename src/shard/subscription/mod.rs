@@ -9,7 +9,7 @@
 //! - `changes`: which dialogs changed; `record`: their records. `recorded`: which CSeqs a record
 //!   reserves. `acknowledgement`: NOTIFYs behind a 2xx that waits for a record. `up_to_date`: which phones
 //!   need no NOTIFY after a restart. `beginnings`: which SUBSCRIBEs may come twice after one.
-//! - `queue`, `pacing`: the order and the rate of NOTIFYs.
+//! - `queue`, `pacing`: the order and the rate of NOTIFYs. `unconfirmed`: which lamps are stale.
 //! - `watched`: the watched presentities with their state and watchers, and the mail to their
 //!   owners. `watcher`: the watcher of a subscription, as the rules see it.
 //!
@@ -20,7 +20,7 @@
 //!   `usage_of`, `is_over`, `aor_of`, `watcher_of`; `subscription_mut` for the transitions of one;
 //! - presentities: `join`, `leave`, `watched`, `take_state`;
 //! - NOTIFYs: `want`, `queue_again`, `pop_queued`, `next_paced`, `due`, `may_send`, `recipient`,
-//!   `skip_unchanged`, `await_report`, `wake_siblings`, `arm_subscription`;
+//!   `skip_unchanged`, `delivered`, `await_report`, `wake_siblings`, `arm_subscription`; `stale`;
 //! - the proof of a path: `prove_path`, `prove_path_by_tag`, `prove_path_by_salt`, `take_waiting`,
 //!   `release_path`;
 //! - streams that we open: `reach_phone`, `want_again`, `handle_dialed`, `handle_dial_failed`,
@@ -53,6 +53,7 @@ pub(crate) mod subject;
 pub(crate) mod suppress;
 pub(crate) mod table;
 mod transition;
+mod unconfirmed;
 pub(crate) mod up_to_date;
 pub(crate) mod usages;
 pub(crate) mod watched;

@@ -1,24 +1,41 @@
-//! The NOTIFY queue. State changes go before all other NOTIFYs (initial, after a refresh, final),
+//! The NOTIFYs that are owed: their queue, and how many phones lack the state ([`Unconfirmed`]). State changes go before all other NOTIFYs (initial, after a refresh, final),
 //! but the others get one turn in four.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::subscription::Wants;
+use crate::shard::subscription::unconfirmed::Unconfirmed;
 
 /// One NOTIFY in this many is not a change, if both kinds wait.
 const SHARES: u8 = 4;
 
 /// The queue of subscriptions that may need a NOTIFY.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Backlog {
     changes: VecDeque<SubscriptionId>,
     others: VecDeque<SubscriptionId>,
     /// Changes taken in a row while `others` was not empty.
     in_a_row: u8,
+    /// The subscriptions whose phones lack the current state.
+    pub(super) unconfirmed: Unconfirmed,
+    /// Changes that came while a NOTIFY was wanted already, which tells of them too.
+    pub(super) coalesced: u64,
 }
 
 impl Backlog {
+    /// Nothing is owed.
+    pub(crate) fn new(epoch: Instant) -> Self {
+        Self {
+            changes: VecDeque::new(),
+            others: VecDeque::new(),
+            in_a_row: 0,
+            unconfirmed: Unconfirmed::new(epoch),
+            coalesced: 0,
+        }
+    }
+
     /// Queues a subscription. If it is queued already, its second turn finds nothing to send.
     pub(crate) fn push(&mut self, id: SubscriptionId, wants: Wants) {
         if wants == Wants::Change {
@@ -59,7 +76,7 @@ mod tests {
 
     #[test]
     fn changes_go_first_and_others_are_not_starved() {
-        let mut backlog = Backlog::default();
+        let mut backlog = Backlog::new(Instant::now());
         for id in 0..4 {
             backlog.push(SubscriptionId(id), Wants::Notify);
         }

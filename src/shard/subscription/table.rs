@@ -29,7 +29,7 @@ use crate::shard::subscription::pacing::Phones;
 use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::subject::Subject;
 use crate::shard::subscription::watched::{Watched, WatchedPresentities, WatcherSlot};
-use crate::shard::subscription::{Names, NewSubscription, Subscription};
+use crate::shard::subscription::{Names, NewSubscription, Subscription, Wants};
 use crate::sip::emit;
 
 /// See [`Expected`].
@@ -81,7 +81,7 @@ impl Table {
                 options.notify_rate_per_phone,
                 options.notify_burst_per_phone,
             ),
-            queue: Backlog::default(),
+            queue: Backlog::new(options.epoch),
             octets: 0,
             dialogs_by_connection: GrowingMap::default(),
             dialogs_by_peer: GrowingMap::default(),
@@ -264,8 +264,9 @@ impl Table {
         id: SubscriptionId,
         turn: &mut Turn<'_>,
     ) -> Option<Subscription> {
-        let subscription = self.subscriptions.remove(id)?;
+        let mut subscription = self.subscriptions.remove(id)?;
         self.by_package[subscription.package() as usize] -= 1;
+        subscription.confirmed(&mut self.queue);
         self.octets -= octets_of_names(subscription.names());
         self.ignore_releases(id, subscription.acknowledgements_held());
         self.forget_usage(subscription.dialog(), id);
@@ -299,6 +300,7 @@ impl Table {
             let (id, resource) = (watcher.subscription, watcher.resource);
             let subscription = self.subscriptions.get_mut(id);
             if let Some(subscription) = subscription.expected(A_WATCHER) {
+                self.queue.coalesced += u64::from(subscription.wants() > Wants::Nothing);
                 subscription.state_changed(resource, id, &mut self.queue);
             }
         }

@@ -24,6 +24,7 @@ use crate::shard::subscription::event_rate::Terms;
 use crate::shard::subscription::queue::Backlog;
 use crate::shard::subscription::shown::Shown;
 use crate::shard::subscription::subject::Subject;
+use crate::shard::subscription::unconfirmed::Since;
 use crate::shard::subscription::{Names, NewSubscription, Phase, Wants};
 
 /// One subscription.
@@ -37,11 +38,8 @@ pub(crate) struct Subscription {
     view: View,
     /// The policy decision.
     decision: Decision,
-    /// What else the SUBSCRIBE asked for; None if nothing.
-    terms: Option<Box<Terms>>,
-    /// What the phone was shown; None unless NOTIFYs tell only what changed.
-    history: Option<Box<Shown>>,
     names: Arc<Names>,
+    rare: Option<Box<Rare>>,
 
     // Life cycle.
     phase: Phase,
@@ -67,6 +65,25 @@ pub(crate) struct Subscription {
     acknowledgements_held: u8,
     /// No NOTIFY is sent before this time.
     not_before: Option<Instant>,
+    /// Since when the phone lacks the current state; None if it does not.
+    unconfirmed: Option<Since>,
+}
+
+/// What few subscriptions have.
+#[derive(Debug)]
+struct Rare {
+    /// What else the SUBSCRIBE asked for; None if nothing.
+    terms: Option<Box<Terms>>,
+    /// What the phone was shown; None unless NOTIFYs tell only what changed.
+    history: Option<Box<Shown>>,
+}
+
+impl Rare {
+    /// None if there is nothing to hold.
+    fn boxed(terms: Option<Box<Terms>>, history: Option<Box<Shown>>) -> Option<Box<Self>> {
+        let is_needed = terms.is_some() || history.is_some();
+        is_needed.then(|| Box::new(Self { terms, history }))
+    }
 }
 
 const _: () = assert!(size_of::<Subscription>() <= 120);
@@ -86,9 +103,8 @@ impl Subscription {
             package: new.package,
             view: new.view,
             decision: new.decision,
-            terms: new.terms,
-            history: new.history,
             names,
+            rare: Rare::boxed(new.terms, new.history),
             phase: Phase::Active,
             expires_at: new.expires_at,
             timer: None,
@@ -102,6 +118,7 @@ impl Subscription {
             delays: 0,
             acknowledgements_held: 0,
             not_before: None,
+            unconfirmed: None,
         }
     }
 
@@ -109,9 +126,12 @@ impl Subscription {
     /// NOTIFY had not been sent yet: then it continues.
     pub(super) fn renew(&mut self, expires_at: Instant, mut terms: Option<Box<Terms>>) -> bool {
         if let Some(terms) = &mut terms {
-            terms.continue_from(self.terms.as_deref());
+            terms.continue_from(self.terms());
         }
-        self.terms = terms;
+        match &mut self.rare {
+            Some(rare) => rare.terms = terms,
+            rare @ None => *rare = Rare::boxed(terms, None),
+        }
         self.subject.renewed();
         let before = std::mem::replace(&mut self.phase, Phase::Active);
         self.expires_at = expires_at;
@@ -134,8 +154,9 @@ impl Subscription {
     }
 
     /// It ends: one last NOTIFY is due, which no pause delays.
-    pub(super) fn end(&mut self, reason: Termination, turn: &mut Turn<'_>) {
+    pub(super) fn end(&mut self, reason: Termination, queue: &mut Backlog, turn: &mut Turn<'_>) {
         self.phase = Phase::Ending(reason);
+        self.confirmed(queue);
         self.not_before = None;
         if let Some(timer) = self.timer.take() {
             turn.wheel.cancel(timer);
@@ -149,6 +170,9 @@ impl Subscription {
     #[inline]
     pub(super) fn want(&mut self, wants: Wants, own: SubscriptionId, queue: &mut Backlog) {
         self.wants = self.wants.max(wants);
+        if self.unconfirmed.is_none() && self.phase == Phase::Active && self.not_before.is_none() {
+            self.unconfirmed = queue.unconfirmed.join();
+        }
         if !self.is_queued {
             self.is_queued = true;
             queue.push(own, self.wants);
@@ -195,7 +219,7 @@ impl Subscription {
         self.in_flight = Some(in_flight);
         self.wants = self.subject.sent(is_withheld);
         self.version += 1;
-        if let Some(terms) = &mut self.terms {
+        if let Some(terms) = self.rare.as_mut().and_then(|rare| rare.terms.as_mut()) {
             terms.count_sent(now);
         }
     }
@@ -206,8 +230,17 @@ impl Subscription {
     }
 
     /// The state is what the phone was shown last: no NOTIFY is wanted.
-    pub(super) fn skip_unchanged(&mut self) {
+    pub(super) fn skip_unchanged(&mut self, queue: &mut Backlog) {
         self.wants = Wants::Nothing;
+        self.confirmed(queue);
+    }
+
+    /// Its phone does not lack the current state.
+    #[inline]
+    pub(super) fn confirmed(&mut self, queue: &mut Backlog) {
+        if let Some(since) = self.unconfirmed.take() {
+            queue.unconfirmed.leave(since);
+        }
     }
 
     /// Its NOTIFY got a final response.
@@ -216,11 +249,17 @@ impl Subscription {
         self.strikes = 0;
     }
 
-    /// The phone accepted a NOTIFY.
-    pub(crate) fn delivered(&mut self) {
+    /// The phone accepted a NOTIFY that was sent at `sent_at`.
+    #[inline]
+    pub(super) fn delivered(&mut self, sent_at: Instant, queue: &mut Backlog) {
         self.refusals = 0;
         self.delays = 0;
         self.subject.delivered();
+        if self.wants == Wants::Nothing {
+            self.confirmed(queue);
+        } else if let Some(since) = self.unconfirmed {
+            self.unconfirmed = queue.unconfirmed.rejoin(since, sent_at);
+        }
     }
 
     /// The phone refused a NOTIFY with Retry-After. `pause` gives the time of the next attempt from
@@ -358,7 +397,7 @@ impl Subscription {
     pub(crate) fn list_and_dialog_mut(
         &mut self,
     ) -> Option<(&mut ListState, Option<&SpecificDialog>)> {
-        let terms = self.terms.as_deref();
+        let terms = self.rare.as_ref().and_then(|rare| rare.terms.as_deref());
         Some((self.subject.list_mut()?, terms.and_then(Terms::dialog)))
     }
 
@@ -366,7 +405,7 @@ impl Subscription {
     /// subscriptions.
     #[inline]
     pub(crate) fn history_mut(&mut self) -> Option<(&mut Shown, &Names)> {
-        Some((self.history.as_deref_mut()?, &self.names))
+        Some((self.rare.as_mut()?.history.as_deref_mut()?, &self.names))
     }
 
     /// Consumes a removed subscription and returns its subject.
@@ -407,13 +446,15 @@ impl Subscription {
     /// What else its SUBSCRIBE asked for; None if nothing.
     #[inline]
     pub(crate) fn terms(&self) -> Option<&Terms> {
-        self.terms.as_deref()
+        self.rare.as_ref()?.terms.as_deref()
     }
 
     /// Whether its NOTIFYs tell only what changed since the one before.
     #[inline]
     pub(crate) fn has_history(&self) -> bool {
-        self.history.is_some()
+        self.rare
+            .as_ref()
+            .is_some_and(|rare| rare.history.is_some())
     }
 
     #[inline]

@@ -58,6 +58,13 @@ impl ClientTransaction {
         self.interval_ms = T2_MS;
     }
 
+    /// The time of the first transmission.
+    #[inline]
+    #[must_use]
+    pub const fn started(&self) -> Instant {
+        self.started
+    }
+
     /// The number of retransmissions.
     #[must_use]
     pub fn retransmissions(&self) -> u8 {

@@ -311,7 +311,7 @@ impl World {
             }
             (Some(Asked::Drain), Reply::Outstanding(0)) => {}
             (Some(Asked::Counters), Reply::Counters(counters)) => {
-                self.judge_timers(&counters.values)
+                self.judge_counters(&counters.values)
             }
             (asked, reply) => {
                 self.fail(
@@ -323,12 +323,19 @@ impl World {
     }
 
     /// A late driver makes a few timers late. An owner that repeatedly arms a timer in the past
-    /// makes one late at every tick.
-    fn judge_timers(&mut self, counters: &[(&'static str, u64)]) {
+    /// makes one late at every tick. No lamp is stale, as there is none any more.
+    fn judge_counters(&mut self, counters: &[(&'static str, u64)]) {
         let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
         let late = value("timers_armed_late");
         if late > LATE_TIMERS_MAX + value("notifies_sent") / 4 {
             self.fail("timers are set in the past", format!("{late}"));
+        }
+        let stale = value("lamps_stale");
+        if stale > 0 {
+            self.fail(
+                "lamps are stale after their subscriptions",
+                format!("{stale}"),
+            );
         }
     }
 

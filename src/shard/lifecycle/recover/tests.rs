@@ -10,6 +10,7 @@ mod keys;
 mod kinds;
 mod repeated;
 mod restarted;
+mod stale;
 mod streams;
 mod trusted;
 mod up_to_date;
