@@ -713,6 +713,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("mimalloc", &["main"]),
     ("percent_encoding", &["presence/composition", "http/api"]),
     ("postcard", &["record"]),
+    ("prost", &["http/monitor"]),
     ("quick_xml", &["presence/document"]),
     ("rand_chacha", &["sip/random"]),
     ("rcgen", &["tls"]),

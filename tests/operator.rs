@@ -10,6 +10,8 @@ mod dialed_phone;
 mod journal;
 #[path = "operator/metrics.rs"]
 mod metrics;
+#[path = "operator/prometheus.rs"]
+mod prometheus;
 #[path = "operator/trace.rs"]
 mod trace;
 #[path = "operator/tshark.rs"]

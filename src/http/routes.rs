@@ -120,7 +120,9 @@ impl<E: Engine> Route<E> {
         Self::monitor("/readyz", |_, _, site| {
             Box::pin(async { health::ready(site) })
         }),
-        Self::monitor("/metrics", |_, _, site| Box::pin(metrics::metrics(site))),
+        Self::monitor("/metrics", |request, _, site| {
+            Box::pin(metrics::metrics(request, site))
+        }),
         Self::file("/"),
         Self::file("/dashboard/*"),
         // Questions.

@@ -225,6 +225,7 @@ impl Shard {
     /// The rooms, and the context of a turn that begins at `now`.
     fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Outbox) -> (&'a mut Engine, Turn<'a>) {
         self.now = self.now.max(now);
+        self.engine.tick(self.now);
         let turn = Turn {
             now: self.now,
             out,

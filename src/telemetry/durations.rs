@@ -23,6 +23,9 @@ const BUCKETS: usize = 1 + (OCTAVE_MAX - OCTAVE_MIN) as usize * STEPS;
 /// The classic bounds are 2^-16 s (15 us) to 2^3 s.
 const CLASSIC: std::ops::RangeInclusive<i32> = -16..=3;
 
+/// The seconds of what is counted in the first bucket, the zero bucket of native histograms, at most.
+pub const ZERO_THRESHOLD: f64 = 1.0 / (1 << -OCTAVE_MIN) as f64;
+
 /// 2^(k/8), times 2^60.
 const ROOTS: [u64; STEPS] = [
     0x1000_0000_0000_0000,
@@ -117,6 +120,20 @@ impl Distribution {
         self.nanoseconds as f64 / 1e9
     }
 
+    /// How many took no longer than [`ZERO_THRESHOLD`].
+    #[must_use]
+    pub fn zero_count(&self) -> u64 {
+        self.counts.first().copied().unwrap_or_default()
+    }
+
+    /// The native buckets with counts: the bucket with index `i` has what took up to 2^(i/8) s, and longer
+    /// than the bucket before.
+    pub fn buckets(&self) -> impl Iterator<Item = (i32, u64)> + '_ {
+        let first = OCTAVE_MIN * STEPS as i32;
+        let counts = (first..).zip(self.counts.iter().copied()).skip(1);
+        counts.filter(|(_, count)| *count > 0)
+    }
+
     /// The classic bounds in seconds, each with how many took no longer.
     pub fn up_to(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
         CLASSIC.map(|octave| {
@@ -170,6 +187,9 @@ mod tests {
         assert_eq!(within(1.0 / 256.0), Some(3));
         assert_eq!((within(4.0), within(8.0)), (Some(3), Some(4)));
         assert_eq!((counted.count(), bounds.len()), (5, 20));
+        assert_eq!((counted.zero_count(), ZERO_THRESHOLD), (1, (-20f64).exp2()));
+        let native: Vec<_> = counted.buckets().collect();
+        assert_eq!(native, [(-72, 1), (-71, 1), (24, 1), (96, 1)]);
         let seconds = 8.0 + f64::from(1 << 20) + 2.0 / 512.0;
         assert!((counted.seconds() - seconds).abs() < 1e-6);
     }

@@ -3,7 +3,7 @@
 //! What shards and cores count is described where it is declared ([`Counters`], [`METRICS`]); the rest is
 //! described here.
 
-use crate::http::monitor::exposition::Kind;
+use crate::http::monitor::family::Kind;
 use crate::shard::Counters;
 use crate::telemetry::counters::{self, METRICS};
 

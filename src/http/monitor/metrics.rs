@@ -1,15 +1,18 @@
-//! `/metrics`: everything that is counted, in Prometheus' text format.
+//! `/metrics`: everything that is counted, as families of values; in the format that the client prefers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use hyper::StatusCode;
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
 
 use crate::http::engine::Engine;
 use crate::http::monitor;
 use crate::http::monitor::catalogue::description;
-use crate::http::monitor::exposition::{self, Exposition, Kind};
+use crate::http::monitor::family::{Family, Kind};
+use crate::http::monitor::{protobuf, text};
+use crate::http::representation::accept;
 use crate::http::representation::counters::{Counters, shown_status};
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
@@ -30,129 +33,143 @@ const SHOWN_OTHERWISE: [&str; 5] = [
 ];
 
 /// `GET /metrics`
-pub(crate) async fn metrics<E: Engine>(site: &Site<E>) -> Response {
+pub(crate) async fn metrics<E: Engine>(request: Request<Incoming>, site: &Site<E>) -> Response {
+    let headers = request.headers();
+    let is_protobuf = accept::prefers(headers, protobuf::MEDIA_TYPE, &protobuf::PARAMETERS);
+    let families = families(site).await;
+    if is_protobuf {
+        response::typed(
+            StatusCode::OK,
+            protobuf::CONTENT_TYPE,
+            protobuf::write(&families),
+        )
+    } else {
+        response::typed(StatusCode::OK, text::CONTENT_TYPE, text::write(&families))
+    }
+}
+
+/// Everything that is shown.
+async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
     let engine = &site.engine;
     let counted = monitor::count(site).await;
-    let mut out = Exposition::default();
-    process(&mut out, site.facts.started);
-    let mut gauge = |name, help, value| out.family(name, Kind::Gauge, help).value(value);
-    gauge("shards", "Shards that run.", engine.shards().into());
-    gauge(
-        "shards_silent",
-        "Shards that did not say what they count.",
-        counted.silent.len() as u64,
-    );
-    gauge(
-        "ready",
-        "1 if new work is taken.",
-        u64::from(engine.is_ready()),
-    );
-    values(&mut out, &counted.values);
-    labelled(&mut out, &counted);
-    let late = counted.value("timer_lateness_milliseconds");
-    out.family(
-        "timer_lateness_seconds",
-        Kind::Gauge,
-        "How late the earliest timer was after the last turn that handled timers; of all cores the largest.",
-    )
-    .value(late as f64 / 1e3);
     let cores = telemetry::cores();
-    turns(&mut out, &cores);
-    requests(&mut out, &cores, &site.call_state_durations);
-    certificates(&mut out, &site.facts.keyrings);
-    response::typed(StatusCode::OK, exposition::CONTENT_TYPE, out.into_text())
+    let gauge = |name, help, value: u64| Family::new(name, Kind::Gauge, help).with(value);
+    let mut families = process(site.facts.started);
+    families.extend([
+        gauge("shards", "Shards that run.", engine.shards().into()),
+        gauge(
+            "shards_silent",
+            "Shards that did not say what they count.",
+            counted.silent.len() as u64,
+        ),
+        gauge("ready", "1 if new work is taken.", engine.is_ready().into()),
+    ]);
+    families.extend(values(&counted.values));
+    families.extend([
+        refusals(&counted.values),
+        subscriptions(&counted),
+        notify_failures(&counted),
+        lateness(&counted),
+        turns(&cores),
+        requests(&cores, &site.call_state_durations),
+        certificates(&site.facts.keyrings),
+    ]);
+    families
 }
 
-/// What is counted, and refusals by method and status.
-fn values(out: &mut Exposition, values: &[(&str, u64)]) {
-    let is_refusal = |name: &str| name.starts_with(REFUSED);
-    let shown = values
-        .iter()
-        .filter(|(name, _)| !is_refusal(name) && !SHOWN_OTHERWISE.contains(name));
-    for (name, value) in shown {
-        let Some(described) = description(name) else {
-            debug_assert!(false, "{name} has no description");
-            continue;
-        };
-        out.family(name, described.kind, described.help)
-            .value(value);
-    }
+/// What is counted, except refusals.
+fn values(values: &[(&str, u64)]) -> impl Iterator<Item = Family> {
+    let is_shown = |name: &str| !name.starts_with(REFUSED) && !SHOWN_OTHERWISE.contains(&name);
+    let shown = values.iter().filter(move |(name, _)| is_shown(name));
+    shown.filter_map(|(name, value)| {
+        let described = description(name);
+        debug_assert!(described.is_some(), "{name} has no description");
+        let described = described?;
+        Some(Family::new(name, described.kind, described.help).with(*value))
+    })
+}
+
+fn refusals(values: &[(&str, u64)]) -> Family {
     let refusals = values.iter().filter_map(|(name, value)| {
         let (method, status) = name.strip_prefix(REFUSED)?.split_once('_')?;
-        Some((method, status, value))
+        Some((method.to_ascii_uppercase(), status, *value))
     });
-    let mut family = out.family(
-        "refusals",
-        Kind::Counter,
-        "Requests refused, by method and status.",
-    );
-    for (method, status, value) in refusals {
-        let method = method.to_ascii_uppercase();
-        family.sample(&[("method", &method), ("status", status)], value);
-    }
+    let help = "Requests refused, by method and status.";
+    let family = Family::new("refusals", Kind::Counter, help);
+    refusals.fold(family, |family, (method, status, value)| {
+        family.with_labels(&[("method", &method), ("status", status)], value)
+    })
 }
 
-/// What is counted by event package, and by profile and status.
-fn labelled(out: &mut Exposition, counted: &Counters) {
+fn subscriptions(counted: &Counters) -> Family {
     let help = "Active subscriptions, by event package.";
-    let mut family = out.family("subscriptions_by_event", Kind::Gauge, help);
-    for (event, count) in &counted.subscriptions {
-        family.sample(&[("event", event)], count);
-    }
-    let mut family = out.family(
-        "notify_failures",
-        Kind::Counter,
-        "NOTIFYs answered with another status than 2xx, or with none in time, by profile and status.",
-    );
-    for failures in &counted.notify_failures {
-        let status = shown_status(failures.status);
-        let labels = [("profile", &*failures.profile), ("status", &status)];
-        family.sample(&labels, failures.count);
-    }
+    let family = Family::new("subscriptions_by_event", Kind::Gauge, help);
+    let counts = counted.subscriptions.iter();
+    counts.fold(family, |family, (event, count)| {
+        family.with_labels(&[("event", event)], *count)
+    })
 }
 
-/// How long accepted requests took.
-fn requests(out: &mut Exposition, cores: &[Arc<CoreCounters>], call_state: &Durations) {
-    let mut family = out.family(
-        "request_duration_seconds",
-        Kind::Histogram,
-        "Times from the arrival of a request until its 2xx was handed to the socket, the commit of the store included; of call_state.htm until its response was.",
-    );
-    let of_cores = |of: fn(&CoreCounters) -> &Durations| {
-        Distribution::of(cores.iter().map(|counters| of(counters)))
-    };
-    for (request, distribution) in [
-        ("PUBLISH", of_cores(|core| &core.publish_durations)),
-        ("SUBSCRIBE", of_cores(|core| &core.subscribe_durations)),
-        ("REGISTER", of_cores(|core| &core.register_durations)),
-        ("call_state.htm", Distribution::of([call_state])),
-    ] {
-        family.histogram(("request", request), &distribution);
-    }
+fn notify_failures(counted: &Counters) -> Family {
+    let help = "NOTIFYs answered with another status than 2xx, or with none in time, by profile and status.";
+    let family = Family::new("notify_failures", Kind::Counter, help);
+    counted
+        .notify_failures
+        .iter()
+        .fold(family, |family, failures| {
+            let status = shown_status(failures.status);
+            let labels = [("profile", &*failures.profile), ("status", &status)];
+            family.with_labels(&labels, failures.count)
+        })
+}
+
+fn lateness(counted: &Counters) -> Family {
+    let help = "How late the earliest timer was after the last turn that handled timers; of all cores the largest.";
+    let seconds = counted.value("timer_lateness_milliseconds") as f64 / 1e3;
+    Family::new("timer_lateness_seconds", Kind::Gauge, help).with(seconds)
 }
 
 /// The lengths of the turns of every core.
-fn turns(out: &mut Exposition, cores: &[Arc<CoreCounters>]) {
-    let mut family = out.family(
-        "turn_duration_seconds",
-        Kind::Histogram,
-        "Lengths of a shard's turns. A long one delays every lamp of its shard.",
-    );
-    for counters in cores {
+fn turns(cores: &[Arc<CoreCounters>]) -> Family {
+    let help = "Lengths of a shard's turns. A long one delays every lamp of its shard.";
+    let family = Family::new("turn_duration_seconds", Kind::Histogram, help);
+    cores.iter().fold(family, |family, counters| {
         let core = counters.core().to_string();
         let distribution = Distribution::of([&counters.turn_durations]);
-        family.histogram(("core", &core), &distribution);
-    }
+        family.with_labels(&[("core", &core)], distribution)
+    })
+}
+
+/// How long accepted requests took.
+fn requests(cores: &[Arc<CoreCounters>], call_state: &Durations) -> Family {
+    let help = "Times from the arrival of a request until its 2xx was handed to the socket, the commit of the store included; of call_state.htm until its response was.";
+    let of_cores = |of: fn(&CoreCounters) -> &Durations| {
+        Distribution::of(cores.iter().map(|counters| of(counters)))
+    };
+    Family::new("request_duration_seconds", Kind::Histogram, help)
+        .with_labels(
+            &[("request", "PUBLISH")],
+            of_cores(|core| &core.publish_durations),
+        )
+        .with_labels(
+            &[("request", "SUBSCRIBE")],
+            of_cores(|core| &core.subscribe_durations),
+        )
+        .with_labels(
+            &[("request", "REGISTER")],
+            of_cores(|core| &core.register_durations),
+        )
+        .with_labels(
+            &[("request", "call_state.htm")],
+            Distribution::of([call_state]),
+        )
 }
 
 /// What Prometheus knows of every process, and the version.
-fn process(out: &mut Exposition, started: Instant) {
-    out.family(
-        "build_info",
-        Kind::Gauge,
-        "1; the label says which version runs.",
-    )
-    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+fn process(started: Instant) -> Vec<Family> {
+    let help = "1; the label says which version runs.";
+    let version = [("version", env!("CARGO_PKG_VERSION"))];
+    let build = Family::new("build_info", Kind::Gauge, help).with_labels(&version, 1);
     // Computed once: Prometheus takes a start time that changes for a restart.
     static STARTED: OnceLock<f64> = OnceLock::new();
     let started = STARTED.get_or_init(|| {
@@ -160,36 +177,33 @@ fn process(out: &mut Exposition, started: Instant) {
         let started = now.unwrap_or_default().saturating_sub(started.elapsed());
         started.as_secs_f64()
     });
+    let gauge = |name, help| Family::standard(name, Kind::Gauge, help);
     let help = "Start time of the process since the Unix epoch in seconds.";
-    out.standard("process_start_time_seconds", Kind::Gauge, help)
-        .value(started);
+    let start = gauge("process_start_time_seconds", help).with(*started);
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    if let Some(octets) = resident_octets(&status) {
+    let memory = resident_octets(&status).map(|octets| {
         let help = "Resident memory size in bytes.";
-        out.standard("process_resident_memory_bytes", Kind::Gauge, help)
-            .value(octets);
-    }
-    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        gauge("process_resident_memory_bytes", help).with(octets)
+    });
+    let files = std::fs::read_dir("/proc/self/fd").ok().map(|files| {
         let help = "Number of open file descriptors.";
-        out.standard("process_open_fds", Kind::Gauge, help)
-            .value(files.count());
-    }
+        gauge("process_open_fds", help).with(files.count() as u64)
+    });
+    let families = [Some(build), Some(start), memory, files];
+    families.into_iter().flatten().collect()
 }
 
 /// When each certificate runs out.
-fn certificates(out: &mut Exposition, keyrings: &[SharedKeyring]) {
+fn certificates(keyrings: &[SharedKeyring]) -> Family {
     let keyrings = keyrings.iter().map(SharedKeyring::current);
     let certificates = keyrings.flat_map(|keyring| keyring.certificates.to_vec());
     // Several listeners may have one certificate.
     let times: BTreeMap<String, u64> = certificates.map(|one| not_after(&one)).collect();
-    let mut family = out.family(
-        "tls_certificate_not_after_seconds",
-        Kind::Gauge,
-        "When each certificate runs out, since the Unix epoch.",
-    );
-    for (file, seconds) in &times {
-        family.sample(&[("file", file)], seconds);
-    }
+    let help = "When each certificate runs out, since the Unix epoch.";
+    let family = Family::new("tls_certificate_not_after_seconds", Kind::Gauge, help);
+    times.iter().fold(family, |family, (file, seconds)| {
+        family.with_labels(&[("file", file)], *seconds)
+    })
 }
 
 /// The file of a certificate, and when it runs out in seconds since 1970.

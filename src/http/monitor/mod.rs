@@ -1,9 +1,11 @@
 //! Endpoints for monitoring: health, readiness, metrics.
 
 mod catalogue;
-mod exposition;
+mod family;
 pub(crate) mod health;
 pub(crate) mod metrics;
+mod protobuf;
+mod text;
 
 use crate::http::engine::Engine;
 use crate::http::representation::counters::Counters;

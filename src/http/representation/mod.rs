@@ -5,7 +5,7 @@
 //! Text and JSON are rendered from the same value and from nothing else. Times in JSON are whole
 //! seconds, their names end in `_seconds`; what is unknown or absent is `null`.
 
-mod accept;
+pub(crate) mod accept;
 pub(crate) mod backup;
 pub(crate) mod configured;
 pub(crate) mod counters;

@@ -21,6 +21,7 @@ pub(crate) mod seize;
 pub(crate) mod subscribe;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::directory::Directory;
 use crate::presence::document;
@@ -94,7 +95,6 @@ impl Engine {
 
     /// Handles one input.
     pub(crate) fn handle(&mut self, input: Input<'_>, turn: &mut Turn<'_>) {
-        self.subscriptions.tick(turn.now);
         match input {
             Input::Message { flow, bytes } => {
                 let arrived = Arrived { flow, at: turn.now };
@@ -150,7 +150,6 @@ impl Engine {
     /// Fires due timers, continues the re-evaluation, sends queued NOTIFYs, serves deferred
     /// PUBLISHes; each up to its limit per turn.
     pub(crate) fn handle_timeout(&mut self, turn: &mut Turn<'_>) {
-        self.subscriptions.tick(turn.now);
         self.fire_timers(turn);
         turn.counters.timers_armed_late = turn.wheel.late();
         self.continue_reevaluation(turn);
@@ -166,6 +165,11 @@ impl Engine {
     /// The driver is behind with its work, or no longer.
     pub(crate) fn handle_congestion(&mut self, is_congested: bool) {
         self.is_congested = is_congested;
+    }
+
+    /// Notes that the time is `now`, before a turn.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        self.subscriptions.tick(now);
     }
 
     /// Whether nothing remains to be done before the next timer or input.

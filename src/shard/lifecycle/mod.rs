@@ -99,7 +99,7 @@ impl Subscriptions {
         self.table.subscriptions_end()
     }
 
-    /// Notes that the time is `now`, at the begin of a turn.
+    /// Notes that the time is `now`, before a turn.
     #[inline]
     pub(crate) fn tick(&mut self, now: Instant) {
         self.table.tick(now);

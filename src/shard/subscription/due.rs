@@ -55,7 +55,7 @@ pub(crate) enum MaySend {
 
 // The queue.
 impl Table {
-    /// Notes that the time is `now`, at the begin of a turn.
+    /// Notes that the time is `now`, before a turn.
     #[inline]
     pub(crate) fn tick(&mut self, now: Instant) {
         self.queue.unconfirmed.tick(now);
