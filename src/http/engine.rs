@@ -100,7 +100,7 @@ pub trait Engine: Clone + 'static {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreReport {
     /// What it counts.
-    pub counters: [(&'static str, u64); 8],
+    pub counters: [(&'static str, u64); 9],
     /// What its history counts, if one is kept.
     pub history: Vec<(&'static str, u64)>,
     /// Whether a history is kept and cannot be written.

@@ -516,6 +516,8 @@ impl Turn<'_> {
     }
 
     fn take_mail(&mut self) {
+        let waiting = self.core.mesh.mail_waiting(self.core.id);
+        self.core.counters.mail_waiting.set(waiting as u64);
         for _ in 0..MAIL_PER_TURN {
             let Some(mail) = self.core.mesh.next_mail(self.core.id) else {
                 break;

@@ -59,6 +59,7 @@ impl StoreMonitor {
             counters: [
                 ("store_commits", self.store.commits()),
                 ("store_rows", self.store.rows()),
+                ("store_batches_waiting", self.store.batches_waiting() as u64),
                 ("store_failing", self.store.is_failing().into()),
                 ("store_rows_unwritten", health.rows_unwritten as u64),
                 ("store_rows_impossible", self.store.rows_impossible()),

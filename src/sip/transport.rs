@@ -23,7 +23,8 @@ pub enum Transport {
 }
 
 impl Transport {
-    const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Udp, Self::Tcp, Self::Tls, Self::Ws, Self::Wss];
 
     /// The transport named by a Via header's token, in any case.
     #[must_use]

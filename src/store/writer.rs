@@ -9,6 +9,8 @@
 //! When the disk works again, one transaction brings the file up to date. While the disk does not
 //! answer at all, the writer hangs, and the watchdog stands in for it.
 
+mod counters;
+
 use std::collections::HashSet;
 use std::iter;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -173,42 +175,6 @@ impl StoreHandle {
     pub(super) fn is_idle(&self) -> bool {
         let intake = self.shared.intake();
         intake.commit_began.is_none() && intake.unwritten.is_empty() && self.shared.queue.is_empty()
-    }
-
-    /// Commits so far.
-    #[must_use]
-    pub fn commits(&self) -> u64 {
-        self.shared.commits.load(Ordering::Relaxed)
-    }
-
-    /// Rows that were removed because no server can have written them.
-    #[must_use]
-    pub fn rows_impossible(&self) -> u64 {
-        self.shared.rows_impossible.load(Ordering::Relaxed)
-    }
-
-    /// Damaged files that were set aside since the start.
-    #[must_use]
-    pub fn files_damaged(&self) -> u64 {
-        self.file.damaged()
-    }
-
-    /// Acknowledged commits of earlier processes that a damage of the log has lost.
-    #[must_use]
-    pub fn commits_lost(&self) -> u64 {
-        self.file.commits_lost()
-    }
-
-    /// Rows that were read back from them.
-    #[must_use]
-    pub fn rows_salvaged(&self) -> u64 {
-        self.file.salvaged()
-    }
-
-    /// Rows written or removed so far.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.shared.rows.load(Ordering::Relaxed)
     }
 }
 

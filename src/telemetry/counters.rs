@@ -179,6 +179,8 @@ core_counters! {
     mail_sent: Sum,
     /// Mail received from other shards.
     mail_received: Sum,
+    /// Mail that waited in the inbox of a shard when the shard last looked.
+    mail_waiting: Gauge,
     /// Mail that waits at its sender because the receiver's queue is full.
     mail_backlog: Gauge,
     /// Misdirected messages dropped because the receiver's queue was full.

@@ -125,8 +125,7 @@ fn a_lamp_is_stale_until_its_phone_responds() {
     let folder = Folder::new("stale", &(HEAD.to_owned() + OPEN));
     let (daemon, ready) = Daemon::start_and_tell(&folder);
     let http = address(&ready, "HTTP on ");
-    let wait_for = |count: u32| {
-        let line = format!("lamplighter_lamps_stale {count}");
+    let wait_for = |line: &str| {
         let start = Instant::now();
         while !metrics(http).lines().any(|found| found == line) {
             assert!(start.elapsed() < PATIENCE, "{}", metrics(http));
@@ -138,13 +137,14 @@ fn a_lamp_is_stale_until_its_phone_responds() {
     phone.subscribe("open.example");
     phone.read("SIP/2.0 200 ");
     phone.respond(&phone.read("NOTIFY "), "200 OK");
-    wait_for(0);
+    wait_for("lamplighter_lamps_stale 0");
+    wait_for("lamplighter_subscriptions_by_domain{domain=\"open.example\"} 1");
     call_state(http, "open.example", "1");
     let notify = phone.read("NOTIFY ");
     assert!(notify.contains("confirmed"), "{notify}");
-    assert!(wait_for(1) > Duration::from_secs(9));
+    assert!(wait_for("lamplighter_lamps_stale 1") > Duration::from_secs(9));
     phone.respond(&notify, "200 OK");
-    wait_for(0);
+    wait_for("lamplighter_lamps_stale 0");
     daemon.stop();
 }
 
@@ -184,6 +184,13 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
         "# TYPE lamplighter_subscriptions gauge",
         "# HELP lamplighter_subscriptions Active subscriptions.",
         "# TYPE lamplighter_turn_duration_seconds histogram",
+        "lamplighter_subscriptions_by_domain{domain=\"other\"} 0",
+        "lamplighter_messages_received_by_transport_total{transport=\"udp\"} 4",
+        "lamplighter_notifies_sent_by_transport_total{transport=\"udp\"} 1",
+        "lamplighter_notifies_sent_by_transport_total{transport=\"wss\"} 0",
+        "# TYPE lamplighter_mail_waiting gauge",
+        "# TYPE lamplighter_store_batches_waiting gauge",
+        "# TYPE lamplighter_acknowledgements_waiting gauge",
         "# TYPE lamplighter_changes_coalesced_total counter",
         "# TYPE lamplighter_request_duration_seconds histogram",
         "lamplighter_request_duration_seconds_count{request=\"PUBLISH\"} 1",

@@ -73,6 +73,11 @@ const OTHERS: &[(&str, Kind, &str)] = &[
         "Subscriptions whose phone has not confirmed the current state for more than 10 s: a NOTIFY is unanswered, was refused, or waits.",
     ),
     (
+        "acknowledgements_waiting",
+        Gauge,
+        "Acknowledgements that wait until their records are durable.",
+    ),
+    (
         "clients",
         Gauge,
         "Probes of other servers that are running.",
@@ -144,6 +149,11 @@ const OTHERS: &[(&str, Kind, &str)] = &[
         "store_rows",
         Counter,
         "Records written to the store or removed from it.",
+    ),
+    (
+        "store_batches_waiting",
+        Gauge,
+        "Batches of records that wait in the queue of the store.",
     ),
     (
         "store_failing",

@@ -17,12 +17,19 @@ use crate::http::representation::counters::{Counters, shown_status};
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
+use crate::shard::contract::counters::TransportCounters;
+use crate::sip::Transport;
 use crate::telemetry::durations::{Distribution, Durations};
 use crate::telemetry::{self, CoreCounters};
 use crate::tls::{Certificate, SharedKeyring};
 
 /// Refusals by method and status are counted as `refused_subscribe_403`.
 const REFUSED: &str = "refused_";
+/// Domains that are labels, at most; every other is [`OTHER`]. So a node has so many series, whatever the
+/// number of its domains.
+const DOMAINS_MAX: usize = 20;
+/// The label of all other domains. A domain of that name is one of them.
+const OTHER: &str = "other";
 /// What is shown in another way here: the lengths of turns as a histogram, times in seconds.
 const SHOWN_OTHERWISE: [&str; 5] = [
     "turn_nanoseconds_p50",
@@ -68,6 +75,19 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
     families.extend([
         refusals(&counted.values),
         subscriptions(&counted),
+        domains(&counted.domains),
+        by_transport(
+            &counted,
+            "messages_received_by_transport",
+            "SIP requests and responses received that could be parsed, by transport.",
+            |transport| transport.messages_received,
+        ),
+        by_transport(
+            &counted,
+            "notifies_sent_by_transport",
+            "NOTIFYs sent, without retransmissions, by transport.",
+            |transport| transport.notifies_sent,
+        ),
         notify_failures(&counted),
         lateness(&counted),
         turns(&cores),
@@ -107,6 +127,38 @@ fn subscriptions(counted: &Counters) -> Family {
     let counts = counted.subscriptions.iter();
     counts.fold(family, |family, (event, count)| {
         family.with_labels(&[("event", event)], *count)
+    })
+}
+
+/// The domains with the most subscriptions, and all others as one.
+fn domains(counts: &[(Arc<str>, u64)]) -> Family {
+    let help = "Active subscriptions to users of a domain: of the 20 domains with most, and of all others together.";
+    let family = Family::new("subscriptions_by_domain", Kind::Gauge, help);
+    let mut named: Vec<_> = counts.iter().filter(|(name, _)| **name != *OTHER).collect();
+    named.sort_by(|(one, of_one), (two, of_two)| (of_two, one).cmp(&(of_one, two)));
+    named.truncate(DOMAINS_MAX);
+    let shown = |(domain, count): &&(Arc<str>, u64)| (Arc::clone(domain), *count);
+    let all: u64 = counts.iter().map(|(_, count)| count).sum();
+    let of_named: u64 = named.iter().map(|(_, count)| count).sum();
+    let labelled = named
+        .iter()
+        .map(shown)
+        .chain([(OTHER.into(), all - of_named)]);
+    labelled.fold(family, |family, (domain, count)| {
+        family.with_labels(&[("domain", &domain)], count)
+    })
+}
+
+fn by_transport(
+    counted: &Counters,
+    name: &str,
+    help: &str,
+    of: impl Fn(&TransportCounters) -> u64,
+) -> Family {
+    let family = Family::new(name, Kind::Counter, help);
+    let counters = Transport::ALL.iter().zip(&counted.transports);
+    counters.fold(family, |family, (transport, counters)| {
+        family.with_labels(&[("transport", transport.name())], of(counters))
     })
 }
 
@@ -260,7 +312,7 @@ mod tests {
         names.extend(["store_commits", "store_rows", "store_failing"]);
         names.extend(["store_rows_unwritten", "store_rows_impossible"]);
         names.extend(["store_files_damaged", "store_rows_salvaged"]);
-        names.extend(["store_commits_lost"]);
+        names.extend(["store_commits_lost", "store_batches_waiting"]);
         names.extend(["history_changes", "history_thinned"]);
         names.extend(["history_pruned", "history_failing"]);
         names.extend(["history_files_damaged", "history_salvaged"]);
@@ -271,10 +323,30 @@ mod tests {
         names.extend(["build_info", "turn_duration_seconds", "refusals"]);
         names.push("request_duration_seconds");
         names.extend(["subscriptions_by_event", "notify_failures"]);
+        names.extend(["subscriptions_by_domain", "notifies_sent_by_transport"]);
+        names.push("messages_received_by_transport");
         let count = names.len();
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn domains_beyond_the_largest_are_one() {
+        let many = (1..=100).map(|count| (Arc::from(format!("d{count}.example")), count));
+        let mut counts: Vec<(Arc<str>, u64)> = many.collect();
+        counts.push((Arc::from("other"), 1000));
+        let labels = |counts: &[(Arc<str>, u64)]| {
+            let text = text::write(&[domains(counts)]);
+            let lines = text.lines().filter_map(|line| line.split_once("domain=\""));
+            lines.map(|(_, rest)| rest.to_owned()).collect::<Vec<_>>()
+        };
+        let shown = labels(&counts);
+        assert_eq!(shown.len(), DOMAINS_MAX + 1);
+        assert_eq!(shown[0], "d100.example\"} 100");
+        assert_eq!(shown[19], "d81.example\"} 81");
+        assert_eq!(shown[20], format!("other\"}} {}", 1000 + 80 * 81 / 2));
+        assert_eq!(labels(&[]), ["other\"} 0"]);
     }
 
     #[test]

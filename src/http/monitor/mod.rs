@@ -7,6 +7,9 @@ pub(crate) mod metrics;
 mod protobuf;
 mod text;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use crate::http::engine::Engine;
 use crate::http::representation::counters::Counters;
 use crate::http::site::Site;
@@ -34,6 +37,8 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
     Counters {
         values,
         subscriptions: total.subscriptions,
+        domains: total.domains,
+        transports: total.transports,
         notify_failures: total.notify_failures,
         silent,
     }
@@ -42,6 +47,7 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
 /// What all shards counted.
 fn total(found: Vec<Counted>) -> Counted {
     let mut total = Counted::default();
+    let mut domains: HashMap<Arc<str>, u64> = HashMap::new();
     for counted in found {
         let (values, subscriptions) = (counted.values, counted.subscriptions);
         values
@@ -50,6 +56,13 @@ fn total(found: Vec<Counted>) -> Counted {
         subscriptions
             .into_iter()
             .for_each(|one| add(&mut total.subscriptions, one));
+        for (domain, count) in counted.domains {
+            *domains.entry(domain).or_default() += count;
+        }
+        for (sum, of_shard) in total.transports.iter_mut().zip(counted.transports) {
+            sum.messages_received += of_shard.messages_received;
+            sum.notifies_sent += of_shard.notifies_sent;
+        }
         for failures in counted.notify_failures {
             let is_it = |known: &&mut NotifyFailures| {
                 (&known.profile, known.status) == (&failures.profile, failures.status)
@@ -60,6 +73,7 @@ fn total(found: Vec<Counted>) -> Counted {
             }
         }
     }
+    total.domains = domains.into_iter().collect();
     total
 }
 

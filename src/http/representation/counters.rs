@@ -1,11 +1,14 @@
 //! Every counter.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::http::representation::Representation;
 use crate::http::representation::table::Table;
 use crate::http::representation::text::write_silent;
-use crate::shard::contract::counters::NotifyFailures;
+use crate::shard::contract::counters::{NotifyFailures, TransportCounters};
+use crate::sip::Transport;
 
 /// The counters of all shards added up, and of the process.
 #[derive(Debug)]
@@ -14,6 +17,10 @@ pub(crate) struct Counters {
     pub(crate) values: Vec<(&'static str, u64)>,
     /// Active subscriptions of each event package.
     pub(crate) subscriptions: Vec<(&'static str, u64)>,
+    /// Active subscriptions to users of each domain, in no order.
+    pub(crate) domains: Vec<(Arc<str>, u64)>,
+    /// What went over each transport, in the order of [`Transport::ALL`].
+    pub(crate) transports: [TransportCounters; Transport::ALL.len()],
     /// NOTIFYs that failed.
     pub(crate) notify_failures: Vec<NotifyFailures>,
     /// Shards that did not answer.

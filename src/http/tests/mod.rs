@@ -44,7 +44,7 @@ use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog, Presentity};
-use crate::shard::contract::counters::{Counted, NotifyFailures};
+use crate::shard::contract::counters::{Counted, NotifyFailures, TransportCounters};
 use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
 use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
@@ -266,6 +266,11 @@ impl Engine for FakeEngine {
                     ("notifies_sent", 10 + u64::from(shard.0)),
                 ],
                 subscriptions: vec![("dialog", 1), ("presence", 1)],
+                domains: vec![("abc.com".into(), 2)],
+                transports: [TransportCounters {
+                    messages_received: 1,
+                    notifies_sent: 2,
+                }; Transport::ALL.len()],
                 notify_failures: vec![NotifyFailures {
                     profile: "yealink".into(),
                     status: Some(481),

@@ -28,6 +28,7 @@ fn a_store_that_fails_is_reported() {
                 ("store_rows_impossible", 0),
                 ("store_files_damaged", 0),
                 ("store_commits_lost", 0),
+                ("store_batches_waiting", 0),
                 ("store_rows_salvaged", 0),
             ],
             history: vec![("history_thinned", 3)],
@@ -86,6 +87,10 @@ fn metrics_add_up_the_shards() {
         "lamplighter_subscriptions_by_event{event=\"presence\"} 3",
         "lamplighter_notify_failures_total{profile=\"yealink\",status=\"481\"} 6",
         "lamplighter_notifies_sent_total 33",
+        "lamplighter_subscriptions_by_domain{domain=\"abc.com\"} 6",
+        "lamplighter_subscriptions_by_domain{domain=\"other\"} 0",
+        "lamplighter_messages_received_by_transport_total{transport=\"ws\"} 3",
+        "lamplighter_notifies_sent_by_transport_total{transport=\"tls\"} 6",
         "lamplighter_shards 3",
         "lamplighter_shards_silent 0",
     ] {

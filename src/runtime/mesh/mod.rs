@@ -298,6 +298,11 @@ impl Mesh {
         self.inbox(shard)?.mail.pop()
     }
 
+    /// Mail that waits for a shard.
+    pub(crate) fn mail_waiting(&self, shard: ShardId) -> usize {
+        self.inbox(shard).map_or(0, |inbox| inbox.mail.len())
+    }
+
     /// The next command for a shard.
     pub(crate) fn next_command(&self, shard: ShardId) -> Option<PendingCommand> {
         self.inbox(shard)?.commands.pop()

@@ -52,7 +52,7 @@ impl Engine {
             turn.counters.messages_unreadable += 1;
             return;
         };
-        turn.counters.messages_received += 1;
+        turn.counters.count_received(flow.transport);
         if !is_forwarded
             && let Some(shard) = self.subscriptions.home_of(&message, &flow, turn)
             && !self.began_here(&message, turn)

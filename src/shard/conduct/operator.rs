@@ -180,6 +180,7 @@ impl Engine {
             ("subscriptions", self.subscriptions.count() as u64),
             ("presentities", self.compositor.len() as u64),
             ("notifies_outstanding", self.notifier.outstanding() as u64),
+            ("acknowledgements_waiting", turn.commits.held() as u64),
             ("clients", self.uac.clients() as u64),
             ("timers", turn.wheel.len() as u64),
             ("phones_looping", self.uas.loops(turn).len() as u64),
@@ -188,6 +189,8 @@ impl Engine {
         Counted {
             values: counters,
             subscriptions: self.subscriptions.count_by_event(),
+            domains: self.subscriptions.count_by_domain(),
+            transports: turn.counters.transports,
             notify_failures: self.notifier.failures(),
         }
     }

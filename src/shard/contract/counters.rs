@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::sip::Transport;
+
 /// Everything that a shard counts, and the sizes of its tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
@@ -9,8 +11,21 @@ pub struct Counted {
     pub values: Vec<(&'static str, u64)>,
     /// Active subscriptions of each event package.
     pub subscriptions: Vec<(&'static str, u64)>,
+    /// Active subscriptions to users of each domain.
+    pub domains: Vec<(Arc<str>, u64)>,
+    /// What went over each transport.
+    pub transports: [TransportCounters; Transport::ALL.len()],
     /// NOTIFYs that failed.
     pub notify_failures: Vec<NotifyFailures>,
+}
+
+/// What went over one transport, in the order of [`Transport::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TransportCounters {
+    /// SIP requests and responses that could be parsed.
+    pub messages_received: u64,
+    /// NOTIFYs sent, without retransmissions.
+    pub notifies_sent: u64,
 }
 
 /// NOTIFYs that failed in one way at the phones of one profile.
@@ -29,10 +44,26 @@ macro_rules! counters {
         /// Counters since the start of the process.
         #[derive(Clone, Debug, Default)]
         pub struct Counters {
+            /// What went over each transport.
+            pub transports: [TransportCounters; Transport::ALL.len()],
             $($(#[doc = $doc])+ pub $name: u64,)*
         }
 
         impl Counters {
+            /// Counts a message that could be parsed.
+            #[inline]
+            pub(crate) fn count_received(&mut self, transport: Transport) {
+                self.messages_received += 1;
+                self.transports[transport as usize].messages_received += 1;
+            }
+
+            /// Counts a NOTIFY that is sent for the first time.
+            #[inline]
+            pub(crate) fn count_notify(&mut self, transport: Transport) {
+                self.notifies_sent += 1;
+                self.transports[transport as usize].notifies_sent += 1;
+            }
+
             /// Names and meanings, in the order of declaration.
             pub const MEANINGS: &[(&str, &str)] = &[$((stringify!($name), concat!($($doc),+)),)*];
 

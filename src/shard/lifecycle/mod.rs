@@ -33,6 +33,7 @@ pub(crate) mod subject;
 mod timer;
 mod watchers;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::presence::event::Package;
@@ -92,6 +93,11 @@ impl Subscriptions {
         Package::ALL
             .map(|package| (package.token(), counts[package as usize]))
             .to_vec()
+    }
+
+    /// How many there are to each domain.
+    pub(crate) fn count_by_domain(&self) -> Vec<(Arc<str>, u64)> {
+        self.table.subscriptions_by_domain().all()
     }
 
     /// One beyond the highest id that a subscription has or had.

@@ -130,7 +130,7 @@ impl Notifier {
         else {
             return false;
         };
-        turn.counters.messages_received += 1;
+        turn.counters.count_received(flow.transport);
         turn.counters.notifies_confirmed += 1;
         turn.wheel.cancel(in_flight.timer);
         if let Some(subscription) = in_flight.subscription {

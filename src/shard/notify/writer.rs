@@ -101,7 +101,7 @@ impl Notifier {
             held_path: paths.ask_for_proof(path, in_flight_id, octets, turn),
         });
         subscription.sent(in_flight_id, content.is_withheld(), turn.now);
-        turn.counters.notifies_sent += 1;
+        turn.counters.count_notify(flow.transport);
         self.send_new(in_flight_id, transmit, subscriptions, turn);
     }
 

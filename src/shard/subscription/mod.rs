@@ -11,7 +11,8 @@
 //!   need no NOTIFY after a restart. `beginnings`: which SUBSCRIBEs may come twice after one.
 //! - `queue`, `pacing`: the order and the rate of NOTIFYs. `unconfirmed`: which lamps are stale.
 //! - `watched`: the watched presentities with their state and watchers, and the mail to their
-//!   owners. `watcher`: the watcher of a subscription, as the rules see it.
+//!   owners. `watcher`: the watcher of a subscription, as the rules see it. `by_domain`: how many watch a
+//!   domain.
 //!
 //! Other rooms use [`Table`](table::Table) by these functions:
 //! - dialogs: `accept_dialog`, `add_dialog`; `home_of`, `find_dialog`, `dialog`, `usages`;
@@ -35,6 +36,7 @@
 mod acknowledgement;
 pub(crate) mod audience;
 pub(crate) mod beginnings;
+pub(crate) mod by_domain;
 mod changes;
 mod dialing;
 pub(crate) mod dialog_entry;

@@ -23,6 +23,7 @@ use crate::shard::list::state::ListState;
 use crate::shard::peer::dials::Dials;
 use crate::shard::peer::path::Paths;
 use crate::shard::subscription::beginnings::Beginnings;
+use crate::shard::subscription::by_domain::DomainCounts;
 use crate::shard::subscription::changes::Changes;
 use crate::shard::subscription::dialog_entry::{DialogEntry, PLACE_OCTETS};
 use crate::shard::subscription::pacing::Phones;
@@ -57,6 +58,7 @@ pub(crate) struct Table {
     pub(super) beginnings: Beginnings,
     /// How many subscriptions there are of each package, in the order of [`Package::ALL`].
     by_package: [u64; Package::ALL.len()],
+    by_domain: DomainCounts,
 }
 
 /// A subscription, and everything else that its NOTIFYs need.
@@ -89,6 +91,7 @@ impl Table {
             ignored_releases: HashMap::new(),
             beginnings: Beginnings::default(),
             by_package: [0; Package::ALL.len()],
+            by_domain: DomainCounts::default(),
         }
     }
 
@@ -120,6 +123,11 @@ impl Table {
     /// How many subscriptions there are of each package, in the order of [`Package::ALL`].
     pub(crate) fn subscriptions_by_package(&self) -> [u64; Package::ALL.len()] {
         self.by_package
+    }
+
+    /// How many subscriptions there are to each domain.
+    pub(crate) fn subscriptions_by_domain(&self) -> &DomainCounts {
+        &self.by_domain
     }
 
     /// One beyond the highest id that a subscription has or had.
@@ -200,6 +208,9 @@ impl Table {
         self.octets += octets_of_names(&names);
         let subscription = Subscription::begin(dialog, subject, names, new);
         self.by_package[subscription.package() as usize] += 1;
+        if let Some(aor) = self.aor_of(&subscription).cloned() {
+            self.by_domain.add(aor.domain());
+        }
         self.subscriptions.insert(subscription);
         id
     }
@@ -267,6 +278,9 @@ impl Table {
         let mut subscription = self.subscriptions.remove(id)?;
         self.by_package[subscription.package() as usize] -= 1;
         subscription.confirmed(&mut self.queue);
+        if let Some(aor) = self.aor_of(&subscription).cloned() {
+            self.by_domain.remove(aor.domain());
+        }
         self.octets -= octets_of_names(subscription.names());
         self.ignore_releases(id, subscription.acknowledgements_held());
         self.forget_usage(subscription.dialog(), id);

@@ -11,6 +11,7 @@ use crate::sip_text::Text;
 use lamplighter::presence::Aor;
 use lamplighter::presence::presentity::PublishRefused;
 use lamplighter::presence::source::Source;
+use lamplighter::shard::contract::counters::Counted;
 use lamplighter::shard::{CommandId, Flow, Mail, Outbox, Reply};
 use lamplighter::sip::Transport;
 
@@ -310,9 +311,7 @@ impl World {
                 }
             }
             (Some(Asked::Drain), Reply::Outstanding(0)) => {}
-            (Some(Asked::Counters), Reply::Counters(counters)) => {
-                self.judge_counters(&counters.values)
-            }
+            (Some(Asked::Counters), Reply::Counters(counters)) => self.judge_counters(&counters),
             (asked, reply) => {
                 self.fail(
                     "a reply without a command, or of another kind",
@@ -323,14 +322,21 @@ impl World {
     }
 
     /// A late driver makes a few timers late. An owner that repeatedly arms a timer in the past
-    /// makes one late at every tick. No lamp is stale, as there is none any more.
-    fn judge_counters(&mut self, counters: &[(&'static str, u64)]) {
-        let value = |name| counters.iter().find(|(known, _)| *known == name).unwrap().1;
+    /// makes one late at every tick. No subscription is left that could have a stale lamp, or a domain.
+    fn judge_counters(&mut self, counters: &Counted) {
+        let value = |name| {
+            let mut values = counters.values.iter();
+            values.find(|(known, _)| *known == name).unwrap().1
+        };
         let late = value("timers_armed_late");
         if late > LATE_TIMERS_MAX + value("notifies_sent") / 4 {
             self.fail("timers are set in the past", format!("{late}"));
         }
         let stale = value("lamps_stale");
+        if !counters.domains.is_empty() {
+            let domains = format!("{:?}", counters.domains);
+            self.fail("domains are counted after their subscriptions", domains);
+        }
         if stale > 0 {
             self.fail(
                 "lamps are stale after their subscriptions",
