@@ -188,6 +188,8 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
         "lamplighter_messages_received_by_transport_total{transport=\"udp\"} 4",
         "lamplighter_notifies_sent_by_transport_total{transport=\"udp\"} 1",
         "lamplighter_notifies_sent_by_transport_total{transport=\"wss\"} 0",
+        "lamplighter_requests_shed_total{limit=\"phone\"} 0",
+        "lamplighter_requests_shed_total{limit=\"store\"} 0",
         "# TYPE lamplighter_mail_waiting gauge",
         "# TYPE lamplighter_store_batches_waiting gauge",
         "# TYPE lamplighter_acknowledgements_waiting gauge",

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -43,8 +44,8 @@ impl Prometheus {
         Self { child, at }
     }
 
-    /// The only value of an expression; None if there is none (yet).
-    fn value(&self, expression: &str) -> Option<f64> {
+    /// What it says of an expression; None if it does not answer (yet).
+    fn ask(&self, expression: &str) -> Option<Value> {
         let escape = |octet: u8| match octet {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' => char::from(octet).to_string(),
             _ => format!("%{octet:02x}"),
@@ -59,7 +60,12 @@ impl Prometheus {
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
         let (_, body) = response.split_once("\r\n\r\n").unwrap();
-        let answer: Value = serde_json::from_str(body).unwrap_or_default();
+        serde_json::from_str(body).ok()
+    }
+
+    /// The only value of an expression; None if there is none (yet).
+    fn value(&self, expression: &str) -> Option<f64> {
+        let answer = self.ask(expression)?;
         let [found] = &answer["data"]["result"].as_array()?[..] else {
             return None;
         };
@@ -121,5 +127,36 @@ fn prometheus_reads_native_histograms_counters_and_gauges() {
         env!("CARGO_PKG_VERSION")
     );
     prometheus.wait_for(&version, |value| value == 1.0);
+    let asked = expressions();
+    assert!(asked.len() > 80, "{}", asked.len());
+    for expression in &asked {
+        let answer = prometheus.ask(expression).unwrap();
+        assert_eq!(answer["status"], "success", "{expression}: {answer}");
+    }
+    // The dashboard's quantiles are there with native histograms alone.
+    let is_latency = |expression: &&String| expression.contains("request=\"call_state.htm\"");
+    let latency = asked.iter().find(is_latency).unwrap();
+    call_state(http, "a.example", "4");
+    prometheus.wait_for(latency, positive);
     daemon.stop();
+}
+
+/// Those of the dashboard and of the alerts.
+fn expressions() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/monitoring");
+    let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+    let dashboard: Value = serde_json::from_str(&read("dashboard.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().unwrap());
+    let of_panels = targets.map(|target| {
+        let expression = target["expr"].as_str().unwrap();
+        let expression = expression.replace("$instance", ".*");
+        expression.replace("$__rate_interval", "1m")
+    });
+    let alerts = read("alerts.yml");
+    let of_alerts = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("expr: "))
+        .map(str::to_owned);
+    of_panels.chain(of_alerts).collect()
 }

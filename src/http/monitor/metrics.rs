@@ -30,6 +30,8 @@ const REFUSED: &str = "refused_";
 const DOMAINS_MAX: usize = 20;
 /// The label of all other domains. A domain of that name is one of them.
 const OTHER: &str = "other";
+/// Requests shed are counted as `requests_shed_by_phone`.
+const SHED: &str = "requests_shed_by_";
 /// What is shown in another way here: the lengths of turns as a histogram, times in seconds.
 const SHOWN_OTHERWISE: [&str; 5] = [
     "turn_nanoseconds_p50",
@@ -74,6 +76,7 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
     families.extend(values(&counted.values));
     families.extend([
         refusals(&counted.values),
+        sheds(&counted.values),
         subscriptions(&counted),
         domains(&counted.domains),
         by_transport(
@@ -97,9 +100,14 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
     families
 }
 
-/// What is counted, except refusals.
+/// What is counted, except what has labels.
 fn values(values: &[(&str, u64)]) -> impl Iterator<Item = Family> {
-    let is_shown = |name: &str| !name.starts_with(REFUSED) && !SHOWN_OTHERWISE.contains(&name);
+    let is_labelled = |name: &str| {
+        [REFUSED, SHED]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+    };
+    let is_shown = move |name: &str| !is_labelled(name) && !SHOWN_OTHERWISE.contains(&name);
     let shown = values.iter().filter(move |(name, _)| is_shown(name));
     shown.filter_map(|(name, value)| {
         let described = description(name);
@@ -118,6 +126,17 @@ fn refusals(values: &[(&str, u64)]) -> Family {
     let family = Family::new("refusals", Kind::Counter, help);
     refusals.fold(family, |family, (method, status, value)| {
         family.with_labels(&[("method", &method), ("status", status)], value)
+    })
+}
+
+fn sheds(values: &[(&str, u64)]) -> Family {
+    let help = "503 responses and commands refused, by the limit that was exceeded; requests_shed_by_... in lamplighter counters.";
+    let family = Family::new("requests_shed", Kind::Counter, help);
+    let sheds = values
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix(SHED)?, *value)));
+    sheds.fold(family, |family, (limit, value)| {
+        family.with_labels(&[("limit", limit)], value)
     })
 }
 
@@ -321,6 +340,7 @@ mod tests {
         }
         names.extend(["shards", "shards_silent", "ready", "timer_lateness_seconds"]);
         names.extend(["build_info", "turn_duration_seconds", "refusals"]);
+        names.push("requests_shed");
         names.push("request_duration_seconds");
         names.extend(["subscriptions_by_event", "notify_failures"]);
         names.extend(["subscriptions_by_domain", "notifies_sent_by_transport"]);
