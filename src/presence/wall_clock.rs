@@ -6,6 +6,7 @@
 //! reading a time is an error.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 thread_local! {
@@ -41,6 +42,13 @@ impl WallClock {
                 self.unix_milliseconds.saturating_sub(milliseconds(earlier))
             }
         }
+    }
+
+    /// The second of a time of the engine since 1970 UTC; None before 1970 and after 2106.
+    #[must_use]
+    pub fn second_of(self, time: Instant) -> Option<NonZeroU32> {
+        let seconds = self.unix_milliseconds_of(time).div_euclid(1_000);
+        u32::try_from(seconds).ok().and_then(NonZeroU32::new)
     }
 
     /// The engine's time of a moment in milliseconds since 1970 UTC. A moment that the engine's clock
@@ -135,6 +143,13 @@ mod tests {
             let back = theirs.time_of(ours.unix_milliseconds_of(time));
             assert_eq!(theirs.unix_milliseconds_of(back), moment);
         }
+        let second = |clock: WallClock| clock.second_of(ours.at).map(NonZeroU32::get);
+        assert_eq!(second(ours), Some(1_700_000_000));
+        let too_early = WallClock {
+            unix_milliseconds: -1,
+            ..ours
+        };
+        assert_eq!(second(too_early), None);
         assert!(ours.time_of(i64::MAX) >= ours.at);
         assert!(ours.time_of(i64::MIN) <= ours.at);
     }

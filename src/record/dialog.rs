@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,8 @@ pub struct DialogRecord<'a> {
     /// The name in the certificate of its peer for which the domain trusted that peer.
     #[serde(borrow)]
     pub voucher: Option<Cow<'a, str>>,
+    /// The second since 1970 UTC in which it began; None if that is not known.
+    pub began: Option<NonZeroU32>,
 }
 
 /// A flow (RFC 5626 §3). A connection ends with the process; only its addresses are recorded.

@@ -1,6 +1,7 @@
 //! A record is decoded to what was encoded, a damaged one is refused, and the encoding is fixed.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -330,6 +331,7 @@ fn record(at: Instant) -> DialogRecord<'static> {
         ],
         instance: 0x1234_5678,
         voucher: Some(Cow::Borrowed("sbc.example.com")),
+        began: NonZeroU32::new(1_795_910_400),
     }
 }
 
@@ -460,12 +462,12 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 7; this program reads the versions 3 to 6"
+        "a record of version 8; this program reads the versions 3 to 7"
     );
 }
 
 /// Records of version 3 have neither the device of a dialog nor the removed publications, those of version 4
-/// no voucher, those of version 5 no edited account.
+/// no voucher, those of version 5 no edited account, those of version 6 no begin of a dialog.
 #[test]
 fn a_record_of_an_older_version_is_read() {
     let now = Instant::now() + Duration::from_secs(1000);
@@ -491,13 +493,15 @@ fn a_record_of_an_older_version_is_read() {
         older
     };
     for (version, instance, [in_dialog, in_presentity, in_waiting]) in [
-        (3, 0, [2, 1, 1]),
-        (4, 0x1234_5678, [1, 0, 1]),
-        (5, 0x1234_5678, [0, 0, 0]),
+        (3, 0, [3, 1, 1]),
+        (4, 0x1234_5678, [2, 0, 1]),
+        (5, 0x1234_5678, [1, 0, 0]),
+        (6, 0x1234_5678, [1, 0, 0]),
     ] {
         let of_dialog = encoded(&DialogRecord {
             instance,
             voucher: None,
+            began: None,
             ..record(now)
         });
         let dialog = older(&of_dialog, version, in_dialog);
@@ -556,18 +560,19 @@ fn records_keep_their_octets() {
 }
 
 const GOLDEN: [(usize, u64); 5] = [
-    (562, 9_333_479_835_739_090_380),
-    (482, 2_447_068_326_757_362_051),
-    (116, 554_525_203_824_235_367),
-    (75, 14_174_668_641_051_609_534),
-    (153, 10_576_417_002_414_913_596),
+    (568, 16_751_633_727_796_014_349),
+    (482, 16_154_224_006_548_458_701),
+    (116, 8_526_319_774_630_189_779),
+    (75, 2_805_773_700_385_048_827),
+    (153, 8_554_210_417_942_795),
 ];
 
-/// That of a dialog, as the versions 3 to 5 wrote it.
-const GOLDEN_BEFORE: [(usize, u64); 3] = [
+/// That of a dialog, as the versions 3 to 6 wrote it.
+const GOLDEN_BEFORE: [(usize, u64); 4] = [
     (540, 16_440_914_142_042_796_108),
     (545, 2_910_147_986_220_134_675),
     (546, 14_778_684_903_110_955_811),
+    (546, 5_804_824_870_579_808_889),
 ];
 
 /// The index of every variant in a record.

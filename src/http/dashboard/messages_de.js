@@ -309,6 +309,7 @@ export const messages = {
   "watchers.answer": "Letzte Antwort",
   "watchers.list": "Liste",
   "watchers.none": "Keine Beobachter.",
+  "watchers.age": "Besteht seit",
   "watchers.notifies": "NOTIFYs",
   "watchers.package": "Paket",
   "watchers.peer": "Adresse",

@@ -310,6 +310,7 @@ export const messages = {
   "watchers.answer": "Last response",
   "watchers.list": "List",
   "watchers.none": "No watchers.",
+  "watchers.age": "Age",
   "watchers.notifies": "NOTIFYs",
   "watchers.package": "Package",
   "watchers.peer": "Address",

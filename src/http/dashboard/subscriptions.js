@@ -14,6 +14,7 @@ export const subscriptionColumns = (second) => [
   { title: t("watchers.profile"), cell: (row) => row.profile },
   { title: t("watchers.answer"), cell: (row) => el("span.answer", { "data-answer": row.last_answer }, answerWords(row.last_answer), failures(row)) },
   { title: t("watchers.notifies"), cell: (row) => number(row.notifies), kind: "number" },
+  { title: t("watchers.age"), cell: (row) => (row.age_seconds === null ? "–" : span(row.age_seconds)), kind: "number" },
   { title: t("why.remaining"), cell: (row) => span(row.remaining_seconds), kind: "number" },
   { title: t("watchers.peer"), cell: (row) => `${row.transport} ${row.peer}` },
 ];

@@ -10,7 +10,7 @@ use crate::presence::policy::DecidingRule;
 use crate::shard::contract::report::{WatcherReport, WatcherState};
 
 /// The columns, most useful first.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "WATCHER",
     "PACKAGE",
     "STATE",
@@ -18,6 +18,7 @@ const COLUMNS: [&str; 13] = [
     "PRIVACY",
     "RULE",
     "PROFILE",
+    "AGE",
     "REMAINING",
     "NOTIFIES",
     "FLOW",
@@ -26,7 +27,7 @@ const COLUMNS: [&str; 13] = [
     "CALL-ID",
 ];
 /// Columns shown without --wide.
-const NARROW: usize = 8;
+const NARROW: usize = 9;
 
 /// The subscriptions to an address.
 #[derive(Debug)]
@@ -77,6 +78,7 @@ fn row(report: &WatcherReport) -> [String; COLUMNS.len()] {
         (report.privacy as u8).to_string(),
         report.rule.to_string(),
         report.profile.clone(),
+        report.age.map_or_else(|| "-".to_owned(), span),
         span(report.remaining),
         report.notifies.to_string(),
         address(report.transport, report.peer),
@@ -97,6 +99,7 @@ pub(crate) fn report_json(report: &WatcherReport) -> Value {
         "privacy": report.privacy as u8,
         "rule": rule_json(&report.rule),
         "profile": report.profile,
+        "age_seconds": report.age.map(|age| age.as_secs()),
         "remaining_seconds": report.remaining.as_secs(),
         "notifies": report.notifies,
         "cseq": report.sequence,

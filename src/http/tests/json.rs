@@ -95,6 +95,7 @@ fn watchers_are_subscriptions_with_all_their_columns() {
                 "privacy": 3,
                 "rule": {"kind": "default"},
                 "profile": "yealink",
+                "age_seconds": 7261,
                 "remaining_seconds": 3599,
                 "notifies": 4,
                 "cseq": 7,

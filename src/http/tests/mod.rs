@@ -503,6 +503,7 @@ fn watcher() -> WatcherReport {
         rule: DecidingRule::Default,
         privacy: Privacy::Pickup,
         profile: "yealink".to_owned(),
+        age: Some(Duration::from_secs(7261)),
         notifies: 4,
         sequence: 7,
         unanswered: 0,

@@ -185,8 +185,8 @@ fn watchers_and_counters_are_shown() {
     );
     assert!(
         watchers.ends_with(
-            "WATCHER        PACKAGE  STATE   LIST  PRIVACY  RULE     PROFILE  REMAINING\n\
-             sip:9@abc.com  dialog   active  -     3        default  yealink  59m 59s\n"
+            "WATCHER        PACKAGE  STATE   LIST  PRIVACY  RULE     PROFILE  AGE    REMAINING\n\
+             sip:9@abc.com  dialog   active  -     3        default  yealink  2h 1m  59m 59s\n"
         ),
         "{watchers}"
     );

@@ -121,6 +121,8 @@ pub struct WatcherReport {
     pub privacy: Privacy,
     /// The name of the device profile that its User-Agent selects.
     pub profile: String,
+    /// Time since it began; None if an earlier version of the server recorded it without that.
+    pub age: Option<Duration>,
     /// NOTIFYs sent, without retransmissions: the version of its next document.
     pub notifies: u32,
     /// The CSeq of the last NOTIFY of its dialog.

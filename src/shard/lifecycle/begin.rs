@@ -291,6 +291,7 @@ impl Subscriptions {
             event: asked.event.value,
             entity,
             expires_at: turn.now + asked.granted,
+            began: turn.clock().second_of(turn.now),
             version: 0,
             is_recovered: false,
         };

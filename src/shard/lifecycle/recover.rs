@@ -15,6 +15,7 @@
 //! full state; dialogs on a connection that ended with the process wait for the next SUBSCRIBE.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -147,10 +148,11 @@ impl Subscriptions {
         let is_up_to_date = |up_to_date_by| committed_at.is_some_and(|at| up_to_date_by <= at);
         let is_up_to_date = record.up_to_date_by.is_some_and(is_up_to_date);
         let is_behind = record.up_to_date_by.is_none();
+        let began = record.began;
         let phone = self.take_back(id, record, turn);
         for record in subscriptions {
             let appearance = record.appearance;
-            let subscription = self.recover_subscription(id, &phone, record, turn);
+            let subscription = self.recover_subscription((id, began), &phone, record, turn);
             self.resume(subscription, (is_up_to_date, appearance), turn);
         }
         if is_behind {
@@ -198,7 +200,7 @@ impl Subscriptions {
     /// the subscription to one presentity; any other is re-evaluated.
     fn recover_subscription(
         &mut self,
-        dialog: DialogId,
+        (dialog, began): (DialogId, Option<NonZeroU32>),
         phone: &KnownPhone,
         record: SubscriptionRecord<'_>,
         turn: &mut Turn<'_>,
@@ -225,6 +227,7 @@ impl Subscriptions {
             event: &record.event,
             entity: &record.entity,
             expires_at: record.expires_at,
+            began,
             version: record.version,
             is_recovered: true,
         };

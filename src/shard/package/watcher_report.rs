@@ -1,5 +1,7 @@
 //! The watchers of a presentity, as the operator sees them.
 
+use std::time::Duration;
+
 use crate::presence::Aor;
 use crate::presence::policy::Handling;
 use crate::shard::contract::expected::Expected;
@@ -87,6 +89,7 @@ fn report(
         rule: turn.directory.deciding_rule(decision.rule),
         privacy: decision.privacy,
         profile: entry.profile().name.to_string(),
+        age: age_of(subscription, turn),
         notifies: subscription.version(),
         sequence: entry.dialog().local_sequence(),
         unanswered: subscription.strikes(),
@@ -96,6 +99,13 @@ fn report(
             .saturating_duration_since(turn.now),
         call_id: text(entry.dialog().call_id()),
     })
+}
+
+/// In whole seconds.
+fn age_of(subscription: &Subscription, turn: &Turn<'_>) -> Option<Duration> {
+    let (now, began) = (turn.clock().second_of(turn.now)?, subscription.began()?);
+    let seconds = now.get().saturating_sub(began.get());
+    Some(Duration::from_secs(seconds.into()))
 }
 
 fn state_of(subscription: &Subscription) -> WatcherState {

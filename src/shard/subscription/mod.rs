@@ -61,6 +61,7 @@ pub(crate) mod usages;
 pub(crate) mod watched;
 pub(crate) mod watcher;
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use crate::presence::Aor;
@@ -117,6 +118,8 @@ pub(crate) struct NewSubscription<'a> {
     pub(crate) event: &'a [u8],
     pub(crate) entity: &'a [u8],
     pub(crate) expires_at: Instant,
+    /// The second since 1970 UTC in which it began; None if that is not known.
+    pub(crate) began: Option<NonZeroU32>,
     /// The version of its first document; 0 unless it continues after a restart.
     pub(crate) version: u32,
     /// It continues after a restart: the record of its dialog has it already.

@@ -68,10 +68,13 @@ impl Table {
         let entry = self.dialog(id)?;
         let path = self.path_of(entry)?;
         let mut subscriptions = Vec::with_capacity(entry.subscriptions.len());
+        let mut began = None;
         for usage in &entry.subscriptions {
             let subscription = self.subscription(*usage);
             if let Some(subscription) = subscription.filter(|it| it.is_recorded()) {
                 subscriptions.extend(self.record_of(subscription, turn.directory));
+                // Nearly all dialogs have one subscription.
+                began = began.into_iter().chain(subscription.began()).min();
             }
         }
         if subscriptions.is_empty() {
@@ -94,6 +97,7 @@ impl Table {
             subscriptions,
             instance: entry.instance().unwrap_or_default(),
             voucher: entry.voucher().map(|name| Cow::Borrowed(&**name)),
+            began,
         };
         let start = turn.out.arena.len();
         record.encode(turn.clock(), &mut turn.out.arena);

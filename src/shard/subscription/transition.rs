@@ -6,6 +6,7 @@
 //! recorded changes in `begin`, `renew` and `end`, after which the table marks the dialog, and in
 //! `sent`, for which a record reserves versions.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -43,6 +44,8 @@ pub(crate) struct Subscription {
 
     // Life cycle.
     phase: Phase,
+    /// The second since 1970 UTC in which it began; None if that is not known.
+    began: Option<NonZeroU32>,
     /// When it expires, as granted to the phone.
     expires_at: Instant,
     timer: Option<TimerHandle>,
@@ -106,6 +109,7 @@ impl Subscription {
             names,
             rare: Rare::boxed(new.terms, new.history),
             phase: Phase::Active,
+            began: new.began,
             expires_at: new.expires_at,
             timer: None,
             wants: Wants::Nothing,
@@ -466,6 +470,11 @@ impl Subscription {
     #[inline]
     pub(crate) fn phase(&self) -> Phase {
         self.phase
+    }
+
+    /// The second since 1970 UTC in which it began; None if that is not known.
+    pub(crate) fn began(&self) -> Option<NonZeroU32> {
+        self.began
     }
 
     /// When it expires, as granted to the phone.

@@ -1,6 +1,8 @@
 //! What goes on after a restart, and how.
 
 use super::*;
+use crate::record::dialog::DialogRecord;
+use crate::shard::contract::report::WatcherReport;
 
 const SHORT: Duration = Duration::from_secs(5);
 
@@ -277,4 +279,42 @@ fn a_phone_may_repeat_its_last_request() {
     let sent = node.exchange(&phone, &last);
     assert!(sent[0].starts_with("SIP/2.0 200 "), "{sent:?}");
     phone.refresh(&mut node, 1800);
+}
+
+fn ages(node: &mut Node) -> Vec<Option<u64>> {
+    let command = Command::Subscriptions { from: 0 };
+    node.handle(0, Input::Command(CommandId(4), command));
+    let Some((_, Reply::Subscriptions(reports, None))) = node.replies.pop() else {
+        panic!("no subscriptions")
+    };
+    let age = |report: &WatcherReport| report.age.map(|age| age.as_secs());
+    reports.iter().map(age).collect()
+}
+
+#[test]
+fn a_subscription_has_the_age_of_its_dialog() {
+    let mut node = Node::new(1, Durability::Synced);
+    let mut phone = Phone::new(udp(5062), "123", "dialog");
+    node.wait(SHORT);
+    phone.begin(&mut node, 1800);
+    node.wait(Duration::from_secs(100));
+    phone.refresh(&mut node, 1800);
+    assert_eq!(ages(&mut node), [Some(100)]);
+    node.restart(1, SHORT);
+    node.wait(SHORT);
+    assert_eq!(ages(&mut node), [Some(110)], "the pause counts");
+
+    // As an earlier version of the server recorded it.
+    let clock = node.options.record_clock;
+    for octets in node.store.values_mut() {
+        let mut record = DialogRecord::decode(octets, clock).unwrap();
+        record.began = None;
+        let mut older = Vec::new();
+        record.encode(clock, &mut older);
+        *octets = older;
+    }
+    node.restart(1, SHORT);
+    assert_eq!(ages(&mut node), [None]);
+    phone.refresh(&mut node, 1800);
+    assert_eq!(ages(&mut node), [None]);
 }
