@@ -1,4 +1,7 @@
 //! Endpoints for monitoring: health, readiness, metrics.
+//!
+//! `metrics` makes a list of families of values (`family`), described in `catalogue` or where they are
+//! counted; `text` and `protobuf` write it.
 
 mod catalogue;
 mod family;

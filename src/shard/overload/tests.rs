@@ -12,7 +12,8 @@ use super::*;
 use crate::directory::{AuthMode, Directory, Domain};
 use crate::shard::contract::report::{LoopReport, RefusalReport};
 use crate::shard::{
-    Command, CommandId, ConnectionId, Flow, Input, Options, Outbox, Reply, Shard, ShardId,
+    Answered, AnsweredRequest, Command, CommandId, ConnectionId, Flow, Input, Options, Outbox,
+    Reply, Shard, ShardId,
 };
 use crate::sip::Transport;
 
@@ -552,10 +553,16 @@ fn a_publish_waits_only_for_notifies_queued_before_it() {
     for user in 0..5 {
         assert_eq!(publish(&mut lab, &format!("{user}@abc.com"), "early"), "");
     }
+    let waited = Answered {
+        request: AnsweredRequest::Publish,
+        arrived: lab.now,
+    };
+    lab.now += Duration::from_millis(5);
     for turn in 1..=5 {
         lab.subscribe(SBC, &format!("{turn}0@abc.com"), "9@abc.com");
         lab.shard.handle_timeout(lab.now, &mut lab.out);
         assert!(lab.gauge("notifies_queued") > Some(0));
+        assert_eq!(lab.out.answered.last(), Some(&waited), "the wait counts");
         assert_eq!(lab.counter("publications_accepted"), turn);
     }
 }
