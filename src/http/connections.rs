@@ -217,27 +217,43 @@ impl Visit {
         }
     }
 
+    /// Keeps the waker of the connection's task. Returns whether it was kept already.
+    fn keep_waker(&self, context: &Context<'_>) -> bool {
+        let mut kept = self.waker.borrow_mut();
+        let is_kept = kept
+            .as_ref()
+            .is_some_and(|kept| kept.will_wake(context.waker()));
+        if !is_kept {
+            *kept = Some(context.waker().clone());
+        }
+        is_kept
+    }
+
     /// Runs a future to its end or to the deadline, which may move meanwhile. None when it was cut
     /// off.
     pub(crate) async fn bound<F: Future>(&self, future: F) -> Option<F::Output> {
         let mut future = pin!(future);
         loop {
-            let left = self
-                .deadline
-                .get()
-                .saturating_duration_since(Instant::now());
+            let deadline = self.deadline.get();
+            let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            let deadline = self.deadline.get();
             let mut sleep = pin!(sleep(left));
+            let mut is_armed = false;
             let poll = |context: &mut Context<'_>| {
                 if let Poll::Ready(output) = future.as_mut().poll(context) {
                     return Poll::Ready(Some(output));
                 }
-                self.waker.replace(Some(context.waker().clone()));
-                let is_earlier = self.deadline.get() < deadline;
-                match is_earlier || sleep.as_mut().poll(context).is_ready() {
+                // Polling the timer arms it anew, which costs more than all the rest of this poll.
+                if !self.keep_waker(context) || !is_armed {
+                    is_armed = true;
+                    if sleep.as_mut().poll(context).is_ready() {
+                        return Poll::Ready(None);
+                    }
+                }
+                let is_over = self.deadline.get() < deadline || Instant::now() >= deadline;
+                match is_over {
                     true => Poll::Ready(None),
                     false => Poll::Pending,
                 }
