@@ -14,6 +14,8 @@ use glommio::sync::{Permit, Semaphore};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::directory::accounts::StoredSecrets;
+
 /// Passwords remembered, 64 octets each.
 const REMEMBERED_MAX: usize = 4096;
 /// Requests that may wait for the verification of others; one more gets 503.
@@ -85,6 +87,22 @@ impl VerifiedPasswords {
     /// the same name, and peers cannot tell which names.
     pub(crate) fn is_dear_decoy(&self, name: &str) -> bool {
         self.entry("", name)[0] & 1 == 1
+    }
+
+    /// A mark of an account's secret, in hexadecimal. Another secret has another mark, as has the next process.
+    pub(crate) fn mark(&self, secret: &StoredSecrets) -> String {
+        let parts = match secret {
+            StoredSecrets::PasswordHash(hash) => vec![&**hash],
+            StoredSecrets::Digest { plain, with_domain } => {
+                let hashes = plain.iter().chain(with_domain);
+                hashes.map(|hash| &**hash).collect()
+            }
+        };
+        let entry = self.entry("mark", &parts.join(" "));
+        entry[..8]
+            .iter()
+            .map(|octet| format!("{octet:02x}"))
+            .collect()
     }
 
     fn entry(&self, hash: &str, password: &str) -> Entry {

@@ -109,7 +109,7 @@ impl Reloader {
                     0 => None,
                     count => Some(format!("{count} {WAITING}")),
                 };
-                let done = format!("reloaded: {}", tenants(&fresh.directory));
+                let done = format!("reloaded: {}", tenants(&self.directory.current()));
                 let lines = fresh
                     .notes
                     .iter()

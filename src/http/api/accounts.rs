@@ -138,7 +138,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let mut aors = wanted(&request, &directory)?;
     request.search(&mut aors, &directory);
     let (aors, next) = page.cut(&aors, Aor::as_str);
-    let items = aors.iter().map(|aor| account_json(aor, &directory));
+    let items = aors.iter().map(|aor| account_json(aor, &directory, site));
     Ok(Answer::Json(cursor::json(items.collect(), next)))
 }
 
@@ -185,7 +185,7 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let aor = request.aor(&directory)?;
     match directory.account(aor.as_str()) {
-        Some(_) => Ok(Answer::Json(account_json(&aor, &directory))),
+        Some(_) => Ok(Answer::Json(account_json(&aor, &directory, site))),
         None => Err(no_account(&aor)),
     }
 }
@@ -201,14 +201,14 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let account = faults.unless(account)?;
     let account = account.ok_or_else(Problem::unavailable)?;
     let present = directory.account(aor.as_str());
-    let present = present.map(|_| account_json(&aor, &directory));
+    let present = present.map(|_| account_json(&aor, &directory, site));
     entity_tag::check(&request.headers, present.as_ref())?;
     let put = |directory: &Directory| {
         let with_account = directory.with_account(&aor, &account);
         with_account.map_err(ControlRefusal::Account)
     };
     let edited = edit(site, &aor, put).await?;
-    Ok(Answer::Json(account_json(&aor, &edited)))
+    Ok(Answer::Json(account_json(&aor, &edited, site)))
 }
 
 async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -217,7 +217,10 @@ async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     if directory.account(aor.as_str()).is_none() {
         return Err(no_account(&aor));
     }
-    entity_tag::check(&request.headers, Some(&account_json(&aor, &directory)))?;
+    entity_tag::check(
+        &request.headers,
+        Some(&account_json(&aor, &directory, site)),
+    )?;
     let without = |directory: &Directory| {
         let without = directory.without_account(&aor);
         without.map_err(ControlRefusal::Account)
@@ -450,8 +453,9 @@ fn no_account(aor: &Aor) -> Problem {
     Problem::new(ProblemKind::NotFound, format!("{aor} has no account"))
 }
 
-fn account_json(aor: &Aor, directory: &Directory) -> Value {
+fn account_json<E>(aor: &Aor, directory: &Directory, site: &Site<E>) -> Value {
     let account = directory.account(aor.as_str());
+    let stored = directory.stored_account(aor);
     let details = directory.details(aor);
     json!({
         "aor": aor.as_str(),
@@ -463,5 +467,6 @@ fn account_json(aor: &Aor, directory: &Directory) -> Value {
         "alternative": details.alternative,
         "voicemail": details.voicemail,
         "groups": directory.groups_with(aor),
+        "secret_mark": stored.map(|stored| site.passwords.mark(&stored.secrets)),
     })
 }

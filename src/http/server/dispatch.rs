@@ -19,6 +19,8 @@ use crate::http::site::{Endpoint, Site};
 
 /// Octets of a query; a longer one is 414 (W:E3.28).
 const QUERY_OCTETS_MAX: usize = 8 << 10;
+/// Octets of a query to the API, which may name a thousand addresses.
+const API_QUERY_OCTETS_MAX: usize = 60 << 10;
 /// All methods of all routes, for `OPTIONS *` (RFC 9110 §9.3.7).
 const ALL_METHODS: &str = "GET, HEAD, POST, PUT, DELETE, OPTIONS";
 
@@ -85,8 +87,11 @@ fn refusal_of_any(request: &Request<Incoming>) -> Option<Response> {
         ));
     }
     let query = request.uri().query().unwrap_or_default();
-    (query.len() > QUERY_OCTETS_MAX)
-        .then(|| response::last(StatusCode::URI_TOO_LONG, "URI Too Long\n"))
+    let octets_max = match request.uri().path().starts_with(api::PREFIX) {
+        true => API_QUERY_OCTETS_MAX,
+        false => QUERY_OCTETS_MAX,
+    };
+    (query.len() > octets_max).then(|| response::last(StatusCode::URI_TOO_LONG, "URI Too Long\n"))
 }
 
 async fn run<E: Engine>(

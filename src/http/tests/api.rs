@@ -456,6 +456,18 @@ fn an_account_is_put_shown_and_removed() {
         (&json!("Bea"), &json!(true))
     );
     assert_eq!(log_in("pass+one"), 200);
+    // Only another password makes another mark, and with it another entity tag.
+    let mark = |made: &Answer| made.json["secret_mark"].as_str().unwrap().to_owned();
+    assert_eq!(mark(&renamed), mark(&made));
+    let other_password = put(
+        "200",
+        &json!({"password": "pass two", "display": "Bea", "feeder": true}),
+    );
+    assert_ne!(mark(&other_password), mark(&made));
+    assert_eq!(
+        mark(&put("200", &json!({"password": "pass one"}))),
+        mark(&made)
+    );
     // Its hashes are of its name.
     let other_name = put("200", &json!({"auth_id": "device7"}));
     assert_eq!(other_name.json["errors"][0]["pointer"], "#/password");

@@ -50,6 +50,9 @@ fn long_queries_are_414() {
             "{octets}"
         );
     }
+    // The API takes a thousand addresses at once.
+    let api = |octets| server.get(&format!("/api/v1/presence?x={}", "1".repeat(octets)));
+    assert_eq!((api(40 << 10).status, api(61 << 10).status), (401, 414));
     let head = format!(
         "GET /healthz HTTP/1.1\r\nHost: h\r\nX: {}\r\n\r\n",
         "1".repeat(200 << 10)
