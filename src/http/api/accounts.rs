@@ -26,6 +26,7 @@ use crate::http::control::edit::{edit, edit_many};
 use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::site::Site;
+use crate::net::executor_pass::pass;
 use crate::password::PasswordHash;
 use crate::presence::Aor;
 
@@ -33,6 +34,8 @@ use crate::presence::Aor;
 const CSV_OCTETS_MAX: usize = 16 << 20;
 /// Accounts of a CSV file.
 const RECORDS_MAX: usize = 100_000;
+/// Records that are read before other requests have their turn.
+const RECORDS_AT_ONCE: usize = 200;
 /// After so many faults, the rest of a CSV file is not checked.
 const FAULTS_MAX: usize = 100;
 /// Numbers of one user's voice mail.
@@ -234,7 +237,7 @@ async fn import<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let is_dry = request.is_true("dry_run")?;
     let faults = Faults::default();
-    let read = read_records(&request, &directory, &faults)?;
+    let read = read_records(&request, &directory, &faults).await?;
     let accounts = faults.unless(read)?;
     let known = |(aor, _): &&(Aor, StoredAccount)| directory.account(aor.as_str()).is_some();
     let replaced = accounts.iter().filter(known).count();
@@ -258,8 +261,9 @@ async fn import<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     })))
 }
 
-/// The accounts of a CSV file. Faults have the record in their pointer: `#/3/user`.
-fn read_records(
+/// The accounts of a CSV file. Faults have the record in their pointer: `#/3/user`. Other requests are served
+/// between the records, because their hashes take a while.
+async fn read_records(
     request: &ApiRequest,
     directory: &Directory,
     faults: &Faults,
@@ -273,6 +277,9 @@ fn read_records(
     let mut accounts = Vec::new();
     let mut taken = HashMap::new();
     for (number, record) in (1_usize..).zip(reader.records()) {
+        if number.is_multiple_of(RECORDS_AT_ONCE) {
+            pass().await;
+        }
         let record = record.map_err(not_csv)?;
         let pointer = format!("#/{number}");
         if number > RECORDS_MAX {
