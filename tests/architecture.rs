@@ -135,6 +135,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 "tenants",
                 &["complaint", "reader", "schema", "suggestion", "text"],
             ),
+            ("managed", &["complaint", "schema", "text"]),
             (
                 "plan",
                 &[

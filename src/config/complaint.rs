@@ -53,6 +53,15 @@ impl Source {
         Ok(Self { name, text })
     }
 
+    /// A second file. Its offsets go on behind those of `first`, with a gap, so that an offset tells the file.
+    pub(super) fn behind(self, first: &Self) -> Self {
+        let gap = " ".repeat(first.text.len() + 1);
+        Self {
+            text: gap + &self.text,
+            ..self
+        }
+    }
+
     /// The directory of the file; relative paths are resolved against it.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -132,15 +141,20 @@ impl fmt::Display for Complaints {
 
 impl std::error::Error for Complaints {}
 
-/// Gathers faults while a file is checked.
+/// Gathers faults while the configuration is checked: the operator's file and, behind it, the one that the HTTP
+/// API keeps.
 #[derive(Debug)]
 pub(super) struct Complainer<'a> {
     source: &'a Source,
+    /// The second file.
+    managed: Option<&'a Source>,
+    /// Whether tables are missing because a file could not be read.
+    is_partial: bool,
     complaints: Vec<Complaint>,
     /// Spans of values that could not be read and were replaced by a placeholder.
     misread: HashSet<(usize, usize)>,
-    /// Lines that are not TOML.
-    distrusted: HashSet<usize>,
+    /// Lines that are not TOML; true: of the second file.
+    distrusted: HashSet<(bool, usize)>,
 }
 
 impl<'a> Complainer<'a> {
@@ -148,9 +162,39 @@ impl<'a> Complainer<'a> {
     pub(super) fn new(source: &'a Source) -> Self {
         Self {
             source,
+            managed: None,
+            is_partial: false,
             complaints: Vec::new(),
             misread: HashSet::new(),
             distrusted: HashSet::new(),
+        }
+    }
+
+    /// Goes on in the second file, which begins behind the first.
+    pub(super) fn go_on_in(&mut self, managed: &'a Source) {
+        self.managed = Some(managed);
+    }
+
+    /// Tables are missing: what refers to them is no fault.
+    pub(super) fn miss_tables(&mut self) {
+        self.is_partial = true;
+    }
+
+    /// Whether tables are missing because a file could not be read.
+    pub(super) const fn is_partial(&self) -> bool {
+        self.is_partial
+    }
+
+    /// Whether a place is in the second file.
+    pub(super) fn is_managed(&self, place: &Range<usize>) -> bool {
+        self.managed.is_some() && place.start > self.source.text.len()
+    }
+
+    /// The file of a place.
+    fn source_of(&self, place: &Range<usize>) -> &'a Source {
+        match self.managed.filter(|_| self.is_managed(place)) {
+            Some(managed) => managed,
+            None => self.source,
         }
     }
 
@@ -187,20 +231,18 @@ impl<'a> Complainer<'a> {
     /// A line with a syntax error; no further errors are reported for it.
     pub(super) fn distrust(&mut self, place: Range<usize>, what: String, remedy: &str) {
         let line = self.line_of(&place);
-        if self.distrusted.insert(line) {
-            self.complaints.push(Complaint {
-                file: None,
-                line: Some(line),
-                what,
-                remedy: remedy.to_owned(),
-            });
+        if self.distrusted.insert((self.is_managed(&place), line)) {
+            self.complain(&place, Some(line), what, remedy.to_owned());
         }
     }
 
     /// Whether the reader complained of the value at a place.
     pub(super) fn is_misread(&self, place: &Range<usize>) -> bool {
         self.misread.contains(&(place.start, place.end))
-            || !place.is_empty() && self.distrusted.contains(&self.line_of(place))
+            || !place.is_empty() && {
+                let line = (self.is_managed(place), self.line_of(place));
+                self.distrusted.contains(&line)
+            }
     }
 
     /// Whether any value inside this span was replaced.
@@ -210,9 +252,20 @@ impl<'a> Complainer<'a> {
     }
 
     fn push(&mut self, place: Range<usize>, what: String, remedy: String) {
-        let line = (!place.is_empty()).then(|| self.source.line_of(place.start));
+        let line = (!place.is_empty()).then(|| self.line_of(&place));
+        self.complain(&place, line, what, remedy);
+    }
+
+    fn complain(
+        &mut self,
+        place: &Range<usize>,
+        line: Option<usize>,
+        what: String,
+        remedy: String,
+    ) {
+        let is_managed = self.is_managed(place);
         self.complaints.push(Complaint {
-            file: None,
+            file: is_managed.then(|| self.source_of(place).name.clone()),
             line,
             what,
             remedy,
@@ -221,12 +274,25 @@ impl<'a> Complainer<'a> {
 
     /// A warning about a place in the file: `FILE:LINE: what`.
     pub(super) fn note(&self, place: &Range<usize>, what: &str) -> String {
-        format!("{}:{}: {what}", self.source.name, self.line_of(place))
+        format!(
+            "{}:{}: {what}",
+            self.source_of(place).name,
+            self.line_of(place)
+        )
     }
 
-    /// The line of a place.
+    /// The line of a place, in its file.
     pub(super) fn line_of(&self, place: &Range<usize>) -> usize {
-        self.source.line_of(place.start)
+        self.source_of(place).line_of(place.start)
+    }
+
+    /// `line 3`, for a complaint at another place; with the file if that is in the other one.
+    pub(super) fn mention(&self, place: &Range<usize>, at: &Range<usize>) -> String {
+        let line = self.line_of(place);
+        match self.is_managed(place) == self.is_managed(at) {
+            true => format!("line {line}"),
+            false => format!("line {line} of {}", self.source_of(place).name),
+        }
     }
 
     /// How many faults were found.
@@ -234,7 +300,12 @@ impl<'a> Complainer<'a> {
         self.complaints.len()
     }
 
-    /// Its file.
+    /// The second file, if there is one.
+    pub(super) const fn managed(&self) -> Option<&'a Source> {
+        self.managed
+    }
+
+    /// Its file, the first.
     pub(super) fn source(&self) -> &Source {
         self.source
     }

@@ -167,7 +167,7 @@ mod tests {
             text: text.to_owned(),
         };
         let mut complainer = Complainer::new(&source);
-        let sample = document(&source, &[], &mut complainer);
+        let sample = document(&source, &[], &mut complainer).unwrap();
         let verdict = complainer.verdict().map_err(|fault| fault.to_string());
         verdict.map(|()| sample)
     }

@@ -109,6 +109,18 @@ keys! {
 }
 
 keys! {
+    /// The file of the HTTP API.
+    pub(super) struct Managed in "" {
+        /// `[[domain]]`
+        pub domain: Vec<Domain> = Vec::new();
+        /// `[[group]]`
+        pub group: Vec<Group> = Vec::new();
+        /// `[[policy]]`
+        pub policy: Vec<Policy> = Vec::new();
+    }
+}
+
+keys! {
     /// `[node]`: this process.
     pub struct Node in "[node]" {
         /// Its name, in logs and metrics.
@@ -420,7 +432,7 @@ impl Config {
     /// Reads a text, complaining of every key and value that is not understood. What only the
     /// whole file shows is not checked yet, see [`crate::config::Plan::new`].
     pub(super) fn read(source: &Source, complainer: &mut Complainer<'_>) -> Self {
-        let mut config: Self = document(source, TABLES, complainer);
+        let mut config: Self = document(source, TABLES, complainer).unwrap_or_else(absent);
         let paths = [
             Some(&mut config.node.data_dir),
             config.http.control_socket.as_mut(),
@@ -436,6 +448,15 @@ impl Config {
             *path.as_mut() = source.folder().join(path.get_ref());
         }
         config
+    }
+
+    /// Adds the tables of the file that the HTTP API keeps, which begins behind the operator's.
+    pub(super) fn join(&mut self, managed: &Source, complainer: &mut Complainer<'_>) {
+        if let Some(tables) = document::<Managed>(managed, TABLES, complainer) {
+            self.domain.extend(tables.domain);
+            self.group.extend(tables.group);
+            self.policy.extend(tables.policy);
+        }
     }
 
     /// Reads a text for callers that need only the keys.

@@ -12,6 +12,7 @@ use crate::sip::Transport;
 
 mod accounts;
 mod faults;
+mod managed;
 mod profiles;
 mod tenants;
 

@@ -46,13 +46,10 @@ pub(super) struct Groups {
 impl Groups {
     /// Adds a group.
     pub(super) fn add(&mut self, name: &str, members: impl Iterator<Item = Aor>) {
+        // A group without members exists, too.
+        let known = self.members_by_name.entry(name.into()).or_default();
         for member in members {
-            let is_new = self
-                .members_by_name
-                .entry(name.into())
-                .or_default()
-                .insert(member.clone());
-            if is_new {
+            if known.insert(member.clone()) {
                 self.names_by_member
                     .entry(member)
                     .or_default()

@@ -368,6 +368,17 @@ impl Directory {
         Some(Arc::clone(list.resolved.get_or_init(resolve)))
     }
 
+    /// The members of a group of a domain, by its own name, in the order of the configuration; None if there
+    /// is no such group.
+    #[must_use]
+    pub fn group(&self, domain: &str, name: &str) -> Option<&[Member]> {
+        let lists = self.lists_of(&Aor::new(name, domain))?;
+        match &lists.by_user.get(name)?.definition {
+            Definition::Group(members) => Some(members),
+            _ => None,
+        }
+    }
+
     /// All stored lists, ordered by domain and user.
     #[must_use]
     pub fn stored_lists(&self) -> Vec<(Aor, &StoredList)> {

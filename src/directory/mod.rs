@@ -9,6 +9,7 @@
 //! - [`Directory::edits`] (`edits`, `accounts`): what the operator edited while the server ran.
 //! - [`Directory::token`] (`tokens`): who may use the HTTP API.
 //! - [`Directory::feed`] (`feeds`): how the JSON of a PBX is read.
+//! - [`Directory::is_managed`] (`managed`): what the HTTP API keeps, and its changes.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
 //! Build it in order: domains first, then what belongs to them. An edit creates a new directory
@@ -23,6 +24,7 @@ pub mod decide;
 pub mod edits;
 pub mod feeds;
 pub mod lists;
+pub mod managed;
 pub mod profiles;
 pub mod removal;
 mod rules;
@@ -44,6 +46,7 @@ use crate::directory::decide::Groups;
 use crate::directory::edits::Edit;
 use crate::directory::feeds::Feed;
 use crate::directory::lists::Lists;
+use crate::directory::managed::Managed;
 use crate::directory::profiles::Profiles;
 use crate::directory::rules::SharedRules;
 use crate::directory::tokens::Token;
@@ -281,6 +284,8 @@ pub struct Directory {
     profiles: Arc<Profiles>,
     tokens: Arc<[Token]>,
     feeds: Arc<[Feed]>,
+    /// What the HTTP API keeps.
+    managed: Arc<Managed>,
     /// Whether any account has a password hash.
     has_password_hashes: bool,
     /// The composition rules of presentities outside the domains served here.

@@ -23,6 +23,15 @@ pub struct Share {
 }
 
 impl Share {
+    fn of<'n>(names: impl Iterator<Item = &'n str>, is_gone: impl Fn(&str) -> bool) -> Self {
+        let mut share = Self { gone: 0, all: 0 };
+        for name in names {
+            share.all += 1;
+            share.gone += usize::from(is_gone(name));
+        }
+        share
+    }
+
     const fn is_most(self) -> bool {
         self.gone > self.all / 2
     }
@@ -52,20 +61,20 @@ impl Directory {
     /// Returns what `new` deletes. A domain that becomes an alias does not count as deleted.
     #[must_use]
     pub fn removal(&self, new: &Self) -> Removal {
-        let is_gone = |name: &str| new.domain(name).is_none();
-        let domains = self.domains.iter();
-        let accounts = self.accounts.keys();
+        self.removal_besides(new, "")
+    }
+
+    /// Returns what `new` deletes besides one domain and its accounts, which do not count.
+    #[must_use]
+    pub fn removal_besides(&self, new: &Self, domain: &str) -> Removal {
+        let domains = self.domains.iter().map(|domain| domain.name.as_str());
+        let domains = domains.filter(|name| *name != domain);
+        let accounts = self.accounts.keys().map(|account| &**account);
+        let is_its = |account: &str| account.split_once('@').is_some_and(|(_, of)| of == domain);
+        let accounts = accounts.filter(|account| !is_its(account));
         Removal {
-            domains: Share {
-                gone: domains.filter(|domain| is_gone(&domain.name)).count(),
-                all: self.domains.len(),
-            },
-            accounts: Share {
-                gone: accounts
-                    .filter(|account| !new.accounts.contains_key(*account))
-                    .count(),
-                all: self.accounts.len(),
-            },
+            domains: Share::of(domains, |name| new.domain(name).is_none()),
+            accounts: Share::of(accounts, |account| !new.accounts.contains_key(account)),
         }
     }
 }
@@ -103,6 +112,18 @@ mod tests {
         assert_eq!(removal.to_string(), "2 of 2 domains and 4 of 4 accounts");
         let nothing = Directory::default();
         assert!(!nothing.removal(&old).is_drastic() && !nothing.removal(&nothing).is_drastic());
+    }
+
+    #[test]
+    fn one_domain_may_be_meant() {
+        let mut old = directory(&["a", "b"], &["1", "2"]);
+        old.add_account("1", "b", "x").unwrap();
+        let without_b = directory(&["a"], &["1", "2"]);
+        let removal = old.removal_besides(&without_b, "b");
+        assert_eq!(removal.to_string(), "0 of 1 domains and 0 of 2 accounts");
+        let removal = old.removal_besides(&Directory::default(), "b");
+        assert!(removal.is_drastic());
+        assert_eq!(removal.to_string(), "1 of 1 domains and 2 of 2 accounts");
     }
 
     #[test]

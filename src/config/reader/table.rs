@@ -156,12 +156,12 @@ pub(in crate::config) fn absent<T: Table>() -> T {
     read_table(&DeTable::new(), 0..0, &[], &mut Complainer::new(&source))
 }
 
-/// Reads a whole file, whose tables are `tables`.
+/// Reads a whole file, whose tables are `tables`. None, with a complaint, if a fault hides its structure.
 pub(in crate::config) fn document<T: Table>(
     source: &Source,
     tables: Tables,
     complainer: &mut Complainer<'_>,
-) -> T {
+) -> Option<T> {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     for error in &errors {
         syntax::complain(error, source, complainer);
@@ -170,7 +170,9 @@ pub(in crate::config) fn document<T: Table>(
         .iter()
         .any(|error| syntax::hides_structure(error, source))
     {
-        return absent();
+        complainer.miss_tables();
+        return None;
     }
-    read_table(document.get_ref(), document.span(), tables, complainer)
+    let place = document.span();
+    Some(read_table(document.get_ref(), place, tables, complainer))
 }

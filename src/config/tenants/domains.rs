@@ -21,8 +21,8 @@ use crate::presence::Aor;
 use crate::presence::composition::Style;
 use crate::presence::event::list::MEMBERS_MAX;
 
-/// Every name and alias in use, with its line.
-type Taken = HashMap<String, usize>;
+/// Every name and alias in use, with its place.
+type Taken = HashMap<String, Range<usize>>;
 
 /// Octets of a token of the page of parked calls.
 const TOKEN_OCTETS: RangeInclusive<usize> = 16..=128;
@@ -209,8 +209,9 @@ fn take_name(
         );
         return None;
     };
-    if let Some(line) = taken.get(&canonical) {
-        let what = format!("the domain name \"{canonical}\" is already taken (line {line})");
+    if let Some(place) = taken.get(&canonical) {
+        let other = complainer.mention(place, &name.span());
+        let what = format!("the domain name \"{canonical}\" is already taken ({other})");
         complainer.add(
             name.span(),
             what,
@@ -218,7 +219,7 @@ fn take_name(
         );
         return None;
     }
-    taken.insert(canonical.clone(), complainer.line_of(&name.span()));
+    taken.insert(canonical.clone(), name.span());
     Some(canonical)
 }
 

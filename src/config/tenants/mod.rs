@@ -21,11 +21,12 @@ use std::collections::HashSet;
 pub use profiles::SHIPPED_FILE;
 
 use crate::config::complaint::{Complainer, Source};
-use crate::config::schema::{Config, Domain};
+use crate::config::schema::Config;
 use crate::config::tenants::accounts::Accounts;
 use crate::config::tenants::names::Names;
 use crate::config::tenants::secret_file::note_exposure;
 use crate::directory::Directory;
+use crate::directory::managed::Managed;
 
 /// Domains, accounts, groups, lists, policies, profiles.
 pub(super) fn directory(
@@ -34,7 +35,7 @@ pub(super) fn directory(
     notes: &mut Vec<String>,
 ) -> Directory {
     let mut directory = Directory::default();
-    let names = Names::new(config);
+    let names = Names::new(config, complainer.is_partial());
     domains::add_domains(config, &names, &mut directory, complainer, notes);
     add_accounts(config, &names, &mut directory, complainer, notes);
     for domain in &config.domain {
@@ -47,10 +48,31 @@ pub(super) fn directory(
     directory.set_profiles(profiles::table(&config.profile, complainer));
     directory.set_feeds(feeds::read(&config.feed, &names, complainer));
     directory.set_tokens(tokens::read(&config.token, &names, complainer));
+    directory.set_managed(managed(config, &names, complainer));
     if config.domain.is_empty() {
         notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());
     }
     directory
+}
+
+/// What stands in the file of the HTTP API.
+fn managed(config: &Config, names: &Names, complainer: &Complainer<'_>) -> Managed {
+    let domains = config.domain.iter().map(|domain| &domain.name);
+    let domains = domains.filter(|name| complainer.is_managed(&name.span()));
+    let domains = domains.filter_map(|name| names.known(name.get_ref()));
+    let groups = config.group.iter();
+    let groups = groups.filter(|group| complainer.is_managed(&group.name.span()));
+    let groups = groups.filter_map(|group| {
+        let domain = names.known(group.domain.get_ref())?;
+        Some((domain.into(), group.name.get_ref().as_str().into()))
+    });
+    let mut policies = (1..).zip(&config.policy);
+    let first = policies.find(|(_, policy)| complainer.is_managed(&policy.domain.span()));
+    Managed {
+        domains: domains.map(Into::into).collect(),
+        groups: groups.collect(),
+        first_policy: first.map(|(number, _)| number),
+    }
 }
 
 /// The accounts of the configuration and of the accounts file.
@@ -61,9 +83,18 @@ fn add_accounts(
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
 ) {
-    let has_tokens = |domain: &Domain| !domain.parks_token.0.is_empty();
-    if !config.account.is_empty() || config.domain.iter().any(has_tokens) {
+    let has_tokens = |is_managed| {
+        let mut domains = config.domain.iter();
+        domains.any(|domain| {
+            !domain.parks_token.0.is_empty()
+                && complainer.is_managed(&domain.name.span()) == is_managed
+        })
+    };
+    if !config.account.is_empty() || has_tokens(false) {
         notes.extend(note_exposure(complainer.source().name.as_ref()));
+    }
+    if let Some(managed) = complainer.managed().filter(|_| has_tokens(true)) {
+        notes.extend(note_exposure(managed.name.as_ref()));
     }
     let mut accounts = Accounts {
         names,

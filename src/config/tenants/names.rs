@@ -18,16 +18,19 @@ use crate::presence::policy::{Pattern, People, WatcherCondition};
 pub(super) struct Names {
     /// The own name of a domain by any of its names, all canonical.
     domains: HashMap<String, String>,
-    /// Some domain name was invalid, so unknown domains are not reported.
+    /// Some domain name was invalid or could not be read, so unknown domains are not reported.
     is_incomplete: bool,
     /// Groups, each after the own name of its domain.
     groups: HashSet<(String, String)>,
 }
 
 impl Names {
-    /// The names of a file.
-    pub(super) fn new(config: &Config) -> Self {
-        let mut names = Self::default();
+    /// The names of a configuration. `is_partial`: tables of it could not be read.
+    pub(super) fn new(config: &Config, is_partial: bool) -> Self {
+        let mut names = Self {
+            is_incomplete: is_partial,
+            ..Self::default()
+        };
         for domain in &config.domain {
             let Some(own) = canonical_domain(domain.name.get_ref()) else {
                 names.is_incomplete = true;
@@ -178,11 +181,12 @@ pub(super) fn check_all<'c>(
             let what = format!("{name:?} is not a valid name of a {kind}");
             let remedy = "use 1 to 64 lower-case letters, digits and hyphens";
             complainer.add(spanned.span(), what, remedy);
-        } else if let Some(line) = taken.get(name) {
-            let what = format!("the {kind} \"{name}\" is defined twice (line {line})");
+        } else if let Some(place) = taken.get(name) {
+            let other = complainer.mention(place, &spanned.span());
+            let what = format!("the {kind} \"{name}\" is defined twice ({other})");
             complainer.add(spanned.span(), what, "remove one of the two");
         }
-        taken.insert(name, complainer.line_of(&spanned.span()));
+        taken.insert(name, spanned.span());
     }
 }
 

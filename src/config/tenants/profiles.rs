@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::config::complaint::{Complainer, Source};
-use crate::config::reader::document;
+use crate::config::reader::{absent, document};
 use crate::config::schema;
 use crate::config::schema::{DndLampKind, IdleKind, ParameterKind, StyleKind, UnregisteredKind};
 use crate::config::suggestion::nearest;
@@ -57,6 +57,7 @@ fn shipped() -> schema::Shipped {
     };
     let mut complainer = Complainer::new(&source);
     let shipped = document(&source, schema::TABLES, &mut complainer);
+    let shipped = shipped.unwrap_or_else(absent);
     debug_assert!(complainer.verdict().is_ok());
     shipped
 }
