@@ -67,7 +67,7 @@ fn directory(arguments: &RestoreArguments) -> Result<PathBuf, String> {
         return Ok(directory.clone());
     }
     let file = arguments.config.file();
-    let loaded = config::load(&file).map_err(|complaints| complaints.to_string())?;
+    let loaded = config::inspect(&file).map_err(|complaints| complaints.to_string())?;
     let store = loaded.plan.store.map(|store| store.directory);
     store.ok_or_else(|| format!("{}: no [store]: give a --directory", file.display()))
 }

@@ -12,7 +12,7 @@ use crate::tls::Certificate;
 
 /// Prints every fault, or a summary of the configuration.
 pub(super) fn run(file: &Path) -> ExitCode {
-    let plan = match config::load(file) {
+    let plan = match config::inspect(file) {
         Ok(loaded) => loaded.plan,
         Err(complaints) => {
             let count = complaints.complaints.len();

@@ -1,20 +1,21 @@
 //! `lamplighter serve`: reads the configuration, then hands over to the runtime.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::client::{Format, Request};
 use crate::cli::output;
 use crate::config::{Config, Connections, Loaded, Plan};
+use crate::directory::managed::{ChangeRefusal, ManagedChange};
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
 use crate::net::{HandshakeLimits, Limits};
 use crate::runtime::take_over::{Promise, TakeOver};
 use crate::runtime::{
-    Bundle, HistoryPlan, HttpListenerPlan, ListenerPlan, LoadedConfiguration, Node, NodePlan,
-    OutboundPlan, StorePlan,
+    Bundle, ConfigurationFiles, HistoryPlan, HttpListenerPlan, ListenerPlan, LoadedChange,
+    LoadedConfiguration, Node, NodePlan, OutboundPlan, StorePlan,
 };
 use crate::sip::Transport;
 use crate::tls::SharedKeyring;
@@ -23,12 +24,13 @@ use crate::{config, runtime, telemetry};
 /// Runs until a signal ends it.
 pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
     telemetry::logs::start();
-    let Loaded { config, plan } = match config::load(file) {
+    let loaded = match config::load(file) {
         Ok(loaded) => loaded,
         Err(complaints) => return output::fail(complaints),
     };
-    note(&plan);
-    if let Err(error) = make_directories(&plan) {
+    let plan = &loaded.plan;
+    note(plan);
+    if let Err(error) = make_directories(plan) {
         return output::fail(format_args!(
             "{error}; create it for the user that the server runs as, or choose another data_dir in {}",
             file.display()
@@ -47,7 +49,10 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
         Ok(left) => left,
         Err(complaint) => return output::fail(complaint),
     };
-    let file = file.to_owned();
+    let Loaded { config, plan, .. } = match left {
+        Some(_) if loaded.is_outdated() => again(loaded, file),
+        _ => loaded,
+    };
     let (left, promise) = left.unzip();
     let started = |node: &Node| {
         ready(node);
@@ -55,10 +60,22 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
             promise.keep();
         }
     };
-    match runtime::run(node_plan(plan), left, started, move || load(&file, &config)) {
+    let files = Files {
+        path: file.to_owned(),
+        running: config,
+    };
+    match runtime::run(node_plan(plan), left, started, files) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => output::fail(error),
     }
+}
+
+/// Reads the files again, because the other server has made a change for the HTTP API before it handed over.
+fn again(loaded: Loaded, file: &Path) -> Loaded {
+    config::load(file).unwrap_or_else(|complaints| {
+        tracing::error!("the last changes by the HTTP API are not in force: {complaints}");
+        loaded
+    })
 }
 
 /// Has the running server leave its sockets to this process. After that it serves no more, and ends when
@@ -191,17 +208,44 @@ pub(super) fn crowd_limits(connections: Connections) -> ConnectionLimits {
     }
 }
 
-/// Reads the file again; every fault in it is an error. The warnings list every section that still
-/// needs a restart.
-fn load(file: &Path, running: &Config) -> Result<LoadedConfiguration, String> {
-    let Loaded { config, plan } = config::load(file).map_err(|faults| faults.to_string())?;
+/// The files of the configuration of a running server.
+struct Files {
+    /// The operator's file.
+    path: PathBuf,
+    /// What the server runs with.
+    running: Config,
+}
+
+impl ConfigurationFiles for Files {
+    fn load(&mut self) -> Result<LoadedConfiguration, String> {
+        let loaded = config::reload(&self.path, &self.running);
+        let loaded = loaded.map_err(|faults| faults.to_string())?;
+        Ok(configuration(loaded, &self.running))
+    }
+
+    fn load_changed(&mut self, change: &ManagedChange) -> Result<LoadedChange, ChangeRefusal> {
+        let changed = config::reload_changed(&self.path, &self.running, change)?;
+        let (domain, is_new) = (changed.domain.clone(), changed.is_new);
+        let (loaded, write) = changed.split();
+        Ok(LoadedChange {
+            loaded: configuration(loaded, &self.running),
+            domain,
+            is_new,
+            write: Box::new(write),
+        })
+    }
+}
+
+/// A configuration that was read again. The notes list every section that still needs a restart.
+fn configuration(loaded: Loaded, running: &Config) -> LoadedConfiguration {
+    let Loaded { config, plan, .. } = loaded;
     let waits = |section| format!("{section} has changed: restart to apply it");
     let sections = running.needs_restart(&config).into_iter().map(waits);
-    Ok(LoadedConfiguration {
+    LoadedConfiguration {
         notes: plan.notes.into_iter().chain(sections).collect(),
         directory: Arc::new(plan.directory),
         listeners: plan.listeners.into_iter().map(listener_plan).collect(),
         http_listeners: http_listener_plans(plan.http_listeners),
         tls_client: plan.tls_client,
-    })
+    }
 }

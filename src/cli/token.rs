@@ -16,7 +16,7 @@ use crate::cli::ConfigArguments;
 use crate::cli::client::{Format, Request};
 use crate::cli::output;
 use crate::config;
-use crate::config::{Config, Machine, Source};
+use crate::config::{Config, Source};
 use crate::directory::tokens::{Role, Token};
 use crate::net::kernel;
 use crate::password::PasswordHash;
@@ -120,7 +120,7 @@ fn table(name: &str, role: Role, domains: &[String], hash: &str) -> String {
 }
 
 fn list(file: &Path) -> Result<String, String> {
-    let loaded = config::load(file).map_err(|complaints| complaints.to_string())?;
+    let loaded = config::inspect(file).map_err(|complaints| complaints.to_string())?;
     let lines = loaded.plan.directory.tokens().iter().map(|token| {
         let domains = match token.domains.is_empty() {
             true => "all domains".to_owned(),
@@ -199,7 +199,7 @@ fn check(file: &Path, text: &str) -> Result<(), String> {
         name: file.display().to_string(),
         text: text.to_owned(),
     };
-    let loaded = config::load_from(&source, &Machine::inspect());
+    let loaded = config::inspect_text(&source);
     loaded
         .map(|_| ())
         .map_err(|complaints| complaints.to_string())

@@ -51,6 +51,18 @@ pub struct Loaded {
     pub config: Config,
     /// What is built from them.
     pub plan: Plan,
+    /// The file of the HTTP API, behind the operator's.
+    managed: Option<Source>,
+}
+
+impl Loaded {
+    /// Whether the file of the HTTP API is another one meanwhile, because another process serves.
+    #[must_use]
+    pub fn is_outdated(&self) -> bool {
+        let text = |source: &Source| source.text.trim_start_matches(' ').to_owned();
+        let now = managed::read(self.config.data_dir()).unwrap_or_default();
+        now.as_ref().map(text) != self.managed.as_ref().map(text)
+    }
 }
 
 /// A configuration with a change of what the HTTP API keeps, which is not written yet.
@@ -219,7 +231,11 @@ fn load_both<E: From<Complaints>>(
         config.join(managed, &mut complainer);
     }
     let plan = Plan::new(&config, machine, complainer)?;
-    Ok(Loaded { config, plan })
+    Ok(Loaded {
+        config,
+        plan,
+        managed,
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use futures_util::future::LocalBoxFuture;
 
 use crate::directory::Directory;
+use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::dns::LookupError;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
@@ -30,6 +31,15 @@ pub trait Engine: Clone + 'static {
 
     /// Reloads the configuration and waits for the result.
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;
+
+    /// Changes what the HTTP API keeps of the configuration, and waits until that is on the disk and in force.
+    /// The precondition is checked right before. Nothing is changed if the result is [`Unavailable`]: too many
+    /// changes wait.
+    fn change_managed(
+        &self,
+        change: ManagedChange,
+        precondition: Precondition,
+    ) -> impl Future<Output = Result<Result<Changed, ChangeRefusal>, Unavailable>>;
 
     /// Backs up the store to a file of the server's machine. The result is the number of octets, or
     /// the reason that there is no backup.

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::future::LocalBoxFuture;
 
 use crate::directory::Directory;
+use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::http::engine::HistoryFault;
 use crate::http::{Engine, Reloaded, StoreReport, Unavailable};
 use crate::presence::Aor;
@@ -30,20 +31,34 @@ use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
 /// How often the server looks whether a trace is still read.
 const TRACE_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A request to reload the configuration.
-#[derive(Debug)]
-pub(crate) struct ReloadRequest {
-    /// Whether most domains or accounts may be removed.
-    pub(crate) accepts_removal: bool,
-    /// Returns the result to the caller; None if triggered by a signal.
-    pub(crate) replier: Option<Replier<Reloaded>>,
+/// Reloads, and changes by the HTTP API, that wait. One more is refused.
+pub(crate) const RELOADS_MAX: usize = 64;
+
+/// A request to the thread that reads the configuration again.
+pub(crate) enum ReloadRequest {
+    /// To read it.
+    Reload {
+        /// Whether most domains or accounts may be removed.
+        accepts_removal: bool,
+        /// Returns the result to the caller; None if triggered by a signal.
+        replier: Option<Replier<Reloaded>>,
+    },
+    /// To change what the HTTP API keeps of it.
+    Change {
+        /// The change.
+        change: ManagedChange,
+        /// Without which it is refused.
+        precondition: Precondition,
+        /// Returns the result to the caller.
+        replier: Replier<Result<Changed, ChangeRefusal>>,
+    },
 }
 
 /// Where requests go that concern the whole process.
 #[derive(Clone, Debug)]
 pub(crate) struct Requests {
     /// To the thread that reads the configuration again.
-    pub(crate) reloads: mpsc::Sender<ReloadRequest>,
+    pub(crate) reloads: mpsc::SyncSender<ReloadRequest>,
     /// To the main thread.
     pub(crate) process: mpsc::Sender<Request>,
 }
@@ -52,7 +67,7 @@ pub(crate) struct Requests {
 impl Default for Requests {
     fn default() -> Self {
         Self {
-            reloads: mpsc::channel().0,
+            reloads: mpsc::sync_channel(RELOADS_MAX).0,
             process: mpsc::channel().0,
         }
     }
@@ -173,10 +188,25 @@ impl Engine for Commander {
 
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {
         let (replier, outcome) = Replier::to_task();
-        // If no thread takes reloads, this drops the replier, which ends the asker's wait.
-        let _ = self.requests.reloads.send(ReloadRequest {
+        // If too many wait, or no thread takes them, this drops the replier, which ends the asker's wait.
+        let _ = self.requests.reloads.try_send(ReloadRequest::Reload {
             accepts_removal,
             replier: Some(replier),
+        });
+        outcome
+    }
+
+    fn change_managed(
+        &self,
+        change: ManagedChange,
+        precondition: Precondition,
+    ) -> impl Future<Output = Result<Result<Changed, ChangeRefusal>, Unavailable>> {
+        let (replier, outcome) = Replier::to_task();
+        // As in `reload`.
+        let _ = self.requests.reloads.try_send(ReloadRequest::Change {
+            change,
+            precondition,
+            replier,
         });
         outcome
     }

@@ -2,16 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, TrySendError};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use crate::runtime::bundle::Bundle;
-use crate::runtime::commander::{ReloadRequest, Requests};
+use crate::runtime::commander::{RELOADS_MAX, ReloadRequest, Requests};
 use crate::runtime::error::BootError;
 use crate::runtime::node::Node;
 use crate::runtime::plan::NodePlan;
-use crate::runtime::reload::LoadedConfiguration;
+use crate::runtime::reload::ConfigurationFiles;
 use crate::runtime::service_manager::{ServiceManager, State};
 use crate::runtime::signals::Request;
 use crate::runtime::system_clock::SystemClock;
@@ -44,19 +44,18 @@ pub enum DaemonError {
 }
 
 /// Runs a node until SIGTERM or SIGINT, or until another process takes over. It begins with the sockets
-/// that another process left, or else with those that the service manager kept. On SIGHUP or an
-/// operator's reload, `load` re-reads the configuration or returns its errors; `started` is called once
-/// everything listens.
+/// that another process left, or else with those that the service manager kept. On SIGHUP, an operator's
+/// reload or a change by the HTTP API, `files` are read again; `started` is called once everything listens.
 pub fn run(
     mut plan: NodePlan,
     left: Option<Bundle>,
     started: impl FnOnce(&Node),
-    load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
+    files: impl ConfigurationFiles,
 ) -> Result<(), DaemonError> {
     // Before the first thread, so that a signal during boot is not lost.
     let (process, requests) = mpsc::channel();
     signals::listen(process.clone()).map_err(DaemonError::Signals)?;
-    let (reloads, reload_requests) = mpsc::channel();
+    let (reloads, reload_requests) = mpsc::sync_channel(RELOADS_MAX);
     let (inherited, names) = service_manager::inherited();
     let inherited = left.unwrap_or(inherited);
     if !inherited.is_empty() {
@@ -73,7 +72,7 @@ pub fn run(
     }
     let mut node = Node::start_with(plan.clone(), inherited, to.clone())?;
     let reloader = Arc::new(Mutex::new(node.reloader()));
-    reload::start(Arc::clone(&reloader), reload_requests, load).map_err(DaemonError::Reload)?;
+    reload::start(Arc::clone(&reloader), reload_requests, files).map_err(DaemonError::Reload)?;
     started(&node);
     let outstanding = loop {
         if let Some(manager) = &manager {
@@ -117,7 +116,7 @@ pub fn run(
 fn wait(
     node: &Node,
     requests: &mpsc::Receiver<Request>,
-    reloads: &mpsc::Sender<ReloadRequest>,
+    reloads: &mpsc::SyncSender<ReloadRequest>,
 ) -> Result<Option<(ServiceManager, PathBuf)>, DaemonError> {
     let mut clock = SystemClock::now();
     loop {
@@ -127,12 +126,16 @@ fn wait(
         }
         match requests.recv_timeout(WATCH_EVERY) {
             Ok(Request::Reload) => {
-                let request = ReloadRequest {
+                let request = ReloadRequest::Reload {
                     accepts_removal: false,
                     replier: None,
                 };
-                if reloads.send(request).is_err() {
-                    tracing::error!("the configuration cannot be reloaded any more: restart");
+                match reloads.try_send(request) {
+                    // Those that wait will read the same files.
+                    Ok(()) | Err(TrySendError::Full(_)) => {}
+                    Err(TrySendError::Disconnected(_)) => {
+                        tracing::error!("the configuration cannot be reloaded any more: restart");
+                    }
                 }
             }
             Ok(Request::Stop) | Err(RecvTimeoutError::Disconnected) => return Ok(None),

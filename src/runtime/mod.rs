@@ -68,7 +68,7 @@ pub use daemon::run;
 pub use error::BootError;
 pub use node::Node;
 pub use plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, OutboundPlan, StorePlan};
-pub use reload::LoadedConfiguration;
+pub use reload::{ConfigurationFiles, LoadedChange, LoadedConfiguration};
 pub use restore::restore;
 
 #[cfg(test)]

@@ -227,7 +227,7 @@ impl Node {
     /// removes old ones.
     pub fn reload(&self, directory: &Directory) -> Result<(), Unavailable> {
         let put = self.reloader().put(directory, true);
-        put.map_or(Ok(()), |(told, _)| told)
+        put.map_or(Ok(()), |put| put.told)
     }
 
     pub(crate) fn reloader(&self) -> Reloader {

@@ -1,17 +1,18 @@
-//! Reloads the configuration on its own thread, so that a slow file delays neither signals nor
-//! lamps.
+//! Reloads the configuration, and applies what the HTTP API changes in it, on a thread of its own, so that a
+//! slow file or disk delays neither signals nor lamps.
 //!
-//! Guarantees: one reload at a time, in the order in which they are asked for. A file with a fault
-//! changes nothing. A file that would remove most domains or accounts changes nothing either,
-//! unless the operator confirms it: an editor that truncates before it writes, or a full disk, must
-//! not end all subscriptions.
+//! Guarantees: one at a time, in the order in which they are asked for. A file with a fault changes nothing. A
+//! file that would remove most domains or accounts changes nothing either, unless the operator confirms it: an
+//! editor that truncates before it writes, or a full disk, must not end all subscriptions. A change is
+//! acknowledged once it is on the disk and in force on every shard.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 use std::{io, thread};
 
 use crate::directory::Directory;
+use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::directory::removal::Removal;
 use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
@@ -43,6 +44,33 @@ pub struct LoadedConfiguration {
     pub notes: Vec<String>,
 }
 
+/// A configuration with a change of what the HTTP API keeps, read and without a fault.
+pub struct LoadedChange {
+    /// The configuration.
+    pub loaded: LoadedConfiguration,
+    /// The own name of the domain that is changed.
+    pub domain: String,
+    /// Whether the domain or group is new.
+    pub is_new: bool,
+    /// Puts the change on the disk.
+    pub write: Box<dyn FnOnce() -> io::Result<()>>,
+}
+
+/// The files of the configuration.
+pub trait ConfigurationFiles: Send + 'static {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// Every fault in them.
+    fn load(&mut self) -> Result<LoadedConfiguration, String>;
+
+    /// Reads them as they would be with a change.
+    ///
+    /// # Errors
+    /// The change, or the configuration with it, is not valid.
+    fn load_changed(&mut self, change: &ManagedChange) -> Result<LoadedChange, ChangeRefusal>;
+}
+
 /// Where a new directory is put into force.
 #[derive(Clone, Debug)]
 pub(crate) struct Reloader {
@@ -56,14 +84,22 @@ pub(crate) struct Reloader {
     pub(crate) tls_client: SharedTlsClient,
 }
 
+/// A directory that is in force, and what came of it.
+pub(crate) struct PutDirectory {
+    directory: Arc<Directory>,
+    /// Whether every shard confirmed it.
+    pub(crate) told: Result<(), Unavailable>,
+    /// Addresses of lists and accounts whose edits no longer count.
+    over: Vec<Aor>,
+}
+
 impl Reloader {
-    /// Puts a directory into force in every shard that responds, with what the operator edited. Also
-    /// returns the addresses of lists and accounts whose edits no longer count.
+    /// Puts a directory into force in every shard that responds, with what the operator edited.
     pub(crate) fn put(
         &self,
         new: &Directory,
         accepts_removal: bool,
-    ) -> Result<(Result<(), Unavailable>, Vec<Aor>), Removal> {
+    ) -> Result<PutDirectory, Removal> {
         let mut over = Vec::new();
         let edit = |current: &Directory| {
             let edited;
@@ -79,48 +115,103 @@ impl Reloader {
                 historian.take_limits(directory);
             }
             let reload = || Command::Reload(Arc::clone(directory));
-            self.commander.ask_all(reload)
+            (Arc::clone(directory), self.commander.ask_all(reload))
         };
-        let replies = self.directory.change(edit, tell)?;
+        let (directory, replies) = self.directory.change(edit, tell)?;
         if let Some(edits) = self.commander.edit_keeper() {
             let current = self.directory.current();
             edits.keep(&over, &current);
         }
         let mut replies = replies.wait(PATIENCE).into_iter();
-        Ok((replies.try_for_each(|reply| reply.map(|_| ())), over))
+        Ok(PutDirectory {
+            directory,
+            told: replies.try_for_each(|reply| reply.map(|_| ())),
+            over,
+        })
     }
 
     /// Puts a configuration into force and reports the outcome.
     fn apply(&self, fresh: &LoadedConfiguration, accepts_removal: bool) -> Reloaded {
-        match self.put(&fresh.directory, accepts_removal) {
-            Err(removal) => Err(format!(
-                "the file would remove {removal}; it may be truncated. If this is intended, run \
-                 `lamplighter reload --accept-removal`\n{UNCHANGED}"
-            )),
-            Ok((Err(Unavailable), _)) => Err(
+        let put = self.put(&fresh.directory, accepts_removal);
+        let put = put.map_err(|removal| {
+            format!(
+                "{}. If this is intended, run `lamplighter reload --accept-removal`\n{UNCHANGED}",
+                truncated(&removal)
+            )
+        })?;
+        if let Err(Unavailable) = put.told {
+            return Err(
                 "the configuration is in force, but not on every shard: one does not respond"
                     .to_owned(),
-            ),
-            Ok((Ok(()), over)) => {
-                self.take_certificates(fresh);
-                self.tls_client.replace(fresh.tls_client.clone());
-                let over = over.iter().map(|aor| format!("{aor}: {OVER}"));
-                let waiting = match self.directory.current().waiting_edits() {
-                    0 => None,
-                    count => Some(format!("{count} {WAITING}")),
-                };
-                let done = format!("reloaded: {}", tenants(&self.directory.current()));
-                let lines = fresh
-                    .notes
-                    .iter()
-                    .cloned()
-                    .chain(over)
-                    .chain(waiting)
-                    .chain([done]);
-                Ok(lines.collect::<Vec<_>>().join("\n"))
-            }
+            );
+        }
+        self.take_rest(fresh);
+        let over = put.over.iter().map(|aor| format!("{aor}: {OVER}"));
+        let waiting = match self.directory.current().waiting_edits() {
+            0 => None,
+            count => Some(format!("{count} {WAITING}")),
+        };
+        let done = format!("reloaded: {}", tenants(&put.directory));
+        let notes = fresh.notes.iter().cloned();
+        let lines = notes.chain(over).chain(waiting).chain([done]);
+        Ok(lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Puts a change on the disk and into force.
+    fn apply_change(&self, change: LoadedChange) -> Result<Changed, ChangeRefusal> {
+        let LoadedChange {
+            loaded,
+            domain,
+            is_new,
+            write,
+        } = change;
+        self.check_change(&loaded.directory, &domain)?;
+        write().map_err(|error| {
+            ChangeRefusal::NotWritten(format!("the change is not on the disk: {error}"))
+        })?;
+        let put = self.put(&loaded.directory, true);
+        let put = put.map_err(|removal| ChangeRefusal::Configuration(truncated(&removal)))?;
+        self.take_rest(&loaded);
+        put.told.map_err(|Unavailable| ChangeRefusal::HalfDone)?;
+        Ok(Changed {
+            domain,
+            is_new,
+            directory: put.directory,
+        })
+    }
+
+    /// Refuses a directory with a change if it would remove more than the domain that is changed, or make
+    /// impossible what the operator edited.
+    fn check_change(&self, new: &Directory, domain: &str) -> Result<(), ChangeRefusal> {
+        let current = self.directory.current();
+        let (edited, _) = new.clone().with_edits(current.edits());
+        let removal = current.removal_besides(&edited, domain);
+        if removal.is_drastic() {
+            return Err(ChangeRefusal::Configuration(truncated(&removal)));
+        }
+        let waiting = edited.newly_waiting(&current);
+        match waiting.iter().find(|aor| aor.domain() == domain) {
+            None if waiting.is_empty() => Ok(()),
+            Some(first) => Err(ChangeRefusal::Conflict(format!(
+                "the edited account or list {first} is not possible with this"
+            ))),
+            None => Err(ChangeRefusal::Configuration(format!(
+                "{} edited accounts and lists are not possible with the configuration as it is now",
+                waiting.len()
+            ))),
         }
     }
+
+    /// Takes what a configuration has besides its directory.
+    fn take_rest(&self, fresh: &LoadedConfiguration) {
+        self.take_certificates(fresh);
+        self.tls_client.replace(fresh.tls_client.clone());
+    }
+}
+
+/// Why a directory that would remove most is not put into force.
+fn truncated(removal: &Removal) -> String {
+    format!("the file would remove {removal}; it may be truncated")
 }
 
 impl Reloader {
@@ -152,17 +243,30 @@ pub(crate) type CurrentReloader = Arc<Mutex<Reloader>>;
 pub(crate) fn start(
     reloader: CurrentReloader,
     requests: mpsc::Receiver<ReloadRequest>,
-    mut load: impl FnMut() -> Result<LoadedConfiguration, String> + Send + 'static,
+    mut files: impl ConfigurationFiles,
 ) -> io::Result<()> {
     let serve = move || {
         for request in requests {
-            let fresh = load().map_err(|faults| format!("{faults}\n{UNCHANGED}"));
-            let reloader = reloader.lock().unwrap_or_else(PoisonError::into_inner);
-            let reloaded = fresh.and_then(|fresh| reloader.apply(&fresh, request.accepts_removal));
-            drop(reloader);
-            log(&reloaded);
-            if let Some(replier) = request.replier {
-                replier.reply(reloaded);
+            match request {
+                ReloadRequest::Reload {
+                    accepts_removal,
+                    replier,
+                } => {
+                    let reloaded = reload(&reloader, &mut files, accepts_removal);
+                    log(&reloaded);
+                    if let Some(replier) = replier {
+                        replier.reply(reloaded);
+                    }
+                }
+                ReloadRequest::Change {
+                    change,
+                    precondition,
+                    replier,
+                } => {
+                    let changed = self::change(&reloader, &mut files, &change, precondition);
+                    log_change(change.domain(), &changed);
+                    replier.reply(changed);
+                }
             }
         }
     };
@@ -172,10 +276,58 @@ pub(crate) fn start(
         .map(drop)
 }
 
+fn reload(
+    reloader: &CurrentReloader,
+    files: &mut impl ConfigurationFiles,
+    accepts_removal: bool,
+) -> Reloaded {
+    let fresh = files.load();
+    let fresh = fresh.map_err(|faults| format!("{faults}\n{UNCHANGED}"))?;
+    current(reloader).apply(&fresh, accepts_removal)
+}
+
+fn change(
+    reloader: &CurrentReloader,
+    files: &mut impl ConfigurationFiles,
+    change: &ManagedChange,
+    precondition: Precondition,
+) -> Result<Changed, ChangeRefusal> {
+    // No other thread changes what the precondition is about.
+    let directory = current(reloader).directory.current();
+    precondition(&directory)?;
+    let loaded = files.load_changed(change)?;
+    current(reloader).apply_change(loaded)
+}
+
+fn current(reloader: &CurrentReloader) -> MutexGuard<'_, Reloader> {
+    reloader.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn log(reloaded: &Reloaded) {
     match reloaded {
         Ok(text) => text.lines().for_each(|line| tracing::info!("{line}")),
         Err(text) => text.lines().for_each(|line| tracing::error!("{line}")),
+    }
+}
+
+/// Logs a change that was made, or that something else than the change prevents.
+fn log_change(domain: &str, changed: &Result<Changed, ChangeRefusal>) {
+    match changed {
+        Ok(changed) => {
+            let domain = changed.domain.as_str();
+            tracing::info!(domain, "the configuration was changed by the HTTP API");
+        }
+        Err(
+            refusal @ (ChangeRefusal::Configuration(_)
+            | ChangeRefusal::NotWritten(_)
+            | ChangeRefusal::HalfDone),
+        ) => {
+            let text = refusal.to_string();
+            for line in text.lines() {
+                tracing::error!(domain, "a change by the HTTP API: {line}");
+            }
+        }
+        Err(_) => {}
     }
 }
 
