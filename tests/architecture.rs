@@ -177,6 +177,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("connections", &[]),
             ("events", &["changes", "connections"]),
             ("transport_counters", &[]),
+            ("change_counters", &[]),
             ("failed_attempts", &[]),
             ("attempts", &["failed_attempts"]),
             ("verified_passwords", &[]),
@@ -188,6 +189,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 "site",
                 &[
                     "attempts",
+                    "change_counters",
                     "changes",
                     "connections",
                     "directory",
@@ -232,6 +234,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "parks",
                     "representation",
                     "site",
+                    "transport_counters",
                 ],
             ),
             ("dashboard", &["api", "representation"]),

@@ -18,6 +18,7 @@
 mod api;
 mod attempts;
 pub mod call_state;
+mod change_counters;
 pub mod changes;
 mod connections;
 mod control;
@@ -49,6 +50,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use crate::http::attempts::Attempts;
+use crate::http::change_counters::ChangeCounters;
 use crate::http::connections::Connections;
 use crate::http::server::Listening;
 use crate::http::site::{CallNumbers, Endpoint, Site};
@@ -116,6 +118,7 @@ pub async fn serve<E: Engine>(plan: HttpPlan<E>, stopped: impl Future<Output = (
         handshakes: Handshakes::new(plan.handshakes),
         counters: TransportCounters::default(),
         call_state_durations: Durations::default(),
+        change_counters: ChangeCounters::default(),
         scratch: RefCell::new(vec![0; SCRATCH_OCTETS].into()),
     });
     let public = plan.listeners.into_iter();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::directory::Directory;
 use crate::http::attempts::Attempts;
+use crate::http::change_counters::ChangeCounters;
 use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
@@ -57,6 +58,7 @@ pub(crate) struct Site<E> {
     pub(crate) counters: TransportCounters,
     /// How long accepted requests of `call_state.htm` took, from their head to their response.
     pub(crate) call_state_durations: Durations,
+    pub(crate) change_counters: ChangeCounters,
     /// Octets just read from a connection; borrowed only while they are read.
     pub(crate) scratch: RefCell<Box<[u8]>>,
 }

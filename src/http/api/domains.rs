@@ -1,29 +1,35 @@
-//! Domains, as configured.
+//! Domains: listed and shown as configured; those that the API keeps are put and removed, with their orbits.
 
 use serde_json::{Value, json};
 
+use crate::directory::Directory;
+use crate::directory::managed::ManagedChange;
 use crate::directory::tokens::Role;
-use crate::directory::{AuthMode, Domain};
+use crate::http::api::cursor::{self, Page};
+use crate::http::api::fields::{Faults, Fields};
+use crate::http::api::managed;
 use crate::http::api::operation::{
     Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
 };
+use crate::http::api::problem::Problem;
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::representation::configured;
 use crate::http::site::Site;
+use crate::presence::event::list::MEMBERS_MAX;
 
 impl<E: Engine> Operation<E> {
-    /// Questions about domains.
+    /// Operations on domains.
     pub(super) const DOMAINS: &'static [Self] = &[
         Self {
             description: Description {
                 method: ApiMethod::Get,
                 path: "domains",
                 role: Some(Role::Reader),
-                summary: "List the domains that the token is for.",
-                parameters: &[],
+                summary: "List the domains that the token is for, by name.",
+                parameters: &["cursor", "limit"],
                 body: BodySchema::None,
-                answer: AnswerSchema::Json("Domains"),
+                answer: AnswerSchema::Json("DomainPage"),
             },
             handler: handler!(list),
         },
@@ -32,59 +38,177 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Get,
                 path: "domains/{domain}",
                 role: Some(Role::Reader),
-                summary: "Show a domain: its settings, groups and policies.",
+                summary: "Show a domain: its settings, groups and policies. What is in settings can be put.",
                 parameters: &[],
                 body: BodySchema::None,
-                answer: AnswerSchema::Json("Domain"),
+                answer: AnswerSchema::Tagged("Domain"),
             },
             handler: handler!(show),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Put,
+                path: "domains/{domain}",
+                role: Some(Role::Admin),
+                summary: "Add or replace a domain, with the keys of [[domain]] in the configuration; a key that is left out gets its default, \
+                          but parks_token stays as it is. Like a reload, this reads the operator's configuration file again and puts it into force; \
+                          if that has faults, nothing changes (409). The API keeps at most 10,000 domains, each of at most 2 MiB with its groups and \
+                          policies; more is refused with 409, and so is a domain of the operator's file.",
+                parameters: &[],
+                body: BodySchema::json("DomainSettings"),
+                answer: AnswerSchema::Created("Domain"),
+            },
+            handler: handler!(put),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Delete,
+                path: "domains/{domain}",
+                role: Some(Role::Admin),
+                summary: "Remove a domain with its groups and policies. Its subscriptions end. Accounts and lists that the API keeps in it wait, \
+                          and are back if a domain with that name is put: delete them first if they are to be gone. 409 for a domain of the \
+                          operator's file, or one that the file names, in a token for example.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Nothing,
+            },
+            handler: handler!(remove),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Get,
+                path: "domains/{domain}/orbits",
+                role: Some(Role::Reader),
+                summary: "List the park orbits of a domain: ranges and names.",
+                parameters: &[],
+                body: BodySchema::None,
+                answer: AnswerSchema::Tagged("Orbits"),
+            },
+            handler: handler!(orbits),
+        },
+        Self {
+            description: Description {
+                method: ApiMethod::Put,
+                path: "domains/{domain}/orbits",
+                role: Some(Role::DomainAdmin),
+                summary: "Replace the park orbits of a domain that the API keeps: at most 10,000 users. The other settings stay as they are.",
+                parameters: &[],
+                body: BodySchema::json("Orbits"),
+                answer: AnswerSchema::Tagged("Orbits"),
+            },
+            handler: handler!(put_orbits),
         },
     ];
 }
 
 async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
-    let domains = directory.domains().iter();
-    let domains = domains.filter(|domain| request.caller.is_for(&domain.name));
+    let page = Page::of(&request)?;
+    let domains = directory.domains().iter().map(|domain| &*domain.name);
+    let domains = domains.filter(|name| request.caller.is_for(name));
+    let mut domains: Vec<&str> = domains.collect();
+    domains.sort_unstable();
+    let (domains, next) = page.cut(&domains, |name| name);
     let counts = directory.accounts_by_domain();
     let accounts = |name: &str| counts.get(name).copied().unwrap_or_default();
-    let items = domains.map(|domain| settings(domain, accounts(&domain.name)));
-    let items: Vec<Value> = items.collect();
-    Ok(Answer::Json(json!({"items": items})))
+    let items = domains.iter();
+    let items = items.filter_map(|name| configured::domain(&directory, name, accounts(name)));
+    Ok(Answer::Json(cursor::json(items.collect(), next)))
 }
 
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
-    let domain = request.domain(&directory)?;
-    let mut json = settings(domain, directory.account_aors_of(&domain.name).len());
-    let groups = directory.groups_of(&domain.name).into_iter();
-    json["groups"] = groups
-        .map(|(name, members)| {
-            let members: Vec<&str> = members.iter().map(|aor| aor.as_str()).collect();
-            json!({"name": name, "members": members})
-        })
-        .collect();
-    json["policies"] = configured::policies_of(domain, &directory).into();
-    Ok(Answer::Json(json))
+    let name = &request.domain(&directory)?.name;
+    let json = domain_json(&directory, name);
+    json.map(Answer::Json).ok_or_else(Problem::unavailable)
 }
 
-fn settings(domain: &Domain, accounts: usize) -> Value {
-    json!({
-        "name": domain.name,
-        "auth": match domain.auth {
-            AuthMode::Digest => "digest",
-            AuthMode::Trusted => "trusted",
-            AuthMode::None => "none",
-        },
-        "open": domain.open,
-        "registrar": domain.is_registrar,
-        "reveal_number": domain.reveal_number,
-        "accounts": accounts,
-        "orbits": domain.orbits.iter().map(|range| range.count()).sum::<usize>(),
-        "resources": domain.resources.iter().map(|range| range.count()).sum::<usize>(),
-        "privacy": domain.privacy as u8,
-        "max_call_seconds": domain.max_call_duration.as_secs(),
-        "min_expires_seconds": domain.min_expires.as_secs(),
-        "max_expires_seconds": domain.max_expires.as_secs(),
-    })
+async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let domain = own_name(&request, &site.directory());
+    let faults = Faults::default();
+    let settings = managed::settings(&request.body, "#", &faults);
+    let settings = faults.unless(settings)?;
+    let precondition = managed::conditions(&request.headers, {
+        let domain = domain.clone();
+        move |directory| domain_json(directory, &domain)
+    });
+    let change = ManagedChange::PutDomain { domain, settings };
+    let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
+    let json = domain_json(&changed.directory, &changed.domain);
+    let json = json.ok_or_else(Problem::unavailable)?;
+    Ok(Answer::created(changed.is_new, json))
+}
+
+async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let domain = request.domain(&site.directory())?.name.clone();
+    let precondition = managed::conditions(&request.headers, {
+        let domain = domain.clone();
+        move |directory| domain_json(directory, &domain)
+    });
+    let change = ManagedChange::RemoveDomain { domain };
+    managed::change(site, &request.caller, change, precondition, "domain").await?;
+    Ok(Answer::Nothing)
+}
+
+async fn orbits<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let directory = site.directory();
+    let name = &request.domain(&directory)?.name;
+    let json = orbits_json(&directory, name);
+    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+}
+
+async fn put_orbits<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
+    let domain = request.domain(&site.directory())?.name.clone();
+    let faults = Faults::default();
+    let fields = Fields::of(&request.body, "#", &faults);
+    let orbits = fields.required_list("orbits", MEMBERS_MAX);
+    let orbits = managed::list(orbits.unwrap_or_default(), "#/orbits", &faults);
+    fields.end();
+    let orbits = faults.unless(orbits)?;
+    let precondition = managed::conditions(&request.headers, {
+        let domain = domain.clone();
+        move |directory| orbits_json(directory, &domain)
+    });
+    let change = ManagedChange::PutOrbits { domain, orbits };
+    let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
+    let json = orbits_json(&changed.directory, &changed.domain);
+    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+}
+
+/// The domain in the path by its own name, if it exists; the path may name an alias.
+fn own_name(request: &ApiRequest, directory: &Directory) -> String {
+    let given = request.path("domain");
+    let known = directory.domain(&given.to_ascii_lowercase());
+    known.map_or_else(|| given.to_owned(), |domain| domain.name.clone())
+}
+
+/// A domain as it is shown; None if there is none.
+fn domain_json(directory: &Directory, name: &str) -> Option<Value> {
+    let domain = directory.domain(name)?;
+    let accounts = directory.account_aors_of(name).len();
+    let mut json = configured::domain(directory, name, accounts)?;
+    json["settings"] = configured::settings(domain, directory);
+    let groups = directory.groups_of(name).into_iter();
+    json["groups"] = groups
+        .map(|(group, members)| {
+            let members: Vec<&str> = members.iter().map(|aor| aor.as_str()).collect();
+            let is_managed = directory.is_managed_group(name, group);
+            json!({"name": group, "members": members, "managed": is_managed})
+        })
+        .collect();
+    let policies = directory.policies_of(name).iter();
+    json["policies"] = policies
+        .map(|policy| {
+            let mut json = configured::policy(policy, domain);
+            json["managed"] = directory.is_managed_policy(policy).into();
+            json
+        })
+        .collect();
+    Some(json)
+}
+
+fn orbits_json(directory: &Directory, name: &str) -> Option<Value> {
+    let orbits = directory.domain(name)?.orbits.iter();
+    let orbits: Vec<String> = orbits.map(ToString::to_string).collect();
+    Some(json!({"orbits": orbits}))
 }

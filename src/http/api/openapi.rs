@@ -43,7 +43,7 @@ fn document<E: Engine>() -> Result<Value, Problem> {
         let description = &operation.description;
         let path = format!("{PREFIX}{}", description.path);
         let methods = paths.entry(path).or_insert_with(|| json!({}));
-        methods[description.method.in_openapi()] = described(description);
+        methods[description.method.in_openapi()] = described::<E>(description);
     }
     Ok(json!({
         "openapi": "3.1.0",
@@ -59,7 +59,7 @@ fn document<E: Engine>() -> Result<Value, Problem> {
     }))
 }
 
-fn described(description: &Description) -> Value {
+fn described<E: Engine>(description: &Description) -> Value {
     let mut json = json!({
         "operationId": operation_id(description),
         "summary": description.summary,
@@ -69,7 +69,7 @@ fn described(description: &Description) -> Value {
         Some(role) => json["description"] = format!("Needs the role {}.", role.as_str()).into(),
         None => json["security"] = json!([]),
     }
-    let parameters = parameters(description);
+    let parameters = parameters::<E>(description);
     if !parameters.is_empty() {
         json["parameters"] = parameters.into();
     }
@@ -95,7 +95,7 @@ fn reference(schema: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{schema}")})
 }
 
-fn parameters(description: &Description) -> Vec<Value> {
+fn parameters<E: Engine>(description: &Description) -> Vec<Value> {
     let segments = description.path.split('/');
     let segments = segments.filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let of_path =
@@ -106,7 +106,10 @@ fn parameters(description: &Description) -> Vec<Value> {
     });
     let headers = match (description.method, description.answer) {
         (ApiMethod::Get, AnswerSchema::Tagged(_)) => &["if-none-match"][..],
-        (_, AnswerSchema::Tagged(_)) => &["if-match", "if-none-match"][..],
+        (_, AnswerSchema::Tagged(_) | AnswerSchema::Created(_)) => {
+            &["if-match", "if-none-match"][..]
+        }
+        (ApiMethod::Delete, _) if has_tag::<E>(description.path) => &["if-match"][..],
         _ if description.path == "events" => &["last-event-id"][..],
         _ => &[],
     };
@@ -114,6 +117,15 @@ fn parameters(description: &Description) -> Vec<Value> {
         .iter()
         .map(|name| json!({"$ref": format!("#/components/parameters/{name}")}));
     of_path.chain(of_query).chain(of_headers).collect()
+}
+
+/// Whether what is at a path has an entity tag.
+fn has_tag<E: Engine>(path: &str) -> bool {
+    let mut described = Operation::<E>::all().map(|operation| &operation.description);
+    described.any(|described| {
+        let has_tag = matches!(described.answer, AnswerSchema::Tagged(_));
+        described.path == path && described.method == ApiMethod::Get && has_tag
+    })
 }
 
 fn responses(description: &Description) -> Value {
@@ -127,12 +139,21 @@ fn responses(description: &Description) -> Value {
         AnswerSchema::Json(schema) | AnswerSchema::Tagged(schema) => {
             responses["200"] = done("application/json", reference(schema));
         }
+        AnswerSchema::Created(schema) => {
+            responses["200"] = done("application/json", reference(schema));
+            responses["201"] = done("application/json", reference(schema));
+            responses["201"]["description"] = "It is new.".into();
+        }
         AnswerSchema::Document(media_type) => {
             responses["200"] = done(media_type, json!({"type": "string"}));
         }
     }
-    if let AnswerSchema::Tagged(_) = description.answer {
-        responses["200"]["headers"] = json!({"ETag": {"schema": {"type": "string"}}});
+    let e_tag = json!({"ETag": {"schema": {"type": "string"}}});
+    if let AnswerSchema::Created(_) = description.answer {
+        responses["201"]["headers"] = e_tag.clone();
+    }
+    if let AnswerSchema::Tagged(_) | AnswerSchema::Created(_) = description.answer {
+        responses["200"]["headers"] = e_tag;
         match description.method {
             ApiMethod::Get => {
                 responses["304"] = json!({"description": "If-None-Match lists its entity tag."})

@@ -83,6 +83,8 @@ pub(super) enum AnswerSchema {
     Json(&'static str),
     /// JSON of this schema with an entity tag, because several clients may edit it.
     Tagged(&'static str),
+    /// The same of what a PUT may make: 201 if it is new.
+    Created(&'static str),
     /// Nothing: 204.
     Nothing,
     /// Another media type.
@@ -106,10 +108,22 @@ pub(super) type ApiResult = Result<Answer, Problem>;
 pub(super) enum Answer {
     /// 200 with JSON.
     Json(Value),
+    /// 201 with JSON.
+    Created(Value),
     /// 204
     Nothing,
     /// A response of another kind.
     Whole(Response),
+}
+
+impl Answer {
+    /// What a PUT has made, or replaced.
+    pub(super) fn created(is_new: bool, json: Value) -> Self {
+        match is_new {
+            true => Self::Created(json),
+            false => Self::Json(json),
+        }
+    }
 }
 
 /// An asynchronous function as the handler of an operation.
@@ -122,7 +136,7 @@ pub(super) use handler;
 
 impl<E: Engine> Operation<E> {
     /// All tables.
-    const TABLES: [&'static [Self]; 13] = [
+    const TABLES: [&'static [Self]; 15] = [
         Self::PRESENCE,
         Self::UPDATE,
         Self::EVENTS,
@@ -130,6 +144,8 @@ impl<E: Engine> Operation<E> {
         Self::SUBSCRIPTIONS,
         Self::HISTORY,
         Self::DOMAINS,
+        Self::GROUPS,
+        Self::POLICIES,
         Self::ACCOUNTS,
         Self::LISTS,
         Self::RULES,
@@ -265,8 +281,14 @@ async fn run<E: Engine>(
     match (operation.handler)(request, site).await? {
         Answer::Nothing => Ok(nothing()),
         Answer::Whole(response) => Ok(response),
+        Answer::Created(json) => {
+            let tag = entity_tag::of(&json);
+            let mut response = with_json(&json);
+            *response.status_mut() = StatusCode::CREATED;
+            Ok(response::with(response, header::ETAG, tag))
+        }
         Answer::Json(json) => {
-            let AnswerSchema::Tagged(_) = description.answer else {
+            let (AnswerSchema::Tagged(_) | AnswerSchema::Created(_)) = description.answer else {
                 return Ok(with_json(&json));
             };
             let tag = entity_tag::of(&json);

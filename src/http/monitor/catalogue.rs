@@ -144,6 +144,21 @@ const OTHERS: &[(&str, Kind, &str)] = &[
         Counter,
         "HTTP requests refused without a look at the password or token, after too many wrong ones.",
     ),
+    (
+        "domain_changes",
+        Counter,
+        "Changes of domains, groups and policies by the API that are on the disk and in force.",
+    ),
+    (
+        "domain_changes_refused",
+        Counter,
+        "Changes of domains, groups and policies by the API that were not valid.",
+    ),
+    (
+        "domain_changes_failed",
+        Counter,
+        "Changes of domains, groups and policies by the API that failed: too many waited, their file could not be written, or a shard did not respond.",
+    ),
     ("store_commits", Counter, "Transactions of the store."),
     (
         "store_rows",

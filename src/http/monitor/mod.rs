@@ -32,6 +32,7 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
     values.extend(telemetry::totals());
     values.extend(site.public.counters());
     values.extend(site.counters.values());
+    values.extend(site.change_counters.values());
     values.extend(site.attempts.counters());
     if let Some(store) = site.engine.store() {
         values.extend(store.counters);

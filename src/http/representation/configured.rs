@@ -1,17 +1,108 @@
-//! Groups, policies and profiles in an export, under the names of their keys in the configuration.
+//! Domains, groups, policies and profiles, under the names of their keys in the configuration.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::directory::Directory;
-use crate::directory::Domain;
 use crate::directory::profiles::AgentPattern;
+use crate::directory::{AuthMode, Directory, Domain};
 use crate::http::representation::rules::word;
 use crate::presence::Aor;
+use crate::presence::composition::Style;
 use crate::presence::event::Package;
-use crate::presence::policy::Policy;
+use crate::presence::policy::{People, Policy};
 use crate::presence::profile::{
     DoNotDisturbLamp, Idle, ParameterValue, Profile, Rendering, Unregistered,
 };
+
+/// A domain in short; None if there is none with that name. `accounts`: how many it has.
+pub(crate) fn domain(directory: &Directory, name: &str, accounts: usize) -> Option<Value> {
+    let domain = directory.domain(name)?;
+    Some(json!({
+        "name": domain.name,
+        "managed": directory.is_managed(&domain.name),
+        "auth": auth(domain.auth),
+        "open": domain.open,
+        "registrar": domain.is_registrar,
+        "reveal_number": domain.reveal_number,
+        "accounts": accounts,
+        "orbits": domain.orbits.iter().map(|range| range.count()).sum::<usize>(),
+        "resources": domain.resources.iter().map(|range| range.count()).sum::<usize>(),
+        "privacy": domain.privacy as u8,
+        "max_call_seconds": domain.max_call_duration.as_secs(),
+        "min_expires_seconds": domain.min_expires.as_secs(),
+        "max_expires_seconds": domain.max_expires.as_secs(),
+    }))
+}
+
+/// The keys of a domain with their values, but its name, and its `parks_token`, which is secret.
+pub(crate) fn settings(domain: &Domain, directory: &Directory) -> Value {
+    let mut aliases = directory.names_of(&domain.name);
+    aliases.retain(|alias| *alias != domain.name);
+    aliases.sort_unstable();
+    let mut json = json!({
+        "aliases": aliases,
+        "auth": auth(domain.auth),
+        "trusted": texts(&domain.trusted),
+        "trusted_certificates": texts(&domain.trusted_certificates),
+        "client_certificates": domain.accepts_certificates,
+        "reveal_number": domain.reveal_number,
+        "max_call_duration": interval(domain.max_call_duration),
+        "min_expires": interval(domain.min_expires),
+        "min_publish_expires": interval(domain.min_publish_expires),
+        "max_expires": interval(domain.max_expires),
+        "open": domain.open,
+        "registrar": if domain.is_registrar { "presence" } else { "none" },
+        "sha256": domain.sha256,
+        "any_dn": domain.any_dn.iter().map(People::text).collect::<Vec<_>>(),
+        "orbits": texts(&domain.orbits),
+        "resources": texts(&domain.resources),
+        "voicemail_pilots": texts(&domain.voicemail_pilots),
+        "privacy": domain.privacy as u8,
+        "default_handling": word(domain.default_handling),
+        "composition": match domain.composition {
+            Style::Standard => "standard",
+            Style::Alceo => "alceo",
+            Style::Imagicle => "imagicle",
+        },
+        "dnd_lamp": lamp(domain.dnd_lamp),
+    });
+    if let Some(age) = domain.history_age_max {
+        json["history_retention"] = interval(age);
+    }
+    if let Some(octets) = domain.history_octets_max {
+        json["history_size"] = octets.into();
+    }
+    json
+}
+
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(ToString::to_string).collect()
+}
+
+/// Whole seconds as a number, other times as a text.
+fn interval(time: Duration) -> Value {
+    match time.subsec_nanos() {
+        0 => time.as_secs().into(),
+        _ => humantime::format_duration(time).to_string().into(),
+    }
+}
+
+const fn auth(mode: AuthMode) -> &'static str {
+    match mode {
+        AuthMode::Digest => "digest",
+        AuthMode::Trusted => "trusted",
+        AuthMode::None => "none",
+    }
+}
+
+const fn lamp(lamp: DoNotDisturbLamp) -> &'static str {
+    match lamp {
+        DoNotDisturbLamp::None => "none",
+        DoNotDisturbLamp::Confirmed => "confirmed",
+        DoNotDisturbLamp::Early => "early",
+    }
+}
 
 /// The groups of all domains.
 pub(crate) fn groups(directory: &Directory) -> Vec<Value> {
@@ -34,13 +125,15 @@ pub(crate) fn policies(directory: &Directory) -> Vec<Value> {
         .collect()
 }
 
-/// The policies of a domain, in the order in which they are tried.
-pub(crate) fn policies_of(domain: &Domain, directory: &Directory) -> Vec<Value> {
+fn policies_of(domain: &Domain, directory: &Directory) -> Vec<Value> {
     let policies = directory.policies_of(&domain.name).iter();
-    policies.map(|policy| policy_json(policy, domain)).collect()
+    policies
+        .map(|policy| self::policy(policy, domain))
+        .collect()
 }
 
-fn policy_json(policy: &Policy, domain: &Domain) -> Value {
+/// A policy of a domain.
+pub(crate) fn policy(policy: &Policy, domain: &Domain) -> Value {
     json!({
         "number": policy.number,
         "domain": domain.name,
@@ -104,11 +197,7 @@ fn rendering_json(rendering: Rendering) -> Value {
             Unregistered::Idle => "idle",
             Unregistered::Empty => "empty",
         },
-        "dnd_lamp": rendering.do_not_disturb.map(|lamp| match lamp {
-            DoNotDisturbLamp::None => "none",
-            DoNotDisturbLamp::Confirmed => "confirmed",
-            DoNotDisturbLamp::Early => "early",
-        }),
+        "dnd_lamp": rendering.do_not_disturb.map(lamp),
         "omits_zero_urgent": rendering.omits_zero_urgent,
         "legacy_namespaces": rendering.legacy_namespaces,
     })

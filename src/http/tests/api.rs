@@ -1,5 +1,7 @@
 //! The API from the outside: who may call it, what it answers, what it refuses.
 
+mod domains;
+
 use std::collections::HashSet;
 
 use serde_json::{Value, json};

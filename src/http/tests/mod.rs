@@ -30,6 +30,7 @@ use glommio::timer::sleep;
 
 use super::*;
 use crate::directory::feeds::{Feed, Meaning};
+use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::directory::tokens::{Role, Token};
 use crate::directory::user_range::UserRange;
 use crate::directory::{Details, Directory, Domain, ParksTokens};
@@ -79,6 +80,9 @@ pub(in crate::http) struct FakeEngine {
     is_full: Arc<AtomicBool>,
     /// The other state updates, by address of record.
     updates: Arc<Mutex<Vec<(String, StateUpdate)>>>,
+    /// Changes of domains, and why they are refused.
+    changes: Arc<Mutex<Vec<ManagedChange>>>,
+    change_refusal: Arc<Mutex<Option<ChangeRefusal>>>,
     /// Probes that were ordered.
     probes: Arc<Mutex<Vec<ProbeOrder>>>,
     /// Directories that each shard was given.
@@ -123,6 +127,38 @@ impl Engine for FakeEngine {
             true => Ok("reloaded".to_owned()),
             false => Err("it would remove everything\nand more".to_owned()),
         })
+    }
+
+    /// Takes every change of a domain that exists, and of one that is called `new.example`.
+    async fn change_managed(
+        &self,
+        change: ManagedChange,
+        precondition: Precondition,
+    ) -> Result<Result<Changed, ChangeRefusal>, Unavailable> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(Unavailable);
+        }
+        let mut directory = directory();
+        if let Err(refusal) = precondition(&directory) {
+            return Ok(Err(refusal));
+        }
+        if let Some(refusal) = self.change_refusal.lock().unwrap().clone() {
+            return Ok(Err(refusal));
+        }
+        let domain = change.domain().to_owned();
+        let is_new = directory.domain(&domain).is_none();
+        if is_new {
+            directory.add_domain(Domain::new(&domain), &[]).unwrap();
+        }
+        if let ManagedChange::PutGroup { domain, group, .. } = &change {
+            directory.add_group(group, domain, Vec::new());
+        }
+        self.changes.lock().unwrap().push(change);
+        Ok(Ok(Changed {
+            domain,
+            is_new,
+            directory: Arc::new(directory),
+        }))
     }
 
     /// One name is known.

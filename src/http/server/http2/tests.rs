@@ -21,6 +21,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
 use crate::http::attempts::Attempts;
+use crate::http::change_counters::ChangeCounters;
 use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
@@ -152,6 +153,7 @@ fn site(engine: &FakeEngine) -> Site<FakeEngine> {
         handshakes: Handshakes::new(HandshakeLimits::default()),
         counters: TransportCounters::default(),
         call_state_durations: Durations::default(),
+        change_counters: ChangeCounters::default(),
         scratch: RefCell::new(vec![0; 16 << 10].into()),
     }
 }
