@@ -210,7 +210,6 @@ fn load_both<E: From<Complaints>>(
     machine: &Machine,
     second: impl FnOnce(&Config) -> Result<SecondFile, E>,
 ) -> Result<Loaded, E> {
-    let managed;
     let mut complainer = Complainer::new(source);
     let mut config = Config::read(source, &mut complainer);
     // Where it is, is not known if the structure of the first is hidden.
@@ -218,7 +217,7 @@ fn load_both<E: From<Complaints>>(
         false => second(&config)?,
         true => SecondFile::Unread,
     };
-    managed = match second {
+    let managed = match second {
         SecondFile::Read(second) => Some(second.behind(source)),
         SecondFile::Absent => None,
         SecondFile::Unread => {

@@ -192,6 +192,10 @@ impl Directory {
         }
         self.note_account_edit(aor);
         self.remove_account(aor);
+        // One that is not in the configuration either leaves nothing to keep.
+        if self.edited_accounts.get(aor) == Some(&0) {
+            Arc::make_mut(&mut self.edited_accounts).remove(aor);
+        }
         Ok(())
     }
 

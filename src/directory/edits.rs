@@ -122,17 +122,22 @@ impl Directory {
                 edit.list.map(EditedPart::List),
             ];
             for part in parts.into_iter().flatten() {
-                let is_over = match &part {
-                    EditedPart::Account(edited) => {
-                        is_new(edited.configured, as_read.hash_of_account(&aor))
-                    }
-                    EditedPart::List(edited) => {
-                        is_new(edited.configured, as_read.hash_of_list(&aor))
-                    }
+                let (configured, now, is_removed) = match &part {
+                    EditedPart::Account(edited) => (
+                        edited.configured,
+                        as_read.hash_of_account(&aor),
+                        edited.account.is_none(),
+                    ),
+                    EditedPart::List(edited) => (
+                        edited.configured,
+                        as_read.hash_of_list(&aor),
+                        edited.list.is_none(),
+                    ),
                 };
-                match is_over {
-                    true => over.push(aor.clone()),
-                    false => pending.push((aor.clone(), part)),
+                if is_new(configured, now) {
+                    over.push(aor.clone());
+                } else if configured != 0 || !is_removed {
+                    pending.push((aor.clone(), part));
                 }
             }
         }

@@ -304,6 +304,10 @@ impl Directory {
         {
             Arc::make_mut(lists).set(aor.user(), None);
         }
+        // One that is not in the configuration either leaves nothing to keep.
+        if new.edited_lists.get(aor) == Some(&0) {
+            Arc::make_mut(&mut new.edited_lists).remove(aor);
+        }
         Ok(new)
     }
 

@@ -38,7 +38,7 @@ pub enum Setting {
     /// True or false.
     Boolean(bool),
     /// Several values.
-    List(Vec<Setting>),
+    List(Vec<Self>),
 }
 
 /// Keys with their values. No key occurs twice.

@@ -4,6 +4,7 @@
 use super::decide::WatcherIdentity;
 use super::lists::{ListFault, StoredList};
 use super::*;
+use crate::directory::edits::{EditedAccount, EditedList};
 use crate::directory::profiles::AgentPattern;
 use crate::presence::event::Package;
 use crate::presence::event::list::{ListStyle, MEMBERS_MAX, Member, Resolved, RosterKind};
@@ -783,6 +784,33 @@ fn edits_go_on_in_a_configuration_that_is_read_again() {
     assert!(!taken.is_list(&d) && !taken.edit_of(&d).is_over());
     let (free, over) = read(&["10"]).with_edits(taken.edits());
     assert_eq!((free.edits(), over), (edited.edits(), vec![]));
+}
+
+/// What was added and removed again is no edit, also as an older server has kept it.
+#[test]
+fn a_removed_addition_leaves_no_edit() {
+    let (before, d) = (directory(), aor("d@abc.com"));
+    let added = before.with_list(&d, list(&before, &["12"])).unwrap();
+    let removed = added.without_list(&d).unwrap();
+    assert!(removed.edit_of(&d).is_over() && removed.edits().is_empty());
+    let account = before.stored_account(&aor("100@abc.com")).unwrap();
+    let added = before.with_account(&d, &account).unwrap();
+    let removed = added.without_account(&d).unwrap();
+    assert!(removed.edit_of(&d).is_over() && removed.edits().is_empty());
+    let kept = Edit {
+        aor: d,
+        rules: Vec::new(),
+        list: Some(EditedList {
+            configured: 0,
+            list: None,
+        }),
+        account: Some(EditedAccount {
+            configured: 0,
+            account: None,
+        }),
+    };
+    let (again, over) = directory().with_edits(vec![kept]);
+    assert_eq!((again.waiting_edits(), over), (0, vec![]));
 }
 
 /// W:D4.9

@@ -33,7 +33,7 @@ pub trait Engine: Clone + 'static {
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;
 
     /// Changes what the HTTP API keeps of the configuration, and waits until that is on the disk and in force.
-    /// The precondition is checked right before. Nothing is changed if the result is [`Unavailable`]: too many
+    /// The precondition is checked right before, once the change is known to be valid. Nothing is changed if the result is [`Unavailable`]: too many
     /// changes wait.
     fn change_managed(
         &self,

@@ -292,11 +292,11 @@ fn change(
     change: &ManagedChange,
     precondition: Precondition,
 ) -> Result<Changed, ChangeRefusal> {
-    // No other thread changes what the precondition is about.
-    let directory = current(reloader).directory.current();
-    precondition(&directory)?;
     let loaded = files.load_changed(change)?;
-    current(reloader).apply_change(loaded)
+    let reloader = current(reloader);
+    // No other thread changes what the precondition is about.
+    precondition(&reloader.directory.current())?;
+    reloader.apply_change(loaded)
 }
 
 fn current(reloader: &CurrentReloader) -> MutexGuard<'_, Reloader> {

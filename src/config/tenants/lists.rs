@@ -113,7 +113,10 @@ pub(super) fn note_strangers(
             })
             .map(|text| text.get_ref().as_str())
             .collect();
-        if let Some(first) = strangers.first() {
+        // The API's callers are not the readers of the log.
+        if let Some(first) = strangers.first()
+            && !complainer.is_managed(&name.span())
+        {
             let what = format!(
                 "\"{}\" has {} members that do not exist, the first is \"{first}\"",
                 name.get_ref(),

@@ -10,7 +10,7 @@ use crate::config::tenants::names::Names;
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::event::Package;
-use crate::presence::policy::{Handling, People, Policy, Privacy, WatcherCondition};
+use crate::presence::policy::{Handling, Pattern, People, Policy, Privacy, WatcherCondition};
 
 /// Maximum number of policies; they are numbered with 16 bits.
 const POLICIES_MAX: usize = 10_000;
@@ -50,24 +50,10 @@ pub(super) fn add_policies(
         let (Some(watcher), Some(presentity)) = (watcher, presentity) else {
             continue;
         };
-        if let People::Named(pattern) = &presentity
-            && let user = policy.presentity.get_ref().trim_start_matches("sip:")
-            && let user = user.split('@').next().unwrap_or_default()
-            && let aor = Aor::new(user, &domain)
-            && pattern.is_only(&aor)
-            && !directory.exists(&aor)
-        {
-            let what = format!("the presentity {aor} of policy {number} does not exist");
-            notes.push(complainer.note(&policy.presentity.span(), &what));
-        }
-        if let WatcherCondition::People(People::Named(pattern)) = &watcher
-            && let user = policy.watcher.get_ref()
-            && let aor = Aor::new(user, &domain)
-            && pattern.is_only(&aor)
-            && !directory.exists(&aor)
-        {
-            let what = format!("the watcher {aor} of policy {number} does not exist");
-            notes.push(complainer.note(&policy.watcher.span(), &what));
+        // The API's callers are not the readers of the log.
+        if !complainer.is_managed(&policy.domain.span()) {
+            let of = (policy, number, &*domain);
+            note_strangers(of, (&watcher, &presentity), directory, complainer, notes);
         }
         let policy = Policy {
             number,
@@ -79,6 +65,34 @@ pub(super) fn add_policies(
             text: text(policy).into(),
         };
         directory.add_policy(&domain, policy);
+    }
+}
+
+/// Notes users of a policy that do not exist, which is probably a mistake.
+fn note_strangers(
+    (policy, number, domain): (&schema::Policy, u16, &str),
+    (watcher, presentity): (&WatcherCondition, &People),
+    directory: &Directory,
+    complainer: &Complainer<'_>,
+    notes: &mut Vec<String>,
+) {
+    let stranger = |pattern: &Pattern, user: &str| {
+        let aor = Aor::new(user, domain);
+        (pattern.is_only(&aor) && !directory.exists(&aor)).then_some(aor)
+    };
+    let user = policy.presentity.get_ref().trim_start_matches("sip:");
+    let user = user.split('@').next().unwrap_or_default();
+    if let People::Named(pattern) = presentity
+        && let Some(aor) = stranger(pattern, user)
+    {
+        let what = format!("the presentity {aor} of policy {number} does not exist");
+        notes.push(complainer.note(&policy.presentity.span(), &what));
+    }
+    if let WatcherCondition::People(People::Named(pattern)) = watcher
+        && let Some(aor) = stranger(pattern, policy.watcher.get_ref())
+    {
+        let what = format!("the watcher {aor} of policy {number} does not exist");
+        notes.push(complainer.note(&policy.watcher.span(), &what));
     }
 }
 
