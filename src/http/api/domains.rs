@@ -18,6 +18,9 @@ use crate::http::representation::configured;
 use crate::http::site::Site;
 use crate::presence::event::list::MEMBERS_MAX;
 
+/// Octets of a body.
+const OCTETS_MAX: usize = 2 << 20;
+
 impl<E: Engine> Operation<E> {
     /// Operations on domains.
     pub(super) const DOMAINS: &'static [Self] = &[
@@ -55,7 +58,10 @@ impl<E: Engine> Operation<E> {
                           if that has faults, nothing changes (409). The API keeps at most 10,000 domains, each of at most 2 MiB with its groups and \
                           policies; more is refused with 409, and so is a domain of the operator's file.",
                 parameters: &[],
-                body: BodySchema::json("DomainSettings"),
+                body: BodySchema::Json {
+                    schema: "DomainSettings",
+                    octets_max: OCTETS_MAX,
+                },
                 answer: AnswerSchema::Created("Domain"),
             },
             handler: handler!(put),
@@ -93,7 +99,10 @@ impl<E: Engine> Operation<E> {
                 role: Some(Role::DomainAdmin),
                 summary: "Replace the park orbits of a domain that the API keeps: at most 10,000 users. The other settings stay as they are.",
                 parameters: &[],
-                body: BodySchema::json("Orbits"),
+                body: BodySchema::Json {
+                    schema: "Orbits",
+                    octets_max: OCTETS_MAX,
+                },
                 answer: AnswerSchema::Tagged("Orbits"),
             },
             handler: handler!(put_orbits),

@@ -1,4 +1,4 @@
-// The configuration of the domain, and the reload. The page does not edit the file, which holds passwords.
+// The configuration of the domain, and the reload. The page does not edit the files, which hold passwords.
 
 import { get, path, post, wordsOf } from "./api.js";
 import { el, fill, set, setText } from "./dom.js";
@@ -58,6 +58,7 @@ function domainParts(domain) {
     card(
       domain.name,
       facts([
+        [t("settings.kept"), t(domain.managed ? "settings.kept-by-api" : "settings.kept-in-file")],
         [t("settings.auth"), t(`auth.${domain.auth}`)],
         [t("settings.open"), yes(domain.open)],
         [t("settings.registrar"), yes(domain.registrar)],
