@@ -403,7 +403,14 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("backup", &["error", "salvage", "schema", "state_file"]),
             (
                 "restore",
-                &["clock", "data_directory", "error", "salvage", "schema"],
+                &[
+                    "backup",
+                    "clock",
+                    "data_directory",
+                    "error",
+                    "salvage",
+                    "schema",
+                ],
             ),
             ("intake", &["batch", "unwritten"]),
             ("change_notes", &[]),

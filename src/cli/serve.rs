@@ -178,6 +178,7 @@ pub(super) fn http_listener_plans(listeners: Vec<config::HttpListener>) -> Vec<H
 fn store_plan(store: config::StorePlan) -> StorePlan {
     StorePlan {
         directory: store.directory,
+        beside: store.domains,
         refuses_on_failure: store.refuses_on_failure,
         octets_max: store.octets_max,
         history: store.history.map(|history| HistoryPlan {

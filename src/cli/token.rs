@@ -37,8 +37,8 @@ enum TokenCommand {
         /// Its name: lower-case letters, digits and hyphens.
         #[arg(value_name = "NAME", value_parser = name)]
         name: String,
-        /// What its bearer may do: reader, feeder (reports state), domain-admin (edits accounts, lists and
-        /// rules), admin.
+        /// What its bearer may do: reader, feeder (reports state), domain-admin (edits accounts, lists, rules,
+        /// groups and policies), admin.
         #[arg(long, value_parser = role)]
         role: Role,
         /// A domain that it gives access to; may be repeated [default: all]

@@ -29,6 +29,7 @@ mod transport_security;
 pub use complaint::{Complaint, Complaints, Source};
 pub use listeners::{HttpListener, Listener};
 pub use machine::Machine;
+pub use managed::restore as restore_managed;
 pub use plan::{Connections, HistoryPlan, Plan, StorePlan};
 pub use quantity::{Interval, Octets};
 pub use schema::{AuthKind, Config, TransportKind};

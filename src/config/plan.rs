@@ -7,7 +7,7 @@ use crate::config::complaint::{Complainer, Complaints};
 use crate::config::listeners::{HttpListener, Listener};
 use crate::config::machine::{Machine, random_key};
 use crate::config::schema::{Config, DurabilityKind, StoreFailureKind};
-use crate::config::{cores, listeners, outbound, schema, shield, tenants};
+use crate::config::{cores, listeners, managed, outbound, schema, shield, tenants};
 use crate::directory::Directory;
 use crate::dns;
 use crate::shard::{Durability, Options, ShardId};
@@ -27,6 +27,8 @@ pub struct Connections {
 pub struct StorePlan {
     /// Its directory.
     pub directory: PathBuf,
+    /// The file of the HTTP API, which a backup has, too.
+    pub domains: PathBuf,
     /// Whether requests wait, and are refused in the end, while it cannot be written. Otherwise the
     /// server goes on in memory.
     pub refuses_on_failure: bool,
@@ -154,6 +156,7 @@ fn store(config: &Config) -> Option<StorePlan> {
     let stores = keys.durability != DurabilityKind::None;
     stores.then(|| StorePlan {
         directory,
+        domains: managed::file(config.data_dir()),
         refuses_on_failure: keys.on_store_failure == StoreFailureKind::Refuse,
         octets_max: keys.size.map(|size| size.0 as u64),
         history: history(&config.history),

@@ -280,6 +280,7 @@ fn a_store_needs_a_directory() {
     assert_eq!(stored(&nothing), (None, Durability::None));
     let expected = StorePlan {
         directory: "/srv/state".into(),
+        domains: "/var/lib/lamplighter/domains.toml".into(),
         refuses_on_failure: false,
         octets_max: None,
         history: Some(HistoryPlan {

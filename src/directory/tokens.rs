@@ -14,7 +14,7 @@ pub enum Role {
     Reader,
     /// Also report state: calls, notes, do-not-disturb, call forwarding.
     Feeder,
-    /// Also edit lists, rules and accounts.
+    /// Also edit lists, rules, accounts, groups, policies and orbits.
     DomainAdmin,
     /// Everything, for the whole node: it has no domains.
     Admin,

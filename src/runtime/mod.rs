@@ -69,7 +69,7 @@ pub use error::BootError;
 pub use node::Node;
 pub use plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, OutboundPlan, StorePlan};
 pub use reload::{ConfigurationFiles, LoadedChange, LoadedConfiguration};
-pub use restore::restore;
+pub use restore::{restore, restored_beside};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]

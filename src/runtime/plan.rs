@@ -54,6 +54,8 @@ pub struct OutboundPlan {
 pub struct StorePlan {
     /// The directory; one node at a time.
     pub directory: PathBuf,
+    /// A file of the configuration that a backup has, too, if there is one.
+    pub beside: PathBuf,
     /// While it cannot be written: whether acknowledgements wait. Otherwise the node goes on in memory.
     pub refuses_on_failure: bool,
     /// Octets that its file may take.

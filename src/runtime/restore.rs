@@ -17,3 +17,8 @@ pub fn restore(backup: &Path, directory: &Path) -> Result<Restored, StoreError> 
         table == Table::Edit || key_of(table, key).is_some_and(|key| is_live(key, octets, clock))
     })
 }
+
+/// The configuration's file of the HTTP API that a backup has; None if it has none.
+pub fn restored_beside(backup: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    restore::beside(backup)
+}

@@ -17,6 +17,8 @@ pub(crate) struct StoreMonitor {
     store: StoreHandle,
     maintenance: MaintenanceSender,
     refuses_on_failure: bool,
+    /// A file that a backup has, too.
+    beside: PathBuf,
     pub(crate) edit_keeper: EditKeeper,
     /// None if no history is kept.
     pub(crate) historian: Option<Historian>,
@@ -36,13 +38,15 @@ impl StoreMonitor {
             maintenance: store.maintenance(),
             historian,
             refuses_on_failure: plan.refuses_on_failure,
+            beside: plan.beside.clone(),
         }
     }
 
     /// Requests a backup. The reply is the number of octets, or the reason that there is no backup.
     pub(crate) fn back_up(&self, file: PathBuf, replier: Replier<Result<u64, String>>) {
         let done = Box::new(move |outcome| replier.reply(outcome));
-        self.maintenance.send(Order::BackUp { file, done });
+        let beside = self.beside.clone();
+        self.maintenance.send(Order::BackUp { file, beside, done });
     }
 
     /// Has the file written anew. The reply is the files that were set aside as damaged, or the reason

@@ -27,6 +27,8 @@ pub enum Order {
     BackUp {
         /// The file to write. It must not exist.
         file: PathBuf,
+        /// A file that it has, too, if there is one.
+        beside: PathBuf,
         /// Called with the number of octets, or the reason that there is no backup.
         done: Done<u64>,
     },
@@ -116,8 +118,12 @@ fn serve(
             Ok(None) | Err(RecvTimeoutError::Disconnected) => return,
         };
         match order {
-            Order::BackUp { file: to, done } => {
-                let outcome = backup::back_up(file, &to, stop);
+            Order::BackUp {
+                file: to,
+                beside,
+                done,
+            } => {
+                let outcome = backup::back_up(file, &to, &beside, stop);
                 match &outcome {
                     Ok(octets) => tracing::info!(file = %to.display(), octets, "backed up"),
                     Err(error) => tracing::error!(%error, "no backup"),

@@ -8,6 +8,7 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::presence::wall_clock::WallClock;
+use crate::store::backup;
 use crate::store::clock::{Noted, RecordClock};
 use crate::store::data_directory::DataDirectory;
 use crate::store::error::StoreError;
@@ -55,6 +56,11 @@ pub fn restore(
     restored
 }
 
+/// The file beside the store that a backup has; None if it has none.
+pub fn beside(backup: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    backup::beside(&open(backup)?).map_err(StoreError::of(backup))
+}
+
 /// Opens a backup and checks it.
 fn open(backup: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -76,6 +82,8 @@ fn copy(from: &Connection, backup: &Path, to: &Path) -> Result<Connection, Store
     Backup::new(from, &mut copy)
         .and_then(|steps| steps.run_to_completion(1024, Duration::ZERO, None))
         .map_err(StoreError::of(backup))?;
+    copy.execute_batch("DROP TABLE IF EXISTS beside")
+        .map_err(StoreError::of(to))?;
     drop(copy);
     schema::open(to)
 }

@@ -11,9 +11,9 @@ mod change;
 mod tables;
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use crate::config::schema::Config;
 use crate::directory::managed::{ChangeFault, ChangeRefusal, FaultPlace, ManagedChange};
 
 /// The name of the file in the data directory.
-pub(super) const FILE_NAME: &str = "domains.toml";
+const FILE_NAME: &str = "domains.toml";
 /// The file while it is written.
 const UNFINISHED: &str = "domains.toml.new";
 /// How long another process may hold the lock.
@@ -34,9 +34,35 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the lock is tried meanwhile.
 const RETRY: Duration = Duration::from_millis(10);
 
+/// The file of a data directory.
+pub(super) fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join(FILE_NAME)
+}
+
+/// Puts the file of a backup into a data directory, which is created if it is missing.
+///
+/// # Errors
+/// There is one already, or it cannot be written.
+pub fn restore(data_dir: &Path, octets: &[u8]) -> io::Result<PathBuf> {
+    let path = file(data_dir);
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data_dir)?;
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    Ok(path)
+}
+
 /// Reads the file of a data directory; None if there is none.
 pub(super) fn read(data_dir: &Path) -> Result<Option<Source>, Complaints> {
-    let path = data_dir.join(FILE_NAME);
+    let path = file(data_dir);
     let absent = [ErrorKind::NotFound, ErrorKind::NotADirectory];
     if fs::metadata(&path).is_err_and(|error| absent.contains(&error.kind())) {
         return Ok(None);
@@ -47,7 +73,7 @@ pub(super) fn read(data_dir: &Path) -> Result<Option<Source>, Complaints> {
 
 /// The file of a data directory, if this user may not read it.
 pub(super) fn forbidden(data_dir: &Path) -> Option<PathBuf> {
-    let path = data_dir.join(FILE_NAME);
+    let path = file(data_dir);
     let opened = File::open(&path);
     let is_forbidden = opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
     is_forbidden.then_some(path)
@@ -84,7 +110,7 @@ impl Draft {
         let current = read(data_dir).map_err(|complaints| refusal_for(&complaints))?;
         let current = current.unwrap_or_default();
         let Some(mut tables) = Tables::read(&current.text) else {
-            let file = data_dir.join(FILE_NAME);
+            let file = file(data_dir);
             let why = format!("{} has faults: run `lamplighter check`", file.display());
             return Err(ChangeRefusal::Configuration(why));
         };
@@ -104,7 +130,7 @@ impl Draft {
     /// The file as it will be.
     pub(super) fn source(&self) -> Source {
         Source {
-            name: self.folder.join(FILE_NAME).display().to_string(),
+            name: file(&self.folder).display().to_string(),
             text: self.text.clone(),
         }
     }
@@ -153,7 +179,7 @@ impl Draft {
             .open(unfinished)?;
         file.write_all(self.text.as_bytes())?;
         file.sync_all()?;
-        fs::rename(unfinished, self.folder.join(FILE_NAME))?;
+        fs::rename(unfinished, self::file(&self.folder))?;
         self.lock.sync_all()
     }
 }
