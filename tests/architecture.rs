@@ -143,6 +143,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "cores",
                     "listeners",
                     "machine",
+                    "managed",
                     "outbound",
                     "schema",
                     "shield",

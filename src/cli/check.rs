@@ -34,6 +34,7 @@ fn summary(plan: &Plan) -> Vec<String> {
     let mut lines = vec![format!(
         "SIP listeners: {listeners}, HTTP listeners: {http_listeners}, domains: {domains}"
     )];
+    lines.extend(domains_of_api(plan));
     lines.extend(certificates(plan));
     lines.push(authorities(plan));
     lines.push(name_servers(plan));
@@ -45,6 +46,16 @@ fn summary(plan: &Plan) -> Vec<String> {
         None => "no store: subscriptions and states end with the server".to_owned(),
     });
     lines
+}
+
+/// How many domains the HTTP API keeps, if any.
+fn domains_of_api(plan: &Plan) -> Option<String> {
+    let domains = plan.directory.domains().iter();
+    let count = domains.filter(|domain| plan.directory.is_managed(&domain.name));
+    match count.count() {
+        0 => None,
+        count => Some(format!("domains of the HTTP API: {count}")),
+    }
 }
 
 /// Each certificate once, with its names and when it runs out.

@@ -310,45 +310,41 @@ fn log(reloaded: &Reloaded) {
     }
 }
 
-/// Logs a change that was made, or that something else than the change prevents.
+/// Logs what prevents a change, if it is something else than the change.
 fn log_change(domain: &str, changed: &Result<Changed, ChangeRefusal>) {
-    match changed {
-        Ok(changed) => {
-            let domain = changed.domain.as_str();
-            tracing::info!(domain, "the configuration was changed by the HTTP API");
-        }
-        Err(
-            refusal @ (ChangeRefusal::Configuration(_)
-            | ChangeRefusal::NotWritten(_)
-            | ChangeRefusal::HalfDone),
-        ) => {
-            let text = refusal.to_string();
-            for line in text.lines() {
-                tracing::error!(domain, "a change by the HTTP API: {line}");
-            }
-        }
-        Err(_) => {}
+    let Err(
+        refusal @ (ChangeRefusal::Configuration(_)
+        | ChangeRefusal::NotWritten(_)
+        | ChangeRefusal::HalfDone),
+    ) = changed
+    else {
+        return;
+    };
+    for line in refusal.to_string().lines() {
+        tracing::error!(domain, "a change by the HTTP API: {line}");
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::directory::Domain;
+    use crate::directory::accounts::{StoredAccount, StoredSecrets};
+    use crate::directory::user_range::UserRange;
+    use crate::directory::{Details, Domain};
     use crate::dns;
     use crate::runtime::commander::Requests;
     use crate::runtime::mesh::Mesh;
     use crate::runtime::resolver::Resolver;
     use crate::shard::ShardId;
 
-    #[test]
-    fn a_reload_that_a_shard_does_not_confirm_is_not_reported_as_refused() {
-        let mesh = Mesh::new(1);
-        mesh.close(ShardId(0));
-        let reloader = Reloader {
+    /// In force on shards that there are not.
+    fn reloader(shards: u16, directory: Directory) -> Reloader {
+        let mesh = Mesh::new(shards);
+        (0..shards).for_each(|shard| mesh.close(ShardId(shard)));
+        Reloader {
             commander: Commander::new(
                 mesh,
                 Arc::new(AtomicBool::new(true)),
@@ -356,20 +352,119 @@ mod tests {
                 None,
                 Resolver::new(dns::Options::default(), 0),
             ),
-            directory: SharedDirectory::new(Arc::new(Directory::default())),
+            directory: SharedDirectory::new(Arc::new(directory)),
             listeners: Arc::default(),
             http_listeners: Arc::default(),
             tls_client: SharedTlsClient::new(TlsClient::new(None, None).unwrap()),
-        };
-        let mut directory = Directory::default();
-        directory.add_domain(Domain::new("abc.com"), &[]).unwrap();
-        let fresh = LoadedConfiguration {
+        }
+    }
+
+    fn configuration(directory: Directory) -> LoadedConfiguration {
+        LoadedConfiguration {
             directory: Arc::new(directory),
             listeners: Vec::new(),
             http_listeners: Vec::new(),
             tls_client: TlsClient::new(None, None).unwrap(),
             notes: Vec::new(),
+        }
+    }
+
+    fn directory(domains: &[&str]) -> Directory {
+        let mut directory = Directory::default();
+        for domain in domains {
+            directory.add_domain(Domain::new(domain), &[]).unwrap();
+        }
+        directory
+    }
+
+    /// The outcome of a change to a directory with these domains, and whether it was written.
+    fn change(
+        reloader: &Reloader,
+        to: Directory,
+        domain: &str,
+        fails: bool,
+    ) -> (Result<Changed, ChangeRefusal>, bool) {
+        let is_written = Arc::new(AtomicBool::new(false));
+        let written = Arc::clone(&is_written);
+        let write = move || match fails {
+            true => Err(io::Error::other("no space")),
+            false => {
+                written.store(true, Ordering::SeqCst);
+                Ok(())
+            }
         };
+        let outcome = reloader.apply_change(LoadedChange {
+            loaded: configuration(to),
+            domain: domain.to_owned(),
+            is_new: true,
+            write: Box::new(write),
+        });
+        (outcome, is_written.load(Ordering::SeqCst))
+    }
+
+    #[test]
+    fn a_change_is_written_and_put_into_force() {
+        let reloader = reloader(0, directory(&["a.example"]));
+        let domains = || reloader.directory.current().domains().len();
+        let with = || directory(&["a.example", "b.example"]);
+        let (failed, _) = change(&reloader, with(), "b.example", true);
+        assert!(matches!(failed, Err(ChangeRefusal::NotWritten(why)) if why.contains("no space")));
+        assert_eq!(domains(), 1, "what is not on the disk is not in force");
+        let (changed, is_written) = change(&reloader, with(), "b.example", false);
+        assert!(is_written && changed.unwrap().directory.domains().len() == 2);
+        assert_eq!(domains(), 2);
+        // Its own domain may be removed, and no other.
+        let (removed, _) = change(&reloader, directory(&["a.example"]), "b.example", false);
+        assert!(removed.is_ok() && domains() == 1);
+        let truncated = directory(&["b.example"]);
+        let (refused, is_written) = change(&reloader, truncated, "b.example", false);
+        let why = refused.unwrap_err().to_string();
+        assert!(why.contains("1 of 1 domains"), "{why}");
+        assert!(!is_written && domains() == 1);
+    }
+
+    #[test]
+    fn a_change_takes_no_edited_account_away() {
+        let before = directory(&["a.example"]);
+        let aor = Aor::new("705", "a.example");
+        let account = StoredAccount {
+            secrets: StoredSecrets::of_password("705", "a.example", "secret"),
+            auth_id: None,
+            is_feeder: false,
+            details: Details::default(),
+        };
+        let edited = before.with_account(&aor, &account).unwrap();
+        let reloader = reloader(0, edited);
+        let mut with_orbits = Directory::default();
+        let domain = Domain {
+            orbits: vec![UserRange::parse("700-709").unwrap()],
+            ..Domain::new("a.example")
+        };
+        with_orbits.add_domain(domain, &[]).unwrap();
+        let (refused, is_written) = change(&reloader, with_orbits, "a.example", false);
+        assert!(
+            matches!(refused, Err(ChangeRefusal::Conflict(why)) if why.contains("705@a.example"))
+        );
+        assert!(!is_written);
+        // The account waits for its domain.
+        let (removed, _) = change(&reloader, Directory::default(), "a.example", false);
+        assert_eq!(removed.unwrap().directory.waiting_edits(), 1);
+        let (back, _) = change(&reloader, directory(&["a.example"]), "a.example", false);
+        assert!(back.unwrap().directory.account(aor.as_str()).is_some());
+    }
+
+    #[test]
+    fn a_change_that_a_shard_does_not_confirm_is_not_acknowledged() {
+        let reloader = reloader(1, Directory::default());
+        let (outcome, is_written) =
+            change(&reloader, directory(&["a.example"]), "a.example", false);
+        assert!(is_written && matches!(outcome, Err(ChangeRefusal::HalfDone)));
+    }
+
+    #[test]
+    fn a_reload_that_a_shard_does_not_confirm_is_not_reported_as_refused() {
+        let reloader = reloader(1, Directory::default());
+        let fresh = configuration(directory(&["abc.com"]));
         let outcome = reloader.apply(&fresh, false).unwrap_err();
         assert_eq!(
             outcome,

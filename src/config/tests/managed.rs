@@ -438,3 +438,17 @@ fn a_data_directory_that_cannot_be_written_is_told() {
     };
     assert!(why.contains("data: No such file"), "{why}");
 }
+
+/// A server that takes over reads again what the other one has changed meanwhile.
+#[test]
+fn a_later_change_makes_a_configuration_outdated() {
+    let folder = Folder::new(OPERATORS);
+    let before = load(&folder.file()).unwrap();
+    assert!(!before.is_outdated());
+    folder.change(&put("new.example", &[])).unwrap();
+    assert!(before.is_outdated());
+    let after = load(&folder.file()).unwrap();
+    assert!(!after.is_outdated());
+    fs::remove_file(folder.domains()).unwrap();
+    assert!(after.is_outdated());
+}

@@ -31,6 +31,8 @@ pub(super) async fn change<E: Engine>(
     match site.engine.change_managed(change, precondition).await {
         Ok(Ok(changed)) => {
             count(&counters.domain_changes);
+            let (by, domain) = (caller.name(), changed.domain.as_str());
+            tracing::info!(by, domain, "the API has changed the configuration");
             Ok(changed)
         }
         Ok(Err(refusal)) => {

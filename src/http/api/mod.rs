@@ -11,7 +11,8 @@
 //!
 //! Guarantees: an error is a problem of RFC 9457 with a `type` that does not change (`problem`); a bearer
 //! sees and changes nothing outside its domains; repeating a PUT changes nothing; an acknowledged change is on
-//! the disk, if the server has a store. The operator's socket needs no token.
+//! the disk, if the server has a store; domains, groups and policies are in any case. The operator's socket needs
+//! no token.
 
 mod accounts;
 mod caller;
