@@ -270,6 +270,38 @@ await check("diagnostics shows both tracks in the words of the connector", async
   await picture(page, "diagnostics", 1000);
 });
 
+await check("a test subscription follows an unwatched user for a minute", async () => {
+  const tester = await visitor(browser);
+  await tester.clock.install();
+  await logIn(tester, ADMIN);
+  await open(tester, "diagnostics/imagicle.test", "Diagnostics");
+  const row = tester.getByRole("region", { name: "Users" }).getByRole("row").filter({ hasText: "Marco Conti" });
+  const action = row.getByRole("button", { name: "Subscribe to Marco Conti for a minute" });
+  await row.filter({ hasText: "Not requested by anyone" }).filter({ hasText: "Available" }).waitFor();
+  await action.click();
+  await row.filter({ hasText: "subscribed until" }).filter({ hasText: "Server not configured" }).filter({ hasText: "Available" }).waitFor();
+  await api(ADMIN, "PUT", "presence/201@imagicle.test/call", { state: "confirmed" });
+  await row.filter({ hasText: "Busy" }).waitFor();
+  await tester.clock.fastForward(59_000);
+  await row.filter({ hasText: "subscribed until" }).waitFor();
+  await tester.clock.fastForward(2_000);
+  await row.filter({ hasText: "Not requested by anyone" }).waitFor();
+  await action.waitFor();
+  await api(ADMIN, "DELETE", "presence/201@imagicle.test/call");
+  await tester.waitForTimeout(500);
+  ensure(await row.filter({ hasText: "Busy" }).isVisible(), "without a subscription the page shows what it has read");
+  await tester.context().close();
+});
+
+await check("a user with a watcher has no test subscription", async () => {
+  await open(page, `diagnostics/${DOMAIN}`, "Diagnostics");
+  await page.getByLabel("User", { exact: true }).fill("1020");
+  const rows = page.getByRole("region", { name: "Users" }).getByRole("row");
+  await until(async () => (await rows.count()) === 2, "the user is there");
+  await rows.filter({ hasText: "1020" }).getByText("Server not configured").waitFor();
+  ensure((await rows.getByRole("button", { name: /^Subscribe to/ }).count()) === 0, "the action is there");
+});
+
 // ---- the server
 
 await check("the server page shows rates, shards and refusals, and lifts a lockout", async () => {

@@ -1,11 +1,13 @@
 // Diagnostics (W:D3.10 to D3.16): the connectors, and both tracks of each user's presence in the words of the connector.
 // The page shows the states at the time of the last reading. "Reload" reads them again, and may find a state in transition.
+// A test subscription follows the state of one user for a minute.
 
 import { all, wordsOf } from "./api.js";
-import { debounced, el, labelled, options, setText } from "./dom.js";
-import { moment, userOf } from "./format.js";
+import { announce, debounced, el, fill, labelled, options, setText } from "./dom.js";
+import { clockTime, moment, userOf } from "./format.js";
 import { t, tn } from "./language.js";
 import { card, table } from "./table.js";
+import { TestSubscriptions } from "./test_subscriptions.js";
 
 /** The states of a connector (W:D3.10), and those in which it works. */
 const CONNECTOR_STATES = ["Server Not configured", "Disabled", "Forbidden", "ConnectionError", "UpAndRunning", "Credentials entered not found"];
@@ -32,15 +34,49 @@ export function diagnostics({ domain, go }) {
   let rows = [];
   let readAt = 0;
   const status = el("p.muted", { role: "status" }, t("loading"));
+  const follow = (aor, change) => {
+    const row = rows.find((other) => other.aor === aor);
+    if (!row) return;
+    Object.assign(row, change);
+    if (row.cells) fillRow(row);
+  };
+  const tests = new TestSubscriptions(
+    (aor, state) => follow(aor, tracks(state, true)),
+    (aor) => {
+      const row = rows.find((other) => other.aor === aor);
+      follow(aor, row && row.rich === "Server not configured" ? { rich: "Not requested by anyone" } : {});
+      announce(t("diagnostics.test-over", { name: row?.name ?? userOf(aor) }));
+    },
+  );
+  const subscribe = (row) => {
+    tests.begin(row.aor);
+    follow(row.aor, { rich: "Requesting", telephony: "Requesting" });
+  };
   const users = table({
     caption: t("diagnostics.users"),
     empty: t("diagnostics.none"),
     columns: [
       { title: t("diagnostics.user"), cell: (row) => [el("button.link", { type: "button", onclick: () => go("person", row.aor) }, row.name), row.user === row.name ? null : el("span.muted", {}, ` ${row.user}`), under(row.note)] },
-      { title: t("diagnostics.rich"), cell: (row) => [value(row.rich), under(row.message)] },
-      { title: t("diagnostics.telephony"), cell: (row) => value(row.telephony) },
+      { title: t("diagnostics.rich"), cell: (row) => fillRow(row).rich },
+      { title: t("diagnostics.telephony"), cell: (row) => row.cells.telephony },
+      { title: t("diagnostics.action"), cell: (row) => row.cells.action },
     ],
   });
+  /** Fills the cells that may change between two readings, and returns them. */
+  const fillRow = (row) => {
+    row.cells ??= { rich: el("div"), telephony: el("div"), action: el("div") };
+    fill(row.cells.rich, value(row.rich), under(row.message));
+    fill(row.cells.telephony, value(row.telephony));
+    fill(row.cells.action, action(row));
+    return row.cells;
+  };
+  const action = (row) => {
+    const until = tests.until(row.aor);
+    if (until !== undefined) return el("span.muted", {}, t("diagnostics.test-until", { time: clockTime(until) }));
+    if (row.isRequested) return null;
+    const label = t("diagnostics.subscribe-to", { name: row.name });
+    return el("button", { type: "button", "aria-label": label, onclick: () => subscribe(row) }, t("diagnostics.subscribe"));
+  };
   const show = () => {
     const text = filter.user.toLowerCase();
     const found = rows.filter(
@@ -55,7 +91,7 @@ export function diagnostics({ domain, go }) {
   const load = async () => {
     setText(status, t("loading"));
     try {
-      rows = await read(domain);
+      rows = await read(domain, (aor) => tests.until(aor) !== undefined);
       readAt = Date.now();
       show();
     } catch (error) {
@@ -88,6 +124,7 @@ export function diagnostics({ domain, go }) {
         users.element,
       ),
     ),
+    close: () => tests.close(),
   };
 }
 
@@ -103,25 +140,26 @@ function connectors() {
   );
 }
 
-/** Both tracks of all users of a domain. */
-async function read(domain) {
+/** The rows of all users of a domain. `isTested` says whether a test subscription of the page is running. */
+async function read(domain, isTested) {
   const [states, subscriptions] = await Promise.all([all("presence", { domain }), all("subscriptions", { domain })]);
   const requested = new Set(subscriptions.map((subscription) => subscription.presentity));
   const users = states.filter((state) => state.kind === "account" || state.kind === "other");
   return users.map((state) => {
-    // No connector asks for rich presence, so it is what clients published here.
-    const unasked = requested.has(state.aor) ? "Server not configured" : "Not requested by anyone";
-    const rich = state.rich ?? unasked;
-    return {
-      aor: state.aor,
-      user: userOf(state.aor),
-      name: state.name,
-      note: state.note,
-      rich,
-      message: state.rich === null ? null : state.note,
-      telephony: state.telephony ?? WORDS[state.availability] ?? "Offline",
-    };
+    const isRequested = requested.has(state.aor);
+    return { aor: state.aor, user: userOf(state.aor), name: state.name, isRequested, ...tracks(state, isRequested || isTested(state.aor)) };
   });
+}
+
+/** Both tracks of a user. */
+function tracks(state, isRequested) {
+  return {
+    note: state.note,
+    // No connector asks for rich presence, so it is what clients published here.
+    rich: state.rich ?? (isRequested ? "Server not configured" : "Not requested by anyone"),
+    message: state.rich === null ? null : state.note,
+    telephony: state.telephony ?? WORDS[state.availability] ?? "Offline",
+  };
 }
 
 /** A value. Errors and values of the service differ in weight and style, too, not in colour only. */

@@ -32,6 +32,9 @@ export function bytes(value) {
   return `${number(rest, rest < 10 ? 1 : 0)} ${units[unit]}`;
 }
 
+/** Time of day, as `moment`. */
+export const clockTime = (time) => new Intl.DateTimeFormat(locale(), { timeStyle: "medium" }).format(new Date(time));
+
 /** Date and time of day, in the chosen language and the browser's time zone. */
 export const moment = (time) =>
   new Intl.DateTimeFormat(locale(), { dateStyle: "short", timeStyle: "medium" }).format(new Date(time));

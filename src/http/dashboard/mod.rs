@@ -88,6 +88,7 @@ const ASSETS: &[Asset] = &[
     asset!("settings.js", SCRIPT),
     asset!("subscriptions.js", SCRIPT),
     asset!("table.js", SCRIPT),
+    asset!("test_subscriptions.js", SCRIPT),
     asset!("theme.js", SCRIPT),
     asset!("words.js", SCRIPT),
     asset!("vendor/uplot/uPlot.esm.js", SCRIPT),
