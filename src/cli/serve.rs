@@ -232,6 +232,7 @@ impl ConfigurationFiles for Files {
             loaded: configuration(loaded, &self.running),
             domain,
             is_new,
+            is_removal: matches!(change, ManagedChange::RemoveDomain { .. }),
             write: Box::new(write),
         })
     }

@@ -102,6 +102,19 @@ impl Directory {
         self.waiting_edits.len()
     }
 
+    /// Whether an account or list with that address waits for a configuration that allows it.
+    #[must_use]
+    pub fn has_waiting_edit(&self, aor: &Aor) -> bool {
+        self.waiting_edits.contains_key(aor)
+    }
+
+    /// This directory without the account or list that waits with that address.
+    #[must_use]
+    pub fn without_waiting_edit(mut self, aor: &Aor) -> Self {
+        Arc::make_mut(&mut self.waiting_edits).remove(aor);
+        self
+    }
+
     /// This directory, as it was read, with these edits. Also returns the addresses of lists and accounts
     /// whose edits no longer count, in order: the configuration has changed them. Edits that are not
     /// possible now wait ([`Self::waiting_edits`]).

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use glommio::timer::sleep;
@@ -151,17 +152,34 @@ impl EditKeeper {
     /// Waits until an edit is on the disk. False if it is not in time: then it may follow.
     pub(crate) async fn await_durable(&self, through: u64) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        while self.store.durable(self.writer) < through {
+        while !self.is_durable(through) {
             if Instant::now() >= deadline {
                 return false;
             }
             sleep(POLL).await;
-            let mut rows = self.rows();
-            if let Some(batch) = rows.waiting.take() {
-                rows.waiting = self.store.submit(batch).err();
-            }
         }
         true
+    }
+
+    /// [`Self::await_durable`] for a thread without an executor.
+    pub(crate) fn wait_durable(&self, through: u64) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.is_durable(through) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(POLL);
+        }
+        true
+    }
+
+    /// Whether an edit is on the disk. Submits edits that found the queue of the store full.
+    fn is_durable(&self, through: u64) -> bool {
+        let mut rows = self.rows();
+        if let Some(batch) = rows.waiting.take() {
+            rows.waiting = self.store.submit(batch).err();
+        }
+        self.store.durable(self.writer) >= through
     }
 }
 

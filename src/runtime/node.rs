@@ -226,7 +226,7 @@ impl Node {
     /// Puts a new directory (domains, accounts and what belongs to them) into force, even if it
     /// removes old ones.
     pub fn reload(&self, directory: &Directory) -> Result<(), Unavailable> {
-        let put = self.reloader().put(directory, true);
+        let put = self.reloader().put(directory, true, None);
         put.map_or(Ok(()), |put| put.told)
     }
 

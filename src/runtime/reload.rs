@@ -12,6 +12,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use crate::directory::Directory;
+use crate::directory::edits::Edit;
 use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::directory::removal::Removal;
 use crate::http::facts::tenants;
@@ -52,6 +53,8 @@ pub struct LoadedChange {
     pub domain: String,
     /// Whether the domain or group is new.
     pub is_new: bool,
+    /// Whether the domain is removed.
+    pub is_removal: bool,
     /// Puts the change on the disk.
     pub write: Box<dyn FnOnce() -> io::Result<()>>,
 }
@@ -89,21 +92,28 @@ pub(crate) struct PutDirectory {
     directory: Arc<Directory>,
     /// Whether every shard confirmed it.
     pub(crate) told: Result<(), Unavailable>,
+    /// Whether the edits that were forgotten are so on the disk.
+    is_kept: bool,
     /// Addresses of lists and accounts whose edits no longer count.
     over: Vec<Aor>,
 }
 
 impl Reloader {
-    /// Puts a directory into force in every shard that responds, with what the operator edited.
+    /// Puts a directory into force in every shard that responds, with what the operator edited, except in the
+    /// domain `removed`: those edits are forgotten.
     pub(crate) fn put(
         &self,
         new: &Directory,
         accepts_removal: bool,
+        removed: Option<&str>,
     ) -> Result<PutDirectory, Removal> {
-        let mut over = Vec::new();
+        let (mut over, mut forgotten) = (Vec::new(), Vec::new());
         let edit = |current: &Directory| {
             let edited;
-            (edited, over) = new.clone().with_edits(current.edits());
+            let is_kept = |edit: &Edit| removed != Some(edit.aor.domain());
+            let (kept, of_removed): (Vec<Edit>, _) = current.edits().into_iter().partition(is_kept);
+            forgotten = of_removed.into_iter().map(|edit| edit.aor).collect();
+            (edited, over) = new.clone().with_edits(kept);
             let removal = current.removal(&edited);
             match removal.is_drastic() && !accepts_removal {
                 true => Err(removal),
@@ -118,21 +128,24 @@ impl Reloader {
             (Arc::clone(directory), self.commander.ask_all(reload))
         };
         let (directory, replies) = self.directory.change(edit, tell)?;
-        if let Some(edits) = self.commander.edit_keeper() {
+        let is_kept = self.commander.edit_keeper().is_none_or(|edits| {
             let current = self.directory.current();
             edits.keep(&over, &current);
-        }
+            let through = edits.keep(&forgotten, &current);
+            forgotten.is_empty() || edits.wait_durable(through)
+        });
         let mut replies = replies.wait(PATIENCE).into_iter();
         Ok(PutDirectory {
             directory,
             told: replies.try_for_each(|reply| reply.map(|_| ())),
+            is_kept,
             over,
         })
     }
 
     /// Puts a configuration into force and reports the outcome.
     fn apply(&self, fresh: &LoadedConfiguration, accepts_removal: bool) -> Reloaded {
-        let put = self.put(&fresh.directory, accepts_removal);
+        let put = self.put(&fresh.directory, accepts_removal, None);
         let put = put.map_err(|removal| {
             format!(
                 "{}. If this is intended, run `lamplighter reload --accept-removal`\n{UNCHANGED}",
@@ -163,16 +176,21 @@ impl Reloader {
             loaded,
             domain,
             is_new,
+            is_removal,
             write,
         } = change;
         self.check_change(&loaded.directory, &domain)?;
         write().map_err(|error| {
             ChangeRefusal::NotWritten(format!("the change is not on the disk: {error}"))
         })?;
-        let put = self.put(&loaded.directory, true);
+        let put = self.put(&loaded.directory, true, is_removal.then_some(&*domain));
         let put = put.map_err(|removal| ChangeRefusal::Configuration(truncated(&removal)))?;
         self.take_rest(&loaded);
         put.told.map_err(|Unavailable| ChangeRefusal::HalfDone)?;
+        if !put.is_kept {
+            let why = "the domain is removed, but the store did not take in time that its accounts are too";
+            return Err(ChangeRefusal::NotWritten(why.to_owned()));
+        }
         Ok(Changed {
             domain,
             is_new,
@@ -384,6 +402,7 @@ mod tests {
         domain: &str,
         fails: bool,
     ) -> (Result<Changed, ChangeRefusal>, bool) {
+        let is_removal = to.domain(domain).is_none();
         let is_written = Arc::new(AtomicBool::new(false));
         let written = Arc::clone(&is_written);
         let write = move || match fails {
@@ -397,6 +416,7 @@ mod tests {
             loaded: configuration(to),
             domain: domain.to_owned(),
             is_new: true,
+            is_removal,
             write: Box::new(write),
         });
         (outcome, is_written.load(Ordering::SeqCst))
@@ -446,11 +466,16 @@ mod tests {
             matches!(refused, Err(ChangeRefusal::Conflict(why)) if why.contains("705@a.example"))
         );
         assert!(!is_written);
-        // The account waits for its domain.
-        let (removed, _) = change(&reloader, Directory::default(), "a.example", false);
-        assert_eq!(removed.unwrap().directory.waiting_edits(), 1);
+        // If a file loses the domain, the account waits for it.
+        let lost = reloader.put(&Directory::default(), true, None).unwrap();
+        assert_eq!(lost.directory.waiting_edits(), 1);
         let (back, _) = change(&reloader, directory(&["a.example"]), "a.example", false);
         assert!(back.unwrap().directory.account(aor.as_str()).is_some());
+        // If the API removes the domain, the account goes with it, for good.
+        let (removed, _) = change(&reloader, Directory::default(), "a.example", false);
+        assert_eq!(removed.unwrap().directory.waiting_edits(), 0);
+        let (anew, _) = change(&reloader, directory(&["a.example"]), "a.example", false);
+        assert!(anew.unwrap().directory.account(aor.as_str()).is_none());
     }
 
     #[test]

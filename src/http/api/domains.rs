@@ -71,9 +71,8 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Delete,
                 path: "domains/{domain}",
                 role: Some(Role::Admin),
-                summary: "Remove a domain with its groups and policies. Its subscriptions end. Accounts and lists that the API keeps in it wait, \
-                          and are back if a domain with that name is put: delete them first if they are to be gone. 409 for a domain of the \
-                          operator's file, or one that the file names, in a token for example.",
+                summary: "Remove a domain with its groups and policies, and the accounts, lists and rules that the API made in it. Its \
+                          subscriptions end. 409 for a domain of the operator's file, or one that the file names, in a token for example.",
                 parameters: &[],
                 body: BodySchema::None,
                 answer: AnswerSchema::Nothing,

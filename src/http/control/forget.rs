@@ -21,9 +21,10 @@ use crate::presence::policy::{Exception, IdentityCondition, ImportedRule};
 use crate::shard::contract::report::ForgottenMentions;
 use crate::shard::{Command, Reply, ShardId};
 
-/// Erases it. An address without an account can be erased too: the account may be gone already.
+/// Erases it. An address without an account, or of a domain that is not served, can be erased too: account or
+/// domain may be gone already.
 pub(crate) async fn forget<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
-    let aor = form.address("aor", &site.directory())?;
+    let aor = form.any_address("aor", &site.directory())?;
     let mentions = forget_mentions(&aor, site).await?;
     let owner = ShardId::owner_of(&aor, site.engine.shards());
     let mut erased: Vec<Count> = match site.engine.ask(owner, Command::Forget(aor.clone())).await {
@@ -40,6 +41,7 @@ pub(crate) async fn forget<E: Engine>(form: Form, site: &Site<E>) -> ControlResu
         ("mentions in calls of others", mentions.calls as u64),
     ]);
     erased.push(forget_rules(&aor, site).await?);
+    erased.push(forget_waiting_edit(&aor, site).await?);
     match site.engine.erase_history(&aor).await {
         Ok(history) => erased.extend([
             ("changes in the history", history.changes),
@@ -115,6 +117,19 @@ async fn forget_rules<E: Engine>(aor: &Aor, site: &Site<E>) -> Result<Count, Con
         .await?;
     }
     Ok(("rules for watchers", rules as u64))
+}
+
+/// Removes the account or list that waits for its domain, which no other command can name.
+async fn forget_waiting_edit<E: Engine>(
+    aor: &Aor,
+    site: &Site<E>,
+) -> Result<Count, ControlRefusal> {
+    let waits = site.directory().has_waiting_edit(aor);
+    if waits {
+        let without = |directory: &Directory| Ok(directory.clone().without_waiting_edit(aor));
+        edit(site, aor, without).await?;
+    }
+    Ok(("edited accounts and lists not in force", waits.into()))
 }
 
 /// Has the file of the store written anew, if there is one. Returns the files that were set aside as

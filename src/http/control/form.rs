@@ -202,6 +202,16 @@ impl Form {
     ) -> Result<Aor, ControlRefusal> {
         Ok(aor::resolve(self.required(name)?, directory)?)
     }
+
+    /// A field that holds an address of any domain.
+    pub(super) fn any_address(
+        &self,
+        name: &'static str,
+        directory: &Directory,
+    ) -> Result<Aor, ControlRefusal> {
+        let aor = aor::of_any_domain(self.required(name)?, directory);
+        Ok(aor.ok_or(aor::NotAnAor::Unreadable)?)
+    }
 }
 
 /// The whole body of a request.
