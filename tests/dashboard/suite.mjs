@@ -67,6 +67,20 @@ await check("a call lights a key, and the end of the call turns it off", async (
   await key("1007").filter({ hasText: "Available" }).waitFor();
   await search.fill("");
 });
+await check("a call of a person who is not to be disturbed rings before it is in progress", async () => {
+  const at = `presence/1008@${DOMAIN}/do-not-disturb`;
+  await search.fill("1008");
+  await api(FEEDER, "PUT", at, { active: true });
+  await key("1008").filter({ hasText: /Do not disturb$/ }).waitFor();
+  await call(1008, { state: "early", direction: "recipient" });
+  await key("1008").filter({ hasText: /Do not disturb, ringing$/ }).waitFor();
+  await call(1008, { state: "confirmed" });
+  await key("1008").filter({ hasText: /Do not disturb, in a call$/ }).waitFor();
+  await noCall(1008);
+  await api(FEEDER, "PUT", at, { active: false });
+  await key("1008").filter({ hasText: "Available" }).waitFor();
+  await search.fill("");
+});
 await check("names, groups and states narrow the board", async () => {
   await search.fill("yara n");
   await page.getByText(/^\d+ keys$/).waitFor();
@@ -186,6 +200,9 @@ await check("the board shows the note, do-not-disturb and forwarding of a person
   await page.locator("form").filter({ has: page.getByLabel("Forward always to") }).getByRole("button", { name: "Off" }).click();
   await page.locator(".lamp-word.big", { hasText: "Forwarded" }).waitFor({ state: "detached" });
 });
+await check("the page of a person shows the address", async () => {
+  await page.locator(".page-head").getByText("1020@example.com", { exact: true }).waitFor();
+});
 await check("a call is reported and ended, and the history shows it", async () => {
   await page.getByLabel("Call", { exact: true }).selectOption("confirmed");
   await page.getByLabel("Other party").fill("sip:+441632960011@example.net");
@@ -206,6 +223,19 @@ await check("the page explains a refusal of the server", async () => {
   await page.getByRole("button", { name: "Report the call" }).click();
   await page.getByRole("alert").filter({ hasText: "The server cannot accept what was entered (#/party is not a URI)" }).waitFor();
   forgiveRefusals();
+});
+
+await check("without reveal_number, the other party is private, and the page says why", async () => {
+  const at = "presence/202@imagicle.test/call";
+  await api(ADMIN, "PUT", at, { state: "confirmed", party: "sip:+441632960011@example.net" });
+  await open(page, "board/imagicle.test", "Lamp board");
+  const explained = (element) => element.and(page.getByTitle(/reveal_number/)).first().waitFor();
+  await explained(key("Elena Greco").getByText("Busy · private"));
+  await key("Elena Greco").click();
+  await explained(page.locator(".page-head").getByText("private"));
+  await explained(page.getByRole("region", { name: "History" }).getByText("private"));
+  ensure(!(await page.locator("main").textContent()).includes("anonymous.invalid"), "the URI is shown");
+  await api(ADMIN, "DELETE", at);
 });
 
 // ---- notes, with a second user

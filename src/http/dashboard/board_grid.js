@@ -4,7 +4,7 @@
 // Keyboard: arrows, Home, End, Page Up and Page Down move, Enter opens a key, P pins it.
 
 import { el, set, setText } from "./dom.js";
-import { clock, domainOf, party, userOf } from "./format.js";
+import { clock, domainOf, party, privateHint, userOf } from "./format.js";
 import { t } from "./language.js";
 import { kindOf, lamp, wordOf } from "./lamp.js";
 
@@ -158,6 +158,7 @@ export class BoardGrid {
     const other = party(state.party, domainOf(aor));
     setText(word, [wordOf(state), other, state.note].filter(Boolean).join(" · "));
     cell.classList.toggle("pinned", this.actions.isPinned(aor));
+    set(word, "title", privateHint(state.party));
     this.paintTime(cell, state);
   }
 

@@ -1,6 +1,6 @@
 // Times, sizes and addresses in the form that people read.
 
-import { locale, number } from "./language.js";
+import { locale, number, t } from "./language.js";
 
 /** `0:07`, `12:34`, `1:02:03`: the length of a call. */
 export function clock(seconds) {
@@ -39,9 +39,16 @@ export const clockTime = (time) => new Intl.DateTimeFormat(locale(), { timeStyle
 export const moment = (time) =>
   new Intl.DateTimeFormat(locale(), { dateStyle: "short", timeStyle: "medium" }).format(new Date(time));
 
+/** Whether a URI is the one that stands for a hidden party (RFC 3323). */
+const isPrivate = (uri) => /^sips?:anonymous@anonymous\.invalid\b/i.test(uri ?? "");
+
+/** Why the other party of a call is hidden, for `title`; null if it is not. */
+export const privateHint = (uri) => (isPrivate(uri) ? t("party.private-hint") : null);
+
 /** The other party of a call, shortened: `sip:12@abc.com` is `12` in the domain abc.com. */
 export function party(uri, domain) {
   if (!uri) return "";
+  if (isPrivate(uri)) return t("party.private");
   const bare = uri.replace(/^(sips?|tel):/, "").replace(/[;?].*$/, "");
   return bare.endsWith(`@${domain}`) ? bare.slice(0, -domain.length - 1) : bare;
 }

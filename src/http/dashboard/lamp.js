@@ -29,7 +29,7 @@ export function wordOf(state) {
   }
   const word = availabilityWord(state.availability);
   const isElsewhere = state.lamp !== "terminated" && !["busy", "ringing"].includes(kindOf(state));
-  return isElsewhere ? `${word}, ${t("call.confirmed")}` : word;
+  return isElsewhere ? `${word}, ${t(`call.${state.lamp}`)}` : word;
 }
 
 /** An availability of the server, or a kind of lamp, in words. */

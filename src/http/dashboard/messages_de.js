@@ -175,6 +175,8 @@ export const messages = {
   "party": "Gegenstelle",
   "person.call": "Anruf",
   "person.change": "Ändern",
+  "party.private": "privat",
+  "party.private-hint": "Die Gegenstelle ist verborgen. Bei einem über HTTP gemeldeten Anruf entscheidet reveal_number der Domäne; bei anderen Anrufen hat die Gegenstelle ihre Nummer unterdrückt.",
   "person.end-call": "Anruf beenden",
   "person.forward": "Rufumleitung {kind} zu",
   "person.pin": "Am Lampenfeld anheften",

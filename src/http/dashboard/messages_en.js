@@ -176,6 +176,8 @@ export const messages = {
   "party": "Other party",
   "person.call": "Call",
   "person.change": "Change",
+  "party.private": "private",
+  "party.private-hint": "The other party is hidden. For a call reported over HTTP, the domain's reveal_number decides; in other calls, the other party has withheld the number.",
   "person.end-call": "End the call",
   "person.forward": "Forward {kind} to",
   "person.pin": "Pin to the board",

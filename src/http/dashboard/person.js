@@ -2,7 +2,7 @@
 
 import { get, path, post, wordsOf } from "./api.js";
 import { announce, el, fill, set, setText, throttled } from "./dom.js";
-import { clock, party, span, userOf } from "./format.js";
+import { clock, party, privateHint, span, userOf } from "./format.js";
 import { t, tn } from "./language.js";
 import { lampAndWord, sentenceOf, updateLampAndWord, availabilityWord } from "./lamp.js";
 import { actions } from "./person_actions.js";
@@ -37,6 +37,7 @@ export function person({ live, subject: aor, domain, retitle }) {
     updateLampAndWord(badge, state);
     const call = state.began === null ? "" : clock((Date.now() - state.began) / 1000);
     setText(details, [party(state.party, domain), call, state.note].filter(Boolean).join(" · "));
+    set(details, "title", privateHint(state.party));
   };
   const explain = async () => {
     try {
@@ -65,7 +66,7 @@ export function person({ live, subject: aor, domain, retitle }) {
   watching.load();
   return {
     title: known?.name ?? userOf(aor),
-    head: el("div.person-head", {}, badge, details, pinButton(aor)),
+    head: el("div.person-head", {}, el("span.muted", {}, aor), badge, details, pinButton(aor)),
     element: el("div.columns", {}, problem, change?.element, why.element, past.element, watching.element),
     close: () => {
       ended();

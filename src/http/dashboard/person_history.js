@@ -4,7 +4,7 @@ import uPlot from "./vendor/uplot/uPlot.esm.js";
 import { get, wordsOf } from "./api.js";
 import { axis, keep, timeAxis } from "./chart.js";
 import { el, fill, labelled, options, set, setText } from "./dom.js";
-import { moment, party } from "./format.js";
+import { moment, party, privateHint } from "./format.js";
 import { t, tn } from "./language.js";
 import { KINDS, availabilityWord, kindOfAvailability, lamp } from "./lamp.js";
 import { card, table } from "./table.js";
@@ -37,7 +37,7 @@ export function historyOf(aor, domain) {
     columns: [
       { title: t("history.time"), cell: (change) => moment(change.time), kind: "number" },
       { title: t("history.state"), cell: (change) => el("span.lamp-word", {}, lamp(kindOfAvailability(change.availability)), availabilityWord(change.availability)) },
-      { title: t("party"), cell: (change) => party(change.party, domain) },
+      { title: t("party"), cell: (change) => el("span", { title: privateHint(change.party) }, party(change.party, domain)) },
       { title: t("note"), cell: (change) => change.note ?? "" },
       { title: t("why.source"), cell: (change) => sourceWords(change.source) },
       { title: t("why.rule"), cell: (change) => ruleWords(change.rule) },
