@@ -81,6 +81,20 @@ await check("a call of a person who is not to be disturbed rings before it is in
   await key("1008").filter({ hasText: "Available" }).waitFor();
   await search.fill("");
 });
+await check("a key has room for a note", async () => {
+  const at = (what) => `presence/1008@${DOMAIN}/${what}`;
+  await search.fill("1008");
+  await api(FEEDER, "PUT", at("do-not-disturb"), { active: true });
+  await api(FEEDER, "PUT", at("note"), { text: "Conference room 2" });
+  const word = key("1008").locator(".key-word").filter({ hasText: "Do not disturb · Conference room 2" });
+  await word.waitFor();
+  const { height, whole } = await word.evaluate((element) => ({ height: element.clientHeight, whole: element.scrollHeight }));
+  ensure(whole <= height, `${whole} pixels in ${height}`);
+  await api(FEEDER, "DELETE", at("note"));
+  await api(FEEDER, "PUT", at("do-not-disturb"), { active: false });
+  await key("1008").filter({ hasText: /Available$/ }).waitFor();
+  await search.fill("");
+});
 await check("names, groups and states narrow the board", async () => {
   await search.fill("yara n");
   await page.getByText(/^\d+ keys$/).waitFor();

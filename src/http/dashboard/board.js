@@ -9,8 +9,8 @@ import { matches } from "./live.js";
 import * as pins from "./pins.js";
 
 /**
- * The time between two looks at all keys, which count them by state. Under a filter by state, keys appear and disappear
- * only then, so that the user can click on one.
+ * The time between two looks at all keys. Under a filter by state, keys appear and disappear only then, so that the user
+ * can click on one.
  */
 const REVIEW_MS = 400;
 /** The least time between two announcements of changes, so that a screen reader can keep up. */
@@ -72,7 +72,6 @@ export function board({ live, go }) {
 
   const announceSoon = announcer(live, grid);
   const reviewSoon = throttled(() => {
-    chips.count(live);
     if (filter.kind !== "") regroup();
   }, REVIEW_MS);
   const showAll = () => {
@@ -87,6 +86,7 @@ export function board({ live, go }) {
     if (changed === null) return grid.rows.length === 0 ? showAll() : showAllSoon();
     if (changed.size === 0) return;
     grid.update(changed);
+    chips.recount(live, changed);
     announceSoon(changed);
     reviewSoon();
   });
@@ -125,16 +125,35 @@ function chipsOf(filter, regroup) {
       counts.get(kind),
     ),
   );
+  /** The kind of each key, and the number of keys of each kind. */
+  const kinds = new Map();
+  const now = new Map(KINDS.map((kind) => [kind, 0]));
+  /** The numbers that the buttons show. */
+  const drawn = new Map(now);
+  const recount = (live, changed) => {
+    for (const aor of changed) {
+      const kind = kindOf(live.states.get(aor));
+      const before = kinds.get(aor);
+      if (before !== undefined) now.set(before, now.get(before) - 1);
+      now.set(kind, now.get(kind) + 1);
+      kinds.set(aor, kind);
+    }
+    for (const [kind, element] of counts) {
+      // Formatting a number takes long.
+      if (drawn.get(kind) !== now.get(kind)) setText(element, number(now.get(kind)));
+      drawn.set(kind, now.get(kind));
+    }
+  };
   return {
     element: buttons,
+    /** Counts all keys. */
     count: (live) => {
-      const now = new Map(KINDS.map((kind) => [kind, 0]));
-      for (const state of live.states.values()) {
-        const kind = kindOf(state);
-        now.set(kind, now.get(kind) + 1);
-      }
-      for (const [kind, element] of counts) setText(element, number(now.get(kind)));
+      kinds.clear();
+      for (const kind of KINDS) now.set(kind, 0);
+      recount(live, live.states.keys());
     },
+    /** Follows the changes of some keys. */
+    recount,
   };
 }
 

@@ -135,8 +135,9 @@ export class BoardGrid {
       lamp("offline"),
       el("span.key-name"),
       el("span.key-user"),
-      el("span.key-word"),
+      // Before the word, which takes its place while it is empty.
       el("span.key-time", { "aria-hidden": "true" }),
+      el("span.key-word"),
     ];
     const cell = el("div.key", { role: "gridcell", "aria-colindex": column + 1, "data-aor": aor, tabindex: aor === this.focused ? 0 : -1 }, parts);
     this.cells.set(aor, cell);
@@ -148,7 +149,7 @@ export class BoardGrid {
     const state = this.stateOf(aor);
     if (!state) return;
     const kind = kindOf(state);
-    const [shape, name, user, word] = cell.children;
+    const [shape, name, user, time, word] = cell.children;
     if (cell.dataset.lamp !== kind) {
       cell.dataset.lamp = kind;
       shape.dataset.lamp = kind;
@@ -157,20 +158,20 @@ export class BoardGrid {
     setText(user, state.name === userOf(aor) ? "" : userOf(aor));
     const other = party(state.party, domainOf(aor));
     setText(word, [wordOf(state), other, state.note].filter(Boolean).join(" · "));
-    cell.classList.toggle("pinned", this.actions.isPinned(aor));
     set(word, "title", privateHint(state.party));
-    this.paintTime(cell, state);
+    cell.classList.toggle("pinned", this.actions.isPinned(aor));
+    this.paintTime(time, state);
   }
 
-  paintTime(cell, state) {
-    setText(cell.lastChild, state.began === null ? "" : clock((Date.now() - state.began) / 1000));
+  paintTime(time, state) {
+    setText(time, state.began === null ? "" : clock((Date.now() - state.began) / 1000));
   }
 
   /** Shows how long the visible calls last. */
   tick() {
     for (const [aor, cell] of this.cells) {
       const state = this.stateOf(aor);
-      if (state?.began != null) this.paintTime(cell, state);
+      if (state?.began != null) this.paintTime(cell.querySelector(".key-time"), state);
     }
   }
 

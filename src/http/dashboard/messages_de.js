@@ -178,7 +178,7 @@ export const messages = {
   "party.private": "privat",
   "party.private-hint": "Die Gegenstelle ist verborgen. Bei einem über HTTP gemeldeten Anruf entscheidet reveal_number der Domäne; bei anderen Anrufen hat die Gegenstelle ihre Nummer unterdrückt.",
   "person.end-call": "Anruf beenden",
-  "person.forward": "Rufumleitung {kind} zu",
+  "person.forward": "Umleiten {kind} zu",
   "person.pin": "Am Lampenfeld anheften",
   "person.report-call": "Anruf melden",
   "person.rings": "Rufzeichen",
