@@ -235,7 +235,7 @@ await check("a call is reported and ended, and the history shows it", async () =
 await check("the page explains a refusal of the server", async () => {
   await page.getByLabel("Other party").fill("no uri");
   await page.getByRole("button", { name: "Report the call" }).click();
-  await page.getByRole("alert").filter({ hasText: "The server cannot accept what was entered (#/party is not a URI)" }).waitFor();
+  await page.getByRole("alert").filter({ hasText: "The server cannot accept what was entered (party: is not a URI)" }).waitFor();
   forgiveRefusals();
 });
 

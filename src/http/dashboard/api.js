@@ -21,7 +21,7 @@ class ApiError extends Error {
   /** The problem in the user's language, with the details in the server's words. */
   words() {
     const title = has(`problem.${this.kind}`) ? t(`problem.${this.kind}`) : t("problem.unknown", { status: this.status });
-    const details = this.errors.map((error) => `${error.pointer ?? error.parameter ?? ""} ${error.detail}`.trim());
+    const details = this.errors.map(({ pointer, parameter, detail }) => [pointer?.replace(/^#\/?/, "") || parameter, detail].filter(Boolean).join(": "));
     const detail = details.join("; ") || this.message;
     return detail ? `${title} (${detail})` : title;
   }

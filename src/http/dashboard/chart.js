@@ -45,13 +45,15 @@ export function keep(plot, container, height) {
 
 /**
  * A chart of the last minutes, with a line for each series.
- * @param {{title: string, series: {label: string, colour: string}[], format: (value: number) => string, height?: number}} plan
+ * @param {{title: string, series: {label: string, colour: string}[], format: (value: number) => string,
+ *   least: number, hint?: string, height?: number}} plan  `least` is the least value at the top of the axis: below it, the
+ *   labels of an axis would be rounded to equal texts
  */
-export function lines({ title, series, format, height = 150 }) {
+export function lines({ title, series, format, least, hint, height = 150 }) {
   const canvas = el("div.chart-canvas", { role: "img", "aria-label": title });
   const values = series.map(() => el("strong", {}, "–"));
   const legend = series.map(({ label, colour: name }, index) => el("li", {}, el("span.swatch", { "data-colour": name, "aria-hidden": "true" }), `${label} `, values[index]));
-  const element = el("figure.chart", {}, el("figcaption", {}, title, el("ul.legend", {}, legend)), canvas);
+  const element = el("figure.chart", {}, el("figcaption", {}, title, el("ul.legend", {}, legend)), canvas, hint && el("p.muted", {}, hint));
   const data = [[], ...series.map(() => [])];
   const plot = new uPlot(
     {
@@ -59,7 +61,7 @@ export function lines({ title, series, format, height = 150 }) {
       height,
       legend: { show: false },
       cursor: { show: false },
-      scales: { x: { range: () => [Date.now() / 1000 - SECONDS, Date.now() / 1000] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(1e-6, (high ?? 1) * 1.15)] } },
+      scales: { x: { range: () => [Date.now() / 1000 - SECONDS, Date.now() / 1000] }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(least, (high ?? 1) * 1.15)] } },
       axes: [timeAxis(), axis({ size: 64, values: (_, ticks) => ticks.map(format) })],
       series: [{}, ...series.map(({ label, colour: name }) => ({ label, stroke: () => colour(name), width: 2, points: { show: false } }))],
     },

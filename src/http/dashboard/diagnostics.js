@@ -112,6 +112,7 @@ export function diagnostics({ domain, go }) {
       connectors(),
       card(
         t("diagnostics.users"),
+        el("p.muted", {}, t("diagnostics.service")),
         el(
           "div.toolbar",
           {},

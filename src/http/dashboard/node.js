@@ -30,8 +30,8 @@ export function node() {
   const problem = el("p.problem", { role: "alert" });
   const head = el("div");
   const shards = el("div");
-  const rates = lines({ title: t("node.rates"), series: RATES.map(({ counter, colour }) => ({ label: t(`counter.${counter}`), colour })), format: (value) => number(value, value < 10 ? 1 : 0) });
-  const turns = lines({ title: t("node.turns"), series: TURNS, format: (value) => `${number(value, 2)} ms` });
+  const rates = lines({ title: t("node.rates"), series: RATES.map(({ counter, colour }) => ({ label: t(`counter.${counter}`), colour })), format: (value) => number(value, value < 10 ? 1 : 0), least: 1 });
+  const turns = lines({ title: t("node.turns"), hint: t("node.turns-hint"), series: TURNS, format: (value) => `${number(value, 2)} ms`, least: 0.1 });
   const refused = refusals();
   const locked = lockouts();
   let before = null;

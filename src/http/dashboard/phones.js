@@ -72,6 +72,7 @@ export function phones({ domain, go }) {
 /** The phones that keep repeating a request that fails. */
 function loops() {
   const problem = el("p.problem", { role: "alert" });
+  const hint = el("p.muted", { hidden: true }, t("loops.hint"));
   const found = table({
     caption: t("loops.title"),
     empty: t("loops.none"),
@@ -89,10 +90,12 @@ function loops() {
   const load = async () => {
     setText(problem, "");
     try {
-      found.show((await get("loops")).phones);
+      const { phones: looping } = await get("loops");
+      set(hint, "hidden", looping.length === 0);
+      found.show(looping);
     } catch (error) {
       setText(problem, wordsOf(error));
     }
   };
-  return { element: card(t("loops.title"), el("p.muted", {}, t("loops.hint")), problem, found.element), load };
+  return { element: card(t("loops.title"), hint, problem, found.element), load };
 }
