@@ -246,7 +246,7 @@ export const messages = {
   "rule.an outgoing call is in progress": "ein abgehender Anruf läuft",
   "rule.call_state.htm reported it": "call_state.htm hat es gemeldet",
   "rule.every call is forwarded": "jeder Anruf wird umgeleitet",
-  "rule.it is set at the PBX": "es ist an der Telefonanlage eingestellt",
+  "rule.it is switched on (by phone, operator or API)": "es ist eingeschaltet (am Telefon, vom Betreiber oder per API)",
   "rule.no call": "kein Anruf",
   "rule.no call since the last reported call ended": "kein Anruf, seit der letzte gemeldete endete",
   "rule.no client published open or closed": "kein Client hat „open“ oder „closed“ veröffentlicht",

@@ -247,7 +247,7 @@ export const messages = {
   "rule.an outgoing call is in progress": "an outgoing call is in progress",
   "rule.call_state.htm reported it": "call_state.htm reported it",
   "rule.every call is forwarded": "every call is forwarded",
-  "rule.it is set at the PBX": "it is set at the PBX",
+  "rule.it is switched on (by phone, operator or API)": "it is switched on (by phone, operator or API)",
   "rule.no call": "no call",
   "rule.no call since the last reported call ended": "no call since the last reported call ended",
   "rule.no client published open or closed": "no client published open or closed",

@@ -75,7 +75,7 @@ impl From<Availability> for AlceoStatus {
 pub struct Tracks {
     /// Both tracks combined.
     pub combined: ImagicleStatus,
-    /// What the phone does: calls, registrations, features set at the PBX.
+    /// What the phone does: calls, registrations, features that are switched on.
     pub telephony: Option<ImagicleStatus>,
     /// What the user declares.
     pub rich: Option<ImagicleStatus>,
@@ -90,7 +90,7 @@ pub enum ImagicleStatus {
     Away,
     /// In a call, ringing, or declared busy.
     Busy,
-    /// Declared, or set at the PBX.
+    /// Declared, or switched on.
     DoNotDisturb,
     /// Not registered, declared closed, or unknown.
     Offline,

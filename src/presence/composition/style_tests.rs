@@ -216,7 +216,7 @@ fn standard() {
         ("unregistered on-the-phone", "busy open"),
         ("unregistered away", "unreachable closed"),
         ("registered away", "away open"),
-        // Features set at the PBX, W:C9.3.
+        // Features of the user, W:C9.3.
         ("dnd", "do-not-disturb closed"),
         ("dnd registered open talking", "do-not-disturb closed"),
         ("voicemail", "forwarded to voice mail closed"),
@@ -526,7 +526,7 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "dnd",
             Contributor::DoNotDisturb,
-            "do-not-disturb: it is set at the PBX",
+            "do-not-disturb: it is switched on (by phone, operator or API)",
         ),
         (
             Standard,
@@ -556,7 +556,7 @@ fn the_decider_is_named_in_every_style() {
             Standard,
             "dnd donotdisturb",
             Contributor::DoNotDisturb,
-            "do-not-disturb: it is set at the PBX",
+            "do-not-disturb: it is switched on (by phone, operator or API)",
         ),
         (
             Alceo,

@@ -23,9 +23,9 @@ pub(crate) enum Contributor {
     Call(CallSource),
     /// A publication, by the number that the presentity assigned to it.
     Publication(u64),
-    /// Do-not-disturb, set at the PBX.
+    /// Do-not-disturb, switched on by phone, operator or API.
     DoNotDisturb,
-    /// Call forwarding, set at the PBX.
+    /// Call forwarding, switched on by phone, operator or API.
     Forward,
     /// The operator's statement on availability.
     OperatorPresence,
@@ -165,7 +165,7 @@ impl Circumstances<'_> {
         };
         let do_not_disturb = self.extras.features.do_not_disturb.then_some(because(
             Availability::DoNotDisturb,
-            "it is set at the PBX",
+            "it is switched on (by phone, operator or API)",
             Contributor::DoNotDisturb,
         ));
         let by_call_state = self.has_call_state_dnd.then_some(because(

@@ -1,4 +1,4 @@
-//! The features that a user has set at the PBX: do-not-disturb and call forwarding (W:C9, D3.17).
+//! The features of a user: do-not-disturb and call forwarding (W:C9, D3.17).
 //!
 //! They are set by the phone (`as-feature-event`) or by the operator, and do not expire.
 

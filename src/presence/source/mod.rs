@@ -29,7 +29,7 @@ pub enum Source {
     /// A virtual resource that the operator lights, or an orbit that the operator fills:
     /// `operator:lamp`.
     Lamp,
-    /// Do-not-disturb, set at the PBX: `feature:dnd`.
+    /// Do-not-disturb, switched on by phone, operator or API: `feature:dnd`.
     DoNotDisturb,
     /// A call forwarding: `feature:forward`.
     Forward,

@@ -1,4 +1,4 @@
-//! The operator's side: `call_state.htm`, features set at the PBX, notes, registrations, and edits
+//! The operator's side: `call_state.htm`, features, notes, registrations, and edits
 //! to the configuration while phones are subscribed.
 
 use super::{Asked, DOMAIN, Phase, World, aor_of};
