@@ -775,7 +775,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
             "cli",
         ],
     ),
-    ("terminal_size", &["cli/trace"]),
+    ("terminal_size", &["cli/output"]),
     ("tokio", &["runtime/resolver"]),
     ("toml", &["config"]),
     (

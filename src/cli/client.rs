@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::http::COLUMNS_HEADER;
+
 /// Read timeout.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Octets of a response; enough for a table of a million watchers.
@@ -41,6 +43,7 @@ pub(super) struct Request {
     fields: Vec<(&'static str, String)>,
     document: Option<Vec<u8>>,
     patience: Duration,
+    columns: Option<u16>,
 }
 
 impl Request {
@@ -52,6 +55,7 @@ impl Request {
             fields: Vec::new(),
             document: None,
             patience: PATIENCE,
+            columns: None,
         }
     }
 
@@ -81,6 +85,12 @@ impl Request {
     pub(super) fn patient(self) -> Self {
         let patience = Duration::from_secs(3600);
         Self { patience, ..self }
+    }
+
+    /// With a response as wide as a terminal of `columns`; None for a pipe or a file, where the server cuts
+    /// nothing.
+    pub(super) fn within(self, columns: Option<u16>) -> Self {
+        Self { columns, ..self }
     }
 
     /// With a body; the fields go into the query.
@@ -132,6 +142,9 @@ impl Request {
             Format::Json => "Accept: application/json\r\n",
             Format::Csv => "Accept: text/csv\r\n",
         });
+        if let Some(columns) = self.columns {
+            octets.push_str(&format!("{COLUMNS_HEADER}: {columns}\r\n"));
+        }
         if self.is_post {
             octets.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
@@ -188,11 +201,12 @@ mod tests {
             String::from_utf8_lossy(&octets[..count]).into_owned()
         });
         let question = Request::get("/why").with("aor", "sip:1 2&x@h");
+        let question = question.within(Some(80));
         let response = question.send(&path, Format::Json).unwrap();
         assert_eq!((response.status, response.body.as_str()), (200, "yes"));
         assert_eq!(
             server.join().unwrap(),
-            "GET /why?aor=sip%3A1+2%26x%40h HTTP/1.0\r\nAccept: application/json\r\n\r\n"
+            "GET /why?aor=sip%3A1+2%26x%40h HTTP/1.0\r\nAccept: application/json\r\ncolumns: 80\r\n\r\n"
         );
         std::fs::remove_file(&path).unwrap();
         assert!(question.send(&path, Format::Json).is_err());

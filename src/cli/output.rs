@@ -25,6 +25,12 @@ pub(super) fn write(octets: impl AsRef<[u8]>) -> Result<(), String> {
     }
 }
 
+/// The columns of the terminal; None if standard output is a pipe or a file.
+pub(super) fn columns() -> Option<u16> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(columns)
+}
+
 /// Prints why a command fails.
 pub(super) fn fail(complaint: impl Display) -> ExitCode {
     remark(complaint.to_string().trim_end());

@@ -23,7 +23,8 @@ pub(super) fn run_as(request: &Request, server: &ServerArguments, format: Format
         Ok(socket) => socket,
         Err(complaints) => return output::fail(complaints),
     };
-    match ask(request, &socket, format) {
+    let request = request.clone().within(output::columns());
+    match ask(&request, &socket, format) {
         Ok(response) => output::print(response),
         Err(complaint) => output::fail(complaint),
     }

@@ -43,7 +43,7 @@ pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::{Engine, Reloaded, StoreReport, Unavailable};
 pub use facts::Facts;
-pub(crate) use representation::visible;
+pub(crate) use representation::{COLUMNS_HEADER, visible};
 
 use std::cell::RefCell;
 use std::os::fd::OwnedFd;

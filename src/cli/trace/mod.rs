@@ -231,11 +231,9 @@ impl TraceArguments {
     }
 
     fn columns(&self) -> usize {
-        let of_terminal = || {
-            let (terminal_size::Width(columns), _) = terminal_size::terminal_size()?;
-            Some(usize::from(columns))
-        };
-        let columns = self.columns.or_else(of_terminal).unwrap_or(COLUMNS_DEFAULT);
+        let of_terminal = || output::columns().map(usize::from);
+        let columns = self.columns.or_else(of_terminal);
+        let columns = columns.unwrap_or(COLUMNS_DEFAULT);
         columns.max(COLUMNS_MIN)
     }
 }

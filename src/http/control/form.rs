@@ -9,7 +9,6 @@ use hyper::body::{Bytes, Incoming};
 use crate::directory::Directory;
 use crate::http::control::aor;
 use crate::http::control::refusal::ControlRefusal;
-use crate::http::representation::TERMINAL_COLUMNS;
 use crate::presence::Aor;
 
 /// Octets of a body: the members of the longest list, or a document of rules.
@@ -101,10 +100,9 @@ impl Form {
         &self.document
     }
 
-    /// The columns of the terminal; None for any width, when the field `wide` says so.
-    pub(crate) fn columns(&self) -> Result<Option<usize>, ControlRefusal> {
-        let is_wide = self.is_yes(WIDE)?;
-        Ok((!is_wide).then_some(TERMINAL_COLUMNS))
+    /// Whether a table is to have all its columns, at any width.
+    pub(crate) fn is_wide(&self) -> Result<bool, ControlRefusal> {
+        self.is_yes(WIDE)
     }
 
     /// A field that must be there.

@@ -33,13 +33,14 @@ pub(crate) mod why;
 
 pub(crate) use accept::Format;
 pub(crate) use history::time;
-pub(crate) use text::{TERMINAL_COLUMNS, visible};
+pub(crate) use text::{COLUMNS_HEADER, visible};
 
 use serde_json::Value;
 
 /// The result of a request to an endpoint, with its two representations.
 pub(crate) trait Representation {
-    /// As text for a terminal of `columns`; None for unlimited width. Ends with a line feed.
+    /// As text for a terminal of `columns`; None for all columns of a table at any width. Ends with a line
+    /// feed.
     fn text(&self, columns: Option<usize>) -> String;
 
     /// As JSON.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 
 use crate::http::representation::table::Table;
-use crate::http::representation::{Representation, TERMINAL_COLUMNS, visible};
+use crate::http::representation::{Representation, visible};
 use crate::presence::Aor;
 use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule};
 
@@ -19,7 +19,7 @@ pub(crate) struct Rules {
 }
 
 impl Representation for Rules {
-    fn text(&self, _: Option<usize>) -> String {
+    fn text(&self, columns: Option<usize>) -> String {
         let aor = &self.aor;
         let count = match self.rules.len() {
             0 => return visible(&format!("{aor} has no rules of its own")) + "\n",
@@ -27,7 +27,7 @@ impl Representation for Rules {
             count => format!("{count} rules"),
         };
         let mut text = visible(&format!("{aor} has {count} of its own")) + "\n\n";
-        table(&self.rules).write(Some(TERMINAL_COLUMNS), &mut text);
+        table(&self.rules).write(columns, &mut text);
         text
     }
 

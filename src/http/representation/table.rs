@@ -4,6 +4,8 @@ use crate::http::representation::text::visible;
 
 /// Columns of blanks between two cells.
 const GAP: usize = 2;
+/// The heading of the column that is never cut: cut times all look alike.
+const WHOLE: &str = "TIME";
 
 /// Rows under headings, each column as wide as its widest cell. All cells are left-aligned,
 /// including numbers.
@@ -32,7 +34,7 @@ impl Table {
     }
 
     /// Appends the lines. If there are too few columns, the widest cells are truncated, but not
-    /// below their heading.
+    /// below their heading, and times not at all.
     pub(super) fn write(&self, columns: Option<usize>, out: &mut String) {
         let widths = self.widths(columns);
         for row in &self.rows {
@@ -61,6 +63,7 @@ impl Table {
         while widths.iter().sum::<usize>() > room {
             let shrinks = widths.iter_mut().zip(headings);
             let widest = shrinks
+                .filter(|(_, heading)| *heading != WHOLE)
                 .filter(|(width, heading)| **width > heading.chars().count())
                 .max_by_key(|(width, _)| **width);
             let Some((width, _)) = widest else { break };
@@ -112,6 +115,18 @@ mod tests {
         assert_eq!(
             text, "SOURCE  KIND  AGE\npubli…  ear…  3s\n",
             "as far as it goes"
+        );
+    }
+
+    #[test]
+    fn a_time_is_never_cut() {
+        let mut table = Table::new(&["TIME", "NOTE"]);
+        table.add(["2026-11-30T22:15:31Z", "at lunch"].map(str::to_owned));
+        let mut text = String::new();
+        table.write(Some(10), &mut text);
+        assert_eq!(
+            text,
+            "TIME                  NOTE\n2026-11-30T22:15:31Z  at …\n"
         );
     }
 }

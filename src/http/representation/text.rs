@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::sip::Transport;
 
-/// Assumed terminal width.
-pub(crate) const TERMINAL_COLUMNS: usize = 120;
+/// The request header with the columns of the client's terminal. Without it, the client writes to a pipe or
+/// a file, and no cell is cut.
+pub(crate) const COLUMNS_HEADER: &str = "columns";
 
 /// Removes terminal control sequences: much of the output comes from peers.
 pub(crate) fn visible(text: &str) -> String {

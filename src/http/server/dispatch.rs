@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode, header};
 
 use crate::http::api;
@@ -12,7 +12,7 @@ use crate::http::control::form::BodyKind;
 use crate::http::control::{ControlRefusal, Form};
 use crate::http::engine::Engine;
 use crate::http::representation::response::Response;
-use crate::http::representation::{Format, response};
+use crate::http::representation::{COLUMNS_HEADER, Format, response};
 use crate::http::routes::{Handler, Page, Route, Who};
 use crate::http::server::host;
 use crate::http::site::{Endpoint, Site};
@@ -117,12 +117,20 @@ async fn page_response<E: Engine>(
     format: Format,
     site: &Site<E>,
 ) -> Result<Response, ControlRefusal> {
+    let columns = columns(request.headers());
     let form = Form::read(request, page.body, page.fields).await?;
     if page.body != BodyKind::Ignored {
         // Log the command but not its fields, which may be private.
         tracing::debug!(path, "command");
     }
-    let columns = form.columns()?;
+    let is_wide = form.is_wide()?;
     let value = (page.handler)(form, site).await?;
-    Ok(response::ok(&*value, format, columns))
+    Ok(response::ok(&*value, format, (!is_wide).then_some(columns)))
+}
+
+/// The columns of the client's terminal.
+fn columns(headers: &HeaderMap) -> usize {
+    let columns = headers.get(COLUMNS_HEADER);
+    let columns = columns.and_then(|columns| columns.to_str().ok()?.parse().ok());
+    columns.unwrap_or(usize::MAX)
 }

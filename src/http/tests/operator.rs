@@ -133,7 +133,9 @@ fn why_explains_a_state() {
         "sips:123@pbx.abc.com:5061",
     ] {
         let aor: String = form_urlencoded::byte_serialize(aor.as_bytes()).collect();
-        let response = server.operator(&format!("/why?aor={aor}"));
+        let response = server.socket(&format!(
+            "GET /why?aor={aor} HTTP/1.0\r\nColumns: 120\r\n\r\n"
+        ));
         assert_eq!(response.status, 200, "{aor} {}", response.body);
         assert!(response.body.starts_with(
             "123@abc.com is ringing (basic open, lamp early)\nbecause ringing: a call is early\n"
@@ -156,6 +158,8 @@ fn why_explains_a_state() {
                 .all(|line| line.chars().count() <= 120)
         );
     }
+    let piped = server.operator("/why?aor=123@abc.com").body;
+    assert!(piped.contains(&"x".repeat(200)), "{piped}");
     let wide = server.operator("/why?aor=123@abc.com&wide=yes").body;
     assert!(wide.contains(&"x".repeat(200)), "{wide}");
     let imagicle = server.operator("/why?aor=7@open.example").body;
