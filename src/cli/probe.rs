@@ -14,8 +14,10 @@ use crate::cli::{ServerArguments, output, question};
 const POLL: Duration = Duration::from_millis(200);
 /// What the last line of a probe ends with.
 const OVER: &str = "the probe is over";
-/// Prefix of a status line.
+/// Prefix of a line with the user's status.
 const USER: &str = "user status: ";
+/// The line that says that the server responds.
+const RESPONDS: &str = "server status: UpAndRunning";
 /// The statuses that make the command fail.
 const FAILURES: [&str; 3] = ["Access denied", "Error", "Not Found"];
 
@@ -92,7 +94,7 @@ enum State {
 }
 
 /// Begins the probe and prints what happens until it is over. Fails when the server refused us, or
-/// did not know the address, or could not be reached at the end.
+/// did not know the address, or never responded, or could not be reached at the end.
 pub(super) fn run(arguments: &ProbeArguments) -> ExitCode {
     let begun = arguments.request().and_then(|request| {
         let socket = question::socket(&arguments.server).map_err(|faults| faults.to_string())?;
@@ -108,7 +110,7 @@ pub(super) fn run(arguments: &ProbeArguments) -> ExitCode {
 
 /// Prints what happens; whether the probe succeeded.
 fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
-    let (mut seen, mut is_good, mut is_over) = (0, true, false);
+    let (mut seen, mut is_good, mut is_over) = (0, false, false);
     while !is_over {
         std::thread::sleep(POLL);
         let text = question::ask(&progress(id, seen), socket, Format::Text)?;
@@ -127,11 +129,16 @@ fn follow(id: &str, socket: &Path, is_json: bool) -> Result<bool, String> {
     Ok(is_good)
 }
 
-/// Whether a line reports a good or a bad status of the user. None for any other line, and for the
-/// status that no request is made any more.
+/// Whether a line reports a good or a bad status. None for any other line, and for a status of the user
+/// that no response decided: a request was sent, or none is made any more.
 fn status(line: &str) -> Option<bool> {
-    let (_, status) = line.split_once(USER)?;
-    (status != "Not requested by anyone").then_some(!FAILURES.contains(&status))
+    if line.ends_with(RESPONDS) {
+        return Some(true);
+    }
+    match line.split_once(USER)?.1 {
+        "Requesting" | "Not requested by anyone" => None,
+        status => Some(!FAILURES.contains(&status)),
+    }
 }
 
 fn progress(id: &str, seen: usize) -> Request {
@@ -190,6 +197,9 @@ mod tests {
             status("  0.1 s  user status: Not requested by anyone"),
             None
         );
+        assert_eq!(status("  0.1 s  user status: Requesting"), None);
+        assert_eq!(status("  0.1 s  server status: UpAndRunning"), Some(true));
+        assert_eq!(status("  0.1 s  server status: Forbidden"), None);
         assert_eq!(status("  0.1 s  200 OK"), None);
     }
 }

@@ -79,6 +79,18 @@ impl Facts {
             peer,
         })
     }
+
+    /// Whether a UDP flow leads back to a listener of this server. The source address towards an address of
+    /// this machine is that address.
+    pub(crate) fn is_own(&self, flow: &Flow) -> bool {
+        let peer = flow.peer;
+        let is_peer = |(transport, bound): &(Transport, SocketAddr)| {
+            let is_there = bound.ip() == peer.ip() || bound.ip().is_unspecified();
+            let is_right = *transport == Transport::Udp && bound.is_ipv4() == peer.is_ipv4();
+            is_right && is_there && bound.port() == peer.port()
+        };
+        flow.local.ip() == peer.ip() && self.sip.iter().any(is_peer)
+    }
 }
 
 /// `1 domain, 3 accounts`
@@ -125,5 +137,18 @@ mod tests {
         assert!(flow.local.ip().is_loopback());
         let other = facts(&[(Transport::Udp, "192.0.2.1:5060")]);
         assert_eq!(other.flow_to(peer), None);
+        assert!(!known.is_own(&flow));
+        for (peer, is_own) in [
+            ("127.0.0.1:5062", true),
+            ("127.0.0.1:5060", false),
+            ("192.0.2.1:5062", false),
+        ] {
+            let flow = Flow {
+                local: SocketAddr::new("127.0.0.1".parse().unwrap(), 5062),
+                peer: peer.parse().unwrap(),
+                ..flow
+            };
+            assert_eq!(known.is_own(&flow), is_own, "{peer}");
+        }
     }
 }

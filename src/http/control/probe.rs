@@ -67,7 +67,14 @@ async fn begin<E: Engine>(form: &Form, task: ProbeTask, site: &Site<E>) -> Contr
     let locations = locations_of(server_of(form, &target)?, site).await?;
     let flows = locations.into_iter();
     let flows = flows.filter_map(|location| site.facts.flow_to(location));
-    let order = order(form, task, target, flows.collect())?;
+    // A subscription to ourselves would be refused: its NOTIFYs would come back as requests.
+    let is_useless =
+        |flow: &Flow| matches!(task, ProbeTask::Subscribe(_)) && site.facts.is_own(flow);
+    let (own, others): (VecDeque<Flow>, _) = flows.partition(is_useless);
+    if others.is_empty() && !own.is_empty() {
+        return Err(ControlRefusal::IsThisServer);
+    }
+    let order = order(form, task, target, others)?;
     // All probes of one server use the same shard.
     let shard = ShardId(order.flow.peer.port() % site.engine.shards());
     let command = Command::BeginProbe(Box::new(order));

@@ -110,6 +110,9 @@ pub(crate) enum ControlRefusal {
     /// No UDP listener reaches the server of a probe.
     #[error("none of our UDP listeners can reach that server")]
     NoRoute,
+    /// A probe of this server itself.
+    #[error("that is this server itself; probe another one")]
+    IsThisServer,
     /// There is no such probe, or it was forgotten a minute after its end.
     #[error("the probe does not exist, or ended more than a minute ago")]
     NoProbe,
@@ -177,6 +180,7 @@ impl ControlRefusal {
             | Self::List(ListFault::NoMember(_))
             | Self::OnlyUdp
             | Self::NoRoute
+            | Self::IsThisServer
             | Self::NoTarget
             | Self::NoRuleset => StatusCode::BAD_REQUEST,
             Self::NotAnAor(NotAnAor::UnknownDomain(_))

@@ -97,6 +97,11 @@ fn invalid_probes_are_refused() {
             "target=1@h&server=[::1]:5070".to_owned(),
             "none of our UDP listeners",
         ),
+        (
+            "subscribe",
+            "target=1@h&server=127.0.0.1:5060".to_owned(),
+            "this server itself",
+        ),
     ];
     for (page, fields, words) in table {
         let response = server.command(&format!("/probe/{page}"), &fields);

@@ -91,6 +91,8 @@ pub enum ProbeEvent {
     NotSent,
     /// No final response came within 32 s (timer F).
     TimedOut,
+    /// The probe's time was over before the final response to a request came.
+    Unanswered,
     /// Another location of the server is tried.
     MovedOn(SocketAddr),
     /// A NOTIFY came and was accepted.
@@ -227,6 +229,7 @@ impl fmt::Display for ProbeEvent {
             } => write!(out, "{code} {reason}, for {expires} s"),
             Self::Response { code, reason, .. } => write!(out, "{code} {reason}"),
             Self::NotSent => out.write_str("not sent: too many requests wait for a response"),
+            Self::Unanswered => out.write_str("no response until the end of the probe"),
             Self::TimedOut => out.write_str("no response within 32 s"),
             Self::MovedOn(address) => write!(out, "next the server at {address}"),
             Self::Notify {

@@ -284,6 +284,9 @@ impl Uac {
             return;
         };
         if !client.is_established(turn.now) {
+            if client.transaction.is_some() {
+                client.log.add(ProbeEvent::Unanswered, turn);
+            }
             client.end(Some(UserStatus::NotRequested), turn);
         } else if client.transaction.is_none() {
             return self.send_request(id, turn);

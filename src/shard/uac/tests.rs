@@ -73,7 +73,15 @@ impl World {
     }
 
     fn begin(&mut self, task: ProbeTask) -> ProbeId {
-        match self.ask(Command::BeginProbe(Box::new(order(task)))) {
+        self.begin_for(task, order(task).duration)
+    }
+
+    fn begin_for(&mut self, task: ProbeTask, duration: Duration) -> ProbeId {
+        let order = ProbeOrder {
+            duration,
+            ..order(task)
+        };
+        match self.ask(Command::BeginProbe(Box::new(order))) {
             Reply::ProbeBegun(id) => id,
             other => panic!("{other:?}"),
         }
@@ -213,6 +221,25 @@ fn a_probe_that_nobody_reads_is_forgotten() {
     assert!(world.read(id, 0).is_none());
     assert_eq!(world.counter("timers"), 0);
     assert_eq!(world.counter("timers_armed_late"), 0);
+}
+
+#[test]
+fn a_server_that_does_not_respond_is_reported_at_the_end() {
+    let mut world = World::new(|_| ());
+    let id = world.begin_for(SUBSCRIBE, Duration::from_secs(2));
+    world.wait(Duration::from_secs(2));
+    let report = world.read(id, 0).unwrap();
+    let events = report.entries.iter().map(|entry| entry.event.to_string());
+    assert_eq!(
+        events.collect::<Vec<_>>(),
+        [
+            "SUBSCRIBE sent, for 60 s",
+            "user status: Requesting",
+            "no response until the end of the probe",
+            "user status: Not requested by anyone",
+            "the probe is over",
+        ]
+    );
 }
 
 #[test]
