@@ -41,8 +41,7 @@ pub(super) struct ReloadArguments {
 /// `lamplighter drain`
 #[derive(Debug, Args)]
 pub(super) struct DrainArguments {
-    /// End all subscriptions, so that phones subscribe again. Otherwise, subscriptions continue after
-    /// the next start.
+    /// End all subscriptions, then refuse new ones (503) until the next start.
     #[arg(long, required = true)]
     end: bool,
     #[command(flatten)]

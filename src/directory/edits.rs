@@ -115,6 +115,14 @@ impl Directory {
         self
     }
 
+    /// The addresses with edits that wait, in order.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<&Aor> {
+        let mut aors: Vec<&Aor> = self.waiting_edits.keys().collect();
+        aors.sort_unstable();
+        aors
+    }
+
     /// This directory, as it was read, with these edits. Also returns the addresses of lists and accounts
     /// whose edits no longer count, in order: the configuration has changed them. Edits that are not
     /// possible now wait ([`Self::waiting_edits`]).

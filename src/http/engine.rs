@@ -64,8 +64,11 @@ pub trait Engine: Clone + 'static {
     /// Whether the node takes new work: every shard runs and the node is not draining.
     fn is_ready(&self) -> bool;
 
-    /// The node takes no new work from now on: it is not ready any more.
+    /// The node takes no new work from now on: it is draining, and not ready any more.
     fn decline_work(&self);
+
+    /// Whether the node is draining.
+    fn is_draining(&self) -> bool;
 
     /// Asks the history for a page.
     fn history(

@@ -78,6 +78,7 @@ impl Default for Requests {
 pub struct Commander {
     mesh: Arc<Mesh>,
     is_ready: Arc<AtomicBool>,
+    is_draining: Arc<AtomicBool>,
     requests: Requests,
     store: Option<StoreMonitor>,
     passwords: PasswordVerifier,
@@ -95,6 +96,7 @@ impl Commander {
         Self {
             mesh,
             is_ready,
+            is_draining: Arc::default(),
             requests,
             store,
             passwords: PasswordVerifier::default(),
@@ -233,7 +235,12 @@ impl Engine for Commander {
     }
 
     fn decline_work(&self) {
+        self.is_draining.store(true, Ordering::Release);
         self.is_ready.store(false, Ordering::Release);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Acquire)
     }
 
     fn history(

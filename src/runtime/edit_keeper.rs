@@ -187,7 +187,7 @@ impl EditKeeper {
 pub(crate) const OVER: &str = "its edits no longer count: the configuration has changed it since";
 
 /// What is said of edits that cannot be applied now.
-pub(crate) const WAITING: &str = "edited lists and accounts cannot be applied with this configuration and are kept until they can: \
+const WAITING: &str = "edited lists and accounts cannot be applied with this configuration and are kept until they can: \
      their domain is missing, or another entry has their address or auth_id";
 
 fn record_of(edit: Edit) -> EditRecord {

@@ -19,13 +19,16 @@ use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
 use crate::runtime::commander::{Commander, ReloadRequest};
-use crate::runtime::edit_keeper::{OVER, WAITING};
+use crate::runtime::edit_keeper::OVER;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
 use crate::shard::Command;
 use crate::tls::{SharedKeyring, SharedTlsClient, TlsClient};
 
 /// How long a shard may take to accept a directory before it counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Of how many addresses a reload says that their edits are not in force.
+const WAITING_SHOWN_MAX: usize = 20;
 
 /// The last line of a reload that changed nothing.
 const UNCHANGED: &str = "the configuration was not reloaded; the old one stays in force";
@@ -160,10 +163,8 @@ impl Reloader {
         }
         self.take_rest(fresh);
         let over = put.over.iter().map(|aor| format!("{aor}: {OVER}"));
-        let waiting = match self.directory.current().waiting_edits() {
-            0 => None,
-            count => Some(format!("{count} {WAITING}")),
-        };
+        let current = self.directory.current();
+        let waiting = waiting(&current);
         let done = format!("reloaded: {}", tenants(&put.directory));
         let notes = fresh.notes.iter().cloned();
         let lines = notes.chain(over).chain(waiting).chain([done]);
@@ -225,6 +226,22 @@ impl Reloader {
         self.take_certificates(fresh);
         self.tls_client.replace(fresh.tls_client.clone());
     }
+}
+
+/// The edits that are not in force with this directory, a line each.
+fn waiting(directory: &Directory) -> Vec<String> {
+    let aors = directory.waiting();
+    let line = |aor: &&Aor| {
+        let why = match directory.domain(aor.domain()) {
+            None => "its domain is missing",
+            Some(_) => "another entry has its address or auth_id",
+        };
+        format!("{aor}: edited, not in force: {why}")
+    };
+    let more = aors.len().saturating_sub(WAITING_SHOWN_MAX);
+    let more = (more > 0).then(|| format!("edited, not in force: {more} more"));
+    let shown = aors.iter().take(WAITING_SHOWN_MAX).map(line);
+    shown.chain(more).collect()
 }
 
 /// Why a directory that would remove most is not put into force.
@@ -469,6 +486,14 @@ mod tests {
         // If a file loses the domain, the account waits for it.
         let lost = reloader.put(&Directory::default(), true, None).unwrap();
         assert_eq!(lost.directory.waiting_edits(), 1);
+        assert_eq!(
+            reloader.apply(&configuration(Directory::default()), true),
+            Ok(
+                "705@a.example: edited, not in force: its domain is missing\n\
+                 reloaded: 0 domains, 0 accounts"
+                    .to_owned()
+            )
+        );
         let (back, _) = change(&reloader, directory(&["a.example"]), "a.example", false);
         assert!(back.unwrap().directory.account(aor.as_str()).is_some());
         // If the API removes the domain, the account goes with it, for good.

@@ -126,10 +126,11 @@ fn read_table<T: Table>(
 fn elsewhere(key: &str, known: &[&str], tables: Tables) -> String {
     let homes = tables.iter().filter(|(_, keys)| keys.contains(&key));
     let homes: Vec<&str> = homes.map(|(header, _)| *header).collect();
-    if homes.is_empty() {
-        return format!("valid keys: {}", known.join(", "));
+    let known = known.join(", ");
+    match homes.is_empty() {
+        true => format!("valid keys: {known}"),
+        false => format!("it belongs in {}; valid keys: {known}", homes.join(" or ")),
     }
-    format!("it belongs in {}", homes.join(" or "))
 }
 
 /// Reads a value that should be a table.

@@ -295,8 +295,14 @@ fn a_key_in_the_wrong_table_is_reported_with_the_right_one() {
         "[[domain]]\nname = \"abc.com\"\n[[account]]\nuser = \"1\"\ndomain = \"abc.com\"\n\
          password = \"x\"\norbits = [\"700-709\"]\nburst = 5\nqqqq = 5\n",
         &[
-            (7, "unknown key \"orbits\"; it belongs in [[domain]]"),
-            (8, "unknown key \"burst\"; it belongs in [notify]"),
+            (
+                7,
+                "unknown key \"orbits\"; it belongs in [[domain]]; valid keys: user, domain, password",
+            ),
+            (
+                8,
+                "unknown key \"burst\"; it belongs in [notify]; valid keys: user, domain, password",
+            ),
             (
                 9,
                 "unknown key \"qqqq\"; valid keys: user, domain, password",

@@ -12,6 +12,7 @@ pub(crate) async fn status<E: Engine>(_: Form, site: &Site<E>) -> ControlResult 
     let (domains, accounts) = site.directory().count();
     Ok(Box::new(Status {
         is_ready: site.engine.is_ready(),
+        is_draining: site.engine.is_draining(),
         uptime: site.facts.started.elapsed(),
         facts: site.facts.clone(),
         domains,

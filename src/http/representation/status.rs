@@ -13,6 +13,8 @@ use crate::http::representation::text::{span, write_silent};
 pub(crate) struct Status {
     /// Whether new work is taken.
     pub(crate) is_ready: bool,
+    /// Whether all subscriptions were ended and new ones are refused until the next start.
+    pub(crate) is_draining: bool,
     /// Where it listens.
     pub(crate) facts: Facts,
     /// Time since it was started.
@@ -35,7 +37,11 @@ pub(crate) struct Status {
 
 impl Representation for Status {
     fn text(&self, _: Option<usize>) -> String {
-        let ready = if self.is_ready { "ready" } else { "not ready" };
+        let ready = match (self.is_ready, self.is_draining) {
+            (true, _) => "ready",
+            (false, false) => "not ready",
+            (false, true) => "not ready: draining",
+        };
         let mut text = format!(
             "Lamplighter {} is {ready}, up {}\n{}\n{}, {}\n{}, {}, {} sent\n",
             env!("CARGO_PKG_VERSION"),
@@ -69,6 +75,7 @@ impl Representation for Status {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": self.is_ready,
+            "draining": self.is_draining,
             "uptime_seconds": self.uptime.as_secs(),
             "sip": sip.collect::<Vec<_>>(),
             "http": http(Scheme::Http),

@@ -566,6 +566,8 @@ fn draining_ends_all_subscriptions() {
         (200, "all subscriptions are ended: stop the server now\n")
     );
     assert_eq!(server.get("/readyz").status, 503);
+    let status = server.operator("/status").body;
+    assert!(status.contains(" is not ready: draining, up "), "{status}");
     server.engine.is_silent.store(true, Ordering::SeqCst);
     assert_eq!(server.command("/drain", "").status, 503);
 }

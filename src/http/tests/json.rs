@@ -160,6 +160,7 @@ fn status_and_counters_are_numbers() {
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": true,
+            "draining": false,
             "uptime_seconds": 0,
             "sip": [{"transport": "udp", "address": "127.0.0.1:5060"}],
             "http": ["127.0.0.1:8080"],

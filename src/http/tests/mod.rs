@@ -76,6 +76,7 @@ pub(in crate::http) struct CallUpdate {
 pub(in crate::http) struct FakeEngine {
     pub(in crate::http) calls: Arc<Mutex<Vec<CallUpdate>>>,
     is_ready: Arc<AtomicBool>,
+    is_draining: Arc<AtomicBool>,
     is_silent: Arc<AtomicBool>,
     is_full: Arc<AtomicBool>,
     /// The other state updates, by address of record.
@@ -342,7 +343,12 @@ impl Engine for FakeEngine {
     }
 
     fn decline_work(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
         self.is_ready.store(false, Ordering::SeqCst);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::SeqCst)
     }
 
     async fn history(&self, query: HistoryQuery) -> Result<HistoryPage, HistoryFault> {
