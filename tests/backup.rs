@@ -398,12 +398,12 @@ fn an_erased_person_is_in_no_file() {
         .folder
         .says(&daemon.command("forget watcher@a.example"));
     for words in [
-        "33 subscriptions\n",
-        "1 notes\n",
-        "1 forwardings\n",
-        "1 mentions in calls of others\n",
-        "1 rules for watchers\n",
-        "1 rules of others that name it\n",
+        "  subscriptions: 33\n",
+        "  notes: 1\n",
+        "  forwardings: 1\n",
+        "  mentions in calls of others: 1\n",
+        "  rules for watchers: 1\n",
+        "  rules of others that name it: 1\n",
         "state.sqlite.damaged-7\n",
     ] {
         assert!(told.contains(words), "{words}{told}");

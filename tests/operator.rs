@@ -438,7 +438,7 @@ fn the_history_is_shown_outlives_the_server_and_forgets() {
     assert_eq!(after, table, "a crash loses nothing of it");
 
     let told = folder.says("forget 0@a.example");
-    for words in ["1 reported calls", "1 notes", "changes in the history"] {
+    for words in ["reported calls: 1", "notes: 1", "changes in the history: "] {
         assert!(told.contains(words), "{words}\n{told}");
     }
     daemon.kill();
@@ -473,6 +473,6 @@ fn without_a_history_the_command_says_why() {
     assert!(complaint.contains("no history is kept"), "{complaint}");
     folder.says("set 0@a.example note out");
     let told = folder.says("forget 0@a.example");
-    assert_eq!(told, "erased of 0@a.example:\n       1 notes\n");
+    assert_eq!(told, "erased of 0@a.example:\n  notes: 1\n");
     daemon.stop();
 }

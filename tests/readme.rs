@@ -176,13 +176,13 @@ impl Drop for Shell {
     }
 }
 
-/// The phone of user 9, with a key for 123: responds to every NOTIFY, and keeps its lines.
+/// The phone of user 124, with a key for 123: responds to every NOTIFY, and keeps its lines.
 fn start_phone() -> Arc<Mutex<Vec<String>>> {
     let socket = UdpSocket::bind(PHONE).unwrap();
     let request = format!(
         "SUBSCRIBE sip:123@abc.com SIP/2.0\r\nVia: SIP/2.0/UDP {PHONE};rport;branch=z9hG4bK-1\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:9@abc.com>;tag=f\r\nTo: <sip:123@abc.com>\r\nCall-ID: readme\r\n\
-         CSeq: 1 SUBSCRIBE\r\nContact: <sip:9@{PHONE}>\r\nEvent: dialog\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:124@abc.com>;tag=f\r\nTo: <sip:123@abc.com>\r\nCall-ID: readme\r\n\
+         CSeq: 1 SUBSCRIBE\r\nContact: <sip:124@{PHONE}>\r\nEvent: dialog\r\n\
          User-Agent: Yealink SIP-T46U 108.86.0.20\r\nExpires: 3600\r\nContent-Length: 0\r\n\r\n"
     );
     socket.send_to(request.as_bytes(), SERVER).unwrap();

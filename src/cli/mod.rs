@@ -89,7 +89,7 @@ enum Command {
     Drain(DrainArguments),
     /// Back up the store of the running server to a file.
     Backup(BackupArguments),
-    /// Print as JSON all that an operator has said: accounts, lists, rules, notes. No passwords.
+    /// Print as JSON all that an operator has configured: accounts, lists, rules, notes. No passwords.
     Export(ExportArguments),
     /// Restore a backup into an empty directory, before a server is started on it.
     Restore(RestoreArguments),

@@ -1,7 +1,7 @@
 //! `lamplighter token`: the tokens of the HTTP API, which are tables of the configuration file.
 //!
 //! A token is added at the end of the file; nothing else in it changes. A running server reloads its
-//! configuration; without one, the token counts from the next start.
+//! configuration; without one, the token takes effect at the next start.
 
 use std::fs;
 use std::fs::{File, OpenOptions};
@@ -223,7 +223,7 @@ fn reload(file: &Path) -> String {
                 ErrorKind::NotFound | ErrorKind::ConnectionRefused
             ) =>
         {
-            "No server is running; the change counts from its next start.".to_owned()
+            "No server is running; the change takes effect at its next start.".to_owned()
         }
         Err(error) => format!(
             "The change is in the file, but the running server could not be told: {}: {error}. Run `lamplighter reload`.",

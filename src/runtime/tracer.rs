@@ -140,8 +140,10 @@ fn reported(update: &StateUpdate) -> String {
                 CallSource::CallState => "by HTTP",
                 CallSource::Operator => "by the operator",
             };
-            let state = call.as_ref().map_or("none", |call| call.state.as_str());
-            format!("call reported {by}: {state}")
+            match call {
+                Some(call) => format!("call reported {by}: {}", call.state.as_str()),
+                None => format!("call ended, reported {by}"),
+            }
         }
         StateUpdate::CallStateDoNotDisturb(_) => "do-not-disturb reported by HTTP".to_owned(),
         StateUpdate::DoNotDisturb(true) => "do-not-disturb set".to_owned(),

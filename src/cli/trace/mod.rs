@@ -29,6 +29,7 @@ use crate::cli::trace::hep::Hep;
 use crate::cli::trace::ladder::Ladder;
 use crate::cli::trace::sink::{JsonLines, Sink};
 use crate::cli::{ServerArguments, output, question};
+use crate::http::facts::counted;
 use crate::trace::Event;
 
 /// How often the server is asked what is new.
@@ -88,7 +89,8 @@ pub(super) fn run(arguments: &TraceArguments) -> ExitCode {
                 0 => String::new(),
                 count => format!(", {count} more were not kept"),
             };
-            output::remark(format_args!("the trace is over: {messages} messages{lost}"));
+            let messages = counted(messages, "message");
+            output::remark(format_args!("the trace is over: {messages}{lost}"));
             ExitCode::SUCCESS
         }
         Err(complaint) => output::fail(complaint),

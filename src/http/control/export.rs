@@ -1,4 +1,4 @@
-//! `GET /export`: all that an operator has said, in the configuration and by commands: domains with their
+//! `GET /export`: all that an operator has configured, in the configuration and by commands: domains with their
 //! accounts, orbits, resources, groups, lists, policies and rules; profiles; notes and other statements,
 //! also about users of open domains, who have no account. `representation/export.rs` documents the form.
 

@@ -38,7 +38,7 @@ impl Representation for Forgotten {
             text.extend(
                 self.files
                     .iter()
-                    .map(|file| format!("         {}\n", visible(file))),
+                    .map(|file| format!("  {}\n", visible(file))),
             );
         }
         text
@@ -58,7 +58,7 @@ impl Representation for Forgotten {
 fn lines(counts: &[Count]) -> String {
     let found = counts.iter().filter(|(_, count)| *count > 0);
     found
-        .map(|(kind, count)| format!("{count:>8} {kind}\n"))
+        .map(|(kind, count)| format!("  {kind}: {count}\n"))
         .collect()
 }
 
@@ -83,10 +83,10 @@ mod tests {
         };
         assert_eq!(
             forgotten.text(None),
-            "erased of 123@abc.com:\n      12 changes in the history\n\
-             not erased, because it is of others:\n       3 subscriptions of others\n\
+            "erased of 123@abc.com:\n  changes in the history: 12\n\
+             not erased, because it is of others:\n  subscriptions of others: 3\n\
              not looked at, because it was set aside as damaged; remove it when you need it no more:\n\
-             \x20        /var/lib/state.sqlite.damaged-1\n"
+             \x20 /var/lib/state.sqlite.damaged-1\n"
         );
         assert_eq!(
             forgotten.json(),

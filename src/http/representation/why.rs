@@ -64,7 +64,7 @@ impl Representation for Explanation {
         if let Some(extended) = why.extended {
             text.push_str(&style_line(extended));
         }
-        text.push_str(&format!("because {}\n\n", because(why)));
+        text.push_str(&format!("reason: {}\n\n", why.rule));
         if why.contributions.is_empty() {
             text.push_str("No source has reported anything.\n");
         } else {

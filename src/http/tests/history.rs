@@ -87,13 +87,13 @@ fn an_erasure_says_what_it_erased() {
     let server = Server::start();
     *server.engine.history.lock().unwrap() = Some(page());
     let told = server.command("/forget", "aor=123@abc.com").body;
-    let without_history = "erased of 123@abc.com:\n       1 notes\n       3 subscriptions\n";
-    let of_others = "not erased, because it is of others:\n       1 subscriptions of others\n";
+    let without_history = "erased of 123@abc.com:\n  notes: 1\n  subscriptions: 3\n";
+    let of_others = "not erased, because it is of others:\n  subscriptions of others: 1\n";
     assert_eq!(
         told,
         format!(
-            "{without_history}       1 changes in the history\n       \
-             1 mentions in the history of others\n{of_others}"
+            "{without_history}  changes in the history: 1\n  \
+             mentions in the history of others: 1\n{of_others}"
         )
     );
     *server.engine.history.lock().unwrap() = None;

@@ -138,7 +138,7 @@ fn why_explains_a_state() {
         ));
         assert_eq!(response.status, 200, "{aor} {}", response.body);
         assert!(response.body.starts_with(
-            "123@abc.com is ringing (basic open, lamp early)\nbecause ringing: a call is early\n"
+            "123@abc.com is ringing (basic open, lamp early)\nreason: a call is early\n"
         ));
         let mut lines = response.body.lines().skip(3);
         let heads: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
