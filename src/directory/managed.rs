@@ -184,8 +184,9 @@ pub enum ChangeRefusal {
     HalfDone,
 }
 
-/// A condition on the directory in force, without which a change is refused.
-pub type Precondition = Box<dyn FnOnce(&Directory) -> Result<(), ChangeRefusal> + Send>;
+/// A condition on the directory in force, without which a change is refused. It gets the own name of the domain
+/// that is changed.
+pub type Precondition = Box<dyn FnOnce(&Directory, &str) -> Result<(), ChangeRefusal> + Send>;
 
 impl Directory {
     /// Sets what the HTTP API keeps.

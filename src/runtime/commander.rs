@@ -32,7 +32,10 @@ use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
 const TRACE_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reloads, and changes by the HTTP API, that wait. One more is refused.
-pub(crate) const RELOADS_MAX: usize = 64;
+pub(crate) const RELOADS_MAX: usize = 16;
+/// How long a change may wait for its turn; one that has waited longer is dropped, and its caller told. The HTTP
+/// core gives up a response after 15 s.
+pub(crate) const CHANGE_WAIT_MAX: Duration = Duration::from_secs(8);
 
 /// A request to the thread that reads the configuration again.
 pub(crate) enum ReloadRequest {
@@ -49,6 +52,8 @@ pub(crate) enum ReloadRequest {
         change: ManagedChange,
         /// Without which it is refused.
         precondition: Precondition,
+        /// When it was asked for.
+        asked: Instant,
         /// Returns the result to the caller.
         replier: Replier<Result<Changed, ChangeRefusal>>,
     },
@@ -208,6 +213,7 @@ impl Engine for Commander {
         let _ = self.requests.reloads.try_send(ReloadRequest::Change {
             change,
             precondition,
+            asked: Instant::now(),
             replier,
         });
         outcome

@@ -18,7 +18,7 @@ use crate::directory::removal::Removal;
 use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
-use crate::runtime::commander::{Commander, ReloadRequest};
+use crate::runtime::commander::{CHANGE_WAIT_MAX, Commander, ReloadRequest};
 use crate::runtime::edit_keeper::OVER;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
 use crate::shard::Command;
@@ -296,8 +296,13 @@ pub(crate) fn start(
                 ReloadRequest::Change {
                     change,
                     precondition,
+                    asked,
                     replier,
                 } => {
+                    // Without a reply the caller is told that the server is busy.
+                    if asked.elapsed() > CHANGE_WAIT_MAX {
+                        continue;
+                    }
                     let changed = self::change(&reloader, &mut files, &change, precondition);
                     log_change(change.domain(), &changed);
                     replier.reply(changed);
@@ -330,7 +335,7 @@ fn change(
     let loaded = files.load_changed(change)?;
     let reloader = current(reloader);
     // No other thread changes what the precondition is about.
-    precondition(&reloader.directory.current())?;
+    precondition(&reloader.directory.current(), &loaded.domain)?;
     reloader.apply_change(loaded)
 }
 

@@ -106,6 +106,7 @@ impl Tables {
         let is_new = match change {
             ManagedChange::PutDomain { settings, .. } => {
                 let is_new = !is_ours(&own, home, operators)?;
+                check_own_name(change.domain(), &own)?;
                 self.put_domain(&own, settings)?;
                 is_new
             }
@@ -304,6 +305,16 @@ fn is_ours(own: &str, home: Home, operators: &Operators<'_>) -> Result<bool, Cha
         Home::Operators(offset) => Err(operators.refusal(&format!("the domain {own}"), offset)),
         Home::Ours => Ok(true),
         Home::Nowhere => Ok(false),
+    }
+}
+
+/// Refuses an alias, which would replace the domain that has it.
+fn check_own_name(name: &str, own: &str) -> Result<(), ChangeRefusal> {
+    match canonical_domain(name).is_none_or(|name| name == own) {
+        true => Ok(()),
+        false => Err(ChangeRefusal::Conflict(format!(
+            "{name} is an alias of the domain {own}: put that, or remove the alias there"
+        ))),
     }
 }
 

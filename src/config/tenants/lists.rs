@@ -22,7 +22,11 @@ pub(super) fn add_groups(
     complainer: &mut Complainer<'_>,
 ) {
     let mut taken = HashSet::new();
-    for group in &config.group {
+    let groups = config.group.iter();
+    let in_force: Vec<_> = groups
+        .filter(|group| !names.waits(&group.domain, complainer))
+        .collect();
+    for group in in_force {
         let name = group.name.get_ref();
         let what = format!("the group \"{name}\"");
         let domain = names.domain(&group.domain, &what, complainer);

@@ -35,7 +35,7 @@ pub(super) fn directory(
     notes: &mut Vec<String>,
 ) -> Directory {
     let mut directory = Directory::default();
-    let names = Names::new(config, complainer.is_partial());
+    let names = Names::new(config, complainer);
     domains::add_domains(config, &names, &mut directory, complainer, notes);
     add_accounts(config, &names, &mut directory, complainer, notes);
     for domain in &config.domain {
@@ -45,6 +45,7 @@ pub(super) fn directory(
     lists::add_lists(config, &names, &mut directory, complainer);
     lists::note_strangers(config, &names, &directory, complainer, notes);
     policies::add_policies(config, &names, &mut directory, complainer, notes);
+    notes.extend(note_waiting(config, &names, complainer));
     directory.set_profiles(profiles::table(&config.profile, complainer));
     directory.set_feeds(feeds::read(&config.feed, &names, complainer));
     directory.set_tokens(tokens::read(&config.token, &names, complainer));
@@ -53,6 +54,20 @@ pub(super) fn directory(
         notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());
     }
     directory
+}
+
+/// Notes groups and policies of the HTTP API that wait for their domain.
+fn note_waiting(config: &Config, names: &Names, complainer: &Complainer<'_>) -> Option<String> {
+    let groups = config.group.iter().map(|group| &group.domain);
+    let domains = groups.chain(config.policy.iter().map(|policy| &policy.domain));
+    let mut waiting = domains.filter(|domain| names.waits(domain, complainer));
+    let first = waiting.next()?;
+    let count = waiting.count() + 1;
+    let what = format!(
+        "{count} groups and policies of the HTTP API are not in force, because their domain is missing: first \"{}\"",
+        first.get_ref()
+    );
+    Some(complainer.note(&first.span(), &what))
 }
 
 /// What stands in the file of the HTTP API.

@@ -1,6 +1,6 @@
 //! Names in the configuration: domains by any of their names, users, patterns, groups.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use toml::Spanned;
 
@@ -20,15 +20,15 @@ pub(super) struct Names {
     domains: HashMap<String, String>,
     /// Some domain name was invalid or could not be read, so unknown domains are not reported.
     is_incomplete: bool,
-    /// Groups, each after the own name of its domain.
-    groups: HashSet<(String, String)>,
+    /// Groups, each after the own name of its domain; whether the HTTP API keeps it.
+    groups: HashMap<(String, String), bool>,
 }
 
 impl Names {
-    /// The names of a configuration. `is_partial`: tables of it could not be read.
-    pub(super) fn new(config: &Config, is_partial: bool) -> Self {
+    /// The names of a configuration.
+    pub(super) fn new(config: &Config, complainer: &Complainer<'_>) -> Self {
         let mut names = Self {
-            is_incomplete: is_partial,
+            is_incomplete: complainer.is_partial(),
             ..Self::default()
         };
         for domain in &config.domain {
@@ -44,9 +44,9 @@ impl Names {
         }
         for group in &config.group {
             if let Some(domain) = names.canonical(group.domain.get_ref()) {
-                names
-                    .groups
-                    .insert((domain, group.name.get_ref().to_owned()));
+                let is_managed = complainer.is_managed(&group.name.span());
+                let group = (domain, group.name.get_ref().to_owned());
+                names.groups.entry(group).or_insert(is_managed);
             }
         }
         names
@@ -63,6 +63,20 @@ impl Names {
         self.domains
             .get(&canonical_domain(name)?)
             .map(String::as_str)
+    }
+
+    /// Whether an entry that the HTTP API keeps waits for its domain: the operator's file has lost it.
+    pub(super) fn waits(&self, domain: &Spanned<String>, complainer: &Complainer<'_>) -> bool {
+        let is_known = self.known(domain.get_ref()).is_some() || self.is_incomplete;
+        !is_known && complainer.is_managed(&domain.span())
+    }
+
+    /// Whether a text names a group of a domain. The operator's file knows its own groups only: another one
+    /// must not change what a policy of the operator says.
+    fn is_group(&self, text: &Spanned<String>, domain: &str, complainer: &Complainer<'_>) -> bool {
+        let group = (domain.to_owned(), bare(text.get_ref()).to_owned());
+        let is_managed = self.groups.get(&group);
+        is_managed.is_some_and(|is_managed| !is_managed || complainer.is_managed(&text.span()))
     }
 
     /// The own name of a configured domain. Complains if there is none; `what` describes the
@@ -105,7 +119,7 @@ impl Names {
         if bare == "*" {
             return Some(People::Everyone);
         }
-        if self.groups.contains(&(domain.to_owned(), bare.to_owned())) {
+        if self.is_group(text, domain, complainer) {
             return Some(People::Group(bare.into()));
         }
         let (user, host) = bare.rsplit_once('@').unwrap_or((bare, domain));
@@ -134,7 +148,7 @@ impl Names {
         if let Some((_, condition)) = WORDS.iter().find(|(word, _)| *word == bare) {
             return Some(condition.clone());
         }
-        if self.groups.contains(&(domain.to_owned(), bare.to_owned())) {
+        if self.is_group(text, domain, complainer) {
             return Some(WatcherCondition::People(People::Group(bare.into())));
         }
         if bare == "*" {

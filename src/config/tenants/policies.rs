@@ -33,6 +33,9 @@ pub(super) fn add_policies(
             );
             return;
         }
+        if names.waits(&policy.domain, complainer) {
+            continue;
+        }
         let what = format!("policy {number}");
         let Some(domain) = names.domain(&policy.domain, &what, complainer) else {
             continue;

@@ -452,3 +452,57 @@ fn a_later_change_makes_a_configuration_outdated() {
     fs::remove_file(folder.domains()).unwrap();
     assert!(after.is_outdated());
 }
+
+/// `staff`, `*` and `123` in the operator's policies mean what they mean without the groups of the API.
+#[test]
+fn groups_of_the_api_change_no_policy_of_the_operator() {
+    let folder = Folder::new(&format!(
+        "{OPERATORS}[[policy]]\ndomain = \"abc.com\"\nwatcher = \"*\"\npresentity = \"123\"\nhandling = \"block\"\n"
+    ));
+    let of = |directory: &Directory| {
+        let policies = directory.policies_of("abc.com").iter();
+        let parts = policies.map(|policy| (policy.watcher.clone(), policy.presentity.clone()));
+        format!("{:?}", parts.collect::<Vec<_>>())
+    };
+    let before = of(&folder.directory());
+    assert!(before.contains("Everyone"), "{before}");
+    for name in ["*", "123", "7*"] {
+        // A name that no group may have is as good.
+        let _ = folder.change(&put_group("abc.com", name, &["9"]));
+    }
+    assert!(folder.directory().is_managed_group("abc.com", "123"));
+    assert_eq!(of(&folder.directory()), before);
+}
+
+/// A domain that the operator removes takes nothing along that keeps the server from starting.
+#[test]
+fn groups_and_policies_wait_for_a_domain_of_the_operator() {
+    let folder = Folder::new(OPERATORS);
+    folder
+        .change(&put_group("abc.com", "sales", &["123"]))
+        .unwrap();
+    let rule = [("watcher", text("sales")), ("handling", text("block"))];
+    folder.change(&put_policies("abc.com", &[&rule])).unwrap();
+    folder.write("[[domain]]\nname = \"other.com\"\n");
+    let loaded = load(&folder.file()).unwrap();
+    let waits = "2 groups and policies of the HTTP API are not in force, because their domain is missing: first \"abc.com\"";
+    let notes = &loaded.plan.notes;
+    assert!(notes.iter().any(|note| note.ends_with(waits)), "{notes:?}");
+    folder.change(&put("new.example", &[])).unwrap();
+    folder.write(OPERATORS);
+    let back = folder.directory();
+    assert!(back.is_managed_group("abc.com", "sales"));
+    assert_eq!(back.policies_of("abc.com").len(), 2);
+}
+
+#[test]
+fn an_alias_does_not_replace_its_domain() {
+    let folder = Folder::new(OPERATORS);
+    folder
+        .change(&put("p.example", &[("aliases", texts(&["q.example"]))]))
+        .unwrap();
+    assert_eq!(
+        folder.conflict(&put("Q.example", &[])),
+        "Q.example is an alias of the domain p.example: put that, or remove the alias there"
+    );
+}

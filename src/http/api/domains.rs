@@ -132,14 +132,11 @@ async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 }
 
 async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
-    let domain = own_name(&request, &site.directory());
+    let domain = request.path("domain").to_owned();
     let faults = Faults::default();
     let settings = managed::settings(&request.body, "#", &faults);
     let settings = faults.unless(settings)?;
-    let precondition = managed::conditions(&request.headers, {
-        let domain = domain.clone();
-        move |directory| domain_json(directory, &domain)
-    });
+    let precondition = managed::conditions(&request.headers, domain_json);
     let change = ManagedChange::PutDomain { domain, settings };
     let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
     let json = domain_json(&changed.directory, &changed.domain);
@@ -149,10 +146,7 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 
 async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let domain = request.domain(&site.directory())?.name.clone();
-    let precondition = managed::conditions(&request.headers, {
-        let domain = domain.clone();
-        move |directory| domain_json(directory, &domain)
-    });
+    let precondition = managed::conditions(&request.headers, domain_json);
     let change = ManagedChange::RemoveDomain { domain };
     managed::change(site, &request.caller, change, precondition, "domain").await?;
     Ok(Answer::Nothing)
@@ -173,21 +167,11 @@ async fn put_orbits<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult
     let orbits = managed::list(orbits.unwrap_or_default(), "#/orbits", &faults);
     fields.end();
     let orbits = faults.unless(orbits)?;
-    let precondition = managed::conditions(&request.headers, {
-        let domain = domain.clone();
-        move |directory| orbits_json(directory, &domain)
-    });
+    let precondition = managed::conditions(&request.headers, orbits_json);
     let change = ManagedChange::PutOrbits { domain, orbits };
     let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
     let json = orbits_json(&changed.directory, &changed.domain);
     json.map(Answer::Json).ok_or_else(Problem::unavailable)
-}
-
-/// The domain in the path by its own name, if it exists; the path may name an alias.
-fn own_name(request: &ApiRequest, directory: &Directory) -> String {
-    let given = request.path("domain");
-    let known = directory.domain(&given.to_ascii_lowercase());
-    known.map_or_else(|| given.to_owned(), |domain| domain.name.clone())
 }
 
 /// A domain as it is shown; None if there is none.

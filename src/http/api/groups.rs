@@ -83,8 +83,8 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     fields.end();
     let members = faults.unless(members)?;
     let precondition = managed::conditions(&request.headers, {
-        let (domain, group) = (domain.clone(), group.clone());
-        move |directory| group_json(directory, &domain, &group)
+        let group = group.clone();
+        move |directory, domain| group_json(directory, domain, &group)
     });
     let change = ManagedChange::PutGroup {
         domain,
@@ -101,15 +101,15 @@ async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let domain = request.domain(&site.directory())?.name.clone();
     let group = request.path("group").to_owned();
     let conditions = managed::conditions(&request.headers, {
-        let (domain, group) = (domain.clone(), group.clone());
-        move |directory| group_json(directory, &domain, &group)
+        let group = group.clone();
+        move |directory, domain| group_json(directory, domain, &group)
     });
-    let (named, name) = (domain.clone(), group.clone());
-    let precondition = Box::new(move |directory: &Directory| {
-        if group_json(directory, &named, &name).is_some() {
-            conditions(directory)?;
+    let name = group.clone();
+    let precondition = Box::new(move |directory: &Directory, domain: &str| {
+        if group_json(directory, domain, &name).is_some() {
+            conditions(directory, domain)?;
         }
-        match user_of(directory, &named, &name) {
+        match user_of(directory, domain, &name) {
             Some(user) => Err(ChangeRefusal::Conflict(format!(
                 "{user} names the group: change that first"
             ))),

@@ -55,11 +55,11 @@ pub(super) async fn change<E: Engine>(
 /// The conditions of a request (RFC 9110 §13.1) on what `show` shows of the directory; None if it does not exist.
 pub(super) fn conditions(
     headers: &HeaderMap,
-    show: impl FnOnce(&Directory) -> Option<Value> + Send + 'static,
+    show: impl FnOnce(&Directory, &str) -> Option<Value> + Send + 'static,
 ) -> Precondition {
     let headers = headers.clone();
-    Box::new(move |directory| {
-        let present = show(directory);
+    Box::new(move |directory, domain| {
+        let present = show(directory, domain);
         let met = entity_tag::check(&headers, present.as_ref());
         met.map_err(|problem| ChangeRefusal::PreconditionFailed(problem.detail().to_owned()))
     })

@@ -71,10 +71,7 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         .collect();
     fields.end();
     let policies = faults.unless(policies)?;
-    let precondition = managed::conditions(&request.headers, {
-        let domain = domain.clone();
-        move |directory| policies_json(directory, &domain)
-    });
+    let precondition = managed::conditions(&request.headers, policies_json);
     let change = ManagedChange::PutPolicies { domain, policies };
     let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
     let json = policies_json(&changed.directory, &changed.domain);

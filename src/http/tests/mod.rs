@@ -140,7 +140,7 @@ impl Engine for FakeEngine {
             return Err(Unavailable);
         }
         let mut directory = directory();
-        if let Err(refusal) = precondition(&directory) {
+        if let Err(refusal) = precondition(&directory, change.domain()) {
             return Ok(Err(refusal));
         }
         if let Some(refusal) = self.change_refusal.lock().unwrap().clone() {

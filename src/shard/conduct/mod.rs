@@ -20,15 +20,13 @@ pub(crate) mod register;
 pub(crate) mod seize;
 pub(crate) mod subscribe;
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use crate::directory::Directory;
 use crate::presence::document;
 use crate::shard::conduct::awaited::AwaitedDialogs;
 use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
-use crate::shard::conduct::reevaluate::Reevaluation;
+use crate::shard::conduct::reevaluate::{Reevaluation, Superseded};
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::{Arrived, ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
@@ -63,7 +61,7 @@ pub(crate) struct Engine {
     reevaluation: Reevaluation,
     reevaluation_timer: Option<TimerHandle>,
     /// Directories that were in force since the last complete re-evaluation, but for the current one.
-    superseded: Vec<Arc<Directory>>,
+    superseded: Vec<Superseded>,
     /// The driver is behind with its work.
     is_congested: bool,
     publish_queue: PublishQueue,

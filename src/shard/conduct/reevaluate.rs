@@ -14,20 +14,53 @@ use crate::shard::contract::turn::Turn;
 /// Subscriptions, list resources and presentities re-evaluated per turn.
 const REEVALUATED_PER_TURN: usize = 2_000;
 
-/// Progress of a re-evaluation, as positions in the tables. It ends at the table sizes of its
-/// beginning; later entries know the new rules already.
+/// Progress of a re-evaluation. A change meanwhile has it go on from where it is, round the tables, and end
+/// there: changes that follow each other without a pause must not keep it at the beginning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Reevaluation {
-    presentity: u32,
-    presentities: u32,
-    subscription: u32,
-    subscriptions: u32,
+    presentities: Round,
+    subscriptions: Round,
+    /// Subscriptions re-evaluated since the start.
+    subscriptions_done: u64,
+}
+
+/// The way round a table. It leaves out entries that are added meanwhile: those know the new rules already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Round {
+    next: u32,
+    /// The size of the table when the round began.
+    end: u32,
+    left: u32,
+}
+
+impl Round {
+    /// Begins a round at the place that is next.
+    fn begin(&mut self, end: u32) {
+        self.next = if self.next < end { self.next } else { 0 };
+        (self.end, self.left) = (end, end);
+    }
+
+    /// The next place; None at the end of the round.
+    fn step(&mut self) -> Option<u32> {
+        self.left = self.left.checked_sub(1)?;
+        let place = self.next;
+        self.next = if place + 1 < self.end { place + 1 } else { 0 };
+        Some(place)
+    }
+}
+
+/// A directory that is no longer in force.
+#[derive(Debug)]
+pub(crate) struct Superseded {
+    directory: Arc<Directory>,
+    /// After that many subscriptions since the start, no phone shows any more what it said.
+    until: u64,
 }
 
 impl Reevaluation {
     /// Whether it is complete.
     pub(crate) fn is_over(self) -> bool {
-        self.presentity >= self.presentities && self.subscription >= self.subscriptions
+        self.presentities.left == 0 && self.subscriptions.left == 0
     }
 }
 
@@ -40,7 +73,9 @@ impl Engine {
 
     /// Keeps the directory that was in force until now, for as long as a phone may show what it said.
     pub(crate) fn supersede(&mut self, directory: Arc<Directory>) {
-        self.superseded.push(directory);
+        let places = u64::from(self.subscriptions.end());
+        let until = self.reevaluation.subscriptions_done + places;
+        self.superseded.push(Superseded { directory, until });
         self.subscriptions.directory_changed();
     }
 
@@ -56,37 +91,58 @@ impl Engine {
             self.reevaluation_timer = Some(turn.wheel.arm(when, Timer::Reevaluate));
         }
         self.subscriptions.reevaluate_waiting(turn);
-        self.reevaluation = Reevaluation {
-            presentity: 0,
-            presentities: self.compositor.places(),
-            subscription: 0,
-            subscriptions: self.subscriptions.end(),
-        };
+        let reevaluation = &mut self.reevaluation;
+        reevaluation.presentities.begin(self.compositor.places());
+        reevaluation.subscriptions.begin(self.subscriptions.end());
     }
 
-    /// Re-evaluates the next batch.
+    /// Re-evaluates the next batch, half of it presentities while there are any.
     pub(crate) fn continue_reevaluation(&mut self, turn: &mut Turn<'_>) {
         if self.reevaluation.is_over() {
             self.superseded.clear();
             return;
         }
         let mut left = REEVALUATED_PER_TURN;
-        while left > 0 && self.reevaluation.presentity < self.reevaluation.presentities {
+        while left > REEVALUATED_PER_TURN / 2
+            && let Some(place) = self.reevaluation.presentities.step()
+        {
             self.compositor
-                .reevaluate_presentity(PresentityId(self.reevaluation.presentity), turn);
-            self.reevaluation.presentity += 1;
+                .reevaluate_presentity(PresentityId(place), turn);
             left -= 1;
         }
-        while left > 0 && self.reevaluation.subscription < self.reevaluation.subscriptions {
-            let id = SubscriptionId(self.reevaluation.subscription);
+        while left > 0
+            && let Some(place) = self.reevaluation.subscriptions.step()
+        {
+            let id = SubscriptionId(place);
             let cost = self.subscriptions.reevaluate_subscription(id, turn);
-            self.subscriptions
-                .note_rules_changed(id, &self.superseded, turn);
-            self.reevaluation.subscription += 1;
+            let superseded = self.superseded.iter().map(|it| &*it.directory);
+            self.subscriptions.note_rules_changed(id, superseded, turn);
+            self.reevaluation.subscriptions_done += 1;
             left = left.saturating_sub(cost);
         }
+        let done = self.reevaluation.subscriptions_done;
+        self.superseded.retain(|it| it.until > done);
         if self.reevaluation.is_over() {
             self.superseded.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_begins_anew_goes_on_and_visits_all() {
+        let mut round = Round::default();
+        assert_eq!(round.step(), None);
+        round.begin(4);
+        assert_eq!([round.step(), round.step()], [Some(0), Some(1)]);
+        round.begin(5);
+        let rest: Vec<u32> = std::iter::from_fn(|| round.step()).collect();
+        assert_eq!(rest, [2, 3, 4, 0, 1]);
+        round.begin(2);
+        let shrunk: Vec<u32> = std::iter::from_fn(|| round.step()).collect();
+        assert_eq!(shrunk, [0, 1]);
     }
 }

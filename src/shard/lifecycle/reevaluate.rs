@@ -1,8 +1,6 @@
 //! Re-evaluates the authorisation of subscriptions: after a reload, when a time-limited rule starts
 //! or ends, and when a phone changes its address.
 
-use std::sync::Arc;
-
 use crate::directory::Directory;
 use crate::presence::event::Termination;
 use crate::presence::policy::{Decision, Handling};
@@ -32,13 +30,13 @@ impl Subscriptions {
 
     /// Has the record of a subscription say what rules its phone was notified by, if they changed. Even
     /// if they change back by the next restart, the phone is notified then.
-    pub(crate) fn note_rules_changed(
+    pub(crate) fn note_rules_changed<'d>(
         &mut self,
         id: SubscriptionId,
-        superseded: &[Arc<Directory>],
+        mut superseded: impl Iterator<Item = &'d Directory>,
         turn: &Turn<'_>,
     ) {
-        if superseded.is_empty() || turn.options.durability == Durability::None {
+        if turn.options.durability == Durability::None {
             return;
         }
         let Some(subscription) = self.table.subscription(id) else {
@@ -48,7 +46,7 @@ impl Subscriptions {
         let aor = aor.expected("a subscription is to an address of record");
         let have_changed = aor.is_some_and(|aor| {
             let rules = turn.directory.rules_of(aor);
-            superseded.iter().any(|it| it.rules_of(aor) != rules)
+            superseded.any(|it| it.rules_of(aor) != rules)
         });
         if have_changed {
             self.table.change_view(id);
