@@ -22,11 +22,10 @@ pub(super) fn add_groups(
     complainer: &mut Complainer<'_>,
 ) {
     let mut taken = HashSet::new();
-    let groups = config.group.iter();
-    let in_force: Vec<_> = groups
-        .filter(|group| !names.waits(&group.domain, complainer))
-        .collect();
-    for group in in_force {
+    for group in &config.group {
+        if names.waits(&group.domain, complainer) {
+            continue;
+        }
         let name = group.name.get_ref();
         let what = format!("the group \"{name}\"");
         let domain = names.domain(&group.domain, &what, complainer);
