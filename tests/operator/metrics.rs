@@ -116,7 +116,7 @@ fn all_metrics() -> String {
     text
 }
 
-/// A domain whose users anybody may watch.
+/// A domain in which every watcher is allowed, without a password.
 const OPEN: &str = "[[domain]]\nname = \"open.example\"\nauth = \"none\"\nopen = true\n\
     [[account]]\nuser = \"0\"\ndomain = \"open.example\"\npassword = \"x\"\n";
 

@@ -72,9 +72,8 @@ pub struct Outbox {
     /// Places of dialogs that requests wait for while records are recovered: their records are to be
     /// recovered next, with [`Recovered::Absent`](crate::shard::Recovered::Absent) for one that has none.
     pub wanted_dialogs: Vec<u32>,
-    /// Changes of composed state, for the history and for readers of events. Empty unless
-    /// [`Options::writes_history`](crate::shard::Options::writes_history) or
-    /// [`Options::tells_changes`](crate::shard::Options::tells_changes).
+    /// Changes of composed state, for the history, for readers of events and for traces. Empty unless
+    /// [`Options`](crate::shard::Options) has `writes_history`, `tells_changes` or `is_traced`.
     pub state_changes: Vec<StateChange>,
     /// Streams of this shard that must stay open until the given time, even when idle.
     pub kept: Vec<(ConnectionId, Instant)>,

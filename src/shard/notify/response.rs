@@ -190,15 +190,13 @@ impl Notifier {
         subscriptions: &mut Subscriptions,
         turn: &mut Turn<'_>,
     ) {
-        let subscription = subscriptions.table_mut().subscription_mut(id);
-        let Some(subscription) = subscription.expected("a removed one leaves its NOTIFY") else {
+        let delivered = (outcome == Outcome::Delivered).then_some(sent_at);
+        let Some(subscription) = subscriptions.table_mut().answered(id, delivered) else {
             return;
         };
-        subscription.answered();
         match outcome {
             Outcome::Delivered => {
                 let dialog = subscription.dialog();
-                subscriptions.table_mut().delivered(id, sent_at);
                 if let Some(message) = message
                     && self.take_target_of_response(dialog, message, subscriptions, turn)
                 {

@@ -144,12 +144,20 @@ impl Table {
         self.await_report(id, turn);
     }
 
-    /// The phone accepted a NOTIFY that was sent at `sent_at`.
-    pub(crate) fn delivered(&mut self, id: SubscriptionId, sent_at: Instant) {
+    /// The NOTIFY of a subscription got its final response. `delivered`: when the NOTIFY was sent, if the phone
+    /// accepted it. Returns the subscription.
+    pub(crate) fn answered(
+        &mut self,
+        id: SubscriptionId,
+        delivered: Option<Instant>,
+    ) -> Option<&mut Subscription> {
         let subscription = self.subscriptions.get_mut(id);
-        if let Some(subscription) = subscription.expected("its NOTIFY was answered") {
+        let subscription = subscription.expected("a removed one leaves its NOTIFY")?;
+        subscription.answered();
+        if let Some(sent_at) = delivered {
             subscription.delivered(sent_at, &mut self.queue);
         }
+        Some(subscription)
     }
 
     /// After a NOTIFY completed: requests the next one if `min-rate` makes it overdue, otherwise

@@ -21,7 +21,7 @@
 //!   `usage_of`, `is_over`, `aor_of`, `watcher_of`; `subscription_mut` for the transitions of one;
 //! - presentities: `join`, `leave`, `watched`, `take_state`;
 //! - NOTIFYs: `want`, `queue_again`, `pop_queued`, `next_paced`, `due`, `may_send`, `recipient`,
-//!   `skip_unchanged`, `delivered`, `await_report`, `wake_siblings`, `arm_subscription`; `stale`;
+//!   `skip_unchanged`, `answered`, `await_report`, `wake_siblings`, `arm_subscription`; `stale`;
 //! - the proof of a path: `prove_path`, `prove_path_by_tag`, `prove_path_by_salt`, `take_waiting`,
 //!   `release_path`;
 //! - streams that we open: `reach_phone`, `want_again`, `handle_dialed`, `handle_dial_failed`,

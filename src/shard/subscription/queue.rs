@@ -1,5 +1,7 @@
-//! The NOTIFYs that are owed: their queue, and how many phones lack the state ([`Unconfirmed`]). State changes go before all other NOTIFYs (initial, after a refresh, final),
-//! but the others get one turn in four.
+//! The NOTIFYs that are owed: their queue, and how many phones lack the current state ([`Unconfirmed`]).
+//!
+//! State changes go before all other NOTIFYs (initial, after a refresh, final), but the others get one turn in
+//! four.
 
 use std::collections::VecDeque;
 use std::time::Instant;

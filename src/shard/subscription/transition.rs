@@ -248,7 +248,7 @@ impl Subscription {
     }
 
     /// Its NOTIFY got a final response.
-    pub(crate) fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.in_flight = None;
         self.strikes = 0;
     }
