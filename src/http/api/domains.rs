@@ -11,7 +11,6 @@ use crate::http::api::managed;
 use crate::http::api::operation::{
     Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
 };
-use crate::http::api::problem::Problem;
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::representation::configured;
@@ -127,8 +126,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let name = &request.domain(&directory)?.name;
-    let json = domain_json(&directory, name);
-    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+    managed::shown(domain_json(&directory, name))
 }
 
 async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -136,12 +134,8 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let faults = Faults::default();
     let settings = managed::settings(&request.body, "#", &faults);
     let settings = faults.unless(settings)?;
-    let precondition = managed::conditions(&request.headers, domain_json);
     let change = ManagedChange::PutDomain { domain, settings };
-    let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
-    let json = domain_json(&changed.directory, &changed.domain);
-    let json = json.ok_or_else(Problem::unavailable)?;
-    Ok(Answer::created(changed.is_new, json))
+    managed::put(site, &request, change, "domain", domain_json).await
 }
 
 async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -155,8 +149,7 @@ async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 async fn orbits<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let name = &request.domain(&directory)?.name;
-    let json = orbits_json(&directory, name);
-    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+    managed::shown(orbits_json(&directory, name))
 }
 
 async fn put_orbits<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -167,11 +160,8 @@ async fn put_orbits<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult
     let orbits = managed::list(orbits.unwrap_or_default(), "#/orbits", &faults);
     fields.end();
     let orbits = faults.unless(orbits)?;
-    let precondition = managed::conditions(&request.headers, orbits_json);
     let change = ManagedChange::PutOrbits { domain, orbits };
-    let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
-    let json = orbits_json(&changed.directory, &changed.domain);
-    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+    managed::put(site, &request, change, "domain", orbits_json).await
 }
 
 /// A domain as it is shown; None if there is none.

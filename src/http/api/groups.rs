@@ -82,19 +82,13 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let members = managed::list(members.unwrap_or_default(), "#/members", &faults);
     fields.end();
     let members = faults.unless(members)?;
-    let precondition = managed::conditions(&request.headers, {
-        let group = group.clone();
-        move |directory, domain| group_json(directory, domain, &group)
-    });
     let change = ManagedChange::PutGroup {
         domain,
         group: group.clone(),
         members,
     };
-    let changed = managed::change(site, &request.caller, change, precondition, "group").await?;
-    let json = group_json(&changed.directory, &changed.domain, &group);
-    let json = json.ok_or_else(Problem::unavailable)?;
-    Ok(Answer::created(changed.is_new, json))
+    let show = move |directory: &Directory, domain: &str| group_json(directory, domain, &group);
+    managed::put(site, &request, change, "group", show).await
 }
 
 async fn remove<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {

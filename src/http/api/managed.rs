@@ -11,13 +11,36 @@ use crate::directory::tokens::Role;
 use crate::http::api::caller::Caller;
 use crate::http::api::entity_tag;
 use crate::http::api::fields::Faults;
+use crate::http::api::operation::{Answer, ApiResult};
 use crate::http::api::problem::{Fault, Place, Problem, ProblemKind};
+use crate::http::api::request::ApiRequest;
 use crate::http::engine::{Engine, Unavailable};
 use crate::http::site::Site;
 use crate::http::transport_counters::count;
 
 /// Entries of a list.
 const ENTRIES_MAX: usize = 10_000;
+
+/// What a GET shows of a domain that exists.
+pub(super) fn shown(json: Option<Value>) -> ApiResult {
+    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+}
+
+/// Makes the change of a PUT, under the conditions of the request on what `show` shows of the directory. Responds
+/// with what it shows afterwards. `named`: as in [`change`].
+pub(super) async fn put<E: Engine>(
+    site: &Site<E>,
+    request: &ApiRequest,
+    change: ManagedChange,
+    named: &'static str,
+    show: impl Fn(&Directory, &str) -> Option<Value> + Clone + Send + 'static,
+) -> ApiResult {
+    let precondition = conditions(&request.headers, show.clone());
+    let changed = self::change(site, &request.caller, change, precondition, named).await?;
+    let json = show(&changed.directory, &changed.domain);
+    let json = json.ok_or_else(Problem::unavailable)?;
+    Ok(Answer::created(changed.is_new, json))
+}
 
 /// Makes a change. `named`: the parameter of the path that names what is changed.
 pub(super) async fn change<E: Engine>(

@@ -9,9 +9,8 @@ use crate::directory::tokens::Role;
 use crate::http::api::fields::{Faults, Fields};
 use crate::http::api::managed;
 use crate::http::api::operation::{
-    Answer, AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
+    AnswerSchema, ApiMethod, ApiResult, BodySchema, Description, Operation, handler,
 };
-use crate::http::api::problem::Problem;
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::representation::configured;
@@ -56,8 +55,7 @@ impl<E: Engine> Operation<E> {
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let name = &request.domain(&directory)?.name;
-    let json = policies_json(&directory, name);
-    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+    managed::shown(policies_json(&directory, name))
 }
 
 async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
@@ -71,11 +69,8 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         .collect();
     fields.end();
     let policies = faults.unless(policies)?;
-    let precondition = managed::conditions(&request.headers, policies_json);
     let change = ManagedChange::PutPolicies { domain, policies };
-    let changed = managed::change(site, &request.caller, change, precondition, "domain").await?;
-    let json = policies_json(&changed.directory, &changed.domain);
-    json.map(Answer::Json).ok_or_else(Problem::unavailable)
+    managed::put(site, &request, change, "domain", policies_json).await
 }
 
 /// The policies as they can be put again.
