@@ -1,7 +1,12 @@
 //! The current directory. Changes are serialised and sent to all shards in order, so that every
 //! shard ends up with the latest.
+//!
+//! To free a directory of thousands of domains takes up to a tenth of a second, in which a shard would change no
+//! lamp. So one that was replaced is kept until no shard has it any more, and freed by a thread that may take
+//! its time ([`SharedDirectory::free_replaced`]).
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::directory::Directory;
 
@@ -15,6 +20,8 @@ struct Shared {
     /// Serialises changes; readers do not take it.
     change: Mutex<()>,
     current: RwLock<Arc<Directory>>,
+    /// Those that were current before, until they are freed.
+    replaced: Mutex<Vec<Arc<Directory>>>,
 }
 
 impl SharedDirectory {
@@ -24,6 +31,7 @@ impl SharedDirectory {
         Self(Arc::new(Shared {
             change: Mutex::new(()),
             current: RwLock::new(directory),
+            replaced: Mutex::default(),
         }))
     }
 
@@ -47,8 +55,23 @@ impl SharedDirectory {
         let _turn = self.0.change.lock().unwrap_or_else(PoisonError::into_inner);
         let edited = Arc::new(edit(&self.current())?);
         let current = self.0.current.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = Arc::clone(&edited);
+        let mut current = current.unwrap_or_else(PoisonError::into_inner);
+        let before = mem::replace(&mut *current, Arc::clone(&edited));
+        drop(current);
+        self.replaced().push(before);
         Ok(tell(&edited))
+    }
+
+    /// Frees the directories that were replaced and that no shard has any more.
+    pub fn free_replaced(&self) {
+        let is_free = |directory: &mut Arc<Directory>| Arc::strong_count(directory) == 1;
+        let free: Vec<_> = self.replaced().extract_if(.., is_free).collect();
+        drop(free);
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, Vec<Arc<Directory>>> {
+        let replaced = self.0.replaced.lock();
+        replaced.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the current directory again to shards that missed it.
@@ -93,5 +116,22 @@ mod tests {
         let refused = shared.change(|_| Err("no"), |_| unreachable!());
         assert_eq!(refused, Err("no"));
         assert_eq!(shared.repeat(|directory| directory.domains().len()), 400);
+    }
+
+    #[test]
+    fn a_replaced_directory_is_freed_once_no_shard_has_it() {
+        let first = Arc::new(Directory::default());
+        let (weak, shared) = (
+            Arc::downgrade(&first),
+            SharedDirectory::new(Arc::clone(&first)),
+        );
+        let replaced = shared.change(|directory| Ok::<_, ()>(directory.clone()), |_| ());
+        assert_eq!(replaced, Ok(()));
+        shared.free_replaced();
+        drop(first);
+        assert!(weak.upgrade().is_some(), "the last shard does not free it");
+        shared.free_replaced();
+        assert!(weak.upgrade().is_none());
+        assert_eq!(shared.current().domains().len(), 0);
     }
 }

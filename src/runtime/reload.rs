@@ -7,6 +7,7 @@
 //! acknowledged once it is on the disk and in force on every shard.
 
 use std::net::SocketAddr;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 use std::{io, thread};
@@ -29,6 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Of how many addresses a reload says that their edits are not in force.
 const WAITING_SHOWN_MAX: usize = 20;
+
+/// How often directories that were replaced are freed, while nothing is reloaded.
+const FREE_EVERY: Duration = Duration::from_secs(1);
 
 /// The last line of a reload that changed nothing.
 const UNCHANGED: &str = "the configuration was not reloaded; the old one stays in force";
@@ -281,7 +285,13 @@ pub(crate) fn start(
     mut files: impl ConfigurationFiles,
 ) -> io::Result<()> {
     let serve = move || {
-        for request in requests {
+        loop {
+            current(&reloader).directory.free_replaced();
+            let request = match requests.recv_timeout(FREE_EVERY) {
+                Ok(request) => request,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
             match request {
                 ReloadRequest::Reload {
                     accepts_removal,
