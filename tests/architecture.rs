@@ -166,6 +166,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("lists", &["names"]),
             ("tokens", &["names"]),
             ("feeds", &["names"]),
+            ("connectors", &["names", "proof"]),
         ],
     ),
     (

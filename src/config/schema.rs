@@ -4,6 +4,7 @@
 //! Values that can be wrong in a way only the check sees keep their place ([`Spanned`]), so that
 //! the complaint has a line.
 
+mod connector;
 mod profile;
 mod shield;
 mod tenant;
@@ -18,6 +19,9 @@ use crate::config::files::Files;
 use crate::config::quantity::{Interval, Octets};
 use crate::config::reader::{Table, Tables, absent, document, keys, words};
 
+pub(super) use connector::{
+    Connector, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind,
+};
 pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, UnregisteredKind};
 pub(super) use shield::Shield;
 pub use tenant::AuthKind;
@@ -56,6 +60,7 @@ pub(super) const TABLES: Tables = &[
     (Profile::HEADER, Profile::KEYS),
     (Token::HEADER, Token::KEYS),
     (Feed::HEADER, Feed::KEYS),
+    (Connector::HEADER, Connector::KEYS),
 ];
 
 keys! {
@@ -105,6 +110,8 @@ keys! {
         pub token: Vec<Token> = Vec::new();
         /// `[[feed]]`
         pub feed: Vec<Feed> = Vec::new();
+        /// `[[connector]]`
+        pub connector: Vec<Connector> = Vec::new();
     }
 }
 

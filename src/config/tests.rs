@@ -11,6 +11,7 @@ use crate::shard::{Durability, Options};
 use crate::sip::Transport;
 
 mod accounts;
+mod connectors;
 mod faults;
 mod managed;
 mod profiles;

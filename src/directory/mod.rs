@@ -9,6 +9,7 @@
 //! - [`Directory::edits`] (`edits`, `accounts`): what the operator edited while the server ran.
 //! - [`Directory::token`] (`tokens`): who may use the HTTP API.
 //! - [`Directory::feed`] (`feeds`): how the JSON of a PBX is read.
+//! - [`Directory::connectors`] (`connectors`): the PBXs and presence servers that we subscribe to.
 //! - [`Directory::is_managed`] (`managed`): what the HTTP API keeps, and its changes.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
@@ -19,6 +20,7 @@
 //! Not here: how a request is authenticated (`shard::uas`), what a rule means (`presence::policy`).
 
 pub mod accounts;
+pub mod connectors;
 mod credentials;
 pub mod decide;
 pub mod edits;
@@ -41,6 +43,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::directory::connectors::Connector;
 use crate::directory::credentials::Credentials;
 use crate::directory::decide::Groups;
 use crate::directory::edits::Edit;
@@ -284,6 +287,7 @@ pub struct Directory {
     profiles: Arc<Profiles>,
     tokens: Arc<[Token]>,
     feeds: Arc<[Feed]>,
+    connectors: Arc<[Connector]>,
     /// What the HTTP API keeps.
     managed: Arc<Managed>,
     /// Whether any account has a password hash.

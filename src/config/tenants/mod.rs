@@ -6,6 +6,7 @@
 
 mod accounts;
 mod accounts_file;
+mod connectors;
 mod domains;
 mod feeds;
 mod lists;
@@ -48,6 +49,7 @@ pub(super) fn directory(
     notes.extend(note_waiting(config, &names, complainer));
     directory.set_profiles(profiles::table(&config.profile, complainer));
     directory.set_feeds(feeds::read(&config.feed, &names, complainer));
+    directory.set_connectors(connectors::read(config, &names, complainer, notes));
     directory.set_tokens(tokens::read(&config.token, &names, complainer));
     directory.set_managed(managed(config, &names, complainer));
     if config.domain.is_empty() {
@@ -105,7 +107,9 @@ fn add_accounts(
                 && complainer.is_managed(&domain.name.span()) == is_managed
         })
     };
-    if !config.account.is_empty() || has_tokens(false) {
+    let mut connectors = config.connector.iter();
+    let has_password = connectors.any(|connector| connector.password.is_some());
+    if !config.account.is_empty() || has_tokens(false) || has_password {
         notes.extend(note_exposure(complainer.source().name.as_ref()));
     }
     if let Some(managed) = complainer.managed().filter(|_| has_tokens(true)) {

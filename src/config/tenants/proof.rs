@@ -113,7 +113,8 @@ fn check_single(account: &Account, complainer: &mut Complainer<'_>) -> Option<()
     Some(())
 }
 
-fn of_file(
+/// The password in a file; None with a complaint.
+pub(super) fn of_file(
     file: &Spanned<Password>,
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,

@@ -15,7 +15,7 @@ const VALUE_OCTETS_MAX: usize = 512;
 pub const CNONCE_DIGITS: usize = 16;
 
 /// Our user name and password at a server.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
     /// The user name.
     pub user: Box<str>,

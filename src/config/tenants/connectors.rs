@@ -1,0 +1,334 @@
+//! Converts the `[[connector]]` tables of a file, and checks them.
+
+use std::collections::HashMap;
+
+use toml::Spanned;
+
+use crate::config::complaint::Complainer;
+use crate::config::schema;
+use crate::config::schema::{
+    Config, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind, TransportKind,
+};
+use crate::config::tenants::names;
+use crate::config::tenants::names::Names;
+use crate::config::tenants::proof::of_file;
+use crate::config::text::{canonical_domain, is_phrase};
+use crate::directory::connectors::{
+    Connector, LISTED_USERS_MAX, Preferred, Protocol, ServerAddress, SipUpstream, UserSelection,
+};
+use crate::directory::user_range::UserRange;
+use crate::presence::event::Package;
+use crate::sip::digest::client::Login;
+use crate::sip::uri::{Scheme, host_ip, host_port, sip_uri};
+use crate::sip::{Transport, Uri};
+
+/// The user of From where we have no user name.
+const OWN_USER: &str = "lamplighter";
+
+/// The connectors of a file.
+pub(super) fn read(
+    config: &Config,
+    names: &Names,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Vec<Connector> {
+    let connectors = &config.connector;
+    let all = connectors.iter().map(|connector| &connector.name);
+    names::check_all("connector", all, complainer);
+    check_preferred(config, names, complainer);
+    let mut read = Vec::with_capacity(connectors.len());
+    for connector in connectors {
+        check_listener(connector, config, complainer);
+        read.push(converted(connector, names, complainer, notes));
+    }
+    read
+}
+
+fn converted(
+    connector: &schema::Connector,
+    names: &Names,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Connector {
+    let name = connector.name.get_ref().as_str();
+    let what = format!("the connector \"{name}\"");
+    let domain = names.domain(&connector.domain, &what, complainer);
+    let domain = domain.unwrap_or_default();
+    let address = connector.address.as_ref();
+    if address.is_none() && connector.enabled {
+        let what = format!("{what} has no address: it is \"Server Not configured\"");
+        notes.push(complainer.note(&connector.name.span(), &what));
+    }
+    let address = address.and_then(|address| server_address(address, complainer));
+    let login = login(connector, complainer, notes);
+    let protocol = match connector.kind {
+        ConnectorKind::Sip => Protocol::Sip(upstream(
+            connector,
+            address.as_ref(),
+            (login.as_ref(), &domain),
+            complainer,
+        )),
+    };
+    Connector {
+        name: name.into(),
+        domain: domain.into(),
+        is_enabled: connector.enabled,
+        address,
+        login,
+        users: users(connector, complainer),
+        preferred: preferred(connector),
+        protocol,
+    }
+}
+
+/// What SIP needs. `login` and `domain` give our own URI if there is none.
+fn upstream(
+    connector: &schema::Connector,
+    address: Option<&ServerAddress>,
+    (login, domain): (Option<&Login>, &str),
+    complainer: &mut Complainer<'_>,
+) -> SipUpstream {
+    let given = connector.remote_domain.as_ref();
+    let given = given.and_then(|text| remote_domain(text, complainer));
+    let remote_domain = given.or_else(|| canonical_domain(&address?.host));
+    let remote_domain = remote_domain.unwrap_or_else(|| domain.to_owned());
+    let own = match login {
+        Some(login) if !login.user.contains('@') => sip_uri(&login.user, &remote_domain),
+        _ => sip_uri(OWN_USER, domain),
+    };
+    let uri = connector.uri.as_ref();
+    let uri = uri.and_then(|uri| own_uri(uri, complainer)).unwrap_or(own);
+    SipUpstream {
+        transport: match connector.transport {
+            ConnectorTransportKind::Udp => Transport::Udp,
+            ConnectorTransportKind::Tcp => Transport::Tcp,
+            ConnectorTransportKind::Tls => Transport::Tls,
+        },
+        remote_domain: remote_domain.into(),
+        uri: uri.into(),
+        packages: packages(connector, complainer),
+        expires: connector.expires.0,
+        pace: connector.pace,
+    }
+}
+
+/// `pbx.example.com`, `pbx.example.com:5070`, `192.0.2.7`, `2001:db8::7`, `[2001:db8::7]:5070`
+fn server_address(
+    text: &Spanned<String>,
+    complainer: &mut Complainer<'_>,
+) -> Option<ServerAddress> {
+    let given = text.get_ref();
+    let whole = host_ip(given.as_bytes()).map(|ip| (ip.to_string(), None));
+    let read = whole.or_else(|| {
+        let (host, port) = host_port(given.as_bytes())?;
+        let host = match host_ip(host) {
+            Some(ip) => ip.to_string(),
+            None => canonical_domain(str::from_utf8(host).ok()?)?,
+        };
+        Some((host, port))
+    });
+    let read = read.filter(|(_, port)| *port != Some(0));
+    if read.is_none() {
+        let what = format!("\"{given}\" is not the address of a server");
+        let remedy = "write a host and, if it is not the usual one, a port: \"pbx.example.com\", \"192.0.2.7:5070\", \"[2001:db8::7]:5070\"";
+        complainer.add(text.span(), what, remedy);
+    }
+    read.map(|(host, port)| ServerAddress {
+        host: host.into(),
+        port,
+    })
+}
+
+fn remote_domain(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
+    let domain = canonical_domain(text.get_ref());
+    if domain.is_none() {
+        let what = format!("\"{}\" is not a domain", text.get_ref());
+        let remedy = "write what stands behind the @ in the users' addresses there, without a port";
+        complainer.add(text.span(), what, remedy);
+    }
+    domain
+}
+
+/// A SIP URI without headers, which can stand in From.
+fn own_uri(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
+    let given = text.get_ref();
+    let uri = match given.starts_with("sip:") {
+        true => given.clone(),
+        false => format!("sip:{given}"),
+    };
+    let is_plain =
+        |uri: Uri<'_>| uri.scheme == Scheme::Sip && uri.headers.is_empty() && uri.user.is_some();
+    let is_uri =
+        Uri::parse(uri.as_bytes()).is_ok_and(is_plain) && !uri.contains(['<', '>', '"', ' ', ';']);
+    if !is_uri {
+        let what = format!("\"{given}\" is not a SIP URI");
+        let remedy =
+            "write the address that the other server knows us by: \"sip:lamps@pbx.example.com\"";
+        complainer.add(text.span(), what, remedy);
+    }
+    is_uri.then_some(uri)
+}
+
+/// The user name and the password, which is empty if there is none.
+fn login(
+    connector: &schema::Connector,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Option<Login> {
+    let (password, file) = (&connector.password, &connector.password_file);
+    if let (Some(_), Some(file)) = (password, file) {
+        let what = format!(
+            "the connector \"{}\" has both password and password_file",
+            connector.name.get_ref()
+        );
+        complainer.add(file.span(), what, "keep one of them");
+        return None;
+    }
+    let place = password.iter().chain(file).next().map(Spanned::span);
+    let Some(auth_id) = &connector.auth_id else {
+        if let Some(place) = place {
+            let what = format!(
+                "the connector \"{}\" has a password without auth_id",
+                connector.name.get_ref()
+            );
+            complainer.add(
+                place,
+                what,
+                "write auth_id = \"...\", the user name that belongs to it",
+            );
+        }
+        return None;
+    };
+    let user = auth_id.get_ref();
+    if !is_phrase(user) {
+        let what = format!("{user:?} is not a user name");
+        complainer.add(
+            auth_id.span(),
+            what,
+            "use 1 to 256 octets without control characters",
+        );
+    }
+    let of_file = || of_file(file.as_ref()?, complainer, notes);
+    let password = password
+        .as_ref()
+        .map(|password| password.get_ref().0.clone());
+    Some(Login {
+        user: user.as_str().into(),
+        password: password.or_else(of_file).unwrap_or_default().into(),
+    })
+}
+
+fn packages(connector: &schema::Connector, complainer: &mut Complainer<'_>) -> Vec<Package> {
+    let given = &connector.packages;
+    let packages = given.get_ref().iter().map(|package| match package {
+        PackageKind::Dialog => Package::Dialog,
+        PackageKind::Presence => Package::Presence,
+    });
+    let mut packages: Vec<Package> = packages.collect();
+    packages.dedup();
+    if packages.is_empty() && !complainer.is_misread_within(&given.span()) {
+        let what = format!(
+            "the connector \"{}\" has no package to subscribe to",
+            connector.name.get_ref()
+        );
+        let remedy = "write packages = [\"dialog\"], or [\"dialog\", \"presence\"] for the second where the server refuses the first";
+        complainer.add(given.span(), what, remedy);
+    }
+    packages
+}
+
+/// `accounts`, `demand`, users and ranges of users.
+fn users(connector: &schema::Connector, complainer: &mut Complainer<'_>) -> UserSelection {
+    let mut users = UserSelection::default();
+    for text in &connector.users.0 {
+        match text.get_ref().as_str() {
+            "accounts" => users.accounts = true,
+            "demand" => users.on_demand = true,
+            range => match UserRange::parse(range) {
+                Ok(range) => users.ranges.push(range),
+                Err(fault) => {
+                    let what = format!("\"{range}\" is not a valid entry of users: {fault}");
+                    let remedy =
+                        "write \"accounts\", \"demand\", a user, or a range like \"100-199\"";
+                    complainer.add(text.span(), what, remedy);
+                }
+            },
+        }
+    }
+    let count: usize = users.ranges.iter().map(UserRange::count).sum();
+    if let Some(last) = connector
+        .users
+        .0
+        .last()
+        .filter(|_| count > LISTED_USERS_MAX)
+    {
+        let what = format!("users contains {count} users");
+        let remedy =
+            format!("at most {LISTED_USERS_MAX} are allowed; use \"accounts\" or \"demand\"");
+        complainer.add(last.span(), what, remedy);
+    }
+    users
+}
+
+fn preferred(connector: &schema::Connector) -> Preferred {
+    let has = |track| {
+        connector
+            .preferred
+            .iter()
+            .any(|known| *known.get_ref() == track)
+    };
+    Preferred {
+        telephony: has(TrackKind::Telephony),
+        rich: has(TrackKind::Rich),
+    }
+}
+
+/// Complains if two connectors of a domain go before all others on one track.
+fn check_preferred(config: &Config, names: &Names, complainer: &mut Complainer<'_>) {
+    let mut taken = HashMap::new();
+    for connector in &config.connector {
+        let domain = names.known(connector.domain.get_ref());
+        for track in &connector.preferred {
+            let word = match track.get_ref() {
+                TrackKind::Telephony => "telephony",
+                TrackKind::Rich => "rich",
+            };
+            let key = (domain, word);
+            let name = connector.name.get_ref();
+            match taken.get(&key) {
+                Some(other) if *other != name && domain.is_some() => {
+                    let what = format!("\"{other}\" and \"{name}\" are both preferred for {word}");
+                    let remedy = "one connector of a domain may be preferred on a track: remove it here or there";
+                    complainer.add(track.span(), what, remedy);
+                }
+                _ => {
+                    taken.insert(key, name);
+                }
+            }
+        }
+    }
+}
+
+/// Complains if no listener has the transport of a connector: requests to us could not arrive.
+fn check_listener(connector: &schema::Connector, config: &Config, complainer: &mut Complainer<'_>) {
+    let (wanted, word) = match connector.transport {
+        ConnectorTransportKind::Udp => (TransportKind::Udp, "udp"),
+        ConnectorTransportKind::Tcp => (TransportKind::Tcp, "tcp"),
+        ConnectorTransportKind::Tls => (TransportKind::Tls, "tls"),
+    };
+    let listeners = &config.sip.listen;
+    let mut transports = listeners
+        .get_ref()
+        .iter()
+        .map(|listen| listen.transport.get_ref());
+    let has = transports.any(|transport| *transport == wanted);
+    if !has && !complainer.is_misread_within(&listeners.span()) {
+        let what = format!(
+            "the connector \"{}\" uses {word}, but no [[sip.listen]] does",
+            connector.name.get_ref()
+        );
+        let remedy =
+            format!("add a [[sip.listen]] with transport = \"{word}\": NOTIFYs come to it");
+        complainer.add(connector.name.span(), what, remedy);
+    }
+}

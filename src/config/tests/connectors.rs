@@ -1,0 +1,148 @@
+//! `[[connector]]`: what it becomes, and what is refused.
+
+use super::*;
+use crate::directory::connectors::{Connector, Preferred, Protocol, SipUpstream};
+use crate::presence::event::Package;
+
+const DOMAIN: &str = "[[domain]]\nname = \"abc.com\"\n";
+
+/// The connector of a table with these lines beside its name and domain.
+fn connector(lines: &str) -> Connector {
+    let text = format!("{DOMAIN}[[connector]]\nname = \"pbx\"\ndomain = \"abc.com\"\n{lines}");
+    plan(&text).directory.connector("pbx").unwrap().clone()
+}
+
+fn upstream(connector: &Connector) -> &SipUpstream {
+    let Protocol::Sip(upstream) = &connector.protocol;
+    upstream
+}
+
+#[test]
+fn a_connector_with_a_name_only_has_the_defaults() {
+    let text = format!("{DOMAIN}[[connector]]\nname = \"pbx\"\ndomain = \"ABC.com\"\n");
+    let plan = plan(&text);
+    let notes = plan.notes.join("\n");
+    assert!(
+        notes.contains("the connector \"pbx\" has no address: it is \"Server Not configured\"")
+    );
+    let connector = plan.directory.connector("pbx").unwrap();
+    assert!(connector.is_enabled && connector.users.accounts && !connector.users.on_demand);
+    assert_eq!((&*connector.domain, &connector.address), ("abc.com", &None));
+    assert_eq!(connector.preferred, Preferred::default());
+    let upstream = upstream(connector);
+    assert_eq!(upstream.transport, Transport::Udp);
+    assert_eq!(upstream.packages, [Package::Dialog, Package::Presence]);
+    assert_eq!(upstream.expires, Duration::from_secs(3600));
+    assert_eq!(&*upstream.uri, "sip:lamplighter@abc.com");
+}
+
+#[test]
+fn a_connector_with_everything() {
+    let connector = connector(
+        "enabled = false\naddress = \"[2001:DB8::7]:5070\"\ntransport = \"tcp\"\n\
+         remote_domain = \"PBX.example\"\nauth_id = \"lamps\"\npassword = \"secret\"\n\
+         packages = [\"presence\"]\nusers = [\"demand\", \"700-709\", \"door\"]\n\
+         preferred = [\"rich\"]\nexpires = \"10m\"\npace = 20\n",
+    );
+    let address = connector.address.as_ref().unwrap();
+    assert_eq!((&*address.host, address.port), ("2001:db8::7", Some(5070)));
+    let users = &connector.users;
+    assert!(!connector.is_enabled && !users.accounts && users.on_demand);
+    assert!(users.lists("705") && users.lists("door") && !users.lists("710"));
+    assert!(connector.preferred.rich && !connector.preferred.telephony);
+    assert_eq!(&*connector.login.as_ref().unwrap().password, "secret");
+    let upstream = upstream(&connector);
+    assert_eq!(&*upstream.uri, "sip:lamps@pbx.example");
+    assert_eq!(upstream.uri_of("100"), "sip:100@pbx.example");
+    assert_eq!(upstream.packages, [Package::Presence]);
+    assert_eq!((upstream.transport, upstream.pace), (Transport::Tcp, 20));
+}
+
+#[test]
+fn the_host_is_the_domain_there() {
+    let remote = |address: &str| {
+        let connector = connector(&format!("address = \"{address}\"\n"));
+        upstream(&connector).remote_domain.to_string()
+    };
+    assert_eq!(remote("PBX.example.com."), "pbx.example.com");
+    assert_eq!(remote("192.0.2.7:5070"), "192.0.2.7");
+    assert_eq!(remote("2001:db8::7"), "[2001:db8::7]");
+}
+
+#[test]
+fn what_is_wrong_with_a_connector_is_said() {
+    let head = format!("{DOMAIN}[[connector]]\nname = \"pbx\"\ndomain = \"abc.com\"\n");
+    for (lines, fault) in [
+        (
+            "address = \"sip:pbx\"\n",
+            "\"sip:pbx\" is not the address of a server",
+        ),
+        (
+            "address = \"pbx:0\"\n",
+            "\"pbx:0\" is not the address of a server",
+        ),
+        (
+            "address = \"a b\"\n",
+            "\"a b\" is not the address of a server",
+        ),
+        ("remote_domain = \"a@b\"\n", "\"a@b\" is not a domain"),
+        ("uri = \"lamps\"\n", "\"lamps\" is not a SIP URI"),
+        ("transport = \"ws\"\n", "unknown value \"ws\""),
+        (
+            "kind = \"spi\"\n",
+            "unknown value \"spi\"; did you mean \"sip\"?",
+        ),
+        (
+            "users = \"709-700\"\n",
+            "\"709-700\" is not a valid entry of users: it ends before it begins",
+        ),
+        (
+            "packages = []\n",
+            "the connector \"pbx\" has no package to subscribe to",
+        ),
+        (
+            "packages = [\"dialogs\"]\n",
+            "unknown value \"dialogs\"; did you mean \"dialog\"?",
+        ),
+        (
+            "password = \"x\"\n",
+            "the connector \"pbx\" has a password without auth_id",
+        ),
+        (
+            "expires = 5\n",
+            "expires is 5s; choose a value from \"1m\" to \"1day\"",
+        ),
+    ] {
+        complains(&format!("{head}{lines}"), &[(6, fault)]);
+    }
+}
+
+#[test]
+fn connectors_do_not_contradict_each_other() {
+    let table = |name: &str, more: &str| {
+        format!("[[connector]]\nname = \"{name}\"\ndomain = \"abc.com\"\naddress = \"a\"\n{more}\n")
+    };
+    let preferred = "preferred = [\"telephony\"]";
+    let text = format!("{DOMAIN}{}{}", table("a", preferred), table("b", preferred));
+    complains(
+        &text,
+        &[(12, "\"a\" and \"b\" are both preferred for telephony")],
+    );
+    let text = format!("{DOMAIN}{}{}", table("a", ""), table("a", ""));
+    complains(&text, &[(9, "the connector \"a\" is defined twice")]);
+    let text = format!("{DOMAIN}{}", table("a", "transport = \"tls\""));
+    complains(
+        &text,
+        &[(
+            4,
+            "the connector \"a\" uses tls, but no [[sip.listen]] does",
+        )],
+    );
+    complains(
+        "[[connector]]\nname = \"a\"\ndomain = \"abc.org\"\naddress = \"a\"\n",
+        &[(
+            3,
+            "the connector \"a\" is in the domain \"abc.org\", which does not exist",
+        )],
+    );
+}
