@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::cli::client::{Format, Request};
 use crate::cli::output;
 use crate::config::{Config, Connections, Loaded, Plan};
+use crate::directory::Directory;
 use crate::directory::managed::{ChangeRefusal, ManagedChange};
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
@@ -63,6 +64,7 @@ pub(super) fn run(file: &Path, takes_over: bool) -> ExitCode {
     let files = Files {
         path: file.to_owned(),
         running: config,
+        drafted: None,
     };
     match runtime::run(node_plan(plan), left, started, files) {
         Ok(()) => ExitCode::SUCCESS,
@@ -215,6 +217,8 @@ struct Files {
     path: PathBuf,
     /// What the server runs with.
     running: Config,
+    /// The hash of the last text for the file of the HTTP API. It may be in that file though the write failed.
+    drafted: Option<u64>,
 }
 
 impl ConfigurationFiles for Files {
@@ -224,10 +228,17 @@ impl ConfigurationFiles for Files {
         Ok(configuration(loaded, &self.running))
     }
 
-    fn load_changed(&mut self, change: &ManagedChange) -> Result<LoadedChange, ChangeRefusal> {
-        let changed = config::reload_changed(&self.path, &self.running, change)?;
+    fn load_changed(
+        &mut self,
+        change: &ManagedChange,
+        current: &Directory,
+    ) -> Result<LoadedChange, ChangeRefusal> {
+        let mut known = vec![current.managed_file()];
+        known.extend(self.drafted.map(Some));
+        let changed = config::reload_changed(&self.path, &self.running, change, &known)?;
         let (domain, is_new) = (changed.domain.clone(), changed.is_new);
         let (loaded, write) = changed.split();
+        self.drafted = loaded.plan.directory.managed_file();
         Ok(LoadedChange {
             loaded: configuration(loaded, &self.running),
             domain,

@@ -7,6 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::{fmt, fs, io};
 
+use crate::presence::fixed_hash::SipHash13;
+
 /// A configuration text and its name.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
@@ -60,6 +62,11 @@ impl Source {
             text: gap + &self.text,
             ..self
         }
+    }
+
+    /// The hash of the text, for comparison with a later one. Wherever it is read: a gap before it does not count.
+    pub(super) fn hash(&self) -> u64 {
+        SipHash13::of(self.text.trim_start_matches(' ').as_bytes())
     }
 
     /// The directory of the file; relative paths are resolved against it.

@@ -52,17 +52,14 @@ pub struct Loaded {
     pub config: Config,
     /// What is built from them.
     pub plan: Plan,
-    /// The file of the HTTP API, behind the operator's.
-    managed: Option<Source>,
 }
 
 impl Loaded {
     /// Whether the file of the HTTP API is another one meanwhile, because another process serves.
     #[must_use]
     pub fn is_outdated(&self) -> bool {
-        let text = |source: &Source| source.text.trim_start_matches(' ').to_owned();
         let now = managed::read(self.config.data_dir()).unwrap_or_default();
-        now.as_ref().map(text) != self.managed.as_ref().map(text)
+        now.as_ref().map(Source::hash) != self.plan.directory.managed_file()
     }
 }
 
@@ -109,30 +106,35 @@ pub fn reload(path: &Path, running: &Config) -> Result<Loaded, Complaints> {
     load_both(&source, &Machine::inspect(), of_api)
 }
 
-/// [`reload`] with a change of what the HTTP API keeps.
+/// [`reload`] with a change of what the HTTP API keeps. `known`: the hashes of its file that the server has read
+/// or written.
 ///
 /// # Errors
-/// The change, or the rest of the configuration, is not valid.
+/// The change, or the rest of the configuration, is not valid; or the file of the HTTP API is another one.
 pub fn reload_changed(
     path: &Path,
     running: &Config,
     change: &ManagedChange,
+    known: &[Option<u64>],
 ) -> Result<LoadedChange, ChangeRefusal> {
     let source = Source::read(path).map_err(|complaints| managed::refusal_for(&complaints))?;
     let mut draft = None;
     let of_api = |config: &Config| {
-        let made = Draft::new(running.data_dir(), change, (config, &source));
+        let made = Draft::new(running.data_dir(), change, known, (config, &source));
         let made = draft.insert(made.map_err(NotLoaded::Refused)?);
         Ok(SecondFile::Read(made.source()))
     };
     let loaded = load_both(&source, &Machine::inspect(), of_api);
     match (loaded, draft) {
-        (Ok(loaded), Some(draft)) => Ok(LoadedChange {
-            loaded,
-            domain: draft.domain.clone(),
-            is_new: draft.is_new,
-            draft,
-        }),
+        (Ok(loaded), Some(draft)) => {
+            draft.check_known()?;
+            Ok(LoadedChange {
+                loaded,
+                domain: draft.domain.clone(),
+                is_new: draft.is_new,
+                draft,
+            })
+        }
         (Err(NotLoaded::Refused(refusal)), _) => Err(refusal),
         (Err(NotLoaded::Faulty(complaints)), Some(draft)) => Err(draft.refusal(&complaints)),
         (Err(NotLoaded::Faulty(complaints)), None) => Err(managed::refusal_for(&complaints)),
@@ -231,11 +233,7 @@ fn load_both<E: From<Complaints>>(
         config.join(managed, &mut complainer);
     }
     let plan = Plan::new(&config, machine, complainer)?;
-    Ok(Loaded {
-        config,
-        plan,
-        managed,
-    })
+    Ok(Loaded { config, plan })
 }
 
 #[cfg(test)]

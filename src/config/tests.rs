@@ -144,7 +144,7 @@ fn the_examples_of_the_shipped_file_work() {
         "lobby".into()
     );
     assert_eq!(
-        plan.directory.deciding_rule(1).to_string(),
+        plan.directory.deciding_rule("abc.com", 1).to_string(),
         "policy 1: same-domain watches * (dialog): allow, privacy 2"
     );
 }
@@ -421,7 +421,7 @@ password = "y"
             "\"10.0.0.0/99\" is neither an IP network nor an IP address",
         ),
         (15, "max_expires (1m) is less than min_expires (10m)"),
-        (17, "accepts only trusted peers"),
+        (18, "accepts only trusted peers"),
         (21, "which does not exist; did you mean \"abc.com\"?"),
         (26, "the password of \"2\" is empty"),
         (28, "the account \"2@abc.com\" is defined twice"),

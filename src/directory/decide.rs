@@ -211,10 +211,10 @@ impl Directory {
             .is_some_and(|domain| domain.any_dn.iter().any(may))
     }
 
-    /// The rule that [`Decision::rule`] refers to.
+    /// The rule that [`Decision::rule`] of a decision about an address of that domain refers to.
     #[must_use]
-    pub fn deciding_rule(&self, number: u16) -> DecidingRule {
-        let mut policies = self.tenants.iter().flat_map(|tenant| &tenant.policies);
+    pub fn deciding_rule(&self, domain: &str, number: u16) -> DecidingRule {
+        let mut policies = self.policies_of(domain).iter();
         match number {
             Decision::BY_DEFAULT => DecidingRule::Default,
             Decision::BY_DOCUMENT => DecidingRule::Document,

@@ -45,6 +45,17 @@ pub struct EditedAccount {
     pub account: Option<StoredAccount>,
 }
 
+/// How much is edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EditCounts {
+    /// Accounts that are not as configured.
+    pub accounts: usize,
+    /// Lists that are not as configured.
+    pub lists: usize,
+    /// Addresses with rules of their own.
+    pub rules: usize,
+}
+
 /// An edited account or list.
 #[derive(Debug)]
 enum EditedPart {
@@ -93,6 +104,27 @@ impl Directory {
         aors.sort_unstable();
         aors.dedup();
         aors.iter().map(|aor| self.edit_of(aor)).collect()
+    }
+
+    /// How much is edited; what waits is left out.
+    #[must_use]
+    pub fn edit_counts(&self) -> EditCounts {
+        EditCounts {
+            accounts: self.edited_accounts.len(),
+            lists: self.edited_lists.len(),
+            rules: self.documents.len(),
+        }
+    }
+
+    /// How much is edited of a domain, by its own name; what waits is left out.
+    #[must_use]
+    pub fn edit_counts_of(&self, domain: &str) -> EditCounts {
+        let is_of = |aor: &&Aor| aor.domain() == domain;
+        EditCounts {
+            accounts: self.edited_accounts.keys().filter(is_of).count(),
+            lists: self.edited_lists.keys().filter(is_of).count(),
+            rules: self.documents.keys().filter(is_of).count(),
+        }
     }
 
     /// How many addresses have edits that this configuration makes impossible, because their domain is missing

@@ -24,8 +24,11 @@ pub struct Managed {
     pub domains: HashSet<Box<str>>,
     /// Groups, each after the own name of its domain.
     pub groups: HashSet<(Box<str>, Box<str>)>,
-    /// The number of the first policy; those of the operator's file come before it. None if there is none.
+    /// The number of the first policy of each domain; those of the operator's file come before it. None if there is
+    /// none.
     pub first_policy: Option<u16>,
+    /// The hash of the text of their file; None if there is no file.
+    pub file: Option<u64>,
 }
 
 /// The value of a key.
@@ -192,6 +195,12 @@ impl Directory {
     /// Sets what the HTTP API keeps.
     pub fn set_managed(&mut self, managed: Managed) {
         self.managed = Arc::new(managed);
+    }
+
+    /// The hash of the text of the file from which those that the HTTP API keeps were read; None if there is none.
+    #[must_use]
+    pub fn managed_file(&self) -> Option<u64> {
+        self.managed.file
     }
 
     /// Whether the HTTP API keeps a domain, by its own name.

@@ -634,10 +634,13 @@ fn the_first_rule_that_matches_decides() {
         Package::PresenceWinfo,
     );
     assert_eq!((watched.handling, watched.rule), (Handling::Allow, 4));
-    assert_eq!(directory.deciding_rule(0).to_string(), "default");
-    assert_eq!(directory.deciding_rule(3).to_string(), "policy 3: a rule");
+    assert_eq!(directory.deciding_rule("abc.com", 0).to_string(), "default");
     assert_eq!(
-        directory.deciding_rule(9).to_string(),
+        directory.deciding_rule("abc.com", 3).to_string(),
+        "policy 3: a rule"
+    );
+    assert_eq!(
+        directory.deciding_rule("abc.com", 9).to_string(),
         "policy 9, which is gone"
     );
 }
@@ -683,7 +686,7 @@ fn a_presentitys_own_rules_are_summed_up() {
         (Handling::Allow, Privacy::Pickup, 0)
     );
     assert_eq!(
-        directory.deciding_rule(document).to_string(),
+        directory.deciding_rule("abc.com", document).to_string(),
         "the presentity's own rules"
     );
 

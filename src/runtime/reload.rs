@@ -74,11 +74,16 @@ pub trait ConfigurationFiles: Send + 'static {
     /// Every fault in them.
     fn load(&mut self) -> Result<LoadedConfiguration, String>;
 
-    /// Reads them as they would be with a change.
+    /// Reads them as they would be with a change; `current`: the directory in force.
     ///
     /// # Errors
-    /// The change, or the configuration with it, is not valid.
-    fn load_changed(&mut self, change: &ManagedChange) -> Result<LoadedChange, ChangeRefusal>;
+    /// The change, or the configuration with it, is not valid; or the file that is changed is neither the one that
+    /// is in force, nor was it written by the server.
+    fn load_changed(
+        &mut self,
+        change: &ManagedChange,
+        current: &Directory,
+    ) -> Result<LoadedChange, ChangeRefusal>;
 }
 
 /// Where a new directory is put into force.
@@ -134,7 +139,7 @@ impl Reloader {
             let reload = || Command::Reload(Arc::clone(directory));
             (Arc::clone(directory), self.commander.ask_all(reload))
         };
-        let (directory, replies) = self.directory.change(edit, tell)?;
+        let (directory, replies) = self.directory.replace(edit, tell)?;
         let is_kept = self.commander.edit_keeper().is_none_or(|edits| {
             let current = self.directory.current();
             edits.keep(&over, &current);
@@ -184,7 +189,9 @@ impl Reloader {
             is_removal,
             write,
         } = change;
-        self.check_change(&loaded.directory, &domain)?;
+        let checked = |current: &Directory| check_change(current, &loaded.directory, &domain);
+        // Until it is in force, no edit is made that it makes impossible.
+        let _announced = self.directory.announce(checked)?;
         write().map_err(|error| {
             ChangeRefusal::NotWritten(format!("the change is not on the disk: {error}"))
         })?;
@@ -203,32 +210,35 @@ impl Reloader {
         })
     }
 
-    /// Refuses a directory with a change if it would remove more than the domain that is changed, or make
-    /// impossible what the operator edited.
-    fn check_change(&self, new: &Directory, domain: &str) -> Result<(), ChangeRefusal> {
-        let current = self.directory.current();
-        let (edited, _) = new.clone().with_edits(current.edits());
-        let removal = current.removal_besides(&edited, domain);
-        if removal.is_drastic() {
-            return Err(ChangeRefusal::Configuration(truncated(&removal)));
-        }
-        let waiting = edited.newly_waiting(&current);
-        match waiting.iter().find(|aor| aor.domain() == domain) {
-            None if waiting.is_empty() => Ok(()),
-            Some(first) => Err(ChangeRefusal::Conflict(format!(
-                "the edited account or list {first} is not possible with this"
-            ))),
-            None => Err(ChangeRefusal::Configuration(format!(
-                "{} edited accounts and lists are not possible with the configuration as it is now",
-                waiting.len()
-            ))),
-        }
-    }
-
     /// Takes what a configuration has besides its directory.
     fn take_rest(&self, fresh: &LoadedConfiguration) {
         self.take_certificates(fresh);
         self.tls_client.replace(fresh.tls_client.clone());
+    }
+}
+
+/// A directory with a change, and with what the operator edited. Refuses one that would remove more than the domain
+/// that is changed, or make an edit impossible.
+fn check_change(
+    current: &Directory,
+    new: &Directory,
+    domain: &str,
+) -> Result<Directory, ChangeRefusal> {
+    let (edited, _) = new.clone().with_edits(current.edits());
+    let removal = current.removal_besides(&edited, domain);
+    if removal.is_drastic() {
+        return Err(ChangeRefusal::Configuration(truncated(&removal)));
+    }
+    let waiting = edited.newly_waiting(current);
+    match waiting.iter().find(|aor| aor.domain() == domain) {
+        None if waiting.is_empty() => Ok(edited),
+        Some(first) => Err(ChangeRefusal::Conflict(format!(
+            "the edited account or list {first} is not possible with this"
+        ))),
+        None => Err(ChangeRefusal::Configuration(format!(
+            "{} edited accounts and lists are not possible with the configuration as it is now",
+            waiting.len()
+        ))),
     }
 }
 
@@ -342,7 +352,8 @@ fn change(
     change: &ManagedChange,
     precondition: Precondition,
 ) -> Result<Changed, ChangeRefusal> {
-    let loaded = files.load_changed(change)?;
+    let directory = current(reloader).directory.current();
+    let loaded = files.load_changed(change, &directory)?;
     let reloader = current(reloader);
     // No other thread changes what the precondition is about.
     precondition(&reloader.directory.current(), &loaded.domain)?;
@@ -475,25 +486,92 @@ mod tests {
         assert!(!is_written && domains() == 1);
     }
 
-    #[test]
-    fn a_change_takes_no_edited_account_away() {
-        let before = directory(&["a.example"]);
-        let aor = Aor::new("705", "a.example");
-        let account = StoredAccount {
-            secrets: StoredSecrets::of_password("705", "a.example", "secret"),
+    fn account(user: &str) -> StoredAccount {
+        StoredAccount {
+            secrets: StoredSecrets::of_password(user, "a.example", "secret"),
             auth_id: None,
             is_feeder: false,
             details: Details::default(),
-        };
-        let edited = before.with_account(&aor, &account).unwrap();
-        let reloader = reloader(0, edited);
+        }
+    }
+
+    /// A directory in which orbits take the numbers from 700 to 709.
+    fn with_orbits() -> Directory {
         let mut with_orbits = Directory::default();
         let domain = Domain {
             orbits: vec![UserRange::parse("700-709").unwrap()],
             ..Domain::new("a.example")
         };
         with_orbits.add_domain(domain, &[]).unwrap();
-        let (refused, is_written) = change(&reloader, with_orbits, "a.example", false);
+        with_orbits
+    }
+
+    #[test]
+    fn of_a_change_and_an_account_at_one_moment_one_is_refused() {
+        const ROUNDS: usize = 300;
+        let put = |reloader: &Reloader, user: &str| {
+            let aor = Aor::new(user, "a.example");
+            let account = account(user);
+            let edit = |directory: &Directory| directory.with_account(&aor, &account);
+            reloader.directory.edit(edit, |_| ()).is_ok()
+        };
+        let (mut changes, mut accounts) = (0, 0);
+        for round in 0..ROUNDS {
+            let reloader = reloader(0, directory(&["a.example"]));
+            let edits = thread::spawn({
+                let reloader = reloader.clone();
+                move || {
+                    thread::sleep(Duration::from_micros(round as u64 * 5));
+                    put(&reloader, "705")
+                }
+            });
+            let (changed, _) = change(&reloader, with_orbits(), "a.example", false);
+            let is_changed = match changed {
+                Ok(_) => true,
+                Err(ChangeRefusal::Conflict(_)) => false,
+                Err(other) => panic!("{other}"),
+            };
+            let has_account = edits.join().unwrap();
+            assert!(is_changed != has_account, "one of the two");
+            let current = reloader.directory.current();
+            assert_eq!(current.waiting_edits(), 0);
+            let aor = Aor::new("705", "a.example");
+            assert_eq!(current.account(aor.as_str()).is_some(), has_account);
+            changes += usize::from(is_changed);
+            accounts += usize::from(has_account);
+        }
+        assert_eq!(changes + accounts, ROUNDS);
+        // While the change is written, what is possible with it is edited, and the rest is refused.
+        let reloader = reloader(0, directory(&["a.example"]));
+        let (written, edits) = mpsc::channel();
+        let write = {
+            let reloader = reloader.clone();
+            move || {
+                let put = ["705", "605"].map(|user| put(&reloader, user));
+                written.send(put).map_err(io::Error::other)
+            }
+        };
+        let changed = reloader.apply_change(LoadedChange {
+            loaded: configuration(with_orbits()),
+            domain: "a.example".to_owned(),
+            is_new: false,
+            is_removal: false,
+            write: Box::new(write),
+        });
+        assert_eq!(edits.recv(), Ok([false, true]));
+        let directory = changed.unwrap().directory;
+        assert!(directory.account("605@a.example").is_some());
+        assert_eq!(directory.waiting_edits(), 0);
+    }
+
+    #[test]
+    fn a_change_takes_no_edited_account_away() {
+        let before = directory(&["a.example"]);
+        let aor = Aor::new("705", "a.example");
+        let account = account("705");
+        let edited = before.with_account(&aor, &account).unwrap();
+        let reloader = reloader(0, edited);
+        let (refused, is_written) = change(&reloader, with_orbits(), "a.example", false);
         assert!(
             matches!(refused, Err(ChangeRefusal::Conflict(why)) if why.contains("705@a.example"))
         );

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use toml::Spanned;
+
 use crate::config::complaint::Source;
 use crate::config::managed::tables::{Key, Table, Tables};
 use crate::config::schema::Config;
@@ -25,6 +27,8 @@ pub(super) struct Applied {
     pub(super) domain: String,
     /// Whether the domain or group is new.
     pub(super) is_new: bool,
+    /// Aliases that other domains have: with them, the configuration has a fault.
+    pub(super) taken: Vec<ChangeFault>,
 }
 
 /// What the operator's file has.
@@ -34,6 +38,8 @@ pub(super) struct Operators<'c> {
     domains: HashMap<String, (String, usize)>,
     /// Groups after the own name of their domain, and their places.
     groups: HashMap<(String, &'c str), usize>,
+    /// Lists, as groups.
+    lists: HashMap<(String, &'c str), usize>,
 }
 
 impl<'c> Operators<'c> {
@@ -52,25 +58,32 @@ impl<'c> Operators<'c> {
                 domains.entry(name).or_insert(place);
             }
         }
-        let groups = config.group.iter().filter_map(|group| {
-            let domain = canonical_domain(group.domain.get_ref())?;
+        let placed = |domain: &Spanned<String>, name: &'c Spanned<String>| {
+            let domain = canonical_domain(domain.get_ref())?;
             let domain = domains.get(&domain).map_or(domain, |(own, _)| own.clone());
-            let name = group.name.get_ref().as_str();
-            Some(((domain, name), group.name.span().start))
-        });
+            Some(((domain, name.get_ref().as_str()), name.span().start))
+        };
+        let groups = config.group.iter();
+        let groups = groups.filter_map(|group| placed(&group.domain, &group.name));
+        let lists = config.list.iter();
+        let lists = lists.filter_map(|list| placed(&list.domain, &list.user));
         Self {
             source,
             groups: groups.collect(),
+            lists: lists.collect(),
             domains,
         }
     }
 
-    /// Refuses a group that stands in the file.
+    /// Refuses a group that stands in the file, or whose name a list has there.
     fn check_group(&self, own: &str, group: &str) -> Result<(), ChangeRefusal> {
-        match self.groups.get(&(own.to_owned(), group)) {
-            Some(offset) => Err(self.refusal(&format!("the group \"{group}\" of {own}"), *offset)),
-            None => Ok(()),
+        let key = (own.to_owned(), group);
+        for (kind, places) in [("group", &self.groups), ("list", &self.lists)] {
+            if let Some(offset) = places.get(&key) {
+                return Err(self.refusal(&format!("the {kind} \"{group}\" of {own}"), *offset));
+            }
         }
+        Ok(())
     }
 
     /// The refusal to change what stands at that place of the file.
@@ -103,10 +116,12 @@ impl Tables {
         let homes = self.homes(operators);
         self.rename_domains(&homes);
         let (own, home) = find(change.domain(), &homes)?;
+        let mut taken = Vec::new();
         let is_new = match change {
             ManagedChange::PutDomain { settings, .. } => {
                 let is_new = !is_ours(&own, home, operators)?;
                 check_own_name(change.domain(), &own)?;
+                taken = taken_aliases(&own, settings, &homes);
                 self.put_domain(&own, settings)?;
                 is_new
             }
@@ -149,6 +164,7 @@ impl Tables {
         Ok(Applied {
             domain: own,
             is_new,
+            taken,
         })
     }
 
@@ -316,6 +332,26 @@ fn check_own_name(name: &str, own: &str) -> Result<(), ChangeRefusal> {
             "{name} is an alias of the domain {own}: put that, or remove the alias there"
         ))),
     }
+}
+
+/// The aliases that are names of other domains. The configuration complains of the name that comes later, which
+/// may be the one of the other domain.
+fn taken_aliases(own: &str, settings: &Settings, homes: &Homes) -> Vec<ChangeFault> {
+    let aliases = settings.iter().find(|(key, _)| key == "aliases");
+    let Some((_, Setting::List(aliases))) = aliases else {
+        return Vec::new();
+    };
+    let taken = aliases.iter().enumerate().filter_map(|(index, alias)| {
+        let Setting::Text(alias) = alias else {
+            return None;
+        };
+        let (other, _) = homes.get(&canonical_domain(alias)?)?;
+        (other != own).then(|| ChangeFault {
+            place: FaultPlace::Pointer(format!("#/aliases/{index}")),
+            detail: format!("\"{alias}\" is a name of the domain {other}"),
+        })
+    });
+    taken.collect()
 }
 
 fn require_ours(own: &str, home: Home, operators: &Operators<'_>) -> Result<(), ChangeRefusal> {

@@ -5,7 +5,8 @@
 //! checked with the whole configuration before it is written.
 //!
 //! Guarantees: the file is replaced as a whole, and is on the disk when a write has succeeded. Changes of
-//! several processes follow each other: the directory is locked from the reading of the file to its writing.
+//! several processes follow each other: the directory is locked from the reading of the file to its writing. A
+//! file that was changed otherwise is not built upon until a reload has taken it.
 
 mod change;
 mod tables;
@@ -86,6 +87,15 @@ pub(super) fn refusal_for(complaints: &Complaints) -> ChangeRefusal {
     ))
 }
 
+/// The refusal to go on from a file that another hand has changed: what that took out would be gone for good.
+fn changed_beside(data_dir: &Path) -> ChangeRefusal {
+    let file = file(data_dir);
+    ChangeRefusal::Configuration(format!(
+        "{} is not as the server read or wrote it, and nothing was changed: put it right, and run `lamplighter reload`",
+        file.display()
+    ))
+}
+
 /// The file with a change that is not written yet. The lock ends with it.
 pub(super) struct Draft {
     folder: PathBuf,
@@ -97,24 +107,35 @@ pub(super) struct Draft {
     pub(super) domain: String,
     /// Whether the domain or group is new.
     pub(super) is_new: bool,
+    /// Aliases that other domains have.
+    taken: Vec<ChangeFault>,
+    /// Whether the file before was as the server read or wrote it.
+    is_known: bool,
 }
 
 impl Draft {
     /// Applies a change to the file of a data directory, of which the operator's file, `config`, was read.
+    /// `known`: the hashes of the file that the server has read or written.
     pub(super) fn new(
         data_dir: &Path,
         change: &ManagedChange,
+        known: &[Option<u64>],
         (config, source): (&Config, &Source),
     ) -> Result<Self, ChangeRefusal> {
         let lock = lock(data_dir)?;
         let current = read(data_dir).map_err(|complaints| refusal_for(&complaints))?;
+        let is_known = known.contains(&current.as_ref().map(Source::hash));
         let current = current.unwrap_or_default();
         let Some(mut tables) = Tables::read(&current.text) else {
             let file = file(data_dir);
             let why = format!("{} has faults: run `lamplighter check`", file.display());
             return Err(ChangeRefusal::Configuration(why));
         };
-        let applied = tables.apply(change, &Operators::of(config, source))?;
+        let applied = tables.apply(change, &Operators::of(config, source));
+        let applied = applied.map_err(|refusal| match is_known {
+            true => refusal,
+            false => changed_beside(data_dir),
+        })?;
         let (text, places) = tables.write();
         check_length(&text)?;
         Ok(Self {
@@ -124,7 +145,17 @@ impl Draft {
             places,
             domain: applied.domain,
             is_new: applied.is_new,
+            taken: applied.taken,
+            is_known,
         })
+    }
+
+    /// Refuses to replace a file that another hand has changed.
+    pub(super) fn check_known(&self) -> Result<(), ChangeRefusal> {
+        match self.is_known {
+            true => Ok(()),
+            false => Err(changed_beside(&self.folder)),
+        }
     }
 
     /// The file as it will be.
@@ -145,7 +176,12 @@ impl Draft {
                 detail: format!("{}; {}", complaint.what, complaint.remedy),
             })
         });
-        let faults: Vec<ChangeFault> = faults.collect();
+        let mut faults: Vec<ChangeFault> = faults.collect();
+        for taken in &self.taken {
+            if faults.iter().all(|fault| fault.place != taken.place) {
+                faults.push(taken.clone());
+            }
+        }
         match faults.is_empty() {
             true => refusal_for(complaints),
             false => ChangeRefusal::Faults(faults),

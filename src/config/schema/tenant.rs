@@ -21,7 +21,7 @@ keys! {
         /// Other names of this domain.
         pub aliases: Vec<Spanned<String>> = Vec::new();
         /// How requests are authenticated.
-        pub auth: AuthKind = AuthKind::Digest;
+        pub auth: Spanned<AuthKind> = unplaced(AuthKind::Digest);
         /// Addresses and networks that are trusted without a digest.
         pub trusted: Vec<Spanned<String>> = Vec::new();
         /// Host names: TLS peers with a certificate for one of them are trusted, too.

@@ -106,15 +106,15 @@ fn auth_mode(
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
 ) -> AuthMode {
-    let (name, place) = (domain.name.get_ref(), domain.name.span());
-    match domain.auth {
+    let name = domain.name.get_ref();
+    match domain.auth.get_ref() {
         AuthKind::Digest => AuthMode::Digest,
         AuthKind::Trusted => {
             if domain.trusted.is_empty() && domain.trusted_certificates.is_empty() {
                 let what =
                     format!("domain \"{name}\" accepts only trusted peers, but none is configured");
                 let remedy = "list their addresses in trusted = [...] or the names in their certificates in trusted_certificates = [...], or use auth = \"digest\"";
-                complainer.add(place, what, remedy);
+                complainer.add(domain.auth.span(), what, remedy);
             }
             AuthMode::Trusted
         }
@@ -122,7 +122,7 @@ fn auth_mode(
             let what = format!(
                 "domain \"{name}\" does not authenticate anyone (auth = \"none\"): use this in a lab only"
             );
-            notes.push(complainer.note(&place, &what));
+            notes.push(complainer.note(&domain.name.span(), &what));
             AuthMode::None
         }
     }

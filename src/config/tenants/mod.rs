@@ -83,12 +83,13 @@ fn managed(config: &Config, names: &Names, complainer: &Complainer<'_>) -> Manag
         let domain = names.known(group.domain.get_ref())?;
         Some((domain.into(), group.name.get_ref().as_str().into()))
     });
-    let mut policies = (1..).zip(&config.policy);
-    let first = policies.find(|(_, policy)| complainer.is_managed(&policy.domain.span()));
+    let mut policies = config.policy.iter();
+    let first = policies.position(|policy| complainer.is_managed(&policy.domain.span()));
     Managed {
         domains: domains.map(Into::into).collect(),
         groups: groups.collect(),
-        first_policy: first.map(|(number, _)| number),
+        first_policy: first.and_then(|operators| u16::try_from(operators + 1).ok()),
+        file: complainer.managed().map(Source::hash),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The check of policies.
 
+use std::collections::HashMap;
+
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
@@ -12,10 +14,11 @@ use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::{Handling, Pattern, People, Policy, Privacy, WatcherCondition};
 
-/// Maximum number of policies; they are numbered with 16 bits.
-const POLICIES_MAX: usize = 10_000;
+/// Policies of the operator's file, and of each domain in that of the HTTP API; they are numbered with 16 bits.
+const POLICIES_MAX: u16 = 10_000;
 
-/// Adds the policies of a file, in its order.
+/// Adds the policies of the files, in their order. Those of the operator's file have the numbers from 1 on; those of
+/// the HTTP API go on from there, in each domain anew: many policies of one leave the others room.
 pub(super) fn add_policies(
     config: &Config,
     names: &Names,
@@ -23,8 +26,19 @@ pub(super) fn add_policies(
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
 ) {
-    for (policy, number) in config.policy.iter().zip(1..) {
-        if usize::from(number) > POLICIES_MAX {
+    let (mut operators, mut of_api) = (0, HashMap::new());
+    for policy in &config.policy {
+        if names.waits(&policy.domain, complainer) {
+            continue;
+        }
+        let (first, count) = match complainer.is_managed(&policy.domain.span()) {
+            true => {
+                let own = names.known(policy.domain.get_ref());
+                (operators, of_api.entry(own).or_default())
+            }
+            false => (0, &mut operators),
+        };
+        if *count == POLICIES_MAX {
             let what = format!("there are more than {POLICIES_MAX} policies");
             complainer.add(
                 policy.domain.span(),
@@ -33,9 +47,8 @@ pub(super) fn add_policies(
             );
             return;
         }
-        if names.waits(&policy.domain, complainer) {
-            continue;
-        }
+        *count += 1;
+        let number = first + *count;
         let what = format!("policy {number}");
         let Some(domain) = names.domain(&policy.domain, &what, complainer) else {
             continue;

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
+use crate::config::managed;
 use crate::directory::Directory;
 use crate::directory::managed::{ChangeRefusal, FaultPlace, ManagedChange, Setting, Settings};
 
@@ -50,7 +51,19 @@ impl Folder {
     fn change(&self, change: &ManagedChange) -> Result<(String, bool), ChangeRefusal> {
         let source = Source::read(&self.file()).unwrap();
         let running = Config::glance(&source);
-        let changed = reload_changed(&self.file(), &running, change)?;
+        let known = managed::read(running.data_dir()).unwrap_or_default();
+        self.change_known(change, known.as_ref().map(Source::hash))
+    }
+
+    /// Makes a change to a file that the server has read as one with this hash.
+    fn change_known(
+        &self,
+        change: &ManagedChange,
+        known: Option<u64>,
+    ) -> Result<(String, bool), ChangeRefusal> {
+        let source = Source::read(&self.file()).unwrap();
+        let running = Config::glance(&source);
+        let changed = reload_changed(&self.file(), &running, change, &[known])?;
         let outcome = (changed.domain.clone(), changed.is_new);
         let (_, write) = changed.split();
         write().unwrap();
@@ -196,6 +209,20 @@ fn both_files_are_one_configuration() {
     };
     assert_eq!(of("abc.com"), [(1, false)]);
     assert_eq!(of("new.example"), [(2, true), (3, true)]);
+    // Each domain counts on from the operator's: many policies of one leave the others room.
+    let one: &[(&str, Setting)] = &[("watcher", text("*"))];
+    folder.change(&put("z.example", &[])).unwrap();
+    let hundred = put_policies("z.example", &[one; 100]);
+    folder.change(&hundred).unwrap();
+    let many = folder.directory();
+    assert_eq!(many.policies_of("z.example")[99].number, 101);
+    assert_eq!(many.policies_of("new.example")[0].number, 2);
+    let rule = many.deciding_rule("new.example", 2).to_string();
+    assert!(
+        rule.starts_with("policy 2: ") && !rule.contains("* watches"),
+        "{rule}"
+    );
+    folder.change(&remove("z.example")).unwrap();
     // A removed domain takes its groups and policies along, and nothing else.
     folder.change(&remove("new.example")).unwrap();
     let directory = folder.directory();
@@ -316,7 +343,7 @@ fn every_fault_of_a_change_has_its_pointer() {
         "#/name"
     );
     let auth = folder.faults(&put("new.example", &[("auth", text("trusted"))]));
-    assert_eq!(auth[0].0, "name", "no key is wrong: one is missing");
+    assert_eq!(auth[0].0, "#/auth", "the key that asks for another one");
     let group = folder.faults(&put_group("abc.com", "a@b", &["1", "sip:", "tel:5"]));
     let places: Vec<&str> = group.iter().map(|(place, _)| place.as_str()).collect();
     assert_eq!(places, ["name", "#/members/1", "#/members/2"]);
@@ -504,5 +531,75 @@ fn an_alias_does_not_replace_its_domain() {
     assert_eq!(
         folder.conflict(&put("Q.example", &[])),
         "Q.example is an alias of the domain p.example: put that, or remove the alias there"
+    );
+}
+
+#[test]
+fn a_file_that_another_hand_has_changed_is_not_built_upon() {
+    let folder = Folder::new(OPERATORS);
+    folder.change(&put("a.example", &[])).unwrap();
+    folder.change(&put("b.example", &[])).unwrap();
+    let known = folder.directory().managed_file();
+    let whole = fs::read_to_string(folder.domains()).unwrap();
+    let cut = whole.split("[[domain]]").next().unwrap().to_owned();
+    for (text, is_there) in [(cut, true), (String::new(), false)] {
+        match is_there {
+            true => fs::write(folder.domains(), &text).unwrap(),
+            false => fs::remove_file(folder.domains()).unwrap(),
+        }
+        let refusal = folder.change_known(&put("c.example", &[]), known);
+        let why = refusal.unwrap_err().to_string();
+        assert!(
+            why.contains("data/domains.toml is not as the server"),
+            "{why}"
+        );
+        assert_eq!(
+            fs::read_to_string(folder.domains()).ok(),
+            is_there.then_some(text)
+        );
+    }
+    // A reload takes it.
+    let reloaded = folder.directory().managed_file();
+    assert_eq!(reloaded, None);
+    folder
+        .change_known(&put("c.example", &[]), reloaded)
+        .unwrap();
+    fs::write(folder.domains(), whole).unwrap();
+    assert_eq!(folder.directory().managed_file(), known);
+    folder.change_known(&put("c.example", &[]), known).unwrap();
+}
+
+#[test]
+fn a_fault_points_at_the_setting_that_causes_it() {
+    let list = "[[list]]\nuser = \"board\"\ndomain = \"abc.com\"\nmembers = [\"123\"]\n";
+    let folder = Folder::new(&format!("{OPERATORS}{list}"));
+    let taken = [("aliases", texts(&["n.example", "m.example"]))];
+    folder.change(&put("z.example", &taken)).unwrap();
+    let one = |pointer: &str, detail: &str| vec![(pointer.to_owned(), detail.to_owned())];
+    let trusted = folder.faults(&put("a.example", &[("auth", text("trusted"))]));
+    assert_eq!(trusted[0].0, "#/auth");
+    assert!(
+        trusted[0].1.contains("accepts only trusted peers"),
+        "{trusted:?}"
+    );
+    // The other domain stands behind this one in the file.
+    let aliases =
+        |aliases: &[&str]| folder.faults(&put("a.example", &[("aliases", texts(aliases))]));
+    assert_eq!(
+        aliases(&["free.example", "M.example"]),
+        one(
+            "#/aliases/1",
+            "\"M.example\" is a name of the domain z.example"
+        )
+    );
+    let of_both = aliases(&["pbx.abc.com", "z.example"]);
+    let pointers: Vec<&str> = of_both.iter().map(|(pointer, _)| &**pointer).collect();
+    assert_eq!(pointers, ["#/aliases/0", "#/aliases/1"]);
+    // It may put its own.
+    folder.change(&put("z.example", &taken)).unwrap();
+    let shadowed = folder.conflict(&put_group("abc.com", "board", &["123"]));
+    assert!(
+        shadowed.starts_with("the list \"board\" of abc.com stands in the"),
+        "{shadowed}"
     );
 }

@@ -199,11 +199,11 @@ fn policies_are_converted_in_their_order() {
         );
     }
     assert_eq!(
-        plan.directory.deciding_rule(1).to_string(),
+        plan.directory.deciding_rule("abc.com", 1).to_string(),
         "policy 1: listed watches 102: allow, privacy 2"
     );
     assert_eq!(
-        plan.directory.deciding_rule(4).to_string(),
+        plan.directory.deciding_rule("abc.com", 4).to_string(),
         "policy 4: self watches * (reg): polite-block"
     );
 }

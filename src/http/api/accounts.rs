@@ -86,7 +86,7 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Post,
                 path: "accounts",
                 role: Some(Role::DomainAdmin),
-                summary: "Add and replace accounts by a CSV file with a header, all or none. An account that exists keeps its password if the file has none.",
+                summary: "Add and replace accounts by a CSV file with a header, all or none. An account that exists keeps its password if the file has none. At most 100,000 accounts of a domain can differ from the configuration (409).",
                 parameters: &["dry_run"],
                 body: BodySchema::Document {
                     media_type: "text/csv",
@@ -113,7 +113,7 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Put,
                 path: "accounts/{aor}",
                 role: Some(Role::DomainAdmin),
-                summary: "Add or replace an account. One that exists keeps its password if the body has none.",
+                summary: "Add or replace an account. One that exists keeps its password if the body has none. At most 100,000 accounts of a domain can differ from the configuration (409).",
                 parameters: &[],
                 body: BodySchema::json("NewAccount"),
                 answer: AnswerSchema::Tagged("Account"),

@@ -55,7 +55,7 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Put,
                 path: "lists/{aor}",
                 role: Some(Role::DomainAdmin),
-                summary: "Create or replace a list. Subscribed phones are notified at once.",
+                summary: "Create or replace a list. Subscribed phones are notified at once. At most 10,000 lists of a domain can differ from the configuration (409).",
                 parameters: &[],
                 body: BodySchema::Json {
                     schema: "NewList",
@@ -146,6 +146,7 @@ async fn put<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         // The owner cannot be set here, and stays.
         let owner = directory.stored_list(&aor).ok();
         let owner = owner.and_then(|before| before.owner.clone());
+        let list = list.clone();
         let with_list = directory.with_list(&aor, StoredList { owner, ..list });
         with_list.map_err(ControlRefusal::from)
     };

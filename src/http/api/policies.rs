@@ -42,7 +42,7 @@ impl<E: Engine> Operation<E> {
                 path: "domains/{domain}/policies",
                 role: Some(Role::DomainAdmin),
                 summary: "Replace the policies that the API keeps for a domain: at most 100, tried in this order after those of the operator's \
-                          configuration file; all domains have at most 10,000 (409). Live subscriptions follow at once.",
+                          configuration file. Live subscriptions follow at once.",
                 parameters: &[],
                 body: BodySchema::json("Policies"),
                 answer: AnswerSchema::Tagged("Policies"),

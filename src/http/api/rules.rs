@@ -41,7 +41,7 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Put,
                 path: "rules/{aor}",
                 role: Some(Role::DomainAdmin),
-                summary: "Replace the rules of an address by a ruleset of RFC 4745 and 5025.",
+                summary: "Replace the rules of an address by a ruleset of RFC 4745 and 5025. At most 10,000 addresses of a domain have rules of their own (409).",
                 parameters: &[],
                 body: BodySchema::Document {
                     media_type: "application/auth-policy+xml",

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use glommio::timer::sleep;
 
 use crate::directory::Directory;
+use crate::http::control::domain_limits::{self, DOMAIN_MAX};
 use crate::http::control::refusal::ControlRefusal;
 use crate::http::engine::Engine;
 use crate::http::site::Site;
@@ -19,12 +20,12 @@ const OFFERS_MAX: u32 = 20;
 /// The time between two offers.
 const OFFER_PAUSE: Duration = Duration::from_millis(50);
 
-/// Replaces the directory with the result of `edit`, an edit of that address; sends it to every shard,
-/// and waits until each has it and the edit is on the disk. Returns the new directory.
+/// Replaces the directory with the result of `edit`, an edit of that address, if that is possible in a directory
+/// that is about to come into force, too; sends it to every shard, and waits until each has it and the edit is on the disk. Returns the new directory.
 pub(crate) async fn edit<E: Engine>(
     site: &Site<E>,
     aor: &Aor,
-    edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,
+    edit: impl Fn(&Directory) -> Result<Directory, ControlRefusal>,
 ) -> Result<Arc<Directory>, ControlRefusal> {
     edit_many(site, std::slice::from_ref(aor), edit).await
 }
@@ -33,7 +34,7 @@ pub(crate) async fn edit<E: Engine>(
 pub(crate) async fn edit_many<E: Engine>(
     site: &Site<E>,
     aors: &[Aor],
-    edit: impl FnOnce(&Directory) -> Result<Directory, ControlRefusal>,
+    edit: impl Fn(&Directory) -> Result<Directory, ControlRefusal>,
 ) -> Result<Arc<Directory>, ControlRefusal> {
     let offer = |directory: &Arc<Directory>, shards: &[ShardId]| {
         let ask = |shard: &ShardId| {
@@ -51,7 +52,16 @@ pub(crate) async fn edit_many<E: Engine>(
         let kept = site.engine.keep_edits(aors, directory);
         (offer(directory, &shards), kept)
     };
-    let ((edited, mut offers), kept) = site.directory.change(edit, tell)?;
+    let limited = |directory: &Directory| {
+        let edited = edit(directory)?;
+        domain_limits::check(directory, &edited, aors, DOMAIN_MAX)?;
+        Ok(edited)
+    };
+    let changed = site.directory.edit(limited, tell);
+    if let Err(ControlRefusal::DomainFull { .. }) = changed {
+        site.change_counters.count_edit_over_limit();
+    }
+    let ((edited, mut offers), kept) = changed?;
     let is_kept = kept.await;
     for _ in 0..OFFERS_MAX {
         let replies = offers

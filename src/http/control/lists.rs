@@ -72,7 +72,7 @@ pub(crate) async fn delete<E: Engine>(form: Form, site: &Site<E>) -> ControlResu
 async fn change<E: Engine>(
     form: &Form,
     site: &Site<E>,
-    change: impl FnOnce(&Form, &Aor, &Directory) -> Result<Directory, ControlRefusal>,
+    change: impl Fn(&Form, &Aor, &Directory) -> Result<Directory, ControlRefusal>,
 ) -> ControlResult {
     let aor = form.address("list", &site.directory())?;
     let edited = edit(site, &aor, |directory| change(form, &aor, directory));

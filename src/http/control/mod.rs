@@ -6,6 +6,7 @@
 
 pub(crate) mod aor;
 pub(crate) mod backup;
+mod domain_limits;
 pub(crate) mod drain;
 pub(crate) mod edit;
 pub(crate) mod export;

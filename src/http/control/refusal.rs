@@ -128,6 +128,16 @@ pub(crate) enum ControlRefusal {
     /// A table is full.
     #[error("{0}")]
     Full(&'static str),
+    /// Edits have added to a domain as much as they may.
+    #[error("the domain {domain} has {max} {what}, and may have no more")]
+    DomainFull {
+        /// The domain.
+        domain: String,
+        /// How many it has.
+        max: usize,
+        /// What it has.
+        what: &'static str,
+    },
     /// An edit is in force, but a shard did not take it: it follows with the next.
     #[error(
         "the change is in force, but a shard does not respond: it will apply the change with the next one"
@@ -196,6 +206,7 @@ impl ControlRefusal {
             }
             Self::IsList(_)
             | Self::ListExists(_)
+            | Self::DomainFull { .. }
             | Self::AllowsEveryWatcher(_)
             | Self::NotReloaded(_)
             | Self::NoStore

@@ -32,7 +32,7 @@ pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult
 /// `POST /rules/import`
 pub(crate) async fn import<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
     let rules = pres_rules::parse(form.document())?;
-    replace(&form, site, |_, _| Ok(rules)).await
+    replace(&form, site, |_, _| Ok(rules.clone())).await
 }
 
 /// `POST /rules/approve`
@@ -78,7 +78,7 @@ pub(crate) async fn decide<E: Engine>(
 async fn replace<E: Engine>(
     form: &Form,
     site: &Site<E>,
-    rules: impl FnOnce(&Directory, &Aor) -> Result<Vec<ImportedRule>, ControlRefusal>,
+    rules: impl Fn(&Directory, &Aor) -> Result<Vec<ImportedRule>, ControlRefusal>,
 ) -> ControlResult {
     let aor = form.known_aor(&site.directory())?;
     let replace = |directory: &Directory| {

@@ -159,6 +159,11 @@ const OTHERS: &[(&str, Kind, &str)] = &[
         Counter,
         "Changes of domains, groups and policies by the API that failed: too many waited, their file could not be written, or a shard did not respond.",
     ),
+    (
+        "edits_over_limit",
+        Counter,
+        "Edits of accounts, lists and rules that were refused because their domain has as many as it may.",
+    ),
     ("store_commits", Counter, "Transactions of the store."),
     (
         "store_rows",

@@ -17,7 +17,7 @@ fn set_hash(server: &Server, hash: &str) {
         edited.add_account("app", "abc.com", hash).unwrap();
         Ok::<_, ()>(edited)
     };
-    server.directory.change(change, |_| ()).unwrap();
+    server.directory.edit(change, |_| ()).unwrap();
 }
 
 fn verified(server: &Server) -> u64 {

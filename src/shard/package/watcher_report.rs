@@ -71,6 +71,9 @@ fn report(
     let watched = subscription.watcher(watcher.resource);
     let watched = watched.expected("a watcher names its resource")?;
     let decision = watched.decision;
+    let rule = turn
+        .directory
+        .deciding_rule(presentity.domain(), decision.rule);
     Some(WatcherReport {
         shard: turn.options.id,
         presentity,
@@ -86,7 +89,7 @@ fn report(
             _ => state_of(subscription),
         },
         list: watched.list.cloned(),
-        rule: turn.directory.deciding_rule(decision.rule),
+        rule,
         privacy: decision.privacy,
         profile: entry.profile().name.to_string(),
         age: age_of(subscription, turn),

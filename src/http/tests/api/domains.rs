@@ -249,10 +249,11 @@ fn what_the_api_keeps_is_told_apart() {
             domains: ["abc.com".into()].into(),
             groups: [("abc.com".into(), "desk".into())].into(),
             first_policy: Some(2),
+            file: None,
         });
         Ok::<_, ()>(edited)
     };
-    server.directory.change(edit, |_| ()).unwrap();
+    server.directory.edit(edit, |_| ()).unwrap();
     let shown = server.read("domains/abc.com");
     assert_eq!(shown["managed"], true);
     assert_eq!(shown["groups"][0]["managed"], true, "desk");
