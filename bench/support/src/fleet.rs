@@ -7,7 +7,7 @@
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::sip::Subscribe;
 use crate::system::{Incoming, Outgoing, Poll};
@@ -137,6 +137,8 @@ pub struct Fleet {
     pub overtaken: u64,
     /// Length that responses are padded to; None for no padding.
     response_octets: Option<usize>,
+    /// Whether times count between the sockets ([`Fleet::time_between_sockets`]).
+    is_timed_at_sockets: bool,
 }
 
 impl Fleet {
@@ -177,6 +179,7 @@ impl Fleet {
             first_latencies: Vec::new(),
             overtaken: 0,
             response_octets: None,
+            is_timed_at_sockets: false,
         })
     }
 
@@ -198,6 +201,17 @@ impl Fleet {
             system::set_segment(socket, RESPONSE_OCTETS)?;
         }
         self.response_octets = Some(RESPONSE_OCTETS);
+        Ok(())
+    }
+
+    /// From now on, latencies count from the moment a PUBLISH is handed to the kernel until its NOTIFYs
+    /// have reached the phones' sockets, as the kernel notes it: the time that the server takes, without
+    /// that for which this thread waits for its CPU.
+    pub fn time_between_sockets(&mut self) -> Result<(), Error> {
+        for (socket, _) in &self.sockets[..self.size.ports] {
+            system::stamp_arrivals(socket)?;
+        }
+        self.is_timed_at_sockets = true;
         Ok(())
     }
 
@@ -357,11 +371,12 @@ impl Fleet {
             self.publish_again(number)?;
             return Ok(false);
         }
+        let sent = Instant::now();
         match stimulus {
             Stimulus::Publish => {
                 presentity.number += 1;
                 presentity.is_waiting = true;
-                presentity.published = Instant::now();
+                presentity.published = sent;
                 self.text.clear();
                 let change = presentity.number;
                 sip::write_publish(
@@ -378,7 +393,11 @@ impl Fleet {
             }
         }
         let round = Round {
-            intended,
+            intended: if self.is_timed_at_sockets {
+                sent
+            } else {
+                intended
+            },
             missing: presentity.watchers,
         };
         if presentity.round.replace(round).is_some() {
@@ -475,13 +494,15 @@ impl Fleet {
         if count == 0 {
             return Ok(0);
         }
-        let now = Instant::now();
+        let (now, clock) = (Instant::now(), SystemTime::UNIX_EPOCH.elapsed()?);
         self.text.clear();
         let incoming = std::mem::take(&mut self.incoming);
-        for (peer, octets) in incoming.datagrams() {
+        for (slot, (peer, octets)) in incoming.datagrams().enumerate() {
+            let arrival = incoming.arrival(slot).unwrap_or(clock);
+            let at = now - clock.saturating_sub(arrival);
             match sip::status(octets) {
                 Some(code) => self.take_response(code, octets),
-                None => self.take_notify(key, peer, octets, now),
+                None => self.take_notify(key, peer, octets, at),
             }
         }
         self.incoming = incoming;
@@ -501,7 +522,7 @@ impl Fleet {
         Ok(count)
     }
 
-    fn take_notify(&mut self, key: usize, peer: SocketAddr, octets: &[u8], now: Instant) {
+    fn take_notify(&mut self, key: usize, peer: SocketAddr, octets: &[u8], at: Instant) {
         self.tally.notifies += 1;
         self.tally.notify_octets += octets.len() as u64;
         let number = sip::number_after(octets, b"\r\nCall-ID: s");
@@ -517,7 +538,7 @@ impl Fleet {
             }
             let presentity = &mut self.presentities[watcher.presentity as usize];
             if let Some(round) = &mut presentity.round {
-                let latency = now.saturating_duration_since(round.intended);
+                let latency = at.saturating_duration_since(round.intended);
                 if round.missing == presentity.watchers {
                     self.first_latencies.push(latency);
                 }

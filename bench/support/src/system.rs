@@ -201,6 +201,11 @@ pub fn socket(buffer_octets: usize) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
+/// Has the kernel say when each datagram reached the socket ([`Incoming::arrival`]).
+pub fn stamp_arrivals(socket: &UdpSocket) -> io::Result<()> {
+    set_option(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
 /// Has the kernel cut each send into datagrams of that many octets (UDP GSO).
 pub fn set_segment(socket: &UdpSocket, octets: usize) -> io::Result<()> {
     set_option(socket, libc::SOL_UDP, libc::UDP_SEGMENT, octets as i32)
@@ -380,11 +385,17 @@ impl Outgoing {
     }
 }
 
+/// Room for one control message with a time.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 64]);
+
 /// Datagrams received with as few calls as there can be.
 pub struct Incoming {
     octets: Vec<u8>,
     names: Vec<libc::sockaddr_in>,
     parts: Vec<libc::iovec>,
+    controls: Vec<Control>,
     headers: Vec<libc::mmsghdr>,
     filled: usize,
 }
@@ -402,6 +413,7 @@ impl Default for Incoming {
             octets: Vec::new(),
             names: Vec::new(),
             parts: Vec::new(),
+            controls: Vec::new(),
             headers: Vec::new(),
             filled: 0,
         }
@@ -419,6 +431,7 @@ impl Incoming {
                 octets: vec![0; DATAGRAM_OCTETS * BATCH],
                 names: vec![mem::zeroed(); BATCH],
                 parts: vec![mem::zeroed(); BATCH],
+                controls: vec![Control([0; 64]); BATCH],
                 headers: vec![mem::zeroed(); BATCH],
                 filled: 0,
             }
@@ -440,8 +453,10 @@ impl Incoming {
             header.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
             header.msg_iov = &raw mut self.parts[slot];
             header.msg_iovlen = 1;
+            header.msg_control = (&raw mut self.controls[slot]).cast();
+            header.msg_controllen = size_of::<Control>() as _;
         }
-        // SAFETY: all headers point to names, parts and octets of ours with their true lengths,
+        // SAFETY: all headers point to names, parts, controls and octets of ours with their true lengths,
         // which are not moved during the call.
         let count = unsafe {
             libc::recvmmsg(
@@ -460,6 +475,23 @@ impl Incoming {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(0),
             _ => Err(error),
+        }
+    }
+
+    /// When a datagram of the last call reached the socket, since 1970; None unless the kernel was asked
+    /// ([`stamp_arrivals`]).
+    #[must_use]
+    pub fn arrival(&self, slot: usize) -> Option<Duration> {
+        let header = &self.headers.get(..self.filled)?.get(slot)?.msg_hdr;
+        // SAFETY: the kernel filled the header, and its control octets are ours; a control message of this
+        // type holds a timespec, which may be unaligned.
+        unsafe {
+            let control = libc::CMSG_FIRSTHDR(header).as_ref()?;
+            let is_time = control.cmsg_level == libc::SOL_SOCKET
+                && control.cmsg_type == libc::SCM_TIMESTAMPNS;
+            let time = is_time.then(|| libc::CMSG_DATA(control).cast::<libc::timespec>());
+            let time = time?.read_unaligned();
+            Some(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
         }
     }
 
