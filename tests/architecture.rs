@@ -562,7 +562,8 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 ],
             ),
             ("recovery", &["error", "mesh", "recovered_part", "records"]),
-            ("reload", &["commander", "edit_keeper", "plan"]),
+            ("eraser", &["commander"]),
+            ("reload", &["commander", "edit_keeper", "eraser", "plan"]),
             (
                 "core",
                 &[
@@ -615,6 +616,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "core",
                     "descriptors",
                     "edit_keeper",
+                    "eraser",
                     "error",
                     "executor",
                     "heir",

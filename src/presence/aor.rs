@@ -1,4 +1,4 @@
-//! The address of record: the key of a presentity, `user@domain` (RFC 3261 §19.1.4).
+//! The address of record: the key of a presentity, `user@domain` (RFC 3261 §19.1.4). And whose data an erasure is about.
 
 use std::fmt;
 use std::sync::Arc;
@@ -81,6 +81,37 @@ impl Aor {
     }
 }
 
+/// Whose data an erasure is about: one person, or all people of a domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DataSubject {
+    /// The person with that address.
+    Person(Aor),
+    /// Everyone in the domain of that name, its own one.
+    Domain(Box<str>),
+}
+
+impl DataSubject {
+    /// Whether the data of an address is erased.
+    #[must_use]
+    pub fn has(&self, aor: &Aor) -> bool {
+        match self {
+            Self::Person(person) => person == aor,
+            Self::Domain(domain) => aor.domain() == &**domain,
+        }
+    }
+
+    /// Whether a party of a call, `sip:123@abc.com;user=phone` or `123@abc.com`, is erased.
+    #[must_use]
+    pub fn is_party(&self, party: &str) -> bool {
+        match self {
+            Self::Person(person) => person.is_party(party),
+            Self::Domain(domain) => address_of(party)
+                .rsplit_once('@')
+                .is_some_and(|(_, of)| of.eq_ignore_ascii_case(domain)),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for Aor {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_str(KeyVisitor)
@@ -105,5 +136,25 @@ impl Visitor<'_> for KeyVisitor {
 impl fmt::Display for Aor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_has_its_people_and_no_others() {
+        let domain = DataSubject::Domain("abc.com".into());
+        let person = DataSubject::Person(Aor::new("1", "abc.com"));
+        let has = |aor: &Aor| [&domain, &person].map(|subject| subject.has(aor));
+        assert_eq!(has(&Aor::new("1", "abc.com")), [true, true]);
+        assert_eq!(has(&Aor::new("2", "abc.com")), [true, false]);
+        assert_eq!(has(&Aor::new("1", "xabc.com")), [false, false]);
+        let is_party = |uri| [&domain, &person].map(|subject| subject.is_party(uri));
+        assert_eq!(is_party("sip:1@ABC.com;user=phone"), [true, true]);
+        assert_eq!(is_party("2@abc.com"), [true, false]);
+        assert_eq!(is_party("sip:abc.com@other.example"), [false, false]);
+        assert_eq!(is_party("tel:1"), [false, false]);
     }
 }

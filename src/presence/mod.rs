@@ -33,7 +33,7 @@ pub mod registration;
 pub mod source;
 pub mod wall_clock;
 
-pub use aor::Aor;
+pub use aor::{Aor, DataSubject};
 pub use call::CallDialog;
 pub use composition::Composed;
 pub use presentity::Presentity;

@@ -4,6 +4,7 @@
 //! - [`presentity`]: a presentity with all contributions to it.
 //! - [`waiting`]: a watcher that waits to be decided about.
 //! - [`edit`]: accounts, lists and rules that the operator edited.
+//! - [`erasure`]: a domain whose people are being erased.
 //!
 //! A record holds the full state of one dialog or presentity, never a change of it: the newest record
 //! of a dialog or presentity replaces the older ones. Times are in milliseconds since 1970 UTC.
@@ -29,6 +30,7 @@
 
 pub mod dialog;
 pub mod edit;
+pub mod erasure;
 pub mod presentity;
 pub mod waiting;
 

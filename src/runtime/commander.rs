@@ -110,7 +110,6 @@ impl Commander {
     }
 
     /// Gives a shard a command and blocks the thread until it replies.
-    #[cfg(test)]
     pub(crate) fn ask_blocking(
         &self,
         shard: ShardId,
@@ -133,9 +132,24 @@ impl Commander {
         self.ask_all(command).wait(timeout)
     }
 
+    /// All shards.
+    pub(crate) fn shard_ids(&self) -> impl Iterator<Item = ShardId> {
+        (0..self.mesh.shards()).map(ShardId)
+    }
+
     /// The history; None if none is kept.
     pub(crate) fn historian(&self) -> Option<&Historian> {
         self.store.as_ref()?.historian.as_ref()
+    }
+
+    /// Has the file of the store written anew, and blocks the thread meanwhile. False if it is not.
+    pub(crate) fn write_store_anew_blocking(&self) -> bool {
+        let Some(store) = &self.store else {
+            return true;
+        };
+        let (replier, outcome) = Replier::to_thread();
+        store.write_anew(replier);
+        matches!(outcome.recv(), Ok(Ok(_)))
     }
 
     /// Keeps the operator's edits; None for a server without a store.

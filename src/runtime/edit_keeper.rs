@@ -1,4 +1,5 @@
-//! The operator's edits of accounts, lists and rules on their way to the store, and back at the start.
+//! The operator's edits of accounts, lists and rules on their way to the store, and back at the start; and the
+//! domains whose people are being erased.
 //!
 //! Guarantee: edits of one address reach the store in the order in which they were made; who waits for an
 //! edit is told once it is on the disk.
@@ -16,6 +17,7 @@ use crate::directory::{Details, Directory};
 use crate::presence::Aor;
 use crate::presence::wall_clock::WallClock;
 use crate::record::edit::{AccountRecord, EditRecord};
+use crate::record::erasure::ErasureRecord;
 use crate::store::Store;
 use crate::store::batch::Batch;
 use crate::store::error::StoreError;
@@ -35,6 +37,8 @@ pub(crate) struct EditKeeper {
     /// The number of the operator among the shards.
     writer: u16,
     rows: Arc<Mutex<Rows>>,
+    /// Domains whose people an earlier process has not erased.
+    unerased: Arc<[Box<str>]>,
 }
 
 /// The rows of the store.
@@ -62,13 +66,19 @@ impl EditKeeper {
             clock: store.clock(),
             writer: shards,
             rows: Arc::default(),
+            unerased: unerased(store)?.into(),
         };
         let mut edits = Vec::new();
         let mut obsolete = Vec::new();
+        let is_removed = |domain: &str| {
+            let is_unerased = keeper.unerased.iter().any(|removed| **removed == *domain);
+            is_unerased && !directory.is_managed(domain)
+        };
         store.recover(Table::Edit, |number, octets| {
             let mut rows = keeper.rows();
             rows.end = rows.end.max(number.saturating_add(1));
             match EditRecord::decode(octets, keeper.clock) {
+                Ok(record) if is_removed(record.aor.domain()) => obsolete.push(number),
                 // Of two rows of one address the newer one counts.
                 Ok(record) => {
                     if let Some(older) = rows.by_aor.insert(record.aor.clone(), number) {
@@ -128,6 +138,27 @@ impl EditKeeper {
         }
     }
 
+    /// Domains whose people an earlier process has not erased.
+    pub(crate) fn unerased(&self) -> &[Box<str>] {
+        &self.unerased
+    }
+
+    /// Notes that the people of a domain are being erased, or that it is done. As [`Self::keep`].
+    pub(crate) fn note_erasure(&self, domain: &str, is_done: bool) -> u64 {
+        let domain = domain.into();
+        let record = ErasureRecord { domain };
+        let mut rows = self.rows();
+        let mut batch = self.batch(&mut rows);
+        if is_done {
+            batch.remove(Table::Erasure, record.number());
+        } else {
+            let mut octets = Vec::new();
+            record.encode(self.clock, &mut octets);
+            batch.put(Table::Erasure, record.number(), &octets);
+        }
+        self.submit(batch, &mut rows)
+    }
+
     fn remove(&self, numbers: &[i64]) {
         let mut rows = self.rows();
         let mut batch = self.batch(&mut rows);
@@ -181,6 +212,19 @@ impl EditKeeper {
         }
         self.store.durable(self.writer) >= through
     }
+}
+
+/// Domains whose people are not erased yet.
+fn unerased(store: &Store) -> Result<Vec<Box<str>>, StoreError> {
+    let (clock, mut domains) = (store.clock(), Vec::new());
+    store.recover(
+        Table::Erasure,
+        |number, octets| match ErasureRecord::decode(octets, clock) {
+            Ok(record) => domains.push(record.domain),
+            Err(error) => tracing::error!(number, %error, "an erasure cannot be read"),
+        },
+    )?;
+    Ok(domains)
 }
 
 /// What is said of a list or an account whose edits no longer count.

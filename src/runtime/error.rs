@@ -56,6 +56,9 @@ pub enum BootError {
     /// No descriptor is left for a second one of a socket.
     #[error("cannot keep a second descriptor of a socket: {0}")]
     Duplicate(io::Error),
+    /// The thread that erases people does not start.
+    #[error("cannot start a thread: {0}")]
+    Eraser(io::Error),
     /// The store cannot be opened or read.
     #[error(
         "the store cannot be used: {0}. Repair that, or start without what it holds by another \

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use crate::directory::Directory;
 use crate::http::engine::HistoryFault;
-use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
+use crate::presence::{Aor, DataSubject};
 use crate::runtime::plan::HistoryPlan;
 use crate::runtime::replier::Replier;
 use crate::store::error::StoreError;
@@ -48,9 +48,19 @@ impl Historian {
         aor: &Aor,
     ) -> impl Future<Output = Result<HistoryErased, HistoryFault>> + use<> {
         let (replier, erased) = Replier::to_task();
+        let subject = DataSubject::Person(aor.clone());
         self.history
-            .erase(aor.clone(), move |erased| replier.reply(erased));
+            .erase(subject, move |erased| replier.reply(erased));
         async { outcome(erased.await.ok()) }
+    }
+
+    /// Erases the people of a domain, and blocks the thread meanwhile.
+    pub(crate) fn erase_domain(&self, domain: &str) -> Result<HistoryErased, HistoryFault> {
+        let (replier, erased) = Replier::to_thread();
+        let subject = DataSubject::Domain(domain.into());
+        self.history
+            .erase(subject, move |erased| replier.reply(erased));
+        outcome(erased.recv().ok())
     }
 
     /// Whether it cannot be written.

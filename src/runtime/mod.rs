@@ -29,6 +29,7 @@ mod datagrams;
 mod descriptors;
 mod dialer;
 mod edit_keeper;
+mod eraser;
 mod error;
 mod executor;
 mod handshakes;

@@ -32,6 +32,7 @@ use crate::runtime::commander::{Commander, Requests};
 use crate::runtime::core::Outward;
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::edit_keeper::EditKeeper;
+use crate::runtime::eraser::Eraser;
 use crate::runtime::error::BootError;
 use crate::runtime::executor::CoreThread;
 use crate::runtime::heir::Heir;
@@ -70,6 +71,7 @@ const RINGS_SETTLE: Duration = Duration::from_millis(1);
 pub struct Node {
     commander: Commander,
     directory: SharedDirectory,
+    eraser: Eraser,
     /// Its SIP listeners as planned.
     listeners: Arc<[ListenerPlan]>,
     /// Its HTTP listeners as planned.
@@ -141,19 +143,23 @@ impl Node {
             tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
             resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(&plan)),
         };
+        let commander = Commander::new(
+            Arc::clone(&mesh),
+            Arc::clone(&is_ready),
+            requests,
+            monitor,
+            outward.resolver.clone(),
+        );
+        let directory = SharedDirectory::new(Arc::clone(&plan.directory));
+        let eraser = Eraser::start(commander.clone(), directory.clone());
         let mut node = Self {
-            commander: Commander::new(
-                Arc::clone(&mesh),
-                Arc::clone(&is_ready),
-                requests,
-                monitor,
-                outward.resolver.clone(),
-            ),
-            directory: SharedDirectory::new(Arc::clone(&plan.directory)),
+            eraser: eraser.map_err(BootError::Eraser)?,
+            commander,
+            directory,
             listeners: plan.listeners.as_slice().into(),
             http_listeners: plan.http_listeners.as_slice().into(),
             facts: Facts {
-                keyrings: keyrings(&plan),
+                keyrings: plan.keyrings(),
                 sip: bound.sip_addresses().collect(),
                 http: http_facts(&plan, &bound),
                 started: Instant::now(),
@@ -234,6 +240,7 @@ impl Node {
         Reloader {
             commander: self.commander(),
             directory: self.directory.clone(),
+            eraser: self.eraser.clone(),
             listeners: Arc::clone(&self.listeners),
             http_listeners: Arc::clone(&self.http_listeners),
             tls_client: self.outward.tls_client.clone(),
@@ -480,7 +487,6 @@ fn open(
     }
 }
 
-/// What is served, by listener.
 /// What tells of the store and its history, if there is one. The edits that it holds are applied to the
 /// directory of the plan.
 fn monitor(
@@ -501,6 +507,7 @@ fn monitor(
     Ok(Some(monitor))
 }
 
+/// What is served, by listener.
 fn services(listeners: &[ListenerPlan]) -> Arc<[Service]> {
     listeners.iter().map(|plan| plan.service.clone()).collect()
 }
@@ -508,15 +515,6 @@ fn services(listeners: &[ListenerPlan]) -> Arc<[Service]> {
 /// The proxies that forward connections, by listener.
 fn proxies(listeners: &[ListenerPlan]) -> Arc<[Vec<IpNet>]> {
     listeners.iter().map(|plan| plan.proxies.clone()).collect()
-}
-
-/// The certificates of all listeners.
-fn keyrings(plan: &NodePlan) -> Vec<SharedKeyring> {
-    let sip = plan.listeners.iter();
-    let sip = sip.filter_map(|plan| plan.service.keyring());
-    let http = plan.http_listeners.iter();
-    let http = http.filter_map(|plan| plan.keyring.as_ref());
-    sip.chain(http).cloned().collect()
 }
 
 /// Where HTTP is listened on, and whether encrypted.

@@ -101,6 +101,17 @@ pub struct NodePlan {
     pub directory: Arc<Directory>,
 }
 
+impl NodePlan {
+    /// The certificates of all listeners.
+    pub(crate) fn keyrings(&self) -> Vec<SharedKeyring> {
+        let sip = self.listeners.iter();
+        let sip = sip.filter_map(|plan| plan.service.keyring());
+        let http = self.http_listeners.iter();
+        let http = http.filter_map(|plan| plan.keyring.as_ref());
+        sip.chain(http).cloned().collect()
+    }
+}
+
 impl ListenerPlan {
     /// Every address at which a peer could reach this listener: the bound one, or those of all
     /// interfaces if it is a wildcard; and the advertised one if it is numeric (a name is not

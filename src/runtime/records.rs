@@ -151,8 +151,8 @@ pub(crate) fn key_of(table: Table, key: i64) -> Option<RecordKey> {
         Table::Presentity => number.map(RecordKey::Presentity),
         Table::Waiting => number.map(RecordKey::Waiting),
         Table::Dialog => u32::try_from(key).ok().map(RecordKey::Dialog),
-        // No shard writes it.
-        Table::Edit => None,
+        // No shard writes them.
+        Table::Edit | Table::Erasure => None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
 use crate::runtime::commander::{CHANGE_WAIT_MAX, Commander, ReloadRequest};
 use crate::runtime::edit_keeper::OVER;
+use crate::runtime::eraser::Eraser;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
 use crate::shard::Command;
 use crate::tls::{SharedKeyring, SharedTlsClient, TlsClient};
@@ -91,6 +92,8 @@ pub trait ConfigurationFiles: Send + 'static {
 pub(crate) struct Reloader {
     pub(crate) commander: Commander,
     pub(crate) directory: SharedDirectory,
+    /// Erases the people of domains that are removed.
+    pub(crate) eraser: Eraser,
     /// The SIP listeners that are served.
     pub(crate) listeners: Arc<[ListenerPlan]>,
     /// The HTTP listeners that are served.
@@ -190,14 +193,22 @@ impl Reloader {
             write,
         } = change;
         let checked = |current: &Directory| check_change(current, &loaded.directory, &domain);
+        if is_new && self.eraser.is_pending(&domain) {
+            let why = "the people of the former domain of that name are still being erased: put it again in a moment";
+            return Err(ChangeRefusal::Conflict(why.to_owned()));
+        }
         // Until it is in force, no edit is made that it makes impossible.
         let _announced = self.directory.announce(checked)?;
-        write().map_err(|error| {
-            ChangeRefusal::NotWritten(format!("the change is not on the disk: {error}"))
-        })?;
+        if let Err(why) = self.write(write, is_removal.then_some(&*domain)) {
+            let why = format!("the change is not on the disk: {why}");
+            return Err(ChangeRefusal::NotWritten(why));
+        }
         let put = self.put(&loaded.directory, true, is_removal.then_some(&*domain));
         let put = put.map_err(|removal| ChangeRefusal::Configuration(truncated(&removal)))?;
         self.take_rest(&loaded);
+        if is_removal {
+            self.eraser.erase(&domain);
+        }
         put.told.map_err(|Unavailable| ChangeRefusal::HalfDone)?;
         if !put.is_kept {
             let why = "the domain is removed, but the store did not take in time that its accounts are too";
@@ -208,6 +219,26 @@ impl Reloader {
             is_new,
             directory: put.directory,
         })
+    }
+
+    /// Writes a change. If it removes a domain, first notes that its people are to be erased, so that a later process
+    /// does it if this one ends.
+    fn write(
+        &self,
+        write: impl FnOnce() -> io::Result<()>,
+        removed: Option<&str>,
+    ) -> Result<(), String> {
+        let Some(domain) = removed else {
+            return write().map_err(|error| error.to_string());
+        };
+        let written = match self.eraser.begin(domain) {
+            true => write().map_err(|error| error.to_string()),
+            false => Err("the store is behind".to_owned()),
+        };
+        if written.is_err() {
+            self.eraser.cancel(domain);
+        }
+        written
     }
 
     /// Takes what a configuration has besides its directory.
@@ -405,15 +436,18 @@ mod tests {
     fn reloader(shards: u16, directory: Directory) -> Reloader {
         let mesh = Mesh::new(shards);
         (0..shards).for_each(|shard| mesh.close(ShardId(shard)));
+        let commander = Commander::new(
+            mesh,
+            Arc::new(AtomicBool::new(true)),
+            Requests::default(),
+            None,
+            Resolver::new(dns::Options::default(), 0),
+        );
+        let directory = SharedDirectory::new(Arc::new(directory));
         Reloader {
-            commander: Commander::new(
-                mesh,
-                Arc::new(AtomicBool::new(true)),
-                Requests::default(),
-                None,
-                Resolver::new(dns::Options::default(), 0),
-            ),
-            directory: SharedDirectory::new(Arc::new(directory)),
+            eraser: Eraser::start(commander.clone(), directory.clone()).unwrap(),
+            commander,
+            directory,
             listeners: Arc::default(),
             http_listeners: Arc::default(),
             tls_client: SharedTlsClient::new(TlsClient::new(None, None).unwrap()),

@@ -13,8 +13,9 @@ use crate::store::schema::Table;
 pub fn restore(backup: &Path, directory: &Path) -> Result<Restored, StoreError> {
     let directory = DataDirectory::open(directory)?;
     restore::restore(backup, &directory, |table, key, octets, clock| {
-        // An edit does not run out.
-        table == Table::Edit || key_of(table, key).is_some_and(|key| is_live(key, octets, clock))
+        // An edit does not run out, nor does an erasure.
+        matches!(table, Table::Edit | Table::Erasure)
+            || key_of(table, key).is_some_and(|key| is_live(key, octets, clock))
     })
 }
 

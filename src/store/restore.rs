@@ -116,7 +116,7 @@ fn drop_rows(
         match table {
             Table::Presentity => restored.presentities = kept,
             Table::Dialog => restored.dialogs = kept,
-            Table::Waiting | Table::Edit => {}
+            Table::Waiting | Table::Edit | Table::Erasure => {}
         }
         restored.dropped += dropped.len() as u64;
     }

@@ -5,6 +5,7 @@
 //! - `dialog`: a dialog with its subscriptions. The key is the place in its To-tag.
 //! - `waiting`: a watcher that waits to be decided about. The key is a hash.
 //! - `edit`: rules and lists that the operator edited, of one address. The key is an ascending number.
+//! - `erasure`: a domain that is removed, until its people are erased. The key is a hash.
 //! - `clock`: one row, where the clocks stood at the last commit (`store/clock.rs`).
 //!
 //! The engine defines what the records in the rows contain; each record has a version of its own. The
@@ -22,6 +23,7 @@
 //! | 2 | and `clock` |
 //! | 3 | and `waiting` |
 //! | 4 | and `edit` |
+//! | 5 | and `erasure` |
 
 use std::fs::OpenOptions;
 use std::io;
@@ -36,7 +38,7 @@ use crate::store::error::StoreError;
 pub(super) const APPLICATION_ID: i32 = 0x4c41_4d50;
 
 /// The steps from an empty file to the current version.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE presentity (
         number INTEGER PRIMARY KEY,
@@ -65,6 +67,12 @@ pub(super) const MIGRATIONS: [&str; 4] = [
     ",
     "
     CREATE TABLE edit (
+        number INTEGER PRIMARY KEY,
+        record BLOB NOT NULL
+    ) STRICT;
+    ",
+    "
+    CREATE TABLE erasure (
         number INTEGER PRIMARY KEY,
         record BLOB NOT NULL
     ) STRICT;
@@ -116,11 +124,19 @@ pub enum Table {
     Waiting,
     /// Rules and lists that the operator edited, by an ascending number.
     Edit,
+    /// Domains whose people are being erased, by a hash.
+    Erasure,
 }
 
 impl Table {
     /// All tables of records.
-    pub const ALL: [Self; 4] = [Self::Presentity, Self::Dialog, Self::Waiting, Self::Edit];
+    pub const ALL: [Self; 5] = [
+        Self::Presentity,
+        Self::Dialog,
+        Self::Waiting,
+        Self::Edit,
+        Self::Erasure,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -128,12 +144,13 @@ impl Table {
             Self::Dialog => "dialog",
             Self::Waiting => "waiting",
             Self::Edit => "edit",
+            Self::Erasure => "erasure",
         }
     }
 
     pub(super) const fn key(self) -> &'static str {
         match self {
-            Self::Presentity | Self::Waiting | Self::Edit => "number",
+            Self::Presentity | Self::Waiting | Self::Edit | Self::Erasure => "number",
             Self::Dialog => "place",
         }
     }
@@ -144,6 +161,7 @@ impl Table {
             Self::Dialog => "INSERT OR REPLACE INTO dialog VALUES (?1, ?2)",
             Self::Waiting => "INSERT OR REPLACE INTO waiting VALUES (?1, ?2)",
             Self::Edit => "INSERT OR REPLACE INTO edit VALUES (?1, ?2)",
+            Self::Erasure => "INSERT OR REPLACE INTO erasure VALUES (?1, ?2)",
         }
     }
 
@@ -153,6 +171,7 @@ impl Table {
             Self::Dialog => "DELETE FROM dialog WHERE place = ?1",
             Self::Waiting => "DELETE FROM waiting WHERE number = ?1",
             Self::Edit => "DELETE FROM edit WHERE number = ?1",
+            Self::Erasure => "DELETE FROM erasure WHERE number = ?1",
         }
     }
 }

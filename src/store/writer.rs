@@ -540,18 +540,20 @@ fn write_rows<'a>(
     connection: &Connection,
     changes: impl Iterator<Item = Change<'a>>,
 ) -> rusqlite::Result<u64> {
-    let [presentity, dialog, waiting, edit] = Table::ALL;
+    let [presentity, dialog, waiting, edit, erasure] = Table::ALL;
     let mut put = [
         connection.prepare_cached(presentity.put())?,
         connection.prepare_cached(dialog.put())?,
         connection.prepare_cached(waiting.put())?,
         connection.prepare_cached(edit.put())?,
+        connection.prepare_cached(erasure.put())?,
     ];
     let mut remove = [
         connection.prepare_cached(presentity.remove())?,
         connection.prepare_cached(dialog.remove())?,
         connection.prepare_cached(waiting.remove())?,
         connection.prepare_cached(edit.remove())?,
+        connection.prepare_cached(erasure.remove())?,
     ];
     let mut rows = 0;
     for change in changes {

@@ -71,7 +71,10 @@ impl<E: Engine> Operation<E> {
                 path: "domains/{domain}",
                 role: Some(Role::Admin),
                 summary: "Remove a domain with its groups and policies, and the accounts, lists and rules that the API made in it. Its \
-                          subscriptions end. 409 for a domain of the operator's file, or one that the file names, in a token for example.",
+                          subscriptions end, and its people are erased: their calls, notes, do-not-disturb, registrations and history, what they \
+                          watch, and their names in the calls and the history of others. Not erased are lists and rules of other domains that name \
+                          them, backups, and logs. This is sure once it is acknowledged; a large history takes longer, and until then the name \
+                          cannot be put again (409). 409 for a domain of the operator's file, or one that the file names, in a token for example.",
                 parameters: &[],
                 body: BodySchema::None,
                 answer: AnswerSchema::Nothing,

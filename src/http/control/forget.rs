@@ -7,8 +7,6 @@
 //! Subscriptions of the person end as `deactivated`: phones that still exist subscribe anew, and what
 //! sources report from now on counts anew. Remove the account first.
 
-use std::iter::Sum;
-
 use crate::directory::Directory;
 use crate::directory::lists::StoredList;
 use crate::http::control::edit::edit;
@@ -16,8 +14,8 @@ use crate::http::control::{ControlRefusal, ControlResult, Form};
 use crate::http::engine::{Engine, HistoryFault};
 use crate::http::representation::forgotten::{Count, Forgotten};
 use crate::http::site::Site;
-use crate::presence::Aor;
 use crate::presence::policy::{Exception, IdentityCondition, ImportedRule};
+use crate::presence::{Aor, DataSubject};
 use crate::shard::contract::report::ForgottenMentions;
 use crate::shard::{Command, Reply, ShardId};
 
@@ -77,8 +75,8 @@ async fn forget_mentions<E: Engine>(
     for shard in (0..site.engine.shards()).map(ShardId) {
         let mut next = Some(0);
         while let Some(from) = next {
-            let aor = aor.clone();
-            let command = Command::ForgetMentions { aor, from };
+            let erased = DataSubject::Person(aor.clone());
+            let command = Command::ForgetMentions { erased, from };
             match site.engine.ask(shard, command).await {
                 Ok(Reply::MentionsForgotten(mentions, then)) => {
                     all.push(mentions);
@@ -94,17 +92,6 @@ async fn forget_mentions<E: Engine>(
         }
     }
     Ok(all.into_iter().sum())
-}
-
-impl Sum for ForgottenMentions {
-    fn sum<I: Iterator<Item = Self>>(mentions: I) -> Self {
-        mentions.fold(Self::default(), |sum, next| Self {
-            subscriptions: sum.subscriptions + next.subscriptions,
-            waiting: sum.waiting + next.waiting,
-            calls: sum.calls + next.calls,
-            watchers: sum.watchers + next.watchers,
-        })
-    }
 }
 
 /// Removes the rules that the address was given by commands; how many.

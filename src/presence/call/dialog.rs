@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::presence::aor::{Aor, address_of};
+use crate::presence::aor::{Aor, DataSubject, address_of};
 
 /// The state of a call leg (RFC 4235 §3.7.1). Ordered by what a lamp should show first (W:B3.15,
 /// C0.3).
@@ -300,13 +300,13 @@ impl CallDialog {
         one == other
     }
 
-    /// Removes the name of a person from the parties of a call. False if neither is that person: then other
+    /// Removes the names of people who are erased from the parties of a call. False if neither is one: then other
     /// holders go on to share the call.
-    pub(crate) fn anonymise(call: &mut Arc<Self>, person: &Aor) -> bool {
+    pub(crate) fn anonymise(call: &mut Arc<Self>, erased: &DataSubject) -> bool {
         let mut parts = call.parts();
         let mut is_named = false;
         for party in [&mut parts.local, &mut parts.remote] {
-            if person.is_party(party.identity) || person.is_party(party.target) {
+            if erased.is_party(party.identity) || erased.is_party(party.target) {
                 *party = Party {
                     identity: ANONYMOUS,
                     rendering: party.rendering,

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::aor::Aor;
+use crate::presence::DataSubject;
 use crate::presence::call::leg_key::{Key, Likeness};
 use crate::presence::call::tombstone::{Ending, Owner, Tombstones};
 use crate::presence::call::{CallDialog, CallParts, CallState, Party};
@@ -164,11 +164,11 @@ impl CallSet {
         self.bury_where(Ending::Expired, expired_at, is_its);
     }
 
-    /// Removes the name of a person from the parties; from how many legs.
-    pub(crate) fn anonymise(&mut self, person: &Aor) -> usize {
+    /// Removes the names of people who are erased from the parties; from how many legs.
+    pub(crate) fn anonymise(&mut self, erased: &DataSubject) -> usize {
         let calls = self.legs.iter_mut().map(|leg| &mut leg.call);
         calls
-            .map(|call| usize::from(CallDialog::anonymise(call, person)))
+            .map(|call| usize::from(CallDialog::anonymise(call, erased)))
             .sum()
     }
 

@@ -1,7 +1,7 @@
 //! Erasure of all contributions to a presentity, and of its name in the calls of another, at the wish of
 //! the person.
 
-use crate::presence::Aor;
+use crate::presence::DataSubject;
 use crate::presence::call::CallSet;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::statement_box::StatementBox;
@@ -23,14 +23,14 @@ impl Presentity {
         (erased, self.recompose())
     }
 
-    /// Removes the name of another person from the parties of the calls. Returns from how many calls,
+    /// Removes the names of people who are erased from the parties of the calls. Returns from how many calls,
     /// and whether the composed state changed.
-    pub fn forget_party(&mut self, person: &Aor) -> (usize, bool) {
-        let named = self.calls.anonymise(person)
+    pub fn forget_party(&mut self, erased: &DataSubject) -> (usize, bool) {
+        let named = self.calls.anonymise(erased)
             + self
                 .statements
                 .made_mut()
-                .map_or(0, |statements| statements.anonymise(person));
+                .map_or(0, |statements| statements.anonymise(erased));
         (named, named > 0 && self.recompose())
     }
 

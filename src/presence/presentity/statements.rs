@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::presence::Aor;
+use crate::presence::DataSubject;
 use crate::presence::call::{
     Appearance, AppearanceState, CallDialog, CallParts, CallState, appearance,
 };
@@ -127,12 +127,12 @@ impl Statements {
         }
     }
 
-    /// Removes the name of a person from the parties of the calls; from how many.
-    pub(super) fn anonymise(&mut self, person: &Aor) -> usize {
+    /// Removes the names of people who are erased from the parties of the calls; from how many.
+    pub(super) fn anonymise(&mut self, erased: &DataSubject) -> usize {
         let calls = [&mut self.call_state, &mut self.lamp].into_iter().flatten();
         let calls = calls.map(|statement| &mut statement.call);
         calls
-            .map(|call| usize::from(CallDialog::anonymise(call, person)))
+            .map(|call| usize::from(CallDialog::anonymise(call, erased)))
             .sum()
     }
 

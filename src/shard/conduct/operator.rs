@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use crate::directory::decide::WatcherIdentity;
-use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Handling;
 use crate::presence::source::StateUpdate;
+use crate::presence::{Aor, DataSubject};
 use crate::shard::conduct::Engine;
 use crate::shard::contract::command::{Command, CommandId, Reply};
 use crate::shard::contract::commit::{Acknowledgement, Durability};
@@ -62,7 +62,7 @@ impl Engine {
             }
             Command::UpdateStates(updates) => self.take_statements(updates, turn),
             Command::Forget(aor) => Reply::Forgotten(self.compositor.forget(&aor, turn)),
-            Command::ForgetMentions { aor, from } => self.forget_mentions(&aor, from, turn),
+            Command::ForgetMentions { erased, from } => self.forget_mentions(&erased, from, turn),
             Command::Stated { from } => self.stated(from, turn),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Parked { watcher, orbits } => self.parked(&watcher, orbits, turn),
@@ -101,26 +101,29 @@ impl Engine {
         }
     }
 
-    /// Erases a person where the state of others names it, in the next places of the tables.
-    fn forget_mentions(&mut self, person: &Aor, from: u32, turn: &mut Turn<'_>) -> Reply {
+    /// Erases people where the state of others names them, and a domain with its presentities, in the next
+    /// places of the tables.
+    fn forget_mentions(&mut self, erased: &DataSubject, from: u32, turn: &mut Turn<'_>) -> Reply {
         if self.subscriptions.is_recovering() {
             return Reply::OverLimit;
         }
         let mut mentions = ForgottenMentions::default();
         if from == 0 {
-            mentions.waiting = self.subscriptions.forget_waiting_of(person, turn);
+            mentions.waiting = self.subscriptions.forget_waiting_of(erased, turn);
         }
         let end = self.subscriptions.end().max(self.compositor.places());
         let (places, next) = batch(from, end);
         for place in places {
             let id = SubscriptionId(place);
-            let is_ended = self.subscriptions.forget_watcher(id, person, turn);
+            let is_ended = self.subscriptions.forget_watcher(id, erased, turn);
             mentions.subscriptions += usize::from(is_ended);
             let id = PresentityId(place);
-            mentions.calls += self.compositor.forget_party(id, person, turn);
+            let is_gone = self.compositor.forget_of_domain(id, erased, turn);
+            mentions.presentities += usize::from(is_gone);
+            mentions.calls += self.compositor.forget_party(id, erased, turn);
         }
         if next.is_none() {
-            mentions.watchers = self.subscriptions.watchers_of(person);
+            mentions.watchers = self.subscriptions.watchers_of(erased);
         }
         Reply::MentionsForgotten(mentions, next)
     }

@@ -7,7 +7,7 @@ use crate::directory::Directory;
 use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
-use crate::presence::{Aor, CallDialog};
+use crate::presence::{Aor, CallDialog, DataSubject};
 use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
@@ -38,11 +38,12 @@ pub enum Command {
     UpdateStates(Vec<(Aor, StateUpdate)>),
     /// Erases all contributions to a presentity: `lamplighter forget`.
     Forget(Aor),
-    /// Erases a person where the state of others names it, from a place of the tables on, a batch of
-    /// places at a time: its subscriptions, its entries among the waiting watchers, its name in calls.
+    /// Erases people where the state of others names them, from a place of the tables on, a batch of
+    /// places at a time: their subscriptions, their entries among the waiting watchers, their names in calls. If
+    /// they are those of a domain, all contributions to them, too.
     ForgetMentions {
-        /// The person.
-        aor: Aor,
+        /// The people.
+        erased: DataSubject,
         /// The place.
         from: u32,
     },

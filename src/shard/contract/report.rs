@@ -8,6 +8,7 @@ use crate::presence::event::Package;
 use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::Assertion;
 use crate::presence::source::Source;
+use std::iter::Sum;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -47,17 +48,31 @@ pub struct Contribution {
     pub decides: bool,
 }
 
-/// Where the state of others named a person that was erased.
+/// Where the state of others named people who were erased.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ForgottenMentions {
-    /// Subscriptions of the person, which ended.
+    /// Presentities of a domain that was erased.
+    pub presentities: usize,
+    /// Subscriptions of the people, which ended.
     pub subscriptions: usize,
-    /// Waiting watchers: the person, or watchers that waited for the person.
+    /// Waiting watchers: such people, or watchers that waited for one.
     pub waiting: usize,
-    /// Calls of others with the person, who is anonymous now.
+    /// Calls of others with such people, who are anonymous now.
     pub calls: usize,
     /// Not erased: subscriptions of others that watch the person.
     pub watchers: usize,
+}
+
+impl Sum for ForgottenMentions {
+    fn sum<I: Iterator<Item = Self>>(mentions: I) -> Self {
+        mentions.fold(Self::default(), |sum, next| Self {
+            presentities: sum.presentities + next.presentities,
+            subscriptions: sum.subscriptions + next.subscriptions,
+            waiting: sum.waiting + next.waiting,
+            calls: sum.calls + next.calls,
+            watchers: sum.watchers + next.watchers,
+        })
+    }
 }
 
 /// The composed state of a presentity, as far as its domain lets watchers see it at most.

@@ -5,9 +5,9 @@
 
 use crate::directory::decide::WatcherIdentity;
 use crate::directory::{Directory, Domain, Peer};
-use crate::presence::Aor;
 use crate::presence::event::Package;
 use crate::presence::policy::Decision;
+use crate::presence::{Aor, DataSubject};
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::headers::any_address_of_record;
@@ -64,6 +64,11 @@ impl Watcher {
     /// Whether this is the presentity itself.
     pub(crate) fn is(&self, aor: &Aor) -> bool {
         self.aor.as_ref() == Some(aor)
+    }
+
+    /// Whether this watcher is erased.
+    pub(crate) fn is_of(&self, erased: &DataSubject) -> bool {
+        self.aor.as_ref().is_some_and(|aor| erased.has(aor))
     }
 
     /// Whether this watcher may act for any user of a domain: a trusted peer or a feeder account.

@@ -1,7 +1,7 @@
-//! The erasure of one person: all changes of the address, and its name where it was the party of
-//! others. In steps, so that meanwhile changes are appended.
+//! The erasure of one person, or of all people of a domain: all changes of the addresses, and their names where
+//! they were the party of others. In steps, so that meanwhile changes are appended.
 
-use crate::presence::Aor;
+use crate::presence::DataSubject;
 use crate::presence::call::ANONYMOUS;
 use crate::presence::history::HistoryErased;
 use crate::store::error::StoreError;
@@ -13,7 +13,7 @@ const PARTIES_PER_STEP: usize = 10_000;
 /// An erasure under way.
 #[derive(Debug)]
 pub(super) struct Erasure {
-    aor: Aor,
+    subject: DataSubject,
     erased: HistoryErased,
     stage: Stage,
 }
@@ -26,10 +26,10 @@ enum Stage {
 }
 
 impl Erasure {
-    /// Of that address.
-    pub(super) fn new(aor: Aor) -> Self {
+    /// Of those people.
+    pub(super) fn new(subject: DataSubject) -> Self {
         Self {
-            aor,
+            subject,
             erased: HistoryErased::default(),
             stage: Stage::Changes,
         }
@@ -42,8 +42,10 @@ impl Erasure {
     ) -> Result<Option<HistoryErased>, StoreError> {
         match self.stage {
             Stage::Changes => {
-                let (domain, user) = (self.aor.domain(), self.aor.user());
-                let removed = journal.transact(|journal| journal.remove_newest(domain, user))?;
+                let removed = journal.transact(|journal| match &self.subject {
+                    DataSubject::Person(aor) => journal.remove_newest(aor.domain(), aor.user()),
+                    DataSubject::Domain(domain) => journal.remove_domain(domain),
+                })?;
                 self.erased.changes += removed as u64;
                 if removed < STEP_ROWS {
                     self.stage = Stage::Mentions(i64::MIN);
@@ -77,7 +79,7 @@ impl Erasure {
         while let Some(row) = rows.next()? {
             (last, seen) = (row.get(0)?, seen + 1);
             let party = row.get_ref(1)?.as_str_or_null()?;
-            if party.is_some_and(|party| self.aor.is_party(party)) {
+            if party.is_some_and(|party| self.subject.is_party(party)) {
                 mentions.push(last);
             }
         }

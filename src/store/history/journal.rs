@@ -316,6 +316,24 @@ impl Journal {
         Ok(found.len())
     }
 
+    /// Removes changes of a domain, at most [`STEP_ROWS`], and the domain with the last of them. How many changes.
+    pub(super) fn remove_domain(&mut self, name: &str) -> rusqlite::Result<usize> {
+        let Some(domain) = self.domains.get(name).copied() else {
+            return Ok(0);
+        };
+        let removed = self.remove_oldest(name, domain.id, i64::MAX)?;
+        if removed < STEP_ROWS {
+            self.connection
+                .prepare_cached("DELETE FROM address WHERE domain = ?1")?
+                .execute([domain.id])?;
+            self.connection
+                .prepare_cached("DELETE FROM domain WHERE id = ?1")?
+                .execute([domain.id])?;
+            self.domains.remove(name);
+        }
+        Ok(removed)
+    }
+
     fn remove(&self, number: i64) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("DELETE FROM change WHERE number = ?1")?

@@ -10,6 +10,7 @@ use super::journal::{Journal, Pruned, STEP_ROWS};
 use super::limits::{DomainLimits, HistoryLimits};
 use super::*;
 use crate::presence::Aor;
+use crate::presence::DataSubject;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 
 const UNLIMITED: DomainLimits = DomainLimits {
@@ -264,7 +265,7 @@ fn an_erasure_leaves_nothing_of_a_person() {
         };
         journal.append([of_another].into_iter()).unwrap();
     }
-    let mut erasure = Erasure::new(Aor::new("person", "a.test"));
+    let mut erasure = Erasure::new(DataSubject::Person(Aor::new("person", "a.test")));
     let erased = loop {
         if let Some(erased) = erasure.step(&mut journal).unwrap() {
             break erased;
@@ -295,6 +296,47 @@ fn an_erasure_leaves_nothing_of_a_person() {
         assert!(!text.contains("a secret of the person"));
         assert!(!text.contains("sip:person@"));
     }
+}
+
+#[test]
+fn an_erasure_leaves_nothing_of_the_people_of_a_domain() {
+    let folder = Folder::new("erased-domain");
+    let mut journal = Journal::open(&folder.file()).unwrap();
+    let rows = 2 * STEP_ROWS as i64 + 10;
+    let users: Vec<String> = (0..rows).map(|at| format!("user{}", at % 7)).collect();
+    let own = (0..).zip(&users).map(|(at, user)| Change {
+        note: "a secret of the tenant",
+        ..change(at, user, "gone.test")
+    });
+    journal.append(own).unwrap();
+    let of_another = Change {
+        party: "sip:user1@gone.test",
+        ..change(rows, "2", "b.test")
+    };
+    journal.append([of_another].into_iter()).unwrap();
+    let mut erasure = Erasure::new(DataSubject::Domain("gone.test".into()));
+    let erased = loop {
+        if let Some(erased) = erasure.step(&mut journal).unwrap() {
+            break erased;
+        }
+    };
+    let expected = HistoryErased {
+        changes: rows as u64,
+        mentions: 1,
+    };
+    assert_eq!(erased, expected);
+    assert_eq!(ask(&folder, all("gone.test", None)), HistoryPage::default());
+    assert_eq!(ask(&folder, all("b.test", None)).changes.len(), 1);
+    for entry in fs::read_dir(&folder.0).unwrap() {
+        let octets = fs::read(entry.unwrap().path()).unwrap();
+        let text = String::from_utf8_lossy(&octets);
+        assert!(!text.contains("a secret of the tenant") && !text.contains("gone.test"));
+    }
+    // A domain of that name begins anew.
+    journal
+        .append([change(rows + 1, "user1", "gone.test")].into_iter())
+        .unwrap();
+    assert_eq!(ask(&folder, all("gone.test", None)).changes.len(), 1);
 }
 
 fn limits() -> HistoryLimits {
@@ -336,9 +378,10 @@ fn an_erasure_includes_what_was_handed_over_before() {
     let handle = history.handle();
     submit(&handle, 0..50);
     let (sender, receiver) = mpsc::channel();
-    handle.erase(Aor::new("1", "a.test"), move |erased| {
-        sender.send(erased).unwrap()
-    });
+    handle.erase(
+        DataSubject::Person(Aor::new("1", "a.test")),
+        move |erased| sender.send(erased).unwrap(),
+    );
     let erased = receiver.recv().unwrap().unwrap();
     assert_eq!(erased.changes, 50);
     history.close();
@@ -460,7 +503,9 @@ fn what_can_be_read_of_a_damaged_file_is_kept() {
     let person = Aor::new("1", "a.test");
     let refused = sender.clone();
     let told = move |erased| refused.send(erased).unwrap();
-    history.handle().erase(person.clone(), told);
+    history
+        .handle()
+        .erase(DataSubject::Person(person.clone()), told);
     let refusal = receiver.recv().unwrap().unwrap_err().to_string();
     assert!(refusal.contains("still being read"), "{refusal}");
     history.close();
@@ -484,7 +529,7 @@ fn what_can_be_read_of_a_damaged_file_is_kept() {
     assert_eq!(users.sum::<usize>(), of_a.len(), "a chain is broken");
     let own = of("a.test", Some("1")).len();
     let told = move |erased| sender.send(erased).unwrap();
-    history.handle().erase(person, told);
+    history.handle().erase(DataSubject::Person(person), told);
     assert_eq!(receiver.recv().unwrap().unwrap().changes, own as u64);
     assert_eq!(of("a.test", None).len(), of_a.len() - own);
     history.close();

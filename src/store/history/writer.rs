@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::queue::ArrayQueue;
 
-use crate::presence::Aor;
+use crate::presence::DataSubject;
 use crate::presence::history::HistoryErased;
 use crate::store::error::StoreError;
 use crate::store::history::batch::HistoryBatch;
@@ -112,14 +112,14 @@ impl HistoryHandle {
         self.wake();
     }
 
-    /// Erases a person, after what was handed over before. `confirm` is called on the writer's thread
+    /// Erases people, after what was handed over before. `confirm` is called on the writer's thread
     /// once it is on the disk; it is dropped if too many erasures wait.
     pub fn erase(
         &self,
-        aor: Aor,
+        subject: DataSubject,
         confirm: impl FnOnce(Result<HistoryErased, StoreError>) + Send + 'static,
     ) {
-        let erasure = Erasure::new(aor);
+        let erasure = Erasure::new(subject);
         let confirm = Box::new(confirm);
         let _dropped = self.shared.orders.push(Order { erasure, confirm });
         self.wake();

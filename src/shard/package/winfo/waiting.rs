@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::directory::Peer;
-use crate::presence::Aor;
 use crate::presence::event::{Package, WatcherEvent, WatcherInfo, WatcherStatus};
 use crate::presence::policy::{Decision, Handling};
+use crate::presence::{Aor, DataSubject};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::SubscriptionId;
 use crate::shard::contract::turn::Turn;
@@ -99,11 +99,11 @@ impl WatcherInfos {
         });
     }
 
-    /// Erases the waiting watchers that are a person, or that wait for that person; how many.
-    pub(crate) fn forget_waiting_of(&mut self, person: &Aor, turn: &Turn<'_>) -> usize {
+    /// Erases the waiting watchers that are people who are erased, or that wait for one; how many.
+    pub(crate) fn forget_waiting_of(&mut self, erased: &DataSubject, turn: &Turn<'_>) -> usize {
         let is_about = |waiting: &WaitingWatcher| {
             let watcher = any_address_of_record(waiting.info.uri.as_bytes(), turn.directory);
-            waiting.topic.0 == *person || watcher.as_ref() == Some(person)
+            erased.has(&waiting.topic.0) || watcher.is_some_and(|watcher| erased.has(&watcher))
         };
         let (gone, kept) = std::mem::take(&mut self.waiting)
             .into_iter()

@@ -1,6 +1,7 @@
 //! A person that was erased does not come back.
 
 use super::*;
+use crate::presence::DataSubject;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::shard::contract::report::ForgottenMentions;
 
@@ -21,25 +22,30 @@ fn say(node: &mut Node, user: &str, update: StateUpdate) {
 }
 
 fn forget(node: &mut Node, aor: &Aor) -> ForgottenMentions {
+    let all = forget_all(node, &DataSubject::Person(aor.clone()));
+    let owner = usize::from(ShardId::owner_of(aor, node.options.shards).0);
+    let reply = ask(node, owner, Command::Forget(aor.clone()));
+    assert!(matches!(reply, Reply::Forgotten(Some(_))), "{reply:?}");
+    all
+}
+
+fn forget_all(node: &mut Node, erased: &DataSubject) -> ForgottenMentions {
     let mut all = ForgottenMentions::default();
     for shard in 0..node.shards.len() {
         let mut from = Some(0);
         while let Some(place) = from {
-            let aor = aor.clone();
-            let Reply::MentionsForgotten(found, next) =
-                ask(node, shard, Command::ForgetMentions { aor, from: place })
-            else {
+            let erased = erased.clone();
+            let command = Command::ForgetMentions {
+                erased,
+                from: place,
+            };
+            let Reply::MentionsForgotten(found, next) = ask(node, shard, command) else {
                 panic!("no mentions")
             };
-            all.subscriptions += found.subscriptions;
-            all.calls += found.calls;
-            all.watchers += found.watchers;
+            all = [all, found].into_iter().sum();
             from = next;
         }
     }
-    let owner = usize::from(ShardId::owner_of(aor, node.options.shards).0);
-    let reply = ask(node, owner, Command::Forget(aor.clone()));
-    assert!(matches!(reply, Reply::Forgotten(Some(_))), "{reply:?}");
     all
 }
 
@@ -110,7 +116,7 @@ fn while_dialogs_are_still_to_come_nothing_is_erased() {
     node.bring(0);
     let aor = Aor::new("200", "abc.com");
     let command = || Command::ForgetMentions {
-        aor: aor.clone(),
+        erased: DataSubject::Person(aor.clone()),
         from: 0,
     };
     let reply = ask(&mut node, 0, command());
@@ -118,4 +124,23 @@ fn while_dialogs_are_still_to_come_nothing_is_erased() {
     node.finish_restart();
     let reply = ask(&mut node, 0, command());
     assert!(matches!(reply, Reply::MentionsForgotten(..)), "{reply:?}");
+}
+
+#[test]
+fn no_record_names_the_people_of_an_erased_domain() {
+    let mut node = Node::new(2, Durability::Synced);
+    for user in ["123", "124", "125"] {
+        say(&mut node, user, StateUpdate::Note(Some("a note".into())));
+    }
+    Phone::new(udp(5062), "123", "dialog").begin(&mut node, 1800);
+    node.wait(SHORT);
+    assert!(is_recorded(&node, "a note") && is_recorded(&node, "125@abc.com"));
+    let other = forget_all(&mut node, &DataSubject::Domain("other.example".into()));
+    assert_eq!(other, ForgottenMentions::default());
+    assert!(is_recorded(&node, "a note"));
+    let erased = forget_all(&mut node, &DataSubject::Domain("abc.com".into()));
+    assert!(erased.presentities >= 3, "{erased:?}");
+    assert_eq!(erased.subscriptions, 1, "its watcher is of the domain");
+    node.wait(SHORT);
+    assert!(!is_recorded(&node, "a note") && !is_recorded(&node, "125@abc.com"));
 }
