@@ -187,6 +187,11 @@ await check("the phones page shows subscriptions, and a phone in a loop", async 
   await search.fill("poly");
   await page.getByText("3 subscriptions").waitFor();
   await picture(page, "phones");
+  await page.setViewportSize({ width: 800, height: 900 });
+  const hidden = await page.locator(".table-window").evaluateAll((windows) => windows.filter((it) => it.scrollWidth > it.clientWidth).length);
+  ensure(hidden === 0, "at 800 pixels no column is out of sight");
+  await picture(page, "phones-800");
+  await page.setViewportSize({ width: 1440, height: 900 });
 });
 
 // ---- one person

@@ -1,8 +1,11 @@
-// Tables, lists of facts, and cards. A long table shows its first rows, and more on demand.
+// Tables, lists of facts, and cards. A long table shows its first rows, and more on demand. On a narrow window, each row of a wide table
+// is a block of its cells, with their titles.
 
 import { el, fill, set, setText } from "./dom.js";
 import { number, t } from "./language.js";
 
+/** Columns that fit beside each other on every window; more are wide. */
+const COLUMNS_MAX = 6;
 /** Rows that are added at once: a browser needs long to lay out thousands of cells. */
 const ROWS_AT_ONCE = 200;
 
@@ -13,21 +16,28 @@ const ROWS_AT_ONCE = 200;
  * @returns {{element: HTMLElement, show: (rows: Row[]) => void}}
  */
 export function table({ caption, columns, empty }) {
-  const body = el("tbody");
+  const body = el("tbody", { role: "rowgroup" });
   const nothing = el("p.empty", {}, empty);
   const scroller = el(
     "div.table-window",
     { role: "region", "aria-label": caption, tabindex: 0 },
-    el("table", {}, el("caption.unseen", {}, caption), el("thead", {}, el("tr", {}, columns.map(({ title, kind }) => el("th", { scope: "col", class: kind }, title)))), body),
+    // The roles hold where the style lays the parts out as blocks.
+    el(
+      "table",
+      { role: "table" },
+      el("caption.unseen", {}, caption),
+      el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, columns.map(({ title, kind }) => el("th", { scope: "col", role: "columnheader", class: kind }, title)))),
+      body,
+    ),
   );
   const more = el("button", { type: "button", onclick: () => grow() });
-  const element = el("div.table", {}, scroller, nothing, more);
+  const element = el(columns.length > COLUMNS_MAX ? "div.table.wide" : "div.table", {}, scroller, nothing, more);
   let rows = [];
   let shown = 0;
   const grow = () => {
     const next = rows.slice(shown, shown + ROWS_AT_ONCE);
     shown += next.length;
-    body.append(...next.map((row) => el("tr", {}, columns.map(({ cell, kind }) => el("td", { class: kind }, cell(row))))));
+    body.append(...next.map((row) => el("tr", { role: "row" }, columns.map(({ title, cell, kind }) => el("td", { role: "cell", class: kind, "data-title": title }, cell(row))))));
     set(more, "hidden", shown >= rows.length);
     setText(more, t("table.more", { n: number(rows.length - shown) }));
   };
