@@ -363,9 +363,11 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                 &["container", "contract", "overload", "peer", "request"],
             ),
             ("uac", &["container", "contract", "peer", "request"]),
+            ("connector", &["container", "contract", "uac"]),
             (
                 "conduct",
                 &[
+                    "connector",
                     "container",
                     "contract",
                     "lifecycle",
@@ -505,6 +507,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "composition",
                     "document",
                     "event",
+                    "fixed_hash",
                     "registration",
                     "source",
                     "wall_clock",

@@ -6,6 +6,7 @@ mod backup;
 mod certificate;
 mod check;
 mod client;
+mod connectors;
 mod demo;
 mod documents;
 mod edit;
@@ -30,6 +31,7 @@ use crate::cli::account::AccountArguments;
 use crate::cli::backup::{BackupArguments, RestoreArguments};
 use crate::cli::certificate::CertificateArguments;
 use crate::cli::client::Request;
+use crate::cli::connectors::ConnectorsArguments;
 use crate::cli::demo::DemoArguments;
 use crate::cli::documents::{CompletionsArguments, ManualArguments};
 use crate::cli::edit::{ApproveArguments, DenyArguments, ListArguments, RulesArguments};
@@ -107,6 +109,8 @@ enum Command {
     Refusals(ReportArguments),
     /// Show, and lift, the lockouts of addresses and accounts after wrong passwords.
     Lockouts(LockoutsArguments),
+    /// Show the PBXs and presence servers that the server subscribes to; start, stop or restart one.
+    Connectors(ConnectorsArguments),
     /// Test another SIP server: subscribe or publish there for a minute, and print its responses.
     Probe(ProbeArguments),
     /// Show the SIP messages of a person or phone as they come and go; record them, send them to Homer.
@@ -243,6 +247,7 @@ pub fn main() -> ExitCode {
         Command::Loops(arguments) => arguments.ask("/loops"),
         Command::Refusals(arguments) => arguments.ask("/refusals"),
         Command::Lockouts(arguments) => question::run(&arguments.request(), &arguments.server),
+        Command::Connectors(arguments) => question::run(&arguments.request(), arguments.server()),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Trace(arguments) => trace::run(&arguments),
         Command::List(arguments) => edit::list(&arguments),
@@ -307,6 +312,7 @@ mod tests {
             Command::Loops(arguments) => Some(arguments.request("/loops")),
             Command::Refusals(arguments) => Some(arguments.request("/refusals")),
             Command::Lockouts(arguments) => Some(arguments.request()),
+            Command::Connectors(arguments) => Some(arguments.request()),
             Command::Status(arguments) => Some(arguments.request()),
             Command::Reload(arguments) => Some(arguments.request()),
             Command::Drain(arguments) => Some(arguments.request()),
@@ -359,6 +365,13 @@ mod tests {
             ("loops --wide", "/loops", &[("wide", "yes")]),
             ("refusals --wide", "/refusals", &[("wide", "yes")]),
             ("lockouts --wide", "/lockouts", &[("wide", "yes")]),
+            ("connectors", "/connectors", &[]),
+            ("connectors pbx --json", "/connectors", &[("name", "pbx")]),
+            (
+                "connectors restart pbx --socket /x",
+                "/connectors/restart",
+                &[("name", "pbx")],
+            ),
             (
                 "lockouts lift 192.0.2.7 --socket /x",
                 "/lockouts/lift",
@@ -493,6 +506,7 @@ mod tests {
         ];
         for (line, path, fields) in table {
             let is_question = [
+                "/connectors",
                 "/history",
                 "/list",
                 "/lockouts",

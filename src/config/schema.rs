@@ -27,7 +27,7 @@ pub(super) use shield::Shield;
 pub use tenant::AuthKind;
 pub(super) use tenant::{
     Account, Accounts, CompositionKind, DndLampKind, Domain, Feed, Group, HandlingKind, List,
-    Password, Policy, RegistrarKind, Several, StyleKind, Token,
+    Password, Policy, RegistrarKind, Several, StaleKind, StyleKind, Token,
 };
 
 /// A default: a value without a place in the file.

@@ -55,7 +55,7 @@ use crate::directory::rules::SharedRules;
 use crate::directory::tokens::Token;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
-use crate::presence::composition::{Rules, Style};
+use crate::presence::composition::{Rules, Style, UpstreamRules};
 use crate::presence::fixed_hash::BuildFnv1a;
 use crate::presence::policy::{Handling, ImportedRule, People, Policy, Privacy};
 use crate::presence::profile::DoNotDisturbLamp;
@@ -137,6 +137,8 @@ pub struct Domain {
     pub default_handling: Handling,
     /// The composition style of its presentities.
     pub composition: Style,
+    /// How contributions of connectors count.
+    pub upstreams: UpstreamRules,
     /// How do-not-disturb appears on busy lamp fields.
     pub dnd_lamp: DoNotDisturbLamp,
     /// How long its history is kept; None: as long as that of other domains.
@@ -171,6 +173,7 @@ impl Domain {
             privacy: Privacy::Pickup,
             default_handling: Handling::Allow,
             composition: Style::Standard,
+            upstreams: UpstreamRules::default(),
             dnd_lamp: DoNotDisturbLamp::None,
             history_age_max: None,
             history_octets_max: None,
@@ -320,6 +323,7 @@ impl Directory {
             style: domain.composition,
             voicemail: domain.voicemail_pilots.clone(),
             do_not_disturb: domain.dnd_lamp,
+            upstreams: domain.upstreams.clone(),
             ..Rules::default()
         };
         Arc::make_mut(&mut self.tenants).push(Tenant {
@@ -447,11 +451,16 @@ impl Directory {
     /// The addresses of the accounts of a domain, by its own name, in order.
     #[must_use]
     pub fn account_aors_of(&self, domain: &str) -> Vec<Aor> {
-        let aors = self.accounts.keys().filter_map(|aor| aor.split_once('@'));
-        let of_domain = aors.filter(|(_, of)| *of == domain);
-        let mut aors: Vec<Aor> = of_domain.map(|(user, of)| Aor::new(user, of)).collect();
+        let mut aors: Vec<Aor> = self.accounts_in(domain).collect();
         aors.sort_unstable();
         aors
+    }
+
+    /// The addresses of the accounts of a domain, by its own name, in no order.
+    pub fn accounts_in<'a>(&'a self, domain: &'a str) -> impl Iterator<Item = Aor> + 'a {
+        let aors = self.accounts.keys().filter_map(|aor| aor.split_once('@'));
+        let of_domain = aors.filter(move |(_, of)| *of == domain);
+        of_domain.map(|(user, of)| Aor::new(user, of))
     }
 
     /// How many accounts each domain has, by its own name. Domains without any are left out.

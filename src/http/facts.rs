@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::directory::Directory;
 use crate::net::source_address;
-use crate::shard::{ConnectionId, Flow};
+use crate::shard::Flow;
 use crate::sip::Transport;
 use crate::tls::SharedKeyring;
 
@@ -65,19 +65,7 @@ impl Facts {
     /// The flow to another server: from the UDP listener bound to the source address the kernel
     /// would choose for it, or bound to the wildcard. None if there is no such listener.
     pub(crate) fn flow_to(&self, peer: SocketAddr) -> Option<Flow> {
-        let source = source_address::towards(peer).ok()?;
-        let is_right = |(_, (transport, bound)): &(u16, &(Transport, SocketAddr))| {
-            let reaches = bound.ip() == source || bound.ip().is_unspecified();
-            *transport == Transport::Udp && bound.is_ipv4() == peer.is_ipv4() && reaches
-        };
-        let (listener, (_, bound)) = (0..).zip(&self.sip).find(is_right)?;
-        Some(Flow {
-            transport: Transport::Udp,
-            listener,
-            connection: ConnectionId::default(),
-            local: SocketAddr::new(source, bound.port()),
-            peer,
-        })
+        source_address::flow_to(&self.sip, Transport::Udp, peer)
     }
 
     /// Whether a UDP flow leads back to a listener of this server. The source address towards an address of

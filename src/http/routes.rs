@@ -13,8 +13,8 @@ use hyper::{Method, Request};
 use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
-    ControlResult, Form, backup, drain, export, forget, hand_over, history, lists, lockouts, log,
-    loops, probe, refusals, reload, rules, set, status, trace, watchers, why,
+    ControlResult, Form, backup, connectors, drain, export, forget, hand_over, history, lists,
+    lockouts, log, loops, probe, refusals, reload, rules, set, status, trace, watchers, why,
 };
 use crate::http::dashboard;
 use crate::http::engine::Engine;
@@ -140,6 +140,7 @@ impl<E: Engine> Route<E> {
         Self::question("/loops", &["wide"], page!(loops::show)),
         Self::question("/refusals", &["wide"], page!(refusals::show)),
         Self::question("/lockouts", &["wide"], page!(lockouts::show)),
+        Self::question("/connectors", &["name", "wide"], page!(connectors::show)),
         Self::question("/list", &["list"], page!(lists::show)),
         Self::question("/rules", &["aor"], page!(rules::show)),
         Self::question("/export", &[], page!(export::export)),
@@ -151,6 +152,9 @@ impl<E: Engine> Route<E> {
         Self::command("/trace/begin", &["of"], page!(trace::begin)),
         Self::command("/trace/end", &["id"], page!(trace::end)),
         Self::command("/reload", &["accept_removal"], page!(reload::reload)),
+        Self::command("/connectors/start", &["name"], page!(connectors::start)),
+        Self::command("/connectors/stop", &["name"], page!(connectors::stop)),
+        Self::command("/connectors/restart", &["name"], page!(connectors::restart)),
         Self::command("/lockouts/lift", &["who"], page!(lockouts::lift)),
         Self::command("/forget", &["aor"], page!(forget::forget)),
         Self::command("/drain", &[], page!(drain::drain)),

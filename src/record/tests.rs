@@ -14,11 +14,12 @@ use crate::presence::call::{
     Appearance, AppearanceState, CallDialog, CallParts, CallState, Direction, Party, SpecificDialog,
 };
 use crate::presence::composition::activity::ActivitySet;
+use crate::presence::composition::{Rules, UpstreamRules};
 use crate::presence::document::{Document, Format};
 use crate::presence::event::Package;
 use crate::presence::event::list::{ListStyle, Member, StoredList};
 use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule, Privacy};
-use crate::presence::presentity::{Condition, Publication, PublicationLimits};
+use crate::presence::presentity::{Condition, Publication, PublicationLimits, UpstreamNews};
 use crate::presence::registration::ContactEnd;
 use crate::presence::source::{
     CallSource, EntityTag, Forward, ForwardKind, MessageClass, MessageCounts, Messages,
@@ -61,14 +62,16 @@ fn call(state: CallState) -> CallParts<'static> {
     }
 }
 
+const LIMITS: PublicationLimits = PublicationLimits {
+    expires_min: Duration::from_secs(60),
+    expires_max: Duration::from_secs(7200),
+    expires_default: Duration::from_secs(3600),
+    publications_max: 9,
+    calls_max: 9,
+};
+
 fn publish(presentity: &mut Presentity, package: Package, document: Document, now: Instant) {
-    let limits = PublicationLimits {
-        expires_min: Duration::from_secs(60),
-        expires_max: Duration::from_secs(7200),
-        expires_default: Duration::from_secs(3600),
-        publications_max: 9,
-        calls_max: 9,
-    };
+    let limits = LIMITS;
     let publication = Publication {
         package,
         condition: Condition::None,
@@ -462,12 +465,13 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 8; this program reads the versions 3 to 7"
+        "a record of version 9; this program reads the versions 3 to 8"
     );
 }
 
 /// Records of version 3 have neither the device of a dialog nor the removed publications, those of version 4
-/// no voucher, those of version 5 no edited account, those of version 6 no begin of a dialog.
+/// no voucher, those of version 5 no edited account, those of version 6 no begin of a dialog, those of version 7 no
+/// upstreams.
 #[test]
 fn a_record_of_an_older_version_is_read() {
     let now = Instant::now() + Duration::from_secs(1000);
@@ -493,10 +497,11 @@ fn a_record_of_an_older_version_is_read() {
         older
     };
     for (version, instance, [in_dialog, in_presentity, in_waiting]) in [
-        (3, 0, [3, 1, 1]),
-        (4, 0x1234_5678, [2, 0, 1]),
-        (5, 0x1234_5678, [1, 0, 0]),
-        (6, 0x1234_5678, [1, 0, 0]),
+        (3, 0, [3, 2, 1]),
+        (4, 0x1234_5678, [2, 1, 1]),
+        (5, 0x1234_5678, [1, 1, 0]),
+        (6, 0x1234_5678, [1, 1, 0]),
+        (7, 0x1234_5678, [0, 1, 0]),
     ] {
         let of_dialog = encoded(&DialogRecord {
             instance,
@@ -540,6 +545,35 @@ fn a_record_of_an_older_version_is_read() {
     assert_eq!(error, RecordError::Version(2));
 }
 
+#[test]
+fn what_an_upstream_said_comes_back() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let mut presentity = Presentity::default();
+    let rules = Rules {
+        upstreams: UpstreamRules {
+            stale_kept: Duration::from_secs(3600),
+            ..UpstreamRules::default()
+        },
+        ..Rules::default()
+    };
+    presentity.set_rules(Arc::new(rules), now);
+    let call = CallParts::new("1", CallState::Confirmed);
+    let document = Document::DialogInfo {
+        entity: None,
+        full: true,
+        dialogs: vec![call.into()],
+    };
+    let news = UpstreamNews::Document(document);
+    let source = (&Arc::from("pbx"), Package::Dialog);
+    let expires = Duration::from_secs(600);
+    presentity.apply_upstream(source, news, expires, &LIMITS, now);
+    let octets = octets_of(&presentity, now, clock(now));
+    let recovered = recovered(&octets, now, clock(now));
+    assert_eq!(recovered.composed(), presentity.composed());
+    let explained = recovered.explain(now);
+    assert_eq!(explained[0].source.to_string(), "upstream:pbx");
+}
+
 /// The octets of these records may change only with [`VERSION`]: files of earlier releases hold them.
 #[test]
 fn records_keep_their_octets() {
@@ -560,19 +594,20 @@ fn records_keep_their_octets() {
 }
 
 const GOLDEN: [(usize, u64); 5] = [
-    (568, 16_751_633_727_796_014_349),
-    (482, 16_154_224_006_548_458_701),
-    (116, 8_526_319_774_630_189_779),
-    (75, 2_805_773_700_385_048_827),
-    (153, 8_554_210_417_942_795),
+    (568, 6_413_171_142_607_274_745),
+    (483, 8_282_842_355_972_317_301),
+    (117, 4_562_764_160_708_820_656),
+    (75, 16_195_080_376_910_658_655),
+    (153, 6_771_969_923_997_745_666),
 ];
 
-/// That of a dialog, as the versions 3 to 6 wrote it.
-const GOLDEN_BEFORE: [(usize, u64); 4] = [
+/// That of a dialog, as the versions 3 to 7 wrote it.
+const GOLDEN_BEFORE: [(usize, u64); 5] = [
     (540, 16_440_914_142_042_796_108),
     (545, 2_910_147_986_220_134_675),
     (546, 14_778_684_903_110_955_811),
     (546, 5_804_824_870_579_808_889),
+    (547, 14_390_687_402_098_831_477),
 ];
 
 /// The index of every variant in a record.

@@ -21,6 +21,7 @@ mod stream_turns;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,7 +45,8 @@ use crate::runtime::resolver::Resolver;
 use crate::runtime::tracer::Tracer;
 use crate::runtime::watchdog::Watchdog;
 use crate::runtime::{alarms, transmits};
-use crate::shard::{CommandId, Dial, Flow, Input, Lookup, Outbox, Shard, ShardId, Transmit};
+use crate::shard::{CommandId, Dial, Flow, Input, Lookup, Outbox, Route, Shard, ShardId, Transmit};
+use crate::sip::Transport;
 use crate::store::writer::StoreHandle;
 use crate::telemetry::{CoreCounters, TurnTimes};
 use crate::tls::SharedTlsClient;
@@ -87,6 +89,8 @@ pub(crate) struct Core {
     pub(crate) dial_orders: Orders<Dial>,
     /// The names that it wants looked up.
     pub(crate) lookup_orders: Orders<Lookup>,
+    /// The servers of connectors that it wants found.
+    pub(crate) route_orders: Orders<Route>,
     /// What they are opened with.
     pub(crate) outward: Outward,
     /// The handshakes of its streams.
@@ -139,6 +143,8 @@ pub(crate) struct Outward {
     pub(crate) tls_client: SharedTlsClient,
     /// Looks up names.
     pub(crate) resolver: Resolver,
+    /// The SIP listeners, bound: where what we open leaves from.
+    pub(crate) listeners: Arc<[(Transport, SocketAddr)]>,
 }
 
 /// The sockets of a core.
@@ -230,6 +236,7 @@ impl Core {
             readiness,
             dial_orders: Orders::new(),
             lookup_orders: Orders::new(),
+            route_orders: Orders::new(),
             outward,
             state: RefCell::new(state),
             has_begun: Cell::new(!is_recovering),
@@ -570,12 +577,9 @@ impl Turn<'_> {
         for (connection, until) in outbox.kept.drain(..) {
             streams.keep(connection, until);
         }
-        for dial in outbox.dials.drain(..) {
-            self.core.dial_orders.push(dial);
-        }
-        for lookup in outbox.lookups.drain(..) {
-            self.core.lookup_orders.push(lookup);
-        }
+        self.core.dial_orders.extend(outbox.dials.drain(..));
+        self.core.lookup_orders.extend(outbox.lookups.drain(..));
+        self.core.route_orders.extend(outbox.routes.drain(..));
         for place in outbox.wanted_dialogs.drain(..) {
             self.core.mesh.want(place);
         }

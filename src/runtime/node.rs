@@ -142,6 +142,7 @@ impl Node {
         let outward = Outward {
             tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
             resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(&plan)),
+            listeners: bound.sip_addresses().collect(),
         };
         let commander = Commander::new(
             Arc::clone(&mesh),

@@ -20,9 +20,14 @@ impl<T> Orders<T> {
         }
     }
 
-    /// Adds an order.
-    pub(crate) fn push(&self, order: T) {
-        self.waiting.borrow_mut().push_back(order);
+    /// Adds orders.
+    pub(crate) fn extend(&self, orders: impl Iterator<Item = T>) {
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.extend(orders);
+        if waiting.is_empty() {
+            return;
+        }
+        drop(waiting);
         if let Some(server) = self.server.take() {
             server.wake();
         }

@@ -278,6 +278,7 @@ fn read(core: &Rc<Core>, acceptors: Vec<Acceptor>) -> Vec<Task<()>> {
     }
     tasks.push(glommio::spawn_local(dialer::serve(Rc::clone(core))));
     tasks.push(glommio::spawn_local(lookups::serve(Rc::clone(core))));
+    tasks.push(glommio::spawn_local(lookups::find_servers(Rc::clone(core))));
     if has_streams {
         tasks.push(glommio::spawn_local(streams::sweep(Rc::clone(core))));
     }

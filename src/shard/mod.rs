@@ -16,6 +16,7 @@
 //! - `presentity`: the event state compositor: presentities owned here, and their contributions.
 //! - `uas`: server transactions, authentication, responses.
 //! - `uac`: our SUBSCRIBEs and PUBLISHes to other servers, and the NOTIFYs that they bring.
+//! - `connector`: whom we subscribe to at PBXs and presence servers.
 //! - `conduct`: which room an input is for. [`Shard`] gives it inputs; it alone knows all rooms.
 //!
 //! # Four ways through the engine
@@ -107,6 +108,7 @@
 //! - the same seed and inputs give the same octets.
 
 mod conduct;
+mod connector;
 mod container;
 mod lifecycle;
 mod list;
@@ -125,9 +127,11 @@ pub mod overload;
 pub use contract::certificates::CertificateNames;
 pub use contract::command::{Command, CommandId, Reply};
 pub use contract::commit::{Durability, NotedChange, RecordChange, RecordKey};
+pub use contract::connector::Route;
 pub use contract::counters::Counters;
 pub use contract::dial::{Dial, DialId, Lookup};
 pub use contract::flow::{Address, ConnectionId, Flow, NodeId, ShardId};
+pub use contract::ids::LinkId;
 pub use contract::input::{Input, Recovered};
 pub use contract::mail::Mail;
 pub use contract::options::Options;
@@ -181,9 +185,13 @@ impl Shard {
     #[must_use]
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
+        let mut wheel = Wheel::new(options.epoch);
+        if !directory.connectors().is_empty() {
+            wheel.arm(options.epoch, Timer::Connectors);
+        }
         Self {
             engine: Engine::new(&options, &mut random),
-            wheel: Wheel::new(options.epoch),
+            wheel,
             now: options.epoch,
             options: Options {
                 product: one_line(&options.product),

@@ -248,6 +248,11 @@ impl Dialog {
         Sequence::Next
     }
 
+    /// The peer counts anew: requests after `number` are accepted.
+    pub fn count_from(&mut self, number: u32) {
+        self.remote_sequence = number;
+    }
+
     /// Target refresh (RFC 6665 §4.4.1, RFC 3261 §12.2): stores the Contact of a request or of a
     /// 2xx, and returns whether it is another. An absent or equal Contact changes nothing and
     /// allocates nothing; an unusable Contact is a fault.

@@ -60,6 +60,7 @@ use std::time::Duration;
 
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::shard::CertificateNames;
+use lamplighter::shard::contract::connector::ConnectorOrder;
 use lamplighter::shard::contract::probe::ProbeOrder;
 use lamplighter::sip::Transport;
 
@@ -148,6 +149,16 @@ pub(crate) enum Action {
     /// The next result that the probe must have reported; None if it must not have reported any
     /// more.
     ProbeReports(Option<String>),
+    /// A connector has this status.
+    ConnectorIs(String, String),
+    /// A user has this status at a connector.
+    ConnectorUserIs {
+        name: String,
+        user: String,
+        status: String,
+    },
+    /// The operator starts, stops or restarts a connector.
+    OrderConnector(String, ConnectorOrder),
     /// The operator reloads the configuration, whose new text this is.
     Reload(String),
     /// A stream begins with a verified certificate, which has these names.

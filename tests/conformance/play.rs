@@ -132,6 +132,11 @@ impl Stage {
             Action::Set { aor, update } => self.world.set_state(aor, update.clone()),
             Action::Probe(order) => self.world.begin_probe(order),
             Action::ProbeReports(expected) => self.world.expect_report(expected.as_deref()),
+            Action::ConnectorIs(name, status) => self.world.expect_connector(name, status),
+            Action::ConnectorUserIs { name, user, status } => {
+                self.world.expect_user(name, user, status)
+            }
+            Action::OrderConnector(name, order) => self.world.order_connector(name, *order),
             Action::Reload(text) => self.world.reload(text),
             Action::NextConfig(text) => self.world.configure_next(text),
             Action::Certified(address, names) => {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lamplighter::shard::CertificateNames;
+use lamplighter::shard::contract::connector::ConnectorOrder;
 use lamplighter::sip::Transport;
 
 use crate::dialogue::{Action, Block, Dialogue, Ending, Peer, Rule, Step};
@@ -193,6 +194,23 @@ fn command(words: &[&str]) -> Result<Action, String> {
         ["congested", "on"] => Ok(Action::Congested(true)),
         ["congested", "off"] => Ok(Action::Congested(false)),
         ["alarm", words @ ..] => Ok(Action::Alarm(words.join(" "))),
+        ["connector", name, "is", status @ ..] => {
+            Ok(Action::ConnectorIs((*name).to_owned(), status.join(" ")))
+        }
+        ["connector", name, user, "is", status @ ..] => Ok(Action::ConnectorUserIs {
+            name: (*name).to_owned(),
+            user: (*user).to_owned(),
+            status: status.join(" "),
+        }),
+        ["connector", order, name] => {
+            let order = match *order {
+                "start" => ConnectorOrder::Start,
+                "stop" => ConnectorOrder::Stop,
+                "restart" => ConnectorOrder::Restart,
+                _ => return Err("start, stop or restart?".to_owned()),
+            };
+            Ok(Action::OrderConnector((*name).to_owned(), order))
+        }
         ["probe", "tells", "nothing"] => Ok(Action::ProbeReports(None)),
         ["probe", "tells", words @ ..] => Ok(Action::ProbeReports(Some(words.join(" ")))),
         ["probe", words @ ..] => Ok(Action::Probe(Box::new(probe::order(words)?))),

@@ -15,11 +15,12 @@ use lamplighter::presence::call::{CallParts, CallState, Direction, Party};
 use lamplighter::presence::source::StateUpdate;
 use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::presence::{Aor, CallDialog};
-use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder};
+use lamplighter::shard::contract::connector::{ConnectorOrder, ConnectorReport};
+use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder, UserStatus};
 use lamplighter::shard::contract::report::LoopReport;
 use lamplighter::shard::{
     CertificateNames, Command, CommandId, ConnectionId, Dial, Flow, Input, Lookup, Mail, Options,
-    Outbox, Recovered, Reply, Shard, ShardId, recovering_shard,
+    Outbox, Recovered, Reply, Route, Shard, ShardId, recovering_shard,
 };
 use lamplighter::sip::Transport;
 use lamplighter::sip::location::Question;
@@ -70,6 +71,8 @@ pub(crate) struct World {
     connections_opened: u32,
     /// Streams that the server wants to open, and the shard that does.
     dials: VecDeque<(usize, Dial)>,
+    /// Servers of connectors that the server wants found.
+    routes: VecDeque<(usize, Route)>,
     /// Names that the server wants looked up.
     lookups: VecDeque<(usize, Lookup)>,
 }
@@ -97,9 +100,11 @@ impl World {
             connections: BTreeMap::new(),
             connections_opened: 0,
             dials: VecDeque::new(),
+            routes: VecDeque::new(),
             lookups: VecDeque::new(),
         };
         world.start();
+        world.settle();
         Ok(world)
     }
 
@@ -128,6 +133,7 @@ impl World {
         self.mail.clear();
         self.connections.clear();
         self.dials.clear();
+        self.routes.clear();
         self.lookups.clear();
         self.now += pause;
         self.restarts += 16;
@@ -310,6 +316,76 @@ impl World {
         }
     }
 
+    /// Fails unless a connector has that status.
+    pub(crate) fn expect_connector(&mut self, name: &str, status: &str) -> Result<(), String> {
+        let mut merged: Option<ConnectorReport> = None;
+        for shard in 0..self.shards.len() {
+            let Reply::Connectors(reports) = self.ask(shard, Command::Connectors)? else {
+                return Err("no connectors".to_owned());
+            };
+            for report in reports.into_iter().filter(|report| *report.name == *name) {
+                match &mut merged {
+                    Some(merged) => merged.add(report),
+                    None => merged = Some(report),
+                }
+            }
+        }
+        let found = merged.map(|report| report.status.as_str());
+        match found == Some(status) {
+            true => Ok(()),
+            false => Err(format!("{name} is {found:?}")),
+        }
+    }
+
+    /// Fails unless a user has that status at a connector.
+    pub(crate) fn expect_user(
+        &mut self,
+        name: &str,
+        user: &str,
+        status: &str,
+    ) -> Result<(), String> {
+        let mut found = UserStatus::NotRequested;
+        for shard in 0..self.shards.len() {
+            let name = name.into();
+            let command = Command::ConnectorUsers { name, from: 0 };
+            let Reply::ConnectorUsers(users, _) = self.ask(shard, command)? else {
+                return Err("no users".to_owned());
+            };
+            let own = users.iter().find(|known| known.aor.user() == user);
+            found = own.map_or(found, |user| user.status);
+        }
+        match found.as_str() == status {
+            true => Ok(()),
+            false => Err(format!("{user} is {}", found.as_str())),
+        }
+    }
+
+    /// The operator orders a connector to do something, on every shard.
+    pub(crate) fn order_connector(
+        &mut self,
+        name: &str,
+        order: ConnectorOrder,
+    ) -> Result<(), String> {
+        for shard in 0..self.shards.len() {
+            let name = name.into();
+            let reply = self.ask(shard, Command::OrderConnector { name, order })?;
+            if !matches!(reply, Reply::Done) {
+                return Err(format!("the command was answered {reply:?}"));
+            }
+        }
+        self.settle();
+        Ok(())
+    }
+
+    fn ask(&mut self, shard: usize, command: Command) -> Result<Reply, String> {
+        let token = self.token();
+        self.input(shard, Input::Command(token, command));
+        match self.replies.pop() {
+            Some((answered, reply)) if answered == token => Ok(reply),
+            other => Err(format!("the command was answered {other:?}")),
+        }
+    }
+
     /// The operator starts a probe on the first shard.
     pub(crate) fn begin_probe(&mut self, order: &ProbeOrder) -> Result<(), String> {
         match self.ask_first(Command::BeginProbe(Box::new(order.clone())))? {
@@ -417,6 +493,11 @@ impl World {
     fn settle(&mut self) {
         for _ in 0..TURNS_MAX {
             self.deliver_mail();
+            if let Some((shard, route)) = self.routes.pop_front() {
+                let flows = flows_of(&route.question);
+                self.input(shard, Input::Routed(route.id, &flows));
+                continue;
+            }
             let due = |shard: &Shard| shard.poll_timeout().is_some_and(|due| due <= self.now);
             let Some(shard) = self.shards.iter().position(due) else {
                 return;
@@ -484,6 +565,8 @@ impl World {
         self.dials.extend(dials.map(|dial| (shard, dial)));
         let lookups = self.outbox.lookups.drain(..);
         self.lookups.extend(lookups.map(|lookup| (shard, lookup)));
+        let routes = self.outbox.routes.drain(..);
+        self.routes.extend(routes.map(|route| (shard, route)));
         self.mail.extend(self.outbox.mail.drain(..));
         self.replies.append(&mut self.outbox.replies);
         let alarm =
@@ -512,6 +595,26 @@ impl World {
         self.commands += 1;
         CommandId(self.commands)
     }
+}
+
+/// To the server of a connector: `pbx.com` has two addresses.
+fn flows_of(question: &Question) -> Vec<Flow> {
+    let hosts = match &*question.host {
+        "pbx.com" => vec!["10.0.0.9", "10.0.0.8"],
+        host => vec![host],
+    };
+    let addresses = hosts.into_iter().filter_map(|host| host.parse().ok());
+    let flow = |ip| {
+        let peer = SocketAddr::new(ip, question.port.unwrap_or(5060));
+        Flow {
+            transport: question.transport.unwrap_or(Transport::Udp),
+            listener: 0,
+            connection: ConnectionId::default(),
+            local: local(peer),
+            peer,
+        }
+    };
+    addresses.map(flow).collect()
 }
 
 /// The HTTP room's result for `number=` and `state=`: a call with its own id, whose other party is

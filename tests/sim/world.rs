@@ -656,6 +656,12 @@ impl World {
             }
             self.bench.net.dial(shard, dial);
         }
+        if let Some(route) = outbox.routes.pop() {
+            self.fail(
+                "looks for a connector's server, of which there is none",
+                format!("{route:?}"),
+            );
+        }
         if let Some(lookup) = outbox.lookups.pop() {
             self.fail(
                 "looked up a name, which no phone has",

@@ -66,6 +66,8 @@ keys! {
         pub default_handling: HandlingKind = HandlingKind::Allow;
         /// The composition rules.
         pub composition: CompositionKind = CompositionKind::Standard;
+        /// What becomes of what a connector reported, while it is not heard.
+        pub stale: StaleKind = StaleKind::Keep;
         /// What lamps show of do-not-disturb.
         pub dnd_lamp: DndLampKind = DndLampKind::None;
         /// How long history is kept; none for `[history]` retention.
@@ -94,6 +96,16 @@ words! {
         Alceo = "alceo",
         /// W:D3
         Imagicle = "imagicle",
+    }
+}
+
+words! {
+    /// What becomes of what a connector reported, while it is not heard.
+    pub enum StaleKind {
+        /// It is kept for a while, with a mark.
+        Keep = "keep",
+        /// It is unknown at once.
+        Unknown = "unknown",
     }
 }
 

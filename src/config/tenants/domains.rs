@@ -5,24 +5,30 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use toml::Spanned;
 
 use crate::config::complaint::Complainer;
 use crate::config::schema;
-use crate::config::schema::{AuthKind, CompositionKind, Config, RegistrarKind, SipListen};
+use crate::config::schema::{
+    AuthKind, CompositionKind, Config, RegistrarKind, SipListen, StaleKind, TrackKind,
+};
 use crate::config::tenants::names::Names;
 use crate::config::tenants::policies;
 use crate::config::text::{canonical_domain, network, phrase};
 use crate::directory::user_range::UserRange;
 use crate::directory::{AuthMode, Directory, Domain, ParksTokens};
 use crate::presence::Aor;
-use crate::presence::composition::Style;
+use crate::presence::composition::{Style, UpstreamRules};
 use crate::presence::event::list::MEMBERS_MAX;
 
 /// Every name and alias in use, with its place.
 type Taken = HashMap<String, Range<usize>>;
+
+/// How long what a connector reported counts while it is not heard.
+const STALE_KEPT: Duration = Duration::from_secs(3600);
 
 /// Octets of a token of the page of parked calls.
 const TOKEN_OCTETS: RangeInclusive<usize> = 16..=128;
@@ -55,10 +61,34 @@ pub(super) fn add_domains(
             auth,
             trusted,
             trusted_certificates: trusted_certificates(config, domain, complainer),
+            upstreams: upstreams(config, domain, known),
             ..converted(domain, name, known, complainer)
         };
         // Names that are taken have a complaint already.
         let _ = directory.add_domain(domain, aliases);
+    }
+}
+
+/// How contributions of the connectors of a domain count.
+fn upstreams(config: &Config, domain: &schema::Domain, known: &Names) -> UpstreamRules {
+    let own = known.known(domain.name.get_ref());
+    let of_domain = |connector: &&schema::Connector| known.known(connector.domain.get_ref()) == own;
+    let preferred = |track| {
+        let mut connectors = config.connector.iter().filter(of_domain);
+        let prefers = |connector: &&schema::Connector| {
+            let mut tracks = connector.preferred.iter();
+            connector.enabled && tracks.any(|known| *known.get_ref() == track)
+        };
+        let first = connectors.find(prefers)?;
+        Some(Arc::from(first.name.get_ref().as_str()))
+    };
+    UpstreamRules {
+        telephony: preferred(TrackKind::Telephony),
+        rich: preferred(TrackKind::Rich),
+        stale_kept: match domain.stale {
+            StaleKind::Keep => STALE_KEPT,
+            StaleKind::Unknown => Duration::ZERO,
+        },
     }
 }
 

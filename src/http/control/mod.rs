@@ -6,6 +6,7 @@
 
 pub(crate) mod aor;
 pub(crate) mod backup;
+pub(crate) mod connectors;
 mod domain_limits;
 pub(crate) mod drain;
 pub(crate) mod edit;

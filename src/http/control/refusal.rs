@@ -78,6 +78,9 @@ pub(crate) enum ControlRefusal {
     /// The address is a list, which has no state to set.
     #[error("{0} is a list, which has no state of its own")]
     IsList(Aor),
+    /// The configuration has no connector with that name.
+    #[error("there is no connector \"{0}\"")]
+    NoConnector(String),
     /// A list of that address is there already.
     #[error("the list {0} already exists")]
     ListExists(Aor),
@@ -197,6 +200,7 @@ impl ControlRefusal {
             | Self::NoAddress(_)
             | Self::NoRules(_)
             | Self::NoProbe
+            | Self::NoConnector(_)
             | Self::NoTrace
             | Self::NotLocated(_, LookupError::Unknown)
             | Self::History(HistoryFault::Off)

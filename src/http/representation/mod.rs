@@ -8,6 +8,7 @@
 pub(crate) mod accept;
 pub(crate) mod backup;
 pub(crate) mod configured;
+pub(crate) mod connectors;
 pub(crate) mod counters;
 pub(crate) mod drain;
 pub(crate) mod export;

@@ -204,7 +204,10 @@ fn contribution_table(contributions: &[Contribution]) -> Table {
         table.add([
             mark.to_owned(),
             contribution.source.to_string(),
-            contribution.asserts.to_string(),
+            match contribution.stale {
+                Some(stale) => format!("{}, not heard for {}", contribution.asserts, span(stale)),
+                None => contribution.asserts.to_string(),
+            },
             span(contribution.age),
             contribution.remaining.map_or_else(|| "-".to_owned(), span),
         ]);
@@ -242,6 +245,7 @@ pub(super) fn contribution_json(contribution: &Contribution) -> Value {
         "asserts": assertion_json(&contribution.asserts),
         "age_seconds": contribution.age.as_secs(),
         "remaining_seconds": contribution.remaining.map(|time| time.as_secs()),
+        "stale_seconds": contribution.stale.map(|time| time.as_secs()),
         "decides": contribution.decides,
     })
 }

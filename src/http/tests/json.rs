@@ -61,6 +61,7 @@ fn why_is_a_state_and_its_contributions() {
                     "asserts": {"calls": [call]},
                     "age_seconds": 3,
                     "remaining_seconds": 177,
+                    "stale_seconds": null,
                     "decides": true,
                 },
                 {
@@ -68,6 +69,7 @@ fn why_is_a_state_and_its_contributions() {
                     "asserts": {"note": "x".repeat(200)},
                     "age_seconds": 90_061,
                     "remaining_seconds": null,
+                    "stale_seconds": 75,
                     "decides": false,
                 },
             ],

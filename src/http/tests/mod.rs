@@ -4,6 +4,7 @@
 mod api;
 mod call_state;
 mod commands;
+mod connectors;
 mod credentials;
 mod crowded;
 mod dashboard;
@@ -29,6 +30,7 @@ use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
+use crate::directory::connectors::{Connector, Preferred, Protocol, SipUpstream, UserSelection};
 use crate::directory::feeds::{Feed, Meaning};
 use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::directory::tokens::{Role, Token};
@@ -45,10 +47,13 @@ use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog, Presentity};
+use crate::shard::contract::connector::{
+    ConnectorCounts, ConnectorReport, ConnectorStatus, ConnectorUserReport,
+};
 use crate::shard::contract::counters::{Counted, NotifyFailures, TransportCounters};
 use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
 use crate::shard::contract::probe::{
-    ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus,
+    ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus, UserStatus,
 };
 use crate::shard::contract::report::{
     Contribution, ForgottenMentions, LoopReport, ParkedCall, PresentityState, RefusalReport,
@@ -104,6 +109,8 @@ pub(in crate::http) struct FakeEngine {
     parked: Arc<Mutex<Vec<ParkedCall>>>,
     /// Questions for parked calls.
     parked_asked: Arc<AtomicU64>,
+    /// What connectors were ordered to do.
+    connector_orders: Arc<Mutex<Vec<String>>>,
     /// Whether it was asked to tell changes.
     tells: Arc<AtomicBool>,
     traces: FakeTraces,
@@ -291,6 +298,21 @@ impl Engine for FakeEngine {
             Command::Refusals => Reply::Refusals(Vec::new()),
             Command::Lockouts if shard.0 == 1 => Reply::Lockouts(vec![locked_out()]),
             Command::Lockouts => Reply::Lockouts(Vec::new()),
+            Command::Connectors => Reply::Connectors(vec![connector(shard)]),
+            Command::ConnectorUsers { name, from } => {
+                assert_eq!(&*name, "pbx");
+                let next = (from == 0).then_some(2_000);
+                let users = match next {
+                    Some(_) => Vec::new(),
+                    None => vec![connector_user(shard)],
+                };
+                Reply::ConnectorUsers(users, next)
+            }
+            Command::OrderConnector { name, order } => {
+                let order = format!("{order:?} {name} on {}", shard.0);
+                self.connector_orders.lock().unwrap().push(order);
+                Reply::Done
+            }
             Command::LiftLockouts(lifted) => {
                 let is_it = lifted == Lifted::Account("200@abc.com".into());
                 Reply::Lifted(usize::from(is_it && shard.0 == 1))
@@ -446,6 +468,63 @@ fn refused(seconds: u64) -> RefusalReport {
     }
 }
 
+/// The connector of the configuration.
+fn pbx() -> Connector {
+    Connector {
+        name: "pbx".into(),
+        domain: "abc.com".into(),
+        is_enabled: true,
+        address: None,
+        login: None,
+        users: UserSelection::default(),
+        preferred: Preferred::default(),
+        protocol: Protocol::Sip(SipUpstream {
+            transport: Transport::Udp,
+            remote_domain: "pbx.example.com".into(),
+            uri: "sip:lamps@pbx.example.com".into(),
+            packages: vec![Package::Dialog],
+            expires: Duration::from_secs(3600),
+            pace: 200,
+        }),
+    }
+}
+
+/// What a shard reports of the connector: one is behind.
+fn connector(shard: ShardId) -> ConnectorReport {
+    let status = match shard.0 {
+        1 => ServerStatus::ConnectionError,
+        _ => ServerStatus::UpAndRunning,
+    };
+    ConnectorReport {
+        name: "pbx".into(),
+        domain: "abc.com".into(),
+        status: ConnectorStatus::Known(status),
+        age: Some(Duration::from_secs(100 + u64::from(shard.0))),
+        peer: Some(SocketAddr::from(([192, 0, 2, 7], 5060))),
+        next_attempt: (shard.0 == 1).then_some(Duration::from_secs(9)),
+        users: vec![(connector_user(shard).status, 1)],
+        subscriptions: 1,
+        counts: ConnectorCounts {
+            notifies: 5,
+            failures: u64::from(shard.0),
+        },
+    }
+}
+
+fn connector_user(shard: ShardId) -> ConnectorUserReport {
+    let status = match shard.0 {
+        1 => UserStatus::Error,
+        _ => UserStatus::Busy,
+    };
+    ConnectorUserReport {
+        aor: Aor::new(&format!("10{}", shard.0), "abc.com"),
+        target: format!("sip:10{}@pbx.example.com", shard.0).into(),
+        package: Package::Dialog,
+        status,
+        remaining: (shard.0 != 1).then_some(Duration::from_secs(90)),
+    }
+}
+
 fn locked_out() -> LockoutReport {
     LockoutReport {
         shard: Some(ShardId(1)),
@@ -496,6 +575,7 @@ fn why(aor: &Aor) -> Why {
         asserts: Assertion::Calls(vec![call]),
         age: Duration::from_secs(3),
         remaining: Some(Duration::from_secs(177)),
+        stale: None,
         decides: true,
     };
     let forever = Contribution {
@@ -503,6 +583,7 @@ fn why(aor: &Aor) -> Why {
         asserts: Assertion::Note("x".repeat(200).into()),
         age: Duration::from_secs(90_061),
         remaining: None,
+        stale: Some(Duration::from_secs(75)),
         decides: false,
     };
     Why {
@@ -601,6 +682,7 @@ pub(in crate::http) fn directory() -> Directory {
             ("lunch".into(), Meaning::Away),
         ],
     }]);
+    directory.set_connectors(vec![pbx()]);
     directory.set_tokens(vec![
         token("reader", Role::Reader, &[]),
         token("feeder", Role::Feeder, &["abc.com"]),

@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use availability::{Availability, ForwardedTo};
 pub use composed::{Composed, Extras};
 pub use extended::{AlceoStatus, Extended, ImagicleStatus, Tracks};
-pub use rules::{Rules, Style};
+pub use rules::{Rules, Style, UpstreamRules};
 
 pub(crate) use declaration::Declaration;
 pub(crate) use verdict::{Circumstances, Contributor, Verdict};

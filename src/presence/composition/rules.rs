@@ -1,6 +1,9 @@
 //! The rules of composition for one presentity (W:D2, D3), from the configuration: the style of its
 //! domain, and what is known about its user.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::presence::fixed_hash::SipHash13;
 use crate::presence::profile::DoNotDisturbLamp;
 
@@ -32,6 +35,19 @@ pub struct Rules {
     pub do_not_disturb: DoNotDisturbLamp,
     /// A park orbit: present only while a call is parked in it.
     pub is_orbit: bool,
+    /// How contributions of upstreams count.
+    pub upstreams: UpstreamRules,
+}
+
+/// How contributions of upstreams count (W:D3.9).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamRules {
+    /// The connector that alone counts for calls while it has news.
+    pub telephony: Option<Arc<str>>,
+    /// The connector that alone counts for declarations while it has news.
+    pub rich: Option<Arc<str>>,
+    /// How long a contribution counts whose connector is not heard any more.
+    pub stale_kept: Duration,
 }
 
 impl Rules {
@@ -44,6 +60,7 @@ impl Rules {
             display,
             do_not_disturb,
             is_orbit,
+            upstreams,
         } = self;
         let mut hash = SipHash13::new();
         hash.raw(&[*style as u8, *do_not_disturb as u8, u8::from(*is_orbit)]);
@@ -53,6 +70,13 @@ impl Rules {
             hash.field(text.as_bytes());
         }
         hash.raw(&[alternative.is_some(), display.is_some()].map(u8::from));
+        // `stale_kept` shows at the next stale contribution only.
+        let telephony = upstreams.telephony.iter().map(|name| (b"t", name));
+        let rich = upstreams.rich.iter().map(|name| (b"r", name));
+        for (track, name) in telephony.chain(rich) {
+            hash.raw(track);
+            hash.field(name.as_bytes());
+        }
         hash.finish()
     }
 

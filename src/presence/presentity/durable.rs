@@ -9,6 +9,7 @@ use crate::presence::composition::Rules;
 use crate::presence::presentity::Presentity;
 use crate::presence::presentity::publishing::{Removal, StoredPublication};
 use crate::presence::presentity::statements::Statements;
+use crate::presence::presentity::upstream::Upstreams;
 
 /// All contributions to a presentity, to be written.
 #[derive(Debug, Serialize)]
@@ -19,6 +20,7 @@ pub struct Contributions<'a> {
     is_known_by_calls: bool,
     publication_next: u64,
     removals: &'a [Removal],
+    upstreams: &'a Upstreams,
 }
 
 /// All contributions to a presentity, as they were read back.
@@ -30,6 +32,7 @@ pub struct RecoveredContributions {
     is_known_by_calls: bool,
     publication_next: u64,
     removals: Vec<Removal>,
+    upstreams: Upstreams,
 }
 
 impl Presentity {
@@ -43,6 +46,7 @@ impl Presentity {
             statements: self.statements.get(),
             is_known_by_calls: self.is_known_by_calls,
             publication_next: self.publication_next,
+            upstreams: &self.upstreams,
         }
     }
 
@@ -57,6 +61,7 @@ impl Presentity {
             statements: contributions.statements.into(),
             is_known_by_calls: contributions.is_known_by_calls,
             publication_next: contributions.publication_next,
+            upstreams: contributions.upstreams,
             extras_are_stale: true,
             rules,
             ..Self::default()

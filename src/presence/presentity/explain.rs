@@ -22,6 +22,8 @@ pub struct Explained {
     pub since: Instant,
     /// When the contribution expires; None if it lasts until its source replaces it.
     pub until: Option<Instant>,
+    /// Since when the source is not heard any more; None while it is, or if that is not known.
+    pub stale_since: Option<Instant>,
     /// Whether it decides the composed state.
     pub decides: bool,
 }
@@ -35,6 +37,7 @@ impl Presentity {
             Contributor::NoSource => "none",
             Contributor::Call(CallSource::CallState) => "http:call_state",
             Contributor::Call(CallSource::Operator) => "operator:lamp",
+            Contributor::Publication(number) if self.upstreams.of(number).is_some() => "upstream",
             Contributor::Publication(number) => {
                 let mut publications = self.publications.iter();
                 match publications.find(|entity| entity.number == number) {
@@ -58,6 +61,7 @@ impl Presentity {
             asserts: Assertion::Alternative(number.clone()),
             since: self.rules_since?,
             until: None,
+            stale_since: None,
             decides: self.verdict.decider == Contributor::Account,
         })
     }
@@ -65,9 +69,11 @@ impl Presentity {
 
 impl StoredPublication {
     pub(super) fn explain(&self, presentity: &Presentity) -> Explained {
-        let source = match self.package {
-            Package::Presence => Source::Client(self.entity_tag),
-            _ => Source::Publish(self.entity_tag),
+        let upstream = presentity.upstreams.of(self.number);
+        let source = match (upstream, self.package) {
+            (Some(upstream), _) => Source::Upstream(Arc::clone(&upstream.connector)),
+            (None, Package::Presence) => Source::Client(self.entity_tag),
+            (None, _) => Source::Publish(self.entity_tag),
         };
         let reported = || {
             let registrations = presentity.statements.get().registrations.iter();
@@ -95,6 +101,7 @@ impl StoredPublication {
             asserts,
             since: self.since,
             until: Some(self.until),
+            stale_since: upstream.and_then(|upstream| upstream.stale_since),
             decides,
         }
     }
@@ -135,6 +142,7 @@ impl Statements {
             asserts: Assertion::DoNotDisturb,
             since: dnd.stated.since,
             until: Some(dnd.until),
+            stale_since: None,
             decides: verdict.decider == Contributor::Call(CallSource::CallState),
         }));
         explained
@@ -184,6 +192,7 @@ impl CallStatement {
             asserts: Assertion::Calls(vec![(&*self.call).into()]),
             since: self.since,
             until: self.until,
+            stale_since: None,
             decides,
         }
     }
@@ -196,6 +205,7 @@ fn stated(source: Source, asserts: Assertion, since: Instant, decides: bool) -> 
         asserts,
         since,
         until: None,
+        stale_since: None,
         decides,
     }
 }
@@ -211,6 +221,7 @@ fn explain_registration(registration: &Registration, verdict: &Verdict) -> Optio
         asserts: Assertion::Registered,
         since: registration.since,
         until: registration.until,
+        stale_since: None,
         decides: verdict.decider == Contributor::Contact(registration.contact.id),
     })
 }

@@ -15,6 +15,7 @@ impl Presentity {
     pub fn forget(&mut self) -> (Erased, bool) {
         let erased = self.contributions_by_kind();
         self.publications.clear();
+        self.upstreams.clear();
         self.removals.clear();
         self.calls = CallSet::default();
         self.statements = StatementBox::default();

@@ -17,6 +17,7 @@ mod publication;
 mod publishing;
 mod statement_box;
 mod statements;
+mod upstream;
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -26,6 +27,7 @@ pub use durable::{Contributions, RecoveredContributions};
 pub use explain::Explained;
 pub use forget::Erased;
 pub use publication::{Condition, Publication, PublicationLimits, PublishRefused, Published};
+pub use upstream::UpstreamNews;
 
 use crate::presence::call::{CallDialog, CallSet};
 use crate::presence::composition;
@@ -36,6 +38,7 @@ use crate::presence::event::Package;
 use crate::presence::presentity::publishing::{Removal, StoredPublication};
 use crate::presence::presentity::statement_box::StatementBox;
 use crate::presence::presentity::statements::Statements;
+use crate::presence::presentity::upstream::Upstreams;
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
 use crate::presence::source::{Messages, StateUpdate};
 
@@ -72,6 +75,8 @@ pub struct Presentity {
 
     // Contributions.
     publications: Vec<StoredPublication>,
+    /// Those that are of upstreams.
+    upstreams: Upstreams,
     /// Publications that were removed a moment ago.
     removals: Vec<Removal>,
     calls: CallSet,
@@ -96,6 +101,7 @@ impl Default for Presentity {
             rules: Arc::default(),
             rules_since: None,
             publications: Vec::new(),
+            upstreams: Upstreams::default(),
             removals: Vec::new(),
             calls: CallSet::default(),
             statements: StatementBox::default(),
@@ -258,6 +264,7 @@ impl Presentity {
         if self.next_expiry().is_none_or(|next| now < next) {
             return;
         }
+        self.forget_stale_upstreams(now);
         let calls = &mut self.calls;
         let mut statements = self.statements.made_mut();
         self.publications.retain(|entity| {
@@ -273,6 +280,7 @@ impl Presentity {
             lives
         });
         calls.expire(now);
+        self.upstreams.keep(&self.publications);
         self.extras_are_stale |= statements.is_some_and(|statements| statements.expire(now));
         self.stale_since.get_or_insert(now);
     }
@@ -286,13 +294,16 @@ impl Presentity {
         }
         let hears_all =
             self.rules.style != Style::Imagicle || feeders(&self.publications).next().is_none();
+        let (upstreams, rules) = (&self.upstreams, &self.rules);
+        let heard = |publication| !upstreams.is_hushed(publication, rules);
         let legs = self.calls.legs().iter();
-        let heard = legs.filter(|leg| {
+        let legs = legs.filter(|leg| heard(leg.owner.publication));
+        let legs = legs.filter(|leg| {
             let mut feeders = feeders(&self.publications);
             hears_all || feeders.any(|entity| entity.number == leg.owner.publication)
         });
         let by_publication =
-            heard.map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
+            legs.map(|leg| (Contributor::Publication(leg.owner.publication), &leg.call));
         let statements = self.statements.get();
         let circumstances = Circumstances {
             rules: &self.rules,
@@ -308,7 +319,7 @@ impl Presentity {
         };
         self.verdict = composition::compose(
             statements.calls().chain(by_publication),
-            declarations(statements, &self.publications),
+            declarations(statements, &self.publications, heard),
             &circumstances,
             &self.composed,
             Arc::make_mut(&mut self.spare),
@@ -325,7 +336,7 @@ impl Presentity {
     fn call_source(&self) -> Option<Contributor> {
         let by_publication = || {
             let mut publications = self.publications.iter();
-            let first = publications.find(|entity| entity.package == Package::Dialog)?;
+            let first = publications.find(|entity| entity.reports_calls())?;
             Some(Contributor::Publication(first.number))
         };
         let first = self.statements.get().calls().next().map(|(by, _)| by);
@@ -335,7 +346,8 @@ impl Presentity {
     /// The alternative number of the user, and its source: a client takes precedence over the
     /// account, because its value is more recent.
     fn alternative(&self) -> Option<(Contributor, &str)> {
-        let mut declared = declarations(self.statements.get(), &self.publications)
+        let heard = |publication| !self.upstreams.is_hushed(publication, &self.rules);
+        let mut declared = declarations(self.statements.get(), &self.publications, heard)
             .filter_map(|(by, said)| Some((by, said.alternative.as_deref()?)));
         declared.next().or_else(|| {
             let number = self.rules.alternative.as_deref()?;
@@ -378,21 +390,21 @@ impl Presentity {
 /// The publications in which a PBX reports calls. In the style of W:D3 they replace the reports of
 /// phones (W:D3.18).
 fn feeders(publications: &[StoredPublication]) -> impl Iterator<Item = &StoredPublication> + Clone {
-    let is_feed =
-        |entity: &&StoredPublication| entity.is_feeder && entity.package == Package::Dialog;
+    let is_feed = |entity: &&StoredPublication| entity.is_feeder && entity.reports_calls();
     publications.iter().filter(is_feed)
 }
 
-/// The declarations of the operator and the clients.
+/// The declarations of the operator, and those of the publications that are heard.
 fn declarations<'a>(
     statements: &'a Statements,
     publications: &'a [StoredPublication],
+    heard: impl Fn(u64) -> bool + Clone,
 ) -> impl Iterator<Item = (Contributor, &'a Declaration)> + Clone {
     let operator = statements.presence.iter();
     let operator = operator.map(|said| (Contributor::OperatorPresence, said));
-    operator.chain(publications.iter().filter_map(|entity| {
+    operator.chain(publications.iter().filter_map(move |entity| {
         let said = entity.declaration()?;
-        Some((Contributor::Publication(entity.number), said))
+        heard(entity.number).then_some((Contributor::Publication(entity.number), said))
     }))
 }
 
@@ -407,3 +419,7 @@ mod model_tests;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod statement_tests;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod upstream_tests;

@@ -60,7 +60,12 @@ impl StoredPublication {
         self.until + GRACE
     }
 
-    /// Its declaration, if it is of the presence package.
+    /// Whether it reports calls, even if there is none.
+    pub(super) fn reports_calls(&self) -> bool {
+        self.package == Package::Dialog && matches!(self.holding, Holding::Legs)
+    }
+
+    /// Its declaration, if it has one.
     pub(super) fn declaration(&self) -> Option<&Declaration> {
         match &self.holding {
             Holding::Declaration(declaration) => Some(declaration),
@@ -220,7 +225,8 @@ impl Presentity {
     /// The publication that the condition of a PUBLISH names (RFC 3903 §6).
     fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
         let is_named = |entity: &StoredPublication, entity_tag| {
-            entity.entity_tag == entity_tag && entity.package == publication.package
+            let is_published = self.upstreams.of(entity.number).is_none();
+            is_published && entity.entity_tag == entity_tag && entity.package == publication.package
         };
         match publication.condition {
             Condition::None => Ok(None),
@@ -341,6 +347,7 @@ impl Presentity {
         let is_idle = |entity: &StoredPublication| {
             entity.package == Package::Dialog
                 && !but.contains(&entity.number)
+                && self.upstreams.of(entity.number).is_none()
                 && !self.calls.has_legs(entity.number)
         };
         let Some(index) = self.publications.iter().position(is_idle) else {
@@ -375,7 +382,7 @@ impl Presentity {
     }
 
     /// Applies the body of a publication.
-    fn apply_document(
+    pub(super) fn apply_document(
         &mut self,
         entity: &mut StoredPublication,
         document: Document,

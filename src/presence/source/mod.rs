@@ -10,6 +10,7 @@ mod rich_presence;
 mod state_update;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use entity_tag::EntityTag;
 pub use features::{Features, Forward, ForwardKind};
@@ -24,6 +25,8 @@ pub enum Source {
     Publish(EntityTag),
     /// A PUBLISH of the presence package: `client:<etag>`.
     Client(EntityTag),
+    /// A PBX or presence server that we subscribe to: `upstream:<connector>`.
+    Upstream(Arc<str>),
     /// `call_state.htm`: `http:call_state`.
     CallState,
     /// A virtual resource that the operator lights, or an orbit that the operator fills:
@@ -75,6 +78,7 @@ impl fmt::Display for Source {
         formatter.write_str(match self {
             Self::Publish(entity_tag) => return write!(formatter, "publish:{entity_tag}"),
             Self::Client(entity_tag) => return write!(formatter, "client:{entity_tag}"),
+            Self::Upstream(name) => return write!(formatter, "upstream:{name}"),
             Self::Register(uri) => return write!(formatter, "register:{uri}"),
             Self::Contact(uri) => return write!(formatter, "operator:registered:{uri}"),
             Self::CallState => "http:call_state",

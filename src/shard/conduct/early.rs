@@ -115,6 +115,7 @@ impl Engine {
         let is_change = matches!(
             mail,
             Mail::Publish(_)
+                | Mail::Upstream(_)
                 | Mail::Register(_)
                 | Mail::UpdateState { .. }
                 | Mail::Switch { .. }

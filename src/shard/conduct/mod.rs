@@ -4,12 +4,14 @@
 //! - `subscribe`, `refresh`, `publish`, `register`, `seize`: one request through all rooms.
 //! - `commit`: the end of a turn, records and what waits for them; recovery.
 //! - `early`: what waits until all recorded presentities are back; `awaited`: what waits for one dialog.
+//! - `connectors`: our subscriptions to other servers.
 //! - `reevaluate`, `operator`: reload, and operator commands.
 //!
 //! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
 pub(crate) mod awaited;
 pub(crate) mod commit;
+mod connectors;
 pub(crate) mod dispatch;
 pub(crate) mod early;
 pub(crate) mod operator;
@@ -27,6 +29,7 @@ use crate::shard::conduct::awaited::AwaitedDialogs;
 use crate::shard::conduct::early::EarlyInputs;
 use crate::shard::conduct::publish::PUBLISH;
 use crate::shard::conduct::reevaluate::{Reevaluation, Superseded};
+use crate::shard::connector::Connectors;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::flow::{Arrived, ConnectionId, ShardId};
 use crate::shard::contract::ids::SubscriptionId;
@@ -51,6 +54,10 @@ pub(crate) struct Engine {
     uas: Uas,
     /// Our requests to other servers.
     uac: Uac,
+    /// Who is subscribed to at other servers.
+    connectors: Connectors,
+    /// They were taken from the directory.
+    has_connectors: bool,
     /// The presentities that this shard owns.
     compositor: Compositor,
     /// The subscriptions that this shard holds.
@@ -77,6 +84,8 @@ impl Engine {
         Self {
             uas: Uas::new(options, random),
             uac: Uac::new(options),
+            connectors: Connectors::default(),
+            has_connectors: false,
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
@@ -116,17 +125,23 @@ impl Engine {
                 tell_closed(connection, turn);
                 turn.certificates.forget(connection);
                 self.awaited.forget_stream(connection);
+                self.uac.handle_closed(connection, turn);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn);
             }
-            Input::Dialed(id, flow) => {
-                self.notifier
-                    .handle_dialed(id, flow, &mut self.subscriptions, turn)
-            }
-            Input::DialFailed(id) => {
-                self.notifier
-                    .handle_dial_failed(id, &mut self.subscriptions, turn)
-            }
+            Input::Dialed(id, flow) => match id.link() {
+                Some(link) => self.uac.handle_dialed(link, flow, turn),
+                None => self
+                    .notifier
+                    .handle_dialed(id, flow, &mut self.subscriptions, turn),
+            },
+            Input::DialFailed(id) => match id.link() {
+                Some(link) => self.uac.handle_dial_failed(link, turn),
+                None => self
+                    .notifier
+                    .handle_dial_failed(id, &mut self.subscriptions, turn),
+            },
+            Input::Routed(link, flows) => self.uac.handle_located(link, flows, turn),
             Input::Located(id, addresses) => {
                 self.notifier
                     .handle_located(id, addresses, &mut self.subscriptions, turn)
@@ -209,6 +224,8 @@ impl Engine {
                 }
                 Timer::ClientTransaction(id) => self.uac.handle_transaction_timer(id, turn),
                 Timer::Client(id) => self.uac.handle_client_timer(id, turn),
+                Timer::Link(id) => self.uac.handle_link_timer(id, turn),
+                Timer::Connectors => self.go_on_with_connectors(turn),
                 Timer::SuspendedRequest(number) => self.uas.handle_suspended_timer(number),
             }
         }
@@ -260,6 +277,7 @@ impl Engine {
             Mail::Closed(connection) => {
                 turn.certificates.forget(connection);
                 self.awaited.forget_stream(connection);
+                self.uac.handle_closed(connection, turn);
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn)
             }
@@ -267,8 +285,14 @@ impl Engine {
                 aor,
                 watcher,
                 watched,
-            } => self.compositor.handle_watch(&aor, (watcher, watched), turn),
-            Mail::Unwatch { aor, watcher } => self.compositor.handle_unwatch(&aor, watcher, turn),
+            } => {
+                self.compositor.handle_watch(&aor, (watcher, watched), turn);
+                self.connectors.note_watched(&aor, true, turn);
+            }
+            Mail::Unwatch { aor, watcher } => {
+                self.compositor.handle_unwatch(&aor, watcher, turn);
+                self.connectors.note_watched(&aor, false, turn);
+            }
             Mail::State {
                 aor,
                 watched,
@@ -348,6 +372,7 @@ impl Engine {
                 self.uas.handle_register_outcome(request, outcome, turn);
             }
             Mail::Publish(publish) => self.compositor.handle_publish_mail(*publish, turn),
+            Mail::Upstream(report) => self.compositor.handle_upstream(*report, turn),
             Mail::PublishOutcome { request, outcome } => {
                 self.uas.handle_publish_outcome(request, outcome, turn);
             }

@@ -97,6 +97,13 @@ impl Engine {
             }
             Command::BeginProbe(order) => self.uac.begin(*order, turn),
             Command::ReadProbe { id, seen } => Reply::Probe(self.uac.read(id, seen, turn)),
+            Command::Connectors => Reply::Connectors(self.connectors.reports(&self.uac, turn.now)),
+            Command::ConnectorUsers { name, from } => {
+                let (places, next) = batch(from, self.uac.places());
+                let users = self.connectors.users(&name, places, &self.uac, turn.now);
+                Reply::ConnectorUsers(users, next)
+            }
+            Command::OrderConnector { name, order } => self.order_connector(&name, order, turn),
             Command::Counters => Reply::Counters(self.count(turn)),
         }
     }

@@ -68,6 +68,9 @@ impl Engine {
     /// The configuration changed: forgets refusals and begins a re-evaluation.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
         self.uas.forget_refusals();
+        if self.has_connectors || !turn.directory.connectors().is_empty() {
+            self.take_connectors(turn);
+        }
         self.begin_reevaluation(turn);
     }
 

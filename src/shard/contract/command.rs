@@ -8,6 +8,7 @@ use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog, DataSubject};
+use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorUserReport};
 use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
@@ -23,7 +24,7 @@ pub struct CommandId(pub u64);
 /// An operator command, or a question of a page. Each gets exactly one [`Reply`]. Send a command about
 /// presentities to the shard that owns them ([`crate::shard::ShardId::owner_of`]); send `Watchers`,
 /// `KnownStates`, `Subscriptions`, `NotifyAnew`, `TellChanges`, `Loops`, `Refusals`, `Lockouts`,
-/// `LiftLockouts`, `Reload`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
+/// `LiftLockouts`, `Reload`, `Connectors`, `ConnectorUsers`, `OrderConnector`, `Drain`, `Counters`, `ForgetMentions` and `Stated` to every shard.
 #[derive(Debug)]
 pub enum Command {
     /// Updates the state of a presentity: `call_state.htm` and the operator's commands.
@@ -112,6 +113,23 @@ pub enum Command {
         /// The entries that the operator has already seen.
         seen: usize,
     },
+    /// Lists the connectors, as this shard sees them: `lamplighter connectors`.
+    Connectors,
+    /// Lists the users that this shard subscribes to for a connector, from a place of the table on, a batch of
+    /// places at a time.
+    ConnectorUsers {
+        /// The name of the connector.
+        name: Box<str>,
+        /// The place.
+        from: u32,
+    },
+    /// Starts, stops or restarts a connector.
+    OrderConnector {
+        /// Its name.
+        name: Box<str>,
+        /// What it is to do.
+        order: ConnectorOrder,
+    },
     /// Reads the counters.
     Counters,
 }
@@ -189,6 +207,10 @@ pub enum Reply {
     ProbeBegun(ProbeId),
     /// To `ReadProbe`; None if the probe does not exist, or ended more than a minute ago (any more).
     Probe(Option<ProbeReport>),
+    /// To `Connectors`, in the order of the configuration.
+    Connectors(Vec<ConnectorReport>),
+    /// To `ConnectorUsers`: those in the batch, and the place from where to go on; None at the end.
+    ConnectorUsers(Vec<ConnectorUserReport>, Option<u32>),
     /// To `Lockouts`.
     Lockouts(Vec<LockoutReport>),
     /// To `LiftLockouts`: how many were in force.

@@ -250,6 +250,8 @@ counters! {
     clients_over_limit,
     /// NOTIFYs to us that were accepted.
     notifies_received,
+    /// Users that no connector subscribes to, because too many are.
+    upstream_users_over_limit,
     /// Events missing from the report of a probe because there were too many.
     probe_events_skipped,
     /// NOTIFYs sent over a stream because they were too long for a datagram (RFC 3261 §18.1.1).

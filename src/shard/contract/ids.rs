@@ -48,9 +48,31 @@ pub(crate) struct PathId(pub(crate) u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DialId(pub(crate) u32);
 
+/// The keys from here on are of the links of connectors.
+const LINK_DIALS: u32 = 1 << 31;
+
+impl DialId {
+    /// The key of the stream of a link.
+    pub(crate) const fn of_link(link: LinkId) -> Self {
+        Self(link.0 | LINK_DIALS)
+    }
+
+    /// The link whose stream it is; None if it leads to a phone.
+    pub(crate) const fn link(self) -> Option<LinkId> {
+        if self.0 < LINK_DIALS {
+            return None;
+        }
+        Some(LinkId(self.0 & !LINK_DIALS))
+    }
+}
+
 /// Key of a subscription or publication of ours at another server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ClientId(pub(crate) u32);
+
+/// Key of the link of a connector to its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkId(pub(crate) u32);
 
 /// Key of a request that waits for the owner of its presentity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +113,7 @@ slab_key!(
     ClientTransactionId,
     DialId,
     DialogId,
+    LinkId,
     PhoneId,
     PresentityId,
     SubscriptionId,

@@ -9,6 +9,7 @@ use crate::shard::contract::command::{Command, CommandId};
 use crate::shard::contract::commit::{NotedChange, RecordKey};
 use crate::shard::contract::dial::DialId;
 use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::LinkId;
 use crate::shard::contract::mail::Mail;
 use crate::sip::message::PlainResponse;
 
@@ -43,6 +44,9 @@ pub enum Input<'a> {
     /// The addresses of a name that the engine wanted looked up, best first; none if it has none, or if
     /// they were not to be had.
     Located(DialId, &'a [SocketAddr]),
+    /// The flows to the server of a connector, best first; none if it has no address, or if no listener
+    /// reaches it.
+    Routed(LinkId, &'a [Flow]),
     /// Mail from another shard.
     Mail(Mail),
     /// The records of this shard up to this number are durable.

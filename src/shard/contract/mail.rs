@@ -13,6 +13,7 @@ use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequ
 use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::certificates::CertificateNames;
+use crate::shard::contract::connector::UpstreamReport;
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
 use crate::shard::contract::ids::{Beginning, WatchedId};
 
@@ -198,6 +199,8 @@ pub enum Mail {
     },
     /// To the owner: a PUBLISH that arrived on another shard.
     Publish(Box<ForwardedPublish>),
+    /// To the owner: what a connector's server says about a presentity.
+    Upstream(Box<UpstreamReport>),
     /// From the owner: the outcome of a PUBLISH.
     PublishOutcome {
         /// The number of the suspended request.

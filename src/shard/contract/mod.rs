@@ -17,6 +17,7 @@ pub(crate) mod body;
 pub mod certificates;
 pub mod command;
 pub mod commit;
+pub mod connector;
 pub mod counters;
 pub mod dial;
 pub(crate) mod expected;

@@ -137,8 +137,10 @@ pub struct Options {
     pub allow_rfc2069: bool,
 
     // Requests of ours to other servers.
-    /// Subscriptions and publications of ours at other servers. Beyond it: a probe is refused.
+    /// Probes. Beyond it: a probe is refused.
     pub clients_max: usize,
+    /// Users that connectors subscribe to on this shard. Beyond it: a user is left out.
+    pub upstream_users_max: usize,
     /// Client transactions of these. Beyond it: the request is not sent and counts as unanswered.
     pub client_transactions_max: usize,
     /// Events of one probe that are kept for the operator. Beyond it: further ones are left out.
@@ -219,7 +221,8 @@ impl Options {
             nonce_life: Duration::from_secs(2 * 3600),
             allow_rfc2069: false,
             clients_max: 64,
-            client_transactions_max: 256,
+            upstream_users_max: 200_000,
+            client_transactions_max: 8_192,
             probe_entries_max: 1_000,
             overload: OverloadOptions::default(),
         }

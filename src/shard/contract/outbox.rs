@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::commit::{NotedChange, RecordChange};
+use crate::shard::contract::connector::Route;
 use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
@@ -81,6 +82,8 @@ pub struct Outbox {
     pub dials: Vec<Dial>,
     /// Names to be looked up.
     pub lookups: Vec<Lookup>,
+    /// Servers of connectors to be found.
+    pub routes: Vec<Route>,
     /// Looping phones, for the log; rate limited.
     pub alarms: Vec<LoopReport>,
     /// Authentication failures, for the log; rate limited.
@@ -104,6 +107,7 @@ impl Outbox {
         self.kept.clear();
         self.dials.clear();
         self.lookups.clear();
+        self.routes.clear();
         self.alarms.clear();
         self.failures.clear();
         self.generation += 1;
@@ -128,6 +132,7 @@ impl Outbox {
             && self.kept.is_empty()
             && self.dials.is_empty()
             && self.lookups.is_empty()
+            && self.routes.is_empty()
             && self.alarms.is_empty()
             && self.failures.is_empty()
     }

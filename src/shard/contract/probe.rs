@@ -185,6 +185,12 @@ impl UserStatus {
         }
     }
 
+    /// Whether the server refuses the user, or does not answer.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::AccessDenied | Self::Error | Self::NotFound)
+    }
+
     /// The status of the user in a document; None if the document has none.
     pub(crate) fn of_document(document: &Document) -> Option<Self> {
         match document {

@@ -44,6 +44,8 @@ pub struct Contribution {
     pub age: Duration,
     /// Time until the contribution expires; None if it has no expiry.
     pub remaining: Option<Duration>,
+    /// Time since the source is not heard any more; None while it is heard.
+    pub stale: Option<Duration>,
     /// Whether this contribution decided on the composed availability.
     pub decides: bool,
 }

@@ -1,7 +1,8 @@
 //! The timers of all rooms. One timer wheel holds them.
 
 use crate::shard::contract::ids::{
-    ClientId, ClientTransactionId, DialId, InFlightId, PhoneId, PresentityId, SubscriptionId,
+    ClientId, ClientTransactionId, DialId, InFlightId, LinkId, PhoneId, PresentityId,
+    SubscriptionId,
 };
 
 /// What a timer does when it fires.
@@ -21,6 +22,10 @@ pub(crate) enum Timer {
     ClientTransaction(ClientTransactionId),
     /// Refreshes, repeats or ends a subscription or publication of ours.
     Client(ClientId),
+    /// The server of a connector may be tried again.
+    Link(LinkId),
+    /// Goes on with what the configuration or the watchers want of connectors.
+    Connectors,
     /// Drops a suspended request: the owner did not reply in time.
     SuspendedRequest(u64),
     /// Re-evaluates all subscriptions: the validity of a rule begins or ends (RFC 4745 §7.3).

@@ -7,6 +7,7 @@
 //! - a REGISTER: `apply_registration`, `handle_register_mail` from another shard;
 //! - shards that watch: `handle_watch` and `handle_unwatch` for one presentity,
 //!   `handle_watch_domain` and `handle_unwatch_domain` for all present users of a domain;
+//! - the news of a connector's server: `handle_upstream`;
 //! - an appearance of a shared line: `handle_seize`, `handle_release`;
 //! - a feature that a phone sets by SUBSCRIBE: `handle_switch`;
 //! - time and reload: `handle_presentity_timer` for what expires, `reevaluate_presentity` for each
@@ -29,6 +30,7 @@ pub(crate) mod publications;
 pub(crate) mod record;
 pub(crate) mod state;
 mod statements;
+mod upstreams;
 pub(crate) mod why;
 
 use crate::shard::presentity::claims::Claims;

@@ -345,7 +345,9 @@ impl Compositor {
         }
         let rules = turn.directory.rules_of(&aor);
         let mut presentity = Presentity::recovered(contributions, rules);
-        let is_changed = presentity.expire(turn.now) | release_seized(&mut presentity, turn.now);
+        let is_changed = presentity.expire(turn.now)
+            | release_seized(&mut presentity, turn.now)
+            | presentity.suspect_upstreams(turn.now);
         let recorded = Recorded {
             number: Some(number),
             changed_at: turn.clock().unix_milliseconds_of(changed_at),

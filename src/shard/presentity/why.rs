@@ -68,6 +68,9 @@ fn contributions(presentity: &Presentity, now: Instant) -> impl Iterator<Item = 
         remaining: explained
             .until
             .map(|until| until.saturating_duration_since(now)),
+        stale: explained
+            .stale_since
+            .map(|since| now.saturating_duration_since(since)),
         decides: explained.decides,
     })
 }

@@ -1,8 +1,8 @@
 //! What a subscription and a publication of ours have in common: the server and the user there, the
 //! outstanding request, and the time of the next one.
 //!
-//! It is *active* until its time is over, then *leaving* while its state is being removed at the
-//! server, then *over*; it stays a minute more for the operator to read.
+//! It is *active* until its time is over, or until it is not wanted any more; then *leaving* while its
+//! state is being removed at the server, then *over*. A probe stays a minute more for the operator to read.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -11,28 +11,26 @@ use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{ClientId, ClientTransactionId};
-use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeTask, UserStatus};
+use crate::shard::contract::probe::{ProbeEvent, UserStatus};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::routing_token::{Kind, RoutingToken};
 use crate::shard::uac::Uac;
-use crate::shard::uac::log::Log;
+use crate::shard::uac::link::Permission;
 use crate::shard::uac::publisher::Publisher;
+use crate::shard::uac::purpose::Purpose;
 use crate::shard::uac::subscriber::Subscriber;
 use crate::sip::digest::client::{Login, ReceivedChallenge};
 
 /// How long a client that is over can be read.
 const READABLE: Duration = Duration::from_secs(60);
-/// The least Expires that it asks for: many servers refuse a shorter one with 423.
-const EXPIRES_MIN: u32 = 60;
 /// Digits of a Call-ID.
 const CALL_ID_DIGITS: usize = 32;
 
 /// A subscription or publication of ours at another server.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(super) probe: ProbeId,
-    pub(super) log: Log,
+    pub(super) purpose: Purpose,
     pub(super) role: Role,
     phase: Phase,
 
@@ -63,7 +61,8 @@ pub(crate) struct Client {
     /// The latest request removes the state.
     pub(super) is_removing: bool,
     pub(super) timer: Option<TimerHandle>,
-    ends_at: Instant,
+    /// When its time is over; None: when it is not wanted any more.
+    ends_at: Option<Instant>,
     /// The time of the next request, unless one is outstanding then.
     pub(super) request_at: Option<Instant>,
     /// Timer N: a NOTIFY must have come by then (RFC 6665 §4.1.2.4).
@@ -77,6 +76,23 @@ pub(super) enum Role {
     Publisher(Publisher),
 }
 
+/// What a client begins with.
+pub(super) struct Beginning {
+    pub(super) purpose: Purpose,
+    pub(super) role: Role,
+    pub(super) flow: Flow,
+    /// To the other locations of the server, in order.
+    pub(super) alternatives: Vec<Flow>,
+    /// The URI of the user.
+    pub(super) target: Box<str>,
+    /// Our URI.
+    pub(super) from: Box<str>,
+    pub(super) login: Option<Login>,
+    /// The Expires to ask for.
+    pub(super) expires: u32,
+    pub(super) ends_at: Option<Instant>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Active,
@@ -87,37 +103,27 @@ enum Phase {
 
 impl Client {
     /// A client at that place of the table, which has sent nothing yet.
-    pub(super) fn new(
-        order: ProbeOrder,
-        probe: ProbeId,
-        place: ClientId,
-        turn: &mut Turn<'_>,
-    ) -> Self {
-        let role = match order.task {
-            ProbeTask::Subscribe(package) => Role::Subscriber(Subscriber::new(package)),
-            ProbeTask::Publish(state) => Role::Publisher(Publisher::new(state)),
-        };
+    pub(super) fn new(beginning: Beginning, place: ClientId, turn: &mut Turn<'_>) -> Self {
         let mut client = Self {
-            probe,
-            log: Log::new(turn.now),
-            role,
+            purpose: beginning.purpose,
+            role: beginning.role,
             phase: Phase::Active,
-            flow: order.flow,
-            alternatives: order.alternatives.into(),
+            flow: beginning.flow,
+            alternatives: beginning.alternatives.into(),
             moves: 0,
-            target: order.target,
-            from: order.from,
+            target: beginning.target,
+            from: beginning.from,
             call_id: [b'0'; CALL_ID_DIGITS],
             tag: mint_tag(place, turn),
             sequence: 0,
-            expires: EXPIRES_MIN.max(u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX)),
-            login: order.login,
+            expires: beginning.expires,
+            login: beginning.login,
             challenges: [None, None],
             challenged: 0,
             transaction: None,
             is_removing: false,
             timer: None,
-            ends_at: turn.now + order.duration,
+            ends_at: beginning.ends_at,
             request_at: None,
             notify_by: None,
         };
@@ -133,6 +139,12 @@ impl Client {
     /// Whether its time is over, so that the next request removes its state.
     pub(super) fn is_leaving(&self) -> bool {
         self.phase == Phase::Leaving
+    }
+
+    /// From now on its state is to be removed.
+    pub(super) fn begin_leaving(&mut self) {
+        self.phase = Phase::Leaving;
+        (self.request_at, self.notify_by) = (None, None);
     }
 
     /// Whether a request with that To-tag and Call-ID is for it.
@@ -173,7 +185,7 @@ impl Client {
             self.moves = 0;
             return false;
         }
-        self.log.add(ProbeEvent::MovedOn(next.peer), turn);
+        self.purpose.add(ProbeEvent::MovedOn(next.peer), turn);
         true
     }
 
@@ -195,13 +207,19 @@ impl Client {
         }
     }
 
-    /// Ends it, and reports the final status of the user to the operator.
+    /// Ends it, with the final status of the user for the operator. A user of a connector that is wanted is
+    /// tried again later instead.
     pub(super) fn end(&mut self, status: Option<UserStatus>, turn: &mut Turn<'_>) {
         if let Some(status) = status {
-            self.log.user(status, turn);
+            self.purpose.user(status, turn);
         }
-        self.log.add(ProbeEvent::Over, turn);
-        self.phase = Phase::Over(turn.now + READABLE);
+        let is_probe = self.purpose.is_probe();
+        if !is_probe && !self.is_leaving() {
+            return self.try_later(status, turn);
+        }
+        self.purpose.add(ProbeEvent::Over, turn);
+        let readable = if is_probe { READABLE } else { Duration::ZERO };
+        self.phase = Phase::Over(turn.now + readable);
         (self.request_at, self.notify_by) = (None, None);
         // Its password is no longer needed.
         self.login = None;
@@ -211,7 +229,7 @@ impl Client {
     fn due(&self) -> Option<Instant> {
         let request_at = self.request_at.filter(|_| self.transaction.is_none());
         let ends_at = match self.phase {
-            Phase::Active => Some(self.ends_at),
+            Phase::Active => self.ends_at,
             Phase::Leaving => None,
             Phase::Over(forgotten_at) => return Some(forgotten_at),
         };
@@ -252,18 +270,26 @@ impl Uac {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= turn.now);
         match client.phase {
             Phase::Over(forgotten_at) if forgotten_at <= turn.now => return self.remove(id, turn),
-            Phase::Active if client.ends_at <= turn.now => return self.leave(id, turn),
+            Phase::Active if is_due(client.ends_at) => return self.leave(id, turn),
             _ => {}
         }
         if is_due(client.notify_by) {
-            client.log.add(ProbeEvent::NotifyMissing, turn);
+            client.purpose.add(ProbeEvent::NotifyMissing, turn);
             let status = match client.phase {
                 Phase::Leaving => UserStatus::NotRequested,
                 Phase::Active | Phase::Over(_) => UserStatus::Error,
             };
             client.end(Some(status), turn);
         } else if client.transaction.is_none() && is_due(client.request_at) {
-            return self.send_request(id, turn);
+            match self.permit(id, turn) {
+                Permission::Now => return self.send_request(id, turn),
+                Permission::Held => return self.hold(id, turn),
+                Permission::At(slot) => {
+                    if let Some(client) = self.clients.get_mut(id) {
+                        client.request_at = Some(slot);
+                    }
+                }
+            }
         }
         self.arm(id, turn);
     }
@@ -271,8 +297,7 @@ impl Uac {
     /// The time of a client is over: its state at the server is removed.
     fn leave(&mut self, id: ClientId, turn: &mut Turn<'_>) {
         if let Some(client) = self.clients.get_mut(id) {
-            client.phase = Phase::Leaving;
-            (client.request_at, client.notify_by) = (None, None);
+            client.begin_leaving();
         }
         self.go_on_leaving(id, turn);
     }
@@ -285,7 +310,7 @@ impl Uac {
         };
         if !client.is_established(turn.now) {
             if client.transaction.is_some() {
-                client.log.add(ProbeEvent::Unanswered, turn);
+                client.purpose.add(ProbeEvent::Unanswered, turn);
             }
             client.end(Some(UserStatus::NotRequested), turn);
         } else if client.transaction.is_none() {

@@ -7,40 +7,55 @@
 //! - `subscriber`: the dialog of a subscription of ours (RFC 6665 §4.1, §4.4.1).
 //! - `publisher`: the entity tag of a publication of ours, and its document (RFC 3903 §4).
 //! - `response`, `notification`: the responses and NOTIFYs of the server, and their effect.
-//! - `log`: the events that an operator can read.
+//! - `purpose`, `log`: what a client is for, and the events that an operator can read.
+//! - `upstream`: the subscriptions of connectors; `link`: whether a connector's server can be used, and when;
+//!   `location`: where it is.
 //!
 //! Guarantees: nothing here allocates or costs time on the way of a NOTIFY of ours to a phone. A
 //! client has at most one outstanding request. It sends nothing to a host that the operator did not
-//! name. It ends at its time, and at the latest 32 s after that it is gone.
+//! name. A probe ends at its time, and at the latest 32 s after that it is gone.
 
 pub(crate) mod client;
+pub(crate) mod link;
+mod location;
 pub(crate) mod log;
 pub(crate) mod notification;
 pub(crate) mod publisher;
+pub(crate) mod purpose;
 pub(crate) mod response;
 pub(crate) mod subscriber;
 pub(crate) mod transactions;
+pub(crate) mod upstream;
 pub(crate) mod writer;
 
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::command::Reply;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
-use crate::shard::contract::ids::{ClientId, ClientTransactionId};
+use crate::shard::contract::ids::{ClientId, ClientTransactionId, LinkId};
 use crate::shard::contract::options::Options;
-use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
+use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport, ProbeTask};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::local_address::LocalAddresses;
 use crate::shard::peer::routing_token::RoutingToken;
-use crate::shard::uac::client::Client;
+use crate::shard::uac::client::{Beginning, Client, Role};
+use crate::shard::uac::link::Link;
+use crate::shard::uac::log::Log;
+use crate::shard::uac::publisher::Publisher;
+use crate::shard::uac::purpose::Purpose;
 use crate::shard::uac::response::Outcome;
+use crate::shard::uac::subscriber::Subscriber;
 use crate::shard::uac::transactions::{ClientTransactions, Due};
 use crate::sip::Message;
+
+/// The least Expires that a probe asks for: many servers refuse a shorter one with 423.
+const PROBE_EXPIRES_MIN: u32 = 60;
 
 /// Our subscriptions and publications at other servers, and their client transactions.
 #[derive(Debug)]
 pub(crate) struct Uac {
     clients: Slab<ClientId, Box<Client>>,
+    links: Slab<LinkId, Link>,
     transactions: ClientTransactions,
     local_addresses: LocalAddresses,
 }
@@ -50,6 +65,7 @@ impl Uac {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             clients: Slab::default(),
+            links: Slab::default(),
             transactions: ClientTransactions::default(),
             local_addresses: LocalAddresses::new(options.advertise.clone()),
         }
@@ -63,7 +79,11 @@ impl Uac {
 
     /// Begins a probe that the operator ordered, and sends the first request.
     pub(crate) fn begin(&mut self, order: ProbeOrder, turn: &mut Turn<'_>) -> Reply {
-        if self.clients.len() >= turn.options.clients_max {
+        let probes = self
+            .clients
+            .iter()
+            .filter(|(_, client)| client.purpose.is_probe());
+        if probes.count() >= turn.options.clients_max {
             turn.counters.clients_over_limit += 1;
             return Reply::OverLimit;
         }
@@ -72,7 +92,7 @@ impl Uac {
             shard: turn.options.id,
             number: turn.random.next_u64(),
         };
-        let client = Client::new(order, probe, place, turn);
+        let client = Client::new(beginning(order, probe, turn), place, turn);
         let id = self.clients.insert(Box::new(client));
         debug_assert_eq!(id, place, "the tag names the place of its client");
         self.send_request(id, turn);
@@ -87,14 +107,18 @@ impl Uac {
         seen: usize,
         turn: &mut Turn<'_>,
     ) -> Option<ProbeReport> {
-        let is_meant = |client: &Client| client.probe == probe;
+        let is_meant =
+            |client: &Client| matches!(client.purpose, Purpose::Probe(id, _) if id == probe);
         let id = self
             .clients
             .iter()
             .find_map(|(id, client)| is_meant(client).then_some(id))?;
         let client = self.clients.get(id)?;
+        let Purpose::Probe(_, log) = &client.purpose else {
+            return None;
+        };
         let report = ProbeReport {
-            entries: client.log.after(seen),
+            entries: log.after(seen),
             is_over: client.is_over(),
         };
         if report.is_over && report.entries.is_empty() {
@@ -157,6 +181,29 @@ impl Uac {
         if let Some(transaction) = client.transaction {
             self.transactions.remove(transaction, turn);
         }
+        if let Some(link) = client.link() {
+            self.client_is_gone(link, id, turn);
+        }
+    }
+}
+
+/// What a probe begins with.
+fn beginning(order: ProbeOrder, probe: ProbeId, turn: &Turn<'_>) -> Beginning {
+    let role = match order.task {
+        ProbeTask::Subscribe(package) => Role::Subscriber(Subscriber::new(package)),
+        ProbeTask::Publish(state) => Role::Publisher(Publisher::new(state)),
+    };
+    let expires = u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX);
+    Beginning {
+        purpose: Purpose::Probe(probe, Log::new(turn.now)),
+        role,
+        flow: order.flow,
+        alternatives: order.alternatives,
+        target: order.target,
+        from: order.from,
+        login: order.login,
+        expires: expires.max(PROBE_EXPIRES_MIN),
+        ends_at: Some(turn.now + order.duration),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::presence::document;
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
+use crate::presence::presentity::UpstreamNews;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::{ProbeEvent, ServerStatus, UserStatus};
 use crate::shard::contract::turn::Turn;
@@ -35,8 +36,10 @@ struct Notification {
 
 /// What Subscription-State says (RFC 6665 §4.1.3).
 enum SubscriptionState {
-    /// Active or pending, and for how much longer.
-    Live(Option<Duration>),
+    /// Active, or a state that we do not know, and for how much longer.
+    Active(Option<Duration>),
+    /// Pending, and for how much longer.
+    Pending(Option<Duration>),
     /// Terminated.
     Terminated(End, Option<Duration>),
 }
@@ -71,10 +74,16 @@ impl Uac {
             Ok(notification) => {
                 turn.counters.notifies_received += 1;
                 client.take_notification(notification, request.message, turn);
+                if let Some(link) = client.link() {
+                    self.server_answers(link, ServerStatus::UpAndRunning, turn);
+                    if let Some(link) = self.links.get_mut(link) {
+                        link.counts.notifies += 1;
+                    }
+                }
             }
             Err(refusal) => {
                 let status = refusal.status().0;
-                client.log.add(ProbeEvent::NotifyRefused(status), turn);
+                client.purpose.add(ProbeEvent::NotifyRefused(status), turn);
                 return Err(refusal);
             }
         }
@@ -136,30 +145,63 @@ impl Client {
         let Notification {
             state, document, ..
         } = notification;
-        self.log.server(ServerStatus::UpAndRunning, turn);
-        let user = document.as_ref().and_then(UserStatus::of_document);
-        self.log.add(ProbeEvent::Notify { state, document }, turn);
+        self.purpose.server(ServerStatus::UpAndRunning, turn);
+        let user = document
+            .as_ref()
+            .and_then(|document| self.status_in(document));
+        let mut document = document;
+        if self.purpose.is_probe() {
+            let document = document.take();
+            self.purpose
+                .add(ProbeEvent::Notify { state, document }, turn);
+        }
+        self.log_user(user, turn);
         match SubscriptionState::of(message) {
-            SubscriptionState::Live(expires) => {
-                self.log_user(user, turn);
+            SubscriptionState::Active(expires) => {
                 self.go_on(expires, turn);
+                self.heard(document, turn);
             }
+            SubscriptionState::Pending(expires) => self.go_on(expires, turn),
             SubscriptionState::Terminated(end, delay) => {
-                self.log_user(user, turn);
+                if document.is_some() {
+                    self.heard(document, turn);
+                }
                 self.terminated(end, delay, turn);
             }
         }
     }
 
+    /// The status of the user in a document. Of a connector's users what a partial document leaves out is in
+    /// no call as far as it says.
+    fn status_in(&self, document: &Document) -> Option<UserStatus> {
+        let idle = (!self.purpose.is_probe()).then_some(UserStatus::Available);
+        UserStatus::of_document(document).or(idle)
+    }
+
+    /// The server says what the state of a connector's user is. Without a document it knows of none: so does a
+    /// presence server that lost its publications.
+    fn heard(&mut self, document: Option<Document>, turn: &mut Turn<'_>) {
+        let is_leaving = self.is_leaving();
+        let Some(upstream) = self.purpose.upstream_mut().filter(|_| !is_leaving) else {
+            return;
+        };
+        upstream.failures = 0;
+        if document.is_none() {
+            upstream.status = UserStatus::Offline;
+        }
+        let news = document.map_or(UpstreamNews::Gone, UpstreamNews::Document);
+        self.report(news, turn);
+    }
+
     fn log_user(&mut self, user: Option<UserStatus>, turn: &mut Turn<'_>) {
         if let Some(user) = user.filter(|_| !self.is_leaving()) {
-            self.log.user(user, turn);
+            self.purpose.user(user, turn);
         }
     }
 
     /// The subscription lives. Its expiry is what NOTIFY says, which may be less than what the 2xx
     /// granted (RFC 6665 §4.1.3).
-    fn go_on(&mut self, expires: Option<Duration>, turn: &Turn<'_>) {
+    fn go_on(&mut self, expires: Option<Duration>, turn: &mut Turn<'_>) {
         if self.is_leaving() {
             // The NOTIFY that ends it is still to come.
             return;
@@ -176,7 +218,7 @@ impl Client {
             (Some(only), None) | (None, Some(only)) => only,
             (None, None) => return,
         };
-        let refresh_at = subscriber.granted(left, turn.now);
+        let refresh_at = subscriber.granted(left, turn);
         // Only ever earlier: NOTIFYs that come one after the other must not put it off.
         let scheduled = self.request_at.unwrap_or(refresh_at);
         self.request_at = Some(scheduled.min(refresh_at));
@@ -188,7 +230,11 @@ impl Client {
         let is_leaving = self.is_leaving();
         match end {
             _ if is_leaving => self.end(Some(UserStatus::NotRequested), turn),
-            End::Rejected => self.end(Some(UserStatus::AccessDenied), turn),
+            End::Rejected => {
+                self.end(Some(UserStatus::AccessDenied), turn);
+                // The server does not want to be asked again.
+                self.request_at = None;
+            }
             End::NoResource => self.end(Some(UserStatus::NotFound), turn),
             End::Invariant => self.end(None, turn),
             End::Renew => {
@@ -197,7 +243,7 @@ impl Client {
             }
             End::RenewLater => {
                 self.begin_anew(turn);
-                self.log.user(UserStatus::Error, turn);
+                self.purpose.user(UserStatus::Error, turn);
                 self.retry_after(delay, turn);
             }
         }
@@ -222,7 +268,7 @@ fn check_dialog(
         return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
     }
     let number = message.cseq().map_or(0, |cseq| cseq.number);
-    match dialog.take_sequence(number) {
+    match subscriber.take_sequence(number) {
         Sequence::Next => Ok(()),
         Sequence::OutOfOrder => Err(Refusal::Because(
             Status::SERVER_INTERNAL_ERROR,
@@ -266,7 +312,11 @@ impl SubscriptionState {
         let parameters = Parameters(parameters);
         if !state.trim_ascii().eq_ignore_ascii_case(b"terminated") {
             let expires = parameters.get("expires").and_then(delta_seconds);
-            return Self::Live(expires.map(|seconds| Duration::from_secs(u64::from(seconds))));
+            let expires = expires.map(|seconds| Duration::from_secs(u64::from(seconds)));
+            return match state.trim_ascii().eq_ignore_ascii_case(b"pending") {
+                true => Self::Pending(expires),
+                false => Self::Active(expires),
+            };
         }
         let reason = parameters.get("reason").unwrap_or_default();
         let delay = parameters.get("retry-after").and_then(retry_after);

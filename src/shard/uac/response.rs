@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::presence::presentity::UpstreamNews;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::{ProbeEvent, ServerStatus, UserStatus};
@@ -19,6 +20,8 @@ use crate::sip::{HeaderName, Message, StartLine};
 pub(super) const RETRY_DELAY: Duration = Duration::from_secs(10);
 /// The longest expiry that we ask for because a 423 says so.
 const MIN_EXPIRES_MAX: u32 = 24 * 3600;
+/// The longest expiry that we ask for because a 423 names no minimum.
+const BARE_EXPIRES_MAX: u32 = 3600;
 /// How often one request is challenged: for the server and a proxy, each once with a stale nonce.
 const CHALLENGES_MAX: u8 = 4;
 /// Octets of a reason phrase that are shown.
@@ -54,7 +57,17 @@ impl Uac {
         };
         client.transaction = None;
         client.tell_outcome(outcome, turn);
+        if self.take_link_outcome(id, outcome, turn) {
+            return;
+        }
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
         let next = client.settle(outcome, turn);
+        self.count_outcome(id, outcome, next, turn);
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
         if client.is_leaving() && !client.is_removing {
             self.go_on_leaving(id, turn);
         } else if next == Next::Send {
@@ -65,8 +78,41 @@ impl Uac {
     }
 }
 
+impl Uac {
+    /// What the response to a user of a connector means for the link, beside that the server answers.
+    fn count_outcome(
+        &mut self,
+        id: ClientId,
+        outcome: Outcome<'_>,
+        next: Next,
+        turn: &mut Turn<'_>,
+    ) {
+        let (Some(client), Outcome::Response(_, code)) = (self.clients.get(id), outcome) else {
+            return;
+        };
+        let is_own = client.is_own();
+        let Some(link) = client.link() else {
+            return;
+        };
+        if code >= 300
+            && next == Next::Wait
+            && let Some(link) = self.links.get_mut(link)
+        {
+            link.counts.failures += 1;
+        }
+        match code {
+            404 if is_own => self.server_answers(link, ServerStatus::CredentialsNotFound, turn),
+            401 | 403 | 407 if next == Next::Wait => self.take_refusal(id, turn),
+            _ => {}
+        }
+    }
+}
+
 impl Client {
     fn tell_outcome(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_>) {
+        if !self.purpose.is_probe() {
+            return;
+        }
         let event = match outcome {
             Outcome::NotSent => ProbeEvent::NotSent,
             Outcome::Unanswered => ProbeEvent::TimedOut,
@@ -76,7 +122,7 @@ impl Client {
                 expires: expires_of(message).filter(|_| code < 300),
             },
         };
-        self.log.add(event, turn);
+        self.purpose.add(event, turn);
     }
 
     fn settle(&mut self, outcome: Outcome<'_>, turn: &mut Turn<'_>) -> Next {
@@ -84,7 +130,7 @@ impl Client {
             Outcome::Response(message, code) => (message, code),
             Outcome::NotSent => return self.retry(None, turn),
             Outcome::Unanswered => {
-                self.log.server(ServerStatus::ConnectionError, turn);
+                self.purpose.server(ServerStatus::ConnectionError, turn);
                 return self.elsewhere(None, turn);
             }
         };
@@ -103,23 +149,24 @@ impl Client {
             // Without a dialog, 481 says nothing about a subscription that could begin again.
             481 if self.is_established(turn.now) => self.forgotten(turn),
             423 => self.too_brief(message, turn),
+            489 if !self.is_removing && self.take_next_package(turn) => Next::Send,
             503 => {
-                self.log.server(ServerStatus::ConnectionError, turn);
+                self.purpose.server(ServerStatus::ConnectionError, turn);
                 self.elsewhere(retry_after_of(message), turn)
             }
             408 | 480 | 500..=599 => {
-                self.log.server(ServerStatus::UpAndRunning, turn);
+                self.purpose.server(ServerStatus::UpAndRunning, turn);
                 self.retry(retry_after_of(message), turn)
             }
             _ => {
-                self.log.server(ServerStatus::UpAndRunning, turn);
+                self.purpose.server(ServerStatus::UpAndRunning, turn);
                 self.failed(UserStatus::Error, turn)
             }
         }
     }
 
     fn accepted(&mut self, message: &Message<'_>, turn: &mut Turn<'_>) -> Next {
-        self.log.server(ServerStatus::UpAndRunning, turn);
+        self.purpose.server(ServerStatus::UpAndRunning, turn);
         let expires = expires_of(message).unwrap_or(self.expires);
         let expires = Duration::from_secs(u64::from(expires));
         match &mut self.role {
@@ -128,7 +175,7 @@ impl Client {
                     self.notify_by = Some(turn.now + TIMER_F);
                 }
                 if !self.is_removing {
-                    let refresh_at = subscriber.granted(expires, turn.now);
+                    let refresh_at = subscriber.granted(expires, turn);
                     // The first NOTIFY creates the dialog that a refresh is sent in.
                     if subscriber.dialog.is_some() {
                         self.request_at = Some(refresh_at);
@@ -145,7 +192,7 @@ impl Client {
                     // It could be neither refreshed nor removed (RFC 3903 §11.3.1).
                     return self.failed(UserStatus::Error, turn);
                 }
-                self.log.user(UserStatus::Published, turn);
+                self.purpose.user(UserStatus::Published, turn);
                 self.request_at = Some(refresh_at);
             }
         }
@@ -155,7 +202,7 @@ impl Client {
     /// 401 or 407. The same request is sent with credentials, unless they were refused.
     fn authenticate(&mut self, message: &Message<'_>, code: u16, turn: &mut Turn<'_>) -> Next {
         let Some(received) = ReceivedChallenge::of(message, code) else {
-            return self.denied(turn);
+            return self.authenticate_anew(turn);
         };
         let known = &mut self.challenges[usize::from(code == 407)];
         let is_new = self.challenged == 0 || known.is_none() || received.is_stale;
@@ -167,24 +214,40 @@ impl Client {
         Next::Send
     }
 
+    /// 401 or 407 without a challenge. Some servers answer an old nonce so: a request without credentials
+    /// gets a new one.
+    fn authenticate_anew(&mut self, turn: &mut Turn<'_>) -> Next {
+        let has_credentials = self.challenges.iter().any(Option::is_some);
+        if self.login.is_none() || !has_credentials || self.challenged >= CHALLENGES_MAX {
+            return self.denied(turn);
+        }
+        self.challenges = [None, None];
+        self.challenged += 1;
+        Next::Send
+    }
+
     fn denied(&mut self, turn: &mut Turn<'_>) -> Next {
-        self.log.server(ServerStatus::Forbidden, turn);
+        self.purpose.server(ServerStatus::Forbidden, turn);
         self.failed(UserStatus::AccessDenied, turn)
     }
 
+    /// Whether its user is the one that the credentials are of.
+    fn is_own(&self) -> bool {
+        self.login.is_some() && self.from == self.target
+    }
+
     fn not_found(&mut self, turn: &mut Turn<'_>) -> Next {
-        let is_own = self.login.is_some() && self.from == self.target;
-        let server = match is_own {
+        let server = match self.is_own() {
             true => ServerStatus::CredentialsNotFound,
             false => ServerStatus::UpAndRunning,
         };
-        self.log.server(server, turn);
+        self.purpose.server(server, turn);
         self.failed(UserStatus::NotFound, turn)
     }
 
     /// The server no longer has what the request refreshes or removes: it is over, or begins again.
     fn forgotten(&mut self, turn: &mut Turn<'_>) -> Next {
-        self.log.server(ServerStatus::UpAndRunning, turn);
+        self.purpose.server(ServerStatus::UpAndRunning, turn);
         self.begin_anew(turn);
         if self.is_removing {
             self.end(Some(UserStatus::NotRequested), turn);
@@ -194,9 +257,11 @@ impl Client {
     }
 
     fn too_brief(&mut self, message: &Message<'_>, turn: &mut Turn<'_>) -> Next {
-        self.log.server(ServerStatus::UpAndRunning, turn);
+        self.purpose.server(ServerStatus::UpAndRunning, turn);
         let min = message.header(HeaderName::MinExpires);
-        let min = min.and_then(delta_seconds).unwrap_or_default();
+        // Asterisk names no minimum: twice as long may be long enough.
+        let doubled = || self.expires.saturating_mul(2).min(BARE_EXPIRES_MAX);
+        let min = min.and_then(delta_seconds).unwrap_or_else(doubled);
         // The end of its time is its own: it is not too brief.
         if self.is_removing || min <= self.expires || min > MIN_EXPIRES_MAX {
             return self.failed(UserStatus::Error, turn);
@@ -220,14 +285,21 @@ impl Client {
         if self.is_removing {
             return self.failed(UserStatus::Error, turn);
         }
-        self.log.user(UserStatus::Error, turn);
+        self.purpose.user(UserStatus::Error, turn);
         self.retry_after(delay, turn);
         Next::Wait
     }
 
     /// The next attempt waits as long as the server says.
-    pub(super) fn retry_after(&mut self, delay: Option<Duration>, turn: &Turn<'_>) {
-        self.request_at = Some(turn.now + delay.unwrap_or(RETRY_DELAY).max(RETRY_DELAY));
+    pub(super) fn retry_after(&mut self, delay: Option<Duration>, turn: &mut Turn<'_>) {
+        let own = match self.purpose.is_probe() {
+            true => RETRY_DELAY,
+            false => {
+                self.report(UpstreamNews::Stale, turn);
+                self.failure_pause(turn)
+            }
+        };
+        self.request_at = Some(turn.now + delay.unwrap_or_default().max(own));
     }
 
     /// The request failed for good.

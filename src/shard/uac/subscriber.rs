@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::presence::document;
 use crate::presence::event::Package;
-use crate::sip::dialog::Dialog;
+use crate::shard::contract::turn::Turn;
+use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::emit;
 
 /// A subscription of ours.
@@ -18,16 +19,58 @@ pub(super) struct Subscriber {
     pub(super) expires_at: Option<Instant>,
     /// A NOTIFY came since the latest SUBSCRIBE was sent.
     pub(super) is_notified: bool,
+    /// Whether it is one of many that are to be refreshed at different times.
+    is_spread: bool,
+    /// NOTIFYs in a row whose CSeq was too low.
+    late: u8,
 }
 
+/// How far a CSeq must have fallen to show that the server counts anew: a NOTIFY that was overtaken by so
+/// many is older than any retransmission.
+const SETBACK_MIN: u32 = 256;
+/// So many CSeqs in a row that are too low show it, too.
+const LATE_MAX: u8 = 3;
+
 impl Subscriber {
+    /// A subscription of a probe.
     pub(super) const fn new(package: Package) -> Self {
         Self {
             package,
+            is_spread: false,
+            late: 0,
             dialog: None,
             expires_at: None,
             is_notified: false,
         }
+    }
+
+    /// One of the many subscriptions of a connector.
+    pub(super) fn of_connector(package: Package) -> Self {
+        Self {
+            is_spread: true,
+            ..Self::new(package)
+        }
+    }
+
+    /// Checks the CSeq of a NOTIFY (RFC 3261 §12.2.2). FreeSWITCH counts anew after it was restarted: a
+    /// number that is much lower, or the third in a row that is too low, is taken.
+    pub(super) fn take_sequence(&mut self, number: u32) -> Sequence {
+        let Some(dialog) = &mut self.dialog else {
+            return Sequence::Next;
+        };
+        let highest = dialog.remote_sequence();
+        if dialog.take_sequence(number) == Sequence::Next {
+            self.late = 0;
+            return Sequence::Next;
+        }
+        self.late += 1;
+        let is_setback = highest - number >= SETBACK_MIN || self.late >= LATE_MAX;
+        if !is_setback || number == highest {
+            return Sequence::OutOfOrder;
+        }
+        self.late = 0;
+        dialog.count_from(number);
+        Sequence::Next
     }
 
     /// The headers of a SUBSCRIBE.
@@ -38,10 +81,15 @@ impl Subscriber {
         emit::header_number(arena, "Expires", u64::from(expires));
     }
 
-    /// The server grants so much time from now on. When to refresh: after half of it.
-    pub(super) fn granted(&mut self, expires: Duration, now: Instant) -> Instant {
-        self.expires_at = Some(now + expires);
-        now + expires / 2
+    /// The server grants so much time from now on. When to refresh: after half of it; a connector's some
+    /// tenths earlier, so that its users do not come at once.
+    pub(super) fn granted(&mut self, expires: Duration, turn: &mut Turn<'_>) -> Instant {
+        self.expires_at = Some(turn.now + expires);
+        let half = expires / 2;
+        match self.is_spread {
+            true => turn.now + half * (700 + turn.random.below(301)) / 1000,
+            false => turn.now + half,
+        }
     }
 
     /// The server ended the subscription, or forgot it: the next SUBSCRIBE begins a new one.

@@ -1,5 +1,7 @@
 //! How a request of a client is written and sent.
 
+use std::time::Duration;
+
 use crate::presence::document::dialog_info;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::{ProbeEvent, UserStatus};
@@ -20,6 +22,12 @@ impl Uac {
             return;
         };
         debug_assert!(client.transaction.is_none(), "one request at a time");
+        if let Some(link) = client.link() {
+            let Some(flow) = self.links.get(link).and_then(|link| link.flow) else {
+                return self.hold(id, turn);
+            };
+            client.flow = flow;
+        }
         (client.request_at, client.notify_by) = (None, None);
         client.is_removing = client.is_leaving();
         let Some(token) = self.transactions.mint_branch(turn) else {
@@ -41,6 +49,8 @@ impl Uac {
             client: id,
             octets: start..turn.out.arena.len(),
         };
+        let expires = Duration::from_secs(u64::from(client.expires_of_request()));
+        turn.keep_stream(&client.flow, expires);
         client.transaction = Some(self.transactions.begin(sent, turn));
         self.arm(id, turn);
     }
@@ -58,9 +68,9 @@ impl Client {
     fn tell_sent(&mut self, method: Method<'static>, turn: &mut Turn<'_>) {
         let method = str::from_utf8(method.token()).unwrap_or_default();
         let expires = self.expires_of_request();
-        self.log.add(ProbeEvent::Sent { method, expires }, turn);
+        self.purpose.add(ProbeEvent::Sent { method, expires }, turn);
         if !self.is_established(turn.now) {
-            self.log.user(UserStatus::Requesting, turn);
+            self.purpose.user(UserStatus::Requesting, turn);
         }
     }
 

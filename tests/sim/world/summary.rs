@@ -78,6 +78,7 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Register(register) => format!("register {} {:?}", register.aor, register.change),
         Mail::RegisterOutcome { outcome, .. } => format!("registered {outcome:?}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
+        Mail::Upstream(report) => format!("upstream {} {}", report.connector, report.aor),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }
 }

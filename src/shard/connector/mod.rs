@@ -1,0 +1,341 @@
+//! Connectors: which users of which PBX are subscribed to from here. The subscriptions themselves are the
+//! business of `uac`, what they bring of `presentity`.
+//!
+//! A shard subscribes to the presentities that it owns: to those that the configuration selects at all times,
+//! to others while a shard watches them, and [`LINGER`] longer. However many watch, there is one subscription
+//! for a user and connector.
+//!
+//! A change of the configuration is in force at once: a connector that changed begins anew, of others only
+//! users come and go. Users are added and removed some hundred at a time, so that no lamp waits.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::directory::connectors::{Connector, Protocol};
+use crate::presence::Aor;
+use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::connector::{
+    ConnectorCounts, ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
+};
+use crate::shard::contract::flow::ShardId;
+use crate::shard::contract::ids::{ClientId, LinkId};
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+use crate::shard::uac::Uac;
+
+/// How long a user whom nothing but watchers wants stays subscribed to after the last one.
+const LINGER: Duration = Duration::from_secs(120);
+/// Users that are added or removed at once.
+const USERS_AT_ONCE: usize = 500;
+/// The pause between two such batches.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The connectors of this shard.
+#[derive(Debug, Default)]
+pub(crate) struct Connectors {
+    /// In the order of the configuration.
+    all: Vec<Entry>,
+    timer: Option<TimerHandle>,
+    /// Users that lost their last watcher, and when that is.
+    lingering: VecDeque<(Instant, Aor)>,
+}
+
+/// One connector.
+#[derive(Debug)]
+struct Entry {
+    connector: Connector,
+    /// The operator stopped it.
+    is_stopped: bool,
+    /// None while it is out of use.
+    link: Option<LinkId>,
+    users: HashMap<Aor, User>,
+    /// Users to be looked at again.
+    pending: VecDeque<Aor>,
+}
+
+/// Why a user is subscribed to.
+#[derive(Clone, Copy, Debug, Default)]
+struct User {
+    is_selected: bool,
+    is_watched: bool,
+    client: Option<ClientId>,
+}
+
+impl Connectors {
+    /// Takes the connectors of the directory. `watched_in`: who is watched in a domain.
+    pub(crate) fn take_directory(
+        &mut self,
+        watched_in: impl Fn(&str) -> Vec<Aor>,
+        uac: &mut Uac,
+        turn: &mut Turn<'_>,
+    ) {
+        let directory = turn.directory;
+        let mut before: Vec<Entry> = std::mem::take(&mut self.all);
+        for connector in directory.connectors() {
+            let known = before
+                .iter()
+                .position(|entry| entry.connector == *connector)
+                .map(|place| before.remove(place));
+            let entry = known.unwrap_or_else(|| Entry::new(connector));
+            self.all.push(entry);
+        }
+        for mut entry in before {
+            entry.close(true, uac, turn);
+        }
+        for entry in &mut self.all {
+            entry.open(uac, turn);
+            entry.select(&watched_in, turn);
+        }
+        self.arm(turn);
+    }
+
+    /// A shard watches a presentity, or none does any more.
+    pub(crate) fn note_watched(&mut self, aor: &Aor, is_watched: bool, turn: &mut Turn<'_>) {
+        let mut has_any = false;
+        for entry in &mut self.all {
+            has_any |= entry.is_on_demand_for(aor);
+        }
+        if !has_any {
+            return;
+        }
+        if is_watched {
+            self.want(aor, true);
+        } else {
+            self.lingering.push_back((turn.now + LINGER, aor.clone()));
+        }
+        self.arm(turn);
+    }
+
+    fn want(&mut self, aor: &Aor, is_watched: bool) {
+        for entry in &mut self.all {
+            if entry.is_on_demand_for(aor) {
+                entry.users.entry(aor.clone()).or_default().is_watched = is_watched;
+                entry.pending.push_back(aor.clone());
+            }
+        }
+    }
+
+    /// Goes on with users that come and go. `is_watched`: whether a shard watches a presentity.
+    pub(crate) fn handle_timer(
+        &mut self,
+        is_watched: impl Fn(&Aor) -> bool,
+        uac: &mut Uac,
+        turn: &mut Turn<'_>,
+    ) {
+        self.timer = None;
+        let is_due = |(at, _): &(Instant, Aor)| *at <= turn.now;
+        while self.lingering.front().is_some_and(is_due) {
+            let aor = self.lingering.pop_front().map(|(_, aor)| aor);
+            if let Some(aor) = aor.filter(|aor| !is_watched(aor)) {
+                self.want(&aor, false);
+            }
+        }
+        for entry in &mut self.all {
+            entry.settle(uac, turn);
+        }
+        self.arm(turn);
+    }
+
+    fn arm(&mut self, turn: &mut Turn<'_>) {
+        if let Some(timer) = self.timer.take() {
+            turn.wheel.cancel(timer);
+        }
+        let is_pending = self.all.iter().any(|entry| !entry.pending.is_empty());
+        let lingering = self.lingering.front().map(|(at, _)| *at);
+        let due = match is_pending {
+            true => Some(turn.now + PAUSE),
+            false => lingering,
+        };
+        self.timer = due.map(|due| turn.wheel.arm(due.max(turn.now), Timer::Connectors));
+    }
+
+    /// Starts, stops or restarts a connector. False if there is none with that name.
+    pub(crate) fn order(
+        &mut self,
+        name: &str,
+        order: ConnectorOrder,
+        uac: &mut Uac,
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        let mut entries = self.all.iter_mut();
+        let Some(entry) = entries.find(|entry| *entry.connector.name == *name) else {
+            return false;
+        };
+        match order {
+            ConnectorOrder::Start => entry.is_stopped = false,
+            ConnectorOrder::Stop => {
+                entry.is_stopped = true;
+                entry.close(true, uac, turn);
+            }
+            ConnectorOrder::Restart => {
+                entry.is_stopped = false;
+                entry.close(false, uac, turn);
+            }
+        }
+        entry.open(uac, turn);
+        entry.pending = entry.users.keys().cloned().collect();
+        entry.pending.make_contiguous().sort_unstable();
+        self.arm(turn);
+        true
+    }
+
+    /// All connectors, as this shard sees them.
+    pub(crate) fn reports(&self, uac: &Uac, now: Instant) -> Vec<ConnectorReport> {
+        let report = |entry: &Entry| entry.report(uac, now);
+        self.all.iter().map(report).collect()
+    }
+
+    /// The users of a connector among the clients from that place on.
+    pub(crate) fn users(
+        &self,
+        name: &str,
+        places: std::ops::Range<u32>,
+        uac: &Uac,
+        now: Instant,
+    ) -> Vec<ConnectorUserReport> {
+        let mut entries = self.all.iter();
+        let entry = entries.find(|entry| *entry.connector.name == *name);
+        let link = entry.and_then(|entry| entry.link);
+        link.map_or_else(Vec::new, |link| uac.users_of(link, places, now))
+    }
+}
+
+impl Entry {
+    fn new(connector: &Connector) -> Self {
+        Self {
+            connector: connector.clone(),
+            is_stopped: false,
+            link: None,
+            users: HashMap::new(),
+            pending: VecDeque::new(),
+        }
+    }
+
+    fn is_on_demand_for(&self, aor: &Aor) -> bool {
+        self.connector.users.on_demand && *self.connector.domain == *aor.domain()
+    }
+
+    /// Opens the link, unless it is open or the connector is out of use.
+    fn open(&mut self, uac: &mut Uac, turn: &mut Turn<'_>) {
+        if self.link.is_none() && self.connector.is_enabled && !self.is_stopped {
+            self.link = uac.open_link(&self.connector, turn);
+        }
+    }
+
+    /// Ends all subscriptions. `forgets`: what the server said is forgotten.
+    fn close(&mut self, forgets: bool, uac: &mut Uac, turn: &mut Turn<'_>) {
+        let mut clients: Vec<(&Aor, ClientId)> = self
+            .users
+            .iter_mut()
+            .filter_map(|(aor, user)| Some((aor, user.client.take()?)))
+            .collect();
+        // In an order that does not depend on the map.
+        clients.sort_unstable_by_key(|(aor, _)| *aor);
+        for (_, client) in clients.into_iter().filter(|_| forgets) {
+            uac.unsubscribe(client, turn);
+        }
+        if let Some(link) = self.link.take() {
+            uac.close_link(link, turn);
+        }
+    }
+
+    /// Notes which users are to be subscribed to, and looks at each that is or was.
+    fn select(&mut self, watched_in: &impl Fn(&str) -> Vec<Aor>, turn: &Turn<'_>) {
+        let domain = &*self.connector.domain;
+        let users = &self.connector.users;
+        let is_here = |aor: &Aor| ShardId::owner_of(aor, turn.options.shards) == turn.options.id;
+        let mut selected: HashSet<Aor> = users
+            .ranges
+            .iter()
+            .flat_map(|range| range.users())
+            .map(|user| Aor::new(&user, domain))
+            .filter(is_here)
+            .collect();
+        if users.accounts {
+            selected.extend(turn.directory.accounts_in(domain).filter(is_here));
+        }
+        let watched: HashSet<Aor> = match users.on_demand {
+            true => watched_in(domain).into_iter().collect(),
+            false => HashSet::new(),
+        };
+        for (aor, user) in &mut self.users {
+            user.is_selected = selected.contains(aor);
+            user.is_watched &= users.on_demand;
+        }
+        for aor in selected {
+            self.users.entry(aor).or_default().is_selected = true;
+        }
+        for aor in watched {
+            self.users.entry(aor).or_default().is_watched = true;
+        }
+        self.pending = self.users.keys().cloned().collect();
+        self.pending.make_contiguous().sort_unstable();
+    }
+
+    /// Subscribes to the next users that are wanted and are not subscribed to, and ends the subscriptions to
+    /// those that are not wanted.
+    fn settle(&mut self, uac: &mut Uac, turn: &mut Turn<'_>) {
+        for _ in 0..USERS_AT_ONCE {
+            let Some(aor) = self.pending.pop_front() else {
+                return;
+            };
+            let Some(user) = self.users.get_mut(&aor) else {
+                continue;
+            };
+            let is_wanted = user.is_selected || user.is_watched;
+            match (is_wanted, user.client, self.link) {
+                (true, None, Some(link)) => {
+                    let Protocol::Sip(upstream) = &self.connector.protocol;
+                    let target = upstream.uri_of(aor.user());
+                    user.client = uac.subscribe(link, &aor, target, turn);
+                }
+                (false, client, _) => {
+                    if let Some(client) = client {
+                        uac.unsubscribe(client, turn);
+                    }
+                    self.users.remove(&aor);
+                }
+                (true, _, _) => {}
+            }
+        }
+    }
+
+    fn report(&self, uac: &Uac, now: Instant) -> ConnectorReport {
+        let link = self.link.and_then(|link| uac.link_report(link, now));
+        let status = match link {
+            Some(link) => link.status,
+            None if !self.connector.is_enabled || self.is_stopped => ConnectorStatus::Disabled,
+            None => ConnectorStatus::NotConfigured,
+        };
+        let mut report = ConnectorReport {
+            name: self.connector.name.clone(),
+            domain: self.connector.domain.clone(),
+            status,
+            age: link.map(|link| link.age),
+            peer: link.and_then(|link| link.peer),
+            next_attempt: link.and_then(|link| link.next_attempt),
+            users: Vec::new(),
+            subscriptions: 0,
+            counts: link.map_or_else(ConnectorCounts::default, |link| link.counts),
+        };
+        let users = self
+            .link
+            .map(|link| uac.users_of(link, 0..uac.places(), now));
+        for user in users.unwrap_or_default() {
+            report.subscriptions += usize::from(user.remaining.is_some());
+            match report
+                .users
+                .iter_mut()
+                .find(|(known, _)| *known == user.status)
+            {
+                Some((_, count)) => *count += 1,
+                None => report.users.push((user.status, 1)),
+            }
+        }
+        report
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

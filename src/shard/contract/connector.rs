@@ -1,0 +1,163 @@
+//! Connectors: our subscriptions to PBXs and presence servers. What a driver finds out for them, what one
+//! shard reports on them, and what the operator orders.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::presence::presentity::UpstreamNews;
+use crate::shard::contract::ids::LinkId;
+use crate::shard::contract::probe::{ServerStatus, UserStatus};
+use crate::sip::location::Question;
+
+/// A server to be found. The driver reports the flows to it, best first, once, by
+/// [`Input::Routed`](crate::shard::Input::Routed): each from the listener of that transport that reaches the
+/// address. A flow of a stream names no connection: the engine has it opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// By which they are reported.
+    pub id: LinkId,
+    /// The server: a name, or an IP address in its place.
+    pub question: Question,
+}
+
+/// To the owner of a presentity: what an upstream says about it.
+#[derive(Debug)]
+pub struct UpstreamReport {
+    /// The presentity.
+    pub aor: Aor,
+    /// The connector.
+    pub connector: Arc<str>,
+    /// The package of the subscription.
+    pub package: Package,
+    /// What it says.
+    pub news: UpstreamNews,
+    /// How long the subscription lasts from now on.
+    pub expires: Duration,
+}
+
+/// What the operator orders a connector to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectorOrder {
+    /// To run, if it was stopped.
+    Start,
+    /// To end its subscriptions, until it is started, or changed by a reload.
+    Stop,
+    /// To begin all its subscriptions anew.
+    Restart,
+}
+
+/// The status of a connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectorStatus {
+    /// The configuration names no address.
+    NotConfigured,
+    /// The configuration or the operator has it out of use.
+    Disabled,
+    /// It subscribes to no user yet.
+    NotRequested,
+    /// The server was asked, and did not answer yet.
+    Requesting,
+    /// What its answers show.
+    Known(ServerStatus),
+}
+
+impl ConnectorStatus {
+    /// All, the one first that counts if shards differ.
+    pub const ALL: [Self; 8] = [
+        Self::NotConfigured,
+        Self::Disabled,
+        Self::Known(ServerStatus::Forbidden),
+        Self::Known(ServerStatus::CredentialsNotFound),
+        Self::Known(ServerStatus::ConnectionError),
+        Self::Known(ServerStatus::UpAndRunning),
+        Self::Requesting,
+        Self::NotRequested,
+    ];
+
+    /// The words for the operator (W:D3.10).
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotConfigured => "Server Not configured",
+            Self::Disabled => "Disabled",
+            Self::NotRequested => UserStatus::NotRequested.as_str(),
+            Self::Requesting => UserStatus::Requesting.as_str(),
+            Self::Known(status) => status.as_str(),
+        }
+    }
+}
+
+/// A connector, as one shard sees it, or all shards together.
+#[derive(Clone, Debug)]
+pub struct ConnectorReport {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The domain whose users it reports on.
+    pub domain: Box<str>,
+    /// Its status.
+    pub status: ConnectorStatus,
+    /// Time since the status changed; None if it is only configured.
+    pub age: Option<Duration>,
+    /// Where its server was found; None before.
+    pub peer: Option<SocketAddr>,
+    /// Time until the next attempt, while its server cannot be used.
+    pub next_attempt: Option<Duration>,
+    /// Users that it subscribes to, by their status.
+    pub users: Vec<(UserStatus, usize)>,
+    /// Subscriptions that the server has.
+    pub subscriptions: usize,
+    /// What it counted.
+    pub counts: ConnectorCounts,
+}
+
+/// What a connector counted since it was started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConnectorCounts {
+    /// NOTIFYs that were taken.
+    pub notifies: u64,
+    /// Requests that brought no success, without challenges.
+    pub failures: u64,
+}
+
+impl ConnectorReport {
+    /// Adds what another shard reports.
+    pub fn add(&mut self, other: Self) {
+        let rank = |status| {
+            ConnectorStatus::ALL
+                .iter()
+                .position(|known| *known == status)
+        };
+        if rank(other.status) < rank(self.status) {
+            (self.status, self.age) = (other.status, other.age);
+            self.next_attempt = other.next_attempt;
+        }
+        self.peer = self.peer.or(other.peer);
+        for (status, count) in other.users {
+            match self.users.iter_mut().find(|(known, _)| *known == status) {
+                Some((_, total)) => *total += count,
+                None => self.users.push((status, count)),
+            }
+        }
+        self.subscriptions += other.subscriptions;
+        self.counts.notifies += other.counts.notifies;
+        self.counts.failures += other.counts.failures;
+    }
+}
+
+/// A user that a connector subscribes to.
+#[derive(Clone, Debug)]
+pub struct ConnectorUserReport {
+    /// The user.
+    pub aor: Aor,
+    /// The URI there.
+    pub target: Box<str>,
+    /// The package of the subscription.
+    pub package: Package,
+    /// The status.
+    pub status: UserStatus,
+    /// Time until the subscription ends unless it is refreshed; None without one.
+    pub remaining: Option<Duration>,
+}

@@ -1,0 +1,65 @@
+//! What connectors' servers report on presentities that are owned here.
+
+use std::time::Duration;
+
+use crate::presence::Aor;
+use crate::presence::presentity::{PublicationLimits, UpstreamNews};
+use crate::shard::contract::connector::UpstreamReport;
+use crate::shard::contract::expected::Expected;
+use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::{Compositor, OWNED};
+
+impl Compositor {
+    /// As owner: the news of an upstream. Without room for the presentity they are dropped, and counted.
+    pub(crate) fn handle_upstream(&mut self, report: UpstreamReport, turn: &mut Turn<'_>) {
+        let aor = &report.aor;
+        let says_something = matches!(report.news, UpstreamNews::Document(_));
+        if !says_something && self.presentities.find(aor).is_none() {
+            return;
+        }
+        let Some(id) = self.own(aor, turn) else {
+            turn.counters.requests_over_limit += 1;
+            return;
+        };
+        let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
+            return;
+        };
+        let limits = PublicationLimits {
+            expires_min: Duration::ZERO,
+            expires_max: Duration::MAX,
+            expires_default: report.expires,
+            publications_max: turn.options.publications_per_presentity_max,
+            calls_max: turn.options.calls_per_presentity_max,
+        };
+        let has_expired = owned.presentity.expire(turn.now);
+        let is_changed = owned.presentity.apply_upstream(
+            (&report.connector, report.package),
+            report.news,
+            report.expires,
+            &limits,
+            turn.now,
+        );
+        self.presentities.mark(id, turn);
+        self.after_contribution(id, is_changed || has_expired, turn);
+        if says_something {
+            self.inform_at_first_statement(id, turn);
+        }
+    }
+
+    /// Whether a shard has watchers of a presentity.
+    pub(crate) fn is_watched(&self, aor: &Aor) -> bool {
+        let owned = self.presentities.find(aor);
+        let owned = owned.and_then(|id| self.presentities.owned.get(id));
+        owned.is_some_and(|owned| !owned.watching.is_empty())
+    }
+
+    /// The presentities of a domain that a shard has watchers of, in order.
+    pub(crate) fn watched_in(&self, domain: &str) -> Vec<Aor> {
+        let owned = self.presentities.owned.iter();
+        let watched =
+            owned.filter(|(_, owned)| !owned.watching.is_empty() && owned.aor.domain() == domain);
+        let mut aors: Vec<Aor> = watched.map(|(_, owned)| owned.aor.clone()).collect();
+        aors.sort_unstable();
+        aors
+    }
+}

@@ -1,0 +1,234 @@
+//! The subscriptions of connectors: one client for each user, which lasts until it is not wanted any more.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use crate::presence::Aor;
+use crate::presence::presentity::UpstreamNews;
+use crate::shard::contract::connector::{ConnectorUserReport, UpstreamReport};
+use crate::shard::contract::flow::{ConnectionId, Flow};
+use crate::shard::contract::ids::{ClientId, LinkId};
+use crate::shard::contract::mail::Mail;
+use crate::shard::contract::probe::UserStatus;
+use crate::shard::contract::turn::Turn;
+use crate::shard::uac::Uac;
+use crate::shard::uac::client::{Beginning, Client, Role};
+use crate::shard::uac::link::jittered;
+use crate::shard::uac::purpose::{Purpose, Upstream};
+use crate::shard::uac::subscriber::Subscriber;
+use crate::sip::Transport;
+
+/// The first pause of a user that failed for now, and of one that the server does not serve; and the longest.
+const FAILED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(300)];
+const REFUSED: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(1800)];
+
+impl Uac {
+    /// Subscribes to a user for a connector; None if too many users are subscribed to. `target` is the URI
+    /// there.
+    pub(crate) fn subscribe(
+        &mut self,
+        link_id: LinkId,
+        aor: &Aor,
+        target: String,
+        turn: &mut Turn<'_>,
+    ) -> Option<ClientId> {
+        let link = self.links.get(link_id)?;
+        let [package, further @ ..] = &*link.packages else {
+            return None;
+        };
+        if self.clients.len() >= turn.options.upstream_users_max {
+            turn.counters.upstream_users_over_limit += 1;
+            return None;
+        }
+        let upstream = Upstream {
+            link: link_id,
+            connector: link.connector.clone(),
+            aor: aor.clone(),
+            status: UserStatus::Requesting,
+            further: further.into(),
+            tried: 0,
+            failures: 0,
+            is_held: false,
+            has_slot: false,
+        };
+        let beginning = Beginning {
+            purpose: Purpose::Upstream(upstream),
+            role: Role::Subscriber(Subscriber::of_connector(*package)),
+            flow: link.flow.unwrap_or(NO_FLOW),
+            alternatives: Vec::new(),
+            target: target.into(),
+            from: (&*link.from).into(),
+            login: link.login.clone(),
+            expires: link.expires,
+            ends_at: None,
+        };
+        let place = self.clients.vacant_key();
+        let mut client = Client::new(beginning, place, turn);
+        client.request_at = Some(turn.now);
+        let id = self.clients.insert(Box::new(client));
+        self.count_client(link_id);
+        self.arm(id, turn);
+        Some(id)
+    }
+
+    /// A user is not wanted any more: the subscription ends, and what the server said is forgotten.
+    pub(crate) fn unsubscribe(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        if let Some(client) = self.clients.get_mut(id) {
+            client.report(UpstreamNews::Gone, turn);
+        }
+        self.leave_upstream(id, turn);
+    }
+
+    /// Ends a subscription, at the server too if that answers.
+    pub(super) fn leave_upstream(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+        let Some(client) = self.clients.get_mut(id) else {
+            return;
+        };
+        if client.is_over() || client.is_leaving() {
+            return;
+        }
+        client.begin_leaving();
+        let is_established = client.is_established(turn.now);
+        let is_free = client.transaction.is_none();
+        let link = client.link().and_then(|link| self.links.get_mut(link));
+        match (
+            link.filter(|link| link.is_up()),
+            client.purpose.upstream_mut(),
+        ) {
+            (Some(link), Some(upstream)) if is_established && is_free => {
+                (upstream.is_held, upstream.has_slot) = (false, true);
+                client.request_at = Some(link.reserve(turn.now));
+            }
+            (Some(_), _) if !is_free => {}
+            _ => client.end(Some(UserStatus::NotRequested), turn),
+        }
+        self.arm(id, turn);
+    }
+
+    /// The users of a connector among the clients at these places.
+    pub(crate) fn users_of(
+        &self,
+        link: LinkId,
+        places: Range<u32>,
+        now: Instant,
+    ) -> Vec<ConnectorUserReport> {
+        let clients = places.filter_map(|place| self.clients.get(ClientId(place)));
+        let own = clients.filter(|client| client.link() == Some(link));
+        own.filter_map(|client| client.user_report(now)).collect()
+    }
+
+    /// One beyond the highest place of a client.
+    pub(crate) fn places(&self) -> u32 {
+        self.clients.end()
+    }
+
+    pub(super) fn upstream_mut(&mut self, id: ClientId) -> Option<&mut Upstream> {
+        self.clients.get_mut(id)?.purpose.upstream_mut()
+    }
+}
+
+impl Client {
+    /// The link whose user it is; None for a probe.
+    pub(super) fn link(&self) -> Option<LinkId> {
+        Some(self.purpose.upstream()?.link)
+    }
+
+    /// Tells the owner of the user what the server says.
+    pub(super) fn report(&mut self, news: UpstreamNews, turn: &mut Turn<'_>) {
+        let (Purpose::Upstream(upstream), Role::Subscriber(subscriber)) =
+            (&mut self.purpose, &self.role)
+        else {
+            return;
+        };
+        let ends_at = subscriber.expires_at.unwrap_or(turn.now);
+        let report = UpstreamReport {
+            aor: upstream.aor.clone(),
+            connector: upstream.connector.clone(),
+            package: subscriber.package,
+            news,
+            expires: ends_at.saturating_duration_since(turn.now),
+        };
+        turn.send_to_owner(&upstream.aor, Mail::Upstream(Box::new(report)));
+    }
+
+    /// A user of a connector failed with that status: it is tried again later, in a new dialog. None: its
+    /// state does not change any more.
+    pub(super) fn try_later(&mut self, status: Option<UserStatus>, turn: &mut Turn<'_>) {
+        let (news, pauses) = match status {
+            Some(UserStatus::AccessDenied | UserStatus::NotFound) => {
+                (Some(UpstreamNews::Gone), REFUSED)
+            }
+            Some(_) => (Some(UpstreamNews::Stale), FAILED),
+            None => (None, REFUSED),
+        };
+        if let Some(news) = news {
+            self.report(news, turn);
+        }
+        self.begin_anew(turn);
+        self.notify_by = None;
+        self.challenged = 0;
+        self.request_at = Some(turn.now + self.pause(pauses, turn));
+    }
+
+    /// The pause after another failure in a row.
+    fn pause(&mut self, [first, longest]: [Duration; 2], turn: &mut Turn<'_>) -> Duration {
+        let Some(upstream) = self.purpose.upstream_mut() else {
+            return first;
+        };
+        let doublings = upstream.failures.min(16);
+        upstream.failures += 1;
+        jittered(longest.min(first * (1 << doublings)), turn)
+    }
+
+    /// The pause of a user of a connector that failed for now.
+    pub(super) fn failure_pause(&mut self, turn: &mut Turn<'_>) -> Duration {
+        self.pause(FAILED, turn)
+    }
+
+    /// The server refuses the package: the next one is asked for. False if none is left.
+    pub(super) fn take_next_package(&mut self, turn: &mut Turn<'_>) -> bool {
+        let Some(package) = self.purpose.upstream_mut().and_then(Upstream::next_package) else {
+            return false;
+        };
+        self.report(UpstreamNews::Gone, turn);
+        self.begin_anew(turn);
+        if let Role::Subscriber(subscriber) = &mut self.role {
+            subscriber.package = package;
+        }
+        true
+    }
+
+    fn user_report(&self, now: Instant) -> Option<ConnectorUserReport> {
+        let (Purpose::Upstream(upstream), Role::Subscriber(subscriber)) =
+            (&self.purpose, &self.role)
+        else {
+            return None;
+        };
+        if self.is_leaving() || self.is_over() {
+            return None;
+        }
+        let ends_at = subscriber
+            .expires_at
+            .filter(|_| subscriber.is_established(now));
+        Some(ConnectorUserReport {
+            aor: upstream.aor.clone(),
+            target: self.target.clone(),
+            package: subscriber.package,
+            status: upstream.status,
+            remaining: ends_at.map(|end| end.saturating_duration_since(now)),
+        })
+    }
+}
+
+/// The flow of a client whose server is not found yet. Nothing is sent on it.
+const NO_FLOW: Flow = {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+    let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    Flow {
+        transport: Transport::Udp,
+        listener: 0,
+        connection: ConnectionId::GONE,
+        local: nowhere,
+        peer: nowhere,
+    }
+};
