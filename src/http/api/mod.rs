@@ -16,6 +16,7 @@
 
 mod accounts;
 mod caller;
+mod connectors;
 mod cursor;
 mod domains;
 pub(crate) mod entity_tag;

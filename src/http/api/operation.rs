@@ -136,12 +136,13 @@ pub(super) use handler;
 
 impl<E: Engine> Operation<E> {
     /// All tables.
-    const TABLES: [&'static [Self]; 15] = [
+    const TABLES: [&'static [Self]; 16] = [
         Self::PRESENCE,
         Self::UPDATE,
         Self::EVENTS,
         Self::FEEDS,
         Self::SUBSCRIPTIONS,
+        Self::CONNECTORS,
         Self::HISTORY,
         Self::DOMAINS,
         Self::GROUPS,

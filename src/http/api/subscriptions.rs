@@ -91,7 +91,7 @@ fn state(request: &ApiRequest) -> Result<Option<WatcherState>, Problem> {
 }
 
 /// The shard and the place of its table at which the page begins.
-fn place(request: &ApiRequest, shards: u16) -> Result<Option<(u16, u32)>, Problem> {
+pub(super) fn place(request: &ApiRequest, shards: u16) -> Result<Option<(u16, u32)>, Problem> {
     let Some(text) = request.query("cursor") else {
         return Ok(Some((0, 0)));
     };

@@ -1,5 +1,6 @@
 //! The API from the outside: who may call it, what it answers, what it refuses.
 
+mod connectors;
 mod domains;
 
 use std::collections::HashSet;
