@@ -164,6 +164,11 @@ impl CallSet {
         self.bury_where(Ending::Expired, expired_at, is_its);
     }
 
+    /// What became of the calls of a publication is not known any more: its legs go without a tombstone.
+    pub(crate) fn lose(&mut self, publication: u64) {
+        self.legs.retain(|leg| leg.owner.publication != publication);
+    }
+
     /// Removes the names of people who are erased from the parties; from how many legs.
     pub(crate) fn anonymise(&mut self, erased: &DataSubject) -> usize {
         let calls = self.legs.iter_mut().map(|leg| &mut leg.call);

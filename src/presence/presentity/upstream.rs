@@ -122,7 +122,7 @@ impl Presentity {
                 self.take_upstream_document(place, document, (until, limits), now);
             }
             (UpstreamNews::Stale, Some(place)) => self.upstream_stale(place, now),
-            (UpstreamNews::Gone, Some(place)) => self.remove_upstream(place, now),
+            (UpstreamNews::Gone, Some(place)) => self.remove_upstream(place),
             (_, None) => return self.stale_since.is_some() && self.recompose(),
         }
         self.extras_are_stale |= package != Package::Dialog;
@@ -217,7 +217,7 @@ impl Presentity {
         upstream.is_unknown = true;
         upstream.stale_since.get_or_insert(now);
         let number = upstream.publication;
-        self.calls.abandon(number, now);
+        self.calls.lose(number);
         self.extras_are_stale = true;
         let unknown = RichPresence {
             activities: vec![UNKNOWN.into()],
@@ -230,10 +230,10 @@ impl Presentity {
         }
     }
 
-    fn remove_upstream(&mut self, place: usize, now: Instant) {
+    fn remove_upstream(&mut self, place: usize) {
         let number = self.upstreams.0.remove(place).publication;
         self.publications.retain(|entity| entity.number != number);
-        self.calls.remove(number, now);
+        self.calls.lose(number);
     }
 }
 

@@ -131,6 +131,11 @@ fn documents_are_applied_as_those_of_a_publication() {
     assert!(world.says("pbx", UpstreamNews::Gone));
     assert!(world.sources().is_empty());
     assert_eq!(world.lamp(), CallState::Terminated);
+    for call in [BUSY, RINGS] {
+        assert!(world.says("pbx", calls(&[call])), "the call went on");
+        assert_eq!(world.lamp(), call.1);
+        world.says("pbx", UpstreamNews::Gone);
+    }
 }
 
 #[test]
