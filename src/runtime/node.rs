@@ -139,11 +139,7 @@ impl Node {
         let monitor = monitor(&mut plan, store.as_ref(), history.as_ref())?;
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
-        let outward = Outward {
-            tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
-            resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(&plan)),
-            listeners: bound.sip_addresses().collect(),
-        };
+        let outward = outward(&plan, &bound);
         let commander = Commander::new(
             Arc::clone(&mesh),
             Arc::clone(&is_ready),
@@ -519,6 +515,15 @@ fn proxies(listeners: &[ListenerPlan]) -> Arc<[Vec<IpNet>]> {
 }
 
 /// Where HTTP is listened on, and whether encrypted.
+/// What cores open streams with, and find servers by.
+fn outward(plan: &NodePlan, bound: &Bound) -> Outward {
+    Outward {
+        tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
+        resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(plan)),
+        listeners: bound.sip_addresses().collect(),
+    }
+}
+
 fn http_facts(plan: &NodePlan, bound: &Bound) -> Vec<(Scheme, SocketAddr)> {
     let listeners = plan.http_listeners.iter().zip(bound.http_addresses());
     let fact = |(plan, address): (&HttpListenerPlan, _)| match plan.keyring {
