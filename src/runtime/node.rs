@@ -121,11 +121,10 @@ impl Node {
         inherited: Bundle,
         requests: Requests,
     ) -> Result<Self, BootError> {
-        let shards = u16::try_from(plan.shards.len())
-            .ok()
-            .filter(|shards| *shards > 0);
-        let shards = shards.ok_or(BootError::Shards(plan.shards.len()))?;
-        let cores = plan.shards.len() + 1;
+        let count = plan.shards.len();
+        let shards = u16::try_from(count).ok().filter(|shards| *shards > 0);
+        let shards = shards.ok_or(BootError::Shards(count))?;
+        let cores = count + 1;
         BootError::check_io_uring(cores)?;
         kernel::decline_huge_pages();
         let bound = Bound::new(&plan, inherited)?;
@@ -139,7 +138,11 @@ impl Node {
         let monitor = monitor(&mut plan, store.as_ref(), history.as_ref())?;
         let is_ready = Arc::new(AtomicBool::new(false));
         let (ended_sender, ended) = mpsc::channel();
-        let outward = outward(&plan, &bound);
+        let outward = Outward {
+            tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
+            resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(&plan)),
+            listeners: bound.sip_addresses().collect(),
+        };
         let commander = Commander::new(
             Arc::clone(&mesh),
             Arc::clone(&is_ready),
@@ -163,14 +166,12 @@ impl Node {
             },
             control_socket: plan.control_socket.clone(),
             outward,
-            listening: bound
-                .duplicates(plan.shards.len())
-                .map_err(BootError::Duplicate)?,
+            listening: bound.duplicates(count).map_err(BootError::Duplicate)?,
             heir: Arc::default(),
             mesh,
             is_ready,
             http_stop: Arc::default(),
-            counters: Vec::with_capacity(plan.shards.len()),
+            counters: Vec::with_capacity(count),
             store,
             history,
             changes: ChangeFeed::default(),
@@ -515,15 +516,6 @@ fn proxies(listeners: &[ListenerPlan]) -> Arc<[Vec<IpNet>]> {
 }
 
 /// Where HTTP is listened on, and whether encrypted.
-/// What cores open streams with, and find servers by.
-fn outward(plan: &NodePlan, bound: &Bound) -> Outward {
-    Outward {
-        tls_client: SharedTlsClient::new(plan.outbound.tls.clone()),
-        resolver: Resolver::new(plan.outbound.dns.clone(), http_cpu(plan)),
-        listeners: bound.sip_addresses().collect(),
-    }
-}
-
 fn http_facts(plan: &NodePlan, bound: &Bound) -> Vec<(Scheme, SocketAddr)> {
     let listeners = plan.http_listeners.iter().zip(bound.http_addresses());
     let fact = |(plan, address): (&HttpListenerPlan, _)| match plan.keyring {
