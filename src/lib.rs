@@ -63,6 +63,8 @@ pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
 #[cfg(feature = "server")]
+pub mod connect;
+#[cfg(feature = "server")]
 pub mod dns;
 #[cfg(feature = "server")]
 pub mod http;
