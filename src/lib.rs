@@ -14,6 +14,7 @@
 //! - [`record`]: durable records of dialogs and presentities, as octets.
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
+//! - `connect`: PBXs that tell of their users by a protocol of their own.
 //! - `trace`: copies of messages for an operator who watches them. No socket, no clock.
 //! - `net`, `tls`, `dns`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).

@@ -61,9 +61,11 @@ const ROOMS: &[Row] = &[
             "tls",
         ],
     ),
+    ("connect", &["directory", "shard", "presence", "sip"]),
     (
         "runtime",
         &[
+            "connect",
             "directory",
             "dns",
             "shard",
@@ -566,7 +568,11 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ),
             ("recovery", &["error", "mesh", "recovered_part", "records"]),
             ("eraser", &["commander"]),
-            ("reload", &["commander", "edit_keeper", "eraser", "plan"]),
+            ("connectors", &["commander"]),
+            (
+                "reload",
+                &["commander", "connectors", "edit_keeper", "eraser", "plan"],
+            ),
             (
                 "core",
                 &[
@@ -616,6 +622,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "bundle",
                     "changes",
                     "commander",
+                    "connectors",
                     "core",
                     "descriptors",
                     "edit_keeper",
@@ -714,7 +721,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("form_urlencoded", &["http", "cli"]),
     (
         "futures_util",
-        &["dns/locate/tests", "http", "net", "runtime"],
+        &["connect", "dns/locate/tests", "http", "net", "runtime"],
     ),
     ("glommio", &["runtime", "net", "http"]),
     ("griddle", &["shard"]),
@@ -726,8 +733,8 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("hyper", &["http"]),
     ("ipnet", &["directory", "shard", "config", "runtime"]),
     ("libc", &["net", "config", "runtime", "tls"]),
-    ("md5", &["sip/digest"]),
-    ("memchr", &["sip", "presence", "config", "trace"]),
+    ("md5", &["sip/digest", "connect/ami"]),
+    ("memchr", &["sip", "presence", "config", "connect", "trace"]),
     ("mimalloc", &["main"]),
     ("percent_encoding", &["presence/composition", "http/api"]),
     ("postcard", &["record"]),
@@ -738,11 +745,15 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rpassword", &["cli"]),
     ("rusqlite", &["store"]),
     ("rustls", &["net/stream/tls", "tls"]),
-    ("serde", &["presence", "record", "sip"]),
+    (
+        "serde",
+        &["connect/event_socket", "presence", "record", "sip"],
+    ),
     (
         "serde_json",
         &[
             "cli/trace",
+            "connect/event_socket",
             "http/api",
             "http/control/refusal",
             "http/representation",
@@ -766,6 +777,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
             "sip",
             "presence",
             "record",
+            "connect",
             "directory",
             "dns",
             "shard",
@@ -782,11 +794,12 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         ],
     ),
     ("terminal_size", &["cli/output"]),
-    ("tokio", &["runtime/resolver"]),
+    ("tokio", &["runtime/resolver", "connect"]),
     ("toml", &["config"]),
     (
         "tracing",
         &[
+            "connect",
             "net",
             "http",
             "config",

@@ -102,6 +102,8 @@ pub(super) struct Report {
 pub(super) struct Board {
     /// The domain of the users.
     domain: Box<str>,
+    /// What the calls of channels are named after, beside the channel.
+    epoch: u64,
     channels: Facts<Channel>,
     lamps: Facts<Lamp<CallState>>,
     /// By orbit, which is the user.
@@ -118,11 +120,13 @@ pub(super) struct Board {
 }
 
 impl Board {
-    /// An empty board for the users of a domain. `number`: greater than those of the boards before, also of those
-    /// before a restart.
-    pub(super) fn new(domain: &str, number: u64) -> Self {
+    /// An empty board for the users of a domain. `epoch`: another one after all calls were forgotten, because a call
+    /// that ended does not come back. `number`: greater than those of the boards before, also of those before a
+    /// restart.
+    pub(super) fn new(domain: &str, epoch: u64, number: u64) -> Self {
         Self {
             domain: domain.into(),
+            epoch,
             channels: Facts::new(FACTS_MAX),
             lamps: Facts::new(FACTS_MAX),
             parked: Facts::new(FACTS_MAX),
@@ -146,21 +150,6 @@ impl Board {
     /// A channel that is known, and its user.
     pub(super) fn known_channel(&self, id: &str) -> Option<(&str, &Channel)> {
         self.channels.get(id)
-    }
-
-    /// A channel was put on hold, or is not any more.
-    pub(super) fn hold(&mut self, id: &str, is_on_hold: bool) {
-        if let Some((user, channel)) = self.channels.get(id) {
-            let (user, channel) = (user.to_owned(), channel.clone());
-            self.channel(
-                id,
-                &user,
-                Channel {
-                    is_on_hold,
-                    ..channel
-                },
-            );
-        }
     }
 
     /// A channel ended, whether it was known or not.
@@ -297,6 +286,19 @@ impl Board {
         users.chain(self.said.users()).map(Into::into).collect()
     }
 
+    /// Those of these users that the PBX has told something of.
+    pub(super) fn known_of(&self, users: &[Box<str>]) -> HashSet<Box<str>> {
+        let is_known = |user: &str| {
+            self.channels.of(user).next().is_some()
+                || self.lamps.of(user).next().is_some()
+                || self.parked.of(user).next().is_some()
+                || self.phones.of(user).next().is_some()
+                || self.said.of(user).next().is_some()
+        };
+        let known = users.iter().filter(|user| is_known(user));
+        known.cloned().collect()
+    }
+
     /// Facts that found no room.
     pub(super) const fn overflows(&self) -> u64 {
         let calls = self.channels.overflows + self.lamps.overflows + self.parked.overflows;
@@ -340,8 +342,9 @@ impl Board {
 
     fn call_of(&self, id: &str, channel: &Channel) -> CallDialog {
         let identity = self.uri_of(&channel.party);
+        let call_id = format!("{}-{id}", self.epoch);
         let mut parts = CallParts::new(id, channel.state);
-        parts.call_id = id;
+        parts.call_id = &call_id;
         parts.direction = channel.direction;
         parts.local.rendering = channel.is_on_hold.then_some(false);
         parts.remote = Party {
@@ -427,7 +430,7 @@ mod tests {
     }
 
     fn board() -> Board {
-        Board::new("abc.com", 1)
+        Board::new("abc.com", 1, 1)
     }
 
     #[test]
@@ -440,7 +443,11 @@ mod tests {
         assert_eq!(call.state, CallState::Early);
         assert_eq!(call.remote().identity, "sip:102@abc.com");
         board.channel("c1", "101", channel(CallState::Confirmed));
-        board.hold("c1", true);
+        let held = Channel {
+            is_on_hold: true,
+            ..channel(CallState::Confirmed)
+        };
+        board.channel("c1", "101", held);
         let held = &board.report("101").calls[0];
         assert_eq!(held.local().rendering, Some(false));
         board.hang_up("c1");

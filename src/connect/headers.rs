@@ -32,7 +32,8 @@ mod tests {
 
     #[test]
     fn headers_are_found_in_any_case_and_the_first_counts() {
-        let headers = Headers::parse(b"Event: Hold\r\nNO COLON\r\nA: b: c\r\na: d\r\n: e\r\n\xff: f");
+        let headers =
+            Headers::parse(b"Event: Hold\r\nNO COLON\r\nA: b: c\r\na: d\r\n: e\r\n\xff: f");
         assert_eq!(headers.get("event"), "Hold");
         assert_eq!(headers.get("a"), "b: c");
         assert_eq!(headers.get("missing"), "");

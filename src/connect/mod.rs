@@ -1,9 +1,175 @@
-//! wip
-#![allow(dead_code, reason = "wip")]
+//! Connectors without SIP: Asterisk by its manager interface, FreeSWITCH by its event socket. What a PBX tells of
+//! the users of a domain becomes the contributions `upstream:NAME`, as what our subscriptions bring does.
+//!
+//! ```text
+//! PBX ─► worker ─► protocol (ami, event_socket) ─► board ─► reports of users, in batches ─► shards
+//! ```
+//! One thread with an executor of its own serves all of them; it runs while there is one. A protocol is a file for
+//! its framing, one for its dialogue and one for what its events mean; none has a socket or a clock.
+//!
+//! Guarantees: no shard waits for a PBX. What comes from it is outside input: nothing in it makes us panic, and
+//! everything that is kept has a limit. While it is not connected, what it told is stale; once it is again, all is
+//! read anew, and what it does not tell any more is over.
+
 mod ami;
+mod backoff;
 mod board;
 mod event_socket;
 mod facts;
 mod headers;
 mod protocol;
+mod session;
+mod shards;
+mod status;
+mod teller;
+mod thread;
 mod users;
+mod worker;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc;
+
+pub use shards::Shards;
+pub use thread::{Orders, run};
+
+use crate::connect::status::Status;
+use crate::connect::thread::Wanted;
+use crate::directory::connectors::{Connector, Protocol};
+use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorStatus};
+
+/// The connectors of a node that are not spoken to by SIP. Clones are handles of the same ones.
+#[derive(Clone, Debug, Default)]
+pub struct Connectors(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    all: Vec<Entry>,
+    thread: Option<Thread>,
+    runs: u64,
+}
+
+/// A connector as other threads see it.
+#[derive(Clone, Debug)]
+struct Entry {
+    connector: Connector,
+    is_stopped: bool,
+    /// Another run begins with another number.
+    run: u64,
+    status: Arc<Status>,
+}
+
+#[derive(Debug)]
+struct Thread {
+    orders: mpsc::UnboundedSender<Vec<Wanted>>,
+    handle: JoinHandle<()>,
+}
+
+impl Connectors {
+    /// Puts these connectors into force, in place of those before. One that did not change goes on. `start` starts
+    /// the thread, which the first connector needs.
+    pub fn put(
+        &self,
+        connectors: &[Connector],
+        start: impl FnOnce(Orders) -> Option<JoinHandle<()>>,
+    ) {
+        let mut inner = self.inner();
+        let before = std::mem::take(&mut inner.all);
+        let ours = |connector: &&Connector| matches!(connector.protocol, Protocol::Pbx(_));
+        for connector in connectors.iter().filter(ours) {
+            let known = before.iter().find(|entry| entry.connector == *connector);
+            let entry = known.cloned().unwrap_or_else(|| {
+                inner.runs += 1;
+                Entry::new(connector, inner.runs)
+            });
+            inner.all.push(entry);
+        }
+        if inner.thread.is_none() && !inner.all.is_empty() {
+            let (orders, receiver) = mpsc::unbounded_channel();
+            let handle = start(Orders(receiver));
+            inner.thread = handle.map(|handle| Thread { orders, handle });
+        }
+        inner.tell();
+    }
+
+    /// Starts, stops or restarts a connector, if it is one of these.
+    pub fn order(&self, name: &str, order: ConnectorOrder) {
+        let mut inner = self.inner();
+        inner.runs += 1;
+        let run = inner.runs;
+        let mut entries = inner.all.iter_mut();
+        if let Some(entry) = entries.find(|entry| *entry.connector.name == *name) {
+            entry.is_stopped = order == ConnectorOrder::Stop;
+            if order == ConnectorOrder::Restart {
+                entry.run = run;
+            }
+        }
+        inner.tell();
+    }
+
+    /// How each is, in the order of the configuration.
+    #[must_use]
+    pub fn report(&self) -> Vec<ConnectorReport> {
+        self.inner().all.iter().map(Entry::report).collect()
+    }
+
+    /// Ends all. What they told stays, for the next process.
+    pub fn end(&self) {
+        let thread = self.inner().thread.take();
+        if let Some(Thread { orders, handle }) = thread {
+            // The thread ends when its orders do.
+            drop(orders);
+            let _ = handle.join();
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Tells the thread what is to run.
+    fn tell(&self) {
+        let wanted = self.all.iter().filter(|entry| entry.runs());
+        let wanted = wanted.map(Entry::wanted).collect();
+        if let Some(thread) = &self.thread {
+            // A thread that has ended has said why.
+            let _ = thread.orders.send(wanted);
+        }
+    }
+}
+
+impl Entry {
+    fn new(connector: &Connector, run: u64) -> Self {
+        Self {
+            connector: connector.clone(),
+            is_stopped: false,
+            run,
+            status: Arc::default(),
+        }
+    }
+
+    const fn runs(&self) -> bool {
+        self.connector.is_enabled && self.connector.address.is_some() && !self.is_stopped
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            connector: self.connector.clone(),
+            run: self.run,
+            status: Arc::clone(&self.status),
+        }
+    }
+
+    fn report(&self) -> ConnectorReport {
+        let connector = &self.connector;
+        let configured = match connector.address {
+            _ if !connector.is_enabled || self.is_stopped => Some(ConnectorStatus::Disabled),
+            None => Some(ConnectorStatus::NotConfigured),
+            Some(_) => None,
+        };
+        self.status.report(connector, configured)
+    }
+}

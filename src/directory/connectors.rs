@@ -46,6 +46,28 @@ pub struct ServerAddress {
 pub enum Protocol {
     /// SUBSCRIBE and NOTIFY (RFC 6665).
     Sip(SipUpstream),
+    /// The protocol of a PBX, over TCP.
+    Pbx(PbxUpstream),
+}
+
+/// A PBX that tells of its users by a protocol of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PbxUpstream {
+    /// Which PBX.
+    pub kind: PbxKind,
+    /// The domain of the users there; None for users of any domain.
+    pub remote_domain: Option<Box<str>>,
+    /// The contexts whose hints count; empty for all.
+    pub contexts: Vec<Box<str>>,
+}
+
+/// A PBX with a protocol of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PbxKind {
+    /// Asterisk, by its manager interface (AMI).
+    Asterisk,
+    /// FreeSWITCH, by its event socket.
+    FreeSwitch,
 }
 
 /// A server that we subscribe to by SIP.

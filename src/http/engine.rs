@@ -11,6 +11,7 @@ use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondit
 use crate::dns::LookupError;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
+use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport};
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::{Location, Question};
 use crate::trace::{Target, TooManyTraces, TraceId, TraceReport};
@@ -28,6 +29,12 @@ pub trait Engine: Clone + 'static {
         shard: ShardId,
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>>;
+
+    /// How each connector without SIP is. Of the others the shards know.
+    fn connectors(&self) -> Vec<ConnectorReport>;
+
+    /// Starts, stops or restarts a connector, if it is one without SIP.
+    fn order_connector(&self, name: &str, order: ConnectorOrder);
 
     /// Reloads the configuration and waits for the result.
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>>;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::LocalBoxFuture;
 
+use crate::connect::Connectors;
 use crate::directory::Directory;
 use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
 use crate::http::engine::HistoryFault;
@@ -24,6 +25,7 @@ use crate::runtime::replier::{PendingCommand, Replier};
 use crate::runtime::resolver::{Located, Resolver};
 use crate::runtime::signals::Request;
 use crate::runtime::store_monitor::StoreMonitor;
+use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport};
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::Question;
 use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
@@ -88,6 +90,7 @@ pub struct Commander {
     store: Option<StoreMonitor>,
     passwords: PasswordVerifier,
     resolver: Resolver,
+    connectors: Connectors,
 }
 
 impl Commander {
@@ -106,6 +109,7 @@ impl Commander {
             store,
             passwords: PasswordVerifier::default(),
             resolver,
+            connectors: Connectors::default(),
         }
     }
 
@@ -135,6 +139,30 @@ impl Commander {
     /// All shards.
     pub(crate) fn shard_ids(&self) -> impl Iterator<Item = ShardId> {
         (0..self.mesh.shards()).map(ShardId)
+    }
+
+    /// Gives a shard a command before it returns; the future waits for the reply, on any executor.
+    pub(crate) fn order(
+        &self,
+        shard: ShardId,
+        command: Command,
+    ) -> impl Future<Output = Result<Reply, Unavailable>> + use<> {
+        let (replier, reply) = Replier::to_task();
+        // A refused command is dropped with its replier, which ends the asker's wait.
+        let _ = self
+            .mesh
+            .command(shard, PendingCommand { command, replier });
+        reply
+    }
+
+    /// The connectors without SIP.
+    pub(crate) const fn connectors(&self) -> &Connectors {
+        &self.connectors
+    }
+
+    /// Looks the locations of a name up.
+    pub(crate) fn resolve(&self, question: Question) -> impl Future<Output = Located> + use<> {
+        self.resolver.locate(question)
     }
 
     /// The history; None if none is kept.
@@ -199,12 +227,15 @@ impl Engine for Commander {
         shard: ShardId,
         command: Command,
     ) -> impl Future<Output = Result<Reply, Unavailable>> {
-        let (replier, reply) = Replier::to_task();
-        // A refused command is dropped with its replier, which ends the asker's wait.
-        let _ = self
-            .mesh
-            .command(shard, PendingCommand { command, replier });
-        reply
+        self.order(shard, command)
+    }
+
+    fn connectors(&self) -> Vec<ConnectorReport> {
+        self.connectors.report()
+    }
+
+    fn order_connector(&self, name: &str, order: ConnectorOrder) {
+        self.connectors.order(name, order);
     }
 
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {

@@ -23,6 +23,7 @@ mod boot;
 mod bundle;
 mod changes;
 pub mod commander;
+mod connectors;
 mod core;
 pub mod daemon;
 mod datagrams;

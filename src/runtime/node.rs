@@ -7,6 +7,7 @@
 //! A node may begin with the sockets of an earlier process, and leave its own to a later one. Its cores
 //! then stop reading, finish what they have read, and end; what arrives meanwhile waits in the sockets.
 
+mod drain;
 mod hand_over;
 
 use std::future::poll_fn;
@@ -29,6 +30,7 @@ use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
 use crate::runtime::changes::ChangeSender;
 use crate::runtime::commander::{Commander, Requests};
+use crate::runtime::connectors::ConnectorKeeper;
 use crate::runtime::core::Outward;
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::edit_keeper::EditKeeper;
@@ -47,7 +49,7 @@ use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
 use crate::runtime::store_monitor::StoreMonitor;
 use crate::runtime::{boot, executor, history, recovery};
-use crate::shard::{Command, Durability, Options, Reply, ShardId};
+use crate::shard::{Durability, Options, ShardId};
 use crate::sip::Transport;
 use crate::store::data_directory::DataDirectory;
 use crate::store::history::History;
@@ -58,10 +60,6 @@ use crate::telemetry::CoreCounters;
 use crate::tls::{SharedKeyring, SharedTlsClient};
 use crate::{http, telemetry};
 
-/// Time between two checks whether a draining node is done.
-const DRAIN_POLL: Duration = Duration::from_millis(20);
-/// Timeout for a command from this module before the shard counts as stuck.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for the HTTP core's io_uring to cancel pending operations, which would keep its ports
 /// bound.
 const RINGS_SETTLE: Duration = Duration::from_millis(1);
@@ -78,6 +76,7 @@ pub struct Node {
     http_listeners: Arc<[HttpListenerPlan]>,
     facts: Facts,
     control_socket: Option<PathBuf>,
+    http_cpu: usize,
     /// What streams are opened with.
     outward: Outward,
 
@@ -165,6 +164,7 @@ impl Node {
                 started: Instant::now(),
             },
             control_socket: plan.control_socket.clone(),
+            http_cpu: http_cpu(&plan),
             outward,
             listening: bound.duplicates(count).map_err(BootError::Duplicate)?,
             heir: Arc::default(),
@@ -181,6 +181,7 @@ impl Node {
         // From here on dropping the node ends what has been started.
         node.start_cores(plan, bound, nonce_key, &ended_sender)?;
         node.recover()?;
+        node.connectors().put();
         node.is_ready.store(true, Ordering::Release);
         Ok(node)
     }
@@ -242,6 +243,15 @@ impl Node {
             listeners: Arc::clone(&self.listeners),
             http_listeners: Arc::clone(&self.http_listeners),
             tls_client: self.outward.tls_client.clone(),
+            connectors: self.connectors(),
+        }
+    }
+
+    fn connectors(&self) -> ConnectorKeeper {
+        ConnectorKeeper {
+            commander: self.commander(),
+            directory: self.directory.clone(),
+            cpu: self.http_cpu,
         }
     }
 
@@ -269,34 +279,6 @@ impl Node {
         if let Some(thread) = self.threads.pop() {
             let _ = thread.join();
         }
-    }
-
-    /// Without a store: ends all subscriptions. How many were left.
-    fn drain(&self, timeout: Duration) -> usize {
-        self.is_ready.store(false, Ordering::Release);
-        if self.store.is_some() {
-            return 0;
-        }
-        let deadline = Instant::now() + timeout;
-        loop {
-            let outstanding = self.outstanding();
-            if outstanding == 0 || Instant::now() >= deadline {
-                return outstanding;
-            }
-            std::thread::sleep(DRAIN_POLL);
-        }
-    }
-
-    fn outstanding(&self) -> usize {
-        let replies = self
-            .commander
-            .ask_all_blocking(COMMAND_TIMEOUT, || Command::Drain);
-        let outstanding = |reply| match reply {
-            Ok(Reply::Outstanding(count)) => count,
-            // A shard that does not reply is not waited for.
-            Ok(_) | Err(Unavailable) => 0,
-        };
-        replies.into_iter().map(outstanding).sum()
     }
 
     fn start_cores(
@@ -420,6 +402,7 @@ impl Node {
     /// Ends all cores, releases the store and the control socket.
     fn end(&mut self) {
         self.is_ready.store(false, Ordering::Release);
+        self.commander.connectors().end();
         (0..self.mesh.shards()).for_each(|shard| self.mesh.stop(ShardId(shard)));
         self.http_stop.set();
         for thread in self.threads.drain(..) {

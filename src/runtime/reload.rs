@@ -20,6 +20,7 @@ use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
 use crate::runtime::commander::{CHANGE_WAIT_MAX, Commander, ReloadRequest};
+use crate::runtime::connectors::ConnectorKeeper;
 use crate::runtime::edit_keeper::OVER;
 use crate::runtime::eraser::Eraser;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
@@ -100,6 +101,8 @@ pub(crate) struct Reloader {
     pub(crate) http_listeners: Arc<[HttpListenerPlan]>,
     /// How we connect by TLS.
     pub(crate) tls_client: SharedTlsClient,
+    /// The connectors without SIP.
+    pub(crate) connectors: ConnectorKeeper,
 }
 
 /// A directory that is in force, and what came of it.
@@ -245,6 +248,7 @@ impl Reloader {
     fn take_rest(&self, fresh: &LoadedConfiguration) {
         self.take_certificates(fresh);
         self.tls_client.replace(fresh.tls_client.clone());
+        self.connectors.put();
     }
 }
 
@@ -445,6 +449,11 @@ mod tests {
         );
         let directory = SharedDirectory::new(Arc::new(directory));
         Reloader {
+            connectors: ConnectorKeeper {
+                commander: commander.clone(),
+                directory: directory.clone(),
+                cpu: 0,
+            },
             eraser: Eraser::start(commander.clone(), directory.clone()).unwrap(),
             commander,
             directory,

@@ -33,6 +33,8 @@ keys! {
         pub password_file: Option<Spanned<Password>> = None;
         /// The event packages, in the order in which they are tried.
         pub packages: Spanned<Vec<PackageKind>> = unplaced(vec![PackageKind::Dialog, PackageKind::Presence]);
+        /// The contexts of Asterisk whose hints count; none for all.
+        pub contexts: Several = Several(Vec::new());
         /// Whose state is subscribed to: `accounts`, `demand`, users and ranges.
         pub users: Several = Several(vec![unplaced("accounts".to_owned())]);
         /// The tracks on which it goes before other connectors.
@@ -49,6 +51,10 @@ words! {
     pub enum ConnectorKind {
         /// SUBSCRIBE and NOTIFY (RFC 6665).
         Sip = "sip",
+        /// Asterisk's manager interface
+        AsteriskAmi = "asterisk-ami",
+        /// FreeSWITCH's event socket
+        FreeswitchEventSocket = "freeswitch-event-socket",
     }
 }
 

@@ -14,7 +14,8 @@ use crate::config::tenants::names::Names;
 use crate::config::tenants::proof::of_file;
 use crate::config::text::{canonical_domain, is_phrase};
 use crate::directory::connectors::{
-    Connector, LISTED_USERS_MAX, Preferred, Protocol, ServerAddress, SipUpstream, UserSelection,
+    Connector, LISTED_USERS_MAX, PbxKind, PbxUpstream, Preferred, Protocol, ServerAddress,
+    SipUpstream, UserSelection,
 };
 use crate::directory::user_range::UserRange;
 use crate::presence::event::Package;
@@ -68,6 +69,8 @@ fn converted(
             (login.as_ref(), &domain),
             complainer,
         )),
+        ConnectorKind::AsteriskAmi => pbx(connector, PbxKind::Asterisk, complainer),
+        ConnectorKind::FreeswitchEventSocket => pbx(connector, PbxKind::FreeSwitch, complainer),
     };
     Connector {
         name: name.into(),
@@ -79,6 +82,36 @@ fn converted(
         preferred: preferred(connector),
         protocol,
     }
+}
+
+/// What a PBX needs that is not spoken to by SIP.
+fn pbx(connector: &schema::Connector, kind: PbxKind, complainer: &mut Complainer<'_>) -> Protocol {
+    let name = connector.name.get_ref();
+    if connector.transport == ConnectorTransportKind::Tls {
+        let what =
+            format!("the connector \"{name}\" has transport = \"tls\", which its kind has not");
+        let remedy = "remove transport, and have a tunnel encrypt (stunnel, WireGuard) if the network is not yours";
+        complainer.add(connector.name.span(), what, remedy);
+    }
+    if kind == PbxKind::Asterisk && connector.auth_id.is_none() && connector.enabled {
+        let what = format!("the connector \"{name}\" has no auth_id");
+        let remedy = "write auth_id = \"...\", the name of the section of manager.conf, and its secret as password";
+        complainer.add(connector.name.span(), what, remedy);
+    }
+    if kind != PbxKind::Asterisk
+        && let Some(context) = connector.contexts.0.first()
+    {
+        let what = format!("the connector \"{name}\" has contexts, which only Asterisk has");
+        complainer.add(context.span(), what, "remove contexts");
+    }
+    let given = connector.remote_domain.as_ref();
+    let remote_domain = given.and_then(|text| remote_domain(text, complainer));
+    let contexts = connector.contexts.0.iter();
+    Protocol::Pbx(PbxUpstream {
+        kind,
+        remote_domain: remote_domain.map(Into::into),
+        contexts: contexts.map(|one| one.get_ref().as_str().into()).collect(),
+    })
 }
 
 /// What SIP needs. `login` and `domain` give our own URI if there is none.
@@ -185,37 +218,39 @@ fn login(
         return None;
     }
     let place = password.iter().chain(file).next().map(Spanned::span);
-    let Some(auth_id) = &connector.auth_id else {
-        if let Some(place) = place {
+    let auth_id = connector.auth_id.as_ref();
+    match (auth_id, place) {
+        (Some(auth_id), _) => check_auth_id(auth_id, complainer),
+        // The event socket has a password of its own.
+        (None, Some(_)) if connector.kind == ConnectorKind::FreeswitchEventSocket => {}
+        (None, Some(place)) => {
             let what = format!(
                 "the connector \"{}\" has a password without auth_id",
                 connector.name.get_ref()
             );
-            complainer.add(
-                place,
-                what,
-                "write auth_id = \"...\", the user name that belongs to it",
-            );
+            let remedy = "write auth_id = \"...\", the user name that belongs to it";
+            complainer.add(place, what, remedy);
+            return None;
         }
-        return None;
-    };
-    let user = auth_id.get_ref();
-    if !is_phrase(user) {
-        let what = format!("{user:?} is not a user name");
-        complainer.add(
-            auth_id.span(),
-            what,
-            "use 1 to 256 octets without control characters",
-        );
+        (None, None) => return None,
     }
     let of_file = || of_file(file.as_ref()?, complainer, notes);
     let password = password
         .as_ref()
         .map(|password| password.get_ref().0.clone());
     Some(Login {
-        user: user.as_str().into(),
+        user: auth_id.map_or("", |auth_id| auth_id.get_ref()).into(),
         password: password.or_else(of_file).unwrap_or_default().into(),
     })
+}
+
+fn check_auth_id(auth_id: &Spanned<String>, complainer: &mut Complainer<'_>) {
+    let user = auth_id.get_ref();
+    if !is_phrase(user) {
+        let what = format!("{user:?} is not a user name");
+        let remedy = "use 1 to 256 octets without control characters";
+        complainer.add(auth_id.span(), what, remedy);
+    }
 }
 
 fn packages(connector: &schema::Connector, complainer: &mut Complainer<'_>) -> Vec<Package> {
@@ -311,6 +346,9 @@ fn check_preferred(config: &Config, names: &Names, complainer: &mut Complainer<'
 
 /// Complains if no listener has the transport of a connector: requests to us could not arrive.
 fn check_listener(connector: &schema::Connector, config: &Config, complainer: &mut Complainer<'_>) {
+    if connector.kind != ConnectorKind::Sip {
+        return;
+    }
     let (wanted, word) = match connector.transport {
         ConnectorTransportKind::Udp => (TransportKind::Udp, "udp"),
         ConnectorTransportKind::Tcp => (TransportKind::Tcp, "tcp"),

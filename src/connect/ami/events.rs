@@ -27,7 +27,6 @@ const DO_NOT_DISTURB: &str = "Custom:DND";
 const PRESENCE: &str = "CustomPresence:";
 
 /// Reads events. It remembers hints.
-#[derive(Debug)]
 pub(super) struct Events {
     contexts: Vec<Box<str>>,
     users: Rc<dyn Users>,
@@ -127,7 +126,12 @@ impl Events {
     }
 
     fn forget_hint(&mut self, user: &str) {
-        for device in self.hints.remove(user).into_iter().flat_map(|hint| hint.devices) {
+        for device in self
+            .hints
+            .remove(user)
+            .into_iter()
+            .flat_map(|hint| hint.devices)
+        {
             if let Some(users) = self.extensions_by_device.get_mut(&device) {
                 users.retain(|known| **known != *user);
                 if users.is_empty() {
@@ -168,10 +172,11 @@ impl Events {
     /// `CustomPresence:101`, or the presence state that a hint names.
     fn presence(&self, event: &Headers, board: &mut Board) {
         let provider = event.get("Presentity");
-        let is_of = |(_, hint): &(&Box<str>, &Hint)| *hint.presence == *provider;
-        let hinted = self.hints.iter().find(is_of).map(|(user, _)| &**user);
+        let mut hints = self.hints.iter();
+        let hinted = hints.find(|(_, hint)| *hint.presence == *provider);
         let named = provider.strip_prefix(PRESENCE);
-        let user = hinted.or(named.filter(|user| self.users.has(user)));
+        let user = hinted.map(|(user, _)| &**user);
+        let user = user.or_else(|| named.filter(|user| self.users.has(user)));
         if let Some(user) = user {
             board.say(provider, user, declared(event));
         }
@@ -248,7 +253,8 @@ fn stage(state: &str, known: Option<&Channel>) -> Option<(CallState, Option<Dire
 fn party(event: &Headers, direction: Option<Direction>) -> Caller {
     let number = known(event.get("ConnectedLineNum"));
     let dialled = event.get("Exten");
-    let is_number = dialled.starts_with(|first: char| first.is_ascii_digit() || "+*#".contains(first));
+    let is_number =
+        dialled.starts_with(|first: char| first.is_ascii_digit() || "+*#".contains(first));
     match direction {
         Some(Direction::Initiator) if number.is_empty() && is_number => Caller::new(dialled, ""),
         _ => Caller::new(number, &unescaped(known(event.get("ConnectedLineName")))),

@@ -20,15 +20,30 @@ use crate::sip::digest::client::Login;
 /// The lists that are read, in this order: hints come before what is found by them. Each with what it tells of, and
 /// the event at its end.
 const LISTS: [(&str, &[Kind], &str); 5] = [
-    ("ExtensionStateList", &[Kind::Lamps], "ExtensionStateListComplete"),
-    ("DeviceStateList", &[Kind::Phones], "DeviceStateListComplete"),
-    ("PresenceStateList", &[Kind::Said], "PresenceStateListComplete"),
-    ("CoreShowChannels", &[Kind::Channels], "CoreShowChannelsComplete"),
+    (
+        "ExtensionStateList",
+        &[Kind::Lamps],
+        "ExtensionStateListComplete",
+    ),
+    (
+        "DeviceStateList",
+        &[Kind::Phones],
+        "DeviceStateListComplete",
+    ),
+    (
+        "PresenceStateList",
+        &[Kind::Said],
+        "PresenceStateListComplete",
+    ),
+    (
+        "CoreShowChannels",
+        &[Kind::Channels],
+        "CoreShowChannelsComplete",
+    ),
     ("ParkedCalls", &[Kind::Parked], "ParkedCallsComplete"),
 ];
 
 /// A connection to Asterisk.
-#[derive(Debug)]
 pub(super) struct Ami {
     login: Login,
     events: Events,
@@ -134,7 +149,9 @@ impl Ami {
         let Some(place) = self.unread.first().copied() else {
             return;
         };
-        let Some((action, ..)) = LISTS.get(place).filter(|list| list.0 == block.get("ActionID"))
+        let Some((action, ..)) = LISTS
+            .get(place)
+            .filter(|list| list.0 == block.get("ActionID"))
         else {
             return;
         };

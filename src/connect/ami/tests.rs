@@ -23,7 +23,7 @@ impl Session {
         };
         Self {
             ami: Ami::new(login, &["from-internal".into()], Rc::new(Numbers)),
-            board: Board::new("abc.com", 0),
+            board: Board::new("abc.com", 0, 0),
             sent: String::new(),
         }
     }
@@ -54,7 +54,11 @@ impl Session {
     fn states(&self, user: &str) -> Vec<(CallState, Option<Direction>, String)> {
         let calls = self.board.report(user).calls;
         let state = |call: &crate::presence::CallDialog| {
-            (call.state, call.direction, call.remote().identity.to_owned())
+            (
+                call.state,
+                call.direction,
+                call.remote().identity.to_owned(),
+            )
         };
         calls.iter().map(state).collect()
     }
@@ -65,8 +69,7 @@ const GREETING: &str = "Asterisk Call Manager/9.0.0\n";
 /// action_challenge()
 const CHALLENGE: &str = "Response: Success\nActionID: challenge\nChallenge: 152345678\n\n";
 /// action_login()
-const ACCEPTED: &str =
-    "Response: Success\nActionID: login\nMessage: Authentication accepted\n\n";
+const ACCEPTED: &str = "Response: Success\nActionID: login\nMessage: Authentication accepted\n\n";
 /// `main/extension_state.c`, `res/res_manager_devicestate.c`, `res/res_manager_presencestate.c`, `main/manager.c`
 /// action_coreshowchannels(); the module of parking is not loaded.
 const LISTS: &str = "\
@@ -201,7 +204,8 @@ fn a_wrong_password_is_forbidden() {
     let mut session = Session::new();
     session.hear(GREETING).unwrap();
     session.hear(CHALLENGE).unwrap();
-    let refused = session.hear("Response: Error\nActionID: login\nMessage: Authentication failed\n\n");
+    let refused =
+        session.hear("Response: Error\nActionID: login\nMessage: Authentication failed\n\n");
     assert_eq!(
         refused,
         Err(Fault::Forbidden("Authentication failed".to_owned()))
@@ -298,10 +302,16 @@ Uniqueid: 1733000001.8
     session.hear(&hold.replace("Hold", "Unhold")).unwrap();
     assert_eq!(is_held(&session), None);
     let hangup = |channel: &str, id: &str| {
-        format!("Event: Hangup\nChannel: {channel}\nChannelState: 6\nUniqueid: {id}\nCause: 16\nCause-txt: Normal Clearing\n\n")
+        format!(
+            "Event: Hangup\nChannel: {channel}\nChannelState: 6\nUniqueid: {id}\nCause: 16\nCause-txt: Normal Clearing\n\n"
+        )
     };
-    session.hear(&hangup("PJSIP/desk-00000008", "1733000001.8")).unwrap();
-    session.hear(&hangup("PJSIP/101-00000007", "1733000001.7")).unwrap();
+    session
+        .hear(&hangup("PJSIP/desk-00000008", "1733000001.8"))
+        .unwrap();
+    session
+        .hear(&hangup("PJSIP/101-00000007", "1733000001.7"))
+        .unwrap();
     assert!(session.states("101").is_empty() && session.states("102").is_empty());
 }
 
@@ -337,7 +347,9 @@ fn parking_do_not_disturb_registration_and_lamps_are_told() {
     session.hear(&device("PJSIP/desk", "INVALID")).unwrap();
     assert_eq!(session.board.report("102").presence, None);
     let hint = |status: i32| {
-        format!("Event: ExtensionStatus\nExten: 105\nContext: from-internal\nHint: Custom:door\nStatus: {status}\nStatusText: x\n\n")
+        format!(
+            "Event: ExtensionStatus\nExten: 105\nContext: from-internal\nHint: Custom:door\nStatus: {status}\nStatusText: x\n\n"
+        )
     };
     session.hear(&hint(1)).unwrap();
     assert_eq!(session.states("105")[0].0, CallState::Confirmed);

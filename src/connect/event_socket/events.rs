@@ -21,7 +21,6 @@ use crate::presence::source::RichPresence;
 pub(super) type Event = Map<String, Value>;
 
 /// Reads events and lists.
-#[derive(Debug)]
 pub(super) struct Events {
     domain: Option<Box<str>>,
     users: Rc<dyn Users>,
@@ -172,7 +171,10 @@ impl Events {
         match get(event, "Action") {
             "hold" if self.users.has(orbit) => {
                 let number = get(event, "Caller-Caller-ID-Number");
-                board.park(orbit, Caller::new(number, get(event, "Caller-Caller-ID-Name")));
+                board.park(
+                    orbit,
+                    Caller::new(number, get(event, "Caller-Caller-ID-Name")),
+                );
             }
             "bridge" | "exit" => board.unpark(orbit),
             _ => {}
@@ -250,7 +252,10 @@ fn party(event: &Event, direction: Direction) -> Caller {
 /// registration; Some(None) for nothing any more.
 fn declared(activity: &str, status: &str) -> Option<Option<RichPresence>> {
     let status = status.trim();
-    if ["Registered", "Unregistered"].iter().any(|word| status.starts_with(word)) {
+    if ["Registered", "Unregistered"]
+        .iter()
+        .any(|word| status.starts_with(word))
+    {
         return None;
     }
     let is_dnd = status.eq_ignore_ascii_case("do not disturb");
@@ -262,7 +267,7 @@ fn declared(activity: &str, status: &str) -> Option<Option<RichPresence>> {
     let is_plain = ["", "Available", "Online", "Idle", "Active"].contains(&status);
     let note = (!is_plain && !is_dnd && status != activity).then(|| status.into());
     let is_empty = activities.is_empty() && note.is_none();
-    Some((!is_empty).then(|| RichPresence {
+    Some((!is_empty).then_some(RichPresence {
         open: None,
         activities,
         note,

@@ -25,7 +25,11 @@ const NOTHING: &str = "event json HEARTBEAT";
 /// The lists that are read. Channels come before the orbits in which they are.
 const LISTS: [(List, Kind, &str); 3] = [
     (List::Channels, Kind::Channels, "api show channels as json"),
-    (List::Contacts, Kind::Contacts, "api show registrations as json"),
+    (
+        List::Contacts,
+        Kind::Contacts,
+        "api show registrations as json",
+    ),
     (List::Valet, Kind::Parked, "api valet_info"),
 ];
 
@@ -50,7 +54,6 @@ enum Awaited {
 }
 
 /// A connection to FreeSWITCH.
-#[derive(Debug)]
 pub(super) struct EventSocket {
     /// `auth SECRET` or `userauth USER:SECRET`
     login: Login,
@@ -61,18 +64,12 @@ pub(super) struct EventSocket {
     complaints: Vec<String>,
 }
 
-/// What we log in by. Its password is in no log.
+/// What we log in by.
 pub(super) struct Login {
     /// `user@domain`; None for the password of the socket alone.
     pub(super) user: Option<Box<str>>,
     /// The password.
     pub(super) password: Box<str>,
-}
-
-impl std::fmt::Debug for Login {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Login").finish_non_exhaustive()
-    }
 }
 
 impl EventSocket {
@@ -88,7 +85,12 @@ impl EventSocket {
         }
     }
 
-    fn take(&mut self, frame: &Frame<'_>, board: &mut Board, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn take(
+        &mut self,
+        frame: &Frame<'_>,
+        board: &mut Board,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         match frame.head.get("Content-Type") {
             "auth/request" if self.awaited.is_empty() && !self.is_open => self.log_in(out),
             "command/reply" => return self.reply(frame, board, out),
@@ -117,7 +119,12 @@ impl EventSocket {
         self.ask(&request, Awaited::Login, out);
     }
 
-    fn reply(&mut self, frame: &Frame<'_>, board: &mut Board, out: &mut Vec<u8>) -> Result<(), Fault> {
+    fn reply(
+        &mut self,
+        frame: &Frame<'_>,
+        board: &mut Board,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
         let text = frame.head.get("Reply-Text");
         let is_refused = text.starts_with('-');
         match self.awaited.pop_front() {

@@ -63,7 +63,7 @@ impl Session {
         let domain = Some("pbx.example.com");
         Self {
             socket: EventSocket::new(login, domain, Rc::new(Numbers)),
-            board: Board::new("abc.com", 0),
+            board: Board::new("abc.com", 0, 0),
             sent: String::new(),
         }
     }
@@ -72,7 +72,9 @@ impl Session {
         let mut session = Self::new(None);
         session.hear(AUTH).unwrap();
         session.hear(&reply("+OK accepted")).unwrap();
-        session.hear(&reply("+OK event listener enabled json")).unwrap();
+        session
+            .hear(&reply("+OK event listener enabled json"))
+            .unwrap();
         session.hear(&lists()).unwrap();
         assert!(session.socket.has_read_all());
         session
@@ -92,7 +94,11 @@ impl Session {
     fn states(&self, user: &str) -> Vec<(CallState, Option<Direction>, String)> {
         let calls = self.board.report(user).calls;
         let state = |call: &crate::presence::CallDialog| {
-            (call.state, call.direction, call.remote().identity.to_owned())
+            (
+                call.state,
+                call.direction,
+                call.remote().identity.to_owned(),
+            )
         };
         calls.iter().map(state).collect()
     }
@@ -105,7 +111,9 @@ fn it_logs_in_asks_for_events_and_reads_all_lists() {
     assert_eq!(session.sent, "auth ClueCon\n\n");
     session.hear(&reply("+OK accepted")).unwrap();
     assert!(session.sent.ends_with(&format!("{EVENTS}\n\n")));
-    session.hear(&reply("+OK event listener enabled json")).unwrap();
+    session
+        .hear(&reply("+OK event listener enabled json"))
+        .unwrap();
     for (_, _, request) in LISTS {
         assert!(session.sent.contains(&format!("{request}\n\n")));
     }
@@ -142,10 +150,14 @@ fn a_list_that_is_refused_is_a_complaint() {
     let mut session = Session::new(None);
     session.hear(AUTH).unwrap();
     session.hear(&reply("+OK accepted")).unwrap();
-    session.hear(&reply("+OK event listener enabled json")).unwrap();
+    session
+        .hear(&reply("+OK event listener enabled json"))
+        .unwrap();
     session.hear(&response("{\"row_count\": 0}\n")).unwrap();
     session.hear(&reply("-ERR permission denied")).unwrap();
-    session.hear(&response("-ERR valet_info Command not found!\n")).unwrap();
+    session
+        .hear(&response("-ERR valet_info Command not found!\n"))
+        .unwrap();
     assert!(session.socket.has_read_all());
     let complaints = session.socket.take_complaints();
     assert_eq!(complaints.len(), 2);
@@ -288,7 +300,12 @@ fn a_list_may_be_older_than_events() {
 #[test]
 fn a_session_may_be_cut_anywhere_and_garbled() {
     let open = [AUTH.to_owned(), reply("+OK accepted"), reply("+OK")].concat();
-    let whole = [open, lists(), event(&channel("x", "103", "inbound", "RINGING"))].concat();
+    let whole = [
+        open,
+        lists(),
+        event(&channel("x", "103", "inbound", "RINGING")),
+    ]
+    .concat();
     let mut expected = Session::new(None);
     expected.hear(&whole).unwrap();
     let mut bytewise = Session::new(None);

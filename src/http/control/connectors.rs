@@ -78,6 +78,7 @@ pub(crate) async fn order_connector<E: Engine>(
         name: name.into(),
         order,
     };
+    site.engine.order_connector(name, order);
     let pick = |reply| matches!(reply, Reply::Done).then(|| vec![()]);
     let (_, silent) = site.ask_all(command, pick).await;
     match silent.is_empty() {
@@ -98,6 +99,11 @@ pub(crate) async fn reports<E: Engine>(site: &Site<E>) -> (Vec<ConnectorReport>,
         match merged.iter_mut().find(|known| known.name == report.name) {
             Some(known) => known.add(report),
             None => merged.push(report),
+        }
+    }
+    for report in site.engine.connectors() {
+        if let Some(known) = merged.iter_mut().find(|known| known.name == report.name) {
+            *known = report;
         }
     }
     (merged, silent)

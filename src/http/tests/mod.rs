@@ -48,7 +48,7 @@ use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog, Presentity};
 use crate::shard::contract::connector::{
-    ConnectorCounts, ConnectorReport, ConnectorStatus, ConnectorUserReport,
+    ConnectorCounts, ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
 };
 use crate::shard::contract::counters::{Counted, NotifyFailures, TransportCounters};
 use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
@@ -127,6 +127,12 @@ impl Default for FakeTraces {
 }
 
 impl Engine for FakeEngine {
+    fn connectors(&self) -> Vec<ConnectorReport> {
+        Vec::new()
+    }
+
+    fn order_connector(&self, _name: &str, _order: ConnectorOrder) {}
+
     async fn reload(&self, accepts_removal: bool) -> Result<Reloaded, Unavailable> {
         if self.is_silent.load(Ordering::SeqCst) {
             return Err(Unavailable);

@@ -97,6 +97,12 @@ impl Engine {
             }
             Command::BeginProbe(order) => self.uac.begin(*order, turn),
             Command::ReadProbe { id, seen } => Reply::Probe(self.uac.read(id, seen, turn)),
+            Command::ReportUpstreams(reports) => {
+                for report in reports {
+                    self.compositor.handle_upstream(report, turn);
+                }
+                Reply::Done
+            }
             Command::Connectors => Reply::Connectors(self.connectors.reports(&self.uac, turn.now)),
             Command::ConnectorUsers { name, from } => {
                 let (places, next) = batch(from, self.uac.places());

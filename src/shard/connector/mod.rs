@@ -211,8 +211,13 @@ impl Entry {
         }
     }
 
+    /// Others are no business of a shard.
+    const fn is_sip(&self) -> bool {
+        matches!(self.connector.protocol, Protocol::Sip(_))
+    }
+
     fn is_on_demand_for(&self, aor: &Aor) -> bool {
-        self.connector.users.on_demand && *self.connector.domain == *aor.domain()
+        self.is_sip() && self.connector.users.on_demand && *self.connector.domain == *aor.domain()
     }
 
     /// Opens the link, unless it is open or the connector is out of use.
@@ -241,6 +246,9 @@ impl Entry {
 
     /// Notes which users are to be subscribed to, and looks at each that is or was.
     fn select(&mut self, watched_in: &impl Fn(&str) -> Vec<Aor>, turn: &Turn<'_>) {
+        if !self.is_sip() {
+            return;
+        }
         let domain = &*self.connector.domain;
         let users = &self.connector.users;
         let is_here = |aor: &Aor| ShardId::owner_of(aor, turn.options.shards) == turn.options.id;
@@ -285,7 +293,9 @@ impl Entry {
             let is_wanted = user.is_selected || user.is_watched;
             match (is_wanted, user.client, self.link) {
                 (true, None, Some(link)) => {
-                    let Protocol::Sip(upstream) = &self.connector.protocol;
+                    let Protocol::Sip(upstream) = &self.connector.protocol else {
+                        continue;
+                    };
                     let target = upstream.uri_of(aor.user());
                     user.client = uac.subscribe(link, &aor, target, turn);
                 }

@@ -8,7 +8,9 @@ use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog, DataSubject};
-use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorUserReport};
+use crate::shard::contract::connector::{
+    ConnectorOrder, ConnectorReport, ConnectorUserReport, UpstreamReport,
+};
 use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
@@ -113,6 +115,9 @@ pub enum Command {
         /// The entries that the operator has already seen.
         seen: usize,
     },
+    /// Applies what upstreams say about presentities that this shard owns, in this order. The sender limits how
+    /// many one command has.
+    ReportUpstreams(Vec<UpstreamReport>),
     /// Lists the connectors, as this shard sees them: `lamplighter connectors`.
     Connectors,
     /// Lists the users that this shard subscribes to for a connector, from a place of the table on, a batch of
@@ -152,6 +157,7 @@ impl Command {
             self,
             Self::UpdateState { .. }
                 | Self::UpdateStates(_)
+                | Self::ReportUpstreams(_)
                 | Self::Forget(_)
                 | Self::ForgetMentions { .. }
         )

@@ -112,7 +112,9 @@ pub(crate) struct LinkReport {
 
 impl Link {
     fn new(connector: &Connector, turn: &Turn<'_>) -> Option<Self> {
-        let Protocol::Sip(upstream) = &connector.protocol;
+        let Protocol::Sip(upstream) = &connector.protocol else {
+            return None;
+        };
         let address = connector.address.as_ref()?;
         let shards = u32::from(turn.options.shards.max(1));
         Some(Self {

@@ -1,0 +1,228 @@
+//! Tells the shards what a PBX reports, in batches, and remembers what they were told.
+//!
+//! Guarantee: of each user the newest report is told; while a batch is under way, changes of a user become one.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use crate::connect::board::{Board, Report};
+use crate::connect::shards::Shards;
+use crate::presence::Aor;
+use crate::presence::document::Document;
+use crate::presence::event::Package;
+use crate::presence::presentity::UpstreamNews;
+use crate::shard::contract::connector::UpstreamReport;
+use crate::shard::{Command, Reply, ShardId};
+
+/// Users of one batch.
+pub(super) const USERS_AT_ONCE: usize = 200;
+/// How long a batch may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a report is trusted without another one. While the PBX is connected, it is told again before.
+const TRUST: Duration = Duration::from_secs(24 * 3600);
+/// After this time a report is told again.
+const AGAIN: Duration = Duration::from_secs(12 * 3600);
+/// After this time one with a call that is not answered is: such calls are trusted for minutes only.
+const UNANSWERED_AGAIN: Duration = Duration::from_secs(60);
+
+/// The reports of one connector. Another worker of the connector goes on with it.
+#[derive(Clone)]
+pub(super) struct Teller(Rc<Inner>);
+
+struct Inner {
+    connector: Arc<str>,
+    domain: Box<str>,
+    /// When it began, in milliseconds.
+    epoch: u64,
+    shards: Rc<dyn Shards>,
+    told: RefCell<HashMap<Box<str>, Told>>,
+}
+
+/// What was told of a user.
+#[derive(Debug)]
+struct Told {
+    report: Report,
+    at: Instant,
+    /// Told over an earlier connection.
+    is_stale: bool,
+}
+
+impl Told {
+    fn is_due(&self) -> bool {
+        let calls = &self.report.calls;
+        let is_unanswered = calls.iter().any(|call| call.state.is_unanswered());
+        let limit = if is_unanswered {
+            UNANSWERED_AGAIN
+        } else {
+            AGAIN
+        };
+        self.is_stale || self.at.elapsed() >= limit
+    }
+}
+
+impl Teller {
+    pub(super) fn new(connector: Arc<str>, domain: &str, shards: Rc<dyn Shards>) -> Self {
+        Self(Rc::new(Inner {
+            connector,
+            domain: domain.into(),
+            epoch: shards.unix_milliseconds(),
+            shards,
+            told: RefCell::default(),
+        }))
+    }
+
+    /// The domain of its users.
+    pub(super) fn domain(&self) -> &str {
+        &self.0.domain
+    }
+
+    /// What tells its calls from those of others of this connector.
+    pub(super) fn epoch(&self) -> u64 {
+        self.0.epoch
+    }
+
+    /// Users that were told of.
+    pub(super) fn count(&self) -> usize {
+        self.0.told.borrow().len()
+    }
+
+    /// Marks on the board who is to be told of again. `all`: everything was read after a connection, so that those of
+    /// whom the PBX does not tell any more are to be told of, too, and the `named`, who may be known from an earlier
+    /// process.
+    pub(super) fn mark_due(&self, board: &mut Board, all: Option<Vec<Box<str>>>) {
+        for (user, told) in &*self.0.told.borrow() {
+            if told.is_due() {
+                board.mark(user);
+            }
+        }
+        if let Some(named) = all {
+            for user in board.users().into_iter().chain(named) {
+                board.mark(&user);
+            }
+        }
+    }
+
+    /// Tells of these users what the board says. Returns those of whom it could not be told.
+    pub(super) async fn tell(&self, users: Vec<Box<str>>, board: &RefCell<Board>) -> Vec<Box<str>> {
+        let mut batch = Vec::new();
+        {
+            let board = board.borrow();
+            let known = match users.is_empty() {
+                true => HashSet::new(),
+                false => board.known_of(&users),
+            };
+            for user in &users {
+                self.compare(user, known.contains(user), board.report(user), &mut batch);
+            }
+        }
+        if self.deliver(batch).await {
+            return Vec::new();
+        }
+        let mut told = self.0.told.borrow_mut();
+        for user in &users {
+            if let Some(told) = told.get_mut(user) {
+                told.is_stale = true;
+            }
+        }
+        users
+    }
+
+    /// Appends what differs from what was told of a user.
+    fn compare(&self, user: &str, is_known: bool, report: Report, batch: &mut Vec<UpstreamReport>) {
+        let mut all = self.0.told.borrow_mut();
+        let told = all.get(user);
+        let is_fresh = told.is_some_and(|told| !told.is_stale);
+        if !is_known && !is_fresh {
+            batch.extend(self.both(user, || UpstreamNews::Gone));
+            all.remove(user);
+            return;
+        }
+        let same = told.filter(|told| !told.is_due());
+        if same.is_none_or(|told| told.report.calls != report.calls) {
+            let calls = Document::DialogInfo {
+                entity: None,
+                full: true,
+                dialogs: report.calls.clone(),
+            };
+            batch.push(self.news(user, Package::Dialog, UpstreamNews::Document(calls)));
+        }
+        if same.is_none_or(|told| told.report.presence != report.presence) {
+            let news = match report.presence.clone() {
+                Some(statement) => UpstreamNews::Document(Document::Pidf {
+                    entity: None,
+                    statement,
+                }),
+                None => UpstreamNews::Gone,
+            };
+            batch.push(self.news(user, Package::Presence, news));
+        }
+        let told = Told {
+            report,
+            at: Instant::now(),
+            is_stale: false,
+        };
+        all.insert(user.into(), told);
+    }
+
+    /// The PBX is not heard any more.
+    pub(super) async fn suspect_all(&self) {
+        let users = self.users();
+        for told in self.0.told.borrow_mut().values_mut() {
+            told.is_stale = true;
+        }
+        self.tell_all(users, || UpstreamNews::Stale).await;
+    }
+
+    /// The connector is not in use any more.
+    pub(super) async fn forget_all(&self) {
+        let users = self.users();
+        self.0.told.borrow_mut().clear();
+        self.tell_all(users, || UpstreamNews::Gone).await;
+    }
+
+    async fn tell_all(&self, users: Vec<Box<str>>, news: impl Fn() -> UpstreamNews) {
+        for users in users.chunks(USERS_AT_ONCE) {
+            let reports = || users.iter().flat_map(|user| self.both(user, &news));
+            let mut attempts = 0..3;
+            while attempts.next().is_some() && !self.deliver(reports().collect()).await {}
+        }
+    }
+
+    fn users(&self) -> Vec<Box<str>> {
+        self.0.told.borrow().keys().cloned().collect()
+    }
+
+    fn both(&self, user: &str, news: impl Fn() -> UpstreamNews) -> [UpstreamReport; 2] {
+        [Package::Dialog, Package::Presence].map(|package| self.news(user, package, news()))
+    }
+
+    fn news(&self, user: &str, package: Package, news: UpstreamNews) -> UpstreamReport {
+        UpstreamReport {
+            aor: Aor::new(user, &self.0.domain),
+            connector: Arc::clone(&self.0.connector),
+            package,
+            news,
+            expires: TRUST,
+        }
+    }
+
+    /// Whether every shard took its part.
+    async fn deliver(&self, batch: Vec<UpstreamReport>) -> bool {
+        let shards = &self.0.shards;
+        let mut by_shard: HashMap<u16, Vec<UpstreamReport>> = HashMap::new();
+        for report in batch {
+            let owner = ShardId::owner_of(&report.aor, shards.count());
+            by_shard.entry(owner.0).or_default().push(report);
+        }
+        let ask = |(shard, reports)| shards.ask(ShardId(shard), Command::ReportUpstreams(reports));
+        let replies = timeout(PATIENCE, join_all(by_shard.into_iter().map(ask))).await;
+        let is_done = |reply: &Option<Reply>| matches!(reply, Some(Reply::Done));
+        replies.is_ok_and(|replies| replies.iter().all(is_done))
+    }
+}

@@ -1,0 +1,128 @@
+//! One connector: connects to its PBX, again and again.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use crate::connect::ami::Ami;
+use crate::connect::backoff;
+use crate::connect::board::Board;
+use crate::connect::event_socket::{self, EventSocket};
+use crate::connect::protocol::{Fault, Protocol};
+use crate::connect::session::Session;
+use crate::connect::shards::Shards;
+use crate::connect::teller::Teller;
+use crate::connect::thread::Wanted;
+use crate::connect::users::{SelectedUsers, Users};
+use crate::directory::connectors::{Connector, PbxKind, PbxUpstream};
+use crate::sip::digest::client::Login;
+use crate::sip::random::Random;
+
+/// How long one address may take to accept a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// The port of Asterisk's manager interface.
+const AMI_PORT: u16 = 5038;
+/// The port of FreeSWITCH's event socket.
+const EVENT_SOCKET_PORT: u16 = 8021;
+
+/// Runs a connector.
+pub(super) struct Worker {
+    pub(super) wanted: Wanted,
+    pub(super) pbx: PbxUpstream,
+    pub(super) shards: Rc<dyn Shards>,
+    pub(super) teller: Teller,
+    pub(super) random: Random,
+}
+
+impl Worker {
+    /// Never ends.
+    pub(super) async fn run(mut self) {
+        let mut failures = 0;
+        loop {
+            let (fault, has_worked) = self.connect().await;
+            failures = if has_worked { 1 } else { failures + 1 };
+            let delay = backoff::delay(&fault, failures, &mut self.random);
+            let name = &*self.wanted.connector.name;
+            if self.wanted.status.fails(&fault, delay) {
+                tracing::warn!(connector = name, %fault, "the PBX cannot be used");
+            } else {
+                tracing::debug!(connector = name, %fault, "the PBX still cannot be used");
+            }
+            self.teller.suspect_all().await;
+            sleep(delay).await;
+        }
+    }
+
+    /// One connection: why it ended, and whether everything was read before.
+    async fn connect(&self) -> (Fault, bool) {
+        let connector = &self.wanted.connector;
+        let (stream, peer) = match self.open().await {
+            Ok(opened) => opened,
+            Err(fault) => return (fault, false),
+        };
+        self.wanted.status.connected(peer);
+        let selected = Rc::new(SelectedUsers::new(connector, Rc::clone(&self.shards)));
+        let users = Rc::clone(&selected) as Rc<dyn Users>;
+        let session = Session {
+            name: &connector.name,
+            board: RefCell::new(Board::new(
+                self.teller.domain(),
+                self.teller.epoch(),
+                self.shards.unix_milliseconds(),
+            )),
+            teller: &self.teller,
+            users: &selected,
+            status: &self.wanted.status,
+            changed: Notify::new(),
+            is_read: Cell::new(false),
+        };
+        let fault = session.run(self.protocol(users), stream).await;
+        (fault, session.is_read.get())
+    }
+
+    async fn open(&self) -> Result<(TcpStream, SocketAddr), Fault> {
+        let port = match self.pbx.kind {
+            PbxKind::Asterisk => AMI_PORT,
+            PbxKind::FreeSwitch => EVENT_SOCKET_PORT,
+        };
+        let address = self.wanted.connector.address.as_ref();
+        let address = address.ok_or_else(|| Fault::Unreachable("no address".to_owned()))?;
+        let found = self.shards.locate(address, port).await;
+        let mut why = "the name has no address".to_owned();
+        for address in found.map_err(Fault::Unreachable)? {
+            match timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Without it the PBX sees our requests later; it sees them.
+                    let _ = stream.set_nodelay(true);
+                    return Ok((stream, address));
+                }
+                Ok(Err(error)) => why = format!("{address}: {error}"),
+                Err(_) => why = format!("{address}: no response"),
+            }
+        }
+        Err(Fault::Unreachable(why))
+    }
+
+    fn protocol(&self, users: Rc<dyn Users>) -> Box<dyn Protocol> {
+        let Connector { login, .. } = &self.wanted.connector;
+        let login = login.clone().unwrap_or_else(|| Login {
+            user: Box::default(),
+            password: Box::default(),
+        });
+        match self.pbx.kind {
+            PbxKind::Asterisk => Box::new(Ami::new(login, &self.pbx.contexts, users)),
+            PbxKind::FreeSwitch => {
+                let Login { user, password } = login;
+                let user = Some(user).filter(|user| !user.is_empty());
+                let login = event_socket::Login { user, password };
+                let domain = self.pbx.remote_domain.as_deref();
+                Box::new(EventSocket::new(login, domain, users))
+            }
+        }
+    }
+}
