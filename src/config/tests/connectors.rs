@@ -1,7 +1,7 @@
 //! `[[connector]]`: what it becomes, and what is refused.
 
 use super::*;
-use crate::directory::connectors::{Connector, Preferred, Protocol, SipUpstream};
+use crate::directory::connectors::{Connector, PbxKind, Preferred, Protocol, SipUpstream};
 use crate::presence::event::Package;
 
 const DOMAIN: &str = "[[domain]]\nname = \"abc.com\"\n";
@@ -13,8 +13,10 @@ fn connector(lines: &str) -> Connector {
 }
 
 fn upstream(connector: &Connector) -> &SipUpstream {
-    let Protocol::Sip(upstream) = &connector.protocol;
-    upstream
+    match &connector.protocol {
+        Protocol::Sip(upstream) => upstream,
+        Protocol::Pbx(_) => panic!("not by SIP"),
+    }
 }
 
 #[test]
@@ -145,4 +147,41 @@ fn connectors_do_not_contradict_each_other() {
             "the connector \"a\" is in the domain \"abc.org\", which does not exist",
         )],
     );
+}
+
+#[test]
+fn a_pbx_may_be_spoken_to_without_sip() {
+    let asterisk = connector(
+        "kind = \"asterisk-ami\"\nauth_id = \"lamps\"\npassword = \"secret\"\ncontexts = [\"internal\"]\n",
+    );
+    let Protocol::Pbx(pbx) = &asterisk.protocol else {
+        panic!("{asterisk:?}");
+    };
+    assert_eq!(pbx.kind, PbxKind::Asterisk);
+    assert_eq!(pbx.contexts, ["internal".into()]);
+    assert_eq!(&*asterisk.login.unwrap().user, "lamps");
+    let freeswitch = connector(
+        "kind = \"freeswitch-event-socket\"\npassword = \"ClueCon\"\nremote_domain = \"PBX.example\"\n",
+    );
+    let Protocol::Pbx(pbx) = &freeswitch.protocol else {
+        panic!("{freeswitch:?}");
+    };
+    assert_eq!(pbx.kind, PbxKind::FreeSwitch);
+    assert_eq!(pbx.remote_domain.as_deref(), Some("pbx.example"));
+    let login = freeswitch.login.unwrap();
+    assert_eq!((&*login.user, &*login.password), ("", "ClueCon"));
+}
+
+#[test]
+fn a_pbx_without_sip_has_no_keys_of_others() {
+    let complaint = |lines: &str| {
+        let head = "[[connector]]\nname = \"pbx\"\ndomain = \"abc.com\"\naddress = \"192.0.2.7\"\n";
+        complaints(&format!("{DOMAIN}{head}{lines}")).join("\n")
+    };
+    let without_user = complaint("kind = \"asterisk-ami\"\n");
+    assert!(without_user.contains("has no auth_id"), "{without_user}");
+    let tls = complaint("kind = \"freeswitch-event-socket\"\ntransport = \"tls\"\n");
+    assert!(tls.contains("transport = \"tls\""), "{tls}");
+    let contexts = complaint("kind = \"freeswitch-event-socket\"\ncontexts = [\"a\"]\n");
+    assert!(contexts.contains("only Asterisk has"), "{contexts}");
 }

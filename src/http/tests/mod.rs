@@ -304,6 +304,7 @@ impl Engine for FakeEngine {
             Command::Refusals => Reply::Refusals(Vec::new()),
             Command::Lockouts if shard.0 == 1 => Reply::Lockouts(vec![locked_out()]),
             Command::Lockouts => Reply::Lockouts(Vec::new()),
+            Command::ReportUpstreams(_) => Reply::Done,
             Command::Connectors => Reply::Connectors(vec![connector(shard)]),
             Command::ConnectorUsers { name, from } => {
                 assert_eq!(&*name, "pbx");
