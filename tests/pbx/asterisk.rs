@@ -18,6 +18,8 @@ struct Asterisk {
     lists: HashMap<&'static str, Vec<String>>,
     password: &'static str,
     is_garbage: bool,
+    /// It takes requests, and says nothing any more.
+    is_silent: bool,
 }
 
 impl Asterisk {
@@ -39,6 +41,7 @@ impl Asterisk {
             ]),
             password: "secret",
             is_garbage: false,
+            is_silent: false,
         }
     }
 }
@@ -60,6 +63,9 @@ impl Behaviour for Asterisk {
             value.unwrap_or_default()
         };
         let (action, id) = (field("Action"), field("ActionID"));
+        if self.is_silent {
+            return String::new();
+        }
         let blocks = match action {
             "Challenge" => vec![format!(
                 "Response: Success\nActionID: {id}\nChallenge: 840415273"
@@ -235,5 +241,20 @@ fn asterisk_with_another_password_or_another_protocol_has_a_status() {
     ));
     folder.says("reload");
     await_words(&folder, "connectors", "UpAndRunning");
+    daemon.stop();
+}
+
+/// A machine that lost its power closes no connection.
+#[test]
+fn asterisk_that_falls_silent_is_found_out_in_half_a_minute() {
+    let pbx = Server::start(Asterisk::idle());
+    let folder = Folder::new("pbx-silent", &configuration(CONNECTOR, pbx.address));
+    let daemon = Daemon::start(&folder);
+    await_words(&folder, "connectors", "UpAndRunning");
+    pbx.behaviour.lock().unwrap().is_silent = true;
+    // It is asked twice before.
+    std::thread::sleep(std::time::Duration::from_secs(15));
+    await_words(&folder, "connectors", "UpAndRunning");
+    await_words(&folder, "connectors", "ConnectionError");
     daemon.stop();
 }
