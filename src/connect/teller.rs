@@ -1,6 +1,7 @@
 //! Tells the shards what a PBX reports, in batches, and remembers what they were told.
 //!
-//! Guarantee: of each user the newest report is told; while a batch is under way, changes of a user become one.
+//! Guarantee: of each user the newest report is told; while a batch is under way, changes of a user become one. Of as
+//! many users as one kind of fact may have; others are left out.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::connect::board::{Board, Report};
+use crate::connect::board::{Board, FACTS_MAX, Report};
 use crate::connect::shards::Shards;
 use crate::presence::Aor;
 use crate::presence::document::Document;
@@ -24,6 +25,10 @@ use crate::shard::{Command, Reply, ShardId};
 pub(super) const USERS_AT_ONCE: usize = 200;
 /// How long a batch may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the shards are told that all is stale or over, if one does not take it.
+const ATTEMPTS: u32 = 20;
+/// The pause before that is repeated.
+const PAUSE: Duration = Duration::from_millis(500);
 /// How long a report is trusted without another one. While the PBX is connected, it is told again before.
 const TRUST: Duration = Duration::from_secs(24 * 3600);
 /// After this time a report is told again.
@@ -143,6 +148,9 @@ impl Teller {
             all.remove(user);
             return;
         }
+        if told.is_none() && all.len() >= FACTS_MAX {
+            return;
+        }
         let same = told.filter(|told| !told.is_due());
         if same.is_none_or(|told| told.report.calls != report.calls) {
             let calls = Document::DialogInfo {
@@ -189,8 +197,10 @@ impl Teller {
     async fn tell_all(&self, users: Vec<Box<str>>, news: impl Fn() -> UpstreamNews) {
         for users in users.chunks(USERS_AT_ONCE) {
             let reports = || users.iter().flat_map(|user| self.both(user, &news));
-            let mut attempts = 0..3;
-            while attempts.next().is_some() && !self.deliver(reports().collect()).await {}
+            let mut attempts = 0..ATTEMPTS;
+            while !self.deliver(reports().collect()).await && attempts.next().is_some() {
+                sleep(PAUSE).await;
+            }
         }
     }
 
@@ -224,5 +234,129 @@ impl Teller {
         let replies = timeout(PATIENCE, join_all(by_shard.into_iter().map(ask))).await;
         let is_done = |reply: &Option<Reply>| matches!(reply, Some(Reply::Done));
         replies.is_ok_and(|replies| replies.iter().all(is_done))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::cell::Cell;
+    use std::net::SocketAddr;
+
+    use futures_util::future::{FutureExt, LocalBoxFuture, ready};
+
+    use super::*;
+    use crate::directory::Directory;
+    use crate::directory::connectors::ServerAddress;
+
+    /// Two shards, which write down what they are told, or refuse it.
+    #[derive(Default)]
+    struct Log {
+        lines: RefCell<Vec<String>>,
+        refuses: Cell<bool>,
+    }
+
+    impl Shards for Log {
+        fn count(&self) -> u16 {
+            2
+        }
+
+        fn ask(&self, shard: ShardId, command: Command) -> LocalBoxFuture<'static, Option<Reply>> {
+            let Command::ReportUpstreams(reports) = command else {
+                panic!("{command:?}");
+            };
+            if self.refuses.get() {
+                return ready(Some(Reply::OverLimit)).boxed_local();
+            }
+            for UpstreamReport {
+                aor, package, news, ..
+            } in reports
+            {
+                assert_eq!(ShardId::owner_of(&aor, 2), shard);
+                let news = match news {
+                    UpstreamNews::Document(Document::DialogInfo { dialogs, .. }) => {
+                        format!("{} calls", dialogs.len())
+                    }
+                    UpstreamNews::Document(_) => "presence".to_owned(),
+                    other => format!("{other:?}"),
+                };
+                let line = format!("{} {} {news}", aor.user(), package.token());
+                self.lines.borrow_mut().push(line);
+            }
+            ready(Some(Reply::Done)).boxed_local()
+        }
+
+        fn directory(&self) -> Arc<Directory> {
+            Arc::default()
+        }
+
+        fn locate(
+            &self,
+            _: &ServerAddress,
+            _: u16,
+        ) -> LocalBoxFuture<'static, Result<Vec<SocketAddr>, String>> {
+            ready(Ok(Vec::new())).boxed_local()
+        }
+
+        fn unix_milliseconds(&self) -> u64 {
+            1
+        }
+    }
+
+    impl Log {
+        fn take(&self) -> Vec<String> {
+            let mut lines = self.lines.take();
+            lines.sort_unstable();
+            lines
+        }
+    }
+
+    fn wait<T>(future: impl Future<Output = T>) -> T {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().build().unwrap();
+        runtime.block_on(future)
+    }
+
+    #[test]
+    fn only_what_changed_is_told_and_what_was_refused_is_told_again() {
+        let log = Rc::new(Log::default());
+        let teller = Teller::new("pbx".into(), "abc.com", Rc::clone(&log) as Rc<dyn Shards>);
+        let board = RefCell::new(Board::new("abc.com", 1, 1));
+        board.borrow_mut().phone("a", "101", true);
+        let tell = |users: &[&str]| {
+            let users = users.iter().map(|user| (*user).into()).collect();
+            wait(teller.tell(users, &board))
+        };
+
+        log.refuses.set(true);
+        assert_eq!(tell(&["101"]), ["101".into()]);
+        log.refuses.set(false);
+        assert!(tell(&["101", "102"]).is_empty());
+        let told = [
+            "101 dialog 0 calls",
+            "101 presence Gone",
+            "102 dialog Gone",
+            "102 presence Gone",
+        ];
+        assert_eq!(log.take(), told);
+        assert_eq!(teller.count(), 1);
+        tell(&["101"]);
+        assert!(log.take().is_empty(), "it is known");
+        board.borrow_mut().phone("a", "101", false);
+        tell(&["101"]);
+        assert_eq!(log.take(), ["101 presence presence"]);
+
+        // Over the next connection all is told again, and of those of whom nothing is told any more, that.
+        wait(teller.suspect_all());
+        assert_eq!(log.take(), ["101 dialog Stale", "101 presence Stale"]);
+        let mut fresh = Board::new("abc.com", 1, 2);
+        teller.mark_due(&mut fresh, Some(vec!["103".into()]));
+        let mut due = fresh.take_changed(10);
+        due.sort_unstable();
+        assert_eq!(due, ["101".into(), "103".into()]);
+        let fresh = RefCell::new(fresh);
+        wait(teller.tell(due, &fresh));
+        assert_eq!(log.take().len(), 4);
+        assert_eq!(teller.count(), 0);
     }
 }

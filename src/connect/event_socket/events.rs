@@ -61,6 +61,11 @@ impl Events {
                 _ => {}
             },
             name if name.starts_with("CHANNEL_") || name == "CALL_UPDATE" => {
+                // A channel that goes on under another id.
+                let before = get(event, "Old-Unique-ID");
+                if !before.is_empty() {
+                    board.hang_up(before);
+                }
                 self.channel(event, board);
             }
             _ => {}

@@ -220,6 +220,10 @@ fn a_call_lights_both_lamps_until_its_end() {
     hidden["Caller-Privacy-Hide-Number"] = "true".into();
     say(&mut session, &hidden);
     assert!(session.board.report("104").calls[0].remote_is_private);
+    let mut renamed = channel("z2", "104", "outbound", "RINGING");
+    renamed["Old-Unique-ID"] = "z".into();
+    say(&mut session, &renamed);
+    assert_eq!(session.states("104").len(), 1);
     say(&mut session, &channel("w", "999", "outbound", "RINGING"));
     assert!(session.states("999").is_empty(), "not ours");
 }
