@@ -19,6 +19,7 @@ use crate::http::verified_passwords::VerifiedPasswords;
 use crate::net::stream::handshakes::Handshakes;
 use crate::presence::Aor;
 use crate::presence::source::StateUpdate;
+use crate::shard::contract::connector::ConnectorReport;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 use crate::telemetry::durations::Durations;
@@ -107,6 +108,29 @@ impl<E: Engine> Site<E> {
             }
         }
         (found, silent)
+    }
+
+    /// All connectors as all shards see them, in the order of the configuration, and the shards that did not
+    /// reply.
+    pub(crate) async fn connectors(&self) -> (Vec<ConnectorReport>, Vec<u16>) {
+        let pick = |reply| match reply {
+            Reply::Connectors(found) => Some(found),
+            _ => None,
+        };
+        let (found, silent) = self.ask_all(|| Command::Connectors, pick).await;
+        let mut merged: Vec<ConnectorReport> = Vec::new();
+        for report in found {
+            match merged.iter_mut().find(|known| known.name == report.name) {
+                Some(known) => known.add(report),
+                None => merged.push(report),
+            }
+        }
+        for report in self.engine.connectors() {
+            if let Some(known) = merged.iter_mut().find(|known| known.name == report.name) {
+                *known = report;
+            }
+        }
+        (merged, silent)
     }
 
     /// Takes a report to the shard that owns the address.

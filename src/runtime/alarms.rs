@@ -1,5 +1,6 @@
 //! Log lines for events that the operator should see at once.
 
+use crate::shard::contract::connector::UpstreamDifference;
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
 /// Logs a looping phone; the engine limits the rate. The address is for blocking it; who it is, is said at
@@ -32,4 +33,12 @@ pub(crate) fn log_failure(failure: &AuthenticationFailure) {
         via = failure.transport.name(),
         "authentication failed"
     );
+}
+
+/// A refresh of a connector found another state than the one held, which it has replaced; the engine limits the
+/// rate.
+pub(crate) fn log_difference(difference: &UpstreamDifference) {
+    let connector = &*difference.connector;
+    tracing::info!(connector, "a refresh corrected the state of a user");
+    tracing::debug!(connector, user = %difference.aor, "a refresh corrected the state of a user");
 }

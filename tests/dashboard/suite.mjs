@@ -315,7 +315,7 @@ await check("diagnostics shows both tracks in the words of the connector", async
   await page.getByRole("button", { name: "Reload" }).click();
   await row("Marco Conti").filter({ hasText: "Available" }).waitFor();
   await page.getByLabel("User", { exact: true }).fill("");
-  await page.getByText("What the states of a connector will mean").click();
+  await page.getByText("What the states of a connector mean").click();
   await picture(page, "diagnostics", 1000);
 });
 

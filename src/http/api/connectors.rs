@@ -98,7 +98,7 @@ impl<E: Engine> Operation<E> {
 async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let directory = site.directory();
     let domain = request.query_domain(&directory)?;
-    let (reports, silent) = control::reports(site).await;
+    let (reports, silent) = site.connectors().await;
     let is_wanted = |report: &&ConnectorReport| {
         request.caller.is_for(&report.domain)
             && domain.is_none_or(|domain| *domain.name == *report.domain)
@@ -115,7 +115,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 
 async fn show<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
     let name = name_of(&request, site)?;
-    let (reports, _) = control::reports(site).await;
+    let (reports, _) = site.connectors().await;
     let report = control::named(reports, &name).map_err(Problem::of_query)?;
     Ok(Answer::Json(connector_json(&report)))
 }

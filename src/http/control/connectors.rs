@@ -13,7 +13,7 @@ const USERS_MAX: usize = 1_000;
 
 /// All connectors, or one with its users.
 pub(crate) async fn show<E: Engine>(form: Form, site: &Site<E>) -> ControlResult {
-    let (reports, silent) = reports(site).await;
+    let (reports, silent) = site.connectors().await;
     let Some(name) = form.optional("name")? else {
         return Ok(Box::new(ConnectorList { reports, silent }));
     };
@@ -60,7 +60,7 @@ pub(crate) async fn restart<E: Engine>(form: Form, site: &Site<E>) -> ControlRes
 async fn order_of<E: Engine>(form: &Form, order: ConnectorOrder, site: &Site<E>) -> ControlResult {
     let name = form.required("name")?;
     order_connector(name, order, site).await?;
-    let (reports, silent) = reports(site).await;
+    let (reports, silent) = site.connectors().await;
     let report = named(reports, name)?;
     Ok(Box::new(ConnectorOrdered { report, silent }))
 }
@@ -85,28 +85,6 @@ pub(crate) async fn order_connector<E: Engine>(
         true => Ok(()),
         false => Err(ControlRefusal::Silent),
     }
-}
-
-/// All connectors in the order of the configuration, and the shards that did not answer.
-pub(crate) async fn reports<E: Engine>(site: &Site<E>) -> (Vec<ConnectorReport>, Vec<u16>) {
-    let pick = |reply| match reply {
-        Reply::Connectors(found) => Some(found),
-        _ => None,
-    };
-    let (found, silent) = site.ask_all(|| Command::Connectors, pick).await;
-    let mut merged: Vec<ConnectorReport> = Vec::new();
-    for report in found {
-        match merged.iter_mut().find(|known| known.name == report.name) {
-            Some(known) => known.add(report),
-            None => merged.push(report),
-        }
-    }
-    for report in site.engine.connectors() {
-        if let Some(known) = merged.iter_mut().find(|known| known.name == report.name) {
-            *known = report;
-        }
-    }
-    (merged, silent)
 }
 
 /// The report of a connector.

@@ -2,15 +2,15 @@
 // The page shows the states at the time of the last reading. "Reload" reads them again, and may find a state in transition.
 // A test subscription follows the state of one user for a minute.
 
-import { all, wordsOf } from "./api.js";
+import { all, get, wordsOf } from "./api.js";
 import { announce, debounced, el, fill, labelled, options, setText } from "./dom.js";
-import { clockTime, moment, userOf } from "./format.js";
-import { t, tn } from "./language.js";
+import { clockTime, moment, span, userOf } from "./format.js";
+import { number, t, tn } from "./language.js";
 import { card, table } from "./table.js";
 import { TestSubscriptions } from "./test_subscriptions.js";
 
 /** The states of a connector (W:D3.10), and those in which it works. */
-const CONNECTOR_STATES = ["Server Not configured", "Disabled", "Forbidden", "ConnectionError", "UpAndRunning", "Credentials entered not found"];
+const CONNECTOR_STATES = ["Server Not configured", "Disabled", "Forbidden", "ConnectionError", "UpAndRunning", "Credentials entered not found", "Requesting", "Not requested by anyone"];
 const GOOD_STATES = ["UpAndRunning", "Credentials entered not found"];
 /** The values of both tracks (W:D3.14, D3.15, D3.16). */
 const VALUES = ["Available", "Busy", "Do not disturb", "Offline", "Forwarded to voice mail", "Forwarded to phone number"];
@@ -88,9 +88,11 @@ export function diagnostics({ domain, go }) {
     users.show(found);
     setText(status, `${tn("diagnostics.count", found.length)} · ${t("diagnostics.read-at", { time: moment(readAt) })}`);
   };
+  const upstream = connectors(domain);
   const load = async () => {
     setText(status, t("loading"));
     try {
+      await upstream.load();
       rows = await read(domain, (aor) => tests.until(aor) !== undefined);
       readAt = Date.now();
       show();
@@ -109,7 +111,7 @@ export function diagnostics({ domain, go }) {
     element: el(
       "div",
       {},
-      connectors(),
+      upstream.element,
       card(
         t("diagnostics.users"),
         el("p.muted", {}, t("diagnostics.service")),
@@ -129,16 +131,31 @@ export function diagnostics({ domain, go }) {
   };
 }
 
-/** There is no connector yet. The page explains the words that a connector will use. */
-function connectors() {
-  const legend = CONNECTOR_STATES.map((word) =>
-    el("div", {}, el("dt", {}, el("span.badge", { lang: "en", "data-good": String(GOOD_STATES.includes(word)) }, word)), el("dd", {}, t(`connector.${word}`))),
-  );
-  return card(
+/** The connectors of a domain, each with its state, and what the states mean. */
+function connectors(domain) {
+  const state = (word) => el("span.badge", { lang: "en", "data-good": String(GOOD_STATES.includes(word)) }, word);
+  const legend = CONNECTOR_STATES.map((word) => el("div", {}, el("dt", {}, state(word)), el("dd", {}, t(`connector.${word}`))));
+  const failed = (row) => ERRORS.reduce((sum, word) => sum + (row.users_by_status[word] ?? 0), 0);
+  const time = (seconds) => (seconds === null ? "" : span(seconds));
+  const found = table({
+    caption: t("diagnostics.connectors"),
+    empty: t("diagnostics.no-connector"),
+    columns: [
+      { title: t("connectors.name"), cell: (row) => row.name },
+      { title: t("connectors.state"), cell: (row) => [state(row.status), under(row.next_attempt_seconds === null ? null : t("connectors.next", { time: span(row.next_attempt_seconds) }))] },
+      { title: t("connectors.since"), cell: (row) => time(row.status_seconds), kind: "number" },
+      { title: t("connectors.server"), cell: (row) => row.server ?? "" },
+      { title: t("connectors.subscribed"), cell: (row) => t("connectors.of", { n: number(row.subscriptions), all: number(row.users) }), kind: "number" },
+      { title: t("connectors.failed"), cell: (row) => number(failed(row)), kind: "number" },
+    ],
+  });
+  const load = async () => found.show((await get("connectors", { domain })).items);
+  const element = card(
     t("diagnostics.connectors"),
-    el("p", {}, t("diagnostics.no-connector")),
+    found.element,
     el("details", {}, el("summary", {}, t("diagnostics.legend")), el("dl.facts.wide", {}, legend)),
   );
+  return { element, load };
 }
 
 /** The rows of all users of a domain. `isTested` says whether a test subscription of the page is running. */
@@ -156,7 +173,7 @@ async function read(domain, isTested) {
 function tracks(state, isRequested) {
   return {
     note: state.note,
-    // No connector asks for rich presence, so it is what clients published here.
+    // What clients published here, or a connector reported.
     rich: state.rich ?? (isRequested ? "Server not configured" : "Not requested by anyone"),
     message: state.rich === null ? null : state.note,
     telephony: state.telephony ?? WORDS[state.availability] ?? "Offline",

@@ -95,7 +95,7 @@ function whyOf() {
     columns: [
       { title: t("why.decides"), cell: ({ decides }) => (decides ? el("span", {}, "★ ", el("span.unseen", {}, t("why.decides"))) : "") },
       { title: t("why.source"), cell: ({ source }) => sourceWords(source) },
-      { title: t("why.reports"), cell: ({ asserts }) => reportWords(asserts) },
+      { title: t("why.reports"), cell: (row) => [reportWords(row.asserts), row.stale_seconds === null ? null : el("div.muted.note", {}, t("why.stale", { time: span(row.stale_seconds) }))] },
       { title: t("why.age"), cell: (row) => ago(row.age_seconds), kind: "number" },
       { title: t("why.remaining"), cell: (row) => span(row.remaining_seconds), kind: "number" },
     ],

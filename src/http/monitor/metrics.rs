@@ -97,6 +97,7 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
         requests(&cores, &site.call_state_durations),
         certificates(&site.facts.keyrings),
     ]);
+    families.extend(super::connectors::families(site).await);
     families
 }
 
@@ -345,6 +346,12 @@ mod tests {
         names.extend(["subscriptions_by_event", "notify_failures"]);
         names.extend(["subscriptions_by_domain", "notifies_sent_by_transport"]);
         names.push("messages_received_by_transport");
+        names.extend([
+            "connector_status",
+            "connector_subscriptions",
+            "connector_users",
+        ]);
+        names.extend(["connector_notifies", "connector_failures"]);
         let count = names.len();
         names.sort_unstable();
         names.dedup();

@@ -4,6 +4,7 @@
 //! counted; `text` and `protobuf` write it.
 
 mod catalogue;
+mod connectors;
 mod family;
 pub(crate) mod health;
 pub(crate) mod metrics;

@@ -129,6 +129,13 @@ impl Presentity {
         self.recompose()
     }
 
+    /// Whether an upstream has a contribution that is not stale.
+    #[must_use]
+    pub fn hears_upstream(&self, (connector, package): (&Arc<str>, Package)) -> bool {
+        let place = self.upstreams.place(connector, package);
+        place.is_some_and(|place| self.upstreams.0[place].stale_since.is_none())
+    }
+
     /// After a restart: no upstream has been heard yet. Returns whether the composed state changed.
     pub fn suspect_upstreams(&mut self, now: Instant) -> bool {
         if self.upstreams.0.is_empty() {

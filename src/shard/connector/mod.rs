@@ -317,32 +317,20 @@ impl Entry {
             None if !self.connector.is_enabled || self.is_stopped => ConnectorStatus::Disabled,
             None => ConnectorStatus::NotConfigured,
         };
-        let mut report = ConnectorReport {
+        let (users, subscriptions) = self
+            .link
+            .map_or_else(Default::default, |link| uac.tally(link, now));
+        ConnectorReport {
             name: self.connector.name.clone(),
             domain: self.connector.domain.clone(),
             status,
             age: link.map(|link| link.age),
             peer: link.and_then(|link| link.peer),
             next_attempt: link.and_then(|link| link.next_attempt),
-            users: Vec::new(),
-            subscriptions: 0,
+            users,
+            subscriptions,
             counts: link.map_or_else(ConnectorCounts::default, |link| link.counts),
-        };
-        let users = self
-            .link
-            .map(|link| uac.users_of(link, 0..uac.places(), now));
-        for user in users.unwrap_or_default() {
-            report.subscriptions += usize::from(user.remaining.is_some());
-            match report
-                .users
-                .iter_mut()
-                .find(|(known, _)| *known == user.status)
-            {
-                Some((_, count)) => *count += 1,
-                None => report.users.push((user.status, 1)),
-            }
         }
-        report
     }
 }
 

@@ -985,6 +985,35 @@ fn a_2xx_without_a_notify_proves_nothing() {
 }
 
 #[test]
+fn a_refresh_corrects_what_was_missed_and_that_is_counted() {
+    let (mut world, _) = World::busy();
+    for (call, lamp, differences) in [
+        ("confirmed", CallState::Confirmed, 0),
+        ("idle", CallState::Terminated, 1),
+        ("idle", CallState::Terminated, 1),
+    ] {
+        let refresh = world.next_request();
+        world.accept(&refresh, 600, call);
+        assert_eq!(world.lamp(), lamp);
+        assert_eq!(
+            world.counter("connector_differences"),
+            differences,
+            "{call}"
+        );
+        world.notify(&refresh, "active", &dialog_info(call));
+    }
+    let refresh = world.next_request();
+    world.respond(&refresh, "481 Subscription Does Not Exist", "");
+    let anew = world.request();
+    world.accept(&anew, 600, "early");
+    assert_eq!(
+        world.counter("connector_differences"),
+        1,
+        "a new dialog is no audit"
+    );
+}
+
+#[test]
 fn damaged_messages_do_no_harm() {
     let mut random = crate::sip::random::Random::new([6; 32]);
     for _ in 0..200 {

@@ -36,7 +36,22 @@ pub struct UpstreamReport {
     pub news: UpstreamNews,
     /// How long the subscription lasts from now on.
     pub expires: Duration,
+    /// Whether a refresh asked for it, so that it should be what is known already.
+    pub is_audit: bool,
 }
+
+/// A refresh found another state than the one that was held: a NOTIFY was lost, or the state changed at that
+/// moment.
+#[derive(Clone, Debug)]
+pub struct UpstreamDifference {
+    /// The connector.
+    pub connector: Arc<str>,
+    /// The user.
+    pub aor: Aor,
+}
+
+/// Differences that one turn puts into the log; further ones are only counted.
+pub const DIFFERENCES_LOGGED_MAX: usize = 16;
 
 /// What the operator orders a connector to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

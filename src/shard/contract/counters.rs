@@ -250,6 +250,8 @@ counters! {
     clients_over_limit,
     /// NOTIFYs to us that were accepted.
     notifies_received,
+    /// States of a connector's user that a refresh found to be others than those held.
+    connector_differences,
     /// Users that no connector subscribes to, because too many are.
     upstream_users_over_limit,
     /// Events missing from the report of a probe because there were too many.

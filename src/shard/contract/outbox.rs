@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use crate::shard::contract::command::{CommandId, Reply};
 use crate::shard::contract::commit::{NotedChange, RecordChange};
-use crate::shard::contract::connector::Route;
+use crate::shard::contract::connector::{Route, UpstreamDifference};
 use crate::shard::contract::dial::{Dial, Lookup};
 use crate::shard::contract::flow::{ConnectionId, Flow, ShardId};
 use crate::shard::contract::mail::Mail;
@@ -88,6 +88,8 @@ pub struct Outbox {
     pub alarms: Vec<LoopReport>,
     /// Authentication failures, for the log; rate limited.
     pub failures: Vec<AuthenticationFailure>,
+    /// Differences that refreshes of connectors found, for the log; limited.
+    pub differences: Vec<UpstreamDifference>,
     /// Number of times the outbox was cleared.
     generation: u64,
 }
@@ -110,6 +112,7 @@ impl Outbox {
         self.routes.clear();
         self.alarms.clear();
         self.failures.clear();
+        self.differences.clear();
         self.generation += 1;
     }
 
@@ -135,6 +138,7 @@ impl Outbox {
             && self.routes.is_empty()
             && self.alarms.is_empty()
             && self.failures.is_empty()
+            && self.differences.is_empty()
     }
 
     /// The octets of a record; None if it is removed.

@@ -1,10 +1,13 @@
 //! What connectors' servers report on presentities that are owned here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::presence::Aor;
 use crate::presence::presentity::{PublicationLimits, UpstreamNews};
-use crate::shard::contract::connector::UpstreamReport;
+use crate::shard::contract::connector::{
+    DIFFERENCES_LOGGED_MAX, UpstreamDifference, UpstreamReport,
+};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::{Compositor, OWNED};
@@ -32,13 +35,15 @@ impl Compositor {
             calls_max: turn.options.calls_per_presentity_max,
         };
         let has_expired = owned.presentity.expire(turn.now);
-        let is_changed = owned.presentity.apply_upstream(
-            (&report.connector, report.package),
-            report.news,
-            report.expires,
-            &limits,
-            turn.now,
-        );
+        let source = (&report.connector, report.package);
+        let is_audit = report.is_audit && owned.presentity.hears_upstream(source);
+        let is_changed =
+            owned
+                .presentity
+                .apply_upstream(source, report.news, report.expires, &limits, turn.now);
+        if is_audit && is_changed {
+            note_difference(&report.connector, aor, turn);
+        }
         self.presentities.mark(id, turn);
         self.after_contribution(id, is_changed || has_expired, turn);
         if says_something {
@@ -61,5 +66,16 @@ impl Compositor {
         let mut aors: Vec<Aor> = watched.map(|(_, owned)| owned.aor.clone()).collect();
         aors.sort_unstable();
         aors
+    }
+}
+
+/// What was held was wrong until the refresh.
+fn note_difference(connector: &Arc<str>, aor: &Aor, turn: &mut Turn<'_>) {
+    turn.counters.connector_differences += 1;
+    if turn.out.differences.len() < DIFFERENCES_LOGGED_MAX {
+        turn.out.differences.push(UpstreamDifference {
+            connector: Arc::clone(connector),
+            aor: aor.clone(),
+        });
     }
 }

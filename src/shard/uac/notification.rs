@@ -138,6 +138,7 @@ impl Client {
         let Role::Subscriber(subscriber) = &mut self.role else {
             return;
         };
+        let is_audit = subscriber.dialog.is_some() && !subscriber.is_notified;
         subscriber.is_notified = true;
         if notification.dialog.is_some() {
             subscriber.dialog = notification.dialog;
@@ -159,12 +160,12 @@ impl Client {
         match SubscriptionState::of(message) {
             SubscriptionState::Active(expires) => {
                 self.go_on(expires, turn);
-                self.heard(document, turn);
+                self.heard(document, is_audit, turn);
             }
             SubscriptionState::Pending(expires) => self.go_on(expires, turn),
             SubscriptionState::Terminated(end, delay) => {
                 if document.is_some() {
-                    self.heard(document, turn);
+                    self.heard(document, is_audit, turn);
                 }
                 self.terminated(end, delay, turn);
             }
@@ -180,7 +181,7 @@ impl Client {
 
     /// The server says what the state of a connector's user is. Without a document it knows of none: so does a
     /// presence server that lost its publications.
-    fn heard(&mut self, document: Option<Document>, turn: &mut Turn<'_>) {
+    fn heard(&mut self, document: Option<Document>, is_audit: bool, turn: &mut Turn<'_>) {
         let is_leaving = self.is_leaving();
         let Some(upstream) = self.purpose.upstream_mut().filter(|_| !is_leaving) else {
             return;
@@ -190,7 +191,7 @@ impl Client {
             upstream.status = UserStatus::Offline;
         }
         let news = document.map_or(UpstreamNews::Gone, UpstreamNews::Document);
-        self.report(news, turn);
+        self.tell(news, is_audit, turn);
     }
 
     fn log_user(&mut self, user: Option<UserStatus>, turn: &mut Turn<'_>) {

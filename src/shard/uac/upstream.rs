@@ -117,6 +117,30 @@ impl Uac {
         own.filter_map(|client| client.user_report(now)).collect()
     }
 
+    /// How many users of a connector have each status, and how many subscriptions the server has.
+    pub(crate) fn tally(&self, link: LinkId, now: Instant) -> (Vec<(UserStatus, usize)>, usize) {
+        let (mut users, mut subscriptions): (Vec<(UserStatus, usize)>, _) = (Vec::new(), 0);
+        for (_, client) in self.clients.iter() {
+            let upstream = client
+                .purpose
+                .upstream()
+                .filter(|upstream| upstream.link == link);
+            let Some(upstream) = upstream.filter(|_| !client.is_leaving() && !client.is_over())
+            else {
+                continue;
+            };
+            subscriptions += usize::from(client.is_established(now));
+            match users
+                .iter_mut()
+                .find(|(known, _)| *known == upstream.status)
+            {
+                Some((_, count)) => *count += 1,
+                None => users.push((upstream.status, 1)),
+            }
+        }
+        (users, subscriptions)
+    }
+
     /// One beyond the highest place of a client.
     pub(crate) fn places(&self) -> u32 {
         self.clients.end()
@@ -133,8 +157,13 @@ impl Client {
         Some(self.purpose.upstream()?.link)
     }
 
-    /// Tells the owner of the user what the server says.
+    /// Tells the owner of the user what became of the subscription.
     pub(super) fn report(&mut self, news: UpstreamNews, turn: &mut Turn<'_>) {
+        self.tell(news, false, turn);
+    }
+
+    /// Tells the owner of the user what the server says. `is_audit`: a refresh asked for it.
+    pub(super) fn tell(&mut self, news: UpstreamNews, is_audit: bool, turn: &mut Turn<'_>) {
         let (Purpose::Upstream(upstream), Role::Subscriber(subscriber)) =
             (&mut self.purpose, &self.role)
         else {
@@ -147,6 +176,7 @@ impl Client {
             package: subscriber.package,
             news,
             expires: ends_at.saturating_duration_since(turn.now),
+            is_audit,
         };
         turn.send_to_owner(&upstream.aor, Mail::Upstream(Box::new(report)));
     }
