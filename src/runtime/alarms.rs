@@ -1,11 +1,19 @@
 //! Log lines for events that the operator should see at once.
 
+use crate::shard::Outbox;
 use crate::shard::contract::connector::UpstreamDifference;
 use crate::shard::contract::report::{AuthenticationFailure, LoopReport};
 
+/// Logs what the turns of an outbox found.
+pub(crate) fn log(outbox: &Outbox) {
+    outbox.alarms.iter().for_each(log_loop);
+    outbox.failures.iter().for_each(log_failure);
+    outbox.differences.iter().for_each(log_difference);
+}
+
 /// Logs a looping phone; the engine limits the rate. The address is for blocking it; who it is, is said at
 /// DEBUG and by `lamplighter loops`.
-pub(crate) fn log(report: &LoopReport) {
+fn log_loop(report: &LoopReport) {
     tracing::warn!(
         address = %report.peer,
         transport = report.transport.name(),
@@ -25,7 +33,7 @@ pub(crate) fn log(report: &LoopReport) {
 
 /// Authentication failed: one line, limited by the engine. Tools like fail2ban read it, so that the
 /// address comes first, and the user, which the peer chooses, is quoted.
-pub(crate) fn log_failure(failure: &AuthenticationFailure) {
+fn log_failure(failure: &AuthenticationFailure) {
     tracing::info!(
         address = %failure.address,
         user = ?failure.user,
@@ -37,7 +45,7 @@ pub(crate) fn log_failure(failure: &AuthenticationFailure) {
 
 /// A refresh of a connector found another state than the one held, which it has replaced; the engine limits the
 /// rate.
-pub(crate) fn log_difference(difference: &UpstreamDifference) {
+fn log_difference(difference: &UpstreamDifference) {
     let connector = &*difference.connector;
     tracing::info!(connector, "a refresh corrected the state of a user");
     tracing::debug!(connector, user = %difference.aor, "a refresh corrected the state of a user");

@@ -580,19 +580,10 @@ impl Turn<'_> {
         self.core.dial_orders.extend(outbox.dials.drain(..));
         self.core.lookup_orders.extend(outbox.lookups.drain(..));
         self.core.route_orders.extend(outbox.routes.drain(..));
-        outbox
-            .differences
-            .drain(..)
-            .for_each(|one| alarms::log_difference(&one));
         for place in outbox.wanted_dialogs.drain(..) {
             self.core.mesh.want(place);
         }
-        for alarm in outbox.alarms.drain(..) {
-            alarms::log(&alarm);
-        }
-        for failure in outbox.failures.drain(..) {
-            alarms::log_failure(&failure);
-        }
+        alarms::log(outbox);
         for (token, reply) in outbox.replies.drain(..) {
             match repliers.remove(&token) {
                 Some(replier) => replier.reply(reply),

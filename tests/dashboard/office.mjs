@@ -51,6 +51,8 @@ watcher = "anyone"
 presentity = "5*"
 handling = "polite-block"
 privacy = 0`);
+line(`[[connector]]\nname = "pbx"\ndomain = "example.com"`);
+line(`[[connector]]\nname = "old-pbx"\ndomain = "example.com"\naddress = "192.0.2.1"\nenabled = false`);
 for (const { user, name } of people) line(`[[account]]\nuser = "${user}"\ndomain = "example.com"\npassword = "secret${user}"\ndisplay = "${name}"`);
 for (const [user, name] of [["200", "Lucia Bianchi"], ["201", "Marco Conti"], ["202", "Elena Greco"]]) line(`[[account]]\nuser = "${user}"\ndomain = "imagicle.test"\npassword = "secret"\ndisplay = "${name}"`);
 for (const group of GROUPS) {

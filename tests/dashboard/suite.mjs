@@ -319,6 +319,13 @@ await check("diagnostics shows both tracks in the words of the connector", async
   await picture(page, "diagnostics", 1000);
 });
 
+await check("diagnostics shows the state of each connector", async () => {
+  await open(page, `diagnostics/${DOMAIN}`, "Diagnostics");
+  const row = (name) => page.getByRole("region", { name: "Connectors" }).getByRole("row").filter({ has: page.getByRole("cell", { name, exact: true }) });
+  await row("pbx").filter({ hasText: "Server Not configured" }).waitFor();
+  await row("old-pbx").filter({ hasText: "Disabled" }).waitFor();
+});
+
 await check("a test subscription follows an unwatched user for a minute", async () => {
   const tester = await visitor(browser);
   await tester.clock.install();
