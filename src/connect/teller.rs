@@ -219,6 +219,7 @@ impl Teller {
             package,
             news,
             expires: TRUST,
+            is_audit: false,
         }
     }
 
