@@ -15,6 +15,8 @@
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
 //! - `connect`: PBXs that tell of their users by a protocol of their own.
+//! - `changes`: changes of composed state on their way from the shards to `http` and `relay`.
+//! - `relay`: composed states go out to other systems.
 //! - `trace`: copies of messages for an operator who watches them. No socket, no clock.
 //! - `net`, `tls`, `dns`, `http`, `config`, `telemetry`, `runtime`, `cli`: everything that touches a socket, a
 //!   file or a clock (feature `server`).
@@ -60,6 +62,8 @@ pub mod shard;
 pub mod sip;
 
 #[cfg(feature = "server")]
+pub mod changes;
+#[cfg(feature = "server")]
 pub mod cli;
 #[cfg(feature = "server")]
 pub mod config;
@@ -73,6 +77,8 @@ pub mod http;
 pub mod net;
 #[cfg(feature = "server")]
 pub mod password;
+#[cfg(feature = "server")]
+pub mod relay;
 #[cfg(feature = "server")]
 pub mod runtime;
 #[cfg(feature = "server")]

@@ -16,16 +16,16 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lamplighter::changes::ChangeFeed;
 use lamplighter::directory::{AuthMode, Directory, Domain};
-use lamplighter::http::ChangeFeed;
 use lamplighter::presence::call::{CallParts, CallState, Direction, Party};
 use lamplighter::presence::event::Package;
 use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::presence::{Aor, CallDialog, document};
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
 use lamplighter::shard::{
-    Command, CommandId, ConnectionId, Durability, Flow, Input, NodeId, Options, Outbox, Shard,
-    ShardId,
+    ChangeReader, ChangeReaders, Command, CommandId, ConnectionId, Durability, Flow, Input, NodeId,
+    Options, Outbox, Shard, ShardId,
 };
 use lamplighter::sip::Transport;
 
@@ -149,7 +149,7 @@ fn options(epoch: Instant) -> Options {
         nonces_known_since: epoch,
         durability: Durability::None,
         writes_history: false,
-        tells_changes: false,
+        tells_changes: ChangeReaders::default(),
         is_traced: false,
         acknowledgements_held_max: 1000,
         local_addresses: vec![NODE],
@@ -527,7 +527,10 @@ fn a_change_that_is_recorded_allocates_nothing() {
 #[test]
 fn a_change_for_readers_of_events_allocates_nothing() {
     let mut bench = Bench::new(WATCHERS, "dialog");
-    let tell = Input::Command(CommandId(0), Command::TellChanges(true));
+    let tell = Input::Command(
+        CommandId(0),
+        Command::TellChanges(ChangeReader::Events, true),
+    );
     bench.measure(tell);
     let (feed, aor) = (ChangeFeed::default(), Aor::new("100", "example.com"));
     let calls = [Some(call("sip:200@example.com")), None];

@@ -107,6 +107,8 @@ enum Command {
     Loops(ReportArguments),
     /// Show which requests were refused recently, by sender and reason.
     Refusals(ReportArguments),
+    /// Show the relays, which tell other systems the state of users, and whether each works.
+    Relays(ReportArguments),
     /// Show, and lift, the lockouts of addresses and accounts after wrong passwords.
     Lockouts(LockoutsArguments),
     /// Show the PBXs and presence servers that the server subscribes to; start, stop or restart one.
@@ -245,6 +247,7 @@ pub fn main() -> ExitCode {
         Command::Forget(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Watchers(arguments) => arguments.ask("/watchers"),
         Command::Loops(arguments) => arguments.ask("/loops"),
+        Command::Relays(arguments) => arguments.ask("/relays"),
         Command::Refusals(arguments) => arguments.ask("/refusals"),
         Command::Lockouts(arguments) => question::run(&arguments.request(), &arguments.server),
         Command::Connectors(arguments) => question::run(&arguments.request(), arguments.server()),
@@ -310,6 +313,7 @@ mod tests {
         match Arguments::try_parse_from(words).ok()?.command {
             Command::List(arguments) => Some(arguments.request()),
             Command::Loops(arguments) => Some(arguments.request("/loops")),
+            Command::Relays(arguments) => Some(arguments.request("/relays")),
             Command::Refusals(arguments) => Some(arguments.request("/refusals")),
             Command::Lockouts(arguments) => Some(arguments.request()),
             Command::Connectors(arguments) => Some(arguments.request()),
@@ -337,6 +341,7 @@ mod tests {
         );
         let table: &[Row] = &[
             ("loops --socket /x", "/loops", &[]),
+            ("relays --socket /x", "/relays", &[]),
             ("status --config /y", "/status", &[]),
             ("reload", "/reload", &[]),
             ("drain --end", "/drain", &[]),
@@ -512,6 +517,7 @@ mod tests {
                 "/lockouts",
                 "/loops",
                 "/refusals",
+                "/relays",
                 "/rules",
                 "/status",
             ]

@@ -146,6 +146,7 @@ fn node_plan(plan: Plan) -> NodePlan {
             dns: plan.dns,
         },
         directory: Arc::new(plan.directory),
+        relays: plan.relays,
     }
 }
 
@@ -260,5 +261,6 @@ fn configuration(loaded: Loaded, running: &Config) -> LoadedConfiguration {
         listeners: plan.listeners.into_iter().map(listener_plan).collect(),
         http_listeners: http_listener_plans(plan.http_listeners),
         tls_client: plan.tls_client,
+        relays: plan.relays,
     }
 }

@@ -10,6 +10,7 @@ use crate::config::schema::{Config, DurabilityKind, StoreFailureKind};
 use crate::config::{cores, listeners, managed, outbound, schema, shield, tenants};
 use crate::directory::Directory;
 use crate::dns;
+use crate::relay::RelayPlan;
 use crate::shard::{Durability, Options, ShardId};
 use crate::tls::TlsClient;
 
@@ -84,6 +85,8 @@ pub struct Plan {
     pub handshake_timeout: Duration,
     /// Domains and accounts.
     pub directory: Directory,
+    /// Other systems that are told states.
+    pub relays: Vec<RelayPlan>,
     /// What is allowed but probably a mistake, one line each.
     pub notes: Vec<String>,
 }
@@ -107,6 +110,7 @@ impl Plan {
         let http_listeners = listeners::http(config, &listeners, &mut complainer, &mut notes);
         let shield = shield::options(&config.shield, &mut complainer);
         let directory = tenants::directory(config, &mut complainer, &mut notes);
+        let relays = tenants::relays(config, &mut complainer, &mut notes);
         listeners::control_socket(config, &mut complainer);
         let key = random_key().unwrap_or_else(|error| {
             complainer.add(
@@ -144,6 +148,7 @@ impl Plan {
             handshakes_max: config.limits.handshakes,
             handshake_timeout: config.limits.handshake_timeout.0,
             directory,
+            relays,
             notes,
         })
     }

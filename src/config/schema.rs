@@ -6,6 +6,7 @@
 
 mod connector;
 mod profile;
+mod relay;
 mod shield;
 mod tenant;
 
@@ -23,6 +24,7 @@ pub(super) use connector::{
     Connector, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind,
 };
 pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, UnregisteredKind};
+pub(super) use relay::{Relay, RelayKindWord};
 pub(super) use shield::Shield;
 pub use tenant::AuthKind;
 pub(super) use tenant::{
@@ -61,6 +63,7 @@ pub(super) const TABLES: Tables = &[
     (Token::HEADER, Token::KEYS),
     (Feed::HEADER, Feed::KEYS),
     (Connector::HEADER, Connector::KEYS),
+    (Relay::HEADER, Relay::KEYS),
 ];
 
 keys! {
@@ -112,6 +115,8 @@ keys! {
         pub feed: Vec<Feed> = Vec::new();
         /// `[[connector]]`
         pub connector: Vec<Connector> = Vec::new();
+        /// `[[relay]]`
+        pub relay: Vec<Relay> = Vec::new();
     }
 }
 

@@ -211,6 +211,13 @@ impl Directory {
             .is_some_and(|domain| domain.any_dn.iter().any(may))
     }
 
+    /// Whether an address of record is one of the people of its domain.
+    #[must_use]
+    pub fn is_among(&self, aor: &Aor, people: &People) -> bool {
+        let tenant = self.tenant(aor.domain());
+        tenant.is_some_and(|tenant| tenant.names(people, aor))
+    }
+
     /// The rule that [`Decision::rule`] of a decision about an address of that domain refers to.
     #[must_use]
     pub fn deciding_rule(&self, domain: &str, number: u16) -> DecidingRule {

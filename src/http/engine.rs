@@ -11,6 +11,7 @@ use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondit
 use crate::dns::LookupError;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
+use crate::relay::RelayReport;
 use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport};
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::{Location, Question};
@@ -111,6 +112,9 @@ pub trait Engine: Clone + 'static {
 
     /// Ends a trace.
     fn end_trace(&self, id: TraceId);
+
+    /// How each relay is, in the order of the configuration.
+    fn relays(&self) -> Vec<RelayReport>;
 
     /// How the store is; None for a node without one.
     fn store(&self) -> Option<StoreReport>;

@@ -19,7 +19,6 @@ mod api;
 mod attempts;
 pub mod call_state;
 mod change_counters;
-pub mod changes;
 mod connections;
 mod control;
 mod credentials;
@@ -38,7 +37,6 @@ mod site;
 mod transport_counters;
 mod verified_passwords;
 
-pub use changes::ChangeFeed;
 pub use connections::SPARE_CONNECTIONS;
 pub use directory::SharedDirectory;
 pub use engine::{Engine, Reloaded, StoreReport, Unavailable};
@@ -49,6 +47,7 @@ use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use crate::changes::ChangeFeed;
 use crate::http::attempts::Attempts;
 use crate::http::change_counters::ChangeCounters;
 use crate::http::connections::Connections;

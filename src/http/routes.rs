@@ -14,7 +14,8 @@ use crate::http::call_state;
 use crate::http::control::form::BodyKind;
 use crate::http::control::{
     ControlResult, Form, backup, connectors, drain, export, forget, hand_over, history, lists,
-    lockouts, log, loops, probe, refusals, reload, rules, set, status, trace, watchers, why,
+    lockouts, log, loops, probe, refusals, relays, reload, rules, set, status, trace, watchers,
+    why,
 };
 use crate::http::dashboard;
 use crate::http::engine::Engine;
@@ -139,6 +140,7 @@ impl<E: Engine> Route<E> {
         Self::question("/watchers", &["aor", "wide"], page!(watchers::show)),
         Self::question("/loops", &["wide"], page!(loops::show)),
         Self::question("/refusals", &["wide"], page!(refusals::show)),
+        Self::question("/relays", &["wide"], page!(relays::show)),
         Self::question("/lockouts", &["wide"], page!(lockouts::show)),
         Self::question("/connectors", &["name", "wide"], page!(connectors::show)),
         Self::question("/list", &["list"], page!(lists::show)),

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::changes::ChangeFeed;
 use crate::directory::Directory;
 use crate::http::attempts::Attempts;
 use crate::http::change_counters::ChangeCounters;
-use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::engine::{Engine, Unavailable};

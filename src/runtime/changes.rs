@@ -1,39 +1,51 @@
-//! Changes of composed state on their way from a shard to the history and to readers of events.
+//! Changes of composed state on their way from a shard to the history, to readers of events and to relays.
 //!
-//! Guarantee: a shard waits neither for the disk nor for the HTTP core. Changes that find no room are lost
+//! Guarantee: a shard waits neither for the disk nor for the HTTP core, nor for a relay. Changes that find no room are lost
 //! and counted.
 
-use crate::http::ChangeFeed;
+use crate::changes::ChangeFeed;
 use crate::shard::contract::state_change::StateChange;
-use crate::shard::{Outbox, ShardId};
+use crate::shard::{ChangeReaders, Outbox, ShardId};
 use crate::store::history::batch::{Change, Verdict};
 use crate::store::history::{History, HistoryHandle};
 
-/// A shard's way to the history and to readers of events.
+/// A shard's way to the history, to readers of events and to relays.
 #[derive(Debug)]
 pub(crate) struct ChangeSender {
     shard: ShardId,
     history: Option<HistoryHandle>,
-    feed: ChangeFeed,
+    feeds: ChangeFeeds,
+}
+
+/// The ways of all shards to those who read changes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ChangeFeeds {
+    /// To the events of the API.
+    pub(crate) events: ChangeFeed,
+    /// To the relays.
+    pub(crate) relays: ChangeFeed,
 }
 
 impl ChangeSender {
     /// The way of one shard; to no history if the server keeps none.
-    pub(crate) fn new(shard: ShardId, history: Option<&History>, feed: &ChangeFeed) -> Self {
+    pub(crate) fn new(shard: ShardId, history: Option<&History>, feeds: &ChangeFeeds) -> Self {
         Self {
             shard,
             history: history.map(History::handle),
-            feed: feed.clone(),
+            feeds: feeds.clone(),
         }
     }
 
-    /// Hands over the changes of an outbox. `tells_changes`: whether there are readers of events.
-    pub(crate) fn send(&self, outbox: &Outbox, tells_changes: bool) {
+    /// Hands over the changes of an outbox.
+    pub(crate) fn send(&self, outbox: &Outbox, readers: ChangeReaders) {
         if outbox.state_changes.is_empty() {
             return;
         }
-        if tells_changes {
-            self.feed.send(outbox);
+        if readers.events {
+            self.feeds.events.send(outbox);
+        }
+        if readers.relays {
+            self.feeds.relays.send(outbox);
         }
         let Some(history) = &self.history else {
             return;

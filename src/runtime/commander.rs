@@ -17,6 +17,7 @@ use crate::http::engine::HistoryFault;
 use crate::http::{Engine, Reloaded, StoreReport, Unavailable};
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
+use crate::relay::{RelayReport, Relays};
 use crate::runtime::edit_keeper::EditKeeper;
 use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
@@ -91,6 +92,7 @@ pub struct Commander {
     passwords: PasswordVerifier,
     resolver: Resolver,
     connectors: Connectors,
+    relays: Relays,
 }
 
 impl Commander {
@@ -110,6 +112,7 @@ impl Commander {
             passwords: PasswordVerifier::default(),
             resolver,
             connectors: Connectors::default(),
+            relays: Relays::default(),
         }
     }
 
@@ -158,6 +161,11 @@ impl Commander {
     /// The connectors without SIP.
     pub(crate) const fn connectors(&self) -> &Connectors {
         &self.connectors
+    }
+
+    /// The relays of the node.
+    pub(crate) const fn relays(&self) -> &Relays {
+        &self.relays
     }
 
     /// Looks the locations of a name up.
@@ -236,6 +244,10 @@ impl Engine for Commander {
 
     fn order_connector(&self, name: &str, order: ConnectorOrder) {
         self.connectors.order(name, order);
+    }
+
+    fn relays(&self) -> Vec<RelayReport> {
+        self.relays.report()
     }
 
     fn reload(&self, accepts_removal: bool) -> impl Future<Output = Result<Reloaded, Unavailable>> {

@@ -95,6 +95,7 @@ pub fn run(
         match (heir, &manager) {
             (Some((heir, place)), _) => {
                 plan.directory = node.directory();
+                plan.relays = node.commander().relays().plans();
                 match yield_to(node, &heir, &place) {
                     Ok(outstanding) => break outstanding,
                     Err(sockets) => node = Node::start_with(plan.clone(), sockets, to.clone())?,

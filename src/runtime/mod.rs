@@ -46,6 +46,7 @@ mod proxied;
 mod records;
 mod recovered_part;
 mod recovery;
+mod relays;
 mod reload;
 mod replier;
 mod resolver;

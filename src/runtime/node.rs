@@ -9,6 +9,7 @@
 
 mod drain;
 mod hand_over;
+mod listeners;
 
 use std::future::poll_fn;
 use std::io;
@@ -19,16 +20,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
-
 use crate::directory::Directory;
-use crate::http::facts::Scheme;
-use crate::http::{ChangeFeed, Facts, HttpPlan, SharedDirectory, Unavailable, facts};
+use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
-use crate::net::listener::Service;
 use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
-use crate::runtime::changes::ChangeSender;
+use crate::runtime::changes::{ChangeFeeds, ChangeSender};
 use crate::runtime::commander::{Commander, Requests};
 use crate::runtime::connectors::ConnectorKeeper;
 use crate::runtime::core::Outward;
@@ -42,6 +39,7 @@ use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
+use crate::runtime::relays::RelayKeeper;
 use crate::runtime::reload::Reloader;
 use crate::runtime::resolver::Resolver;
 use crate::runtime::service_manager::memory_directory;
@@ -57,7 +55,7 @@ use crate::store::history::limits::HistoryLimits;
 use crate::store::writer::OnFailure;
 use crate::store::{Store, StoreOptions};
 use crate::telemetry::CoreCounters;
-use crate::tls::{SharedKeyring, SharedTlsClient};
+use crate::tls::SharedTlsClient;
 use crate::{http, telemetry};
 
 /// Time for the HTTP core's io_uring to cancel pending operations, which would keep its ports
@@ -87,8 +85,8 @@ pub struct Node {
     /// Closed after the last turn of all cores.
     store: Option<Store>,
     history: Option<History>,
-    /// Changes of composed state, on their way to readers of events.
-    changes: ChangeFeed,
+    /// Changes of composed state, on their way to readers of events and to relays.
+    changes: ChangeFeeds,
     threads: Vec<JoinHandle<()>>,
     /// Other descriptors of its listening sockets, for a later process.
     listening: Bundle,
@@ -157,12 +155,7 @@ impl Node {
             directory,
             listeners: plan.listeners.as_slice().into(),
             http_listeners: plan.http_listeners.as_slice().into(),
-            facts: Facts {
-                keyrings: plan.keyrings(),
-                sip: bound.sip_addresses().collect(),
-                http: http_facts(&plan, &bound),
-                started: Instant::now(),
-            },
+            facts: listeners::facts(&plan, &bound),
             control_socket: plan.control_socket.clone(),
             http_cpu: http_cpu(&plan),
             outward,
@@ -174,14 +167,17 @@ impl Node {
             counters: Vec::with_capacity(count),
             store,
             history,
-            changes: ChangeFeed::default(),
+            changes: ChangeFeeds::default(),
             threads: Vec::with_capacity(cores),
             ended,
         };
+        let relays = std::mem::take(&mut plan.relays);
         // From here on dropping the node ends what has been started.
         node.start_cores(plan, bound, nonce_key, &ended_sender)?;
         node.recover()?;
         node.connectors().put();
+        node.relays()
+            .put(&relays, &node.outward.tls_client.current());
         node.is_ready.store(true, Ordering::Release);
         Ok(node)
     }
@@ -244,6 +240,7 @@ impl Node {
             http_listeners: Arc::clone(&self.http_listeners),
             tls_client: self.outward.tls_client.clone(),
             connectors: self.connectors(),
+            relays: self.relays(),
         }
     }
 
@@ -251,6 +248,16 @@ impl Node {
         ConnectorKeeper {
             commander: self.commander(),
             directory: self.directory.clone(),
+            cpu: self.http_cpu,
+        }
+    }
+
+    fn relays(&self) -> RelayKeeper {
+        RelayKeeper {
+            relays: self.commander.relays().clone(),
+            commander: self.commander(),
+            directory: self.directory.clone(),
+            feed: self.changes.relays.clone(),
             cpu: self.http_cpu,
         }
     }
@@ -314,8 +321,8 @@ impl Node {
                 directory: Arc::clone(&plan.directory),
                 seed: kernel::random_octets().map_err(BootError::Random)?,
                 sockets,
-                services: services(&self.listeners),
-                proxies: proxies(&self.listeners),
+                services: listeners::services(&self.listeners),
+                proxies: listeners::proxies(&self.listeners),
                 heir: Arc::clone(&self.heir),
                 readiness,
                 mesh: Arc::clone(&self.mesh),
@@ -336,13 +343,13 @@ impl Node {
         }
         let thread = http_thread(&plan, cores);
         let plan = HttpPlan {
-            listeners: http_listeners(&plan, dealt.http),
+            listeners: listeners::http_listeners(&plan, dealt.http),
             control: dealt.control,
             connections: http_connections,
             handshakes: limits.handshakes,
             engine: self.commander(),
             directory: self.directory.clone(),
-            changes: self.changes.clone(),
+            changes: self.changes.events.clone(),
             facts: self.facts.clone(),
             shield: options.overload,
             first_call_number: first_call_number().map_err(BootError::Random)?,
@@ -403,6 +410,7 @@ impl Node {
     fn end(&mut self) {
         self.is_ready.store(false, Ordering::Release);
         self.commander.connectors().end();
+        self.commander.relays().end();
         (0..self.mesh.shards()).for_each(|shard| self.mesh.stop(ShardId(shard)));
         self.http_stop.set();
         for thread in self.threads.drain(..) {
@@ -486,35 +494,6 @@ fn monitor(
     let monitor = StoreMonitor::new(store, edits, historian, store_plan);
     plan.directory = Arc::new(edited);
     Ok(Some(monitor))
-}
-
-/// What is served, by listener.
-fn services(listeners: &[ListenerPlan]) -> Arc<[Service]> {
-    listeners.iter().map(|plan| plan.service.clone()).collect()
-}
-
-/// The proxies that forward connections, by listener.
-fn proxies(listeners: &[ListenerPlan]) -> Arc<[Vec<IpNet>]> {
-    listeners.iter().map(|plan| plan.proxies.clone()).collect()
-}
-
-/// Where HTTP is listened on, and whether encrypted.
-fn http_facts(plan: &NodePlan, bound: &Bound) -> Vec<(Scheme, SocketAddr)> {
-    let listeners = plan.http_listeners.iter().zip(bound.http_addresses());
-    let fact = |(plan, address): (&HttpListenerPlan, _)| match plan.keyring {
-        Some(_) => (Scheme::Https, address),
-        None => (Scheme::Http, address),
-    };
-    listeners.map(fact).collect()
-}
-
-/// The sockets of HTTP, with the certificates of those that are encrypted.
-fn http_listeners(
-    plan: &NodePlan,
-    sockets: Vec<std::net::TcpListener>,
-) -> Vec<(std::net::TcpListener, Option<SharedKeyring>)> {
-    let keyrings = plan.http_listeners.iter().map(|plan| plan.keyring.clone());
-    sockets.into_iter().zip(keyrings).collect()
 }
 
 /// The options of every shard, except its id.

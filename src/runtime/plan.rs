@@ -12,6 +12,7 @@ use crate::dns;
 use crate::net::connection_limits::ConnectionLimits;
 use crate::net::listener::Service;
 use crate::net::{Limits, interfaces};
+use crate::relay::RelayPlan;
 use crate::shard;
 use crate::tls::{SharedKeyring, TlsClient};
 
@@ -99,6 +100,8 @@ pub struct NodePlan {
     pub http_connections: ConnectionLimits,
     /// Domains and accounts.
     pub directory: Arc<Directory>,
+    /// The relays.
+    pub relays: Vec<RelayPlan>,
 }
 
 impl NodePlan {

@@ -19,11 +19,13 @@ use crate::directory::removal::Removal;
 use crate::http::facts::tenants;
 use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
+use crate::relay::RelayPlan;
 use crate::runtime::commander::{CHANGE_WAIT_MAX, Commander, ReloadRequest};
 use crate::runtime::connectors::ConnectorKeeper;
 use crate::runtime::edit_keeper::OVER;
 use crate::runtime::eraser::Eraser;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
+use crate::runtime::relays::RelayKeeper;
 use crate::shard::Command;
 use crate::tls::{SharedKeyring, SharedTlsClient, TlsClient};
 
@@ -50,6 +52,8 @@ pub struct LoadedConfiguration {
     pub http_listeners: Vec<HttpListenerPlan>,
     /// How we connect by TLS.
     pub tls_client: TlsClient,
+    /// The relays.
+    pub relays: Vec<RelayPlan>,
     /// Notes for the operator: probable slips, and changes that need a restart.
     pub notes: Vec<String>,
 }
@@ -103,6 +107,8 @@ pub(crate) struct Reloader {
     pub(crate) tls_client: SharedTlsClient,
     /// The connectors without SIP.
     pub(crate) connectors: ConnectorKeeper,
+    /// The relays.
+    pub(crate) relays: RelayKeeper,
 }
 
 /// A directory that is in force, and what came of it.
@@ -249,6 +255,7 @@ impl Reloader {
         self.take_certificates(fresh);
         self.tls_client.replace(fresh.tls_client.clone());
         self.connectors.put();
+        self.relays.put(&fresh.relays, &fresh.tls_client);
     }
 }
 
@@ -427,6 +434,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::changes::ChangeFeed;
     use crate::directory::accounts::{StoredAccount, StoredSecrets};
     use crate::directory::user_range::UserRange;
     use crate::directory::{Details, Domain};
@@ -455,6 +463,13 @@ mod tests {
                 cpu: 0,
             },
             eraser: Eraser::start(commander.clone(), directory.clone()).unwrap(),
+            relays: RelayKeeper {
+                relays: commander.relays().clone(),
+                commander: commander.clone(),
+                directory: directory.clone(),
+                feed: ChangeFeed::default(),
+                cpu: 0,
+            },
             commander,
             directory,
             listeners: Arc::default(),
@@ -469,6 +484,7 @@ mod tests {
             listeners: Vec::new(),
             http_listeners: Vec::new(),
             tls_client: TlsClient::new(None, None).unwrap(),
+            relays: Vec::new(),
             notes: Vec::new(),
         }
     }

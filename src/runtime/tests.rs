@@ -71,6 +71,7 @@ fn plan(shards: u16, address: &str) -> NodePlan {
         },
         http_connections: HTTP_CONNECTIONS,
         directory: directory(),
+        relays: Vec::new(),
     }
 }
 

@@ -125,6 +125,7 @@ pub mod contract;
 pub mod overload;
 
 pub use contract::certificates::CertificateNames;
+pub use contract::change_readers::{ChangeReader, ChangeReaders};
 pub use contract::command::{Command, CommandId, Reply};
 pub use contract::commit::{Durability, NotedChange, RecordChange, RecordKey};
 pub use contract::connector::Route;
@@ -216,8 +217,8 @@ impl Shard {
             let milliseconds = clock.unix_milliseconds_of(self.options.epoch);
             self.options.epoch_unix = milliseconds.max(0) as u64 / 1_000;
         }
-        if let Input::Command(_, Command::TellChanges(tells)) = &input {
-            self.options.tells_changes = *tells;
+        if let Input::Command(_, Command::TellChanges(reader, tells)) = &input {
+            self.options.tells_changes.set(*reader, *tells);
         }
         let (engine, mut turn) = self.turn(now, out);
         engine.handle(input, &mut turn);
@@ -255,9 +256,9 @@ impl Shard {
         self.options.is_traced = is_traced;
     }
 
-    /// Whether changes of composed state are put into the outbox for readers of events.
+    /// The readers for which changes of composed state are put into the outbox.
     #[must_use]
-    pub const fn tells_changes(&self) -> bool {
+    pub const fn tells_changes(&self) -> ChangeReaders {
         self.options.tells_changes
     }
 

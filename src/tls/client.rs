@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
+use rustls::client::{Resumption, WantsClientCert, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::SingleCertAndKey;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
 };
 
 use crate::tls::certificate::{Certificate, chain};
@@ -35,6 +36,7 @@ pub struct TlsClient {
     /// The file of the authorities; None if the system has none.
     pub authorities: Option<PathBuf>,
     config: Arc<ClientConfig>,
+    web: Arc<ClientConfig>,
 }
 
 impl TlsClient {
@@ -52,26 +54,30 @@ impl TlsClient {
         };
         let provider = provider();
         let verifier = SipVerifier {
-            roots,
+            roots: Arc::clone(&roots),
             provider: Arc::clone(&provider),
         };
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+        let builder = || {
+            ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+        };
+        let sip = builder()?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let mut config = match &certificate {
-            Some(own) => {
-                let own = SingleCertAndKey::from(own.key());
-                config.with_client_cert_resolver(Arc::new(own))
-            }
-            None => config.with_no_client_auth(),
-        };
-        config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+        let web = builder()?.with_root_certificates(roots);
         Ok(Self {
+            config: config(sip, certificate.as_ref()),
+            web: config(web, certificate.as_ref()),
             certificate,
             authorities: file.map(Path::to_owned),
-            config: Arc::new(config),
         })
+    }
+
+    /// What a handshake with a server of the web is made with: a name in its certificate may have a wildcard
+    /// (RFC 9525 §6.3).
+    #[must_use]
+    pub fn web_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.web)
     }
 
     /// What a handshake is made with.
@@ -79,6 +85,22 @@ impl TlsClient {
     pub fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
+}
+
+/// With our certificate, if there is one.
+fn config(
+    verifying: ConfigBuilder<ClientConfig, WantsClientCert>,
+    certificate: Option<&Certificate>,
+) -> Arc<ClientConfig> {
+    let mut config = match certificate {
+        Some(own) => {
+            let own = SingleCertAndKey::from(own.key());
+            verifying.with_client_cert_resolver(Arc::new(own))
+        }
+        None => verifying.with_no_client_auth(),
+    };
+    config.resumption = Resumption::in_memory_sessions(SESSIONS_MAX);
+    Arc::new(config)
 }
 
 /// The authorities in a file that the operator names.

@@ -125,5 +125,6 @@ pub(super) fn node_plan(token_hash: &str) -> Result<NodePlan, Complaints> {
             dns: plan.dns,
         },
         directory: plan.directory.into(),
+        relays: plan.relays,
     })
 }

@@ -11,7 +11,7 @@ use crate::config::schema::{
 };
 use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
-use crate::config::tenants::proof::of_file;
+use crate::config::tenants::secret_file;
 use crate::config::text::{canonical_domain, is_phrase};
 use crate::directory::connectors::{
     Connector, LISTED_USERS_MAX, PbxKind, PbxUpstream, Preferred, Protocol, ServerAddress,
@@ -234,7 +234,7 @@ fn login(
         }
         (None, None) => return None,
     }
-    let of_file = || of_file(file.as_ref()?, complainer, notes);
+    let of_file = || secret_file::of_file("password", file.as_ref()?, complainer, notes);
     let password = password
         .as_ref()
         .map(|password| password.get_ref().0.clone());

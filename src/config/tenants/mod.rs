@@ -1,5 +1,5 @@
 //! Tenants: domains with their accounts, groups, lists and policies, profiles, and the tokens of the HTTP
-//! API. They become the directory.
+//! API. They become the directory. Beside it: the relays.
 //!
 //! Each file checks one table and adds it to the directory. The names of the configuration are read
 //! first (`names`), because a table may refer to a later one.
@@ -14,6 +14,7 @@ mod names;
 mod policies;
 mod profiles;
 mod proof;
+mod relays;
 mod secret_file;
 mod tokens;
 
@@ -25,9 +26,11 @@ use crate::config::complaint::{Complainer, Source};
 use crate::config::schema::Config;
 use crate::config::tenants::accounts::Accounts;
 use crate::config::tenants::names::Names;
+use crate::config::tenants::relays::RelayReader;
 use crate::config::tenants::secret_file::note_exposure;
 use crate::directory::Directory;
 use crate::directory::managed::Managed;
+use crate::relay::RelayPlan;
 
 /// Domains, accounts, groups, lists, policies, profiles.
 pub(super) fn directory(
@@ -56,6 +59,21 @@ pub(super) fn directory(
         notes.push("there is no [[domain]]: every request will be rejected with 404".to_owned());
     }
     directory
+}
+
+/// The relays.
+pub(super) fn relays(
+    config: &Config,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Vec<RelayPlan> {
+    let mut reader = RelayReader {
+        names: &Names::new(config, complainer),
+        data_dir: config.data_dir(),
+        complainer,
+        notes,
+    };
+    reader.read(&config.relay)
 }
 
 /// Notes groups and policies of the HTTP API that wait for their domain.

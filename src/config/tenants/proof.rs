@@ -57,7 +57,8 @@ pub(super) fn given(
         return Some(Given::Password(password.get_ref().0.clone()));
     }
     if let Some(file) = &account.password_file {
-        return of_file(file, complainer, notes).map(Given::Password);
+        let read = secret_file::of_file("password", file, complainer, notes);
+        return read.map(Given::Password);
     }
     if let Some(hash) = &account.password_hash {
         if let Err(fault) = PasswordHash::parse(&hash.get_ref().0) {
@@ -111,28 +112,6 @@ fn check_single(account: &Account, complainer: &mut Complainer<'_>) -> Option<()
         return None;
     }
     Some(())
-}
-
-/// The password in a file; None with a complaint.
-pub(super) fn of_file(
-    file: &Spanned<Password>,
-    complainer: &mut Complainer<'_>,
-    notes: &mut Vec<String>,
-) -> Option<String> {
-    let path = complainer.source().folder().join(&file.get_ref().0);
-    match secret_file::password(&path) {
-        Ok(password) => {
-            notes.extend(secret_file::note_exposure(&path));
-            Some(password)
-        }
-        Err(error) => {
-            let what = format!("password_file {}: {error}", path.display());
-            let remedy =
-                "write the password into its first line, and let the server's user read it";
-            complainer.add(file.span(), what, remedy);
-            None
-        }
-    }
 }
 
 /// The hashes of one username. Challenges offer MD5 in any case.

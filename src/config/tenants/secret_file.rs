@@ -1,11 +1,14 @@
-//! Files with secrets: a password file, the accounts file, the configuration itself.
+//! Files with secrets: a password file, the secret of a relay, the accounts file, the configuration itself.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::config::complaint::octets;
+use toml::Spanned;
+
+use crate::config::complaint::{Complainer, octets};
+use crate::config::schema::Password;
 
 /// Octets of a password.
 const PASSWORD_OCTETS_MAX: usize = 1024;
@@ -26,6 +29,29 @@ pub(super) fn password(path: &Path) -> io::Result<String> {
     match str::from_utf8(line) {
         Ok(password) => Ok(password.to_owned()),
         Err(_) => refuse("its first line is not UTF-8"),
+    }
+}
+
+/// The secret in a file that the key `password_file` or `secret_file` names; None with a complaint.
+pub(super) fn of_file(
+    what: &str,
+    file: &Spanned<Password>,
+    complainer: &mut Complainer<'_>,
+    notes: &mut Vec<String>,
+) -> Option<String> {
+    let path = complainer.source().folder().join(&file.get_ref().0);
+    match password(&path) {
+        Ok(password) => {
+            notes.extend(note_exposure(&path));
+            Some(password)
+        }
+        Err(error) => {
+            let fault = format!("{what}_file {}: {error}", path.display());
+            let remedy =
+                format!("write the {what} into its first line, and let the server's user read it");
+            complainer.add(file.span(), fault, remedy);
+            None
+        }
     }
 }
 

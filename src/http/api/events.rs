@@ -18,6 +18,7 @@ use hyper::body::Bytes;
 use hyper::header;
 use hyper::header::HeaderValue;
 
+use crate::changes::shown;
 use crate::directory::Directory;
 use crate::directory::tokens::Role;
 use crate::http::api::operation::{
@@ -27,12 +28,11 @@ use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
 use crate::http::engine::Engine;
 use crate::http::events::{EventFilter, EventKind, EventStream, Fetched, FirstPart, Resumption};
-use crate::http::representation::presentity_state;
 use crate::http::representation::response;
 use crate::http::representation::response::Body;
 use crate::http::site::Site;
 use crate::presence::Aor;
-use crate::shard::{Command, Reply, ShardId};
+use crate::shard::{ChangeReader, Command, Reply, ShardId};
 
 /// Addresses that one reader may name.
 const AORS_MAX: usize = 1_000;
@@ -63,7 +63,7 @@ pub(crate) async fn log_changes<E: Engine>(site: Rc<Site<E>>) {
                     site.events.note_lost(received.lost);
                 }
                 for change in received.changes() {
-                    let json = presentity_state::of_change(change, &directory);
+                    let json = shown::of_change(change, &directory);
                     site.events.append(change, &json.to_string());
                 }
                 let is_all = received.is_all();
@@ -100,7 +100,10 @@ async fn begin<E: Engine>(site: &Site<E>) -> bool {
 
 async fn tell<E: Engine>(site: &Site<E>, tells: bool) -> bool {
     for shard in (0..site.engine.shards()).map(ShardId) {
-        let told = site.engine.ask(shard, Command::TellChanges(tells)).await;
+        let told = site
+            .engine
+            .ask(shard, Command::TellChanges(ChangeReader::Events, tells))
+            .await;
         if !matches!(told, Ok(Reply::Done)) {
             return false;
         }
@@ -233,7 +236,7 @@ impl<E: Engine> AllStates<E> {
         let states = states.iter();
         for state in states.filter(|state| self.filter.is_about(&state.aor)) {
             self.count += 1;
-            let json = presentity_state::of_state(state, &self.directory);
+            let json = shown::of_state(state, &self.directory);
             text.push_str(&format!("event: state\ndata: {json}\n\n"));
         }
         (self.shard, self.place) = match next {

@@ -1,4 +1,4 @@
-//! The server as a whole: status, counters, refusals, loops, lockouts, reload; and the parked calls of a domain.
+//! The server as a whole: status, counters, refusals, loops, relays, lockouts, reload; and the parked calls of a domain.
 
 use serde_json::json;
 
@@ -57,6 +57,12 @@ impl<E: Engine> Operation<E> {
             "Loops",
             "List phones that keep repeating a failing request.",
             control::loops::show
+        ),
+        question!(
+            "relays",
+            "Relays",
+            "List the relays to other systems, and how each is.",
+            control::relays::show
         ),
         question!(
             "lockouts",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::changes::shown;
 use crate::directory::tokens::Role;
 use crate::directory::user_range::UserRange;
 use crate::directory::{Directory, Domain};
@@ -15,7 +16,6 @@ use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
 use crate::http::control::{self, Form};
 use crate::http::engine::Engine;
-use crate::http::representation::presentity_state;
 use crate::http::site::{Site, by_owner};
 use crate::presence::Aor;
 use crate::shard::contract::report::PresentityState;
@@ -113,7 +113,7 @@ async fn list<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
 
 /// A state, with what the configuration says of its address.
 fn item(state: &PresentityState, directory: &Directory) -> Value {
-    let mut json = presentity_state::of_state(state, directory);
+    let mut json = shown::of_state(state, directory);
     json["kind"] = kind(&state.aor, directory).into();
     json["groups"] = json!(directory.groups_with(&state.aor));
     json

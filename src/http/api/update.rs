@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::changes::shown;
 use crate::directory::tokens::Role;
 use crate::directory::{Directory, Domain};
 use crate::http::api::fields::{Faults, Fields};
@@ -16,7 +17,6 @@ use crate::http::api::problem::{Problem, ProblemKind};
 use crate::http::api::request::ApiRequest;
 use crate::http::control::ControlRefusal;
 use crate::http::engine::Engine;
-use crate::http::representation::presentity_state;
 use crate::http::site::{CallNumbers, Site, by_owner};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
@@ -258,7 +258,7 @@ async fn apply<E: Engine>(request: &ApiRequest, update: StateUpdate, site: &Site
     send(aor.clone(), update, site).await?;
     let states = presence::states(&[aor], site).await?;
     let state = states.first().ok_or_else(Problem::unavailable)?;
-    Ok(Answer::Json(presentity_state::of_state(state, &directory)))
+    Ok(Answer::Json(shown::of_state(state, &directory)))
 }
 
 /// Takes an update to the shard that owns the address.

@@ -22,6 +22,7 @@ pub(crate) mod loops;
 pub(crate) mod probe;
 mod refusal;
 pub(crate) mod refusals;
+pub(crate) mod relays;
 pub(crate) mod reload;
 pub(crate) mod rules;
 pub(crate) mod set;

@@ -12,8 +12,8 @@ use std::task::Waker;
 
 use hyper::body::Bytes;
 
+use crate::changes::Change;
 use crate::directory::Directory;
-use crate::http::changes::Change;
 use crate::presence::Aor;
 
 /// Events kept for readers that are behind or come back.
@@ -326,7 +326,7 @@ impl Log {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::http::changes::{ChangeFeed, outbox_of};
+    use crate::changes::{ChangeFeed, outbox_of};
 
     fn append(log: &EventLog, changes: &[(&str, &str)]) {
         let feed = ChangeFeed::default();

@@ -11,7 +11,7 @@ use crate::http::engine::Engine;
 use crate::http::monitor;
 use crate::http::monitor::catalogue::description;
 use crate::http::monitor::family::{Family, Kind};
-use crate::http::monitor::{protobuf, text};
+use crate::http::monitor::{protobuf, relays, text};
 use crate::http::representation::accept;
 use crate::http::representation::counters::{Counters, shown_status};
 use crate::http::representation::response;
@@ -98,6 +98,7 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
         certificates(&site.facts.keyrings),
     ]);
     families.extend(super::connectors::families(site).await);
+    families.extend(relays::families(&engine.relays()));
     families
 }
 

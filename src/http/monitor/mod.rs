@@ -9,6 +9,7 @@ mod family;
 pub(crate) mod health;
 pub(crate) mod metrics;
 mod protobuf;
+mod relays;
 mod text;
 
 use std::collections::HashMap;

@@ -1,9 +1,8 @@
 //! A page of the history: a table, JSON, or CSV (RFC 4180).
 
-use std::time::{Duration, SystemTime};
-
 use serde_json::{Value, json};
 
+use crate::changes::shown::{system_time, time};
 use crate::http::representation::table::Table;
 use crate::http::representation::{Representation, visible};
 use crate::presence::history::{HistoryChange, HistoryPage};
@@ -93,20 +92,9 @@ fn change_json(change: &HistoryChange) -> Value {
     })
 }
 
-/// `2026-11-29T12:00:00.123Z`
-pub(crate) fn time(unix_milliseconds: i64) -> String {
-    humantime::format_rfc3339_millis(system_time(unix_milliseconds)).to_string()
-}
-
 /// `2026-11-29T12:00:00Z`
 fn time_in_seconds(unix_milliseconds: i64) -> String {
     humantime::format_rfc3339_seconds(system_time(unix_milliseconds)).to_string()
-}
-
-fn system_time(unix_milliseconds: i64) -> SystemTime {
-    let since_1970 = Duration::from_millis(unix_milliseconds.max(0).unsigned_abs());
-    let time = SystemTime::UNIX_EPOCH.checked_add(since_1970);
-    time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// A field, in quotes if it needs them. Peers write notes: a text that a spreadsheet would take for a

@@ -19,9 +19,9 @@ pub(crate) mod list;
 pub(crate) mod lockouts;
 pub(crate) mod log;
 pub(crate) mod loops;
-pub(crate) mod presentity_state;
 pub(crate) mod probe;
 pub(crate) mod refusals;
+pub(crate) mod relays;
 pub(crate) mod reload;
 pub(crate) mod response;
 pub(crate) mod rules;
@@ -33,7 +33,6 @@ pub(crate) mod watchers;
 pub(crate) mod why;
 
 pub(crate) use accept::Format;
-pub(crate) use history::time;
 pub(crate) use text::{COLUMNS_HEADER, visible};
 
 use serde_json::Value;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::http::changes::outbox_of;
+use crate::changes::outbox_of;
 
 /// A response of the API.
 #[derive(Debug)]

@@ -130,6 +130,28 @@ fn loops_and_refusals_are_lists_of_reports() {
 }
 
 #[test]
+fn relays_are_listed_with_what_they_count() {
+    let server = Server::start();
+    assert_eq!(
+        server.json("/relays"),
+        json!({"relays": [{
+            "name": "crm",
+            "kind": "webhook",
+            "status": "failing",
+            "queued": 3,
+            "oldest_seconds": 90,
+            "sent": 7,
+            "failed": 5,
+            "retried": 4,
+            "dead_letters": 1,
+            "overflows": 0,
+            "snapshots": 2,
+            "last_failure": "HTTP 500",
+        }]})
+    );
+}
+
+#[test]
 fn failed_attempts_at_call_state_are_listed_with_the_refusals() {
     let server = Server::start_with(OverloadOptions {
         exempt: Vec::new(),

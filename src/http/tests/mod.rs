@@ -47,6 +47,7 @@ use crate::presence::policy::{DecidingRule, Privacy};
 use crate::presence::presentity::{Assertion, Call, CallParty};
 use crate::presence::source::{CallSource, Source, StateUpdate};
 use crate::presence::{Aor, CallDialog, Presentity};
+use crate::relay::{Condition, RelayReport};
 use crate::shard::contract::connector::{
     ConnectorCounts, ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
 };
@@ -283,7 +284,7 @@ impl Engine for FakeEngine {
                 Reply::Subscriptions(reports, next)
             }
             Command::NotifyAnew(_) => Reply::NotifiedAnew(usize::from(shard.0)),
-            Command::TellChanges(tells) => {
+            Command::TellChanges(_, tells) => {
                 self.tells.store(tells, Ordering::SeqCst);
                 Reply::Done
             }
@@ -439,8 +440,29 @@ impl Engine for FakeEngine {
         self.traces.0.end(id);
     }
 
+    fn relays(&self) -> Vec<RelayReport> {
+        vec![failing_relay()]
+    }
+
     fn store(&self) -> Option<StoreReport> {
         self.store.lock().unwrap().clone()
+    }
+}
+
+fn failing_relay() -> RelayReport {
+    RelayReport {
+        name: "crm".into(),
+        kind: "webhook",
+        condition: Condition::Failing,
+        fault: Some("HTTP 500".to_owned()),
+        queued: 3,
+        oldest: Duration::from_secs(90),
+        sent: 7,
+        failed: 5,
+        retried: 4,
+        dead_letters: 1,
+        overflows: 0,
+        snapshots: 2,
     }
 }
 

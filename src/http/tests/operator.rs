@@ -225,6 +225,18 @@ fn looping_phones_are_shown() {
 }
 
 #[test]
+fn relays_are_shown() {
+    let server = Server::start();
+    assert_eq!(
+        server.operator("/relays?wide=yes").body,
+        "1 relay\n\n\
+         RELAY  KIND     STATUS   QUEUED  OLDEST  SENT  FAILED  DEAD LETTERS  LAST FAILURE\n\
+         crm    webhook  failing  3       1m 30s  7     5       1             HTTP 500\n"
+    );
+    assert_eq!(server.get("/relays").status, 404);
+}
+
+#[test]
 fn refused_requests_are_shown() {
     let server = Server::start();
     let refusals = server.operator("/refusals?wide=yes").body;

@@ -20,6 +20,8 @@ impl Node {
     /// from them, what was read is answered, and the store and the control socket are released.
     pub(crate) fn hand_over(mut self, patience: Duration) -> (usize, Bundle) {
         let outstanding = self.drain(patience);
+        // While SIP is still served: a target may take its time. The next process tells each of them all states.
+        self.commander.relays().end();
         // While SIP is still served: the last requests by HTTP need the shards.
         self.http_stop.set();
         self.join_http();

@@ -77,7 +77,7 @@ impl Engine {
             }
             Command::NotifyAnew(aor) => Reply::NotifiedAnew(self.subscriptions.notify_anew(&aor)),
             // The turn already has it.
-            Command::TellChanges(_) => Reply::Done,
+            Command::TellChanges(..) => Reply::Done,
             Command::Loops => Reply::Loops(self.uas.loops(turn)),
             Command::Refusals => Reply::Refusals(self.uas.refusals_listed(turn)),
             Command::Lockouts => Reply::Lockouts(self.uas.lockouts(turn)),

@@ -8,6 +8,7 @@ use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
 use crate::presence::{Aor, CallDialog, DataSubject};
+use crate::shard::contract::change_readers::ChangeReader;
 use crate::shard::contract::connector::{
     ConnectorOrder, ConnectorReport, ConnectorUserReport, UpstreamReport,
 };
@@ -88,8 +89,8 @@ pub enum Command {
     /// confirmed it before.
     NotifyAnew(Aor),
     /// Puts changes of composed state into [`Outbox::state_changes`](crate::shard::Outbox) from now on, or
-    /// stops that, for readers of events.
-    TellChanges(bool),
+    /// stops that, for a reader.
+    TellChanges(ChangeReader, bool),
     /// Lists the phones that loop: `lamplighter loops`.
     Loops,
     /// Lists recent refusals: `lamplighter refusals`.

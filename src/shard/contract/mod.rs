@@ -15,6 +15,7 @@
 
 pub(crate) mod body;
 pub mod certificates;
+pub mod change_readers;
 pub mod command;
 pub mod commit;
 pub mod connector;

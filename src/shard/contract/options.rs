@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::presence::wall_clock::WallClock;
+use crate::shard::contract::change_readers::ChangeReaders;
 use crate::shard::contract::commit::Durability;
 use crate::shard::contract::flow::{Address, NodeId, ShardId};
 use crate::shard::contract::overload_options::OverloadOptions;
@@ -36,8 +37,8 @@ pub struct Options {
     pub durability: Durability,
     /// Whether changes of composed state are put into [`Outbox::state_changes`](crate::shard::Outbox) for the history.
     pub writes_history: bool,
-    /// Whether they are also put there for readers of events.
-    pub tells_changes: bool,
+    /// For which readers they are also put there.
+    pub tells_changes: ChangeReaders,
     /// Whether they are also put there for a trace.
     pub is_traced: bool,
     /// Acknowledgements that wait for their records to be durable. Beyond it: 503 with Retry-After.
@@ -186,7 +187,7 @@ impl Options {
             nonces_known_since: epoch,
             durability: Durability::None,
             writes_history: false,
-            tells_changes: false,
+            tells_changes: ChangeReaders::default(),
             is_traced: false,
             acknowledgements_held_max: 65_536,
             local_addresses: Vec::new(),

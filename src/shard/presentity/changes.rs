@@ -1,5 +1,5 @@
-//! Changes of composed state, for the history if one is kept, and for readers of events and traces if there are
-//! any.
+//! Changes of composed state, for the history if one is kept, and for readers of events, relays and traces if there
+//! are any.
 //!
 //! A change names the other party of a call only as far as watchers could see it: a party that is
 //! private, or that its domain does not reveal, is anonymous there too.
@@ -20,7 +20,7 @@ impl Presentities {
     /// Puts the composed state of a presentity, which has just changed, into the outbox.
     pub(super) fn report_change(&self, id: PresentityId, turn: &mut Turn<'_>) {
         let options = turn.options;
-        if !(options.writes_history || options.tells_changes || options.is_traced) {
+        if !(options.writes_history || options.tells_changes.any() || options.is_traced) {
             return;
         }
         let Some(owned) = self.owned.get(id).expected(OWNED) else {

@@ -7,7 +7,7 @@ use crate::random::Rng;
 use lamplighter::directory::Directory;
 use lamplighter::presence::wall_clock::WallClock;
 use lamplighter::shard::contract::overload_options::{OverloadOptions, Rate};
-use lamplighter::shard::{Durability, NodeId, Options, Shard, ShardId};
+use lamplighter::shard::{ChangeReaders, Durability, NodeId, Options, Shard, ShardId};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ pub(super) fn core(
 ) -> Core {
     let store = plan.store.as_ref();
     let options = Options {
-        tells_changes: false,
+        tells_changes: ChangeReaders::default(),
         is_traced: false,
         epoch_unix: seconds,
         record_clock,

@@ -20,9 +20,9 @@ use proptest::sample::select as one_of;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
+use crate::changes::ChangeFeed;
 use crate::http::attempts::Attempts;
 use crate::http::change_counters::ChangeCounters;
-use crate::http::changes::ChangeFeed;
 use crate::http::connections::Connections;
 use crate::http::directory::SharedDirectory;
 use crate::http::facts::Facts;

@@ -1,7 +1,10 @@
-//! Changes of composed state on their way from the shards to the HTTP core.
+//! Changes of composed state on their way from the shards to a reader: the events of the HTTP API, the relays. Also
+//! the form in which both tell a state ([`shown`]).
 //!
-//! A shard hands over one batch for each turn that changed something. The HTTP core gives batches back, so
-//! in steady state a shard allocates nothing for readers of events.
+//! A shard hands over one batch for each turn that changed something. The reader gives batches back, so
+//! in steady state a shard allocates nothing for it.
+
+pub(crate) mod shown;
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -24,7 +27,7 @@ const SPARE_MAX: usize = 2 * BATCHES_AT_ONCE;
 const SPARE_CHANGES_MAX: usize = 256;
 const SPARE_OCTETS_MAX: usize = 16 << 10;
 
-/// The way from all shards to the one reader, the HTTP core. A clone is another handle of the same feed.
+/// The way from all shards to one reader. A clone is another handle of the same feed.
 #[derive(Clone, Debug)]
 pub struct ChangeFeed(Arc<Shared>);
 

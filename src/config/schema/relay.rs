@@ -1,0 +1,65 @@
+//! `[[relay]]`: another system that is told composed states.
+
+use toml::Spanned;
+
+use crate::config::quantity::Interval;
+use crate::config::reader::{keys, words};
+use crate::config::schema::Password;
+
+keys! {
+    /// `[[relay]]`
+    pub struct Relay in "[[relay]]" {
+        /// Its name.
+        pub name: Spanned<String>;
+        /// What the other system is.
+        pub kind: Spanned<RelayKindWord>;
+        /// Whether it is told anything.
+        pub enabled: bool = true;
+        /// Of the users of these domains; empty for all.
+        pub domains: Vec<Spanned<String>> = Vec::new();
+        /// Of these users of the only domain; empty for all.
+        pub users: Vec<Spanned<String>> = Vec::new();
+        /// Whether other parties of calls are told.
+        pub parties: bool = true;
+        /// Whether notes are told.
+        pub notes: bool = true;
+        /// People who may wait.
+        pub queue: usize = 100_000, in 1..=1_000_000;
+        /// States told in a second; none for no limit.
+        pub rate: Option<u32> = None, in 1..=100_000;
+        /// How long an attempt may take.
+        pub timeout: Interval = Interval::from_secs(10), in Interval::SECOND..=Interval::from_secs(120);
+        /// How long a state is tried.
+        pub give_up: Interval = Interval::from_days(1), in Interval::SECOND..=Interval::from_days(30);
+        /// Where it is.
+        pub url: Option<Spanned<String>> = None;
+        /// Whether it may be reached unencrypted beyond this machine.
+        pub allow_insecure: bool = false;
+        /// The secret.
+        pub secret: Option<Spanned<Password>> = None;
+        /// A file with the secret in its first line.
+        pub secret_file: Option<Spanned<Password>> = None;
+    }
+}
+
+words! {
+    /// The kind of another system.
+    #[derive(Default)]
+    pub enum RelayKindWord {
+        /// A receiver of webhooks.
+        #[default]
+        Webhook = "webhook",
+    }
+}
+
+impl Relay {
+    /// Its name, for messages.
+    pub(in crate::config) fn title(&self) -> String {
+        format!("the relay \"{}\"", self.name.get_ref())
+    }
+
+    /// A place for complaints about what is missing.
+    pub(in crate::config) fn place(&self) -> std::ops::Range<usize> {
+        self.name.span()
+    }
+}

@@ -1,0 +1,77 @@
+//! Relays: the systems that are told states.
+
+use serde_json::{Value, json};
+
+use crate::http::representation::Representation;
+use crate::http::representation::table::Table;
+use crate::http::representation::text::span;
+use crate::relay::RelayReport;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Relays(pub(crate) Vec<RelayReport>);
+
+impl Representation for Relays {
+    fn text(&self, columns: Option<usize>) -> String {
+        let mut text = match self.0.len() {
+            0 => return "No relays.\n".to_owned(),
+            1 => "1 relay\n\n".to_owned(),
+            count => format!("{count} relays\n\n"),
+        };
+        table(&self.0).write(columns, &mut text);
+        text
+    }
+
+    fn json(&self) -> Value {
+        json!({"relays": self.0.iter().map(json).collect::<Vec<_>>()})
+    }
+}
+
+fn table(reports: &[RelayReport]) -> Table {
+    let mut table = Table::new(&[
+        "RELAY",
+        "KIND",
+        "STATUS",
+        "QUEUED",
+        "OLDEST",
+        "SENT",
+        "FAILED",
+        "DEAD LETTERS",
+        "LAST FAILURE",
+    ]);
+    for report in reports {
+        let oldest = match report.queued {
+            0 => "-".to_owned(),
+            _ => span(report.oldest),
+        };
+        table.add([
+            report.name.to_string(),
+            report.kind.to_owned(),
+            report.condition.as_str().to_owned(),
+            report.queued.to_string(),
+            oldest,
+            report.sent.to_string(),
+            report.failed.to_string(),
+            report.dead_letters.to_string(),
+            report.fault.clone().unwrap_or_else(|| "-".to_owned()),
+        ]);
+    }
+    table
+}
+
+fn json(report: &RelayReport) -> Value {
+    json!({
+        "name": report.name,
+        "kind": report.kind,
+        "status": report.condition.as_str(),
+        "queued": report.queued,
+        "oldest_seconds": report.oldest.as_secs(),
+        "sent": report.sent,
+        "failed": report.failed,
+        "retried": report.retried,
+        "dead_letters": report.dead_letters,
+        "overflows": report.overflows,
+        "snapshots": report.snapshots,
+        "last_failure": report.fault,
+    })
+}

@@ -1,0 +1,162 @@
+//! Requests by HTTP/1.1 to other systems. Servers of HTTPS are verified; redirections are not followed.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::{Request, StatusCode};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use crate::relay::target::{Fault, Remedy};
+
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept: less than servers do, usually.
+const IDLE: Duration = Duration::from_secs(30);
+/// Octets of a response body; a longer one is a fault.
+const BODY_OCTETS_MAX: usize = 1 << 20;
+/// The longest wait that a server may ask for.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// A client with connections of its own.
+#[derive(Clone, Debug)]
+pub(super) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+/// A response that was read.
+#[derive(Debug)]
+pub(super) struct HttpResponse {
+    /// Its status.
+    pub(super) status: StatusCode,
+    /// How long the server asks to wait.
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl HttpClient {
+    /// A client with these demands on servers.
+    pub(super) fn new(tls: &Arc<ClientConfig>) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(ClientConfig::clone(tls))
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE)
+            // The filter of the unit has no writev.
+            .http1_writev(false)
+            .build(connector);
+        Self(client)
+    }
+
+    /// Sends a request, and reads the response.
+    ///
+    /// # Errors
+    /// The server does not respond, or not in HTTP.
+    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Fault> {
+        let response = self.0.request(request).await;
+        let response = response.map_err(|error| Fault::wait(cause(&error)))?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, BODY_OCTETS_MAX).collect().await;
+        body.map_err(|error| Fault::wait(cause(&*error)))?;
+        Ok(HttpResponse {
+            status: head.status,
+            retry_after: retry_after(&head.headers, SystemTime::now()),
+        })
+    }
+}
+
+impl HttpResponse {
+    /// The fault that the status tells; Ok for 2xx.
+    pub(super) fn verdict(&self) -> Result<(), Fault> {
+        let status = self.status;
+        let remedy = match status {
+            _ if status.is_success() => return Ok(()),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Remedy::Wait(self.retry_after)
+            }
+            StatusCode::GONE => Remedy::GiveUp,
+            _ => Remedy::Retry,
+        };
+        Err(Fault::new(format!("HTTP {}", status.as_u16()), remedy))
+    }
+}
+
+/// The innermost cause of an error, which says most: `Connection refused`.
+fn cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}
+
+/// Retry-After (RFC 9110 §10.2.3): seconds, or a date.
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let of_date = || {
+        let date = httpdate::parse_http_date(text).ok()?;
+        Some(date.duration_since(now).unwrap_or_default())
+    };
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    Some(seconds.or_else(of_date)?.min(WAIT_MAX))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Sun, 06 Nov 1994 08:49:37 GMT").unwrap();
+        let table = [
+            ("7", Some(7)),
+            ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("99999", Some(3600)),
+            ("soon", None),
+        ];
+        for (text, seconds) in table {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&headers, now), expected, "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn a_status_says_what_to_do() {
+        let remedy = |status: u16| {
+            let response = HttpResponse {
+                status: StatusCode::from_u16(status).unwrap(),
+                retry_after: Some(Duration::from_secs(9)),
+            };
+            response.verdict().err().map(|fault| fault.remedy)
+        };
+        let wait = Some(Remedy::Wait(Some(Duration::from_secs(9))));
+        for (status, expected) in [
+            (200, None),
+            (204, None),
+            (302, Some(Remedy::Retry)),
+            (400, Some(Remedy::Retry)),
+            (410, Some(Remedy::GiveUp)),
+            (429, wait),
+            (500, Some(Remedy::Retry)),
+            (503, wait),
+        ] {
+            assert_eq!(remedy(status), expected, "{status}");
+        }
+    }
+}

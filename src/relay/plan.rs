@@ -1,0 +1,87 @@
+//! A relay as configured.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::Uri;
+
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::presence::policy::People;
+
+/// A relay: who is told what of whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayPlan {
+    /// Its name, unique among all relays.
+    pub name: Box<str>,
+    /// The other system.
+    pub kind: RelayKind,
+    /// The domains whose users are told of; empty for all.
+    pub domains: Vec<Box<str>>,
+    /// The users of the only domain who are told of; empty for all.
+    pub users: Vec<People>,
+    /// Whether the other party of a call is told, as far as the domain shows it.
+    pub parties: bool,
+    /// Whether notes are told.
+    pub notes: bool,
+    /// People whose newest state may wait. One more is not queued: all states are told anew instead, once
+    /// there is room.
+    pub queue_max: usize,
+    /// States told in a second at most.
+    pub rate_max: Option<u32>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How long a state is tried, from its first attempt on. After that it is a dead letter.
+    pub give_up: Duration,
+    /// The directory of its files, common to all relays.
+    pub directory: PathBuf,
+}
+
+/// The kinds of relays, each with what only it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RelayKind {
+    /// A POST for each state.
+    Webhook(WebhookPlan),
+}
+
+/// A webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookPlan {
+    /// Where to POST to.
+    pub url: Uri,
+    /// The key of the signature.
+    pub key: SecretOctets,
+}
+
+/// Octets that neither `Debug` nor a message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretOctets(pub Box<[u8]>);
+
+impl fmt::Debug for SecretOctets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("(hidden)")
+    }
+}
+
+impl RelayKind {
+    /// The word of the configuration.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Webhook(_) => "webhook",
+        }
+    }
+}
+
+impl RelayPlan {
+    /// Whether a presentity is one of those who are told of.
+    pub(super) fn is_about(&self, aor: &Aor, directory: &Directory) -> bool {
+        let mut domains = self.domains.iter();
+        let is_of_domain =
+            self.domains.is_empty() || domains.any(|domain| **domain == *aor.domain());
+        let mut users = self.users.iter();
+        let is_user = self.users.is_empty() || users.any(|users| directory.is_among(aor, users));
+        is_of_domain && is_user
+    }
+}

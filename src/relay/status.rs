@@ -1,0 +1,124 @@
+//! How a relay is, for the operator. The relay writes it; any thread reads it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What a relay counts, and how it is.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    pub(super) sent: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) dead_letters: AtomicU64,
+    pub(super) overflows: AtomicU64,
+    pub(super) snapshots: AtomicU64,
+    pub(super) queued: AtomicU64,
+    pub(super) oldest_seconds: AtomicU64,
+    health: Mutex<Health>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    condition: Condition,
+    fault: Option<String>,
+}
+
+/// How a relay is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// The target was not told anything yet.
+    #[default]
+    Starting,
+    /// The last state was told.
+    Working,
+    /// The last attempt failed, and is repeated.
+    Failing,
+}
+
+impl Condition {
+    /// In one word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Working => "working",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// How a relay was when it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RelayReport {
+    /// Its name.
+    pub name: Box<str>,
+    /// The kind of its target.
+    pub kind: &'static str,
+    /// How it is.
+    pub condition: Condition,
+    /// Why the last attempt that failed did; None if none has.
+    pub fault: Option<String>,
+    /// People whose state waits or is under way.
+    pub queued: u64,
+    /// How long the first of them has waited, about.
+    pub oldest: Duration,
+    /// States that the target was told.
+    pub sent: u64,
+    /// Attempts that failed.
+    pub failed: u64,
+    /// Of these, how many were or will be repeated.
+    pub retried: u64,
+    /// States that were given up.
+    pub dead_letters: u64,
+    /// Times that people found no room in the queue.
+    pub overflows: u64,
+    /// Times that the target was told all states.
+    pub snapshots: u64,
+}
+
+/// One more.
+pub(super) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Status {
+    /// The target was told something. True if that was not so before.
+    pub(super) fn works(&self) -> bool {
+        let mut health = self.health();
+        let before = std::mem::replace(&mut health.condition, Condition::Working);
+        before != Condition::Working
+    }
+
+    /// An attempt failed. True if the one before did not.
+    pub(super) fn fails(&self, why: &str) -> bool {
+        let mut health = self.health();
+        health.fault = Some(why.to_owned());
+        let before = std::mem::replace(&mut health.condition, Condition::Failing);
+        before != Condition::Failing
+    }
+
+    /// As it is now.
+    pub(super) fn report(&self, name: &str, kind: &'static str) -> RelayReport {
+        let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let health = self.health();
+        RelayReport {
+            name: name.into(),
+            kind,
+            condition: health.condition,
+            fault: health.fault.clone(),
+            queued: value(&self.queued),
+            oldest: Duration::from_secs(value(&self.oldest_seconds)),
+            sent: value(&self.sent),
+            failed: value(&self.failed),
+            retried: value(&self.retried),
+            dead_letters: value(&self.dead_letters),
+            overflows: value(&self.overflows),
+            snapshots: value(&self.snapshots),
+        }
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

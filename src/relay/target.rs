@@ -1,0 +1,62 @@
+//! What all kinds of targets have in common: they are told states, and may fail.
+
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+
+use crate::relay::queue::Entry;
+
+/// Another system.
+pub(super) trait Target {
+    /// Tells it a state. The relay limits how long that takes. A state is told again if that failed, so a
+    /// target may learn it twice.
+    fn tell<'a>(&'a self, entry: &'a Entry) -> LocalBoxFuture<'a, Result<(), Fault>>;
+
+    /// States that it is told at once.
+    fn lanes(&self) -> usize;
+
+    /// What it does besides; dropped when the relay ends.
+    fn attend(&self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    /// Takes leave of it, when the relay ends.
+    fn leave(&self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Why a state was not told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// In words. Names no person, no address of a person and no secret.
+    pub(super) why: String,
+    /// What to do.
+    pub(super) remedy: Remedy,
+}
+
+/// What to do about a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remedy {
+    /// This person's state is tried again; others go on.
+    Retry,
+    /// The target tells nobody anything: all states wait, for that long if it said so.
+    Wait(Option<Duration>),
+    /// The state can never be told.
+    GiveUp,
+}
+
+impl Fault {
+    /// The target cannot be reached, or is not ready.
+    pub(super) fn wait(why: impl Into<String>) -> Self {
+        Self::new(why, Remedy::Wait(None))
+    }
+
+    /// With that remedy.
+    pub(super) fn new(why: impl Into<String>, remedy: Remedy) -> Self {
+        Self {
+            why: why.into(),
+            remedy,
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The thread of all relays: takes changes from the shards to each relay, and starts and ends relays.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all, select};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{LocalSet, yield_now};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::changes::{ChangeFeed, Received};
+use crate::relay::dead_letters;
+use crate::relay::http_client::HttpClient;
+use crate::relay::plan::{RelayKind, RelayPlan};
+use crate::relay::shards::Shards;
+use crate::relay::status::Status;
+use crate::relay::target::Target;
+use crate::relay::webhook::Webhook;
+use crate::relay::worker::Relay;
+use crate::shard::{ChangeReader, Command, Reply, ShardId};
+use crate::sip::random::Random;
+use crate::tls::TlsClient;
+
+/// How often the lengths of the queues are written down.
+const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// How long a relay that ends may take to tell what waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a shard is asked to tell changes, and the time between.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The relays to put into force.
+#[derive(Debug)]
+pub struct Order {
+    /// Each with what it counts.
+    pub(super) relays: Vec<(RelayPlan, Arc<Status>)>,
+    /// How they connect by TLS.
+    pub(super) tls: TlsClient,
+}
+
+/// What the relays live in.
+pub struct Surroundings {
+    /// The shards.
+    pub shards: Rc<dyn Shards>,
+    /// Changes, from the shards.
+    pub feed: ChangeFeed,
+    /// A random seed.
+    pub seed: [u8; 32],
+}
+
+impl Surroundings {
+    /// Serves all relays until there are no more orders.
+    ///
+    /// # Errors
+    /// The machine gives no epoll.
+    pub fn run(self, orders: UnboundedReceiver<Order>) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let relays = RunningRelays {
+            random: Random::new(self.seed),
+            shards: self.shards,
+            feed: self.feed,
+            relays: Vec::new(),
+        };
+        LocalSet::new().block_on(&runtime, relays.serve(orders));
+        // What looks names up may still wait for a name server.
+        runtime.shutdown_background();
+        Ok(())
+    }
+}
+
+struct RunningRelays {
+    shards: Rc<dyn Shards>,
+    feed: ChangeFeed,
+    random: Random,
+    relays: Vec<Relay>,
+}
+
+impl RunningRelays {
+    async fn serve(mut self, mut orders: UnboundedReceiver<Order>) {
+        let feed = self.feed.clone();
+        let mut measured = Instant::now();
+        loop {
+            let work = select(Box::pin(feed.receive()), Box::pin(orders.recv()));
+            let due = measured + MEASURE_EVERY;
+            match select(work, Box::pin(sleep_until(due))).await {
+                Either::Left((Either::Left((received, _)), _)) => self.take(received),
+                Either::Left((Either::Right((Some(order), _)), _)) => self.obey(order).await,
+                Either::Left((Either::Right((None, _)), _)) => break,
+                Either::Right(_) => {}
+            }
+            if Instant::now() >= due {
+                measured = Instant::now();
+                self.relays.iter().for_each(Relay::measure);
+            }
+            yield_now().await;
+        }
+        end(self.relays).await;
+    }
+
+    /// Takes changes to each relay.
+    fn take(&self, received: Received) {
+        let directory = self.shards.directory();
+        for change in received.changes() {
+            for relay in &self.relays {
+                relay.change(change, &directory);
+            }
+        }
+        if received.lost > 0 {
+            tracing::warn!(
+                lost = received.lost,
+                "relays tell all states: they cannot keep up"
+            );
+            self.relays.iter().for_each(Relay::tell_all);
+        }
+        self.feed.give_back(received);
+    }
+
+    async fn obey(&mut self, order: Order) {
+        let Order { relays: plans, tls } = order;
+        let is_kept = |relay: &Relay| plans.iter().any(|(plan, _)| plan == relay.plan());
+        let (kept, over) = self.relays.drain(..).partition(is_kept);
+        self.relays = kept;
+        end(over).await;
+        self.tell_changes(!plans.is_empty()).await;
+        for (plan, status) in plans {
+            if !self.relays.iter().any(|relay| *relay.plan() == plan) {
+                let relay = self.start(plan, status, &tls);
+                self.relays.push(relay);
+            }
+        }
+    }
+
+    fn start(&mut self, plan: RelayPlan, status: Arc<Status>, tls: &TlsClient) -> Relay {
+        if let Err(error) = dead_letters::make_directory(&plan.directory) {
+            tracing::error!(relay = &*plan.name, %error, "there is no directory for dead letters");
+        }
+        let mut seed = [0; 32];
+        for octets in seed.chunks_mut(8) {
+            octets.copy_from_slice(&self.random.next_u64().to_le_bytes());
+        }
+        let client = HttpClient::new(&tls.web_config());
+        let process = self.random.next_u64();
+        let target: Box<dyn Target> = match &plan.kind {
+            RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
+        };
+        let shards = Rc::clone(&self.shards);
+        Relay::start(plan, target, shards, status, Random::new(seed))
+    }
+
+    /// Has the shards tell changes, or not.
+    async fn tell_changes(&self, tells: bool) {
+        for shard in (0..self.shards.count()).map(ShardId) {
+            let mut attempts = 0..ATTEMPTS;
+            while attempts.next().is_some() {
+                let command = Command::TellChanges(ChangeReader::Relays, tells);
+                match self.shards.ask(shard, command).await {
+                    Some(Reply::Done) => break,
+                    _ => sleep(PAUSE).await,
+                }
+            }
+        }
+    }
+}
+
+async fn end(relays: Vec<Relay>) {
+    join_all(relays.into_iter().map(|relay| relay.end(PATIENCE))).await;
+}

@@ -1,0 +1,301 @@
+//! One relay: takes states from its queue to its target, several people at once, and tells all states when
+//! the target may not know them.
+//!
+//! Guarantees: each person's newest state is told until the target has it or it is given up; then it is a
+//! dead letter. A target that hangs or fails holds up nothing but its own queue.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::changes::Change;
+use crate::changes::shown::Shown;
+use crate::directory::Directory;
+use crate::presence::Aor;
+use crate::relay::backoff;
+use crate::relay::dead_letters::DeadLetters;
+use crate::relay::plan::RelayPlan;
+use crate::relay::queue::{Entry, Queue};
+use crate::relay::shards::Shards;
+use crate::relay::state::{Moment, State};
+use crate::relay::status::{Status, count};
+use crate::relay::target::{Fault, Remedy, Target};
+use crate::relay::told::Told;
+use crate::shard::contract::report::PresentityState;
+use crate::shard::{Command, Reply, ShardId};
+use crate::sip::random::Random;
+
+/// Places of a shard's table of presentities that are asked for at once.
+const PLACES_AT_ONCE: u32 = 200;
+/// The time between the end of telling all states and the next beginning, and before a shard that did not
+/// respond is asked again.
+const REST: Duration = Duration::from_secs(1);
+/// How long a target may take to see the relay leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A relay that runs. It ends when it is dropped.
+pub(super) struct Relay {
+    worker: Rc<Worker>,
+    tasks: JoinSet<()>,
+}
+
+struct Worker {
+    plan: RelayPlan,
+    target: Box<dyn Target>,
+    shards: Rc<dyn Shards>,
+    queue: Queue,
+    status: Arc<Status>,
+    letters: DeadLetters,
+    told: RefCell<Told>,
+    /// All states are to be told.
+    wants_all: Notify,
+    /// While a shard is asked for states: people whose state has changed since. What it answers about them may be
+    /// older.
+    changed: RefCell<Option<HashSet<Aor>>>,
+    /// Faults in a row that concerned the target as a whole.
+    faults: Cell<u32>,
+    random: RefCell<Random>,
+}
+
+impl Relay {
+    /// Starts it: the target is told all states, then every change.
+    pub(super) fn start(
+        plan: RelayPlan,
+        target: Box<dyn Target>,
+        shards: Rc<dyn Shards>,
+        status: Arc<Status>,
+        random: Random,
+    ) -> Self {
+        let worker = Rc::new(Worker {
+            queue: Queue::new(plan.queue_max, plan.rate_max),
+            letters: DeadLetters::new(&plan.directory, &plan.name),
+            told: RefCell::new(Told::open(&plan.directory, &plan.name)),
+            plan,
+            target,
+            shards,
+            status,
+            wants_all: Notify::new(),
+            changed: RefCell::default(),
+            faults: Cell::new(0),
+            random: RefCell::new(random),
+        });
+        worker.wants_all.notify_one();
+        let mut tasks = JoinSet::new();
+        for _ in 0..worker.target.lanes() {
+            let worker = Rc::clone(&worker);
+            tasks.spawn_local(async move { worker.tell().await });
+        }
+        let telling = Rc::clone(&worker);
+        tasks.spawn_local(async move { telling.tell_all().await });
+        let attending = Rc::clone(&worker);
+        tasks.spawn_local(async move { attending.target.attend().await });
+        Self { worker, tasks }
+    }
+
+    /// As it is configured.
+    pub(super) fn plan(&self) -> &RelayPlan {
+        &self.worker.plan
+    }
+
+    /// Takes a change to the target.
+    pub(super) fn change(&self, change: Change<'_>, directory: &Directory) {
+        let moment = Moment {
+            is_change: true,
+            at: change.state.at,
+        };
+        let state = State::new(Shown::from(change), moment, self.plan(), directory);
+        if let Some(state) = state {
+            if let Some(changed) = &mut *self.worker.changed.borrow_mut() {
+                changed.insert(state.aor.clone());
+            }
+            self.worker.offer(state);
+        }
+    }
+
+    /// Has the target told all states, because changes were lost.
+    pub(super) fn tell_all(&self) {
+        self.worker.wants_all.notify_one();
+    }
+
+    /// Writes down how long its queue is.
+    pub(super) fn measure(&self) {
+        let (queue, status) = (&self.worker.queue, &self.worker.status);
+        let oldest = queue.oldest(Instant::now()).unwrap_or_default();
+        let (queued, oldest) = (queue.len() as u64, oldest.as_secs());
+        status.queued.store(queued, Ordering::Relaxed);
+        status.oldest_seconds.store(oldest, Ordering::Relaxed);
+    }
+
+    /// Ends it, once what waits is told or `patience` is over.
+    pub(super) async fn end(mut self, patience: Duration) {
+        let _ = timeout(patience, self.worker.queue.drained()).await;
+        self.tasks.shutdown().await;
+        let _ = timeout(FAREWELL, self.worker.target.leave()).await;
+    }
+}
+
+impl Worker {
+    fn offer(&self, state: State) {
+        if !self.queue.offer(state, Instant::now()) {
+            count(&self.status.overflows);
+            self.wants_all.notify_one();
+        }
+    }
+
+    /// Tells one state after the other. Never ends.
+    async fn tell(&self) {
+        loop {
+            let entry = self.queue.take().await;
+            if !entry.state.is_at_rest() {
+                self.remember(|told| told.write_down(&entry.state.aor));
+            }
+            let told = timeout(self.plan.timeout, self.target.tell(&entry)).await;
+            let told = told.unwrap_or_else(|_| Err(Fault::wait("no response in time")));
+            match told {
+                Ok(()) => self.told(&entry),
+                Err(fault) => self.failed(entry, &fault),
+            }
+        }
+    }
+
+    fn told(&self, entry: &Entry) {
+        self.faults.set(0);
+        count(&self.status.sent);
+        if self.status.works() {
+            tracing::info!(relay = &*self.plan.name, "the relay works");
+        }
+        if entry.state.is_at_rest() {
+            self.remember(|told| told.cross_out(&entry.state.aor));
+        }
+        self.queue.done(&entry.state.aor);
+    }
+
+    fn remember(&self, change: impl FnOnce(&mut Told) -> io::Result<()>) {
+        if let Err(error) = change(&mut self.told.borrow_mut()) {
+            tracing::error!(relay = &*self.plan.name, %error, "cannot write the file of those who were told of");
+        }
+    }
+
+    fn failed(&self, mut entry: Entry, fault: &Fault) {
+        count(&self.status.failed);
+        if self.status.fails(&fault.why) {
+            tracing::warn!(relay = &*self.plan.name, why = fault.why, "the relay fails");
+        }
+        let is_old = entry
+            .first_try
+            .is_some_and(|first| first.elapsed() >= self.plan.give_up);
+        if is_old || fault.remedy == Remedy::GiveUp {
+            self.give_up(&entry, &fault.why);
+            return;
+        }
+        count(&self.status.retried);
+        let random = &mut *self.random.borrow_mut();
+        match fault.remedy {
+            Remedy::Wait(said) => {
+                self.faults.set(self.faults.get().saturating_add(1));
+                let delay = said.unwrap_or_else(|| backoff::delay(self.faults.get(), random));
+                self.queue.pause(delay);
+                self.queue.failed(entry, delay);
+            }
+            Remedy::Retry | Remedy::GiveUp => {
+                entry.failures = entry.failures.saturating_add(1);
+                let delay = backoff::delay(entry.failures, random);
+                self.queue.failed(entry, delay);
+            }
+        }
+    }
+
+    fn give_up(&self, entry: &Entry, why: &str) {
+        count(&self.status.dead_letters);
+        if let Err(error) = self.letters.append(why, entry.state.event()) {
+            tracing::error!(relay = &*self.plan.name, %error, "cannot write the file of dead letters");
+        }
+        self.queue.done(&entry.state.aor);
+    }
+
+    /// Tells all states whenever the target may not know them. Never ends.
+    async fn tell_all(&self) {
+        loop {
+            self.wants_all.notified().await;
+            count(&self.status.snapshots);
+            let mut unheard: HashSet<Aor> = self.told.borrow().people().cloned().collect();
+            for shard in (0..self.shards.count()).map(ShardId) {
+                self.tell_all_of(shard, &mut unheard).await;
+            }
+            self.tell_unheard(unheard).await;
+            if self.queue.take_overflow() {
+                self.wants_all.notify_one();
+            }
+            sleep(REST).await;
+        }
+    }
+
+    /// Tells the states of a shard. None of these people is unheard of any more.
+    async fn tell_all_of(&self, shard: ShardId, unheard: &mut HashSet<Aor>) {
+        let mut place = Some(0);
+        while let Some(from) = place {
+            let places = PLACES_AT_ONCE;
+            let command = || Command::KnownStates { from, places };
+            let (reply, changed) = self.ask(shard, command).await;
+            let Some(Reply::KnownStates(states, next)) = reply else {
+                sleep(REST).await;
+                continue;
+            };
+            for state in &states {
+                unheard.remove(&state.aor);
+            }
+            self.offer_all(&states, &changed);
+            place = next;
+        }
+    }
+
+    /// Tells the states of people on whom no source reports any more.
+    async fn tell_unheard(&self, unheard: HashSet<Aor>) {
+        let shards = self.shards.count();
+        for shard in (0..shards).map(ShardId) {
+            let of_shard = unheard.iter();
+            let of_shard = of_shard.filter(|aor| ShardId::owner_of(aor, shards) == shard);
+            let of_shard: Vec<Aor> = of_shard.cloned().collect();
+            for aors in of_shard.chunks(PLACES_AT_ONCE as usize) {
+                let command = || Command::States(aors.to_vec());
+                // One that does not respond is asked when all states are told the next time.
+                if let (Some(Reply::States(states)), changed) = self.ask(shard, command).await {
+                    self.offer_all(&states, &changed);
+                }
+            }
+        }
+    }
+
+    /// Asks a shard for states once many people have room. Also returns whose state has changed meanwhile.
+    async fn ask(
+        &self,
+        shard: ShardId,
+        command: impl FnOnce() -> Command,
+    ) -> (Option<Reply>, HashSet<Aor>) {
+        self.queue.room().await;
+        *self.changed.borrow_mut() = Some(HashSet::new());
+        let reply = self.shards.ask(shard, command()).await;
+        (reply, self.changed.take().unwrap_or_default())
+    }
+
+    /// Takes states to the target that were asked for, except those that have changed since.
+    fn offer_all(&self, states: &[PresentityState], changed: &HashSet<Aor>) {
+        let directory = self.shards.directory();
+        let moment = Moment {
+            is_change: false,
+            at: self.shards.unix_milliseconds(),
+        };
+        for state in states.iter().filter(|state| !changed.contains(&state.aor)) {
+            let state = State::new(state.into(), moment, &self.plan, &directory);
+            state.into_iter().for_each(|state| self.offer(state));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Relays as used by an operator: the real binary, and the systems that it tells states.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+#[path = "operator/daemon.rs"]
+mod daemon;
+#[path = "relays/site.rs"]
+mod site;
+#[path = "relays/web.rs"]
+mod web;
+#[path = "relays/webhooks.rs"]
+mod webhooks;
