@@ -180,6 +180,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("feeds", &["names"]),
             ("connectors", &["names", "secret_file"]),
             ("relays", &["names", "secret_file"]),
+            ("peer_systems", &["names"]),
         ],
     ),
     (
@@ -475,6 +476,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("aor", &[]),
             ("fixed_hash", &[]),
             ("history", &[]),
+            ("origin", &["fixed_hash"]),
             ("wall_clock", &[]),
             ("event", &["aor"]),
             ("policy", &["aor", "event"]),
@@ -516,6 +518,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "document",
                     "event",
                     "fixed_hash",
+                    "origin",
                     "registration",
                     "source",
                     "wall_clock",

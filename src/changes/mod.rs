@@ -191,6 +191,7 @@ impl ChangeBatch {
 /// An outbox with a change for each user and note: busy, in a call.
 #[cfg(test)]
 pub(crate) fn outbox_of(changes: &[(&str, &str)]) -> Outbox {
+    use crate::directory::peer_systems::Addressees;
     use crate::presence::Aor;
     use crate::presence::call::CallState;
     use crate::presence::composition::Availability;
@@ -202,6 +203,7 @@ pub(crate) fn outbox_of(changes: &[(&str, &str)]) -> Outbox {
         outbox.state_changes.push(StateChange {
             at: 1_000,
             aor: Aor::new(user, "abc.com"),
+            addressees: Addressees::ALL,
             availability: Availability::Busy,
             is_open: true,
             lamp: CallState::Confirmed,

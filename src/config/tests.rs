@@ -14,6 +14,7 @@ mod accounts;
 mod connectors;
 mod faults;
 mod managed;
+mod peer_systems;
 mod profiles;
 mod tenants;
 

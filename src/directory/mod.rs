@@ -10,6 +10,7 @@
 //! - [`Directory::token`] (`tokens`): who may use the HTTP API.
 //! - [`Directory::feed`] (`feeds`): how the JSON of a PBX is read.
 //! - [`Directory::connectors`] (`connectors`): the PBXs and presence servers that we subscribe to.
+//! - [`Directory::peer_systems`] (`peer_systems`): systems that are told of states, and report on them as well.
 //! - [`Directory::is_managed`] (`managed`): what the HTTP API keeps, and its changes.
 //!
 //! A directory is immutable while it is active, shared by all shards, and replaced as a whole.
@@ -27,6 +28,7 @@ pub mod edits;
 pub mod feeds;
 pub mod lists;
 pub mod managed;
+pub mod peer_systems;
 pub mod profiles;
 pub mod removal;
 mod rules;
@@ -50,6 +52,7 @@ use crate::directory::edits::Edit;
 use crate::directory::feeds::Feed;
 use crate::directory::lists::Lists;
 use crate::directory::managed::Managed;
+use crate::directory::peer_systems::PeerSystem;
 use crate::directory::profiles::Profiles;
 use crate::directory::rules::SharedRules;
 use crate::directory::tokens::Token;
@@ -291,6 +294,7 @@ pub struct Directory {
     tokens: Arc<[Token]>,
     feeds: Arc<[Feed]>,
     connectors: Arc<[Connector]>,
+    peer_systems: Arc<[PeerSystem]>,
     /// What the HTTP API keeps.
     managed: Arc<Managed>,
     /// Whether any account has a password hash.

@@ -18,6 +18,7 @@ use crate::http::transport_counters::TransportCounters;
 use crate::http::verified_passwords::VerifiedPasswords;
 use crate::net::stream::handshakes::Handshakes;
 use crate::presence::Aor;
+use crate::presence::origin::Origin;
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::connector::ConnectorReport;
 use crate::shard::{Command, Reply, ShardId};
@@ -133,14 +134,20 @@ impl<E: Engine> Site<E> {
         (merged, silent)
     }
 
-    /// Takes a report to the shard that owns the address.
+    /// Takes a report to the shard that owns the address. `origin`: the system that it came from, if that is told of
+    /// presentities as well.
     pub(crate) async fn update_state(
         &self,
         aor: Aor,
         update: StateUpdate,
+        origin: Option<Origin>,
     ) -> Result<Reply, Unavailable> {
         let owner = ShardId::owner_of(&aor, self.engine.shards());
-        let command = Command::UpdateState { aor, update };
+        let command = Command::UpdateState {
+            aor,
+            update,
+            origin,
+        };
         self.engine.ask(owner, command).await
     }
 }

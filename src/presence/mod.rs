@@ -26,6 +26,7 @@ pub mod composition;
 pub mod document;
 pub mod event;
 pub mod history;
+pub mod origin;
 pub mod policy;
 pub mod presentity;
 pub mod profile;

@@ -18,6 +18,7 @@ use crate::presence::composition::{Rules, UpstreamRules};
 use crate::presence::document::{Document, Format};
 use crate::presence::event::Package;
 use crate::presence::event::list::{ListStyle, Member, StoredList};
+use crate::presence::origin::Origin;
 use crate::presence::policy::{Exception, Handling, IdentityCondition, ImportedRule, Privacy};
 use crate::presence::presentity::{Condition, Publication, PublicationLimits, UpstreamNews};
 use crate::presence::registration::ContactEnd;
@@ -79,6 +80,7 @@ fn publish(presentity: &mut Presentity, package: Package, document: Document, no
         document: Some(Ok(document)),
         publisher: package as u64 + 1,
         is_feeder: true,
+        origin: None,
     };
     let tag = EntityTag(0x1122_3344 + package as u128);
     presentity
@@ -465,13 +467,13 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 9; this program reads the versions 3 to 8"
+        "a record of version 10; this program reads the versions 3 to 9"
     );
 }
 
 /// Records of version 3 have neither the device of a dialog nor the removed publications, those of version 4
 /// no voucher, those of version 5 no edited account, those of version 6 no begin of a dialog, those of version 7 no
-/// upstreams.
+/// upstreams, those of version 8 no origins.
 #[test]
 fn a_record_of_an_older_version_is_read() {
     let now = Instant::now() + Duration::from_secs(1000);
@@ -497,11 +499,12 @@ fn a_record_of_an_older_version_is_read() {
         older
     };
     for (version, instance, [in_dialog, in_presentity, in_waiting]) in [
-        (3, 0, [3, 2, 1]),
-        (4, 0x1234_5678, [2, 1, 1]),
-        (5, 0x1234_5678, [1, 1, 0]),
-        (6, 0x1234_5678, [1, 1, 0]),
-        (7, 0x1234_5678, [0, 1, 0]),
+        (3, 0, [3, 3, 1]),
+        (4, 0x1234_5678, [2, 2, 1]),
+        (5, 0x1234_5678, [1, 2, 0]),
+        (6, 0x1234_5678, [1, 2, 0]),
+        (7, 0x1234_5678, [0, 2, 0]),
+        (8, 0x1234_5678, [0, 1, 0]),
     ] {
         let of_dialog = encoded(&DialogRecord {
             instance,
@@ -574,6 +577,18 @@ fn what_an_upstream_said_comes_back() {
     assert_eq!(explained[0].source.to_string(), "upstream:pbx");
 }
 
+#[test]
+fn where_a_contribution_came_from_comes_back() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let mut presentity = Presentity::default();
+    let origin = Origin::of("pbx@abc.com");
+    let note = StateUpdate::Note(Some("lunch".into()));
+    presentity.apply_from(Some(origin), note, now);
+    let octets = octets_of(&presentity, now, clock(now));
+    let rest = recovered(&octets, now, clock(now)).without(&[origin]);
+    assert_eq!(rest.unwrap().composed().note, None);
+}
+
 /// The octets of these records may change only with [`VERSION`]: files of earlier releases hold them.
 #[test]
 fn records_keep_their_octets() {
@@ -594,20 +609,21 @@ fn records_keep_their_octets() {
 }
 
 const GOLDEN: [(usize, u64); 5] = [
-    (568, 6_413_171_142_607_274_745),
-    (483, 8_282_842_355_972_317_301),
-    (117, 4_562_764_160_708_820_656),
-    (75, 16_195_080_376_910_658_655),
-    (153, 6_771_969_923_997_745_666),
+    (568, 307_647_636_474_819_442),
+    (484, 5_537_388_304_684_780_288),
+    (118, 17_976_258_321_415_150_906),
+    (75, 8_269_986_843_121_148_476),
+    (153, 10_459_204_055_265_038_581),
 ];
 
 /// That of a dialog, as the versions 3 to 7 wrote it.
-const GOLDEN_BEFORE: [(usize, u64); 5] = [
+const GOLDEN_BEFORE: [(usize, u64); 6] = [
     (540, 16_440_914_142_042_796_108),
     (545, 2_910_147_986_220_134_675),
     (546, 14_778_684_903_110_955_811),
     (546, 5_804_824_870_579_808_889),
     (547, 14_390_687_402_098_831_477),
+    (547, 14_718_935_925_428_050_891),
 ];
 
 /// The index of every variant in a record.

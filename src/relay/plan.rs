@@ -21,6 +21,8 @@ pub struct RelayPlan {
     pub domains: Vec<Box<str>>,
     /// The users of the only domain who are told of; empty for all.
     pub users: Vec<People>,
+    /// The system under its other names here: by the directory it is not told what it reported by them.
+    pub same_as: Vec<Box<str>>,
     /// Whether the other party of a call is told, as far as the domain shows it.
     pub parties: bool,
     /// Whether notes are told.

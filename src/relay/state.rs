@@ -154,6 +154,7 @@ pub(super) mod tests {
             }),
             domains: vec!["a.test".into()],
             users: Vec::new(),
+            same_as: Vec::new(),
             parties: true,
             notes: true,
             queue_max: 3,

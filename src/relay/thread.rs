@@ -103,8 +103,10 @@ impl RunningRelays {
     /// Takes changes to each relay.
     fn take(&self, received: Received) {
         let directory = self.shards.directory();
-        for change in received.changes() {
-            for relay in &self.relays {
+        for relay in &self.relays {
+            let system = directory.peer_system_of_relay(&relay.plan().name);
+            let changes = received.changes();
+            for change in changes.filter(|change| change.state.addressees.has(system)) {
                 relay.change(change, &directory);
             }
         }

@@ -243,7 +243,13 @@ impl Worker {
         let mut place = Some(0);
         while let Some(from) = place {
             let places = PLACES_AT_ONCE;
-            let command = || Command::KnownStates { from, places };
+            let directory = self.shards.directory();
+            let peer_system = directory.peer_system_of_relay(&self.plan.name);
+            let command = || Command::KnownStates {
+                from,
+                places,
+                peer_system,
+            };
             let (reply, changed) = self.ask(shard, command).await;
             let Some(Reply::KnownStates(states, next)) = reply else {
                 sleep(REST).await;

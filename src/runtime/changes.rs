@@ -51,7 +51,8 @@ impl ChangeSender {
             return;
         };
         let mut batch = history.batch(self.shard.0);
-        for change in &outbox.state_changes {
+        let changes = outbox.state_changes.iter();
+        for change in changes.filter(|change| change.addressees.has(None)) {
             batch.push(&change_of(change, outbox));
         }
         history.submit(batch);

@@ -65,10 +65,10 @@ impl Tracer {
             Input::Message { flow, bytes } | Input::Response { flow, bytes, .. } => {
                 self.show(flow, bytes, (false, flow.transport.framing()));
             }
-            Input::Command(_, Command::UpdateState { aor, update }) => {
+            Input::Command(_, Command::UpdateState { aor, update, .. }) => {
                 self.note(aor, || reported(update));
             }
-            Input::Command(_, Command::UpdateStates(updates)) => {
+            Input::Command(_, Command::UpdateStates { updates, .. }) => {
                 for (aor, update) in updates {
                     self.note(aor, || reported(update));
                 }
@@ -80,7 +80,8 @@ impl Tracer {
     /// Shows what is about to be sent, and how states have changed.
     #[cold]
     pub(crate) fn see_sent(&mut self, outbox: &Outbox) {
-        for change in &outbox.state_changes {
+        let changes = outbox.state_changes.iter();
+        for change in changes.filter(|change| change.addressees.has(None)) {
             self.note(&change.aor, || became(change));
         }
         let mut octets = std::mem::take(&mut self.scratch);

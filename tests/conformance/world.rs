@@ -301,7 +301,14 @@ impl World {
     /// The operator changes the state of an address.
     pub(crate) fn set_state(&mut self, aor: &str, update: StateUpdate) -> Result<(), String> {
         let aor = Aor::from_key(aor).ok_or("not an address of record")?;
-        self.command(&aor.clone(), Command::UpdateState { aor, update })
+        self.command(
+            &aor.clone(),
+            Command::UpdateState {
+                aor,
+                update,
+                origin: None,
+            },
+        )
     }
 
     /// Sends a command to the owner of a presentity, which executes it.

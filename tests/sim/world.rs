@@ -577,7 +577,7 @@ impl World {
         });
         let mut context = Context::Other;
         match &command {
-            Command::UpdateState { aor, update } => {
+            Command::UpdateState { aor, update, .. } => {
                 if let Some(presentity) = presentity_of(&format!("sip:{aor}")) {
                     context = Context::Statement(token, presentity, update.clone());
                 }

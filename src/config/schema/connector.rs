@@ -39,6 +39,8 @@ keys! {
         pub users: Several = Several(vec![unplaced("accounts".to_owned())]);
         /// The tracks on which it goes before other connectors.
         pub preferred: Vec<Spanned<TrackKind>> = Vec::new();
+        /// The server under its other names here: accounts, IP addresses, tokens, feeds, connectors.
+        pub same_as: Vec<Spanned<String>> = Vec::new();
         /// The expiry that a SUBSCRIBE asks for.
         pub expires: Interval = Interval::HOUR, in Interval::from_secs(60)..=Interval::from_days(1);
         /// SUBSCRIBEs a second.

@@ -23,6 +23,8 @@ keys! {
         pub parties: bool = true;
         /// Whether notes are told.
         pub notes: bool = true;
+        /// The system under its other names here: connectors, accounts, IP addresses, tokens, feeds.
+        pub same_as: Vec<Spanned<String>> = Vec::new();
         /// People who may wait.
         pub queue: usize = 100_000, in 1..=1_000_000;
         /// States told in a second; none for no limit.

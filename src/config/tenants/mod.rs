@@ -11,6 +11,7 @@ mod domains;
 mod feeds;
 mod lists;
 mod names;
+mod peer_systems;
 mod policies;
 mod profiles;
 mod proof;
@@ -53,6 +54,7 @@ pub(super) fn directory(
     directory.set_profiles(profiles::table(&config.profile, complainer));
     directory.set_feeds(feeds::read(&config.feed, &names, complainer));
     directory.set_connectors(connectors::read(config, &names, complainer, notes));
+    directory.set_peer_systems(peer_systems::read(config, &names, complainer));
     directory.set_tokens(tokens::read(&config.token, &names, complainer));
     directory.set_managed(managed(config, &names, complainer));
     if config.domain.is_empty() {

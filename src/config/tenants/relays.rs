@@ -52,6 +52,11 @@ impl RelayReader<'_, '_> {
             kind: kind?,
             domains,
             users,
+            same_as: relay
+                .same_as
+                .iter()
+                .map(|name| name.get_ref().as_str().into())
+                .collect(),
             parties: relay.parties,
             notes: relay.notes,
             queue_max: relay.queue,

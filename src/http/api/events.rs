@@ -62,7 +62,8 @@ pub(crate) async fn log_changes<E: Engine>(site: Rc<Site<E>>) {
                 if received.lost > 0 {
                     site.events.note_lost(received.lost);
                 }
-                for change in received.changes() {
+                let changes = received.changes();
+                for change in changes.filter(|change| change.state.addressees.has(None)) {
                     let json = shown::of_change(change, &directory);
                     site.events.append(change, &json.to_string());
                 }
@@ -227,6 +228,7 @@ impl<E: Engine> AllStates<E> {
         let command = Command::KnownStates {
             from: self.place,
             places: PLACES_AT_ONCE,
+            peer_system: None,
         };
         let reply = self.engine.ask(ShardId(self.shard), command).await;
         let Ok(Reply::KnownStates(states, next)) = reply else {

@@ -22,6 +22,7 @@ use crate::http::engine::Engine;
 use crate::http::site::{CallNumbers, Site};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
+use crate::presence::origin::Origin;
 use crate::presence::source::{RichPresence, StateUpdate};
 use crate::sip::Uri;
 use crate::sip::uri::sip_uri;
@@ -71,6 +72,7 @@ async fn report<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
         let why = format!("has more than {EVENTS_MAX} events");
         return Err(Problem::of_body(format!("#{}", feed.events), why));
     }
+    let origin = directory.peer_origin(|| Origin::of(&feed.name));
     let (mut accepted, mut ignored) = (0, 0);
     for event in &events {
         let Some((aor, updates)) = read(event, (feed, domain), &directory, &site.call_numbers)
@@ -79,7 +81,7 @@ async fn report<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResult {
             continue;
         };
         for update in updates {
-            update::send(aor.clone(), update, site).await?;
+            update::send(aor.clone(), update, origin, site).await?;
         }
         accepted += 1;
     }

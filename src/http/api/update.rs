@@ -20,6 +20,7 @@ use crate::http::engine::Engine;
 use crate::http::site::{CallNumbers, Site, by_owner};
 use crate::presence::Aor;
 use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
+use crate::presence::origin::Origin;
 use crate::presence::source::{CallSource, Forward, ForwardKind, StateUpdate};
 use crate::shard::{Command, Reply};
 
@@ -255,7 +256,8 @@ async fn apply<E: Engine>(request: &ApiRequest, update: StateUpdate, site: &Site
     let directory = site.directory();
     let aor = request.known_aor(&directory)?;
     check_no_list(&aor, &directory)?;
-    send(aor.clone(), update, site).await?;
+    let origin = directory.peer_origin(|| Origin::of(request.caller.name()));
+    send(aor.clone(), update, origin, site).await?;
     let states = presence::states(&[aor], site).await?;
     let state = states.first().ok_or_else(Problem::unavailable)?;
     Ok(Answer::Json(shown::of_state(state, &directory)))
@@ -265,9 +267,10 @@ async fn apply<E: Engine>(request: &ApiRequest, update: StateUpdate, site: &Site
 pub(super) async fn send<E: Engine>(
     aor: Aor,
     update: StateUpdate,
+    origin: Option<Origin>,
     site: &Site<E>,
 ) -> Result<(), Problem> {
-    match site.update_state(aor, update).await {
+    match site.update_state(aor, update, origin).await {
         Ok(Reply::Done) => Ok(()),
         Ok(_) | Err(_) => Err(Problem::unavailable()),
     }
@@ -308,14 +311,18 @@ async fn update_many<E: Engine>(request: ApiRequest, site: &Site<E>) -> ApiResul
         }
     }
     let read = faults.unless(read)?;
+    let origin = directory.peer_origin(|| Origin::of(request.caller.name()));
     let mut refused = Vec::new();
     for (shard, mut left) in by_owner(read, |(_, (aor, _))| aor, site.engine.shards()) {
         while !left.is_empty() {
             let rest = left.split_off(left.len().min(UPDATES_PER_COMMAND));
             let (indexes, some): (Vec<usize>, Vec<_>) = left.into_iter().unzip();
             left = rest;
-            let reply = site.engine.ask(shard, Command::UpdateStates(some)).await;
-            let taken = match reply {
+            let command = Command::UpdateStates {
+                updates: some,
+                origin,
+            };
+            let taken = match site.engine.ask(shard, command).await {
                 Ok(Reply::Updated(taken)) => taken,
                 Ok(_) | Err(_) => vec![false; indexes.len()],
             };

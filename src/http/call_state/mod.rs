@@ -23,6 +23,7 @@ use crate::http::engine::Engine;
 use crate::http::representation::response;
 use crate::http::representation::response::Response;
 use crate::http::site::Site;
+use crate::presence::origin::Origin;
 use crate::shard::Reply;
 
 /// Octets of a form; a longer one is 413.
@@ -43,7 +44,8 @@ pub(crate) async fn report<E: Engine>(
         Err(refusal) => return refusal.into_response(),
     };
     tracing::debug!(%aor, "call_state.htm");
-    match site.update_state(aor, said).await {
+    let origin = site.directory().peer_origin(|| Origin::of_address(peer));
+    match site.update_state(aor, said, origin).await {
         Ok(Reply::Done) => {
             site.call_state_durations.record(arrived.elapsed());
             response::text(StatusCode::OK, "OK\n")

@@ -50,7 +50,7 @@ pub(crate) async fn set<E: Engine>(form: Form, site: &Site<E>, read: ReadUpdate)
         return Err(ControlRefusal::IsList(aor));
     }
     let said = read(&form, &aor, &site.call_numbers)?;
-    match site.update_state(aor.clone(), said).await {
+    match site.update_state(aor.clone(), said, None).await {
         Ok(Reply::Done) => why::state(aor, site).await,
         Ok(Reply::OverLimit) => Err(ControlRefusal::Full(
             "the shard is at its limit of presentities, or its store is behind",

@@ -213,6 +213,7 @@ impl Engine for FakeEngine {
                         call,
                         expires: Some(expires),
                     },
+                ..
             } => {
                 let update = CallUpdate {
                     shard,
@@ -223,7 +224,7 @@ impl Engine for FakeEngine {
                 self.calls.lock().unwrap().push(update);
                 Reply::Done
             }
-            Command::UpdateState { aor, update } => {
+            Command::UpdateState { aor, update, .. } => {
                 assert_eq!(shard, ShardId::owner_of(&aor, SHARDS));
                 self.updates.lock().unwrap().push((aor.to_string(), update));
                 Reply::Done
@@ -266,7 +267,7 @@ impl Engine for FakeEngine {
                 };
                 Reply::KnownStates(states, next)
             }
-            Command::UpdateStates(updates) => {
+            Command::UpdateStates { updates, .. } => {
                 let is_full = self.is_full.load(Ordering::SeqCst);
                 let taken = vec![!is_full; updates.len()];
                 for (aor, update) in updates {

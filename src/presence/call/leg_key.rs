@@ -91,7 +91,7 @@ impl<'a> Key<'a> {
 }
 
 /// The texts of a key, in one allocation.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct KeyTexts {
     /// `id`, Call-ID, local tag and remote tag, concatenated.
     texts: Box<str>,

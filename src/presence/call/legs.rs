@@ -33,7 +33,7 @@ use crate::presence::call::{CallDialog, CallParts, CallState, Party};
 use crate::presence::wall_clock;
 
 /// A live leg.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Leg {
     /// The publication that reports it.
     pub(crate) owner: Owner,
@@ -52,7 +52,7 @@ pub(crate) struct Leg {
 }
 
 /// The legs of one presentity and their tombstones.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct CallSet {
     legs: Vec<Leg>,
     tombstones: Tombstones,

@@ -52,7 +52,7 @@ pub(crate) enum Ending {
 }
 
 /// An ended leg. Of the call only the key is kept: a busy user has many tombstones.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Tombstone {
     owner: Owner,
     texts: KeyTexts,
@@ -62,7 +62,7 @@ struct Tombstone {
 }
 
 /// The tombstones of one presentity. Most presentities have none.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "Vec<Tombstone>")]
 pub(crate) struct Tombstones {
     graveyard: Option<Box<Graveyard>>,
@@ -72,7 +72,7 @@ pub(crate) struct Tombstones {
 
 /// Tombstones, and the digests of their keys at equal indexes: a report is compared with the digests,
 /// which lie close together.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Graveyard {
     digests: VecDeque<CallIdDigest>,
     /// Those that expire first come first.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::presence::call::CallSet;
 use crate::presence::composition::Rules;
 use crate::presence::presentity::Presentity;
+use crate::presence::presentity::origins::Origins;
 use crate::presence::presentity::publishing::{Removal, StoredPublication};
 use crate::presence::presentity::statements::Statements;
 use crate::presence::presentity::upstream::Upstreams;
@@ -21,6 +22,7 @@ pub struct Contributions<'a> {
     publication_next: u64,
     removals: &'a [Removal],
     upstreams: &'a Upstreams,
+    origins: &'a Origins,
 }
 
 /// All contributions to a presentity, as they were read back.
@@ -33,6 +35,7 @@ pub struct RecoveredContributions {
     publication_next: u64,
     removals: Vec<Removal>,
     upstreams: Upstreams,
+    origins: Origins,
 }
 
 impl Presentity {
@@ -47,6 +50,7 @@ impl Presentity {
             is_known_by_calls: self.is_known_by_calls,
             publication_next: self.publication_next,
             upstreams: &self.upstreams,
+            origins: &self.origins,
         }
     }
 
@@ -62,6 +66,7 @@ impl Presentity {
             is_known_by_calls: contributions.is_known_by_calls,
             publication_next: contributions.publication_next,
             upstreams: contributions.upstreams,
+            origins: contributions.origins,
             extras_are_stale: true,
             rules,
             ..Self::default()

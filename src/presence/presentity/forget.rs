@@ -16,6 +16,7 @@ impl Presentity {
         let erased = self.contributions_by_kind();
         self.publications.clear();
         self.upstreams.clear();
+        self.origins.clear();
         self.removals.clear();
         self.calls = CallSet::default();
         self.statements = StatementBox::default();

@@ -13,6 +13,7 @@ mod assertion;
 mod durable;
 mod explain;
 mod forget;
+mod origins;
 mod publication;
 mod publishing;
 mod statement_box;
@@ -35,6 +36,8 @@ use crate::presence::composition::{
     Circumstances, Composed, Contributor, Declaration, Extras, Rules, Style, Verdict,
 };
 use crate::presence::event::Package;
+use crate::presence::origin::Origin;
+use crate::presence::presentity::origins::{Contributed, Origins};
 use crate::presence::presentity::publishing::{Removal, StoredPublication};
 use crate::presence::presentity::statement_box::StatementBox;
 use crate::presence::presentity::statements::Statements;
@@ -54,7 +57,7 @@ const SILENT_RULE: &str = "no source speaks of calls or availability";
 static BLANK: LazyLock<Arc<Composed>> = LazyLock::new(Arc::default);
 
 /// One presentity. Owned by one shard.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Presentity {
     /// The state that watchers are notified of.
     composed: Arc<Composed>,
@@ -77,6 +80,8 @@ pub struct Presentity {
     publications: Vec<StoredPublication>,
     /// Those that are of upstreams.
     upstreams: Upstreams,
+    /// Where contributions came from, if that system is told of the presentity as well.
+    origins: Origins,
     /// Publications that were removed a moment ago.
     removals: Vec<Removal>,
     calls: CallSet,
@@ -102,6 +107,7 @@ impl Default for Presentity {
             rules_since: None,
             publications: Vec::new(),
             upstreams: Upstreams::default(),
+            origins: Origins::default(),
             removals: Vec::new(),
             calls: CallSet::default(),
             statements: StatementBox::default(),
@@ -137,6 +143,16 @@ impl Presentity {
         }
         self.rules = rules;
         (self.extras_are_stale || self.stale_since.is_some()) && self.recompose()
+    }
+
+    /// [`Self::apply`] of an update that came from a system which is told of the presentity as well.
+    pub fn apply_from(&mut self, origin: Option<Origin>, said: StateUpdate, now: Instant) -> bool {
+        if let Some(contributed) = Contributed::of(&said) {
+            self.origins.note(contributed, origin);
+        }
+        let is_changed = self.apply(said, now);
+        self.origins.keep(&self.publications, self.statements.get());
+        is_changed
     }
 
     /// Applies an update of a source; it replaces the earlier update of that source. Returns
@@ -282,6 +298,7 @@ impl Presentity {
         calls.expire(now);
         self.upstreams.keep(&self.publications);
         self.extras_are_stale |= statements.is_some_and(|statements| statements.expire(now));
+        self.origins.keep(&self.publications, self.statements.get());
         self.stale_since.get_or_insert(now);
     }
 

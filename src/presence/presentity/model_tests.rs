@@ -381,6 +381,7 @@ impl Pair {
             document: document.map(Ok),
             publisher,
             is_feeder: false,
+            origin: None,
         };
         let fresh = EntityTag(self.model.tags);
         let now = self.now();
@@ -611,6 +612,7 @@ proptest! {
             };
             let publication = Publication {
                 package: Package::Dialog, condition, expires: None, document: Some(Ok(document)), publisher, is_feeder: false,
+                origin: None,
             };
             if presentity.apply_publication(publication, fresh, &LIMITS, now).is_ok() {
                 tags.insert(publisher, fresh);

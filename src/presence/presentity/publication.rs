@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::presence::call::CallState;
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
+use crate::presence::origin::Origin;
 use crate::presence::source::EntityTag;
 
 /// The condition of a PUBLISH: its SIP-If-Match.
@@ -34,6 +35,8 @@ pub struct Publication {
     pub publisher: u64,
     /// Whether the publisher may publish for every user of the domain, as a PBX does (RFC 3903 §6).
     pub is_feeder: bool,
+    /// The system that the PUBLISH came from, if that is told of the presentity as well.
+    pub origin: Option<Origin>,
 }
 
 impl Publication {

@@ -8,6 +8,8 @@ use crate::presence::call::{CallState, Owner};
 use crate::presence::composition::Declaration;
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
+use crate::presence::origin::Origin;
+use crate::presence::presentity::origins::Contributed;
 use crate::presence::presentity::{
     Condition, GRACE, Presentity, Publication, PublicationLimits, PublishRefused, Published,
 };
@@ -16,7 +18,7 @@ use crate::presence::source::{EntityTag, Messages};
 use crate::presence::wall_clock;
 
 /// A stored publication: the event state of RFC 3903 §3.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct StoredPublication {
     pub(super) number: u64,
     pub(super) package: Package,
@@ -34,7 +36,7 @@ pub(super) struct StoredPublication {
 }
 
 /// The content of a publication, or where it is stored.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Holding {
     /// Legs, which are stored in the call set.
     Legs,
@@ -88,7 +90,7 @@ const REMOVALS_MAX: usize = 8;
 const REMOVAL_REPEATED: Duration = Duration::from_secs(32);
 
 /// A publication that was removed, so that the repeated PUBLISH gets a 200 after a restart, too.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Removal {
     package: Package,
     publisher: u64,
@@ -150,13 +152,18 @@ impl Presentity {
         };
         match operation {
             Operation::ApplyOnce(document) => self.apply_once(renewed, document, limits, now),
-            Operation::Initial(document) => self.store(renewed, document, limits, now)?,
+            Operation::Initial(document) => {
+                let number = self.store(renewed, document, limits, now)?;
+                self.note_publication(number, publication.origin);
+            }
             Operation::Modify(index, document) => {
-                self.modify(index, renewed, document, limits, now)
+                self.note_publication(self.publications[index].number, publication.origin);
+                self.modify(index, renewed, document, limits, now);
             }
             Operation::Refresh(index) => self.refresh(index, &renewed),
             Operation::Remove(index) => {
                 let removed = self.publications.remove(index);
+                self.note_publication(removed.number, None);
                 self.remember_removal(&renewed, now);
                 self.calls.remove(removed.number, now);
                 if let Some(statements) = self.statements.made_mut() {
@@ -242,17 +249,21 @@ impl Presentity {
         }
     }
 
+    fn note_publication(&mut self, number: u64, origin: Option<Origin>) {
+        self.origins.note(Contributed::Publication(number), origin);
+    }
+
     /// Stores a new publication, which takes over the content of those that it supersedes. Of the
     /// superseded ones, dialog publications are kept, with their entity tags: an initial PUBLISH
     /// creates event state of its own (RFC 3903 §4), and if PUBLISHes crossed, the publisher still
-    /// refreshes them. They are removed first if there is no room.
+    /// refreshes them. They are removed first if there is no room. Returns its number.
     fn store(
         &mut self,
         mut entity: StoredPublication,
         document: Document,
         limits: &PublicationLimits,
         now: Instant,
-    ) -> Result<(), PublishRefused> {
+    ) -> Result<u64, PublishRefused> {
         let is_full = self.publications.len() >= limits.publications_max;
         let superseded: Vec<u64> = self
             .publications
@@ -278,8 +289,10 @@ impl Presentity {
         self.publications.retain(|old| !goes(old));
         self.end_calls_of_others(&entity, &document, now);
         self.apply_document(&mut entity, document, limits, now);
+        let number = entity.number;
         self.publications.push(entity);
-        Ok(())
+        self.origins.keep(&self.publications, self.statements.get());
+        Ok(number)
     }
 
     /// Applies an initial publication that is not stored: it can only end calls.

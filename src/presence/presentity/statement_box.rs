@@ -7,7 +7,7 @@ use crate::presence::presentity::statements::Statements;
 static BLANK: Statements = Statements::BLANK;
 
 /// The statements of a presentity, if any were ever made.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct StatementBox(Option<Box<Statements>>);
 
 impl StatementBox {

@@ -16,7 +16,7 @@ use crate::presence::source::{CallSource, Features, Forward, Messages, StateUpda
 use crate::presence::wall_clock;
 
 /// All of these statements.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Statements {
     pub(super) call_state: Option<CallStatement>,
     /// Do-not-disturb, which `call_state.htm` set instead of a call, and when it ends.
@@ -40,7 +40,7 @@ impl Default for Statements {
 }
 
 /// A statement, and when it was first made.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stated<T> {
     pub(super) what: T,
     #[serde(with = "wall_clock::instant")]
@@ -48,14 +48,14 @@ pub(super) struct Stated<T> {
 }
 
 /// The call that a source last reported.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct DoNotDisturb {
     pub(super) stated: Stated<()>,
     #[serde(with = "wall_clock::instant")]
     pub(super) until: Instant,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct CallStatement {
     pub(super) call: Arc<CallDialog>,
     #[serde(with = "wall_clock::instant")]

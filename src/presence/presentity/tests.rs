@@ -124,6 +124,7 @@ impl Stage {
             document,
             publisher,
             is_feeder: publisher == EXCHANGE,
+            origin: None,
         };
         self.presentity
             .apply_publication(publication, EntityTag(self.tags), &LIMITS, self.now)

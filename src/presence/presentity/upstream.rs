@@ -19,6 +19,7 @@ use crate::presence::composition::{Declaration, Rules, UpstreamRules};
 use crate::presence::document::Document;
 use crate::presence::event::Package;
 use crate::presence::fixed_hash::SipHash13;
+use crate::presence::origin::Origin;
 use crate::presence::presentity::publishing::{Holding, StoredPublication};
 use crate::presence::presentity::{Presentity, PublicationLimits};
 use crate::presence::source::{EntityTag, RichPresence};
@@ -43,12 +44,12 @@ pub enum UpstreamNews {
 }
 
 /// Which publications are of upstreams.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Upstreams(Vec<Upstream>);
 
 /// A publication of an upstream.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Upstream {
     /// The number of the publication.
     publication: u64,
@@ -65,6 +66,12 @@ impl Upstreams {
     /// The upstream that a publication is of; None if a PUBLISH made it.
     pub(super) fn of(&self, publication: u64) -> Option<&Upstream> {
         self.0.iter().find(|one| one.publication == publication)
+    }
+
+    /// The publications, each with the system that it came from.
+    pub(super) fn origins(&self) -> impl Iterator<Item = (u64, Origin)> {
+        let all = self.0.iter();
+        all.map(|upstream| (upstream.publication, Origin::of(&upstream.connector)))
     }
 
     /// Whether a publication does not count because a preferred upstream has news on that track (W:D3.9).

@@ -149,6 +149,7 @@ fn no_publish_names_the_contribution_of_an_upstream() {
         document: None,
         publisher: 1,
         is_feeder: true,
+        origin: None,
     };
     let refused =
         world

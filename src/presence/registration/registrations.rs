@@ -26,7 +26,7 @@ pub(crate) enum Reporter {
 }
 
 /// A contact and what is known about it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Registration {
     /// The contact as reported to watchers.
     pub(crate) contact: RegisteredContact,
@@ -59,7 +59,7 @@ impl Registration {
 }
 
 /// All registrations of a presentity, each URI once, in the order in which they came.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Registrations {
     registrations: Vec<Registration>,
     /// Contacts that ended recently, each with the time of its end, the oldest first. They are not

@@ -20,7 +20,7 @@ impl Engine {
         }
         self.has_connectors = true;
         let compositor = &self.compositor;
-        let watched_in = |domain: &str| compositor.watched_in(domain);
+        let watched_in = |domain: &str, but| compositor.watched_in(domain, but);
         self.connectors
             .take_directory(watched_in, &mut self.uac, turn);
     }
@@ -31,8 +31,11 @@ impl Engine {
             return self.take_connectors(turn);
         }
         let compositor = &self.compositor;
-        self.connectors
-            .handle_timer(|aor| compositor.is_watched(aor), &mut self.uac, turn);
+        self.connectors.handle_timer(
+            |aor, but| compositor.is_watched(aor, but),
+            &mut self.uac,
+            turn,
+        );
     }
 
     /// Starts, stops or restarts a connector.

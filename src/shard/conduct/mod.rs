@@ -281,32 +281,32 @@ impl Engine {
                 self.notifier
                     .handle_closed(connection, &mut self.subscriptions, turn)
             }
-            Mail::Watch {
+            Mail::Watch { watcher, watched } => {
+                let (aor, system) = (watched.aor.clone(), watched.system);
+                self.compositor.handle_watch(watcher, watched, turn);
+                self.connectors.note_watched(&aor, system, true, turn);
+            }
+            Mail::Unwatch {
                 aor,
                 watcher,
-                watched,
+                system,
             } => {
-                self.compositor.handle_watch(&aor, (watcher, watched), turn);
-                self.connectors.note_watched(&aor, true, turn);
-            }
-            Mail::Unwatch { aor, watcher } => {
-                self.compositor.handle_unwatch(&aor, watcher, turn);
-                self.connectors.note_watched(&aor, false, turn);
+                self.compositor
+                    .handle_unwatch(&aor, (watcher, system), turn);
+                self.connectors.note_watched(&aor, system, false, turn);
             }
             Mail::State {
-                aor,
                 watched,
                 composed,
                 news: News::Changed,
-            } => self.subscriptions.take_state((&aor, watched), composed),
+            } => self.subscriptions.take_state(&watched, composed),
             Mail::State {
-                aor,
                 watched,
                 composed,
                 news,
             } => self
                 .subscriptions
-                .take_answer((&aor, watched), composed, news, turn),
+                .take_answer(&watched, composed, news, turn),
             Mail::WatchDomain {
                 domain,
                 watcher,

@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use crate::directory::decide::WatcherIdentity;
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::event::Package;
+use crate::presence::origin::Origin;
 use crate::presence::policy::Handling;
 use crate::presence::source::StateUpdate;
 use crate::presence::{Aor, DataSubject};
@@ -51,23 +53,28 @@ impl Engine {
 
     fn handle_command(&mut self, command: Command, turn: &mut Turn<'_>) -> Reply {
         match command {
-            Command::UpdateState { aor, update } => {
-                if !turn.sheds_acknowledgement()
-                    && self.compositor.take_statement(&aor, update, turn)
-                {
-                    Reply::Done
-                } else {
-                    Reply::OverLimit
-                }
+            Command::UpdateState {
+                aor,
+                update,
+                origin,
+            } => match self.takes_update(&aor, (update, origin), turn) {
+                true => Reply::Done,
+                false => Reply::OverLimit,
+            },
+            Command::UpdateStates { updates, origin } => {
+                self.take_statements(updates, origin, turn)
             }
-            Command::UpdateStates(updates) => self.take_statements(updates, turn),
             Command::Forget(aor) => Reply::Forgotten(self.compositor.forget(&aor, turn)),
             Command::ForgetMentions { erased, from } => self.forget_mentions(&erased, from, turn),
             Command::Stated { from } => self.stated(from, turn),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Parked { watcher, orbits } => self.parked(&watcher, orbits, turn),
             Command::States(aors) => Reply::States(self.compositor.states(aors, turn)),
-            Command::KnownStates { from, places } => self.known_states(from, places, turn),
+            Command::KnownStates {
+                from,
+                places,
+                peer_system,
+            } => self.known_states(from, places, peer_system, turn),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
             Command::Subscriptions { from } => {
                 let (places, next) = batch(from, self.subscriptions.end());
@@ -149,17 +156,39 @@ impl Engine {
     }
 
     /// The states of the presentities in the next places of the table.
-    fn known_states(&self, from: u32, places: u32, turn: &Turn<'_>) -> Reply {
+    fn known_states(
+        &self,
+        from: u32,
+        places: u32,
+        peer_system: Option<PeerSystemId>,
+        turn: &Turn<'_>,
+    ) -> Reply {
         let (places, next) = batch_of(places, from, self.compositor.places());
-        let state = |place| self.compositor.state_at(PresentityId(place), turn);
+        let state = |place| {
+            let id = PresentityId(place);
+            self.compositor.state_at(id, peer_system, turn)
+        };
         Reply::KnownStates(places.filter_map(state).collect(), next)
     }
 
+    /// Updates the state of a presentity. Whether it was taken.
+    fn takes_update(
+        &mut self,
+        aor: &Aor,
+        update: (StateUpdate, Option<Origin>),
+        turn: &mut Turn<'_>,
+    ) -> bool {
+        !turn.sheds_acknowledgement() && self.compositor.take_statement(aor, update, turn)
+    }
+
     /// Updates the states of presentities, one after the other. Whether each was taken.
-    fn take_statements(&mut self, updates: Vec<(Aor, StateUpdate)>, turn: &mut Turn<'_>) -> Reply {
-        let take = |(aor, update)| {
-            !turn.sheds_acknowledgement() && self.compositor.take_statement(&aor, update, turn)
-        };
+    fn take_statements(
+        &mut self,
+        updates: Vec<(Aor, StateUpdate)>,
+        origin: Option<Origin>,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        let take = |(aor, update): (Aor, _)| self.takes_update(&aor, (update, origin), turn);
         Reply::Updated(updates.into_iter().map(take).collect())
     }
 

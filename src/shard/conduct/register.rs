@@ -126,7 +126,7 @@ impl Engine {
             if owner != turn.here() {
                 return self.forward_update(request, owner, (aor, update), turn);
             }
-            if !self.compositor.take_statement(&aor, update, turn) {
+            if !self.compositor.take_statement(&aor, (update, None), turn) {
                 return Err(Refusal::OverLimit);
             }
         }

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::directory::connectors::{Connector, Protocol};
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::Aor;
 use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::connector::{
@@ -62,10 +63,10 @@ struct User {
 }
 
 impl Connectors {
-    /// Takes the connectors of the directory. `watched_in`: who is watched in a domain.
+    /// Takes the connectors of the directory. `watched_in`: who is watched in a domain, by others than a peer system.
     pub(crate) fn take_directory(
         &mut self,
-        watched_in: impl Fn(&str) -> Vec<Aor>,
+        watched_in: impl Fn(&str, Option<PeerSystemId>) -> Vec<Aor>,
         uac: &mut Uac,
         turn: &mut Turn<'_>,
     ) {
@@ -89,45 +90,49 @@ impl Connectors {
         self.arm(turn);
     }
 
-    /// A shard watches a presentity, or none does any more.
-    pub(crate) fn note_watched(&mut self, aor: &Aor, is_watched: bool, turn: &mut Turn<'_>) {
-        let mut has_any = false;
-        for entry in &mut self.all {
-            has_any |= entry.is_on_demand_for(aor);
-        }
-        if !has_any {
+    /// A shard watches a presentity, or none does any more. A connector does not count watchers that are its own
+    /// server: two servers would hold each other's subscriptions for ever.
+    pub(crate) fn note_watched(
+        &mut self,
+        aor: &Aor,
+        system: Option<PeerSystemId>,
+        is_watched: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if !self.all.iter().any(|entry| entry.is_on_demand_for(aor)) {
             return;
         }
         if is_watched {
-            self.want(aor, true);
+            let counts = |own: Option<PeerSystemId>| system.is_none() || system != own;
+            for entry in &mut self.all {
+                if counts(entry.system(turn)) {
+                    entry.want(aor, true);
+                }
+            }
         } else {
             self.lingering.push_back((turn.now + LINGER, aor.clone()));
         }
         self.arm(turn);
     }
 
-    fn want(&mut self, aor: &Aor, is_watched: bool) {
-        for entry in &mut self.all {
-            if entry.is_on_demand_for(aor) {
-                entry.users.entry(aor.clone()).or_default().is_watched = is_watched;
-                entry.pending.push_back(aor.clone());
-            }
-        }
-    }
-
-    /// Goes on with users that come and go. `is_watched`: whether a shard watches a presentity.
+    /// Goes on with users that come and go. `is_watched`: whether a shard watches a presentity for others than a
+    /// peer system.
     pub(crate) fn handle_timer(
         &mut self,
-        is_watched: impl Fn(&Aor) -> bool,
+        is_watched: impl Fn(&Aor, Option<PeerSystemId>) -> bool,
         uac: &mut Uac,
         turn: &mut Turn<'_>,
     ) {
         self.timer = None;
         let is_due = |(at, _): &(Instant, Aor)| *at <= turn.now;
         while self.lingering.front().is_some_and(is_due) {
-            let aor = self.lingering.pop_front().map(|(_, aor)| aor);
-            if let Some(aor) = aor.filter(|aor| !is_watched(aor)) {
-                self.want(&aor, false);
+            let Some((_, aor)) = self.lingering.pop_front() else {
+                break;
+            };
+            for entry in &mut self.all {
+                if !is_watched(&aor, entry.system(turn)) {
+                    entry.want(&aor, false);
+                }
             }
         }
         for entry in &mut self.all {
@@ -216,6 +221,20 @@ impl Entry {
         matches!(self.connector.protocol, Protocol::Sip(_))
     }
 
+    /// The peer system that its server is.
+    fn system(&self, turn: &Turn<'_>) -> Option<PeerSystemId> {
+        turn.directory
+            .peer_system_of_connector(&self.connector.name)
+    }
+
+    /// A user on demand is watched, or is not.
+    fn want(&mut self, aor: &Aor, is_watched: bool) {
+        if self.is_on_demand_for(aor) {
+            self.users.entry(aor.clone()).or_default().is_watched = is_watched;
+            self.pending.push_back(aor.clone());
+        }
+    }
+
     fn is_on_demand_for(&self, aor: &Aor) -> bool {
         self.is_sip() && self.connector.users.on_demand && *self.connector.domain == *aor.domain()
     }
@@ -245,7 +264,11 @@ impl Entry {
     }
 
     /// Notes which users are to be subscribed to, and looks at each that is or was.
-    fn select(&mut self, watched_in: &impl Fn(&str) -> Vec<Aor>, turn: &Turn<'_>) {
+    fn select(
+        &mut self,
+        watched_in: &impl Fn(&str, Option<PeerSystemId>) -> Vec<Aor>,
+        turn: &Turn<'_>,
+    ) {
         if !self.is_sip() {
             return;
         }
@@ -263,7 +286,7 @@ impl Entry {
             selected.extend(turn.directory.accounts_in(domain).filter(is_here));
         }
         let watched: HashSet<Aor> = match users.on_demand {
-            true => watched_in(domain).into_iter().collect(),
+            true => watched_in(domain, self.system(turn)).into_iter().collect(),
             false => HashSet::new(),
         };
         for (aor, user) in &mut self.users {

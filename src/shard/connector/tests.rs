@@ -16,6 +16,7 @@ use crate::presence::composition::UpstreamRules;
 use crate::presence::event::Package;
 use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorUserReport};
 use crate::shard::contract::ids::WatchedId;
+use crate::shard::contract::mail::NamedWatch;
 use crate::shard::contract::report::Why;
 use crate::shard::{
     Address, Command, CommandId, ConnectionId, Dial, Flow, Input, Mail, Options, Outbox, Reply,
@@ -835,11 +836,18 @@ fn watch(world: &mut World, user: &str, begins: bool) {
     let watcher = Address::default();
     let mail = match begins {
         true => Mail::Watch {
+            watcher,
+            watched: NamedWatch {
+                aor,
+                system: None,
+                likely: WatchedId(0),
+            },
+        },
+        false => Mail::Unwatch {
             aor,
             watcher,
-            watched: WatchedId(0),
+            system: None,
         },
-        false => Mail::Unwatch { aor, watcher },
     };
     world.input(Input::Mail(mail));
     world.wait(Duration::from_millis(100));

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Directory;
+use crate::directory::peer_systems::PeerSystemId;
+use crate::presence::origin::Origin;
 use crate::presence::presentity::Erased;
 use crate::presence::source::{CallSource, StateUpdate};
 use crate::presence::wall_clock::WallClock;
@@ -36,10 +38,17 @@ pub enum Command {
         aor: Aor,
         /// The update.
         update: StateUpdate,
+        /// The system that it came from, if that is told of presentities as well.
+        origin: Option<Origin>,
     },
     /// Updates the states of presentities that this shard owns, in this order. The sender limits how many
     /// one command has.
-    UpdateStates(Vec<(Aor, StateUpdate)>),
+    UpdateStates {
+        /// The updates.
+        updates: Vec<(Aor, StateUpdate)>,
+        /// As in `UpdateState`.
+        origin: Option<Origin>,
+    },
     /// Erases all contributions to a presentity: `lamplighter forget`.
     Forget(Aor),
     /// Erases people where the state of others names them, from a place of the tables on, a batch of
@@ -77,6 +86,8 @@ pub enum Command {
         from: u32,
         /// How many places; at most as many as a batch has otherwise.
         places: u32,
+        /// The peer system that is told of them, without its own reports; None for all other readers.
+        peer_system: Option<PeerSystemId>,
     },
     /// Lists the subscriptions of this shard to a presentity or a list: `lamplighter watchers`.
     Watchers(Aor),
@@ -157,7 +168,7 @@ impl Command {
         matches!(
             self,
             Self::UpdateState { .. }
-                | Self::UpdateStates(_)
+                | Self::UpdateStates { .. }
                 | Self::ReportUpstreams(_)
                 | Self::Forget(_)
                 | Self::ForgetMentions { .. }
@@ -173,7 +184,11 @@ impl Command {
             call,
             expires: Some(expires),
         };
-        Self::UpdateState { aor, update }
+        Self::UpdateState {
+            aor,
+            update,
+            origin: None,
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::event::{Package, WatcherEvent, WatcherInfo};
 use crate::presence::presentity::{Publication, PublicationLimits, PublishRefused, Published};
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, Sequence};
@@ -26,6 +27,18 @@ pub enum News {
     Doubtful,
     /// A shard asked. Watchers of an earlier process were notified of it.
     Known,
+}
+
+/// A presentity that a shard watches, as its owner names it in mail.
+#[derive(Clone, Debug)]
+pub struct NamedWatch {
+    /// The presentity.
+    pub aor: Aor,
+    /// The peer system that the watchers are: it is told the state without its own reports.
+    pub system: Option<PeerSystemId>,
+    /// The shard's key of it, as of its last [`Mail::Watch`]. The shard may have given that key to
+    /// another presentity since.
+    pub likely: WatchedId,
 }
 
 /// One message between shards.
@@ -65,12 +78,10 @@ pub enum Mail {
     Closed(ConnectionId),
     /// To the owner: send the presentity's state to `watcher` now and after every change.
     Watch {
-        /// The presentity.
-        aor: Aor,
         /// The shard that has watchers.
         watcher: Address,
-        /// Its key of the presentity, which every state repeats.
-        watched: WatchedId,
+        /// The presentity, as every state names it.
+        watched: NamedWatch,
     },
     /// To the owner: `watcher` has no watchers of the presentity any more.
     Unwatch {
@@ -78,14 +89,13 @@ pub enum Mail {
         aor: Aor,
         /// The shard that had watchers.
         watcher: Address,
+        /// As in the [`Mail::Watch`] that it takes back.
+        system: Option<PeerSystemId>,
     },
     /// From the owner: the presentity's composed state.
     State {
         /// The presentity.
-        aor: Aor,
-        /// The receiver's key of it, as of its last [`Mail::Watch`]. The receiver may have given that
-        /// key to another presentity since.
-        watched: WatchedId,
+        watched: NamedWatch,
         /// The composed state.
         composed: Arc<Composed>,
         /// Whether watchers may know it already.

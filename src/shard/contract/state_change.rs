@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use crate::directory::peer_systems::Addressees;
 use crate::presence::Aor;
 use crate::presence::call::CallState;
 use crate::presence::composition::{Availability, Extended};
@@ -16,6 +17,8 @@ pub struct StateChange {
     pub at: i64,
     /// The presentity.
     pub aor: Aor,
+    /// Those to whom the state is meant.
+    pub addressees: Addressees,
     /// The composed availability.
     pub availability: Availability,
     /// The PIDF basic status: true for open.

@@ -41,8 +41,7 @@ impl Subscriptions {
         let DataSubject::Person(person) = erased else {
             return 0;
         };
-        let watched = self.table.watched_by_aor(person).into_iter();
-        let watchers = watched.flat_map(|watched| watched.watchers());
+        let watchers = self.table.watchers_of(person);
         let subscriptions =
             watchers.filter_map(|watcher| self.table.subscription(watcher.subscription));
         subscriptions

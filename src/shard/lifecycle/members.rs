@@ -168,7 +168,9 @@ impl Subscriptions {
             subscription: id,
             resource: place,
         };
-        let slot = self.table.join(aor, watcher, turn);
+        let dialog = self.table.subscription(id).map(Subscription::dialog);
+        let system = dialog.and_then(|dialog| self.table.system_of(dialog, turn));
+        let slot = self.table.join((aor, system), watcher, turn);
         let is_known = self
             .table
             .watched(slot.watched)

@@ -86,6 +86,7 @@ impl Subscriptions {
             self.table.change_view(id);
             self.table.want(id, Wants::Change);
         }
+        self.table.review_system(id, turn);
         self.decide_anew(id, turn);
         self.reevaluate_resources(id, turn);
     }
@@ -94,6 +95,7 @@ impl Subscriptions {
     /// depend on the address.
     pub(crate) fn decide_moved(&mut self, id: DialogId, turn: &mut Turn<'_>) {
         for usage in self.table.usages(id) {
+            self.table.review_system(usage, turn);
             self.decide_anew(usage, turn);
             self.review_resources(usage, turn);
         }

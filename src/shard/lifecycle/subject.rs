@@ -10,7 +10,8 @@ use crate::presence::policy::Handling;
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::body::Body;
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
+use crate::shard::contract::mail::NamedWatch;
 use crate::shard::contract::mail::News;
 use crate::shard::contract::turn::Turn;
 use crate::shard::lifecycle::Subscriptions;
@@ -61,14 +62,14 @@ impl Subscriptions {
     }
 
     /// Takes the state of a presentity that its owner reports.
-    pub(crate) fn take_state(&mut self, presentity: (&Aor, WatchedId), composed: Arc<Composed>) {
+    pub(crate) fn take_state(&mut self, presentity: &NamedWatch, composed: Arc<Composed>) {
         self.table.take_state(presentity, composed);
     }
 
     /// Takes the state of a presentity whose owner answers that this shard watches it.
     pub(crate) fn take_answer(
         &mut self,
-        presentity: (&Aor, WatchedId),
+        presentity: &NamedWatch,
         composed: Arc<Composed>,
         news: News,
         turn: &mut Turn<'_>,

@@ -33,12 +33,8 @@ impl Subscriptions {
     /// Each watcher of a presentity, and each subscription to a list with it, is due a NOTIFY with the
     /// full state. Returns how many.
     pub(crate) fn notify_anew(&mut self, aor: &Aor) -> usize {
-        let watched = self.table.watched_by_aor(aor);
-        let watchers = watched.map_or(&[][..], |watched| watched.watchers());
-        let mut ids: Vec<SubscriptionId> = watchers
-            .iter()
-            .map(|watcher| watcher.subscription)
-            .collect();
+        let watchers = self.table.watchers_of(aor);
+        let mut ids: Vec<SubscriptionId> = watchers.map(|watcher| watcher.subscription).collect();
         ids.sort_unstable_by_key(|id| id.0);
         ids.dedup();
         for id in &ids {

@@ -250,13 +250,24 @@ impl ListState {
         slot
     }
 
-    /// Updates the index of a resource in the watcher list of its presentity.
-    pub(crate) fn move_slot(&mut self, place: u32, index: u32) {
+    /// A resource has moved to this place among the watchers of its presentity.
+    pub(crate) fn move_slot(&mut self, place: u32, to: WatchSlot) {
         let resource = self.expect_resource(place);
         let slot = resource.and_then(|resource| resource.slot.as_mut());
         if let Some(slot) = slot.expected("a watcher of a presentity is a watched resource") {
-            slot.index = index;
+            *slot = to;
         }
+    }
+
+    /// The places of the resources that are watched.
+    pub(crate) fn watched_places(&self) -> impl Iterator<Item = u32> {
+        let places = (0..).zip(&self.resources);
+        places.filter_map(|(place, resource)| resource.slot.map(|_| place))
+    }
+
+    /// The watcher slot of the resource at a place.
+    pub(crate) fn slot_at(&self, place: u32) -> Option<WatchSlot> {
+        self.resources.get(place as usize)?.slot
     }
 
     /// The watcher slots of all resources, each with the instance number.

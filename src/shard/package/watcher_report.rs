@@ -15,9 +15,7 @@ use crate::shard::subscription::watched::WatcherSlot;
 
 impl WatcherInfos {
     pub(crate) fn watchers(&self, aor: &Aor, table: &Table, turn: &Turn<'_>) -> Vec<WatcherReport> {
-        let watched = table.watched_by_aor(aor);
-        let watchers = watched.map_or(&[][..], |watched| watched.watchers());
-        let of_presentity = watchers.iter().copied();
+        let of_presentity = table.watchers_of(aor);
         let subscriptions = turn.directory.is_list(aor).then(|| table.subscriptions());
         let is_to = |subscription: &Subscription| {
             let list = subscription.subject().list();

@@ -5,10 +5,12 @@
 //! private, or that its domain does not reveal, is anonymous there too.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::presence::CallDialog;
+use crate::directory::peer_systems::Addressees;
 use crate::presence::call::ANONYMOUS;
 use crate::presence::composition::lamp;
+use crate::presence::{Aor, CallDialog, Presentity};
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::state_change::StateChange;
@@ -17,33 +19,78 @@ use crate::shard::presentity::OWNED;
 use crate::shard::presentity::presentities::Presentities;
 
 impl Presentities {
-    /// Puts the composed state of a presentity, which has just changed, into the outbox.
-    pub(super) fn report_change(&self, id: PresentityId, turn: &mut Turn<'_>) {
-        let options = turn.options;
-        if !(options.writes_history || options.tells_changes.any() || options.is_traced) {
-            return;
-        }
-        let Some(owned) = self.owned.get(id).expected(OWNED) else {
-            return;
-        };
-        let at = turn.system_clock().unix_milliseconds_of(turn.now);
-        let (presentity, arena) = (&owned.presentity, &mut turn.out.arena);
-        let composed = presentity.composed();
-        let party = composed.calls.first().map_or("", |call| party(call));
-        let change = StateChange {
-            at,
-            aor: owned.aor.clone(),
-            availability: composed.availability,
-            is_open: composed.open,
-            lamp: lamp(composed),
-            extended: composed.extended,
-            decider: presentity.decider(),
-            rule: presentity.rule(),
-            party: append(party, arena),
-            note: append(composed.note.as_deref().unwrap_or_default(), arena),
-        };
-        turn.out.state_changes.push(change);
+    /// Whether any state is told apart, or may be.
+    pub(super) fn has_peer_systems(&self, turn: &Turn<'_>) -> bool {
+        turn.directory.has_peer_systems() || !self.told_apart.is_empty()
     }
+
+    /// Puts the composed state of a presentity into the outbox if it has just changed. A system that reports on
+    /// the presentity is told the state without its reports, if that changed. Returns for whom there is news.
+    pub(super) fn report_change(
+        &mut self,
+        id: PresentityId,
+        is_changed: bool,
+        turn: &mut Turn<'_>,
+    ) -> Addressees {
+        let Some(owned) = self.owned.get(id).expected(OWNED) else {
+            return Addressees::NONE;
+        };
+        let mut others = Addressees::ALL;
+        let mut told = Addressees::NONE;
+        if self.has_peer_systems(turn) {
+            let before = self.told_apart.remove(&id).unwrap_or_default();
+            let mut now = Vec::new();
+            for (peer_system, system) in turn.directory.peer_systems() {
+                let before = before.iter().find(|(known, _)| *known == peer_system);
+                let rest = owned.presentity.without(&system.origins);
+                if rest.is_none() && before.is_none() {
+                    continue;
+                }
+                others = others.without(peer_system);
+                let shown = rest.as_ref().unwrap_or(&owned.presentity);
+                if before.is_none_or(|(_, before)| before != shown.composed()) {
+                    let addressee = Addressees::only(peer_system);
+                    report(&owned.aor, shown, addressee, turn);
+                    told = told.and(addressee);
+                }
+                now.extend(rest.map(|rest| (peer_system, Arc::clone(rest.composed()))));
+            }
+            if !now.is_empty() {
+                self.told_apart.insert(id, now);
+            }
+        }
+        if is_changed {
+            report(&owned.aor, &owned.presentity, others, turn);
+            told = told.and(others);
+        }
+        told
+    }
+}
+
+/// Puts a state into the outbox, if it has a reader.
+fn report(aor: &Aor, presentity: &Presentity, addressees: Addressees, turn: &mut Turn<'_>) {
+    let options = turn.options;
+    if !(options.writes_history || options.tells_changes.any() || options.is_traced) {
+        return;
+    }
+    let at = turn.system_clock().unix_milliseconds_of(turn.now);
+    let arena = &mut turn.out.arena;
+    let composed = presentity.composed();
+    let party = composed.calls.first().map_or("", |call| party(call));
+    let change = StateChange {
+        at,
+        aor: aor.clone(),
+        addressees,
+        availability: composed.availability,
+        is_open: composed.open,
+        lamp: lamp(composed),
+        extended: composed.extended,
+        decider: presentity.decider(),
+        rule: presentity.rule(),
+        party: append(party, arena),
+        note: append(composed.note.as_deref().unwrap_or_default(), arena),
+    };
+    turn.out.state_changes.push(change);
 }
 
 /// The other party of a call; empty if it is not known.
@@ -69,14 +116,24 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
+    use crate::directory::peer_systems::PeerSystem;
     use crate::directory::{Directory, Domain};
     use crate::presence::Aor;
     use crate::presence::call::{CallParts, CallState, Party};
     use crate::presence::composition::Availability;
+    use crate::presence::origin::Origin;
     use crate::presence::source::StateUpdate;
     use crate::shard::{Command, CommandId, Input, Options, Outbox, Reply, Shard, ShardId};
 
-    /// A shard that writes a history, or none, and the time of its start.
+    fn peer_systems() -> Vec<PeerSystem> {
+        vec![PeerSystem {
+            connectors: vec!["there".into()],
+            relays: Vec::new(),
+            origins: vec![Origin::of("there")],
+        }]
+    }
+
+    /// A shard that writes a history, or none, and the time of its start. The system "there" is a peer system.
     fn shard(writes_history: bool) -> (Shard, Instant) {
         let now = Instant::now();
         let mut directory = Directory::default();
@@ -85,6 +142,7 @@ mod tests {
             ..Domain::new("a.test")
         };
         directory.add_domain(domain, &[]).unwrap();
+        directory.set_peer_systems(peer_systems());
         let options = Options {
             writes_history,
             epoch_unix: 1_000,
@@ -113,7 +171,51 @@ mod tests {
         Command::UpdateState {
             aor: aor(),
             update: StateUpdate::Note(Some(text.into())),
+            origin: None,
         }
+    }
+
+    /// Each change as that: whether it is for the peer system, and for all others, and the lamp.
+    fn told(outbox: &Outbox) -> Vec<(bool, bool, CallState)> {
+        let mut directory = Directory::default();
+        directory.set_peer_systems(peer_systems());
+        let there = directory.peer_system_of_connector("there");
+        let changes = outbox.state_changes.iter();
+        let told = changes.map(|change| {
+            let addressees = change.addressees;
+            (addressees.has(there), addressees.has(None), change.lamp)
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_system_is_not_told_what_it_said_itself() {
+        let (mut shard, now) = shard(true);
+        let from_there = |call: Command| {
+            let Command::UpdateState { aor, update, .. } = call else {
+                panic!("{call:?}")
+            };
+            let origin = Some(Origin::of("there"));
+            Command::UpdateState {
+                aor,
+                update,
+                origin,
+            }
+        };
+        let (busy, idle) = (CallState::Confirmed, CallState::Terminated);
+        // Its report is a change for all others. It is told that there is nothing but that.
+        let outbox = order(&mut shard, from_there(call("sip:5@a.test", false)), now);
+        assert_eq!(told(&outbox), [(true, false, idle), (false, true, busy)]);
+        // A note of ours is told to all, apart.
+        let outbox = order(&mut shard, note("lunch"), now);
+        assert_eq!(told(&outbox), [(true, false, idle), (false, true, busy)]);
+        // Its report ends: it knows.
+        let end = Command::call_state(aor(), None, Duration::ZERO);
+        let outbox = order(&mut shard, from_there(end), now);
+        assert_eq!(told(&outbox), [(false, true, idle)]);
+        // Our own report is for all.
+        let outbox = order(&mut shard, call("sip:5@a.test", false), now);
+        assert_eq!(told(&outbox), [(true, true, busy)]);
     }
 
     /// Gives the shard a command at a time.

@@ -86,6 +86,6 @@ impl Compositor {
             state,
             party: None,
         });
-        self.take_statement(aor, update, turn)
+        self.take_statement(aor, (update, None), turn)
     }
 }

@@ -18,7 +18,7 @@ impl Compositor {
         reply_to: (Address, u32),
         turn: &mut Turn<'_>,
     ) {
-        self.take_statement(&aor, update, turn);
+        self.take_statement(&aor, (update, None), turn);
         let (shard, subscription) = reply_to;
         turn.send_outcome(shard, Mail::Switched { aor, subscription }, true);
     }

@@ -1,11 +1,14 @@
 //! The table of presentities that this shard owns.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
 
 use crate::directory::Directory;
-use crate::presence::{Aor, Presentity};
+use crate::directory::peer_systems::PeerSystemId;
+use crate::presence::{Aor, Composed, Presentity};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -27,12 +30,22 @@ pub(crate) struct Owned {
     /// Whether its record is written at the end of the turn.
     pub(super) is_marked: bool,
     pub(super) recorded: Recorded,
-    /// The shards with watchers, and their keys of the presentity.
-    pub(crate) watching: SmallVec<[(Address, WatchedId); 2]>,
+    /// The shards with watchers.
+    pub(crate) watching: SmallVec<[WatchingShard; 2]>,
     /// Its contacts, as counted in [`Presentities::contacts`].
     contacts: usize,
     /// The timer and when it fires: not later than the next expiry.
     pub(crate) timer: Option<(TimerHandle, Instant)>,
+}
+
+/// A shard with watchers of a presentity.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WatchingShard {
+    pub(super) shard: Address,
+    /// The peer system that the watchers are.
+    pub(super) system: Option<PeerSystemId>,
+    /// The shard's key of the presentity.
+    pub(super) key: WatchedId,
 }
 
 /// All presentities owned by this shard.
@@ -45,6 +58,8 @@ pub(crate) struct Presentities {
     /// Where the next search for an evictable presentity starts.
     forget_next: u32,
     pub(super) recording: Recording,
+    /// What the peer systems were told last of the presentities on which they report themselves.
+    pub(super) told_apart: HashMap<PresentityId, Vec<(PeerSystemId, Arc<Composed>)>>,
     /// Those of which a change may be lost.
     pub(super) unsettled: Unsettled,
 }
@@ -104,6 +119,7 @@ impl Presentities {
             if let Some(number) = owned.recorded.number() {
                 self.recording.remove(number);
             }
+            self.told_apart.remove(&id);
             self.owned.remove(id);
         }
     }
@@ -158,6 +174,24 @@ impl Owned {
     pub(crate) fn next_expiry(&self, turn: &Turn<'_>) -> Option<Instant> {
         let ends = [self.presentity.next_expiry(), self.remembered_until(turn)];
         ends.into_iter().flatten().min()
+    }
+
+    /// Whether a shard has watchers that are not that peer system.
+    pub(super) fn is_watched(&self, but: Option<PeerSystemId>) -> bool {
+        let counts = |one: &WatchingShard| one.system.is_none() || one.system != but;
+        self.watching.iter().any(counts)
+    }
+
+    /// The state as a system is told it: without its own reports. None for all other watchers.
+    pub(super) fn composed_for(
+        &self,
+        system: Option<PeerSystemId>,
+        directory: &Directory,
+    ) -> Arc<Composed> {
+        let origins = system.map(|system| directory.origins_of(system));
+        let rest = origins.and_then(|origins| self.presentity.without(origins));
+        let presentity = rest.as_ref().unwrap_or(&self.presentity);
+        Arc::clone(presentity.composed())
     }
 
     /// Its address of record.

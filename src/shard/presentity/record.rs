@@ -373,9 +373,7 @@ impl Compositor {
                 // Its watchers are notified from now on.
                 self.presentities.mark_changed(id, turn);
             }
-            if is_changed {
-                self.presentities.report_change(id, turn);
-            }
+            self.presentities.report_change(id, is_changed, turn);
             self.after_recovery(id, is_news, turn);
         }
         true

@@ -1,5 +1,6 @@
 //! The composed state of a presentity, for boards and events: what a lamp shows, in words.
 
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::composition::lamp;
 use crate::presence::{Aor, Composed, Presentity};
 use crate::shard::contract::ids::PresentityId;
@@ -9,10 +10,18 @@ use crate::shard::presentity::Compositor;
 use crate::shard::presentity::changes::party;
 
 impl Compositor {
-    /// The state of the presentity at a place of the table; None if there is none.
-    pub(crate) fn state_at(&self, id: PresentityId, turn: &Turn<'_>) -> Option<PresentityState> {
+    /// The state of the presentity at a place of the table, as the peer system is told it; None if there is none.
+    pub(crate) fn state_at(
+        &self,
+        id: PresentityId,
+        peer_system: Option<PeerSystemId>,
+        turn: &Turn<'_>,
+    ) -> Option<PresentityState> {
         let owned = self.presentities.owned.get(id)?;
-        Some(state_of(owned.aor.clone(), &owned.presentity, turn))
+        let origins = peer_system.map(|peer_system| turn.directory.origins_of(peer_system));
+        let rest = origins.and_then(|origins| owned.presentity.without(origins));
+        let presentity = rest.as_ref().unwrap_or(&owned.presentity);
+        Some(state_of(owned.aor.clone(), presentity, turn))
     }
 
     /// The states of presentities, in their order.

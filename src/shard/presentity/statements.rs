@@ -1,16 +1,16 @@
 //! State updates from all sources, and their distribution to the watching shards.
 
-use std::sync::Arc;
-
+use crate::directory::peer_systems::{Addressees, PeerSystemId};
 use crate::presence::Aor;
+use crate::presence::origin::Origin;
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Address;
-use crate::shard::contract::ids::{PresentityId, WatchedId};
-use crate::shard::contract::mail::{Mail, News};
+use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::mail::{Mail, NamedWatch, News};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
-use crate::shard::presentity::presentities::Presentities;
+use crate::shard::presentity::presentities::{Presentities, WatchingShard};
 use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
@@ -32,16 +32,18 @@ impl Compositor {
         turn: &mut Turn<'_>,
     ) {
         let (shard, request) = reply_to;
-        let is_taken = !turn.sheds_acknowledgement() && self.take_statement(aor, update, turn);
+        let is_taken =
+            !turn.sheds_acknowledgement() && self.take_statement(aor, (update, None), turn);
         let mail = Mail::UpdateOutcome { request, is_taken };
         turn.send_outcome(shard, mail, is_taken);
     }
 
-    /// A source reports on a presentity that is owned here. False if there is no room for it.
+    /// A source reports on a presentity that is owned here; `origin` is the peer system that the report came from.
+    /// False if there is no room for it.
     pub(crate) fn take_statement(
         &mut self,
         aor: &Aor,
-        update: StateUpdate,
+        (update, origin): (StateUpdate, Option<Origin>),
         turn: &mut Turn<'_>,
     ) -> bool {
         let Some(id) = self.own(aor, turn) else {
@@ -51,7 +53,7 @@ impl Compositor {
         turn.counters.state_updates_accepted += 1;
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             let has_expired = owned.presentity.expire(turn.now);
-            let is_changed = owned.presentity.apply(update, turn.now) || has_expired;
+            let is_changed = owned.presentity.apply_from(origin, update, turn.now) || has_expired;
             self.presentities.mark(id, turn);
             self.after_contribution(id, is_changed, turn);
             self.inform_at_first_statement(id, turn);
@@ -62,42 +64,52 @@ impl Compositor {
     /// As owner: a shard wants to know.
     pub(crate) fn handle_watch(
         &mut self,
-        aor: &Aor,
-        (watcher, watched): (Address, WatchedId),
+        shard: Address,
+        watched: NamedWatch,
         turn: &mut Turn<'_>,
     ) {
         let (directory, now) = (turn.directory, turn.now);
-        let id = self.presentities.find_or_add(aor, directory, now);
+        let id = self.presentities.find_or_add(&watched.aor, directory, now);
         let Some(owned) = self.presentities.get_mut(id).expected(OWNED) else {
             return;
         };
+        let new = WatchingShard {
+            shard,
+            system: watched.system,
+            key: watched.likely,
+        };
         let mut watching = owned.watching.iter_mut();
-        match watching.find(|(watching, _)| *watching == watcher) {
-            Some(known) => known.1 = watched,
-            None => owned.watching.push((watcher, watched)),
+        let known = watching.find(|one| one.shard == shard && one.system == new.system);
+        match known {
+            Some(known) => *known = new,
+            None => owned.watching.push(new),
         }
-        let composed = Arc::clone(owned.presentity.composed());
-        let aor = aor.clone();
+        let composed = owned.composed_for(new.system, directory);
         let news = self.presentities.news_of(id);
         let mail = Mail::State {
-            aor,
             watched,
             composed,
             news,
         };
-        turn.send(watcher, mail);
+        turn.send(shard, mail);
         self.presentities.remember_lost(id, turn);
         self.tend(id, turn);
     }
 
     /// A shard stops watching a presentity.
-    pub(crate) fn handle_unwatch(&mut self, aor: &Aor, watcher: Address, turn: &mut Turn<'_>) {
+    pub(crate) fn handle_unwatch(
+        &mut self,
+        aor: &Aor,
+        (shard, system): (Address, Option<PeerSystemId>),
+        turn: &mut Turn<'_>,
+    ) {
         let id = self.presentities.find(aor);
         let Some(id) = id.expected("a presentity is kept while it is watched") else {
             return;
         };
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
-            owned.watching.retain(|(watching, _)| *watching != watcher);
+            let is_it = |one: &WatchingShard| one.shard == shard && one.system == system;
+            owned.watching.retain(|one| !is_it(one));
         }
         self.tend(id, turn);
     }
@@ -110,14 +122,16 @@ impl Compositor {
         is_changed: bool,
         turn: &mut Turn<'_>,
     ) {
+        let told = self.presentities.report_change(id, is_changed, turn);
         if is_changed {
             turn.counters.state_changes += 1;
-            self.presentities.report_change(id, turn);
             self.presentities.mark_changed(id, turn);
             if let Some(owned) = self.presentities.owned.get(id).expected(OWNED) {
                 Presentities::note_change(&owned.aor, turn);
             }
-            self.inform_watching_shards(id, turn);
+        }
+        if told != Addressees::NONE {
+            self.inform_watching_shards(id, told, turn);
         }
         self.settle(id, turn);
     }
@@ -127,7 +141,7 @@ impl Compositor {
     pub(super) fn inform_at_first_statement(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         if self.presentities.is_unheard(id) {
             self.presentities.mark_changed(id, turn);
-            self.inform_watching_shards(id, turn);
+            self.inform_watching_shards(id, Addressees::ALL, turn);
         }
     }
 
@@ -136,7 +150,7 @@ impl Compositor {
     pub(super) fn after_recovery(&mut self, id: PresentityId, is_news: bool, turn: &mut Turn<'_>) {
         let owned = self.presentities.get_mut(id).expected(OWNED);
         if is_news && owned.is_some_and(|owned| !owned.watching.is_empty()) {
-            self.inform_watching_shards(id, turn);
+            self.inform_watching_shards(id, Addressees::ALL, turn);
         }
         self.settle(id, turn);
     }
@@ -178,23 +192,26 @@ impl Compositor {
         self.after_contribution(id, is_changed, turn);
     }
 
-    fn inform_watching_shards(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+    /// Sends the state to the watching shards whose watchers are among the addressees.
+    fn inform_watching_shards(&mut self, id: PresentityId, told: Addressees, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get(id).expected(OWNED) else {
             return;
         };
         if owned.watching.is_empty() {
             turn.counters.publications_without_watchers += 1;
         }
-        for (watcher, watched) in &owned.watching {
-            let (aor, composed) = (owned.aor.clone(), Arc::clone(owned.presentity.composed()));
-            let news = News::Changed;
+        for watching in owned.watching.iter().filter(|one| told.has(one.system)) {
+            let composed = owned.composed_for(watching.system, turn.directory);
             let mail = Mail::State {
-                aor,
-                watched: *watched,
+                watched: NamedWatch {
+                    aor: owned.aor.clone(),
+                    system: watching.system,
+                    likely: watching.key,
+                },
                 composed,
-                news,
+                news: News::Changed,
             };
-            turn.send(*watcher, mail);
+            turn.send(watching.shard, mail);
         }
     }
 
@@ -231,8 +248,9 @@ impl Compositor {
             return;
         };
         let rules = turn.directory.rules_of(owned.aor());
-        if owned.presentity.set_rules(rules, turn.now) {
-            self.after_contribution(id, true, turn);
+        let is_changed = owned.presentity.set_rules(rules, turn.now);
+        if is_changed || self.presentities.has_peer_systems(turn) {
+            self.after_contribution(id, is_changed, turn);
         }
     }
 }

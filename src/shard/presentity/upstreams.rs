@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::Aor;
 use crate::presence::presentity::{PublicationLimits, UpstreamNews};
 use crate::shard::contract::connector::{
@@ -51,18 +52,18 @@ impl Compositor {
         }
     }
 
-    /// Whether a shard has watchers of a presentity.
-    pub(crate) fn is_watched(&self, aor: &Aor) -> bool {
+    /// Whether a shard has watchers of a presentity that are not that peer system.
+    pub(crate) fn is_watched(&self, aor: &Aor, but: Option<PeerSystemId>) -> bool {
         let owned = self.presentities.find(aor);
         let owned = owned.and_then(|id| self.presentities.owned.get(id));
-        owned.is_some_and(|owned| !owned.watching.is_empty())
+        owned.is_some_and(|owned| owned.is_watched(but))
     }
 
-    /// The presentities of a domain that a shard has watchers of, in order.
-    pub(crate) fn watched_in(&self, domain: &str) -> Vec<Aor> {
+    /// The presentities of a domain that a shard has such watchers of, in order.
+    pub(crate) fn watched_in(&self, domain: &str, but: Option<PeerSystemId>) -> Vec<Aor> {
         let owned = self.presentities.owned.iter();
         let watched =
-            owned.filter(|(_, owned)| !owned.watching.is_empty() && owned.aor.domain() == domain);
+            owned.filter(|(_, owned)| owned.is_watched(but) && owned.aor.domain() == domain);
         let mut aors: Vec<Aor> = watched.map(|(_, owned)| owned.aor.clone()).collect();
         aors.sort_unstable();
         aors

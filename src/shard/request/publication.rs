@@ -1,9 +1,12 @@
 //! The contents of a PUBLISH: expiry, SIP-If-Match and document (RFC 3903 §6).
 
+use std::net::IpAddr;
+
 use crate::directory::{Directory, Domain};
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
 use crate::presence::fixed_hash::SipHash13;
+use crate::presence::origin::Origin;
 use crate::presence::presentity::{Condition, Publication, PublicationLimits};
 use crate::presence::source::EntityTag;
 use crate::presence::{Aor, document};
@@ -38,6 +41,7 @@ pub(crate) fn read_publication<'d>(
         Principal::Unauthenticated => domain.trusts(turn.peer(domain, &request.flow)),
     };
     let publisher = publisher_of(message, request.flow.peer.ip(), principal, is_feeder);
+    let origin = origin_of(principal, aor.domain(), request.flow.peer.ip(), turn);
     Ok(Publication {
         package,
         condition,
@@ -45,6 +49,21 @@ pub(crate) fn read_publication<'d>(
         document,
         publisher,
         is_feeder,
+        origin,
+    })
+}
+
+/// The system that a request came from, if that is told of presentities as well: the account, or the address of
+/// one without an account.
+fn origin_of(
+    principal: &Principal,
+    domain: &str,
+    source: IpAddr,
+    turn: &Turn<'_>,
+) -> Option<Origin> {
+    turn.directory.peer_origin(|| match principal {
+        Principal::User(user) => Origin::of(&Aor::new(user, domain).to_string()),
+        Principal::Unauthenticated => Origin::of_address(source),
     })
 }
 

@@ -12,13 +12,14 @@ use crate::presence::Aor;
 use crate::presence::event::WatcherInfo;
 use crate::presence::event::list::{ListStyle, Member};
 use crate::record::dialog::SubjectRecord;
-use crate::shard::contract::ids::WatchSlot;
+use crate::shard::contract::ids::{SubscriptionId, WatchSlot};
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::options::Options;
 use crate::shard::list::state::{Encoding, ListState};
 use crate::shard::subscription::Wants;
 use crate::shard::subscription::audience::Audience;
 use crate::shard::subscription::seizure::Seizure;
+use crate::shard::subscription::watched::WatcherSlot;
 
 /// What a subscription is to.
 #[derive(Debug)]
@@ -130,12 +131,12 @@ impl Subject {
         }
     }
 
-    /// The watcher has moved to `index` in the watcher list of its presentity.
-    pub(super) fn move_slot(&mut self, resource: u32, index: u32) {
+    /// The watcher has moved to this place among the watchers of its presentity.
+    pub(super) fn move_slot(&mut self, resource: u32, to: WatchSlot) {
         match self {
-            Self::Presentity(slot) => slot.index = index,
-            Self::Seizure(seizure) => seizure.slot.index = index,
-            Self::List(list) => list.move_slot(resource, index),
+            Self::Presentity(slot) => *slot = to,
+            Self::Seizure(seizure) => seizure.slot = to,
+            Self::List(list) => list.move_slot(resource, to),
             Self::Watchers(_) => debug_assert!(false, "watcher information watches no presentity"),
         }
     }
@@ -233,6 +234,26 @@ impl Subject {
             .map(|slot| (slot, 0))
             .into_iter()
             .chain(resources)
+    }
+
+    /// All its watchers.
+    pub(super) fn watchers(&self, id: SubscriptionId) -> Vec<WatcherSlot> {
+        let whole = self.slot().map(|_| WatcherSlot::WHOLE);
+        let resources = self.list().into_iter().flat_map(ListState::watched_places);
+        let all = whole.into_iter().chain(resources);
+        let watchers = all.map(|resource| WatcherSlot {
+            subscription: id,
+            resource,
+        });
+        watchers.collect()
+    }
+
+    /// The place of one of its watchers.
+    pub(super) fn slot_of(&self, watcher: WatcherSlot) -> Option<WatchSlot> {
+        match watcher.resource {
+            WatcherSlot::WHOLE => self.slot(),
+            place => self.list()?.slot_at(place),
+        }
     }
 
     /// The cost of a re-evaluation: the number of watched presentities, at least one.

@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::event::Package;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
@@ -17,6 +18,7 @@ use crate::shard::container::slab::Slab;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::{ConnectionId, End};
 use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchSlot, WatchedId};
+use crate::shard::contract::mail::NamedWatch;
 use crate::shard::contract::options::Options;
 use crate::shard::contract::turn::Turn;
 use crate::shard::list::state::ListState;
@@ -178,7 +180,8 @@ impl Table {
             subscription: self.next_subscription(),
             resource: WatcherSlot::WHOLE,
         };
-        let slot = self.join(aor, watcher, turn);
+        let system = self.system_of(dialog, turn);
+        let slot = self.join((aor, system), watcher, turn);
         self.insert_subscription(dialog, slot.into(), new)
     }
 
@@ -251,11 +254,40 @@ impl Table {
     /// Adds a watcher to a presentity.
     pub(crate) fn join(
         &mut self,
-        aor: &Aor,
+        presentity: (&Aor, Option<PeerSystemId>),
         watcher: WatcherSlot,
         turn: &mut Turn<'_>,
     ) -> WatchSlot {
-        self.watched.join(aor, watcher, turn)
+        self.watched.join(presentity, watcher, turn)
+    }
+
+    /// Has the watchers of a subscription be told what the peer system is told that they are, or what all others
+    /// are told: the configuration may have changed, or the address of the watcher.
+    pub(crate) fn review_system(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        if !turn.directory.has_peer_systems() && !self.watched.has_systems() {
+            return;
+        }
+        let Some(subscription) = self.subscription(id) else {
+            return;
+        };
+        let system = self.system_of(subscription.dialog(), turn);
+        for watcher in subscription.subject().watchers(id) {
+            let subscription = self.subscription(id);
+            let slot = subscription.and_then(|it| it.subject().slot_of(watcher));
+            let Some(slot) = slot.expected(A_WATCHER) else {
+                continue;
+            };
+            let watched = self.watched(slot.watched);
+            let other = watched.filter(|watched| watched.system() != system);
+            let Some(aor) = other.map(|watched| watched.aor().clone()) else {
+                continue;
+            };
+            self.leave(slot, turn);
+            let slot = self.join((&aor, system), watcher, turn);
+            if let Some(subscription) = self.subscriptions.get_mut(id) {
+                subscription.move_slot(watcher.resource, slot);
+            }
+        }
     }
 
     /// Removes a watcher from a presentity.
@@ -263,7 +295,7 @@ impl Table {
         if let Some(moved) = self.watched.leave(slot, turn) {
             let subscription = self.subscriptions.get_mut(moved.subscription);
             if let Some(subscription) = subscription.expected(A_WATCHER) {
-                subscription.move_slot(moved.resource, slot.index);
+                subscription.move_slot(moved.resource, slot);
             }
         }
     }
@@ -295,8 +327,9 @@ impl Table {
         self.watched.get(id)
     }
 
-    pub(crate) fn watched_by_aor(&self, aor: &Aor) -> Option<&Watched> {
-        self.watched.find(aor)
+    /// The watchers of a presentity.
+    pub(crate) fn watchers_of(&self, aor: &Aor) -> impl Iterator<Item = WatcherSlot> {
+        self.watched.watchers_of(aor)
     }
 
     /// The presentity or list that was subscribed to.
@@ -309,7 +342,7 @@ impl Table {
 
     /// Stores the new state of a presentity, received from its owner, and queues the subscriptions
     /// that watch it.
-    pub(crate) fn take_state(&mut self, presentity: (&Aor, WatchedId), composed: Arc<Composed>) {
+    pub(crate) fn take_state(&mut self, presentity: &NamedWatch, composed: Arc<Composed>) {
         for watcher in self.watched.take_state(presentity, composed) {
             let (id, resource) = (watcher.subscription, watcher.resource);
             let subscription = self.subscriptions.get_mut(id);

@@ -16,6 +16,7 @@ use crate::presence::event::{Package, Termination, WatcherInfo};
 use crate::presence::policy::Decision;
 use crate::presence::profile::Rendering;
 use crate::shard::container::timer_wheel::TimerHandle;
+use crate::shard::contract::ids::WatchSlot;
 use crate::shard::contract::ids::{DialogId, InFlightId, SubscriptionId};
 use crate::shard::contract::mail::Claim;
 use crate::shard::contract::timer::Timer;
@@ -386,9 +387,9 @@ impl Subscription {
         self.subject.take_claim()
     }
 
-    /// Its watcher has moved to `index` in the watcher list of its presentity.
-    pub(super) fn move_slot(&mut self, resource: u32, index: u32) {
-        self.subject.move_slot(resource, index);
+    /// Its watcher has moved to this place among the watchers of its presentity.
+    pub(super) fn move_slot(&mut self, resource: u32, to: WatchSlot) {
+        self.subject.move_slot(resource, to);
     }
 
     /// The list it is to, to be changed.

@@ -17,7 +17,8 @@ use crate::directory::Directory;
 use crate::presence::fixed_hash::SipHash13;
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::expected::Expected;
-use crate::shard::contract::ids::{DialogId, SubscriptionId, WatchedId};
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
+use crate::shard::contract::mail::NamedWatch;
 use crate::shard::contract::mail::News;
 use crate::shard::contract::turn::Turn;
 use crate::shard::subscription::table::Table;
@@ -83,7 +84,7 @@ impl Table {
     /// that are at rest want a NOTIFY only if they may not know the state.
     pub(crate) fn take_answer(
         &mut self,
-        presentity: (&Aor, WatchedId),
+        presentity: &NamedWatch,
         composed: Arc<Composed>,
         news: News,
         turn: &mut Turn<'_>,

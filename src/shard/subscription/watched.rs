@@ -1,14 +1,16 @@
 //! The presentities that subscriptions of this shard watch: their state, as the owner reported it
 //! last, and their watchers.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::directory::peer_systems::PeerSystemId;
 use crate::presence::{Aor, Composed};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::ids::{SubscriptionId, WatchSlot, WatchedId};
-use crate::shard::contract::mail::Mail;
+use crate::shard::contract::mail::{Mail, NamedWatch};
 use crate::shard::contract::turn::Turn;
 
 /// A watcher of a presentity: a subscription to it, or one resource of a subscription to a list.
@@ -27,6 +29,9 @@ impl WatcherSlot {
 #[derive(Debug)]
 pub(crate) struct Watched {
     aor: Aor,
+    /// The system that all its watchers are, which is told the state without its own reports; None for all other
+    /// watchers.
+    system: Option<PeerSystemId>,
     /// None before the owner's first report.
     composed: Option<Arc<Composed>>,
     /// Differs for every state of every presentity. Odd if the owner said that watchers of an earlier
@@ -39,6 +44,11 @@ impl Watched {
     #[inline]
     pub(crate) fn aor(&self) -> &Aor {
         &self.aor
+    }
+
+    /// The system that its watchers are.
+    pub(super) fn system(&self) -> Option<PeerSystemId> {
+        self.system
     }
 
     /// Its state; None before the owner's first report.
@@ -68,6 +78,8 @@ impl Watched {
 pub(crate) struct WatchedPresentities {
     watched: Slab<WatchedId, Watched>,
     watched_by_aor: GrowingMap<Aor, WatchedId>,
+    /// Those of systems.
+    watched_by_system: HashMap<(Aor, PeerSystemId), WatchedId>,
     /// Watchers of all presentities together.
     watchers: usize,
     /// Revisions given so far.
@@ -80,8 +92,23 @@ impl WatchedPresentities {
         self.watched.get(id)
     }
 
-    pub(super) fn find(&self, aor: &Aor) -> Option<&Watched> {
-        self.get(*self.watched_by_aor.get(aor)?)
+    /// The watchers of a presentity; those that are systems come last.
+    pub(super) fn watchers_of(&self, aor: &Aor) -> impl Iterator<Item = WatcherSlot> {
+        let by_system = self.watched_by_system.iter();
+        let by_system = by_system.filter(move |((known, _), _)| known == aor);
+        let mut by_system: Vec<_> = by_system.map(|((_, system), id)| (*system, *id)).collect();
+        by_system.sort_unstable();
+        let first = self.watched_by_aor.get(aor).copied();
+        let all = first
+            .into_iter()
+            .chain(by_system.into_iter().map(|(_, id)| id));
+        let watched = all.filter_map(|id| self.get(id));
+        watched.flat_map(Watched::watchers).copied()
+    }
+
+    /// Whether any watcher is a peer system.
+    pub(super) fn has_systems(&self) -> bool {
+        !self.watched_by_system.is_empty()
     }
 
     /// Watchers of all presentities together.
@@ -93,12 +120,12 @@ impl WatchedPresentities {
     /// all future states.
     pub(super) fn join(
         &mut self,
-        aor: &Aor,
+        (aor, system): (&Aor, Option<PeerSystemId>),
         watcher: WatcherSlot,
         turn: &mut Turn<'_>,
     ) -> WatchSlot {
-        let known = self.watched_by_aor.get(aor).copied();
-        let id = known.unwrap_or_else(|| self.begin_watch(aor, turn));
+        let id = self.id_of(aor, system);
+        let id = id.unwrap_or_else(|| self.begin_watch(aor, system, turn));
         let watchers = &mut self.watched[id].watchers;
         watchers.push(watcher);
         self.watchers += 1;
@@ -108,19 +135,31 @@ impl WatchedPresentities {
         }
     }
 
-    fn begin_watch(&mut self, aor: &Aor, turn: &mut Turn<'_>) -> WatchedId {
+    fn begin_watch(
+        &mut self,
+        aor: &Aor,
+        system: Option<PeerSystemId>,
+        turn: &mut Turn<'_>,
+    ) -> WatchedId {
         let watched = Watched {
             aor: aor.clone(),
+            system,
             composed: None,
             revision: 0,
             watchers: Vec::new(),
         };
         let id = self.watched.insert(watched);
-        self.watched_by_aor.insert(aor.clone(), id);
+        match system {
+            None => drop(self.watched_by_aor.insert(aor.clone(), id)),
+            Some(system) => drop(self.watched_by_system.insert((aor.clone(), system), id)),
+        }
         let mail = Mail::Watch {
-            aor: aor.clone(),
             watcher: turn.here(),
-            watched: id,
+            watched: NamedWatch {
+                aor: aor.clone(),
+                system,
+                likely: id,
+            },
         };
         turn.send_to_owner(aor, mail);
         id
@@ -136,18 +175,25 @@ impl WatchedPresentities {
         self.watchers -= 1;
         let moved = watched.watchers.get(index).copied();
         if watched.watchers.is_empty()
-            && let Some(Watched { aor, .. }) = self.watched.remove(slot.watched)
+            && let Some(Watched { aor, system, .. }) = self.watched.remove(slot.watched)
         {
-            self.watched_by_aor.remove(&aor);
-            let watcher = turn.here();
-            turn.send(turn.owner_of(&aor), Mail::Unwatch { aor, watcher });
+            match system {
+                None => drop(self.watched_by_aor.remove(&aor)),
+                Some(system) => drop(self.watched_by_system.remove(&(aor.clone(), system))),
+            }
+            let mail = Mail::Unwatch {
+                watcher: turn.here(),
+                aor: aor.clone(),
+                system,
+            };
+            turn.send_to_owner(&aor, mail);
         }
         moved
     }
 
     /// The owner said of the state that it reported last that watchers of an earlier process were notified
     /// it.
-    pub(super) fn note_known(&mut self, presentity: (&Aor, WatchedId)) {
+    pub(super) fn note_known(&mut self, presentity: &NamedWatch) {
         let id = self.find_id(presentity);
         if let Some(watched) = id.and_then(|id| self.watched.get_mut(id)) {
             watched.revision |= 1;
@@ -159,7 +205,7 @@ impl WatchedPresentities {
     #[inline]
     pub(super) fn take_state(
         &mut self,
-        presentity: (&Aor, WatchedId),
+        presentity: &NamedWatch,
         composed: Arc<Composed>,
     ) -> &[WatcherSlot] {
         let Some(id) = self.find_id(presentity) else {
@@ -177,11 +223,24 @@ impl WatchedPresentities {
     }
 
     /// The key of a presentity, given the one that it most likely has.
-    fn find_id(&self, (aor, likely): (&Aor, WatchedId)) -> Option<WatchedId> {
-        let is_it = |watched: &Watched| watched.aor == *aor;
-        match self.watched.get(likely).is_some_and(is_it) {
-            true => Some(likely),
-            false => self.watched_by_aor.get(aor).copied(),
+    fn find_id(&self, named: &NamedWatch) -> Option<WatchedId> {
+        let NamedWatch {
+            aor,
+            system,
+            likely,
+        } = named;
+        let is_it = |watched: &Watched| watched.aor == *aor && watched.system == *system;
+        match self.watched.get(*likely).is_some_and(is_it) {
+            true => Some(*likely),
+            false => self.id_of(aor, *system),
         }
+    }
+
+    fn id_of(&self, aor: &Aor, system: Option<PeerSystemId>) -> Option<WatchedId> {
+        let id = match system {
+            None => self.watched_by_aor.get(aor),
+            Some(system) => self.watched_by_system.get(&(aor.clone(), system)),
+        };
+        id.copied()
     }
 }

@@ -4,11 +4,13 @@
 //! (`sender` has the table).
 
 use crate::directory::decide::WatcherIdentity;
+use crate::directory::peer_systems::PeerSystemId;
 use crate::directory::{Directory, Domain, Peer};
 use crate::presence::event::Package;
+use crate::presence::origin::Origin;
 use crate::presence::policy::Decision;
 use crate::presence::{Aor, DataSubject};
-use crate::shard::contract::ids::SubscriptionId;
+use crate::shard::contract::ids::{DialogId, SubscriptionId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::request::headers::any_address_of_record;
 use crate::shard::subscription::table::Table;
@@ -85,6 +87,20 @@ impl Watcher {
 }
 
 impl Table {
+    /// The system that the watcher of a dialog is, if it is one that reports here as well: by its own address of
+    /// record, or by its IP address.
+    pub(crate) fn system_of(&self, id: DialogId, turn: &Turn<'_>) -> Option<PeerSystemId> {
+        turn.directory.peer_system_from(|| {
+            let entry = self.dialog(id);
+            let uri = entry.map(|entry| any_address_of_record(entry.watcher_uri(), turn.directory));
+            let flow = entry.and_then(|entry| self.flow_of(entry));
+            [
+                uri.flatten().map(|aor| Origin::of(aor.as_str())),
+                flow.map(|flow| Origin::of_address(flow.peer.ip())),
+            ]
+        })
+    }
+
     /// The watcher of a subscription.
     pub(crate) fn watcher_of(&self, id: SubscriptionId, turn: &Turn<'_>) -> Option<Watcher> {
         let subscription = self.subscription(id)?;

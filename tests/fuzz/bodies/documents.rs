@@ -92,6 +92,7 @@ fn publish(document: Document) {
         document: Some(Ok(document)),
         publisher: 1,
         is_feeder: true,
+        origin: None,
     };
     let mut presentity = Presentity::default();
     if presentity

@@ -39,7 +39,11 @@ impl World {
         self.ask(
             shard,
             delay,
-            Command::UpdateState { aor, update: said },
+            Command::UpdateState {
+                aor,
+                update: said,
+                origin: None,
+            },
             asked,
         );
     }

@@ -50,14 +50,13 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::Transmit { bytes, .. } => format!("transmit {}", summary(bytes)),
         Mail::Keep(connection, _) => format!("keep {}", connection.number),
         Mail::Closed(connection) => format!("closed {}", connection.number),
-        Mail::Watch { aor, .. } => format!("watch {aor}"),
+        Mail::Watch { watched, .. } => format!("watch {}", watched.aor),
         Mail::Unwatch { aor, .. } => format!("unwatch {aor}"),
         Mail::State {
-            aor,
+            watched,
             composed,
             news,
-            ..
-        } => format!("state {aor} {:?} {news:?}", composed.availability),
+        } => format!("state {} {:?} {news:?}", watched.aor, composed.availability),
         Mail::WatchDomain { domain, .. } => format!("watch domain {domain}"),
         Mail::UnwatchDomain { domain, .. } => format!("unwatch domain {domain}"),
         Mail::Roster { domain, aors, .. } => format!("roster {domain} {}", aors.len()),

@@ -148,10 +148,8 @@ impl WatcherInfos {
         turn: &mut Turn<'_>,
     ) -> Vec<WatcherInfo> {
         let (aor, package) = topic;
-        let watched = table.watched_by_aor(aor);
-        let here = watched.map_or(&[][..], |watched| watched.watchers());
+        let here = table.watchers_of(aor);
         let mut watchers: Vec<WatcherInfo> = here
-            .iter()
             .filter_map(|watcher| {
                 self::watcher(
                     table,

@@ -17,7 +17,15 @@ fn ask(node: &mut Node, shard: usize, command: Command) -> Reply {
 fn say(node: &mut Node, user: &str, update: StateUpdate) {
     let aor = Aor::new(user, "abc.com");
     let owner = usize::from(ShardId::owner_of(&aor, node.options.shards).0);
-    let reply = ask(node, owner, Command::UpdateState { aor, update });
+    let reply = ask(
+        node,
+        owner,
+        Command::UpdateState {
+            aor,
+            update,
+            origin: None,
+        },
+    );
     assert!(matches!(reply, Reply::Done), "{reply:?}");
 }
 

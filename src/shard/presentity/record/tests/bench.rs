@@ -349,7 +349,14 @@ impl Bench {
     /// A command to the owner. Returns the replies.
     pub(super) fn update(&mut self, user: &str, update: StateUpdate) -> Vec<Reply> {
         let aor = aor_of(user);
-        self.command(Command::UpdateState { aor, update }, user);
+        self.command(
+            Command::UpdateState {
+                aor,
+                update,
+                origin: None,
+            },
+            user,
+        );
         std::mem::take(&mut self.replies)
     }
 
