@@ -27,7 +27,7 @@ use crate::site::{Site, call_state};
 const EXPOSURE_MAX: f64 = 1.2;
 
 /// System calls of the unit that a short run need not show, and what they are for.
-const RARE: [(&str, &str); 6] = [
+const RARE: [(&str, &str); 7] = [
     ("clone", "threads, where a container refuses clone3"),
     ("epoll_wait", "a core that soon has more to do"),
     (
@@ -37,6 +37,7 @@ const RARE: [(&str, &str); 6] = [
     ("lseek", "a damaged store is read as far as it can be"),
     ("mremap", "a large block grows"),
     ("tgkill", "the process ends itself by SIGABRT"),
+    ("writev", "a relay talks TLS"),
 ];
 
 /// Where there is no systemd, the other test holds what makes the difference.
