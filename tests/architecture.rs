@@ -730,6 +730,7 @@ const PURE_ROOMS: &[&str] = &["sip", "presence", "directory", "shard"];
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["password"]),
     ("base64", &["config/tenants/relays", "relay"]),
+    ("bytes", &["relay/mqtt"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -776,6 +777,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rand_chacha", &["sip/random"]),
     ("rcgen", &["tls"]),
     ("rpassword", &["cli"]),
+    ("rumqttc", &["relay/mqtt"]),
     ("rusqlite", &["store"]),
     ("rustls", &["net/stream/tls", "relay", "tls"]),
     (
@@ -838,6 +840,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         "tokio",
         &["connect", "relay", "runtime/relays", "runtime/resolver"],
     ),
+    ("tokio_rustls", &["relay/mqtt"]),
     ("toml", &["config"]),
     (
         "tracing",

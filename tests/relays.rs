@@ -4,6 +4,8 @@
 
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "relays/mqtt.rs"]
+mod mqtt;
 #[path = "relays/site.rs"]
 mod site;
 #[path = "relays/web.rs"]

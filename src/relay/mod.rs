@@ -1,7 +1,7 @@
 //! Relays: composed states go out to other systems, each told the newest state of each person.
 //!
 //! ```text
-//! shards ─► changes ─► thread ─► one worker for each relay: queue ─► target: webhook
+//! shards ─► changes ─► thread ─► one worker for each relay: queue ─► target: webhook, mqtt
 //!              ▲                      │
 //!              └─ all states ◄────────┘ at the start, and after changes were lost
 //! ```
@@ -15,6 +15,7 @@
 mod backoff;
 mod dead_letters;
 mod http_client;
+mod mqtt;
 mod plan;
 mod queue;
 mod shards;
@@ -26,7 +27,7 @@ mod told;
 mod webhook;
 mod worker;
 
-pub use plan::{RelayKind, RelayPlan, SecretOctets, WebhookPlan};
+pub use plan::{MqttPlan, RelayKind, RelayPlan, SecretOctets, WebhookPlan};
 pub use shards::Shards;
 pub use status::{Condition, RelayReport};
 pub use thread::{Order, Surroundings};

@@ -45,6 +45,8 @@ pub struct RelayPlan {
 pub enum RelayKind {
     /// A POST for each state.
     Webhook(WebhookPlan),
+    /// A retained message for each user.
+    Mqtt(MqttPlan),
 }
 
 /// A webhook.
@@ -54,6 +56,21 @@ pub struct WebhookPlan {
     pub url: Uri,
     /// The key of the signature.
     pub key: SecretOctets,
+}
+
+/// A broker of MQTT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MqttPlan {
+    /// Its host.
+    pub host: Box<str>,
+    /// Its port.
+    pub port: u16,
+    /// Whether by TLS.
+    pub is_encrypted: bool,
+    /// User name and password there.
+    pub login: Option<(Box<str>, SecretOctets)>,
+    /// The topic above all others.
+    pub topic: Box<str>,
 }
 
 /// Octets that neither `Debug` nor a message shows.
@@ -72,6 +89,7 @@ impl RelayKind {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Webhook(_) => "webhook",
+            Self::Mqtt(_) => "mqtt",
         }
     }
 }

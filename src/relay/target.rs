@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
+use tokio::sync::Notify;
 
 use crate::relay::queue::Entry;
 
@@ -15,14 +16,9 @@ pub(super) trait Target {
     /// States that it is told at once.
     fn lanes(&self) -> usize;
 
-    /// What it does besides; dropped when the relay ends.
-    fn attend(&self) -> LocalBoxFuture<'_, ()> {
+    /// What it does besides; dropped when the relay ends. `wants_all` has it told all states anew.
+    fn attend<'a>(&'a self, _wants_all: &'a Notify) -> LocalBoxFuture<'a, ()> {
         Box::pin(std::future::pending())
-    }
-
-    /// Takes leave of it, when the relay ends.
-    fn leave(&self) -> LocalBoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
     }
 }
 

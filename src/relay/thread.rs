@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::changes::{ChangeFeed, Received};
 use crate::relay::dead_letters;
 use crate::relay::http_client::HttpClient;
+use crate::relay::mqtt::Mqtt;
 use crate::relay::plan::{RelayKind, RelayPlan};
 use crate::relay::shards::Shards;
 use crate::relay::status::Status;
@@ -147,6 +148,7 @@ impl RunningRelays {
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
+            RelayKind::Mqtt(mqtt) => Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config())),
         };
         let shards = Rc::clone(&self.shards);
         Relay::start(plan, target, shards, status, Random::new(seed))

@@ -38,8 +38,6 @@ const PLACES_AT_ONCE: u32 = 200;
 /// The time between the end of telling all states and the next beginning, and before a shard that did not
 /// respond is asked again.
 const REST: Duration = Duration::from_secs(1);
-/// How long a target may take to see the relay leave.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// A relay that runs. It ends when it is dropped.
 pub(super) struct Relay {
@@ -96,7 +94,7 @@ impl Relay {
         let telling = Rc::clone(&worker);
         tasks.spawn_local(async move { telling.tell_all().await });
         let attending = Rc::clone(&worker);
-        tasks.spawn_local(async move { attending.target.attend().await });
+        tasks.spawn_local(async move { attending.target.attend(&attending.wants_all).await });
         Self { worker, tasks }
     }
 
@@ -138,7 +136,6 @@ impl Relay {
     pub(super) async fn end(mut self, patience: Duration) {
         let _ = timeout(patience, self.worker.queue.drained()).await;
         self.tasks.shutdown().await;
-        let _ = timeout(FAREWELL, self.worker.target.leave()).await;
     }
 }
 

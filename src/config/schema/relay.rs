@@ -37,6 +37,10 @@ keys! {
         pub url: Option<Spanned<String>> = None;
         /// Whether it may be reached unencrypted beyond this machine.
         pub allow_insecure: bool = false;
+        /// The user name there.
+        pub auth_id: Option<Spanned<String>> = None;
+        /// The topic above all others.
+        pub topic: Spanned<String> = Spanned::new(0..0, "lamplighter".to_owned());
         /// The secret.
         pub secret: Option<Spanned<Password>> = None;
         /// A file with the secret in its first line.
@@ -51,6 +55,8 @@ words! {
         /// A receiver of webhooks.
         #[default]
         Webhook = "webhook",
+        /// A broker of MQTT.
+        Mqtt = "mqtt",
     }
 }
 

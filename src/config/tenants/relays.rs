@@ -14,7 +14,7 @@ use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
 use crate::config::tenants::secret_file;
 use crate::presence::policy::People;
-use crate::relay::{RelayKind, RelayPlan, SecretOctets, WebhookPlan};
+use crate::relay::{MqttPlan, RelayKind, RelayPlan, SecretOctets, WebhookPlan};
 
 /// The folder of the files of relays, in the data directory.
 const FOLDER: &str = "relays";
@@ -46,6 +46,7 @@ impl RelayReader<'_, '_> {
         let users = self.users(relay);
         let kind = match relay.kind.get_ref() {
             RelayKindWord::Webhook => self.webhook(relay).map(RelayKind::Webhook),
+            RelayKindWord::Mqtt => self.mqtt(relay).map(RelayKind::Mqtt),
         };
         Some(RelayPlan {
             name: relay.name.get_ref().as_str().into(),
@@ -100,7 +101,7 @@ impl RelayReader<'_, '_> {
             "url",
             "https://crm.example.com/hook",
         );
-        let url = url.and_then(|url| self.web_url(relay, url));
+        let url = url.and_then(|url| self.location(relay, url, ["https", "http"]));
         let secret = self.secret(relay);
         let key = secret.and_then(|secret| self.signing_key(relay, &secret));
         Some(WebhookPlan {
@@ -125,21 +126,70 @@ impl RelayReader<'_, '_> {
         value
     }
 
-    /// An address of the web: https, or http on this machine.
-    fn web_url(&mut self, relay: &Relay, url: &Spanned<String>) -> Option<Uri> {
+    fn mqtt(&mut self, relay: &Relay) -> Option<MqttPlan> {
+        let example = "mqtts://broker.example.com";
+        let url = self.required(relay, relay.url.as_ref(), "url", example)?;
+        let uri = self.location(relay, url, ["mqtts", "mqtt"])?;
+        let is_encrypted = uri.scheme_str() == Some("mqtts");
+        let login = match &relay.auth_id {
+            Some(user) => {
+                let password = self.secret(relay)?.into_bytes();
+                Some((
+                    user.get_ref().as_str().into(),
+                    SecretOctets(password.into()),
+                ))
+            }
+            None => None,
+        };
+        Some(MqttPlan {
+            host: uri.host()?.trim_matches(['[', ']']).into(),
+            port: uri
+                .port_u16()
+                .unwrap_or(if is_encrypted { 8883 } else { 1883 }),
+            is_encrypted,
+            login,
+            topic: self.topic(&relay.topic)?,
+        })
+    }
+
+    /// A topic that can be published to (MQTT 3.1.1 §4.7).
+    fn topic(&mut self, topic: &Spanned<String>) -> Option<Box<str>> {
+        let text = topic.get_ref();
+        let is_valid = (1..=128).contains(&text.len())
+            && !text.starts_with(['/', '$'])
+            && !text.ends_with('/')
+            && !text.contains(|character: char| "+#".contains(character) || character.is_control());
+        if !is_valid {
+            let what = format!("\"{text}\" is not a topic");
+            let remedy = "write up to 128 characters without + and #: topic = \"lamplighter\"";
+            self.complainer.add(topic.span(), what, remedy);
+        }
+        is_valid.then(|| text.as_str().into())
+    }
+
+    /// An address with the first scheme, or on this machine with the second.
+    fn location(
+        &mut self,
+        relay: &Relay,
+        url: &Spanned<String>,
+        [secure, plain]: [&str; 2],
+    ) -> Option<Uri> {
         let uri = url.get_ref().parse::<Uri>().ok();
         let uri = uri.filter(|uri| uri.host().is_some());
         let is_secure = uri.as_ref().is_some_and(|uri| match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => relay.allow_insecure || uri.host().is_some_and(is_loopback),
+            Some(scheme) if scheme == secure => true,
+            Some(scheme) if scheme == plain => {
+                relay.allow_insecure || uri.host().is_some_and(is_loopback)
+            }
             _ => false,
         });
         if is_secure {
             return uri;
         }
-        let what = format!("\"{}\" is not an HTTPS address", url.get_ref());
-        let remedy =
-            "write https://HOST/PATH; http:// only for this machine, or with allow_insecure = true";
+        let what = format!("\"{}\" is not an address of {secure}", url.get_ref());
+        let remedy = format!(
+            "write {secure}://HOST; {plain}:// only for this machine, or with allow_insecure = true"
+        );
         self.complainer.add(url.span(), what, remedy);
         None
     }
