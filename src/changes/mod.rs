@@ -1,5 +1,5 @@
 //! Changes of composed state on their way from the shards to a reader: the events of the HTTP API, the relays. Also
-//! the form in which both tell a state ([`shown`]).
+//! the form in which both tell a state (`shown`).
 //!
 //! A shard hands over one batch for each turn that changed something. The reader gives batches back, so
 //! in steady state a shard allocates nothing for it.

@@ -53,8 +53,6 @@ impl HttpClient {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            // The filter of the unit has no writev.
-            .http1_writev(false)
             .build(connector);
         Self(client)
     }

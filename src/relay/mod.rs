@@ -6,7 +6,7 @@
 //!              └─ all states ◄────────┘ at the start, and after changes were lost
 //! ```
 //! One thread with an executor of its own serves all relays; it runs while there is one. To add a kind of target,
-//! write a file with a [`target::Target`], and give it a variant of [`RelayKind`].
+//! write a file with a `target::Target`, and give it a variant of [`RelayKind`].
 //!
 //! Guarantees: no lamp waits for a relay, and no relay for another: the only thing on a shard's way is the batch
 //! of changes that it hands over. A target is told the newest state of each person, in order, at least once. After a

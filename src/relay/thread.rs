@@ -157,15 +157,25 @@ impl RunningRelays {
     /// Has the shards tell changes, or not.
     async fn tell_changes(&self, tells: bool) {
         for shard in (0..self.shards.count()).map(ShardId) {
-            let mut attempts = 0..ATTEMPTS;
-            while attempts.next().is_some() {
-                let command = Command::TellChanges(ChangeReader::Relays, tells);
-                match self.shards.ask(shard, command).await {
-                    Some(Reply::Done) => break,
-                    _ => sleep(PAUSE).await,
-                }
+            if !self.is_told(shard, tells).await {
+                tracing::error!(
+                    shard = shard.0,
+                    "relays are not told changes: the shard does not respond"
+                );
             }
         }
+    }
+
+    /// Whether a shard confirms that it tells changes, or not.
+    async fn is_told(&self, shard: ShardId, tells: bool) -> bool {
+        for _ in 0..ATTEMPTS {
+            let command = Command::TellChanges(ChangeReader::Relays, tells);
+            if let Some(Reply::Done) = self.shards.ask(shard, command).await {
+                return true;
+            }
+            sleep(PAUSE).await;
+        }
+        false
     }
 }
 

@@ -223,6 +223,8 @@ impl Worker {
         loop {
             self.wants_all.notified().await;
             count(&self.status.snapshots);
+            // What found no room until now is told here.
+            let _ = self.queue.take_overflow();
             let mut unheard: HashSet<Aor> = self.told.borrow().people().cloned().collect();
             for shard in (0..self.shards.count()).map(ShardId) {
                 self.tell_all_of(shard, &mut unheard).await;
@@ -268,7 +270,12 @@ impl Worker {
             let of_shard = of_shard.filter(|aor| ShardId::owner_of(aor, shards) == shard);
             let of_shard: Vec<Aor> = of_shard.cloned().collect();
             for aors in of_shard.chunks(PLACES_AT_ONCE as usize) {
-                let command = || Command::States(aors.to_vec());
+                let directory = self.shards.directory();
+                let peer_system = directory.peer_system_of_relay(&self.plan.name);
+                let command = || Command::States {
+                    aors: aors.to_vec(),
+                    peer_system,
+                };
                 // One that does not respond is asked when all states are told the next time.
                 if let (Some(Reply::States(states)), changed) = self.ask(shard, command).await {
                     self.offer_all(&states, &changed);

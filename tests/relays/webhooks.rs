@@ -207,3 +207,23 @@ fn bad_is_stuck(site: &Site) {
     site.call_state("100", "");
     site.wait_until("relays", |text| text.contains("failing"));
 }
+
+/// The reporter of `call_state.htm` is known by its address.
+#[test]
+fn a_receiver_is_not_told_what_it_reported_itself() {
+    let own = Web::start(&["webhook", SECRET]);
+    let other = Web::start(&["webhook", SECRET]);
+    let tables = [
+        table("own", own.port, "same_as = [\"127.0.0.1\"]"),
+        table("other", other.port, ""),
+    ];
+    let site = Site::new("own-hook", &tables.concat());
+    let daemon = Daemon::start(&site.folder);
+    site.call_state("100", "&number=5551");
+    other.wait_for("call", is("100", "confirmed"));
+    site.lamplighter("set 100@abc.com note lunch");
+    let told = own.wait_for("note", |request| request["body"]["data"]["note"] == "lunch");
+    assert!(is("100", "terminated")(&told), "{told:#}");
+    other.wait_for("note and call", is("100", "confirmed"));
+    daemon.stop();
+}

@@ -152,7 +152,10 @@ pub(super) async fn states<E: Engine>(
     let owned = aors.iter().cloned();
     for (shard, aors) in by_owner(owned, |aor| aor, site.engine.shards()) {
         for aors in aors.chunks(AORS_PER_COMMAND) {
-            let command = Command::States(aors.to_vec());
+            let command = Command::States {
+                aors: aors.to_vec(),
+                peer_system: None,
+            };
             let Ok(Reply::States(of_shard)) = site.engine.ask(shard, command).await else {
                 return Err(Problem::unavailable());
             };

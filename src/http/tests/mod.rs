@@ -257,7 +257,7 @@ impl Engine for FakeEngine {
                 };
                 Reply::Stated(stated, next)
             }
-            Command::States(aors) => Reply::States(aors.into_iter().map(state).collect()),
+            Command::States { aors, .. } => Reply::States(aors.into_iter().map(state).collect()),
             Command::KnownStates { from, .. } => {
                 let next = (from == 0).then_some(2_000);
                 let aor = Aor::new(&format!("known{}", shard.0), "abc.com");

@@ -69,19 +69,16 @@ impl Engine {
             Command::Stated { from } => self.stated(from, turn),
             Command::Why(aor) => Reply::Why(self.compositor.why(&aor, turn)),
             Command::Parked { watcher, orbits } => self.parked(&watcher, orbits, turn),
-            Command::States(aors) => Reply::States(self.compositor.states(aors, turn)),
+            Command::States { aors, peer_system } => {
+                Reply::States(self.compositor.states(aors, peer_system, turn))
+            }
             Command::KnownStates {
                 from,
                 places,
                 peer_system,
             } => self.known_states(from, places, peer_system, turn),
             Command::Watchers(aor) => Reply::Watchers(self.subscriptions.watchers(&aor, turn)),
-            Command::Subscriptions { from } => {
-                let (places, next) = batch(from, self.subscriptions.end());
-                let places = places.map(SubscriptionId);
-                let reports = self.subscriptions.reports(places, turn);
-                Reply::Subscriptions(reports, next)
-            }
+            Command::Subscriptions { from } => self.reports(from, turn),
             Command::NotifyAnew(aor) => Reply::NotifiedAnew(self.subscriptions.notify_anew(&aor)),
             // The turn already has it.
             Command::TellChanges(..) => Reply::Done,
@@ -153,6 +150,13 @@ impl Engine {
         let (places, next) = batch(from, self.compositor.places());
         let stated = places.filter_map(|place| self.compositor.stated(PresentityId(place), turn));
         Reply::Stated(stated.collect(), next)
+    }
+
+    /// The subscriptions in the next places of the table.
+    fn reports(&self, from: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch(from, self.subscriptions.end());
+        let places = places.map(SubscriptionId);
+        Reply::Subscriptions(self.subscriptions.reports(places, turn), next)
     }
 
     /// The states of the presentities in the next places of the table.

@@ -78,7 +78,12 @@ pub enum Command {
     },
     /// Tells the composed state of some of the presentities that this shard owns. The sender limits how
     /// many one command names.
-    States(Vec<Aor>),
+    States {
+        /// The presentities.
+        aors: Vec<Aor>,
+        /// The peer system that is told of them, without its own reports; None for all other readers.
+        peer_system: Option<PeerSystemId>,
+    },
     /// Tells the composed states of all presentities that this shard owns, from a place of the table on, a
     /// batch of places at a time.
     KnownStates {
@@ -157,7 +162,7 @@ impl Command {
     pub const fn needs_presentities(&self) -> bool {
         let asks_many = matches!(
             self,
-            Self::Stated { .. } | Self::States(_) | Self::KnownStates { .. }
+            Self::Stated { .. } | Self::States { .. } | Self::KnownStates { .. }
         );
         self.is_change() || asks_many
     }

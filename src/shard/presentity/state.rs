@@ -24,12 +24,17 @@ impl Compositor {
         Some(state_of(owned.aor.clone(), presentity, turn))
     }
 
-    /// The states of presentities, in their order.
-    pub(crate) fn states(&self, aors: Vec<Aor>, turn: &Turn<'_>) -> Vec<PresentityState> {
+    /// The states of presentities, in their order, as the peer system is told them.
+    pub(crate) fn states(
+        &self,
+        aors: Vec<Aor>,
+        peer_system: Option<PeerSystemId>,
+        turn: &Turn<'_>,
+    ) -> Vec<PresentityState> {
         let state = |aor: Aor| {
             let id = self.presentities.find(&aor);
-            match id.and_then(|id| self.presentities.owned.get(id)) {
-                Some(owned) => state_of(aor, &owned.presentity, turn),
+            match id.and_then(|id| self.state_at(id, peer_system, turn)) {
+                Some(state) => state,
                 // No source has reported, but the configuration may decide.
                 None => {
                     let mut presentity = Presentity::default();
