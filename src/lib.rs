@@ -14,6 +14,7 @@
 //! - [`record`]: durable records of dialogs and presentities, as octets.
 //! - [`directory`]: what the configuration says of domains, accounts, lists, rules and profiles.
 //! - [`shard`]: the engine, where they meet: synchronous, single-owner, deterministic.
+//! - `background`: the threads of `connect` and `relay`, and their way to the shards.
 //! - `connect`: PBXs that tell of their users by a protocol of their own.
 //! - `changes`: changes of composed state on their way from the shards to `http` and `relay`.
 //! - `relay`: composed states go out to other systems.
@@ -61,6 +62,8 @@ pub mod record;
 pub mod shard;
 pub mod sip;
 
+#[cfg(feature = "server")]
+pub mod background;
 #[cfg(feature = "server")]
 pub mod changes;
 #[cfg(feature = "server")]

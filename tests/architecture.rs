@@ -34,11 +34,20 @@ const ROOMS: &[Row] = &[
     ("directory", &["sip", "presence"]),
     ("shard", &["directory", "record", "sip", "presence"]),
     ("changes", &["directory", "presence", "shard"]),
+    ("net", &["shard", "sip", "telemetry", "tls"]),
+    ("background", &["directory", "net", "shard", "sip"]),
     (
         "relay",
-        &["changes", "directory", "presence", "shard", "sip", "tls"],
+        &[
+            "background",
+            "changes",
+            "directory",
+            "presence",
+            "shard",
+            "sip",
+            "tls",
+        ],
     ),
-    ("net", &["shard", "sip", "telemetry", "tls"]),
     (
         "http",
         &[
@@ -69,10 +78,14 @@ const ROOMS: &[Row] = &[
             "tls",
         ],
     ),
-    ("connect", &["directory", "shard", "presence", "sip"]),
+    (
+        "connect",
+        &["background", "directory", "shard", "presence", "sip"],
+    ),
     (
         "runtime",
         &[
+            "background",
             "changes",
             "connect",
             "directory",
@@ -577,18 +590,10 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ),
             ("recovery", &["error", "mesh", "recovered_part", "records"]),
             ("eraser", &["commander"]),
-            ("connectors", &["commander"]),
-            ("relays", &["commander"]),
+            ("services", &["commander", "system_clock"]),
             (
                 "reload",
-                &[
-                    "commander",
-                    "connectors",
-                    "edit_keeper",
-                    "eraser",
-                    "plan",
-                    "relays",
-                ],
+                &["commander", "edit_keeper", "eraser", "plan", "services"],
             ),
             (
                 "core",
@@ -639,7 +644,6 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "bundle",
                     "changes",
                     "commander",
-                    "connectors",
                     "core",
                     "descriptors",
                     "edit_keeper",
@@ -651,10 +655,10 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "mesh",
                     "plan",
                     "recovery",
-                    "relays",
                     "reload",
                     "resolver",
                     "service_manager",
+                    "services",
                     "shard_core",
                     "stop",
                     "store_monitor",
@@ -742,6 +746,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     (
         "futures_util",
         &[
+            "background",
             "changes",
             "connect",
             "dns/locate/tests",
@@ -838,13 +843,14 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("terminal_size", &["cli/output"]),
     (
         "tokio",
-        &["connect", "relay", "runtime/relays", "runtime/resolver"],
+        &["background", "connect", "relay", "runtime/resolver"],
     ),
     ("tokio_rustls", &["relay/mqtt"]),
     ("toml", &["config"]),
     (
         "tracing",
         &[
+            "background",
             "connect",
             "net",
             "http",

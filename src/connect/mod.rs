@@ -4,38 +4,31 @@
 //! ```text
 //! PBX ─► worker ─► protocol (ami, event_socket) ─► board ─► reports of users, in batches ─► shards
 //! ```
-//! One thread with an executor of its own serves all of them; it runs while there is one. A protocol is a file for
-//! its framing, one for its dialogue and one for what its events mean; none has a socket or a clock.
+//! One service in the background runs all of them. A protocol is a file for its framing, one for its dialogue and
+//! one for what its events mean; none has a socket or a clock.
 //!
 //! Guarantees: no shard waits for a PBX. What comes from it is outside input: nothing in it makes us panic, and
 //! everything that is kept has a limit. While it is not connected, what it told is stale; once it is again, all is
 //! read anew, and what it does not tell any more is over.
 
 mod ami;
-mod backoff;
 mod board;
 mod event_socket;
 mod facts;
 mod headers;
 mod protocol;
+mod service;
 mod session;
-mod shards;
 mod status;
 mod teller;
-mod thread;
 mod users;
 mod worker;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
-
-pub use shards::Shards;
-pub use thread::{Orders, run};
-
+use crate::background::{Background, Service, Shards};
+use crate::connect::service::{Wanted, serve};
 use crate::connect::status::Status;
-use crate::connect::thread::Wanted;
 use crate::directory::connectors::{Connector, Protocol};
 use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorStatus};
 
@@ -46,7 +39,7 @@ pub struct Connectors(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     all: Vec<Entry>,
-    thread: Option<Thread>,
+    service: Option<Service<Vec<Wanted>>>,
     runs: u64,
 }
 
@@ -60,20 +53,12 @@ struct Entry {
     status: Arc<Status>,
 }
 
-#[derive(Debug)]
-struct Thread {
-    orders: mpsc::UnboundedSender<Vec<Wanted>>,
-    handle: JoinHandle<()>,
-}
-
 impl Connectors {
-    /// Puts these connectors into force, in place of those before. One that did not change goes on. `start` starts
-    /// the thread, which the first connector needs.
-    pub fn put(
-        &self,
-        connectors: &[Connector],
-        start: impl FnOnce(Orders) -> Option<JoinHandle<()>>,
-    ) {
+    /// Puts these connectors into force, in place of those before. One that did not change goes on.
+    pub fn put<S>(&self, connectors: &[Connector], background: &Background<S>)
+    where
+        S: Shards + Clone + Send + 'static,
+    {
         let mut inner = self.inner();
         let before = std::mem::take(&mut inner.all);
         let ours = |connector: &&Connector| matches!(connector.protocol, Protocol::Pbx(_));
@@ -85,10 +70,8 @@ impl Connectors {
             });
             inner.all.push(entry);
         }
-        if inner.thread.is_none() && !inner.all.is_empty() {
-            let (orders, receiver) = mpsc::unbounded_channel();
-            let handle = start(Orders(receiver));
-            inner.thread = handle.map(|handle| Thread { orders, handle });
+        if inner.service.is_none() && !inner.all.is_empty() {
+            inner.service = background.start("connectors", serve);
         }
         inner.tell();
     }
@@ -116,11 +99,9 @@ impl Connectors {
 
     /// Ends all. What they told stays, for the next process.
     pub fn end(&self) {
-        let thread = self.inner().thread.take();
-        if let Some(Thread { orders, handle }) = thread {
-            // The thread ends when its orders do.
-            drop(orders);
-            let _ = handle.join();
+        let service = self.inner().service.take();
+        if let Some(service) = service {
+            service.end();
         }
     }
 
@@ -130,13 +111,12 @@ impl Connectors {
 }
 
 impl Inner {
-    /// Tells the thread what is to run.
+    /// Tells the service what is to run.
     fn tell(&self) {
         let wanted = self.all.iter().filter(|entry| entry.runs());
         let wanted = wanted.map(Entry::wanted).collect();
-        if let Some(thread) = &self.thread {
-            // A thread that has ended has said why.
-            let _ = thread.orders.send(wanted);
+        if let Some(service) = &self.service {
+            service.order(wanted);
         }
     }
 }

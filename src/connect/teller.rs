@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
+use crate::background::Shards;
 use crate::connect::board::{Board, FACTS_MAX, Report};
-use crate::connect::shards::Shards;
 use crate::presence::Aor;
 use crate::presence::document::Document;
 use crate::presence::event::Package;
@@ -76,7 +76,7 @@ impl Teller {
         Self(Rc::new(Inner {
             connector,
             domain: domain.into(),
-            epoch: shards.unix_milliseconds(),
+            epoch: shards.unix_milliseconds().unsigned_abs(),
             shards,
             told: RefCell::default(),
         }))
@@ -299,7 +299,7 @@ mod tests {
             ready(Ok(Vec::new())).boxed_local()
         }
 
-        fn unix_milliseconds(&self) -> u64 {
+        fn unix_milliseconds(&self) -> i64 {
             1
         }
     }

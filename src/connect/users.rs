@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::connect::shards::Shards;
+use crate::background::Shards;
 use crate::directory::connectors::Connector;
 use crate::presence::Aor;
 

@@ -9,15 +9,14 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use crate::background::{Backoff, Shards};
 use crate::connect::ami::Ami;
-use crate::connect::backoff;
 use crate::connect::board::Board;
 use crate::connect::event_socket::{self, EventSocket};
 use crate::connect::protocol::{Fault, Protocol};
+use crate::connect::service::Wanted;
 use crate::connect::session::Session;
-use crate::connect::shards::Shards;
 use crate::connect::teller::Teller;
-use crate::connect::thread::Wanted;
 use crate::connect::users::{SelectedUsers, Users};
 use crate::directory::connectors::{Connector, PbxKind, PbxUpstream};
 use crate::sip::digest::client::Login;
@@ -25,6 +24,11 @@ use crate::sip::random::Random;
 
 /// How long one address may take to accept a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// The waits before a PBX is tried again.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+};
 /// The port of Asterisk's manager interface.
 const AMI_PORT: u16 = 5038;
 /// The port of FreeSWITCH's event socket.
@@ -46,7 +50,7 @@ impl Worker {
         loop {
             let (fault, has_worked) = self.connect().await;
             failures = if has_worked { 1 } else { failures + 1 };
-            let delay = backoff::delay(&fault, failures, &mut self.random);
+            let delay = delay(&fault, failures, &mut self.random);
             let name = &*self.wanted.connector.name;
             if self.wanted.status.fails(&fault, delay) {
                 tracing::warn!(connector = name, %fault, "the PBX cannot be used");
@@ -73,7 +77,7 @@ impl Worker {
             board: RefCell::new(Board::new(
                 self.teller.domain(),
                 self.teller.epoch(),
-                self.shards.unix_milliseconds(),
+                self.shards.unix_milliseconds().unsigned_abs(),
             )),
             teller: &self.teller,
             users: &selected,
@@ -123,6 +127,37 @@ impl Worker {
                 let domain = self.pbx.remote_domain.as_deref();
                 Box::new(EventSocket::new(login, domain, users))
             }
+        }
+    }
+}
+
+/// The wait after so many failures in a row. A refusal waits longest: only an operator can end it.
+fn delay(fault: &Fault, failures: u32, random: &mut Random) -> Duration {
+    let failures = match fault {
+        Fault::Forbidden(_) => u32::MAX,
+        _ => failures,
+    };
+    BACKOFF.delay(failures, random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_doubles_up_to_a_minute_and_a_refusal_waits_long() {
+        let mut random = Random::new([1; 32]);
+        let refusal = Fault::Forbidden(String::new());
+        for (fault, failures, seconds) in [
+            (&Fault::Closed, 1, 1),
+            (&Fault::Closed, 3, 4),
+            (&Fault::Closed, 7, 60),
+            (&Fault::Closed, u32::MAX, 60),
+            (&refusal, 1, 60),
+        ] {
+            let delay = delay(fault, failures, &mut random);
+            let longest = Duration::from_secs(seconds);
+            assert!(delay >= longest / 2 && delay <= longest, "{delay:?}");
         }
     }
 }

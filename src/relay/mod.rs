@@ -1,42 +1,38 @@
 //! Relays: composed states go out to other systems, each told the newest state of each person.
 //!
 //! ```text
-//! shards ─► changes ─► thread ─► one worker for each relay: queue ─► target: webhook, mqtt
-//!              ▲                      │
-//!              └─ all states ◄────────┘ at the start, and after changes were lost
+//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt
+//!              ▲                       │
+//!              └─ all states ◄─────────┘ at the start, and after changes were lost
 //! ```
-//! One thread with an executor of its own serves all relays; it runs while there is one. To add a kind of target,
-//! write a file with a `target::Target`, and give it a variant of [`RelayKind`].
+//! One service in the background runs all relays. To add a kind of target, write a file with a `target::Target`,
+//! and give it a variant of [`RelayKind`].
 //!
 //! Guarantees: no lamp waits for a relay, and no relay for another: the only thing on a shard's way is the batch
 //! of changes that it hands over. A target is told the newest state of each person, in order, at least once. After a
 //! start, a change of its configuration or a loss it is told all states. Memory is bounded by the queue of each relay.
 
-mod backoff;
 mod dead_letters;
 mod http_client;
 mod mqtt;
 mod plan;
 mod queue;
-mod shards;
+mod service;
 mod state;
 mod status;
 mod target;
-mod thread;
 mod told;
 mod webhook;
 mod worker;
 
 pub use plan::{MqttPlan, RelayKind, RelayPlan, SecretOctets, WebhookPlan};
-pub use shards::Shards;
 pub use status::{Condition, RelayReport};
-pub use thread::{Order, Surroundings};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
-use tokio::sync::mpsc;
-
+use crate::background::{Background, Service, Shards};
+use crate::changes::ChangeFeed;
+use crate::relay::service::{Order, serve};
 use crate::relay::status::Status;
 use crate::tls::TlsClient;
 
@@ -47,7 +43,7 @@ pub struct Relays(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     running: Vec<Running>,
-    thread: Option<Thread>,
+    service: Option<Service<Order>>,
 }
 
 /// A relay that runs, as other threads see it.
@@ -57,21 +53,18 @@ struct Running {
     status: Arc<Status>,
 }
 
-#[derive(Debug)]
-struct Thread {
-    orders: mpsc::UnboundedSender<Order>,
-    handle: JoinHandle<()>,
-}
-
 impl Relays {
-    /// Puts these relays into force, in place of those before. A relay that did not change goes on. `start` starts
-    /// the thread, which the first relay needs.
-    pub fn put(
+    /// Puts these relays into force, in place of those before. A relay that did not change goes on. Changes
+    /// come from `feed`.
+    pub fn put<S>(
         &self,
         plans: &[RelayPlan],
         tls: &TlsClient,
-        start: impl FnOnce(mpsc::UnboundedReceiver<Order>) -> Option<JoinHandle<()>>,
-    ) {
+        feed: &ChangeFeed,
+        background: &Background<S>,
+    ) where
+        S: Shards + Clone + Send + 'static,
+    {
         let mut inner = self.inner();
         let before = std::mem::take(&mut inner.running);
         let running = |plan: &RelayPlan| {
@@ -82,21 +75,17 @@ impl Relays {
             })
         };
         inner.running = plans.iter().map(running).collect();
-        if inner.running.is_empty() && inner.thread.is_none() {
-            return;
-        }
-        if inner.thread.is_none() {
-            let (orders, receiver) = mpsc::unbounded_channel();
-            let handle = start(receiver);
-            inner.thread = handle.map(|handle| Thread { orders, handle });
+        if inner.service.is_none() && !inner.running.is_empty() {
+            let feed = feed.clone();
+            let serve = |orders, surroundings| serve(orders, surroundings, feed);
+            inner.service = background.start("relays", serve);
         }
         let order = Order {
             relays: inner.running.iter().map(Running::parts).collect(),
             tls: tls.clone(),
         };
-        if let Some(thread) = &inner.thread {
-            // A thread that has ended has said why.
-            let _ = thread.orders.send(order);
+        if let Some(service) = &inner.service {
+            service.order(order);
         }
     }
 
@@ -121,11 +110,9 @@ impl Relays {
 
     /// Ends all relays. What waits is told if that takes no longer than a moment.
     pub fn end(&self) {
-        let thread = self.inner().thread.take();
-        if let Some(Thread { orders, handle }) = thread {
-            // The thread ends when its orders do.
-            drop(orders);
-            let _ = handle.join();
+        let service = self.inner().service.take();
+        if let Some(service) = service {
+            service.end();
         }
     }
 

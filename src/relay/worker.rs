@@ -16,15 +16,14 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::background::{Backoff, Shards};
 use crate::changes::Change;
 use crate::changes::shown::Shown;
 use crate::directory::Directory;
 use crate::presence::Aor;
-use crate::relay::backoff;
 use crate::relay::dead_letters::DeadLetters;
 use crate::relay::plan::RelayPlan;
 use crate::relay::queue::{Entry, Queue};
-use crate::relay::shards::Shards;
 use crate::relay::state::{Moment, State};
 use crate::relay::status::{Status, count};
 use crate::relay::target::{Fault, Remedy, Target};
@@ -33,6 +32,11 @@ use crate::shard::contract::report::PresentityState;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::random::Random;
 
+/// The waits after failures.
+const BACKOFF: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(300),
+};
 /// Places of a shard's table of presentities that are asked for at once.
 const PLACES_AT_ONCE: u32 = 200;
 /// The time between the end of telling all states and the next beginning, and before a shard that did not
@@ -198,13 +202,13 @@ impl Worker {
         match fault.remedy {
             Remedy::Wait(said) => {
                 self.faults.set(self.faults.get().saturating_add(1));
-                let delay = said.unwrap_or_else(|| backoff::delay(self.faults.get(), random));
+                let delay = said.unwrap_or_else(|| BACKOFF.delay(self.faults.get(), random));
                 self.queue.pause(delay);
                 self.queue.failed(entry, delay);
             }
             Remedy::Retry | Remedy::GiveUp => {
                 entry.failures = entry.failures.saturating_add(1);
-                let delay = backoff::delay(entry.failures, random);
+                let delay = BACKOFF.delay(entry.failures, random);
                 self.queue.failed(entry, delay);
             }
         }

@@ -20,6 +20,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::background::Background;
 use crate::directory::Directory;
 use crate::http::{Facts, HttpPlan, SharedDirectory, Unavailable, facts};
 use crate::net::kernel;
@@ -27,7 +28,6 @@ use crate::runtime::boot::Bound;
 use crate::runtime::bundle::Bundle;
 use crate::runtime::changes::{ChangeFeeds, ChangeSender};
 use crate::runtime::commander::{Commander, Requests};
-use crate::runtime::connectors::ConnectorKeeper;
 use crate::runtime::core::Outward;
 use crate::runtime::descriptors::Descriptors;
 use crate::runtime::edit_keeper::EditKeeper;
@@ -39,10 +39,10 @@ use crate::runtime::history::Historian;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::plan::{HistoryPlan, HttpListenerPlan, ListenerPlan, NodePlan, StorePlan};
 use crate::runtime::recovery::Recovery;
-use crate::runtime::relays::RelayKeeper;
 use crate::runtime::reload::Reloader;
 use crate::runtime::resolver::Resolver;
 use crate::runtime::service_manager::memory_directory;
+use crate::runtime::services::{NodeShards, ServiceKeeper};
 use crate::runtime::shard_core::ShardCore;
 use crate::runtime::stop::StopSignal;
 use crate::runtime::store_monitor::StoreMonitor;
@@ -175,8 +175,7 @@ impl Node {
         // From here on dropping the node ends what has been started.
         node.start_cores(plan, bound, nonce_key, &ended_sender)?;
         node.recover()?;
-        node.connectors().put();
-        node.relays()
+        node.services()
             .put(&relays, &node.outward.tls_client.current());
         node.is_ready.store(true, Ordering::Release);
         Ok(node)
@@ -239,26 +238,21 @@ impl Node {
             listeners: Arc::clone(&self.listeners),
             http_listeners: Arc::clone(&self.http_listeners),
             tls_client: self.outward.tls_client.clone(),
-            connectors: self.connectors(),
-            relays: self.relays(),
+            services: self.services(),
         }
     }
 
-    fn connectors(&self) -> ConnectorKeeper {
-        ConnectorKeeper {
+    fn services(&self) -> ServiceKeeper {
+        let shards = NodeShards {
             commander: self.commander(),
             directory: self.directory.clone(),
-            cpu: self.http_cpu,
-        }
-    }
-
-    fn relays(&self) -> RelayKeeper {
-        RelayKeeper {
-            relays: self.commander.relays().clone(),
-            commander: self.commander(),
-            directory: self.directory.clone(),
+        };
+        ServiceKeeper {
+            background: Background {
+                shards,
+                cpu: self.http_cpu,
+            },
             feed: self.changes.relays.clone(),
-            cpu: self.http_cpu,
         }
     }
 

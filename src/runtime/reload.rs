@@ -21,11 +21,10 @@ use crate::http::{Reloaded, SharedDirectory, Unavailable};
 use crate::presence::Aor;
 use crate::relay::RelayPlan;
 use crate::runtime::commander::{CHANGE_WAIT_MAX, Commander, ReloadRequest};
-use crate::runtime::connectors::ConnectorKeeper;
 use crate::runtime::edit_keeper::OVER;
 use crate::runtime::eraser::Eraser;
 use crate::runtime::plan::{HttpListenerPlan, ListenerPlan};
-use crate::runtime::relays::RelayKeeper;
+use crate::runtime::services::ServiceKeeper;
 use crate::shard::Command;
 use crate::tls::{SharedKeyring, SharedTlsClient, TlsClient};
 
@@ -105,10 +104,8 @@ pub(crate) struct Reloader {
     pub(crate) http_listeners: Arc<[HttpListenerPlan]>,
     /// How we connect by TLS.
     pub(crate) tls_client: SharedTlsClient,
-    /// The connectors without SIP.
-    pub(crate) connectors: ConnectorKeeper,
-    /// The relays.
-    pub(crate) relays: RelayKeeper,
+    /// The connectors without SIP, and the relays.
+    pub(crate) services: ServiceKeeper,
 }
 
 /// A directory that is in force, and what came of it.
@@ -254,8 +251,7 @@ impl Reloader {
     fn take_rest(&self, fresh: &LoadedConfiguration) {
         self.take_certificates(fresh);
         self.tls_client.replace(fresh.tls_client.clone());
-        self.connectors.put();
-        self.relays.put(&fresh.relays, &fresh.tls_client);
+        self.services.put(&fresh.relays, &fresh.tls_client);
     }
 }
 
@@ -434,6 +430,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+    use crate::background::Background;
     use crate::changes::ChangeFeed;
     use crate::directory::accounts::{StoredAccount, StoredSecrets};
     use crate::directory::user_range::UserRange;
@@ -442,6 +439,7 @@ mod tests {
     use crate::runtime::commander::Requests;
     use crate::runtime::mesh::Mesh;
     use crate::runtime::resolver::Resolver;
+    use crate::runtime::services::NodeShards;
     use crate::shard::ShardId;
 
     /// In force on shards that there are not.
@@ -456,19 +454,15 @@ mod tests {
             Resolver::new(dns::Options::default(), 0),
         );
         let directory = SharedDirectory::new(Arc::new(directory));
+        let shards = NodeShards {
+            commander: commander.clone(),
+            directory: directory.clone(),
+        };
         Reloader {
-            connectors: ConnectorKeeper {
-                commander: commander.clone(),
-                directory: directory.clone(),
-                cpu: 0,
-            },
             eraser: Eraser::start(commander.clone(), directory.clone()).unwrap(),
-            relays: RelayKeeper {
-                relays: commander.relays().clone(),
-                commander: commander.clone(),
-                directory: directory.clone(),
+            services: ServiceKeeper {
+                background: Background { shards, cpu: 0 },
                 feed: ChangeFeed::default(),
-                cpu: 0,
             },
             commander,
             directory,

@@ -23,6 +23,11 @@ impl SystemClock {
         })
     }
 
+    /// In milliseconds since 1970 UTC.
+    pub(crate) const fn unix_milliseconds(self) -> i64 {
+        self.0.unix_milliseconds
+    }
+
     /// The system's clock if it was set since it was taken last; `now` is what it says.
     pub(crate) fn take_if_set(&mut self, now: Self) -> Option<WallClock> {
         let expected = self.0.unix_milliseconds_of(now.0.at);

@@ -25,6 +25,12 @@ impl Random {
         Self(ChaCha8Rng::from_seed(seed))
     }
 
+    /// Another generator, with a seed from this one.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        Self(self.0.fork())
+    }
+
     /// 64 unguessable bits.
     pub fn next_u64(&mut self) -> u64 {
         self.0.next_u64()

@@ -1,22 +1,20 @@
-//! The thread of all relays: takes changes from the shards to each relay, and starts and ends relays.
+//! The service of all relays: takes changes from the shards to each relay, and starts and ends relays.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
-use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{LocalSet, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::background::{Shards, Surroundings};
 use crate::changes::{ChangeFeed, Received};
 use crate::relay::dead_letters;
 use crate::relay::http_client::HttpClient;
 use crate::relay::mqtt::Mqtt;
 use crate::relay::plan::{RelayKind, RelayPlan};
-use crate::relay::shards::Shards;
 use crate::relay::status::Status;
 use crate::relay::target::Target;
 use crate::relay::webhook::Webhook;
@@ -35,41 +33,27 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 /// The relays to put into force.
 #[derive(Debug)]
-pub struct Order {
+pub(super) struct Order {
     /// Each with what it counts.
     pub(super) relays: Vec<(RelayPlan, Arc<Status>)>,
     /// How they connect by TLS.
     pub(super) tls: TlsClient,
 }
 
-/// What the relays live in.
-pub struct Surroundings {
-    /// The shards.
-    pub shards: Rc<dyn Shards>,
-    /// Changes, from the shards.
-    pub feed: ChangeFeed,
-    /// A random seed.
-    pub seed: [u8; 32],
-}
-
-impl Surroundings {
-    /// Serves all relays until there are no more orders.
-    ///
-    /// # Errors
-    /// The machine gives no epoll.
-    pub fn run(self, orders: UnboundedReceiver<Order>) -> io::Result<()> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let relays = RunningRelays {
-            random: Random::new(self.seed),
-            shards: self.shards,
-            feed: self.feed,
-            relays: Vec::new(),
-        };
-        LocalSet::new().block_on(&runtime, relays.serve(orders));
-        // What looks names up may still wait for a name server.
-        runtime.shutdown_background();
-        Ok(())
-    }
+/// Serves all relays until there are no more orders.
+pub(super) async fn serve(
+    orders: UnboundedReceiver<Order>,
+    surroundings: Surroundings,
+    feed: ChangeFeed,
+) {
+    let Surroundings { shards, random } = surroundings;
+    let relays = RunningRelays {
+        shards,
+        feed,
+        random,
+        relays: Vec::new(),
+    };
+    relays.serve(orders).await;
 }
 
 struct RunningRelays {
@@ -140,10 +124,6 @@ impl RunningRelays {
         if let Err(error) = dead_letters::make_directory(&plan.directory) {
             tracing::error!(relay = &*plan.name, %error, "there is no directory for dead letters");
         }
-        let mut seed = [0; 32];
-        for octets in seed.chunks_mut(8) {
-            octets.copy_from_slice(&self.random.next_u64().to_le_bytes());
-        }
         let client = HttpClient::new(&tls.web_config());
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {
@@ -151,7 +131,7 @@ impl RunningRelays {
             RelayKind::Mqtt(mqtt) => Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config())),
         };
         let shards = Rc::clone(&self.shards);
-        Relay::start(plan, target, shards, status, Random::new(seed))
+        Relay::start(plan, target, shards, status, self.random.fork())
     }
 
     /// Has the shards tell changes, or not.

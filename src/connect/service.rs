@@ -1,23 +1,17 @@
-//! The thread of all these connectors: starts and ends their workers.
+//! The service of all these connectors: starts and ends their workers.
 
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::runtime::Builder;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, spawn_local};
 
-use crate::connect::shards::Shards;
+use crate::background::{Shards, Surroundings};
 use crate::connect::status::Status;
 use crate::connect::teller::Teller;
 use crate::connect::worker::Worker;
 use crate::directory::connectors::{Connector, Protocol};
 use crate::sip::random::Random;
-
-/// What a thread gets its orders from.
-#[derive(Debug)]
-pub struct Orders(pub(super) UnboundedReceiver<Vec<Wanted>>);
 
 /// A connector that is to run.
 #[derive(Clone, Debug)]
@@ -35,22 +29,13 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// Serves connectors until the orders end.
-///
-/// # Errors
-/// The system has no means for an executor.
-pub fn run(orders: Orders, shards: Rc<dyn Shards>, seed: [u8; 32]) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let mut random = Random::new(seed);
-    let serving = async {
-        let Orders(mut orders) = orders;
-        let mut running = Vec::new();
-        while let Some(wanted) = orders.recv().await {
-            running = obey(wanted, running, &shards, &mut random).await;
-        }
-    };
-    LocalSet::new().block_on(&runtime, serving);
-    Ok(())
+/// Serves connectors until the orders end. The workers end with the thread.
+pub(super) async fn serve(mut orders: UnboundedReceiver<Vec<Wanted>>, surroundings: Surroundings) {
+    let Surroundings { shards, mut random } = surroundings;
+    let mut running = Vec::new();
+    while let Some(wanted) = orders.recv().await {
+        running = obey(wanted, running, &shards, &mut random).await;
+    }
 }
 
 /// Ends what is not wanted, then starts what does not run.
@@ -104,16 +89,12 @@ fn start(
         Teller::new(name, &connector.domain, Rc::clone(shards))
     };
     let teller = teller.unwrap_or_else(new);
-    let mut seed = [0; 32];
-    for octets in seed.chunks_mut(8) {
-        octets.copy_from_slice(&random.next_u64().to_le_bytes());
-    }
     let worker = Worker {
         pbx: pbx.clone(),
         wanted: wanted.clone(),
         shards: Rc::clone(shards),
         teller: teller.clone(),
-        random: Random::new(seed),
+        random: random.fork(),
     };
     Some(Running {
         wanted,

@@ -1,4 +1,4 @@
-//! The interface of the engine that this room uses.
+//! The interface of the engine that services use.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,5 +28,5 @@ pub trait Shards {
     ) -> LocalBoxFuture<'static, Result<Vec<SocketAddr>, String>>;
 
     /// The time now, in milliseconds since 1970 UTC.
-    fn unix_milliseconds(&self) -> u64;
+    fn unix_milliseconds(&self) -> i64;
 }
