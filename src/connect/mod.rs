@@ -153,3 +153,7 @@ impl Entry {
         self.status.report(connector, configured)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

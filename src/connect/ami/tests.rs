@@ -1,19 +1,14 @@
 use std::rc::Rc;
 
 use crate::connect::ami::Ami;
-use crate::connect::board::Board;
 use crate::connect::protocol::{Fault, Protocol};
+use crate::connect::tests::Dialogue;
 use crate::connect::users::tests::Numbers;
 use crate::presence::call::{CallState, Direction};
 use crate::sip::digest::client::Login;
 
 /// A connection, and what Asterisk tells.
-struct Session {
-    ami: Ami,
-    board: Board,
-    /// What was sent.
-    sent: String,
-}
+type Session = Dialogue<Ami>;
 
 impl Session {
     fn new() -> Self {
@@ -21,11 +16,8 @@ impl Session {
             user: "lamps".into(),
             password: "secret".into(),
         };
-        Self {
-            ami: Ami::new(login, &["from-internal".into()], Rc::new(Numbers)),
-            board: Board::new("abc.com", 0, 0),
-            sent: String::new(),
-        }
+        let contexts = ["from-internal".into()];
+        Self::begin(Ami::new(login, &contexts, Rc::new(Numbers)))
     }
 
     /// A session in which everything was read.
@@ -35,32 +27,13 @@ impl Session {
         session.hear(CHALLENGE).unwrap();
         session.hear(ACCEPTED).unwrap();
         session.hear(LISTS).unwrap();
-        assert!(session.ami.has_read_all());
+        assert!(session.protocol.has_read_all());
         session
     }
 
     /// Hears lines; `\n` stands for the end of a line.
     fn hear(&mut self, lines: &str) -> Result<usize, Fault> {
         self.hear_octets(lines.replace('\n', "\r\n").as_bytes())
-    }
-
-    fn hear_octets(&mut self, octets: &[u8]) -> Result<usize, Fault> {
-        let mut requests = Vec::new();
-        let taken = self.ami.receive(octets, &mut self.board, &mut requests);
-        self.sent.push_str(str::from_utf8(&requests).unwrap());
-        taken
-    }
-
-    fn states(&self, user: &str) -> Vec<(CallState, Option<Direction>, String)> {
-        let calls = self.board.report(user).calls;
-        let state = |call: &crate::presence::CallDialog| {
-            (
-                call.state,
-                call.direction,
-                call.remote().identity.to_owned(),
-            )
-        };
-        calls.iter().map(state).collect()
     }
 }
 
@@ -187,16 +160,16 @@ fn it_logs_in_by_md5_and_reads_one_list_after_the_other() {
     assert!(session.sent.contains(login), "{}", session.sent);
     assert!(!session.sent.contains("secret"));
     session.hear(ACCEPTED).unwrap();
-    assert!(!session.ami.has_read_all());
+    assert!(!session.protocol.has_read_all());
     session.hear(LISTS).unwrap();
-    assert!(session.ami.has_read_all());
+    assert!(session.protocol.has_read_all());
     for list in super::LISTS {
         let action = format!("Action: {}\r\nActionID: {}\r\n\r\n", list.0, list.0);
         assert_eq!(session.sent.matches(&action).count(), 1, "{action}");
     }
-    let complaints = session.ami.take_complaints();
+    let complaints = session.protocol.take_complaints();
     assert!(complaints[0].contains("ParkedCalls"), "{complaints:?}");
-    session.ami.ask_for_life(&mut Vec::new());
+    session.protocol.ask_for_life(&mut Vec::new());
 }
 
 #[test]

@@ -2,19 +2,14 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use crate::connect::board::Board;
 use crate::connect::event_socket::{EVENTS, EventSocket, LISTS, Login};
 use crate::connect::protocol::{Fault, Protocol};
+use crate::connect::tests::Dialogue;
 use crate::connect::users::tests::Numbers;
 use crate::presence::call::{CallState, Direction};
 
 /// A connection, and what FreeSWITCH tells.
-struct Session {
-    socket: EventSocket,
-    board: Board,
-    /// What was sent.
-    sent: String,
-}
+type Session = Dialogue<EventSocket>;
 
 /// `mod_event_socket.c`, listener_run()
 const AUTH: &str = "Content-Type: auth/request\n\n";
@@ -61,11 +56,7 @@ impl Session {
             password: "ClueCon".into(),
         };
         let domain = Some("pbx.example.com");
-        Self {
-            socket: EventSocket::new(login, domain, Rc::new(Numbers)),
-            board: Board::new("abc.com", 0, 0),
-            sent: String::new(),
-        }
+        Self::begin(EventSocket::new(login, domain, Rc::new(Numbers)))
     }
 
     fn open() -> Self {
@@ -76,31 +67,12 @@ impl Session {
             .hear(&reply("+OK event listener enabled json"))
             .unwrap();
         session.hear(&lists()).unwrap();
-        assert!(session.socket.has_read_all());
+        assert!(session.protocol.has_read_all());
         session
     }
 
     fn hear(&mut self, text: &str) -> Result<usize, Fault> {
         self.hear_octets(text.as_bytes())
-    }
-
-    fn hear_octets(&mut self, octets: &[u8]) -> Result<usize, Fault> {
-        let mut requests = Vec::new();
-        let taken = self.socket.receive(octets, &mut self.board, &mut requests);
-        self.sent.push_str(str::from_utf8(&requests).unwrap());
-        taken
-    }
-
-    fn states(&self, user: &str) -> Vec<(CallState, Option<Direction>, String)> {
-        let calls = self.board.report(user).calls;
-        let state = |call: &crate::presence::CallDialog| {
-            (
-                call.state,
-                call.direction,
-                call.remote().identity.to_owned(),
-            )
-        };
-        calls.iter().map(state).collect()
     }
 }
 
@@ -117,10 +89,10 @@ fn it_logs_in_asks_for_events_and_reads_all_lists() {
     for (_, _, request) in LISTS {
         assert!(session.sent.contains(&format!("{request}\n\n")));
     }
-    assert!(!session.socket.has_read_all());
+    assert!(!session.protocol.has_read_all());
     session.hear(&lists()).unwrap();
-    assert!(session.socket.has_read_all());
-    assert!(session.socket.take_complaints().is_empty());
+    assert!(session.protocol.has_read_all());
+    assert!(session.protocol.take_complaints().is_empty());
     let mut user = Session::new(Some("lamps@pbx.example.com"));
     user.hear(AUTH).unwrap();
     assert_eq!(user.sent, "userauth lamps@pbx.example.com:ClueCon\n\n");
@@ -158,8 +130,8 @@ fn a_list_that_is_refused_is_a_complaint() {
     session
         .hear(&response("-ERR valet_info Command not found!\n"))
         .unwrap();
-    assert!(session.socket.has_read_all());
-    let complaints = session.socket.take_complaints();
+    assert!(session.protocol.has_read_all());
+    let complaints = session.protocol.take_complaints();
     assert_eq!(complaints.len(), 2);
     assert!(complaints[1].contains("valet_info"), "{complaints:?}");
 }
@@ -290,8 +262,8 @@ fn orbits_contacts_and_presence_are_told() {
 fn a_list_may_be_older_than_events() {
     let mut session = Session::open();
     let mut requests = Vec::new();
-    session.socket.read_all(&mut session.board, &mut requests);
-    assert!(!session.socket.has_read_all());
+    session.protocol.read_all(&mut session.board, &mut requests);
+    assert!(!session.protocol.has_read_all());
     let mut over = channel("a", "101", "inbound", "HANGUP");
     over["Event-Name"] = "CHANNEL_HANGUP_COMPLETE".into();
     session.hear(&event(&over)).unwrap();
