@@ -1,7 +1,7 @@
 //! What a PBX tells of its channels, orbits, phones and people, and what follows for each user.
 //!
-//! Both protocols write on it; it knows neither. The worker takes the users about whom something changed, and
-//! asks for their report: a user that changes twice meanwhile is reported once, with the newest state.
+//! Both protocols write on it; it knows neither. The worker takes the users whose facts changed, and asks for their
+//! reports: if the facts of a user change twice meanwhile, one report follows, with the newest state.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -305,7 +305,7 @@ impl Board {
         calls + self.phones.overflows + self.said.overflows
     }
 
-    /// Some of the users about whom something changed, at most so many. They are not told again before they change.
+    /// Takes users whose facts changed, at most so many. A user is taken again after the next change.
     pub(super) fn take_changed(&mut self, most: usize) -> Vec<Box<str>> {
         let users: Vec<_> = self.changed.iter().take(most).cloned().collect();
         for user in &users {

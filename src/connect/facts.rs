@@ -37,8 +37,8 @@ impl<T: PartialEq> Facts<T> {
         }
     }
 
-    /// Puts a fact in place of the one with its key. Returns the users about whom something changed: the one of
-    /// the fact before, if it was another, and that of the new one.
+    /// Puts a fact in place of the one with its key. Returns the users whose facts changed: the former user of the
+    /// fact if it has another one now, and its user now.
     pub(super) fn put(&mut self, key: &str, user: &str, what: T) -> [Option<Box<str>>; 2] {
         let (reading, count) = (self.reading, self.by_key.len());
         match self.by_key.get_mut(key) {
@@ -98,7 +98,7 @@ impl<T: PartialEq> Facts<T> {
         keys.filter_map(|key| Some((&**key, &self.by_key.get(key)?.what)))
     }
 
-    /// The users about whom there is a fact.
+    /// The users that have a fact.
     pub(super) fn users(&self) -> impl Iterator<Item = &str> {
         self.keys_by_user.keys().map(|user| &**user)
     }

@@ -1,7 +1,7 @@
 //! Tells the shards what a PBX reports, in batches, and remembers what they were told.
 //!
-//! Guarantee: of each user the newest report is told; while a batch is under way, changes of a user become one. Of as
-//! many users as one kind of fact may have; others are left out.
+//! Guarantee: of each user the newest report is told; while a batch is under way, changes of a user become one. At
+//! most [`FACTS_MAX`] users are reported; further users are left out.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -92,14 +92,13 @@ impl Teller {
         self.0.epoch
     }
 
-    /// Users that were told of.
+    /// Users that were reported.
     pub(super) fn count(&self) -> usize {
         self.0.told.borrow().len()
     }
 
-    /// Marks on the board who is to be told of again. `all`: everything was read after a connection, so that those of
-    /// whom the PBX does not tell any more are to be told of, too, and the `named`, who may be known from an earlier
-    /// process.
+    /// Marks on the board the users that are due for a report. `all`: everything was read after a connection. Then all
+    /// users of the board are due, and the named ones, which an earlier process may have reported.
     pub(super) fn mark_due(&self, board: &mut Board, all: Option<Vec<Box<str>>>) {
         for (user, told) in &*self.0.told.borrow() {
             if told.is_due() {
@@ -113,7 +112,8 @@ impl Teller {
         }
     }
 
-    /// Tells of these users what the board says. Returns those of whom it could not be told.
+    /// Reports these users to the shards as the board has them. Returns the users to repeat: all of them, if a shard
+    /// did not take its part.
     pub(super) async fn tell(&self, users: Vec<Box<str>>, board: &RefCell<Board>) -> Vec<Box<str>> {
         let mut batch = Vec::new();
         {
@@ -347,7 +347,7 @@ mod tests {
         tell(&["101"]);
         assert_eq!(log.take(), ["101 presence presence"]);
 
-        // Over the next connection all is told again, and of those of whom nothing is told any more, that.
+        // After a new connection each user is reported again; a user without facts is reported as gone.
         wait(teller.suspect_all());
         assert_eq!(log.take(), ["101 dialog Stale", "101 presence Stale"]);
         let mut fresh = Board::new("abc.com", 1, 2);

@@ -10,7 +10,7 @@ use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::policy::People;
 
-/// A relay: who is told what of whom.
+/// A relay: its target, the users whose states it tells, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayPlan {
     /// Its name, unique among all relays.

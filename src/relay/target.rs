@@ -36,7 +36,7 @@ pub(super) struct Fault {
 pub(super) enum Remedy {
     /// This person's state is tried again; others go on.
     Retry,
-    /// The target tells nobody anything: all states wait, for that long if it said so.
+    /// The target takes no states: all of them wait, for as long as it asked for.
     Wait(Option<Duration>),
     /// The state can never be told.
     GiveUp,

@@ -1,5 +1,5 @@
-//! Who a target knows to be something else than at rest. After a restart these people are told even if no source
-//! reports on them any more: a call may have ended meanwhile.
+//! The presentities that a target knows to be something else than at rest. After a restart the target is told their
+//! states even if no source reports on them any more: a call may have ended meanwhile.
 //!
 //! Guarantee: a person is written down before the target is told, and crossed out after the target was told that
 //! there is nothing any more. The file, `relays/NAME.told`, outlives a crash of the process; after a loss of power its
@@ -26,7 +26,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// Those of the relay of that name; what cannot be read is nobody.
+    /// The presentities of the relay of that name; none if the file cannot be read.
     pub(super) fn open(directory: &Path, name: &str) -> Self {
         let path = directory.join(format!("{name}.told"));
         let text = fs::read_to_string(&path).unwrap_or_default();

@@ -266,7 +266,7 @@ impl Worker {
         }
     }
 
-    /// Tells the states of people on whom no source reports any more.
+    /// Tells the states of presentities that no source reports on any more.
     async fn tell_unheard(&self, unheard: HashSet<Aor>) {
         let shards = self.shards.count();
         for shard in (0..shards).map(ShardId) {

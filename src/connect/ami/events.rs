@@ -2,7 +2,7 @@
 //!
 //! - A channel (`Newchannel`, `Newstate`, `Hangup`, `Hold` ..., `CoreShowChannel`) is a call of the user whose
 //!   device it is of. Hints say whose device it is (`ExtensionStatus`); without a hint the device is named after its
-//!   user: `PJSIP/101`. Channels of `Local` join others and are nobody's.
+//!   user: `PJSIP/101`. `Local` channels join other channels and are of no user.
 //! - The state of a device with channels says whether its phone is registered; a hint on devices without channels
 //!   (`Custom:...`) is a lamp.
 //! - `Custom:DND101` and the presence state of a user (`CustomPresence:101`) declare.
@@ -249,7 +249,7 @@ fn stage(state: &str, known: Option<&Channel>) -> Option<(CallState, Option<Dire
     }
 }
 
-/// The other party; for a call that nobody has answered, the number that was dialled.
+/// The other party; while a call of the user has no connected number, the number that was dialled.
 fn party(event: &Headers, direction: Option<Direction>) -> Caller {
     let number = known(event.get("ConnectedLineNum"));
     let dialled = event.get("Exten");
