@@ -22,6 +22,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 /// Octets of a response body; a longer one is a fault.
 const BODY_OCTETS_MAX: usize = 1 << 20;
+/// The shortest wait that a server may ask for. Without it, "Retry-After: 0" would repeat requests without a pause.
+const WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest wait that a server may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
@@ -107,7 +109,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         Some(date.duration_since(now).unwrap_or_default())
     };
     let seconds = text.parse().ok().map(Duration::from_secs);
-    Some(seconds.or_else(of_date)?.min(WAIT_MAX))
+    Some(seconds.or_else(of_date)?.clamp(WAIT_MIN, WAIT_MAX))
 }
 
 #[cfg(test)]
@@ -121,7 +123,8 @@ mod tests {
         let table = [
             ("7", Some(7)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
-            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:00:00 GMT", Some(1)),
+            ("0", Some(1)),
             ("99999", Some(3600)),
             ("soon", None),
         ];
