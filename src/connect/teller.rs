@@ -4,7 +4,7 @@
 //! most [`FACTS_MAX`] users are reported; further users are left out.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -118,10 +118,7 @@ impl Teller {
         let mut batch = Vec::new();
         {
             let board = board.borrow();
-            let known = match users.is_empty() {
-                true => HashSet::new(),
-                false => board.known_of(&users),
-            };
+            let known = board.known_of(&users);
             for user in &users {
                 self.compare(user, known.contains(user), board.report(user), &mut batch);
             }
