@@ -5,7 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use crate::connect::facts::Facts;
+use crate::connect::facts::{Facts, KEY_OCTETS_MAX};
 use crate::presence::call::{CallDialog, CallParts, CallState, Direction, Party};
 use crate::presence::source::RichPresence;
 use crate::sip::uri::sip_uri;
@@ -16,6 +16,8 @@ pub(super) const FACTS_MAX: usize = 100_000;
 const ENDED_MAX: usize = 4_096;
 /// Octets of a number or name that are kept.
 const PARTY_OCTETS_MAX: usize = 256;
+/// Octets of a note or an activity that are kept.
+const SAID_OCTETS_MAX: usize = 1024;
 
 /// Who the other party of a call is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -156,7 +158,8 @@ impl Board {
     pub(super) fn hang_up(&mut self, id: &str) {
         let user = self.channels.remove(id);
         self.changed.extend(user);
-        if self.ended_known.insert(id.into()) {
+        // A channel with a longer id was not taken.
+        if id.len() <= KEY_OCTETS_MAX && self.ended_known.insert(id.into()) {
             self.ended.push_back(id.into());
         }
         if self.ended.len() > ENDED_MAX
@@ -238,10 +241,15 @@ impl Board {
         }
     }
 
-    /// What is declared of a user under a key; None for nothing any more.
+    /// What is declared of a user under a key, without texts that are too long; None for nothing any more.
     pub(super) fn say(&mut self, key: &str, user: &str, said: Option<RichPresence>) {
         let changed = match said {
-            Some(said) => self.said.put(key, user, said),
+            Some(mut said) => {
+                let is_short = |text: &str| text.len() <= SAID_OCTETS_MAX;
+                said.activities.retain(|activity| is_short(activity));
+                said.note = said.note.filter(|note| is_short(note));
+                self.said.put(key, user, said)
+            }
             None => [None, self.said.remove(key)],
         };
         self.note(changed);
@@ -505,6 +513,15 @@ mod tests {
         let presence = board.report("101").presence.unwrap();
         assert_eq!(presence.open, Some(false));
         assert_eq!(presence.note.as_deref(), Some("back at two"));
+        let long = RichPresence {
+            activities: vec!["x".repeat(SAID_OCTETS_MAX + 1).into(), "away".into()],
+            note: Some("x".repeat(SAID_OCTETS_MAX + 1).into()),
+            ..RichPresence::default()
+        };
+        board.say("p", "101", Some(long));
+        let presence = board.report("101").presence.unwrap();
+        assert_eq!(presence.activities, ["away".into()]);
+        assert_eq!(presence.note, None);
         board.say("p", "101", None);
         board.phone("b", "101", true);
         assert_eq!(board.report("101").presence, None);

@@ -1,8 +1,11 @@
 //! Facts of one kind that a PBX tells, each about one user, found by their key and by their user.
 //!
-//! Guarantee: at most as many facts as allowed; one more is not taken, and counted.
+//! Guarantee: at most as many facts as allowed, with keys of bounded length; another fact is not taken, and counted.
 
 use std::collections::HashMap;
+
+/// Octets of a key.
+pub(super) const KEY_OCTETS_MAX: usize = 1024;
 
 /// Facts of one kind.
 #[derive(Debug)]
@@ -53,7 +56,7 @@ impl<T: PartialEq> Facts<T> {
                 self.add(key, user, what);
                 [before, Some(user.into())]
             }
-            None if count >= self.facts_max => {
+            None if count >= self.facts_max || key.len() > KEY_OCTETS_MAX => {
                 self.overflows += 1;
                 [None, None]
             }
@@ -149,10 +152,15 @@ mod tests {
     }
 
     #[test]
-    fn there_are_no_more_facts_than_allowed() {
+    fn there_are_no_more_and_no_longer_facts_than_allowed() {
         let mut facts = Facts::new(1);
         facts.put("a", "101", 1);
         assert_eq!(facts.put("b", "102", 1), [None, None]);
         assert_eq!((facts.overflows, facts.of("102").count()), (1, 0));
+        let mut facts = Facts::new(10);
+        for (octets, overflows) in [(KEY_OCTETS_MAX, 0), (KEY_OCTETS_MAX + 1, 1)] {
+            facts.put(&"k".repeat(octets), "101", 1);
+            assert_eq!((facts.overflows, facts.of("101").count()), (overflows, 1));
+        }
     }
 }

@@ -23,6 +23,8 @@ use crate::presence::source::RichPresence;
 const NONE: &str = "<unknown>";
 /// The devices by which FreePBX and others show do-not-disturb; the user follows.
 const DO_NOT_DISTURB: &str = "Custom:DND";
+/// Octets of a hint that is remembered.
+const HINT_OCTETS_MAX: usize = 4096;
 /// The provider of presence states that dial plans set.
 const PRESENCE: &str = "CustomPresence:";
 
@@ -43,7 +45,13 @@ struct Hint {
 }
 
 impl Hint {
+    /// A hint in the words of Asterisk; one that is too long names no device.
     fn parse(text: &str) -> Self {
+        let text = if text.len() <= HINT_OCTETS_MAX {
+            text
+        } else {
+            ""
+        };
         let (devices, presence) = text.split_once(',').unwrap_or((text, ""));
         let devices = devices.split('&').map(str::trim);
         let devices = devices.filter(|device| !device.is_empty());
