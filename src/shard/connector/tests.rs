@@ -67,6 +67,7 @@ struct World {
     servers: Vec<[u8; 4]>,
     streams: u32,
     notifies: u32,
+    branches: u32,
 }
 
 fn connector(change: impl FnOnce(&mut Connector, &mut SipUpstream)) -> Connector {
@@ -151,6 +152,7 @@ impl World {
         }
         self.dials.append(&mut self.out.dials);
         let routes: Vec<_> = self.out.routes.drain(..).collect();
+            branches: 0,
         self.out.clear();
         for route in routes {
             let transport = route.question.transport.unwrap();
@@ -266,7 +268,8 @@ impl World {
             _ => format!("Content-Type: {kind}\r\n"),
         };
         let length = body.len();
-        let branch = self.sent.len();
+        self.branches += 1;
+        let branch = self.branches;
         let message = format!(
             "NOTIFY sip:10.0.0.1:5060 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bK{tag}-{branch}-{cseq}\r\n\
              Max-Forwards: 70\r\nFrom: {to};tag={tag}\r\nTo: {from}\r\nCall-ID: {call_id}\r\n\
@@ -488,6 +491,11 @@ fn gaps_and_setbacks_of_cseq_are_taken() {
     assert_eq!(
         world.notify_at(&request, 399_990, "active", &busy),
         "500",
+    for _ in 0..300 {
+        let repeated = world.notify_at(&request, 5, "active", &busy);
+        assert_eq!(repeated, "500", "the latest number again");
+    }
+    assert_eq!(world.lamp(), CallState::Terminated);
         "it was overtaken"
     );
     assert_eq!(world.lamp(), CallState::Terminated);

@@ -63,9 +63,13 @@ impl Subscriber {
             self.late = 0;
             return Sequence::Next;
         }
+        if number == highest {
+            // A repetition: it shows nothing, however often it comes.
+            return Sequence::OutOfOrder;
+        }
         self.late += 1;
         let is_setback = highest - number >= SETBACK_MIN || self.late >= LATE_MAX;
-        if !is_setback || number == highest {
+        if !is_setback {
             return Sequence::OutOfOrder;
         }
         self.late = 0;
