@@ -203,6 +203,7 @@ impl Directory {
         let Some(removed) = Arc::make_mut(&mut self.accounts).remove(aor.as_str()) else {
             return;
         };
+        self.note_account(aor.as_str(), aor.domain());
         if let Some(auth_id) = removed.auth_id() {
             let key = Aor::new(auth_id, aor.domain());
             Arc::make_mut(&mut self.users_by_auth_id).remove(key.as_str());
@@ -342,6 +343,9 @@ mod tests {
         );
         let removed = replaced.without_account(&aor("101")).unwrap();
         assert!(removed.account("101@abc.com").is_none());
+        let sets = [&before, &added, &replaced, &removed].map(|one| one.account_set("abc.com"));
+        assert_eq!([sets[2], sets[3]], [sets[1], sets[0]]);
+        assert_ne!(sets[0], sets[1], "one account more");
         assert_eq!(
             removed.without_account(&aor("101")).unwrap_err(),
             AccountFault::NoAccount(aor("101"))

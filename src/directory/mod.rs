@@ -59,7 +59,7 @@ use crate::directory::tokens::Token;
 use crate::directory::user_range::UserRange;
 use crate::presence::Aor;
 use crate::presence::composition::{Rules, Style, UpstreamRules};
-use crate::presence::fixed_hash::BuildFnv1a;
+use crate::presence::fixed_hash::{BuildFnv1a, SipHash13};
 use crate::presence::policy::{Handling, ImportedRule, People, Policy, Privacy};
 use crate::presence::profile::DoNotDisturbLamp;
 
@@ -281,6 +281,8 @@ pub struct Directory {
     /// Parallel to `domains`.
     lists: Vec<Arc<Lists>>,
     accounts: Arc<HashMap<Box<str>, Account>>,
+    /// Parallel to `domains`: see [`Directory::account_set`].
+    account_sets: Vec<u64>,
     /// The user by `auth_id@domain`, for accounts that have an `auth_id`.
     users_by_auth_id: Arc<HashMap<Box<str>, Box<str>>>,
     documents: Arc<HashMap<Aor, Arc<[ImportedRule]>>>,
@@ -340,6 +342,7 @@ impl Directory {
             policies: Vec::new(),
         });
         self.lists.push(Arc::new(Lists::new(&domain)));
+        self.account_sets.push(0);
         Arc::make_mut(&mut self.domains).push(domain);
         Ok(())
     }
@@ -360,9 +363,28 @@ impl Directory {
             rules: None,
         };
         let key = format!("{user}@{domain}").into_boxed_str();
-        let accounts = Arc::make_mut(&mut self.accounts);
-        accounts.insert(key.clone(), account);
-        accounts.get_mut(&key)
+        let replaced = Arc::make_mut(&mut self.accounts).insert(key.clone(), account);
+        if replaced.is_none() {
+            self.note_account(&key, &domain);
+        }
+        Arc::make_mut(&mut self.accounts).get_mut(&key)
+    }
+
+    /// A domain gained or lost an account.
+    fn note_account(&mut self, aor: &str, domain: &str) {
+        let index = self.domains_by_name.get(domain);
+        if let Some(set) = index.and_then(|index| self.account_sets.get_mut(*index)) {
+            *set ^= SipHash13::of(aor.as_bytes());
+        }
+    }
+
+    /// A number for the users of a domain that have an account: it is another one, but for chance, after the domain
+    /// gained or lost an account, and stays if an account is replaced.
+    #[must_use]
+    pub fn account_set(&self, domain: &str) -> u64 {
+        let index = self.domains_by_name.get(domain);
+        let set = index.and_then(|index| self.account_sets.get(*index));
+        set.copied().unwrap_or_default()
     }
 
     /// The details of an account.

@@ -19,10 +19,7 @@ impl Engine {
             return;
         }
         self.has_connectors = true;
-        let compositor = &self.compositor;
-        let watched_in = |domain: &str, but| compositor.watched_in(domain, but);
-        self.connectors
-            .take_directory(watched_in, &mut self.uac, turn);
+        self.connectors.take_directory(&mut self.uac, turn);
     }
 
     /// Users of connectors come and go.
@@ -33,6 +30,7 @@ impl Engine {
         let compositor = &self.compositor;
         self.connectors.handle_timer(
             |aor, but| compositor.is_watched(aor, but),
+            |domain, but| compositor.watched_in(domain, but),
             &mut self.uac,
             turn,
         );

@@ -6,9 +6,10 @@
 //! for a user and connector.
 //!
 //! A change of the configuration is in force at once: a connector that changed begins anew, of others only
-//! users come and go. Users are added and removed some hundred at a time, so that no lamp waits.
+//! users come and go. The users of one connector at a time are selected, and only if what selects them has
+//! changed; users are added and removed some hundred at a time, so that no lamp waits.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::directory::connectors::{Connector, Protocol};
@@ -26,7 +27,7 @@ use crate::shard::uac::Uac;
 
 /// How long a user whom nothing but watchers wants stays subscribed to after the last one.
 const LINGER: Duration = Duration::from_secs(120);
-/// Users that are added or removed at once.
+/// Users that are added or removed at once, of all connectors together.
 const USERS_AT_ONCE: usize = 500;
 /// The pause between two such batches.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -50,8 +51,19 @@ struct Entry {
     /// None while it is out of use.
     link: Option<LinkId>,
     users: HashMap<Aor, User>,
+    /// What these were selected by; None if they are to be selected, or selected again.
+    selected_by: Option<Basis>,
     /// Users to be looked at again.
     pending: VecDeque<Aor>,
+}
+
+/// What selects the users of a connector, beside the connector itself and their watchers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Basis {
+    /// The accounts of its domain, if it subscribes to them.
+    accounts: Option<u64>,
+    /// The peer system that its server is.
+    system: Option<PeerSystemId>,
 }
 
 /// Why a user is subscribed to.
@@ -62,14 +74,15 @@ struct User {
     client: Option<ClientId>,
 }
 
+impl User {
+    const fn is_wanted(self) -> bool {
+        self.is_selected || self.is_watched
+    }
+}
+
 impl Connectors {
-    /// Takes the connectors of the directory. `watched_in`: who is watched in a domain, by others than a peer system.
-    pub(crate) fn take_directory(
-        &mut self,
-        watched_in: impl Fn(&str, Option<PeerSystemId>) -> Vec<Aor>,
-        uac: &mut Uac,
-        turn: &mut Turn<'_>,
-    ) {
+    /// Takes the connectors of the directory.
+    pub(crate) fn take_directory(&mut self, uac: &mut Uac, turn: &mut Turn<'_>) {
         let directory = turn.directory;
         let mut before: Vec<Entry> = std::mem::take(&mut self.all);
         for connector in directory.connectors() {
@@ -85,7 +98,8 @@ impl Connectors {
         }
         for entry in &mut self.all {
             entry.open(uac, turn);
-            entry.select(&watched_in, turn);
+            let basis = entry.basis(turn);
+            entry.selected_by = entry.selected_by.filter(|known| *known == basis);
         }
         self.arm(turn);
     }
@@ -105,7 +119,7 @@ impl Connectors {
         if is_watched {
             let counts = |own: Option<PeerSystemId>| system.is_none() || system != own;
             for entry in &mut self.all {
-                if counts(entry.system(turn)) {
+                if entry.is_on_demand_for(aor) && counts(entry.system(turn)) {
                     entry.want(aor, true);
                 }
             }
@@ -116,10 +130,11 @@ impl Connectors {
     }
 
     /// Goes on with users that come and go. `is_watched`: whether a shard watches a presentity for others than a
-    /// peer system.
+    /// peer system; `watched_in`: the presentities of a domain that a shard watches for others than that.
     pub(crate) fn handle_timer(
         &mut self,
         is_watched: impl Fn(&Aor, Option<PeerSystemId>) -> bool,
+        watched_in: impl Fn(&str, Option<PeerSystemId>) -> Vec<Aor>,
         uac: &mut Uac,
         turn: &mut Turn<'_>,
     ) {
@@ -130,13 +145,18 @@ impl Connectors {
                 break;
             };
             for entry in &mut self.all {
-                if !is_watched(&aor, entry.system(turn)) {
+                if entry.is_on_demand_for(&aor) && !is_watched(&aor, entry.system(turn)) {
                     entry.want(&aor, false);
                 }
             }
         }
+        let mut entries = self.all.iter_mut();
+        if let Some(entry) = entries.find(|entry| entry.is_outdated()) {
+            entry.select(watched_in, turn);
+        }
+        let mut left = USERS_AT_ONCE;
         for entry in &mut self.all {
-            entry.settle(uac, turn);
+            entry.settle(&mut left, uac, turn);
         }
         self.arm(turn);
     }
@@ -145,7 +165,8 @@ impl Connectors {
         if let Some(timer) = self.timer.take() {
             turn.wheel.cancel(timer);
         }
-        let is_pending = self.all.iter().any(|entry| !entry.pending.is_empty());
+        let is_pending = |entry: &Entry| !entry.pending.is_empty() || entry.is_outdated();
+        let is_pending = self.all.iter().any(is_pending);
         let lingering = self.lingering.front().map(|(at, _)| *at);
         let due = match is_pending {
             true => Some(turn.now + PAUSE),
@@ -178,8 +199,7 @@ impl Connectors {
             }
         }
         entry.open(uac, turn);
-        entry.pending = entry.users.keys().cloned().collect();
-        entry.pending.make_contiguous().sort_unstable();
+        entry.review();
         self.arm(turn);
         true
     }
@@ -212,6 +232,7 @@ impl Entry {
             is_stopped: false,
             link: None,
             users: HashMap::new(),
+            selected_by: None,
             pending: VecDeque::new(),
         }
     }
@@ -229,10 +250,8 @@ impl Entry {
 
     /// A user on demand is watched, or is not.
     fn want(&mut self, aor: &Aor, is_watched: bool) {
-        if self.is_on_demand_for(aor) {
-            self.users.entry(aor.clone()).or_default().is_watched = is_watched;
-            self.pending.push_back(aor.clone());
-        }
+        self.users.entry(aor.clone()).or_default().is_watched = is_watched;
+        self.pending.push_back(aor.clone());
     }
 
     fn is_on_demand_for(&self, aor: &Aor) -> bool {
@@ -263,58 +282,66 @@ impl Entry {
         }
     }
 
-    /// Notes which users are to be subscribed to, and looks at each that is or was.
+    fn basis(&self, turn: &Turn<'_>) -> Basis {
+        let (domain, users) = (&self.connector.domain, &self.connector.users);
+        Basis {
+            accounts: users.accounts.then(|| turn.directory.account_set(domain)),
+            system: self.system(turn),
+        }
+    }
+
+    /// Whether its users are to be selected.
+    const fn is_outdated(&self) -> bool {
+        self.is_sip() && self.selected_by.is_none()
+    }
+
+    /// Notes which users are to be subscribed to.
     fn select(
         &mut self,
-        watched_in: &impl Fn(&str, Option<PeerSystemId>) -> Vec<Aor>,
+        watched_in: impl Fn(&str, Option<PeerSystemId>) -> Vec<Aor>,
         turn: &Turn<'_>,
     ) {
-        if !self.is_sip() {
-            return;
+        let basis = self.basis(turn);
+        let (domain, users) = (&*self.connector.domain, &self.connector.users);
+        for user in self.users.values_mut() {
+            user.is_selected = false;
         }
-        let domain = &*self.connector.domain;
-        let users = &self.connector.users;
+        let listed = users.ranges.iter().flat_map(|range| range.users());
+        let listed = listed.map(|user| Aor::new(&user, domain));
+        let accounts = users.accounts.then(|| turn.directory.accounts_in(domain));
         let is_here = |aor: &Aor| ShardId::owner_of(aor, turn.options.shards) == turn.options.id;
-        let mut selected: HashSet<Aor> = users
-            .ranges
-            .iter()
-            .flat_map(|range| range.users())
-            .map(|user| Aor::new(&user, domain))
-            .filter(is_here)
-            .collect();
-        if users.accounts {
-            selected.extend(turn.directory.accounts_in(domain).filter(is_here));
-        }
-        let watched: HashSet<Aor> = match users.on_demand {
-            true => watched_in(domain, self.system(turn)).into_iter().collect(),
-            false => HashSet::new(),
-        };
-        for (aor, user) in &mut self.users {
-            user.is_selected = selected.contains(aor);
-            user.is_watched &= users.on_demand;
-        }
-        for aor in selected {
+        for aor in listed.chain(accounts.into_iter().flatten()).filter(is_here) {
             self.users.entry(aor).or_default().is_selected = true;
         }
-        for aor in watched {
-            self.users.entry(aor).or_default().is_watched = true;
+        if users.on_demand {
+            for aor in watched_in(domain, basis.system) {
+                self.users.entry(aor).or_default().is_watched = true;
+            }
         }
-        self.pending = self.users.keys().cloned().collect();
+        self.selected_by = Some(basis);
+        self.review();
+    }
+
+    /// Has all users looked at again but those that are wanted and subscribed to.
+    fn review(&mut self) {
+        let is_settled = |user: &User| user.is_wanted() && user.client.is_some();
+        let open = self.users.iter().filter(|(_, user)| !is_settled(user));
+        self.pending = open.map(|(aor, _)| aor.clone()).collect();
+        // In an order that does not depend on the map.
         self.pending.make_contiguous().sort_unstable();
     }
 
     /// Subscribes to the next users that are wanted and are not subscribed to, and ends the subscriptions to
-    /// those that are not wanted.
-    fn settle(&mut self, uac: &mut Uac, turn: &mut Turn<'_>) {
-        for _ in 0..USERS_AT_ONCE {
-            let Some(aor) = self.pending.pop_front() else {
-                return;
-            };
+    /// those that are not wanted. `left`: how many there may be.
+    fn settle(&mut self, left: &mut usize, uac: &mut Uac, turn: &mut Turn<'_>) {
+        while *left > 0
+            && let Some(aor) = self.pending.pop_front()
+        {
+            *left -= 1;
             let Some(user) = self.users.get_mut(&aor) else {
                 continue;
             };
-            let is_wanted = user.is_selected || user.is_watched;
-            match (is_wanted, user.client, self.link) {
+            match (user.is_wanted(), user.client, self.link) {
                 (true, None, Some(link)) => {
                     let Protocol::Sip(upstream) = &self.connector.protocol else {
                         continue;

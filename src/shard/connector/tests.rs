@@ -892,6 +892,35 @@ fn on_demand_a_user_is_subscribed_to_while_somebody_watches() {
 }
 
 #[test]
+fn an_account_more_or_less_is_a_user_more_or_less() {
+    let mut world = World::new(|connector, _| {
+        connector.users = UserSelection {
+            accounts: true,
+            ..UserSelection::default()
+        };
+    });
+    let connectors = vec![world.connector.clone()];
+    assert_eq!(world.status(), "Not requested by anyone");
+    for user in ["1", "2"] {
+        world.directory.add_account(user, "abc.com", "secret");
+        world.reload(connectors.clone());
+        let request = world.request();
+        assert_eq!(request.user(), user);
+        world.accept(&request, 3600, "confirmed");
+    }
+    world.reload(connectors.clone());
+    assert!(world.requests().is_empty(), "nothing changed");
+    world
+        .directory
+        .take_account(&Aor::new("1", "abc.com"))
+        .unwrap();
+    world.reload(connectors);
+    let end = world.request();
+    assert_eq!((end.user(), end.header("Expires")), ("1", "0"));
+    assert_eq!(world.listed().len(), 1);
+}
+
+#[test]
 fn a_stopped_connector_says_nothing_until_it_is_started() {
     let (mut world, _) = World::busy();
     world.order(ConnectorOrder::Stop);
