@@ -114,16 +114,18 @@ impl<E: Engine> Site<E> {
     /// All connectors as all shards see them, in the order of the configuration, and the shards that did not
     /// reply.
     pub(crate) async fn connectors(&self) -> (Vec<ConnectorReport>, Vec<u16>) {
-        let pick = |reply| match reply {
-            Reply::Connectors(found) => Some(found),
-            _ => None,
-        };
-        let (found, silent) = self.ask_all(|| Command::Connectors, pick).await;
         let mut merged: Vec<ConnectorReport> = Vec::new();
-        for report in found {
-            match merged.iter_mut().find(|known| known.name == report.name) {
-                Some(known) => known.add(report),
-                None => merged.push(report),
+        let mut silent = Vec::new();
+        for shard in 0..self.engine.shards() {
+            let Some(found) = self.connectors_of(ShardId(shard)).await else {
+                silent.push(shard);
+                continue;
+            };
+            for report in found {
+                match merged.iter_mut().find(|known| known.name == report.name) {
+                    Some(known) => known.add(report),
+                    None => merged.push(report),
+                }
             }
         }
         for report in self.engine.connectors() {
@@ -132,6 +134,26 @@ impl<E: Engine> Site<E> {
             }
         }
         (merged, silent)
+    }
+
+    /// All connectors as one shard sees them; None if it does not reply.
+    async fn connectors_of(&self, shard: ShardId) -> Option<Vec<ConnectorReport>> {
+        let mut all: Vec<ConnectorReport> = Vec::new();
+        let mut place = Some(0);
+        while let Some(from) = place {
+            let reply = self.engine.ask(shard, Command::Connectors { from }).await;
+            let Ok(Reply::Connectors(found, next)) = reply else {
+                return None;
+            };
+            for report in found {
+                match all.iter_mut().find(|known| known.name == report.name) {
+                    Some(known) => known.add_users(report),
+                    None => all.push(report),
+                }
+            }
+            place = next;
+        }
+        Some(all)
     }
 
     /// Takes a report to the shard that owns the address. `origin`: the system that it came from, if that is told of

@@ -327,7 +327,8 @@ impl World {
     pub(crate) fn expect_connector(&mut self, name: &str, status: &str) -> Result<(), String> {
         let mut merged: Option<ConnectorReport> = None;
         for shard in 0..self.shards.len() {
-            let Reply::Connectors(reports) = self.ask(shard, Command::Connectors)? else {
+            let command = Command::Connectors { from: 0 };
+            let Reply::Connectors(reports, _) = self.ask(shard, command)? else {
                 return Err("no connectors".to_owned());
             };
             for report in reports.into_iter().filter(|report| *report.name == *name) {

@@ -307,7 +307,10 @@ impl Engine for FakeEngine {
             Command::Lockouts if shard.0 == 1 => Reply::Lockouts(vec![locked_out()]),
             Command::Lockouts => Reply::Lockouts(Vec::new()),
             Command::ReportUpstreams(_) => Reply::Done,
-            Command::Connectors => Reply::Connectors(vec![connector(shard)]),
+            Command::Connectors { from: 0 } => {
+                Reply::Connectors(vec![connector(shard)], Some(2_000))
+            }
+            Command::Connectors { .. } => Reply::Connectors(Vec::new(), None),
             Command::ConnectorUsers { name, from } => {
                 assert_eq!(&*name, "pbx");
                 let next = (from == 0).then_some(2_000);

@@ -107,7 +107,11 @@ impl Engine {
                 }
                 Reply::Done
             }
-            Command::Connectors => Reply::Connectors(self.connectors.reports(&self.uac, turn.now)),
+            Command::Connectors { from } => {
+                let (places, next) = batch(from, self.uac.places());
+                let reports = self.connectors.reports(places, &self.uac, turn.now);
+                Reply::Connectors(reports, next)
+            }
             Command::ConnectorUsers { name, from } => {
                 let (places, next) = batch(from, self.uac.places());
                 let users = self.connectors.users(&name, places, &self.uac, turn.now);

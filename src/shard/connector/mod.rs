@@ -10,6 +10,7 @@
 //! changed; users are added and removed some hundred at a time, so that no lamp waits.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::directory::connectors::{Connector, Protocol};
@@ -24,6 +25,7 @@ use crate::shard::contract::ids::{ClientId, LinkId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
+use crate::shard::uac::upstream::Tally;
 
 /// How long a user whom nothing but watchers wants stays subscribed to after the last one.
 const LINGER: Duration = Duration::from_secs(120);
@@ -204,17 +206,23 @@ impl Connectors {
         true
     }
 
-    /// All connectors, as this shard sees them.
-    pub(crate) fn reports(&self, uac: &Uac, now: Instant) -> Vec<ConnectorReport> {
-        let report = |entry: &Entry| entry.report(uac, now);
+    /// All connectors, as this shard sees them, with their users among the clients at these places.
+    pub(crate) fn reports(
+        &self,
+        places: Range<u32>,
+        uac: &Uac,
+        now: Instant,
+    ) -> Vec<ConnectorReport> {
+        let tallies = uac.tallies(places, now);
+        let report = |entry: &Entry| entry.report(&tallies, uac, now);
         self.all.iter().map(report).collect()
     }
 
-    /// The users of a connector among the clients from that place on.
+    /// The users of a connector among the clients at these places.
     pub(crate) fn users(
         &self,
         name: &str,
-        places: std::ops::Range<u32>,
+        places: Range<u32>,
         uac: &Uac,
         now: Instant,
     ) -> Vec<ConnectorUserReport> {
@@ -360,16 +368,18 @@ impl Entry {
         }
     }
 
-    fn report(&self, uac: &Uac, now: Instant) -> ConnectorReport {
+    fn report(&self, tallies: &HashMap<LinkId, Tally>, uac: &Uac, now: Instant) -> ConnectorReport {
         let link = self.link.and_then(|link| uac.link_report(link, now));
         let status = match link {
             Some(link) => link.status,
             None if !self.connector.is_enabled || self.is_stopped => ConnectorStatus::Disabled,
             None => ConnectorStatus::NotConfigured,
         };
-        let (users, subscriptions) = self
-            .link
-            .map_or_else(Default::default, |link| uac.tally(link, now));
+        let tally = self.link.and_then(|link| tallies.get(&link));
+        let Tally {
+            users,
+            subscriptions,
+        } = tally.cloned().unwrap_or_default();
         ConnectorReport {
             name: self.connector.name.clone(),
             domain: self.connector.domain.clone(),

@@ -307,7 +307,7 @@ impl World {
     }
 
     fn report(&mut self) -> ConnectorReport {
-        let Reply::Connectors(mut reports) = self.ask(Command::Connectors) else {
+        let Reply::Connectors(mut reports, _) = self.ask(Command::Connectors { from: 0 }) else {
             panic!("no connectors")
         };
         reports.remove(0)
@@ -968,7 +968,7 @@ fn a_reload_is_in_force_at_once() {
     world.reload(vec![unknown]);
     assert_eq!(world.status(), "Server Not configured");
     world.reload(Vec::new());
-    let Reply::Connectors(reports) = world.ask(Command::Connectors) else {
+    let Reply::Connectors(reports, _) = world.ask(Command::Connectors { from: 0 }) else {
         panic!("no connectors")
     };
     assert!(reports.is_empty());

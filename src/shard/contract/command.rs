@@ -135,8 +135,12 @@ pub enum Command {
     /// Applies what upstreams say about presentities that this shard owns, in this order. The sender limits how
     /// many one command has.
     ReportUpstreams(Vec<UpstreamReport>),
-    /// Lists the connectors, as this shard sees them: `lamplighter connectors`.
-    Connectors,
+    /// Lists the connectors, as this shard sees them: `lamplighter connectors`. Their users are counted from a place
+    /// of the table on, a batch of places at a time.
+    Connectors {
+        /// The place.
+        from: u32,
+    },
     /// Lists the users that this shard subscribes to for a connector, from a place of the table on, a batch of
     /// places at a time.
     ConnectorUsers {
@@ -234,8 +238,9 @@ pub enum Reply {
     ProbeBegun(ProbeId),
     /// To `ReadProbe`; None if the probe does not exist, or ended more than a minute ago (any more).
     Probe(Option<ProbeReport>),
-    /// To `Connectors`, in the order of the configuration.
-    Connectors(Vec<ConnectorReport>),
+    /// To `Connectors`, in the order of the configuration: with the users in the batch, and the place from where to go
+    /// on; None at the end.
+    Connectors(Vec<ConnectorReport>, Option<u32>),
     /// To `ConnectorUsers`: those in the batch, and the place from where to go on; None at the end.
     ConnectorUsers(Vec<ConnectorUserReport>, Option<u32>),
     /// To `Lockouts`.

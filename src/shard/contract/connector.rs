@@ -137,7 +137,26 @@ pub struct ConnectorCounts {
     pub failures: u64,
 }
 
+/// Adds numbers of users by their status.
+pub(crate) fn add_users(
+    totals: &mut Vec<(UserStatus, usize)>,
+    more: impl IntoIterator<Item = (UserStatus, usize)>,
+) {
+    for (status, count) in more {
+        match totals.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, total)) => *total += count,
+            None => totals.push((status, count)),
+        }
+    }
+}
+
 impl ConnectorReport {
+    /// Adds the users and the subscriptions of a later report of the same shard: those at other places.
+    pub fn add_users(&mut self, other: Self) {
+        add_users(&mut self.users, other.users);
+        self.subscriptions += other.subscriptions;
+    }
+
     /// Adds what another shard reports.
     pub fn add(&mut self, other: Self) {
         let rank = |status| {
@@ -150,15 +169,9 @@ impl ConnectorReport {
             self.next_attempt = other.next_attempt;
         }
         self.peer = self.peer.or(other.peer);
-        for (status, count) in other.users {
-            match self.users.iter_mut().find(|(known, _)| *known == status) {
-                Some((_, total)) => *total += count,
-                None => self.users.push((status, count)),
-            }
-        }
-        self.subscriptions += other.subscriptions;
         self.counts.notifies += other.counts.notifies;
         self.counts.failures += other.counts.failures;
+        self.add_users(other);
     }
 }
 

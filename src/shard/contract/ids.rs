@@ -71,7 +71,7 @@ impl DialId {
 pub(crate) struct ClientId(pub(crate) u32);
 
 /// Key of the link of a connector to its server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub(crate) u32);
 
 /// Key of a request that waits for the owner of its presentity.

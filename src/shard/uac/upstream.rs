@@ -1,11 +1,12 @@
 //! The subscriptions of connectors: one client for each user, which lasts until it is not wanted any more.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::presence::Aor;
 use crate::presence::presentity::UpstreamNews;
-use crate::shard::contract::connector::{ConnectorUserReport, UpstreamReport};
+use crate::shard::contract::connector::{ConnectorUserReport, UpstreamReport, add_users};
 use crate::shard::contract::flow::{ConnectionId, Flow};
 use crate::shard::contract::ids::{ClientId, LinkId};
 use crate::shard::contract::mail::Mail;
@@ -21,6 +22,15 @@ use crate::sip::Transport;
 /// The first pause of a user that failed for now, and of one that the server does not serve; and the longest.
 const FAILED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(300)];
 const REFUSED: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(1800)];
+
+/// Users of a connector, counted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    /// By their status.
+    pub(crate) users: Vec<(UserStatus, usize)>,
+    /// Subscriptions that the server has.
+    pub(crate) subscriptions: usize,
+}
 
 impl Uac {
     /// Subscribes to a user for a connector; None if too many users are subscribed to. `target` is the URI
@@ -117,28 +127,20 @@ impl Uac {
         own.filter_map(|client| client.user_report(now)).collect()
     }
 
-    /// How many users of a connector have each status, and how many subscriptions the server has.
-    pub(crate) fn tally(&self, link: LinkId, now: Instant) -> (Vec<(UserStatus, usize)>, usize) {
-        let (mut users, mut subscriptions): (Vec<(UserStatus, usize)>, _) = (Vec::new(), 0);
-        for (_, client) in self.clients.iter() {
-            let upstream = client
-                .purpose
-                .upstream()
-                .filter(|upstream| upstream.link == link);
-            let Some(upstream) = upstream.filter(|_| !client.is_leaving() && !client.is_over())
-            else {
-                continue;
-            };
-            subscriptions += usize::from(client.is_established(now));
-            match users
-                .iter_mut()
-                .find(|(known, _)| *known == upstream.status)
+    /// The users of each connector among the clients at these places.
+    pub(crate) fn tallies(&self, places: Range<u32>, now: Instant) -> HashMap<LinkId, Tally> {
+        let mut tallies: HashMap<LinkId, Tally> = HashMap::new();
+        for client in places.filter_map(|place| self.clients.get(ClientId(place))) {
+            if let Some(upstream) = client.purpose.upstream()
+                && !client.is_leaving()
+                && !client.is_over()
             {
-                Some((_, count)) => *count += 1,
-                None => users.push((upstream.status, 1)),
+                let tally = tallies.entry(upstream.link).or_default();
+                tally.subscriptions += usize::from(client.is_established(now));
+                add_users(&mut tally.users, [(upstream.status, 1)]);
             }
         }
-        (users, subscriptions)
+        tallies
     }
 
     /// One beyond the highest place of a client.
