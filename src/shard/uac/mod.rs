@@ -209,4 +209,4 @@ fn beginning(order: ProbeOrder, probe: ProbeId, turn: &Turn<'_>) -> Beginning {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
-mod tests;
+pub(crate) mod tests;

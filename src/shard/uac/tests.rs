@@ -1,6 +1,8 @@
 //! Limits, what is left behind, and what damaged messages do. What goes over the wire is in the
 //! dialogues of the conformance suite.
 
+pub(crate) mod bench;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,9 +11,8 @@ use crate::directory::Directory;
 use crate::presence::call::CallState;
 use crate::presence::event::Package;
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ProbeTask};
-use crate::shard::{
-    Command, CommandId, ConnectionId, Flow, Input, Options, Outbox, Reply, Shard, ShardId,
-};
+use crate::shard::uac::tests::bench::Bench;
+use crate::shard::{Command, ConnectionId, Flow, Input, Options, Outbox, Reply, Shard, ShardId};
 use crate::sip::Transport;
 use crate::sip::random::Random;
 
@@ -21,6 +22,21 @@ struct World {
     now: Instant,
     out: Outbox,
     sent: Vec<String>,
+}
+
+impl Bench for World {
+    fn parts(&mut self) -> (&mut Shard, &mut Instant, &mut Outbox) {
+        (&mut self.shard, &mut self.now, &mut self.out)
+    }
+
+    fn drain(&mut self) {
+        for transmit in &self.out.transmits {
+            let octets = self.out.pieces(transmit).concat();
+            self.sent
+                .push(String::from_utf8_lossy(&octets).into_owned());
+        }
+        self.out.clear();
+    }
 }
 
 impl World {
@@ -36,40 +52,12 @@ impl World {
         }
     }
 
-    fn ask(&mut self, command: Command) -> Reply {
-        let input = Input::Command(CommandId(1), command);
-        self.shard.handle(input, self.now, &mut self.out);
-        let (_, reply) = self.out.replies.pop().unwrap();
-        self.drain();
-        reply
-    }
-
-    fn drain(&mut self) {
-        for transmit in &self.out.transmits {
-            let octets = self.out.pieces(transmit).concat();
-            self.sent
-                .push(String::from_utf8_lossy(&octets).into_owned());
-        }
-        self.out.clear();
-    }
-
     fn receive(&mut self, bytes: &[u8]) {
         let input = Input::Message {
             flow: flow(),
             bytes,
         };
-        self.shard.handle(input, self.now, &mut self.out);
-        self.drain();
-    }
-
-    fn wait(&mut self, duration: Duration) {
-        let target = self.now + duration;
-        while let Some(due) = self.shard.poll_timeout().filter(|due| *due <= target) {
-            self.now = self.now.max(due);
-            self.shard.handle_timeout(self.now, &mut self.out);
-            self.drain();
-        }
-        self.now = target;
+        self.input(input);
     }
 
     fn begin(&mut self, task: ProbeTask) -> ProbeId {

@@ -1,0 +1,46 @@
+//! A shard that is driven by hand, for the tests of clients and of connectors: inputs, commands and time.
+
+use std::time::{Duration, Instant};
+
+use crate::shard::{Command, CommandId, Input, Outbox, Reply, Shard};
+
+/// A shard under test.
+pub(crate) trait Bench {
+    /// The shard, the time, and what the shard puts out.
+    fn parts(&mut self) -> (&mut Shard, &mut Instant, &mut Outbox);
+
+    /// Takes what the shard put out.
+    fn drain(&mut self);
+
+    /// Gives the shard an input.
+    fn input(&mut self, input: Input<'_>) {
+        let (shard, now, out) = self.parts();
+        shard.handle(input, *now, out);
+        self.drain();
+    }
+
+    /// Gives the shard a command. Returns its reply.
+    fn ask(&mut self, command: Command) -> Reply {
+        let (shard, now, out) = self.parts();
+        shard.handle(Input::Command(CommandId(1), command), *now, out);
+        let (_, reply) = out.replies.pop().unwrap();
+        self.drain();
+        reply
+    }
+
+    /// Lets time pass. Each timer fires when it is due.
+    fn wait(&mut self, duration: Duration) {
+        let (_, now, _) = self.parts();
+        let target = *now + duration;
+        loop {
+            let (shard, now, out) = self.parts();
+            let Some(due) = shard.poll_timeout().filter(|due| *due <= target) else {
+                *now = target;
+                return;
+            };
+            *now = due.max(*now);
+            shard.handle_timeout(*now, out);
+            self.drain();
+        }
+    }
+}
