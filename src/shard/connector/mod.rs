@@ -27,7 +27,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::upstream::Tally;
 
-/// How long a user whom nothing but watchers wants stays subscribed to after the last one.
+/// How long a user on demand stays subscribed to after the last watcher left.
 const LINGER: Duration = Duration::from_secs(120);
 /// Users that are added or removed at once, of all connectors together.
 const USERS_AT_ONCE: usize = 500;
@@ -40,7 +40,7 @@ pub(crate) struct Connectors {
     /// In the order of the configuration.
     all: Vec<Entry>,
     timer: Option<TimerHandle>,
-    /// Users that lost their last watcher, and when that is.
+    /// Users on demand whose last watcher left, and until when they stay.
     lingering: VecDeque<(Instant, Aor)>,
 }
 
@@ -245,7 +245,7 @@ impl Entry {
         }
     }
 
-    /// Others are no business of a shard.
+    /// Connectors of other protocols are no business of a shard.
     const fn is_sip(&self) -> bool {
         matches!(self.connector.protocol, Protocol::Sip(_))
     }

@@ -845,7 +845,7 @@ fn watch(world: &mut World, user: &str, begins: bool) {
 }
 
 #[test]
-fn on_demand_a_user_is_subscribed_to_while_somebody_watches() {
+fn on_demand_a_user_is_subscribed_to_while_it_is_watched() {
     let mut world = World::new(|connector, _| {
         connector.users = UserSelection {
             on_demand: true,

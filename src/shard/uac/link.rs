@@ -2,8 +2,8 @@
 //! may go there.
 //!
 //! A link is tried by one request at first, and after each failure; the other clients wait until the server
-//! has answered. What no server answers (or 503, 408) has the next location tried (RFC 3263 §4.3), then the
-//! link rests: for 1 s, twice as long after each time in a row, 5 min at most, and for as long as Retry-After
+//! has answered. If a request gets no response, or 503 or 408, the next location is tried (RFC 3263 §4.3); after the
+//! last one the link rests: for 1 s, twice as long after each time in a row, 5 min at most, and for as long as Retry-After
 //! says. Requests keep to the pace of the connector: each gets its slot. After the server was away all
 //! subscriptions are refreshed, because it may have forgotten them.
 
@@ -22,11 +22,9 @@ use crate::shard::contract::probe::{ServerStatus, UserStatus};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
-use crate::shard::uac::response::Outcome;
+use crate::shard::uac::response::{Outcome, retry_after_of};
 use crate::sip::digest::client::Login;
-use crate::sip::header::retry_after;
 use crate::sip::location::{Family, Question};
-use crate::sip::{HeaderName, Message};
 
 /// The first pause, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
@@ -320,7 +318,7 @@ impl Uac {
         let delay = match outcome {
             Outcome::NotSent => return false,
             Outcome::Unanswered => Duration::ZERO,
-            Outcome::Response(message, 408 | 503) => retry_after_of(message),
+            Outcome::Response(message, 408 | 503) => retry_after_of(message).unwrap_or_default(),
             Outcome::Response(_, 401 | 403 | 407) => return false,
             Outcome::Response(..) => {
                 self.server_answers(link_id, ServerStatus::UpAndRunning, turn);
@@ -383,7 +381,8 @@ impl Uac {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        let Some(upstream) = client.purpose.upstream_mut().filter(|it| it.is_held) else {
+        let upstream = client.purpose.upstream_mut();
+        let Some(upstream) = upstream.filter(|upstream| upstream.is_held) else {
             return;
         };
         let Some(link) = self.links.get_mut(upstream.link) else {
@@ -513,9 +512,4 @@ impl Uac {
 /// From three quarters to five quarters of it.
 pub(super) fn jittered(span: Duration, turn: &mut Turn<'_>) -> Duration {
     span * (750 + turn.random.below(501)) / 1000
-}
-
-fn retry_after_of(message: &Message<'_>) -> Duration {
-    let given = message.header(HeaderName::RetryAfter);
-    given.and_then(retry_after).unwrap_or_default()
 }

@@ -76,9 +76,7 @@ impl Uac {
             self.arm(id, turn);
         }
     }
-}
 
-impl Uac {
     /// What the response to a user of a connector means for the link, beside that the server answers.
     fn count_outcome(
         &mut self,
@@ -321,6 +319,7 @@ fn expires_of(message: &Message<'_>) -> Option<u32> {
     message.header(HeaderName::Expires).and_then(delta_seconds)
 }
 
-fn retry_after_of(message: &Message<'_>) -> Option<Duration> {
+/// Retry-After; None if the server names none.
+pub(super) fn retry_after_of(message: &Message<'_>) -> Option<Duration> {
     message.header(HeaderName::RetryAfter).and_then(retry_after)
 }
