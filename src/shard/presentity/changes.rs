@@ -5,7 +5,6 @@
 //! private, or that its domain does not reveal, is anonymous there too.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use crate::directory::peer_systems::Addressees;
 use crate::presence::call::ANONYMOUS;
@@ -19,56 +18,26 @@ use crate::shard::presentity::OWNED;
 use crate::shard::presentity::presentities::Presentities;
 
 impl Presentities {
-    /// Whether any state is told apart, or may be.
-    pub(super) fn has_peer_systems(&self, turn: &Turn<'_>) -> bool {
-        turn.directory.has_peer_systems() || !self.told_apart.is_empty()
-    }
-
-    /// Puts the composed state of a presentity into the outbox if it has just changed. A system that reports on
-    /// the presentity is told the state without its reports, if that changed. Returns for whom there is news.
+    /// Puts the composed state of a presentity, which has just changed, into the outbox.
     pub(super) fn report_change(
-        &mut self,
+        &self,
         id: PresentityId,
-        is_changed: bool,
+        addressees: Addressees,
         turn: &mut Turn<'_>,
-    ) -> Addressees {
-        let Some(owned) = self.owned.get(id).expected(OWNED) else {
-            return Addressees::NONE;
-        };
-        let mut others = Addressees::ALL;
-        let mut told = Addressees::NONE;
-        if self.has_peer_systems(turn) {
-            let before = self.told_apart.remove(&id).unwrap_or_default();
-            let mut now = Vec::new();
-            for (peer_system, system) in turn.directory.peer_systems() {
-                let before = before.iter().find(|(known, _)| *known == peer_system);
-                let rest = owned.presentity.without(&system.origins);
-                if rest.is_none() && before.is_none() {
-                    continue;
-                }
-                others = others.without(peer_system);
-                let shown = rest.as_ref().unwrap_or(&owned.presentity);
-                if before.is_none_or(|(_, before)| before != shown.composed()) {
-                    let addressee = Addressees::only(peer_system);
-                    report(&owned.aor, shown, addressee, turn);
-                    told = told.and(addressee);
-                }
-                now.extend(rest.map(|rest| (peer_system, Arc::clone(rest.composed()))));
-            }
-            if !now.is_empty() {
-                self.told_apart.insert(id, now);
-            }
+    ) {
+        if let Some(owned) = self.owned.get(id).expected(OWNED) {
+            report(&owned.aor, &owned.presentity, addressees, turn);
         }
-        if is_changed {
-            report(&owned.aor, &owned.presentity, others, turn);
-            told = told.and(others);
-        }
-        told
     }
 }
 
-/// Puts a state into the outbox, if it has a reader.
-fn report(aor: &Aor, presentity: &Presentity, addressees: Addressees, turn: &mut Turn<'_>) {
+/// Puts a state that has just changed into the outbox, if there is a reader.
+pub(super) fn report(
+    aor: &Aor,
+    presentity: &Presentity,
+    addressees: Addressees,
+    turn: &mut Turn<'_>,
+) {
     let options = turn.options;
     if !(options.writes_history || options.tells_changes.any() || options.is_traced) {
         return;

@@ -17,6 +17,7 @@
 //! - the operator: `why` explains a state; `forget` erases one; `len` counts presentities;
 //! - a page: `parked_in` tells the call in an orbit.
 
+mod apart;
 pub(crate) mod bindings;
 mod changes;
 pub(crate) mod claims;

@@ -1,6 +1,5 @@
 //! The table of presentities that this shard owns.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use crate::shard::contract::flow::Address;
 use crate::shard::contract::ids::{PresentityId, WatchedId};
 use crate::shard::contract::turn::Turn;
 use crate::shard::presentity::OWNED;
+use crate::shard::presentity::apart::StatesApart;
 use crate::shard::presentity::noted::Unsettled;
 use crate::shard::presentity::record::{Recorded, Recording};
 
@@ -58,8 +58,8 @@ pub(crate) struct Presentities {
     /// Where the next search for an evictable presentity starts.
     forget_next: u32,
     pub(super) recording: Recording,
-    /// What the peer systems were told last of the presentities on which they report themselves.
-    pub(super) told_apart: HashMap<PresentityId, Vec<(PeerSystemId, Arc<Composed>)>>,
+    /// What is told apart.
+    pub(super) apart: StatesApart,
     /// Those of which a change may be lost.
     pub(super) unsettled: Unsettled,
 }
@@ -74,6 +74,17 @@ impl Presentities {
 
     pub(crate) fn find(&self, aor: &Aor) -> Option<PresentityId> {
         self.owned_by_aor.get(aor).copied()
+    }
+
+    /// The state that a peer system is told, or all other readers.
+    pub(super) fn composed_for(
+        &self,
+        id: PresentityId,
+        system: Option<PeerSystemId>,
+    ) -> Option<Arc<Composed>> {
+        let apart = system.and_then(|system| self.apart.of(id, system));
+        let owned = || Some(self.owned.get(id).expected(OWNED)?.presentity.composed());
+        apart.or_else(owned).map(Arc::clone)
     }
 
     pub(crate) fn get_mut(&mut self, id: PresentityId) -> Option<&mut Owned> {
@@ -119,7 +130,7 @@ impl Presentities {
             if let Some(number) = owned.recorded.number() {
                 self.recording.remove(number);
             }
-            self.told_apart.remove(&id);
+            self.apart.forget(id);
             self.owned.remove(id);
         }
     }
@@ -180,18 +191,6 @@ impl Owned {
     pub(super) fn is_watched(&self, but: Option<PeerSystemId>) -> bool {
         let counts = |one: &WatchingShard| one.system.is_none() || one.system != but;
         self.watching.iter().any(counts)
-    }
-
-    /// The state as a system is told it: without its own reports. None for all other watchers.
-    pub(super) fn composed_for(
-        &self,
-        system: Option<PeerSystemId>,
-        directory: &Directory,
-    ) -> Arc<Composed> {
-        let origins = system.map(|system| directory.origins_of(system));
-        let rest = origins.and_then(|origins| self.presentity.without(origins));
-        let presentity = rest.as_ref().unwrap_or(&self.presentity);
-        Arc::clone(presentity.composed())
     }
 
     /// Its address of record.

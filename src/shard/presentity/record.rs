@@ -373,7 +373,10 @@ impl Compositor {
                 // Its watchers are notified from now on.
                 self.presentities.mark_changed(id, turn);
             }
-            self.presentities.report_change(id, is_changed, turn);
+            let concerned = self.presentities.compose_apart(id, turn);
+            if is_changed {
+                self.presentities.report_change(id, concerned.others, turn);
+            }
             self.after_recovery(id, is_news, turn);
         }
         true

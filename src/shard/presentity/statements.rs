@@ -10,6 +10,7 @@ use crate::shard::contract::ids::PresentityId;
 use crate::shard::contract::mail::{Mail, NamedWatch, News};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::apart::Concerned;
 use crate::shard::presentity::presentities::{Presentities, WatchingShard};
 use crate::shard::presentity::{Compositor, OWNED};
 
@@ -84,8 +85,10 @@ impl Compositor {
             Some(known) => *known = new,
             None => owned.watching.push(new),
         }
-        let composed = owned.composed_for(new.system, directory);
         let news = self.presentities.news_of(id);
+        let Some(composed) = self.presentities.composed_for(id, new.system) else {
+            return;
+        };
         let mail = Mail::State {
             watched,
             composed,
@@ -122,9 +125,12 @@ impl Compositor {
         is_changed: bool,
         turn: &mut Turn<'_>,
     ) {
-        let told = self.presentities.report_change(id, is_changed, turn);
+        let Concerned { apart, others } = self.presentities.compose_apart(id, turn);
+        let mut told = apart;
         if is_changed {
+            told = told.and(others);
             turn.counters.state_changes += 1;
+            self.presentities.report_change(id, others, turn);
             self.presentities.mark_changed(id, turn);
             if let Some(owned) = self.presentities.owned.get(id).expected(OWNED) {
                 Presentities::note_change(&owned.aor, turn);
@@ -201,7 +207,9 @@ impl Compositor {
             turn.counters.publications_without_watchers += 1;
         }
         for watching in owned.watching.iter().filter(|one| told.has(one.system)) {
-            let composed = owned.composed_for(watching.system, turn.directory);
+            let Some(composed) = self.presentities.composed_for(id, watching.system) else {
+                continue;
+            };
             let mail = Mail::State {
                 watched: NamedWatch {
                     aor: owned.aor.clone(),
