@@ -37,7 +37,7 @@ pub(crate) struct SubscriptionId(pub(crate) u32);
 pub(crate) struct DialogId(pub(crate) u32);
 
 /// Key of a presentity that is watched from this shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WatchedId(pub(crate) u32);
 
 /// Key of a path to a phone.

@@ -79,7 +79,7 @@ pub(crate) struct WatchedPresentities {
     watched: Slab<WatchedId, Watched>,
     watched_by_aor: GrowingMap<Aor, WatchedId>,
     /// Those of systems.
-    watched_by_system: HashMap<(Aor, PeerSystemId), WatchedId>,
+    watched_by_system: HashMap<Aor, Vec<(PeerSystemId, WatchedId)>>,
     /// Watchers of all presentities together.
     watchers: usize,
     /// Revisions given so far.
@@ -92,16 +92,11 @@ impl WatchedPresentities {
         self.watched.get(id)
     }
 
-    /// The watchers of a presentity; those that are systems come last.
+    /// The watchers of a presentity; those that are peer systems come last.
     pub(super) fn watchers_of(&self, aor: &Aor) -> impl Iterator<Item = WatcherSlot> {
-        let by_system = self.watched_by_system.iter();
-        let by_system = by_system.filter(move |((known, _), _)| known == aor);
-        let mut by_system: Vec<_> = by_system.map(|((_, system), id)| (*system, *id)).collect();
-        by_system.sort_unstable();
         let first = self.watched_by_aor.get(aor).copied();
-        let all = first
-            .into_iter()
-            .chain(by_system.into_iter().map(|(_, id)| id));
+        let by_system = self.watched_by_system.get(aor).into_iter().flatten();
+        let all = first.into_iter().chain(by_system.map(|(_, id)| *id));
         let watched = all.filter_map(|id| self.get(id));
         watched.flat_map(Watched::watchers).copied()
     }
@@ -151,7 +146,10 @@ impl WatchedPresentities {
         let id = self.watched.insert(watched);
         match system {
             None => drop(self.watched_by_aor.insert(aor.clone(), id)),
-            Some(system) => drop(self.watched_by_system.insert((aor.clone(), system), id)),
+            Some(system) => {
+                let systems = self.watched_by_system.entry(aor.clone());
+                systems.or_default().push((system, id));
+            }
         }
         let mail = Mail::Watch {
             watcher: turn.here(),
@@ -179,7 +177,7 @@ impl WatchedPresentities {
         {
             match system {
                 None => drop(self.watched_by_aor.remove(&aor)),
-                Some(system) => drop(self.watched_by_system.remove(&(aor.clone(), system))),
+                Some(system) => self.forget_system(&aor, system),
             }
             let mail = Mail::Unwatch {
                 watcher: turn.here(),
@@ -237,10 +235,21 @@ impl WatchedPresentities {
     }
 
     fn id_of(&self, aor: &Aor, system: Option<PeerSystemId>) -> Option<WatchedId> {
-        let id = match system {
-            None => self.watched_by_aor.get(aor),
-            Some(system) => self.watched_by_system.get(&(aor.clone(), system)),
+        let Some(system) = system else {
+            return self.watched_by_aor.get(aor).copied();
         };
-        id.copied()
+        let mut systems = self.watched_by_system.get(aor)?.iter();
+        systems
+            .find(|(known, _)| *known == system)
+            .map(|(_, id)| *id)
+    }
+
+    fn forget_system(&mut self, aor: &Aor, system: PeerSystemId) {
+        if let Some(systems) = self.watched_by_system.get_mut(aor) {
+            systems.retain(|(known, _)| *known != system);
+            if systems.is_empty() {
+                self.watched_by_system.remove(aor);
+            }
+        }
     }
 }
