@@ -64,10 +64,9 @@ impl Addressees {
 
 impl Directory {
     /// Sets the peer systems: at most [`PEER_SYSTEMS_MAX`]; no two have a name or an origin in common.
-    pub fn set_peer_systems(&mut self, mut systems: Vec<PeerSystem>) {
+    pub fn set_peer_systems(&mut self, systems: Vec<PeerSystem>) {
         let has_room = systems.len() <= PEER_SYSTEMS_MAX;
         debug_assert!(has_room, "the configuration checks it");
-        systems.truncate(PEER_SYSTEMS_MAX);
         self.peer_systems = systems.into();
     }
 
@@ -101,20 +100,10 @@ impl Directory {
         system.map_or(&[], |system| &system.origins)
     }
 
-    /// The peer system that reports from one of these origins. They are asked for only if there are peer systems.
-    pub fn peer_system_from<const N: usize>(
-        &self,
-        origins: impl FnOnce() -> [Option<Origin>; N],
-    ) -> Option<PeerSystemId> {
-        if !self.has_peer_systems() {
-            return None;
-        }
-        let origins = origins();
-        let is_its = |system: &PeerSystem| {
-            let mut origins = origins.iter().flatten();
-            origins.any(|origin| system.origins.contains(origin))
-        };
-        self.peer_system_with(is_its)
+    /// The peer system that reports from an origin.
+    #[must_use]
+    pub fn peer_system_from(&self, origin: Origin) -> Option<PeerSystemId> {
+        self.peer_system_with(|system| system.origins.contains(&origin))
     }
 
     /// The origin of a report, if it is of a peer system. It is asked for only if there are peer systems.
@@ -123,8 +112,7 @@ impl Directory {
             return None;
         }
         let origin = origin();
-        let of_peer = self.peer_system_with(|system| system.origins.contains(&origin));
-        of_peer.map(|_| origin)
+        self.peer_system_from(origin).map(|_| origin)
     }
 
     fn peer_system_with(&self, is_it: impl Fn(&PeerSystem) -> bool) -> Option<PeerSystemId> {
@@ -162,7 +150,7 @@ mod tests {
         let other = directory.peer_system_of_connector("other").unwrap();
         assert_eq!(directory.peer_system_of_connector("pbx"), Some(pbx));
         assert_eq!(directory.peer_system_of_relay("pbx"), None);
-        let from = |name: &str| directory.peer_system_from(|| [None, Some(Origin::of(name))]);
+        let from = |name: &str| directory.peer_system_from(Origin::of(name));
         assert_eq!(from("192.0.2.1"), Some(other));
         assert_eq!(from("192.0.2.2"), None);
         let origin = Origin::of("pbx@a.test");

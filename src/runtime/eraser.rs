@@ -4,7 +4,7 @@
 //!
 //! Guarantees: an erasure that has begun is completed, if need be by a later process: until then the store names the
 //! domain. A shard erases a batch of places at a time. While the people of a domain are being erased it cannot be
-//! added again, so that nobody new is erased with them.
+//! added again, so that no user of the new domain is erased.
 
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};

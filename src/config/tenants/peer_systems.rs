@@ -19,75 +19,56 @@ pub(super) fn read(
     names: &Names,
     complainer: &mut Complainer<'_>,
 ) -> Vec<PeerSystem> {
-    let mut systems: Vec<PeerSystem> = Vec::new();
-    let connectors = config
-        .connector
-        .iter()
-        .filter(|one| !one.same_as.is_empty());
-    for connector in connectors {
-        let name = connector.name.get_ref().as_str();
-        let mut origins = origins(&connector.same_as, config, names, complainer);
-        origins.push(Origin::of(name));
-        let system = PeerSystem {
-            connectors: vec![name.into()],
-            relays: Vec::new(),
-            origins,
+    let connectors = config.connector.iter();
+    let connectors = connectors.map(|table| (&table.name, &table.same_as, true));
+    let relays = config.relay.iter();
+    let relays = relays.map(|table| (&table.name, &table.same_as, false));
+    let mut systems = Vec::new();
+    for (name, same_as, is_connector) in connectors.chain(relays) {
+        if same_as.is_empty() {
+            continue;
+        }
+        let found = same_as.iter();
+        let found = found.filter_map(|text| origin(text, config, names, complainer));
+        let mut system = PeerSystem {
+            origins: found.collect(),
+            ..PeerSystem::default()
         };
-        join(&mut systems, system);
-    }
-    for relay in config.relay.iter().filter(|one| !one.same_as.is_empty()) {
-        let system = PeerSystem {
-            connectors: Vec::new(),
-            relays: vec![relay.name.get_ref().as_str().into()],
-            origins: origins(&relay.same_as, config, names, complainer),
-        };
-        join(&mut systems, system);
-    }
-    if systems.len() > PEER_SYSTEMS_MAX {
-        systems.truncate(PEER_SYSTEMS_MAX);
-        let connectors = config
-            .connector
-            .iter()
-            .filter(|one| !one.same_as.is_empty());
-        let relays = config.relay.iter().filter(|one| !one.same_as.is_empty());
-        let names = connectors.map(|one| &one.name);
-        if let Some(last) = names.chain(relays.map(|one| &one.name)).last() {
+        let own = name.get_ref().as_str();
+        if is_connector {
+            system.connectors.push(own.into());
+            system.origins.push(Origin::of(own));
+        } else {
+            system.relays.push(own.into());
+        }
+        let joined = join(systems.clone(), system);
+        if joined.len() > PEER_SYSTEMS_MAX {
             let what = format!("there are more than {PEER_SYSTEMS_MAX} systems with a same_as");
             let remedy = "leave same_as out where a system is told nothing";
-            complainer.add(last.span(), what, remedy);
+            complainer.add(name.span(), what, remedy);
+            break;
         }
+        systems = joined;
     }
     systems
 }
 
-/// What the entries of a `same_as` name.
-pub(super) fn origins(
-    same_as: &[Spanned<String>],
-    config: &Config,
-    names: &Names,
-    complainer: &mut Complainer<'_>,
-) -> Vec<Origin> {
-    let found = same_as.iter();
-    let found = found.filter_map(|text| origin(text, config, names, complainer));
-    found.collect()
-}
-
 /// Adds a system; those that it has an origin in common with become one with it.
-fn join(systems: &mut Vec<PeerSystem>, mut new: PeerSystem) {
-    let is_same = |known: &PeerSystem, new: &PeerSystem| {
+fn join(systems: Vec<PeerSystem>, mut new: PeerSystem) -> Vec<PeerSystem> {
+    let is_same = |known: &PeerSystem| {
         let mut origins = known.origins.iter();
         origins.any(|origin| new.origins.contains(origin))
     };
-    let (same, others) = systems.drain(..).partition(|known| is_same(known, &new));
-    *systems = others;
-    for mut known in Vec::into_iter(same) {
-        new.connectors.append(&mut known.connectors);
-        new.relays.append(&mut known.relays);
-        new.origins.append(&mut known.origins);
+    let (same, mut joined): (Vec<_>, Vec<_>) = systems.into_iter().partition(is_same);
+    for known in same {
+        new.connectors.extend(known.connectors);
+        new.relays.extend(known.relays);
+        new.origins.extend(known.origins);
     }
     new.origins.sort_unstable();
     new.origins.dedup();
-    systems.push(new);
+    joined.push(new);
+    joined
 }
 
 /// What an entry names: an IP address, an account, a connector, a token or a feed.

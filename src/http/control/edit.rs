@@ -20,8 +20,9 @@ const OFFERS_MAX: u32 = 20;
 /// The time between two offers.
 const OFFER_PAUSE: Duration = Duration::from_millis(50);
 
-/// Replaces the directory with the result of `edit`, an edit of that address, if that is possible in a directory
-/// that is about to come into force, too; sends it to every shard, and waits until each has it and the edit is on the disk. Returns the new directory.
+/// Replaces the directory with the result of `edit`, an edit of that address, if the edit is possible in a directory
+/// that is about to come into force, too; sends it to every shard, and waits until each has it and the edit is on the
+/// disk. Returns the new directory.
 pub(crate) async fn edit<E: Engine>(
     site: &Site<E>,
     aor: &Aor,

@@ -90,14 +90,16 @@ impl Table {
     /// The system that the watcher of a dialog is, if it is one that reports here as well: by its own address of
     /// record, or by its IP address.
     pub(crate) fn system_of(&self, id: DialogId, turn: &Turn<'_>) -> Option<PeerSystemId> {
-        turn.directory.peer_system_from(|| {
-            let entry = self.dialog(id);
-            let uri = entry.map(|entry| any_address_of_record(entry.watcher_uri(), turn.directory));
-            let flow = entry.and_then(|entry| self.flow_of(entry));
-            [
-                uri.flatten().map(|aor| Origin::of(aor.as_str())),
-                flow.map(|flow| Origin::of_address(flow.peer.ip())),
-            ]
+        let directory = turn.directory;
+        if !directory.has_peer_systems() {
+            return None;
+        }
+        let entry = self.dialog(id)?;
+        let aor = any_address_of_record(entry.watcher_uri(), directory);
+        let by_aor = aor.and_then(|aor| directory.peer_system_from(Origin::of(aor.as_str())));
+        by_aor.or_else(|| {
+            let flow = self.flow_of(entry)?;
+            directory.peer_system_from(Origin::of_address(flow.peer.ip()))
         })
     }
 
