@@ -23,7 +23,7 @@ pub struct PeerSystem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerSystemId(u8);
 
-/// Whom a state is for: some peer systems, and all other readers or not.
+/// The readers that a state is for: some peer systems, and all other readers or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addressees(u32);
 

@@ -27,9 +27,6 @@ use crate::presence::event::list::MEMBERS_MAX;
 /// Every name and alias in use, with its place.
 type Taken = HashMap<String, Range<usize>>;
 
-/// How long what a connector reported counts while it is not heard.
-const STALE_KEPT: Duration = Duration::from_secs(3600);
-
 /// Octets of a token of the page of parked calls.
 const TOKEN_OCTETS: RangeInclusive<usize> = 16..=128;
 
@@ -86,7 +83,7 @@ fn upstreams(config: &Config, domain: &schema::Domain, known: &Names) -> Upstrea
         telephony: preferred(TrackKind::Telephony),
         rich: preferred(TrackKind::Rich),
         stale_kept: match domain.stale {
-            StaleKind::Keep => STALE_KEPT,
+            StaleKind::Keep => UpstreamRules::STALE_KEPT,
             StaleKind::Unknown => Duration::ZERO,
         },
     }

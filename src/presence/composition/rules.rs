@@ -40,7 +40,7 @@ pub struct Rules {
 }
 
 /// How contributions of upstreams count (W:D3.9).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamRules {
     /// The connector that alone counts for calls while it has news.
     pub telephony: Option<Arc<str>>,
@@ -48,6 +48,23 @@ pub struct UpstreamRules {
     pub rich: Option<Arc<str>>,
     /// How long a contribution counts whose connector is not heard any more.
     pub stale_kept: Duration,
+}
+
+/// As configured by default: a presentity whose domain says nothing else needs no composition before its first
+/// contribution.
+impl Default for UpstreamRules {
+    fn default() -> Self {
+        Self {
+            telephony: None,
+            rich: None,
+            stale_kept: Self::STALE_KEPT,
+        }
+    }
+}
+
+impl UpstreamRules {
+    /// How long a contribution that is stale is kept, if the domain keeps such contributions.
+    pub const STALE_KEPT: Duration = Duration::from_secs(3600);
 }
 
 impl Rules {

@@ -183,7 +183,10 @@ fn what_is_stale_is_kept_for_a_while_and_then_unknown() {
 
 #[test]
 fn a_domain_may_want_what_is_stale_to_be_unknown_at_once() {
-    let mut world = World::new(UpstreamRules::default());
+    let mut world = World::new(UpstreamRules {
+        stale_kept: Duration::ZERO,
+        ..UpstreamRules::default()
+    });
     world.says("pbx", calls(&[BUSY]));
     assert!(world.says("pbx", UpstreamNews::Stale));
     assert_eq!(world.lamp(), CallState::Terminated);
@@ -205,6 +208,7 @@ fn an_upstream_that_is_never_heard_again_ends_by_itself() {
 fn the_preferred_upstream_decides_while_it_has_news() {
     let mut world = World::new(UpstreamRules {
         telephony: Some("pbx".into()),
+        stale_kept: Duration::ZERO,
         ..UpstreamRules::default()
     });
     world.says("other", calls(&[BUSY]));

@@ -19,7 +19,7 @@ use crate::shard::presentity::presentities::Presentities;
 #[derive(Debug, Default)]
 pub(super) struct StatesApart(HashMap<PresentityId, Vec<(PeerSystemId, Arc<Composed>)>>);
 
-/// Whom a contribution to a presentity concerns.
+/// The readers that a contribution to a presentity concerns.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Concerned {
     /// The peer systems whose states changed, apart from the composed one.
