@@ -742,7 +742,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("crossbeam", &["runtime", "changes", "store", "trace"]),
     ("csv", &["config", "http/api"]),
     ("flate2", &["presence/document"]),
-    ("form_urlencoded", &["http", "cli"]),
+    ("form_urlencoded", &["http", "cli", "relay/graph"]),
     (
         "futures_util",
         &[
@@ -775,7 +775,10 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("md5", &["sip/digest", "connect/ami"]),
     ("memchr", &["sip", "presence", "config", "connect", "trace"]),
     ("mimalloc", &["main"]),
-    ("percent_encoding", &["presence/composition", "http/api"]),
+    (
+        "percent_encoding",
+        &["presence/composition", "http/api", "relay/teams"],
+    ),
     ("postcard", &["record"]),
     ("prost", &["http/monitor"]),
     ("quick_xml", &["presence/document"]),

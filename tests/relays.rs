@@ -8,6 +8,8 @@ mod daemon;
 mod mqtt;
 #[path = "relays/site.rs"]
 mod site;
+#[path = "relays/teams.rs"]
+mod teams;
 #[path = "relays/web.rs"]
 mod web;
 #[path = "relays/webhooks.rs"]

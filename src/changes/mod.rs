@@ -207,6 +207,7 @@ pub(crate) fn outbox_of(changes: &[(&str, &str)]) -> Outbox {
             availability: Availability::Busy,
             is_open: true,
             lamp: CallState::Confirmed,
+            has_call: true,
             extended: None,
             decider: "",
             rule: "",

@@ -48,6 +48,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) is_open: bool,
     /// The dialog state that a lamp shows.
     pub(crate) lamp: CallState,
+    /// Whether there is a call. Do-not-disturb may light a lamp without one.
+    pub(crate) has_call: bool,
     /// The state in the vocabulary of the domain's composition style; None in the standard style.
     pub(crate) extended: Option<Extended>,
     /// The other party of the call that a lamp shows; empty if there is none.
@@ -63,6 +65,7 @@ impl<'a> From<&'a PresentityState> for Shown<'a> {
             availability: state.availability,
             is_open: state.is_open,
             lamp: state.lamp,
+            has_call: state.has_call,
             extended: state.extended,
             party: &state.party,
             note: &state.note,
@@ -78,6 +81,7 @@ impl<'a> From<Change<'a>> for Shown<'a> {
             availability: state.availability,
             is_open: state.is_open,
             lamp: state.lamp,
+            has_call: state.has_call,
             extended: state.extended,
             party: change.party,
             note: change.note,

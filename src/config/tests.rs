@@ -16,6 +16,7 @@ mod faults;
 mod managed;
 mod peer_systems;
 mod profiles;
+mod relays;
 mod tenants;
 
 fn aor(key: &str) -> Aor {

@@ -13,6 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
+use serde_json::Value;
 
 use crate::relay::target::{Fault, Remedy};
 
@@ -38,6 +39,8 @@ pub(super) struct HttpResponse {
     pub(super) status: StatusCode,
     /// How long the server asks to wait.
     pub(super) retry_after: Option<Duration>,
+    /// Its body.
+    pub(super) body: Bytes,
 }
 
 impl HttpClient {
@@ -68,15 +71,21 @@ impl HttpClient {
         let response = response.map_err(|error| Fault::wait(cause(&error)))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, BODY_OCTETS_MAX).collect().await;
-        body.map_err(|error| Fault::wait(cause(&*error)))?;
+        let body = body.map_err(|error| Fault::wait(cause(&*error)))?;
         Ok(HttpResponse {
             status: head.status,
             retry_after: retry_after(&head.headers, SystemTime::now()),
+            body: body.to_bytes(),
         })
     }
 }
 
 impl HttpResponse {
+    /// Its body as JSON; null if it is none.
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
     /// The fault that the status tells; Ok for 2xx.
     pub(super) fn verdict(&self) -> Result<(), Fault> {
         let status = self.status;
@@ -143,6 +152,7 @@ mod tests {
             let response = HttpResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 retry_after: Some(Duration::from_secs(9)),
+                body: Bytes::new(),
             };
             response.verdict().err().map(|fault| fault.remedy)
         };

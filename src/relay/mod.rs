@@ -1,7 +1,7 @@
 //! Relays: composed states go out to other systems, each told the newest state of each person.
 //!
 //! ```text
-//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt
+//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt, teams
 //!              ▲                       │
 //!              └─ all states ◄─────────┘ at the start, and after changes were lost
 //! ```
@@ -13,19 +13,25 @@
 //! start, a change of its configuration or a loss it is told all states. Memory is bounded by the queue of each relay.
 
 mod dead_letters;
+mod graph;
 mod http_client;
 mod mqtt;
+mod pace;
 mod plan;
 mod queue;
+mod remote_ids;
+mod repeats;
 mod service;
 mod state;
 mod status;
 mod target;
+mod teams;
 mod told;
 mod webhook;
 mod worker;
 
-pub use plan::{MqttPlan, RelayKind, RelayPlan, SecretOctets, WebhookPlan};
+pub use plan::{GraphPlan, MqttPlan, RelayKind, RelayPlan, SecretOctets, TeamsPlan, WebhookPlan};
+pub use remote_ids::RemoteIds;
 pub use status::{Condition, RelayReport};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -9,6 +9,7 @@ use hyper::Uri;
 use crate::directory::Directory;
 use crate::presence::Aor;
 use crate::presence::policy::People;
+use crate::relay::remote_ids::RemoteIds;
 
 /// A relay: its target, the users whose states it tells, and its limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub enum RelayKind {
     Webhook(WebhookPlan),
     /// A retained message for each user.
     Mqtt(MqttPlan),
+    /// Requests to Microsoft Graph.
+    Teams(TeamsPlan),
 }
 
 /// A webhook.
@@ -73,6 +76,34 @@ pub struct MqttPlan {
     pub topic: Box<str>,
 }
 
+/// Microsoft Teams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamsPlan {
+    /// The tenant.
+    pub graph: GraphPlan,
+    /// The users there: object ids (GUIDs), or names (UPN), which contain an @ and are looked up.
+    pub ids: RemoteIds,
+    /// Whether do-not-disturb is told, over what the user has chosen there.
+    pub tells_do_not_disturb: bool,
+}
+
+/// A tenant of Microsoft Graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphPlan {
+    /// Where tokens are issued: scheme and host.
+    pub login: Box<str>,
+    /// Where Graph is: scheme and host.
+    pub graph: Box<str>,
+    /// Its id or one of its domains.
+    pub tenant: Box<str>,
+    /// The id of our application.
+    pub client_id: Box<str>,
+    /// Its secret.
+    pub secret: SecretOctets,
+    /// Requests in a second at most.
+    pub rate_max: u32,
+}
+
 /// Octets that neither `Debug` nor a message shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretOctets(pub Box<[u8]>);
@@ -90,6 +121,7 @@ impl RelayKind {
         match self {
             Self::Webhook(_) => "webhook",
             Self::Mqtt(_) => "mqtt",
+            Self::Teams(_) => "teams",
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::presence::Aor;
 use crate::relay::state::State;
+use crate::relay::told::Traces;
 
 /// The part of the queue that must be free before more states are asked for.
 const ROOM: usize = 2;
@@ -28,6 +29,8 @@ pub(super) struct Entry {
     pub(super) number: u64,
     /// When the person was queued who has waited since.
     pub(super) since: Instant,
+    /// What the target may show of the person before it is told this state.
+    pub(super) shown: Traces,
     /// When this state was tried first.
     pub(super) first_try: Option<Instant>,
     /// Attempts for this person that have failed since the last success.
@@ -102,6 +105,7 @@ impl Queue {
             state,
             number,
             since: now,
+            shown: Traces::NONE,
             first_try: None,
             failures: 0,
         };
@@ -173,6 +177,12 @@ impl Queue {
         self.has_overflown.replace(false)
     }
 
+    /// Whether a state of a person waits or is under way.
+    pub(super) fn has(&self, aor: &Aor) -> bool {
+        let inner = self.inner.borrow();
+        inner.waiting.contains_key(aor) || inner.under_way.contains(aor)
+    }
+
     /// People whose state waits or is under way.
     pub(super) fn len(&self) -> usize {
         let inner = self.inner.borrow();
@@ -223,20 +233,7 @@ impl Inner {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::directory::{Directory, Domain};
-    use crate::relay::state::Moment;
-    use crate::relay::state::tests::{plan, shown};
-
-    fn state(user: &str, note: &str) -> State {
-        let mut directory = Directory::default();
-        directory.add_domain(Domain::new("a.test"), &[]).unwrap();
-        let aor = Aor::new(user, "a.test");
-        let moment = Moment {
-            is_change: true,
-            at: 0,
-        };
-        State::new(shown(&aor, note), moment, &plan(), &directory).unwrap()
-    }
+    use crate::relay::state::tests::state;
 
     fn run(test: impl Future<Output = ()>) {
         let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -17,14 +17,15 @@ use crate::relay::mqtt::Mqtt;
 use crate::relay::plan::{RelayKind, RelayPlan};
 use crate::relay::status::Status;
 use crate::relay::target::Target;
+use crate::relay::teams::Teams;
 use crate::relay::webhook::Webhook;
 use crate::relay::worker::Relay;
 use crate::shard::{ChangeReader, Command, Reply, ShardId};
 use crate::sip::random::Random;
 use crate::tls::TlsClient;
 
-/// How often the lengths of the queues are written down.
-const MEASURE_EVERY: Duration = Duration::from_secs(1);
+/// How often the lengths of the queues are written down, and what is due to be told again is looked for.
+const TICK: Duration = Duration::from_secs(1);
 /// How long a relay that ends may take to tell what waits.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a shard is asked to tell changes, and the time between.
@@ -66,10 +67,10 @@ struct RunningRelays {
 impl RunningRelays {
     async fn serve(mut self, mut orders: UnboundedReceiver<Order>) {
         let feed = self.feed.clone();
-        let mut measured = Instant::now();
+        let mut ticked = Instant::now();
         loop {
             let work = select(Box::pin(feed.receive()), Box::pin(orders.recv()));
-            let due = measured + MEASURE_EVERY;
+            let due = ticked + TICK;
             match select(work, Box::pin(sleep_until(due))).await {
                 Either::Left((Either::Left((received, _)), _)) => self.take(received),
                 Either::Left((Either::Right((Some(order), _)), _)) => self.obey(order).await,
@@ -77,8 +78,8 @@ impl RunningRelays {
                 Either::Right(_) => {}
             }
             if Instant::now() >= due {
-                measured = Instant::now();
-                self.relays.iter().for_each(Relay::measure);
+                ticked = Instant::now();
+                self.relays.iter().for_each(Relay::tick);
             }
             yield_now().await;
         }
@@ -128,6 +129,7 @@ impl RunningRelays {
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
+            RelayKind::Teams(teams) => Box::new(Teams::new(teams, client)),
             RelayKind::Mqtt(mqtt) => Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config())),
         };
         let shards = Rc::clone(&self.shards);

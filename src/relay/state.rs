@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) is_open: bool,
     /// The dialog state that a lamp shows.
     pub(super) lamp: CallState,
+    /// Whether there is a call. Do-not-disturb may light a lamp without one.
+    pub(super) has_call: bool,
     /// The state in the vocabulary of the domain's composition style; None in the standard style.
     pub(super) extended: Option<Extended>,
     /// The other party of the call; empty if there is none, or it is not told.
@@ -76,6 +78,7 @@ impl State {
             availability: shown.availability,
             is_open: shown.is_open,
             lamp: shown.lamp,
+            has_call: shown.has_call,
             extended: shown.extended,
             party: party.into(),
             note: if plan.notes { shown.note } else { "" }.into(),
@@ -96,6 +99,7 @@ impl State {
             availability: self.availability,
             is_open: self.is_open,
             lamp: self.lamp,
+            has_call: self.has_call,
             extended: self.extended,
             party: &self.party,
             note: &self.note,
@@ -172,10 +176,22 @@ pub(super) mod tests {
             availability: Availability::Busy,
             is_open: true,
             lamp: CallState::Confirmed,
+            has_call: true,
             extended: None,
             party: "sip:5@a.test",
             note,
         }
+    }
+
+    /// A state of a busy user of that domain.
+    pub(in crate::relay) fn state(user: &str, note: &str) -> State {
+        let aor = Aor::new(user, "a.test");
+        let moment = Moment {
+            is_change: true,
+            at: 0,
+        };
+        let directory = directory(Privacy::Pickup);
+        State::new(shown(&aor, note), moment, &plan(), &directory).unwrap()
     }
 
     fn directory(privacy: Privacy) -> Directory {

@@ -11,6 +11,7 @@ pub(super) struct Status {
     pub(super) failed: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) dead_letters: AtomicU64,
+    pub(super) unknown: AtomicU64,
     pub(super) overflows: AtomicU64,
     pub(super) snapshots: AtomicU64,
     pub(super) queued: AtomicU64,
@@ -71,6 +72,8 @@ pub struct RelayReport {
     pub retried: u64,
     /// States that were given up.
     pub dead_letters: u64,
+    /// Of these, how many because the target does not know the person.
+    pub unknown: u64,
     /// Times that people found no room in the queue.
     pub overflows: u64,
     /// Times that the target was told all states.
@@ -113,6 +116,7 @@ impl Status {
             failed: value(&self.failed),
             retried: value(&self.retried),
             dead_letters: value(&self.dead_letters),
+            unknown: value(&self.unknown),
             overflows: value(&self.overflows),
             snapshots: value(&self.snapshots),
         }

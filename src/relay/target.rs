@@ -5,7 +5,10 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
+use crate::presence::Aor;
 use crate::relay::queue::Entry;
+use crate::relay::state::State;
+use crate::relay::told::Traces;
 
 /// Another system.
 pub(super) trait Target {
@@ -15,6 +18,26 @@ pub(super) trait Target {
 
     /// States that it is told at once.
     fn lanes(&self) -> usize;
+
+    /// Whether it can be told of a person at all. States of others are not queued.
+    fn takes(&self, _aor: &Aor) -> bool {
+        true
+    }
+
+    /// What it shows of a person after it was told that state; `shown` is what it may show before.
+    fn traces(&self, state: &State, _shown: Traces) -> Traces {
+        Traces::ALL.when(!state.is_at_rest())
+    }
+
+    /// Whether it is told states of which it shows nothing, and has shown nothing before.
+    fn wants_rest(&self) -> bool {
+        true
+    }
+
+    /// After which time a state that it was told is told again, although nothing has changed; None for never.
+    fn again(&self, _state: &State, _shown: Traces) -> Option<Duration> {
+        None
+    }
 
     /// What it does besides; dropped when the relay ends. `wants_all` has it told all states anew.
     fn attend<'a>(&'a self, _wants_all: &'a Notify) -> LocalBoxFuture<'a, ()> {
@@ -40,6 +63,8 @@ pub(super) enum Remedy {
     Wait(Option<Duration>),
     /// The state can never be told.
     GiveUp,
+    /// The target does not know this person: as [`Self::GiveUp`], but nothing is wrong with the relay.
+    Unknown,
 }
 
 impl Fault {

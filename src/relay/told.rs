@@ -1,11 +1,12 @@
-//! The presentities that a target knows to be something else than at rest. After a restart the target is told their
-//! states even if no source reports on them any more: a call may have ended meanwhile.
+//! What a target may show of each presentity because it was told so. After a restart the target is told their states
+//! even if no source reports on them any more: a call may have ended meanwhile.
 //!
-//! Guarantee: a person is written down before the target is told, and crossed out after the target was told that
+//! Guarantee: traces are written down before the target is told, and crossed out after the target was told that
 //! there is nothing any more. The file, `relays/NAME.told`, outlives a crash of the process; after a loss of power its
-//! last lines may be missing.
+//! last lines may be missing. Each line is an address of record after a sign: `+` for all traces, `-` for none, else
+//! a digit.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -16,12 +17,62 @@ use crate::presence::Aor;
 /// Lines beyond those that are needed, until the file is written anew.
 const SPARE_LINES: usize = 10_000;
 
+/// What a target shows of a person because it was told so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Traces(u8);
+
+impl Traces {
+    /// Nothing.
+    pub(super) const NONE: Self = Self(0);
+    /// A call.
+    pub(super) const CALL: Self = Self(1);
+    /// A note.
+    pub(super) const NOTE: Self = Self(2);
+    /// Do-not-disturb.
+    pub(super) const DO_NOT_DISTURB: Self = Self(4);
+    /// Everything, or the target does not show its parts apart.
+    pub(super) const ALL: Self = Self(7);
+
+    /// These if that is so.
+    pub(super) const fn when(self, is_so: bool) -> Self {
+        if is_so { self } else { Self::NONE }
+    }
+
+    /// These and those.
+    pub(super) const fn and(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether those are among them.
+    pub(super) const fn has(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
+
+    fn sign(self) -> char {
+        match self {
+            Self::NONE => '-',
+            Self::ALL => '+',
+            Self(bits) => char::from(b'0' + bits),
+        }
+    }
+
+    fn of_sign(sign: char) -> Option<Self> {
+        match sign {
+            '-' => Some(Self::NONE),
+            '+' => Some(Self::ALL),
+            '1'..='6' => Some(Self(sign as u8 - b'0')),
+            _ => None,
+        }
+    }
+}
+
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) struct Told {
     path: PathBuf,
     file: Option<File>,
-    people: HashSet<Aor>,
+    /// None of them without traces.
+    people: HashMap<Aor, Traces>,
     lines: usize,
 }
 
@@ -30,19 +81,12 @@ impl Told {
     pub(super) fn open(directory: &Path, name: &str) -> Self {
         let path = directory.join(format!("{name}.told"));
         let text = fs::read_to_string(&path).unwrap_or_default();
-        let mut people = HashSet::new();
-        for line in text.lines() {
-            let aor = |text: &str| {
-                let (user, domain) = text.rsplit_once('@')?;
-                Some(Aor::new(user, domain))
+        let mut people = HashMap::new();
+        for (aor, traces) in text.lines().filter_map(read) {
+            match traces {
+                Traces::NONE => people.remove(&aor),
+                _ => people.insert(aor, traces),
             };
-            match line.split_at_checked(1) {
-                Some(("+", rest)) => people.extend(aor(rest)),
-                Some(("-", rest)) => {
-                    aor(rest).map(|aor| people.remove(&aor));
-                }
-                _ => {}
-            }
         }
         Self {
             path,
@@ -54,28 +98,26 @@ impl Told {
 
     /// The people.
     pub(super) fn people(&self) -> impl Iterator<Item = &Aor> {
-        self.people.iter()
+        self.people.keys()
     }
 
-    /// The target is about to be told something of a person.
+    /// What the target may show of a person.
+    pub(super) fn traces(&self, aor: &Aor) -> Traces {
+        self.people.get(aor).copied().unwrap_or_default()
+    }
+
+    /// The target may show this of a person from now on.
     ///
     /// # Errors
     /// It is not written down.
-    pub(super) fn write_down(&mut self, aor: &Aor) -> io::Result<()> {
-        match self.people.insert(aor.clone()) {
-            true => self.append('+', aor),
-            false => Ok(()),
-        }
-    }
-
-    /// The target knows that there is nothing about a person.
-    ///
-    /// # Errors
-    /// It is not crossed out.
-    pub(super) fn cross_out(&mut self, aor: &Aor) -> io::Result<()> {
-        match self.people.remove(aor) {
-            true => self.append('-', aor),
-            false => Ok(()),
+    pub(super) fn put(&mut self, aor: &Aor, traces: Traces) -> io::Result<()> {
+        let before = match traces {
+            Traces::NONE => self.people.remove(aor),
+            _ => self.people.insert(aor.clone(), traces),
+        };
+        match before.unwrap_or_default() == traces {
+            true => Ok(()),
+            false => self.append(traces.sign(), aor),
         }
     }
 
@@ -93,7 +135,9 @@ impl Told {
 
     fn write_anew(&mut self) -> io::Result<()> {
         let fresh = self.path.with_extension("told.new");
-        let lines: String = self.people.iter().map(|aor| format!("+{aor}\n")).collect();
+        let people = self.people.iter();
+        let lines = people.map(|(aor, traces)| format!("{}{aor}\n", traces.sign()));
+        let lines: String = lines.collect();
         let mut options = OpenOptions::new();
         let options = options.write(true).create(true).truncate(true).mode(0o600);
         let mut file = options.open(&fresh)?;
@@ -103,6 +147,14 @@ impl Told {
         self.file = Some(file);
         Ok(())
     }
+}
+
+/// What a line says.
+fn read(line: &str) -> Option<(Aor, Traces)> {
+    let mut rest = line.chars();
+    let traces = Traces::of_sign(rest.next()?)?;
+    let (user, domain) = rest.as_str().rsplit_once('@')?;
+    Some((Aor::new(user, domain), traces))
 }
 
 #[cfg(test)]
@@ -118,20 +170,23 @@ mod tests {
         let aor = |user: &str| Aor::new(user, "a.test");
         let open = || Told::open(&directory, "crm");
         let mut told = open();
+        let call = Traces::CALL;
         for user in ["1", "2", "1"] {
-            told.write_down(&aor(user)).unwrap();
+            told.put(&aor(user), call.and(Traces::NOTE)).unwrap();
         }
-        told.cross_out(&aor("2")).unwrap();
-        told.cross_out(&aor("3")).unwrap();
+        told.put(&aor("2"), Traces::NONE).unwrap();
+        told.put(&aor("3"), Traces::NONE).unwrap();
         let mut told = open();
         assert_eq!(told.people().collect::<Vec<_>>(), [&aor("1")]);
+        assert_eq!(told.traces(&aor("1")), call.and(Traces::NOTE));
         for _ in 0..SPARE_LINES {
-            told.write_down(&aor("4")).unwrap();
-            told.cross_out(&aor("4")).unwrap();
+            told.put(&aor("4"), Traces::ALL).unwrap();
+            told.put(&aor("4"), Traces::NONE).unwrap();
         }
         let text = fs::read_to_string(directory.join("crm.told")).unwrap();
         assert!(text.lines().count() <= SPARE_LINES + 2);
         assert_eq!(open().people().collect::<Vec<_>>(), [&aor("1")]);
+        assert_eq!(open().traces(&aor("1")), call.and(Traces::NOTE));
         fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -24,10 +24,11 @@ use crate::presence::Aor;
 use crate::relay::dead_letters::DeadLetters;
 use crate::relay::plan::RelayPlan;
 use crate::relay::queue::{Entry, Queue};
+use crate::relay::repeats::Repeats;
 use crate::relay::state::{Moment, State};
 use crate::relay::status::{Status, count};
 use crate::relay::target::{Fault, Remedy, Target};
-use crate::relay::told::Told;
+use crate::relay::told::{Told, Traces};
 use crate::shard::contract::report::PresentityState;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::random::Random;
@@ -57,6 +58,7 @@ struct Worker {
     status: Arc<Status>,
     letters: DeadLetters,
     told: RefCell<Told>,
+    repeats: RefCell<Repeats>,
     /// All states are to be told.
     wants_all: Notify,
     /// While a shard is asked for states: people whose state has changed since. What it answers about them may be
@@ -80,6 +82,7 @@ impl Relay {
             queue: Queue::new(plan.queue_max, plan.rate_max),
             letters: DeadLetters::new(&plan.directory, &plan.name),
             told: RefCell::new(Told::open(&plan.directory, &plan.name)),
+            repeats: RefCell::default(),
             plan,
             target,
             shards,
@@ -127,8 +130,9 @@ impl Relay {
         self.worker.wants_all.notify_one();
     }
 
-    /// Writes down how long its queue is.
-    pub(super) fn measure(&self) {
+    /// Tells again what is due for that, and writes down how long its queue is.
+    pub(super) fn tick(&self) {
+        self.worker.repeat(Instant::now());
         let (queue, status) = (&self.worker.queue, &self.worker.status);
         let oldest = queue.oldest(Instant::now()).unwrap_or_default();
         let (queued, oldest) = (queue.len() as u64, oldest.as_secs());
@@ -145,38 +149,74 @@ impl Relay {
 
 impl Worker {
     fn offer(&self, state: State) {
+        if !self.is_news(&state) {
+            return;
+        }
         if !self.queue.offer(state, Instant::now()) {
             count(&self.status.overflows);
             self.wants_all.notify_one();
         }
     }
 
+    /// Whether a state means anything to the target.
+    fn is_news(&self, state: &State) -> bool {
+        let (aor, target) = (&state.aor, &self.target);
+        if !target.takes(aor) {
+            return false;
+        }
+        if target.wants_rest() || self.queue.has(aor) {
+            return true;
+        }
+        let shown = self.told.borrow().traces(aor);
+        shown.and(target.traces(state, shown)) != Traces::NONE
+    }
+
+    /// Queues the states that are due to be told again.
+    fn repeat(&self, now: Instant) {
+        loop {
+            let due = self.repeats.borrow_mut().take(now);
+            let Some(state) = due else {
+                return;
+            };
+            // What is in the queue is as new or newer.
+            if !self.queue.has(&state.aor) {
+                self.offer(State {
+                    is_change: false,
+                    ..state
+                });
+            }
+        }
+    }
+
     /// Tells one state after the other. Never ends.
     async fn tell(&self) {
         loop {
-            let entry = self.queue.take().await;
-            if !entry.state.is_at_rest() {
-                self.remember(|told| told.write_down(&entry.state.aor));
-            }
+            let mut entry = self.queue.take().await;
+            let aor = &entry.state.aor;
+            entry.shown = self.told.borrow().traces(aor);
+            let traces = self.target.traces(&entry.state, entry.shown);
+            self.remember(|told| told.put(aor, entry.shown.and(traces)));
             let told = timeout(self.plan.timeout, self.target.tell(&entry)).await;
             let told = told.unwrap_or_else(|_| Err(Fault::wait("no response in time")));
             match told {
-                Ok(()) => self.told(&entry),
+                Ok(()) => self.told(&entry, traces),
                 Err(fault) => self.failed(entry, &fault),
             }
         }
     }
 
-    fn told(&self, entry: &Entry) {
+    fn told(&self, entry: &Entry, traces: Traces) {
         self.faults.set(0);
         count(&self.status.sent);
         if self.status.works() {
             tracing::info!(relay = &*self.plan.name, "the relay works");
         }
-        if entry.state.is_at_rest() {
-            self.remember(|told| told.cross_out(&entry.state.aor));
-        }
-        self.queue.done(&entry.state.aor);
+        let (state, aor) = (&entry.state, &entry.state.aor);
+        self.remember(|told| told.put(aor, traces));
+        let again = self.target.again(state, traces);
+        let at = again.and_then(|after| Instant::now().checked_add(after));
+        self.repeats.borrow_mut().put(state, at);
+        self.queue.done(aor);
     }
 
     fn remember(&self, change: impl FnOnce(&mut Told) -> io::Result<()>) {
@@ -186,6 +226,11 @@ impl Worker {
     }
 
     fn failed(&self, mut entry: Entry, fault: &Fault) {
+        if fault.remedy == Remedy::Unknown {
+            count(&self.status.unknown);
+            self.give_up(&entry, &fault.why);
+            return;
+        }
         count(&self.status.failed);
         if self.status.fails(&fault.why) {
             tracing::warn!(relay = &*self.plan.name, why = fault.why, "the relay fails");
@@ -206,7 +251,7 @@ impl Worker {
                 self.queue.pause(delay);
                 self.queue.failed(entry, delay);
             }
-            Remedy::Retry | Remedy::GiveUp => {
+            Remedy::Retry | Remedy::GiveUp | Remedy::Unknown => {
                 entry.failures = entry.failures.saturating_add(1);
                 let delay = BACKOFF.delay(entry.failures, random);
                 self.queue.failed(entry, delay);
@@ -313,3 +358,7 @@ impl Worker {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;

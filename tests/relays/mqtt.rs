@@ -68,26 +68,13 @@ impl Drop for Broker {
     }
 }
 
-fn run(folder: &Folder, program: &str, arguments: &str) {
-    let mut command = Command::new(program);
-    let command = command.args(arguments.split(' ')).current_dir(&folder.0);
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{program}: {output:?}");
-}
-
 /// The certificate of the broker and the password there.
-fn prepare(folder: &Folder) {
-    run(
-        folder,
-        "openssl",
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout broker.key -out broker.pem -days 2 \
+fn prepare(site: &Site) {
+    site.run(
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout broker.key -out broker.pem -days 2 \
          -subj /CN=localhost -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE",
     );
-    run(
-        folder,
-        "mosquitto_passwd",
-        "-b -c broker.passwords lamps secret",
-    );
+    site.run("mosquitto_passwd -b -c broker.passwords lamps secret");
 }
 
 #[test]
@@ -100,7 +87,7 @@ fn a_broker_retains_what_stands() {
          topic = \"safe/lamps\"\n[dial]\nca = \"broker.pem\"\n"
     );
     let site = Site::new("mqtt", &relays);
-    prepare(&site.folder);
+    prepare(&site);
     let broker = Broker::start(&site.folder, port, tls_port);
     let daemon = Daemon::start(&site.folder);
     site.call_state("100", "&number=5551");
@@ -140,7 +127,7 @@ fn a_wrong_password_is_shown() {
          auth_id = \"lamps\"\nsecret = \"wrong\"\n"
     );
     let site = Site::new("mqtt-refused", &relay);
-    prepare(&site.folder);
+    prepare(&site);
     let broker = Broker::start(&site.folder, port, tls_port);
     let daemon = Daemon::start(&site.folder);
     site.call_state("100", "&number=5551");

@@ -1,5 +1,6 @@
 //! A configuration with a domain, and its calls as an operator's script reports them.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::thread;
@@ -19,6 +20,31 @@ impl Site {
         let http = free_address();
         let folder = Folder::new(name, &configuration(http, relays));
         Self { folder, http }
+    }
+
+    /// Makes an authority, `ca.pem`, and a certificate of it for this machine, with its key: `server.pem`.
+    pub(crate) fn certify(&self) -> String {
+        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+        self.run(&format!(
+            "openssl req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=ca"
+        ));
+        self.run(&format!(
+            "openssl req -x509 {key} -keyout server.key -out server.crt -subj /CN=localhost -CA ca.pem -CAkey ca.key \
+             -addext subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE"
+        ));
+        let read = |name: &str| fs::read_to_string(self.folder.0.join(name)).unwrap();
+        let file = self.folder.0.join("server.pem");
+        fs::write(&file, read("server.crt") + &read("server.key")).unwrap();
+        file.display().to_string()
+    }
+
+    /// Runs a program in the folder.
+    pub(crate) fn run(&self, line: &str) {
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(words.next().unwrap());
+        let output = command.args(words).current_dir(&self.folder.0).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{line}: {output:?}");
     }
 
     /// Other relays.

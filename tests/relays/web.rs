@@ -14,15 +14,17 @@ use crate::daemon::PATIENCE;
 pub(crate) struct Web {
     child: Child,
     pub(crate) port: u16,
+    scheme: &'static str,
     seen: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Web {
-    /// A server of that kind; the words after it are its secret and its port.
+    /// A server of that kind; the words after it are its secret, its port and the file of its certificate.
     pub(crate) fn start(kind: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/relays/web.py");
         let mut command = Command::new("python3");
-        let command = command.arg(script).args(kind).stdout(Stdio::piped());
+        let command = command.arg("-B").arg(script).args(kind);
+        let command = command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.next().unwrap().unwrap().parse().unwrap();
@@ -35,15 +37,26 @@ impl Web {
                     .push(serde_json::from_str(&line).unwrap());
             }
         });
-        Self { child, port, seen }
+        let scheme = if kind.len() > 3 { "https" } else { "http" };
+        Self {
+            child,
+            port,
+            scheme,
+            seen,
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("{}://localhost:{}", self.scheme, self.port)
     }
 
     /// Responds so to the next requests.
     pub(crate) fn script(&self, answers: &Value) {
-        let url = format!("http://127.0.0.1:{}/script", self.port);
+        let url = format!("{}/script", self.url());
         let mut curl = Command::new("curl");
         let curl = curl.args([
-            "-sS",
+            "-ksS",
             "-f",
             "-X",
             "PUT",

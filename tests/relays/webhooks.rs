@@ -52,6 +52,26 @@ fn a_receiver_is_told_a_call_and_its_end() {
     daemon.stop();
 }
 
+/// Verified by an authority of one's own.
+#[test]
+fn a_receiver_is_told_by_https() {
+    let site = Site::new("https-hook", "");
+    let certificate = site.certify();
+    let web = Web::start(&["webhook", SECRET, "0", &certificate]);
+    let table = format!(
+        "[[relay]]\nname = \"crm\"\nkind = \"webhook\"\nurl = \"{}/hook\"\nsecret = \"{SECRET}\"\n\
+         [dial]\nca = \"ca.pem\"\n",
+        web.url()
+    );
+    site.configure(&table);
+    let daemon = Daemon::start(&site.folder);
+    site.call_state("100", "&number=5551");
+    web.wait_for("call", is("100", "confirmed"));
+    site.call_state("100", "");
+    web.wait_for("end", is("100", "terminated"));
+    daemon.stop();
+}
+
 #[test]
 fn a_receiver_that_fails_in_any_way_is_told_the_final_state() {
     let web = Web::start(&["webhook", SECRET]);

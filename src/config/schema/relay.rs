@@ -39,6 +39,16 @@ keys! {
         pub allow_insecure: bool = false;
         /// The user name there.
         pub auth_id: Option<Spanned<String>> = None;
+        /// The tenant of Microsoft.
+        pub tenant: Option<Spanned<String>> = None;
+        /// Where tokens are issued.
+        pub login_url: Option<Spanned<String>> = None;
+        /// How users are called there.
+        pub upn: Option<Spanned<String>> = None;
+        /// A file with the identifiers of users there.
+        pub ids_file: Option<Spanned<String>> = None;
+        /// Whether do-not-disturb is told where a user may have chosen something else.
+        pub relay_dnd: bool = false;
         /// The topic above all others.
         pub topic: Spanned<String> = Spanned::new(0..0, "lamplighter".to_owned());
         /// The secret.
@@ -57,6 +67,8 @@ words! {
         Webhook = "webhook",
         /// A broker of MQTT.
         Mqtt = "mqtt",
+        /// Microsoft Teams.
+        Teams = "teams",
     }
 }
 

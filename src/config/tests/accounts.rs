@@ -14,17 +14,17 @@ const ARGON2ID: &str =
     "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4";
 
 /// A folder for files of one test, removed when dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(super) fn new(name: &str) -> Self {
         let process = std::process::id();
         let path = std::env::temp_dir().join(format!("lamplighter-accounts-{process}-{name}"));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -32,7 +32,7 @@ impl Folder {
     }
 
     /// Loads a configuration that is in the folder.
-    fn load(&self, text: &str) -> Result<Plan, Vec<String>> {
+    pub(super) fn load(&self, text: &str) -> Result<Plan, Vec<String>> {
         let source = Source {
             name: self.0.join("lamplighter.toml").display().to_string(),
             text: text.to_owned(),

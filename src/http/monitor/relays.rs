@@ -6,7 +6,7 @@ use crate::relay::{Condition, RelayReport};
 /// A value of a relay: its name, what it is and means, and where it stands.
 type Row = (&'static str, Kind, &'static str, fn(&RelayReport) -> u64);
 
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 10] = [
     (
         "relay_working",
         Kind::Gauge,
@@ -48,6 +48,12 @@ const ROWS: [Row; 9] = [
         Kind::Counter,
         "States that a relay has given up, and written to its file of dead letters.",
         |relay| relay.dead_letters,
+    ),
+    (
+        "relay_unknown",
+        Kind::Counter,
+        "Dead letters about people that a relay's target does not know.",
+        |relay| relay.unknown,
     ),
     (
         "relay_overflows",

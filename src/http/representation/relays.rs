@@ -37,6 +37,7 @@ fn table(reports: &[RelayReport]) -> Table {
         "SENT",
         "FAILED",
         "DEAD LETTERS",
+        "UNKNOWN",
         "LAST FAILURE",
     ]);
     for report in reports {
@@ -53,6 +54,7 @@ fn table(reports: &[RelayReport]) -> Table {
             report.sent.to_string(),
             report.failed.to_string(),
             report.dead_letters.to_string(),
+            report.unknown.to_string(),
             report.fault.clone().unwrap_or_else(|| "-".to_owned()),
         ]);
     }
@@ -70,6 +72,7 @@ fn json(report: &RelayReport) -> Value {
         "failed": report.failed,
         "retried": report.retried,
         "dead_letters": report.dead_letters,
+        "unknown": report.unknown,
         "overflows": report.overflows,
         "snapshots": report.snapshots,
         "last_failure": report.fault,

@@ -144,6 +144,7 @@ fn relays_are_listed_with_what_they_count() {
             "failed": 5,
             "retried": 4,
             "dead_letters": 1,
+            "unknown": 0,
             "overflows": 0,
             "snapshots": 2,
             "last_failure": "HTTP 500",

@@ -465,6 +465,7 @@ fn failing_relay() -> RelayReport {
         failed: 5,
         retried: 4,
         dead_letters: 1,
+        unknown: 0,
         overflows: 0,
         snapshots: 2,
     }
@@ -584,6 +585,7 @@ fn state(aor: Aor) -> PresentityState {
         } else {
             CallState::Terminated
         },
+        has_call: is_busy,
         extended: None,
         party: if is_busy { "sip:12@abc.com" } else { "" }.into(),
         note: "".into(),

@@ -230,8 +230,8 @@ fn relays_are_shown() {
     assert_eq!(
         server.operator("/relays?wide=yes").body,
         "1 relay\n\n\
-         RELAY  KIND     STATUS   QUEUED  OLDEST  SENT  FAILED  DEAD LETTERS  LAST FAILURE\n\
-         crm    webhook  failing  3       1m 30s  7     5       1             HTTP 500\n"
+         RELAY  KIND     STATUS   QUEUED  OLDEST  SENT  FAILED  DEAD LETTERS  UNKNOWN  LAST FAILURE\n\
+         crm    webhook  failing  3       1m 30s  7     5       1             0        HTTP 500\n"
     );
     assert_eq!(server.get("/relays").status, 404);
 }

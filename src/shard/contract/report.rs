@@ -88,6 +88,8 @@ pub struct PresentityState {
     pub is_open: bool,
     /// The dialog state that a lamp shows.
     pub lamp: CallState,
+    /// Whether there is a call. Do-not-disturb may light a lamp without one.
+    pub has_call: bool,
     /// The state in the vocabulary of the domain's composition style; None in the standard style.
     pub extended: Option<Extended>,
     /// The other party of the call that a lamp shows; empty if there is none, or it is not known.

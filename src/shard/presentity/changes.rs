@@ -53,6 +53,7 @@ pub(super) fn report(
         availability: composed.availability,
         is_open: composed.open,
         lamp: lamp(composed),
+        has_call: !composed.calls.is_empty(),
         extended: composed.extended,
         decider: presentity.decider(),
         rule: presentity.rule(),

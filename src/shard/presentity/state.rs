@@ -56,6 +56,7 @@ fn state_of(aor: Aor, presentity: &Presentity, turn: &Turn<'_>) -> PresentitySta
         availability: composed.availability,
         is_open: composed.open,
         lamp: lamp(composed),
+        has_call: call.is_some(),
         extended: composed.extended,
         party: call.map_or("", |call| party(call)).into(),
         note: composed.note.as_deref().unwrap_or_default().into(),

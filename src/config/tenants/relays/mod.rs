@@ -1,5 +1,8 @@
 //! Converts the `[[relay]]` tables of a file, and checks them.
 
+mod remote_ids;
+mod teams;
+
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -47,7 +50,10 @@ impl RelayReader<'_, '_> {
         let kind = match relay.kind.get_ref() {
             RelayKindWord::Webhook => self.webhook(relay).map(RelayKind::Webhook),
             RelayKindWord::Mqtt => self.mqtt(relay).map(RelayKind::Mqtt),
+            RelayKindWord::Teams => self.teams(relay).map(RelayKind::Teams),
         };
+        // The limit of Microsoft is one of requests.
+        let is_paced = !matches!(kind, Some(RelayKind::Teams(_)));
         Some(RelayPlan {
             name: relay.name.get_ref().as_str().into(),
             kind: kind?,
@@ -61,7 +67,7 @@ impl RelayReader<'_, '_> {
             parties: relay.parties,
             notes: relay.notes,
             queue_max: relay.queue,
-            rate_max: relay.rate,
+            rate_max: relay.rate.filter(|_| is_paced),
             timeout: relay.timeout.0,
             give_up: relay.give_up.0,
             directory: self.data_dir.join(FOLDER),

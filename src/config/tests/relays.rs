@@ -1,0 +1,100 @@
+//! Relays that need to know which user is which in the other system.
+
+use super::accounts::Folder;
+use super::*;
+use crate::relay::{RelayKind, TeamsPlan};
+
+const DOMAINS: &str = "[[domain]]\nname = \"abc.com\"\n[[domain]]\nname = \"b.test\"\n";
+const GUID: &str = "6d1d6e3c-0a3c-4d0a-8f8a-2f0c1b1d2e3f";
+
+fn teams(more: &str) -> String {
+    format!(
+        "{DOMAINS}[[relay]]\nname = \"teams\"\nkind = \"teams\"\ntenant = \"contoso.onmicrosoft.com\"\n\
+         auth_id = \"app\"\nsecret = \"s\"\n{more}"
+    )
+}
+
+/// The relay of a file with these ids.
+fn with_ids(name: &str, more: &str, csv: &str) -> Result<TeamsPlan, Vec<String>> {
+    let folder = Folder::new(name);
+    folder.write("teams.csv", csv, 0o640);
+    let plan = folder.load(&teams(&format!("ids_file = \"teams.csv\"\n{more}")))?;
+    match plan.relays.into_iter().next().unwrap().kind {
+        RelayKind::Teams(teams) => Ok(teams),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn ids_are_read_from_a_file_and_the_rest_by_name() {
+    let csv = format!("user,id\n100,{GUID}\n\n101@b.test, ann@contoso.com\n");
+    let more = "domains = [\"abc.com\"]\nupn = \"{user}@contoso.com\"\nrelay_dnd = true\n";
+    let teams = with_ids("ids", more, &csv).unwrap();
+    let id = |key: &str| teams.ids.listed.get(&aor(key)).map(|id| &**id);
+    assert_eq!(id("100@abc.com"), Some(GUID));
+    assert_eq!(id("101@b.test"), Some("ann@contoso.com"));
+    assert_eq!(teams.ids.listed.len(), 2);
+    assert_eq!(teams.ids.pattern.as_deref(), Some("{user}@contoso.com"));
+    assert!(teams.tells_do_not_disturb);
+    let graph = &teams.graph;
+    assert_eq!(&*graph.graph, "https://graph.microsoft.com");
+    assert_eq!(&*graph.login, "https://login.microsoftonline.com");
+    assert_eq!(graph.rate_max, 40);
+}
+
+#[test]
+fn faults_of_a_file_of_ids_have_a_line() {
+    let csv = format!(
+        "user,id\n100@abc.com,{GUID}\n100@abc.com,{GUID}\n101,{GUID}\n102@abc.com,ann\n103@x.test,{GUID}\n104@abc.com\n"
+    );
+    let faults = with_ids("bad-ids", "", &csv).unwrap_err();
+    let expected = [
+        "teams.csv:3: 100@abc.com stands here twice",
+        "teams.csv:4: \"101\" is not a user of a [[domain]]",
+        "teams.csv:5: \"ann\" is not the object id (GUID) or the name (UPN) of a user",
+        "teams.csv:6: \"103@x.test\" is not a user of a [[domain]]",
+        "teams.csv:7: 1 fields instead of two",
+    ];
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(expected), "{faults:#?}");
+    }
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    let faults = with_ids("no-header", "", &format!("100@abc.com,{GUID}\n")).unwrap_err();
+    assert!(
+        faults[0].starts_with("teams.csv:1: the first line is not \"user,id\""),
+        "{faults:?}"
+    );
+}
+
+#[test]
+fn what_a_relay_to_teams_lacks_is_said() {
+    complains(
+        &format!("{DOMAINS}[[relay]]\nname = \"teams\"\nkind = \"teams\"\n"),
+        &[
+            (6, "the relay \"teams\" has no tenant"),
+            (6, "the relay \"teams\" has no auth_id"),
+            (6, "the relay \"teams\" has no secret"),
+            (
+                6,
+                "the relay \"teams\" does not say which user is which in Teams",
+            ),
+        ],
+    );
+    let more = "upn = \"ann@contoso.com\"\nurl = \"http://graph.example.com\"\n";
+    let lines = [
+        (
+            11,
+            "\"ann@contoso.com\" does not say how users are called there",
+        ),
+        (
+            12,
+            "\"http://graph.example.com\" is not an address of https",
+        ),
+    ];
+    complains(&teams(more), &lines);
+    let missing = complaints(&teams("ids_file = \"missing.csv\"\n"));
+    assert!(
+        missing[0].contains("missing.csv: cannot be read"),
+        "{missing:?}"
+    );
+}
