@@ -10,6 +10,7 @@
 //! - [`Directory::token`] (`tokens`): who may use the HTTP API.
 //! - [`Directory::feed`] (`feeds`): how the JSON of a PBX is read.
 //! - [`Directory::connectors`] (`connectors`): the PBXs and presence servers that we subscribe to.
+//! - [`Directory::sip_relays`] (`relays`): the presence servers that we publish to.
 //! - [`Directory::peer_systems`] (`peer_systems`): systems that are told of states, and report on them as well.
 //! - [`Directory::is_managed`] (`managed`): what the HTTP API keeps, and its changes.
 //!
@@ -31,6 +32,7 @@ pub mod managed;
 pub mod peer_systems;
 pub mod profiles;
 pub mod removal;
+pub mod relays;
 mod rules;
 pub mod tokens;
 pub mod user_range;
@@ -46,6 +48,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::directory::connectors::Connector;
+use crate::directory::relays::SipRelay;
 use crate::directory::credentials::Credentials;
 use crate::directory::decide::Groups;
 use crate::directory::edits::Edit;
@@ -296,6 +299,7 @@ pub struct Directory {
     tokens: Arc<[Token]>,
     feeds: Arc<[Feed]>,
     connectors: Arc<[Connector]>,
+    sip_relays: Arc<[SipRelay]>,
     peer_systems: Arc<[PeerSystem]>,
     /// What the HTTP API keeps.
     managed: Arc<Managed>,

@@ -24,6 +24,7 @@ pub mod aor;
 pub mod call;
 pub mod composition;
 pub mod document;
+pub mod elsewhere;
 pub mod event;
 pub mod history;
 pub mod origin;

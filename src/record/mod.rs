@@ -27,6 +27,7 @@
 //! | 7 | a dialog: `began` | |
 //! | 8 | a presentity: its upstreams | |
 //! | 9 | a presentity: the origins of its contributions | |
+//! | 10 | a presentity: its publications at other servers | |
 //!
 //! `shard` decides which records are written and when; `store` keeps them.
 
@@ -47,7 +48,7 @@ use crate::presence::fixed_hash::SipHash13;
 use crate::presence::wall_clock::WallClock;
 
 /// The version of all records that this program writes.
-pub const VERSION: u8 = 9;
+pub const VERSION: u8 = 10;
 /// The oldest version that this program reads.
 const OLDEST: u8 = 3;
 /// Octets of the fields that one newer version has added to a record at most.

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::presence::elsewhere::Elsewhere;
 use crate::presence::presentity::{Contributions, RecoveredContributions};
 use crate::presence::wall_clock::{self, WallClock};
 use crate::presence::{Aor, Presentity};
@@ -16,6 +17,7 @@ struct Written<'a> {
     #[serde(with = "wall_clock::instant")]
     changed_at: Instant,
     contributions: Contributions<'a>,
+    elsewhere: &'a Elsewhere,
 }
 
 /// A record, decoded.
@@ -29,13 +31,15 @@ pub struct PresentityRecord {
     pub changed_at: Instant,
     /// All contributions to it.
     pub contributions: RecoveredContributions,
+    /// Its publications at other servers.
+    pub elsewhere: Elsewhere,
 }
 
 impl PresentityRecord {
     /// Appends the record of a presentity whose composed state changed last at `changed_at`.
     pub fn encode(
         aor: &Aor,
-        presentity: &Presentity,
+        (presentity, elsewhere): (&Presentity, &Elsewhere),
         changed_at: Instant,
         clock: WallClock,
         out: &mut Vec<u8>,
@@ -45,6 +49,7 @@ impl PresentityRecord {
             aor,
             changed_at,
             contributions,
+            elsewhere,
         };
         encode(&written, clock, out);
     }

@@ -129,11 +129,6 @@ impl RelayKind {
 impl RelayPlan {
     /// Whether a presentity is one of those who are told of.
     pub(super) fn is_about(&self, aor: &Aor, directory: &Directory) -> bool {
-        let mut domains = self.domains.iter();
-        let is_of_domain =
-            self.domains.is_empty() || domains.any(|domain| **domain == *aor.domain());
-        let mut users = self.users.iter();
-        let is_user = self.users.is_empty() || users.any(|users| directory.is_among(aor, users));
-        is_of_domain && is_user
+        directory.is_told_of(aor, &self.domains, &self.users)
     }
 }

@@ -7,16 +7,11 @@ use serde_json::{Value, json};
 
 use crate::changes::shown::{Shown, time};
 use crate::directory::Directory;
-use crate::directory::decide::WatcherIdentity;
 use crate::presence::Aor;
 use crate::presence::call::{ANONYMOUS, CallState};
 use crate::presence::composition::{Availability, Extended};
-use crate::presence::event::Package;
-use crate::presence::policy::{Handling, Privacy};
+use crate::presence::policy::Privacy;
 use crate::relay::plan::RelayPlan;
-
-/// The user that all relays are to the policies of a domain.
-const WATCHER: &str = "relays";
 
 /// What is told of a presentity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +58,8 @@ impl State {
         if !plan.is_about(shown.aor, directory) {
             return None;
         }
-        let privacy = privacy(shown.aor, moment.at, directory)?;
+        let seconds = (moment.at / 1_000).max(0).unsigned_abs();
+        let privacy = directory.privacy_of_relays(shown.aor, seconds)?;
         let party = match privacy {
             _ if !plan.parties || shown.party.is_empty() => "",
             Privacy::StateOnly => "",
@@ -123,19 +119,6 @@ impl State {
     fn time(&self) -> String {
         time(self.at)
     }
-}
-
-/// What the watcher `relays` is shown of the calls of a presentity; None if nothing is shown at all.
-fn privacy(aor: &Aor, at: i64, directory: &Directory) -> Option<Privacy> {
-    let watcher = Aor::new(WATCHER, aor.domain());
-    let watcher = WatcherIdentity {
-        aor: Some(&watcher),
-        is_trusted_peer: false,
-        is_authenticated: true,
-    };
-    let seconds = (at / 1_000).max(0).unsigned_abs();
-    let decision = directory.decide(watcher, aor, Package::Dialog, seconds);
-    (decision.handling == Handling::Allow).then_some(decision.privacy)
 }
 
 #[cfg(test)]

@@ -116,6 +116,7 @@ mod notify;
 mod package;
 mod peer;
 mod presentity;
+mod relay;
 mod request;
 mod subscription;
 mod uac;

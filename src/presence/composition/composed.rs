@@ -56,6 +56,21 @@ impl Composed {
         }
     }
 
+    /// Whether it is that of a user about whom no source says anything, but for what only a phone's own features show.
+    #[must_use]
+    pub fn says_nothing(&self) -> bool {
+        let is_away = matches!(
+            self.availability,
+            Availability::Offline | Availability::Unreachable
+        );
+        is_away
+            && !self.open
+            && !self.is_unregistered
+            && self.calls.is_empty()
+            && self.activities.is_empty()
+            && self.note.is_none()
+    }
+
     /// The state with no call except `dialog`, for a document about specific dialogs. It does not
     /// include do-not-disturb, which such a document could show as a dialog.
     #[must_use]

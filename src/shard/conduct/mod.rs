@@ -4,14 +4,14 @@
 //! - `subscribe`, `refresh`, `publish`, `register`, `seize`: one request through all rooms.
 //! - `commit`: the end of a turn, records and what waits for them; recovery.
 //! - `early`: what waits until all recorded presentities are back; `awaited`: what waits for one dialog.
-//! - `connectors`: our subscriptions to other servers.
+//! - `other_servers`: our subscriptions and publications at other servers.
 //! - `reevaluate`, `operator`: reload, and operator commands.
 //!
 //! No room knows the conductor, and the conductor has no state of its own but what spans rooms.
 
 pub(crate) mod awaited;
 pub(crate) mod commit;
-mod connectors;
+mod other_servers;
 pub(crate) mod dispatch;
 pub(crate) mod early;
 pub(crate) mod operator;
@@ -42,6 +42,7 @@ use crate::shard::lifecycle::Subscriptions;
 use crate::shard::notify::Notifier;
 use crate::shard::overload::publish_queue::PublishQueue;
 use crate::shard::presentity::Compositor;
+use crate::shard::relay::SipRelays;
 use crate::shard::uac::Uac;
 use crate::shard::uas::Uas;
 use crate::sip::message::PlainResponse;
@@ -56,8 +57,10 @@ pub(crate) struct Engine {
     uac: Uac,
     /// Who is subscribed to at other servers.
     connectors: Connectors,
-    /// They were taken from the directory.
-    has_connectors: bool,
+    /// Who is published at other servers.
+    relays: SipRelays,
+    /// Both were taken from the directory.
+    has_other_servers: bool,
     /// The presentities that this shard owns.
     compositor: Compositor,
     /// The subscriptions that this shard holds.
@@ -85,7 +88,8 @@ impl Engine {
             uas: Uas::new(options, random),
             uac: Uac::new(options),
             connectors: Connectors::default(),
-            has_connectors: false,
+            relays: SipRelays::default(),
+            has_other_servers: false,
             compositor: Compositor::default(),
             subscriptions: Subscriptions::new(options),
             notifier: Notifier::new(options),
@@ -226,6 +230,7 @@ impl Engine {
                 Timer::Client(id) => self.uac.handle_client_timer(id, turn),
                 Timer::Link(id) => self.uac.handle_link_timer(id, turn),
                 Timer::Connectors => self.go_on_with_connectors(turn),
+                Timer::Relays => self.go_on_with_relays(turn),
                 Timer::SuspendedRequest(number) => self.uas.handle_suspended_timer(number),
             }
         }
@@ -373,6 +378,8 @@ impl Engine {
             }
             Mail::Publish(publish) => self.compositor.handle_publish_mail(*publish, turn),
             Mail::Upstream(report) => self.compositor.handle_upstream(*report, turn),
+            Mail::Relay(state) => self.relay(*state, turn),
+            Mail::Relayed(outcome) => self.note_relayed(*outcome, turn),
             Mail::PublishOutcome { request, outcome } => {
                 self.uas.handle_publish_outcome(request, outcome, turn);
             }

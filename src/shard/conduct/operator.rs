@@ -112,6 +112,11 @@ impl Engine {
                 let reports = self.connectors.reports(places, &self.uac, turn.now);
                 Reply::Connectors(reports, next)
             }
+            Command::SipRelays { from } => {
+                let (places, next) = batch(from, self.uac.places());
+                let reports = self.relays.reports(places, &self.uac, turn.now);
+                Reply::SipRelays(reports, next)
+            }
             Command::ConnectorUsers { name, from } => {
                 let (places, next) = batch(from, self.uac.places());
                 let users = self.connectors.users(&name, places, &self.uac, turn.now);

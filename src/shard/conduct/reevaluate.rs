@@ -68,8 +68,10 @@ impl Engine {
     /// The configuration changed: forgets refusals and begins a re-evaluation.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
         self.uas.forget_refusals();
-        if self.has_connectors || !turn.directory.connectors().is_empty() {
-            self.take_connectors(turn);
+        let directory = turn.directory;
+        let has_any = !directory.connectors().is_empty() || !directory.sip_relays().is_empty();
+        if self.has_other_servers || has_any {
+            self.take_other_servers(turn);
         }
         self.begin_reevaluation(turn);
     }

@@ -25,6 +25,7 @@ use crate::shard::contract::ids::{ClientId, LinkId};
 use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
+use crate::shard::uac::link::Server;
 use crate::shard::uac::upstream::Tally;
 
 /// How long a user on demand stays subscribed to after the last watcher left.
@@ -269,7 +270,7 @@ impl Entry {
     /// Opens the link, unless it is open or the connector is out of use.
     fn open(&mut self, uac: &mut Uac, turn: &mut Turn<'_>) {
         if self.link.is_none() && self.connector.is_enabled && !self.is_stopped {
-            self.link = uac.open_link(&self.connector, turn);
+            self.link = server(&self.connector).map(|server| uac.open_link(&server, turn));
         }
     }
 
@@ -377,8 +378,7 @@ impl Entry {
         };
         let tally = self.link.and_then(|link| tallies.get(&link));
         let Tally {
-            users,
-            subscriptions,
+            users, established, ..
         } = tally.cloned().unwrap_or_default();
         ConnectorReport {
             name: self.connector.name.clone(),
@@ -388,10 +388,27 @@ impl Entry {
             peer: link.and_then(|link| link.peer),
             next_attempt: link.and_then(|link| link.next_attempt),
             users,
-            subscriptions,
+            subscriptions: established,
             counts: link.map_or_else(ConnectorCounts::default, |link| link.counts),
         }
     }
+}
+
+/// The server of a connector; None if it is not configured.
+fn server(connector: &Connector) -> Option<Server<'_>> {
+    let Protocol::Sip(upstream) = &connector.protocol else {
+        return None;
+    };
+    Some(Server {
+        name: &connector.name,
+        address: connector.address.as_ref()?,
+        transport: upstream.transport,
+        from: &upstream.uri,
+        login: connector.login.as_ref(),
+        packages: &upstream.packages,
+        expires: upstream.expires,
+        pace: upstream.pace,
+    })
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::shard::contract::connector::{
 };
 use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
+use crate::shard::contract::relay::SipRelayReport;
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
 use crate::shard::contract::report::{
     Contribution, ForgottenMentions, LoopReport, ParkedCall, PresentityState, RefusalReport,
@@ -141,6 +142,11 @@ pub enum Command {
         /// The place.
         from: u32,
     },
+    /// Lists the relays by SIP, as this shard sees them: `lamplighter relays`. As for `Connectors`.
+    SipRelays {
+        /// The place.
+        from: u32,
+    },
     /// Lists the users that this shard subscribes to for a connector, from a place of the table on, a batch of
     /// places at a time.
     ConnectorUsers {
@@ -241,6 +247,8 @@ pub enum Reply {
     /// To `Connectors`, in the order of the configuration: with the users in the batch, and the place from where to go
     /// on; None at the end.
     Connectors(Vec<ConnectorReport>, Option<u32>),
+    /// To `SipRelays`: as to `Connectors`.
+    SipRelays(Vec<SipRelayReport>, Option<u32>),
     /// To `ConnectorUsers`: those in the batch, and the place from where to go on; None at the end.
     ConnectorUsers(Vec<ConnectorUserReport>, Option<u32>),
     /// To `Lockouts`.

@@ -92,6 +92,14 @@ impl ConnectorStatus {
         Self::NotRequested,
     ];
 
+    /// The status that counts if another shard has another one.
+    #[must_use]
+    pub fn or_first(self, other: Self) -> Self {
+        let mut ranked = Self::ALL.into_iter();
+        let first = ranked.find(|status| [self, other].contains(status));
+        first.unwrap_or(self)
+    }
+
     /// The words for the operator (W:D3.10).
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -131,7 +139,7 @@ pub struct ConnectorReport {
 /// What a connector counted since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectorCounts {
-    /// NOTIFYs that were taken.
+    /// NOTIFYs that were taken, or for a relay states that the server took.
     pub notifies: u64,
     /// Requests that brought no success, without challenges.
     pub failures: u64,
@@ -159,13 +167,9 @@ impl ConnectorReport {
 
     /// Adds what another shard reports.
     pub fn add(&mut self, other: Self) {
-        let rank = |status| {
-            ConnectorStatus::ALL
-                .iter()
-                .position(|known| *known == status)
-        };
-        if rank(other.status) < rank(self.status) {
-            (self.status, self.age) = (other.status, other.age);
+        let status = self.status.or_first(other.status);
+        if status != self.status {
+            (self.status, self.age) = (status, other.age);
             self.next_attempt = other.next_attempt;
         }
         self.peer = self.peer.or(other.peer);

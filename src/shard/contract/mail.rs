@@ -15,6 +15,7 @@ use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::certificates::CertificateNames;
 use crate::shard::contract::connector::UpstreamReport;
+use crate::shard::contract::relay::{RelayOutcome, RelayedState};
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
 use crate::shard::contract::ids::{Beginning, WatchedId};
 
@@ -211,6 +212,10 @@ pub enum Mail {
     Publish(Box<ForwardedPublish>),
     /// To the owner: what a connector's server says about a presentity.
     Upstream(Box<UpstreamReport>),
+    /// From the owner of a presentity to its relays, in the same shard: its state changed.
+    Relay(Box<RelayedState>),
+    /// From a publication of ours to its relay and to the owner, in the same shard: what became of it.
+    Relayed(Box<RelayOutcome>),
     /// From the owner: the outcome of a PUBLISH.
     PublishOutcome {
         /// The number of the suspended request.

@@ -32,6 +32,7 @@ pub mod outbox;
 pub mod overload_options;
 pub(crate) mod place;
 pub mod probe;
+pub mod relay;
 pub mod report;
 pub mod state_change;
 pub(crate) mod timer;

@@ -8,6 +8,7 @@
 //! - shards that watch: `handle_watch` and `handle_unwatch` for one presentity,
 //!   `handle_watch_domain` and `handle_unwatch_domain` for all present users of a domain;
 //! - the news of a connector's server: `handle_upstream`;
+//! - the relays by SIP: `relayed_at` for each id below `places`, `note_published`, `drop_unrelayed`;
 //! - an appearance of a shared line: `handle_seize`, `handle_release`;
 //! - a feature that a phone sets by SUBSCRIBE: `handle_switch`;
 //! - time and reload: `handle_presentity_timer` for what expires, `reevaluate_presentity` for each
@@ -29,6 +30,7 @@ mod parked;
 pub(crate) mod presentities;
 pub(crate) mod publications;
 pub(crate) mod record;
+mod relayed;
 pub(crate) mod state;
 mod statements;
 mod upstreams;

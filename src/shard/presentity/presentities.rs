@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use crate::directory::Directory;
 use crate::directory::peer_systems::PeerSystemId;
+use crate::presence::elsewhere::Elsewhere;
 use crate::presence::{Aor, Composed, Presentity};
 use crate::shard::container::incremental_map::GrowingMap;
 use crate::shard::container::slab::Slab;
@@ -30,6 +31,8 @@ pub(crate) struct Owned {
     /// Whether its record is written at the end of the turn.
     pub(super) is_marked: bool,
     pub(super) recorded: Recorded,
+    /// Its publications at other servers.
+    pub(super) elsewhere: Elsewhere,
     /// The shards with watchers.
     pub(crate) watching: SmallVec<[WatchingShard; 2]>,
     /// Its contacts, as counted in [`Presentities::contacts`].
@@ -164,6 +167,7 @@ impl Presentities {
                 is_present: false,
                 is_marked: false,
                 recorded: Recorded::default(),
+                elsewhere: Elsewhere::default(),
                 watching: SmallVec::new(),
                 contacts: 0,
                 timer: None,
@@ -176,9 +180,12 @@ impl Presentities {
 }
 
 impl Owned {
-    /// Whether it has no state, no timer and no watching shard, so that it can be evicted.
+    /// Whether it has no state, no timer, no watching shard and no publication at another server, so that it can be evicted.
     pub(crate) fn is_idle(&self) -> bool {
-        self.watching.is_empty() && self.timer.is_none() && self.presentity.is_blank()
+        self.watching.is_empty()
+            && self.timer.is_none()
+            && self.elsewhere.is_empty()
+            && self.presentity.is_blank()
     }
 
     /// When it is to be looked at again, though nothing is reported.

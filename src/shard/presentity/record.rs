@@ -3,8 +3,8 @@
 //!
 //! - A presentity gets a number with its first record. Numbers ascend and are never reused. Each
 //!   shard assigns its own: those with `number % shards == id`.
-//! - A record is removed when nothing is left to keep: no contribution, no tombstone, and no call was
-//!   ever reported.
+//! - A record is removed when nothing is left to keep: no contribution, no tombstone, no publication at another
+//!   server, and no call was ever reported.
 //! - Seized appearances of shared lines are not recovered. A seizure lasts 15 s, and the subscription
 //!   that holds it is not recorded either: the phone seizes again.
 //! - A recovered record never replaces newer contributions: until all presentities are recovered,
@@ -215,7 +215,8 @@ fn write_record(owned: &mut Owned, numbers: &mut Numbers, turn: &mut Turn<'_>) {
     let changed_at = clock.time_of(recorded.changed_at);
     let arena = &mut turn.out.arena;
     let start = arena.len();
-    PresentityRecord::encode(&owned.aor, &owned.presentity, changed_at, clock, arena);
+    let told = (&owned.presentity, &owned.elsewhere);
+    PresentityRecord::encode(&owned.aor, told, changed_at, clock, arena);
     let octets = start..arena.len();
     turn.commits.record(key, Some(octets), turn.out);
 }
@@ -232,7 +233,7 @@ pub(crate) fn is_live(octets: &[u8], clock: WallClock) -> bool {
     };
     let mut presentity = Presentity::recovered(record.contributions, Arc::default());
     presentity.expire(clock.at);
-    is_worth_keeping(&presentity)
+    is_worth_keeping(&presentity) || !record.elsewhere.is_empty()
 }
 
 impl Owned {
@@ -242,7 +243,9 @@ impl Owned {
     }
 
     fn is_to_be_kept(&self, turn: &Turn<'_>) -> bool {
-        is_worth_keeping(&self.presentity) || self.remembered_until(turn).is_some()
+        is_worth_keeping(&self.presentity)
+            || !self.elsewhere.is_empty()
+            || self.remembered_until(turn).is_some()
     }
 
     /// Until when its record is kept only because watchers may not know that there is nothing to keep
@@ -338,7 +341,9 @@ impl Compositor {
             aor,
             changed_at,
             contributions,
+            mut elsewhere,
         } = record;
+        elsewhere.retain(|held| held.expires_at > turn.now);
         if !is_canonical(&aor, turn.directory) || !self.is_replaced_by(&aor, number) {
             turn.counters.records_obsolete += 1;
             return false;
@@ -357,7 +362,8 @@ impl Compositor {
             || self.presentities.unsettled.has(&aor);
         let repeated_until = presentity.removals_repeated_until();
         let is_over = repeated_until.is_none_or(|until| until <= turn.now);
-        if !is_doubtful && is_over && !is_worth_keeping(&presentity) {
+        let is_worthless = !is_worth_keeping(&presentity) && elsewhere.is_empty();
+        if !is_doubtful && is_over && is_worthless {
             return false;
         }
         let (directory, now) = (turn.directory, turn.now);
@@ -369,6 +375,7 @@ impl Compositor {
         if let Some(owned) = self.presentities.get_mut(id).expected(OWNED) {
             let is_news = owned.presentity.composed() != presentity.composed();
             (owned.presentity, owned.recorded) = (presentity, recorded);
+            owned.elsewhere = elsewhere;
             if is_doubtful {
                 // Its watchers are notified from now on.
                 self.presentities.mark_changed(id, turn);
@@ -390,7 +397,7 @@ impl Compositor {
             return true;
         };
         match owned.recorded.number {
-            None => !is_worth_keeping(&owned.presentity),
+            None => !is_worth_keeping(&owned.presentity) && owned.elsewhere.is_empty(),
             Some(before) if before > number => false,
             Some(before) => {
                 self.presentities.recording.remove(before.get());

@@ -138,6 +138,7 @@ impl Compositor {
         }
         if told != Addressees::NONE {
             self.inform_watching_shards(id, told, turn);
+            self.presentities.tell_relays(id, told, turn);
         }
         self.settle(id, turn);
     }
@@ -226,7 +227,7 @@ impl Compositor {
     /// Sets the timer to the next expiry; forgets a presentity that has no state and no watcher.
     /// One with past calls is kept until its memory is needed. A timer that would fire too early is
     /// left as it is: the expiry moves with every report, and it is set again when it fires.
-    fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+    pub(super) fn tend(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
         let Some(owned) = self.presentities.owned.get_mut(id).expected(OWNED) else {
             return;
         };

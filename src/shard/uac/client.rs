@@ -207,7 +207,7 @@ impl Client {
         }
     }
 
-    /// Ends it, with the final status of the user for the operator. A user of a connector that is wanted is
+    /// Ends it, with the final status of the user for the operator. A user of a connector or relay that is wanted is
     /// tried again later instead.
     pub(super) fn end(&mut self, status: Option<UserStatus>, turn: &mut Turn<'_>) {
         if let Some(status) = status {
@@ -220,6 +220,7 @@ impl Client {
         self.purpose.add(ProbeEvent::Over, turn);
         let readable = if is_probe { READABLE } else { Duration::ZERO };
         self.phase = Phase::Over(turn.now + readable);
+        self.tell_published(turn);
         (self.request_at, self.notify_by) = (None, None);
         // Its password is no longer needed.
         self.login = None;
@@ -295,7 +296,7 @@ impl Uac {
     }
 
     /// The time of a client is over: its state at the server is removed.
-    fn leave(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+    pub(super) fn leave(&mut self, id: ClientId, turn: &mut Turn<'_>) {
         if let Some(client) = self.clients.get_mut(id) {
             client.begin_leaving();
         }

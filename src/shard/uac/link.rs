@@ -1,4 +1,4 @@
-//! The link of a connector to its server: where it is, whether it answers, and when each of our requests
+//! The link of a connector or relay to its server: where it is, whether it answers, and when each of our requests
 //! may go there.
 //!
 //! A link is tried by one request at first, and after each failure; the other clients wait until the server
@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::directory::connectors::{Connector, Protocol};
+use crate::directory::connectors::ServerAddress;
 use crate::presence::event::Package;
 use crate::presence::presentity::UpstreamNews;
 use crate::shard::container::timer_wheel::TimerHandle;
@@ -23,6 +23,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::response::{Outcome, retry_after_of};
+use crate::sip::Transport;
 use crate::sip::digest::client::Login;
 use crate::sip::location::{Family, Question};
 
@@ -35,10 +36,28 @@ const STALE_AT_ONCE: usize = 500;
 /// The pause between two such batches.
 const STALE_PAUSE: Duration = Duration::from_millis(10);
 
-/// The link of a connector to its server.
+/// The server of a connector or relay, and how it is spoken to.
+#[derive(Debug)]
+pub(crate) struct Server<'a> {
+    pub(crate) name: &'a Arc<str>,
+    pub(crate) address: &'a ServerAddress,
+    pub(crate) transport: Transport,
+    /// Our own URI there, unless each user speaks for itself.
+    pub(crate) from: &'a str,
+    pub(crate) login: Option<&'a Login>,
+    /// What is subscribed to.
+    pub(crate) packages: &'a [Package],
+    /// The expiry that is asked for.
+    pub(crate) expires: Duration,
+    /// Requests a second, over all shards.
+    pub(crate) pace: u32,
+}
+
+/// The link to a server.
 #[derive(Debug)]
 pub(super) struct Link {
-    pub(super) connector: Arc<str>,
+    /// The name of the connector or relay.
+    pub(super) name: Arc<str>,
     pub(super) question: Question,
     /// What its requests say.
     pub(super) from: Arc<str>,
@@ -109,26 +128,22 @@ pub(crate) struct LinkReport {
 }
 
 impl Link {
-    fn new(connector: &Connector, turn: &Turn<'_>) -> Option<Self> {
-        let Protocol::Sip(upstream) = &connector.protocol else {
-            return None;
-        };
-        let address = connector.address.as_ref()?;
+    fn new(server: &Server<'_>, turn: &Turn<'_>) -> Self {
         let shards = u32::from(turn.options.shards.max(1));
-        Some(Self {
-            connector: Arc::clone(&connector.name),
+        Self {
+            name: Arc::clone(server.name),
             question: Question {
-                host: Arc::clone(&address.host),
-                port: address.port,
-                transport: Some(upstream.transport),
-                is_secure: upstream.transport.is_secure(),
+                host: Arc::clone(&server.address.host),
+                port: server.address.port,
+                transport: Some(server.transport),
+                is_secure: server.transport.is_secure(),
                 family: Family::Both,
             },
-            from: Arc::from(&*upstream.uri),
-            login: connector.login.clone(),
-            packages: upstream.packages.as_slice().into(),
-            expires: u32::try_from(upstream.expires.as_secs()).unwrap_or(u32::MAX),
-            interval: Duration::from_secs(1) * shards / upstream.pace.max(1),
+            from: server.from.into(),
+            login: server.login.cloned(),
+            packages: server.packages.into(),
+            expires: u32::try_from(server.expires.as_secs()).unwrap_or(u32::MAX),
+            interval: Duration::from_secs(1) * shards / server.pace.max(1),
             next_slot: turn.now,
             phase: Phase::Routing,
             flow: None,
@@ -143,7 +158,7 @@ impl Link {
             clients: 0,
             is_closing: false,
             counts: ConnectorCounts::default(),
-        })
+        }
     }
 
     /// Whether the server answers.
@@ -181,25 +196,20 @@ impl Link {
 }
 
 impl Uac {
-    /// Opens the link of a connector; None if its server is not configured.
-    pub(crate) fn open_link(
-        &mut self,
-        connector: &Connector,
-        turn: &mut Turn<'_>,
-    ) -> Option<LinkId> {
-        let link = Link::new(connector, turn)?;
-        let id = self.links.insert(link);
+    /// Opens a link to a server.
+    pub(crate) fn open_link(&mut self, server: &Server<'_>, turn: &mut Turn<'_>) -> LinkId {
+        let id = self.links.insert(Link::new(server, turn));
         self.find_server(id, turn);
-        Some(id)
+        id
     }
 
-    /// Closes a link: its clients end their subscriptions.
+    /// Closes a link: its clients end their subscriptions and publications.
     pub(crate) fn close_link(&mut self, id: LinkId, turn: &mut Turn<'_>) {
         if let Some(link) = self.links.get_mut(id) {
             link.is_closing = true;
         }
         for client in self.clients_of(id) {
-            self.leave_upstream(client, turn);
+            self.leave_server(client, turn);
         }
         self.remove_closed(id, turn);
     }
@@ -250,19 +260,19 @@ impl Uac {
         let Some(client) = self.clients.get_mut(id) else {
             return Permission::Held;
         };
-        let Some(upstream) = client.purpose.upstream_mut() else {
+        let Some(own) = client.purpose.link_mut() else {
             return Permission::Now;
         };
-        let Some(link) = self.links.get_mut(upstream.link) else {
+        let Some(link) = self.links.get_mut(own.id) else {
             return Permission::Held;
         };
-        let has_slot = std::mem::take(&mut upstream.has_slot);
+        let has_slot = std::mem::take(&mut own.has_slot);
         match link.phase {
             Phase::Up if has_slot => Permission::Now,
             Phase::Up => match link.reserve(turn.now) {
                 slot if slot <= turn.now => Permission::Now,
                 slot => {
-                    upstream.has_slot = true;
+                    own.has_slot = true;
                     Permission::At(slot)
                 }
             },
@@ -283,8 +293,8 @@ impl Uac {
         let from = link.next_client;
         let waits = |client: ClientId| {
             let client = self.clients.get(client)?;
-            let upstream = client.purpose.upstream()?;
-            let is_waiting = upstream.link == id && upstream.is_held;
+            let own = client.purpose.link()?;
+            let is_waiting = own.id == id && own.is_held;
             (is_waiting && client.transaction.is_none() && !client.is_over()).then_some(())
         };
         let end = self.clients.end();
@@ -298,8 +308,8 @@ impl Uac {
             link.next_client = client.0 + 1;
             link.phase = Phase::Trying(client);
         }
-        if let Some(upstream) = self.upstream_mut(client) {
-            upstream.is_held = false;
+        if let Some(own) = self.link_of_mut(client) {
+            own.is_held = false;
         }
         self.send_request(client, turn);
     }
@@ -381,14 +391,14 @@ impl Uac {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
-        let upstream = client.purpose.upstream_mut();
-        let Some(upstream) = upstream.filter(|upstream| upstream.is_held) else {
+        let own = client.purpose.link_mut();
+        let Some(own) = own.filter(|own| own.is_held) else {
             return;
         };
-        let Some(link) = self.links.get_mut(upstream.link) else {
+        let Some(link) = self.links.get_mut(own.id) else {
             return;
         };
-        (upstream.is_held, upstream.has_slot) = (false, true);
+        (own.is_held, own.has_slot) = (false, true);
         client.request_at = Some(link.reserve(turn.now));
         self.arm(id, turn);
     }
@@ -400,8 +410,8 @@ impl Uac {
         };
         if client.is_leaving() {
             client.end(Some(UserStatus::NotRequested), turn);
-        } else if let Some(upstream) = client.purpose.upstream_mut() {
-            (upstream.is_held, upstream.has_slot) = (true, false);
+        } else if let Some(own) = client.purpose.link_mut() {
+            (own.is_held, own.has_slot) = (true, false);
             (client.request_at, client.notify_by) = (None, None);
             client.challenged = 0;
         }

@@ -8,8 +8,8 @@
 //! - `publisher`: the entity tag of a publication of ours, and its document (RFC 3903 §4).
 //! - `response`, `notification`: the responses and NOTIFYs of the server, and their effect.
 //! - `purpose`, `log`: what a client is for, and the events that an operator can read.
-//! - `upstream`: the subscriptions of connectors; `link`: whether a connector's server can be used, and when;
-//!   `location`: where it is.
+//! - `upstream`: the subscriptions of connectors; `relay`: the publications of relays;
+//!   `link`: whether the server of a connector or relay can be used, and when; `location`: where it is.
 //!
 //! Guarantees: nothing here allocates or costs time on the way of a NOTIFY of ours to a phone. A
 //! client has at most one outstanding request. It sends nothing to a host that the operator did not
@@ -22,6 +22,7 @@ pub(crate) mod log;
 pub(crate) mod notification;
 pub(crate) mod publisher;
 pub(crate) mod purpose;
+mod relay;
 pub(crate) mod response;
 pub(crate) mod subscriber;
 pub(crate) mod transactions;
@@ -191,7 +192,7 @@ impl Uac {
 fn beginning(order: ProbeOrder, probe: ProbeId, turn: &Turn<'_>) -> Beginning {
     let role = match order.task {
         ProbeTask::Subscribe(package) => Role::Subscriber(Subscriber::new(package)),
-        ProbeTask::Publish(state) => Role::Publisher(Publisher::new(state)),
+        ProbeTask::Publish(state) => Role::Publisher(Publisher::of_probe(state)),
     };
     let expires = u32::try_from(order.duration.as_secs()).unwrap_or(u32::MAX);
     Beginning {

@@ -186,7 +186,7 @@ impl Client {
         let Some(upstream) = self.purpose.upstream_mut().filter(|_| !is_leaving) else {
             return;
         };
-        upstream.failures = 0;
+        upstream.link.failures = 0;
         if document.is_none() {
             upstream.status = UserStatus::Offline;
         }

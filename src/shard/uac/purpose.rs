@@ -1,11 +1,11 @@
-//! What a client is for, and where its events go: a probe, whose events an operator reads, or a connector,
-//! whose news go to the owner of the presentity.
+//! What a client is for, and where its events go: a probe, whose events an operator reads; a connector, whose news go
+//! to the owner of the presentity; or a relay, whose publications the owner of the presentity remembers.
 
 use std::sync::Arc;
 
 use crate::presence::Aor;
 use crate::presence::event::Package;
-use crate::shard::contract::ids::LinkId;
+use crate::shard::contract::ids::{ClientId, LinkId};
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ServerStatus, UserStatus};
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::log::Log;
@@ -15,12 +15,25 @@ use crate::shard::uac::log::Log;
 pub(super) enum Purpose {
     Probe(ProbeId, Log),
     Upstream(Upstream),
+    Relay(Relayed),
+}
+
+/// What a client knows of the link that it uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LinkUse {
+    pub(super) id: LinkId,
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// Its next request waits for the link.
+    pub(super) is_held: bool,
+    /// The link has set the time of its next request.
+    pub(super) has_slot: bool,
 }
 
 /// A user that a connector subscribes to. It is never over by itself: what fails is tried again.
 #[derive(Debug)]
 pub(super) struct Upstream {
-    pub(super) link: LinkId,
+    pub(super) link: LinkUse,
     pub(super) connector: Arc<str>,
     /// The user here.
     pub(super) aor: Aor,
@@ -29,12 +42,30 @@ pub(super) struct Upstream {
     pub(super) further: Arc<[Package]>,
     /// How many of these were tried.
     pub(super) tried: usize,
-    /// Failures in a row.
-    pub(super) failures: u32,
-    /// Its next request waits for the link.
-    pub(super) is_held: bool,
-    /// The link has set the time of its next request.
-    pub(super) has_slot: bool,
+}
+
+/// A user whose state a relay publishes. It is over when there is nothing to be published any more.
+#[derive(Debug)]
+pub(super) struct Relayed {
+    pub(super) link: LinkUse,
+    pub(super) relay: Arc<str>,
+    /// The user here.
+    pub(super) aor: Aor,
+    /// Its own place in the table.
+    pub(super) client: ClientId,
+    pub(super) status: UserStatus,
+}
+
+impl LinkUse {
+    /// A client of that link that has sent nothing yet.
+    pub(super) const fn new(id: LinkId) -> Self {
+        Self {
+            id,
+            failures: 0,
+            is_held: false,
+            has_slot: false,
+        }
+    }
 }
 
 impl Purpose {
@@ -45,7 +76,7 @@ impl Purpose {
         }
     }
 
-    /// Records the server's status. That of a connector is the link's.
+    /// Records the server's status. That of a connector or relay is the link's.
     pub(super) fn server(&mut self, status: ServerStatus, turn: &mut Turn<'_>) {
         if let Self::Probe(_, log) = self {
             log.server(status, turn);
@@ -56,8 +87,9 @@ impl Purpose {
     pub(super) fn user(&mut self, status: UserStatus, turn: &mut Turn<'_>) {
         match self {
             Self::Probe(_, log) => log.user(status, turn),
-            Self::Upstream(_) if status == UserStatus::Requesting => {}
+            Self::Upstream(_) | Self::Relay(_) if status == UserStatus::Requesting => {}
             Self::Upstream(upstream) => upstream.status = status,
+            Self::Relay(relayed) => relayed.status = status,
         }
     }
 
@@ -66,19 +98,38 @@ impl Purpose {
         matches!(self, Self::Probe(..))
     }
 
-    /// The user of a connector; None for a probe.
-    pub(super) const fn upstream(&self) -> Option<&Upstream> {
+    /// The link that it uses; None for a probe.
+    pub(super) const fn link(&self) -> Option<&LinkUse> {
         match self {
             Self::Probe(..) => None,
-            Self::Upstream(upstream) => Some(upstream),
+            Self::Upstream(upstream) => Some(&upstream.link),
+            Self::Relay(relayed) => Some(&relayed.link),
+        }
+    }
+
+    /// The link that it uses, to be changed.
+    pub(super) const fn link_mut(&mut self) -> Option<&mut LinkUse> {
+        match self {
+            Self::Probe(..) => None,
+            Self::Upstream(upstream) => Some(&mut upstream.link),
+            Self::Relay(relayed) => Some(&mut relayed.link),
+        }
+    }
+
+    /// The status of the user of a connector or relay; None for a probe.
+    pub(super) const fn status(&self) -> Option<UserStatus> {
+        match self {
+            Self::Probe(..) => None,
+            Self::Upstream(upstream) => Some(upstream.status),
+            Self::Relay(relayed) => Some(relayed.status),
         }
     }
 
     /// The user of a connector, to be changed.
     pub(super) const fn upstream_mut(&mut self) -> Option<&mut Upstream> {
         match self {
-            Self::Probe(..) => None,
             Self::Upstream(upstream) => Some(upstream),
+            Self::Probe(..) | Self::Relay(_) => None,
         }
     }
 }

@@ -185,13 +185,17 @@ impl Client {
             }
             Role::Publisher(publisher) => {
                 let entity_tag = message.header(HeaderName::SipEtag);
-                let refresh_at = publisher.granted(entity_tag, expires, turn.now);
+                let refresh_at = publisher.granted(entity_tag, expires, turn);
                 if publisher.entity_tag.is_none() {
                     // It could be neither refreshed nor removed (RFC 3903 §11.3.1).
                     return self.failed(UserStatus::Error, turn);
                 }
                 self.purpose.user(UserStatus::Published, turn);
                 self.request_at = Some(refresh_at);
+                if let Some(link) = self.purpose.link_mut() {
+                    link.failures = 0;
+                }
+                self.tell_published(turn);
             }
         }
         Next::Wait

@@ -15,7 +15,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::client::{Beginning, Client, Role};
 use crate::shard::uac::link::jittered;
-use crate::shard::uac::purpose::{Purpose, Upstream};
+use crate::shard::uac::purpose::{LinkUse, Purpose, Upstream};
 use crate::shard::uac::subscriber::Subscriber;
 use crate::sip::Transport;
 
@@ -23,13 +23,15 @@ use crate::sip::Transport;
 const FAILED: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(300)];
 const REFUSED: [Duration; 2] = [Duration::from_secs(60), Duration::from_secs(1800)];
 
-/// Users of a connector, counted.
+/// Users of a connector or relay, counted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     /// By their status.
     pub(crate) users: Vec<(UserStatus, usize)>,
-    /// Subscriptions that the server has.
-    pub(crate) subscriptions: usize,
+    /// Subscriptions or publications that the server has.
+    pub(crate) established: usize,
+    /// Publications whose latest state the server does not have.
+    pub(crate) waiting: usize,
 }
 
 impl Uac {
@@ -51,15 +53,12 @@ impl Uac {
             return None;
         }
         let upstream = Upstream {
-            link: link_id,
-            connector: link.connector.clone(),
+            link: LinkUse::new(link_id),
+            connector: link.name.clone(),
             aor: aor.clone(),
             status: UserStatus::Requesting,
             further: further.into(),
             tried: 0,
-            failures: 0,
-            is_held: false,
-            has_slot: false,
         };
         let beginning = Beginning {
             purpose: Purpose::Upstream(upstream),
@@ -86,11 +85,11 @@ impl Uac {
         if let Some(client) = self.clients.get_mut(id) {
             client.report(UpstreamNews::Gone, turn);
         }
-        self.leave_upstream(id, turn);
+        self.leave_server(id, turn);
     }
 
-    /// Ends a subscription, at the server too if that answers.
-    pub(super) fn leave_upstream(&mut self, id: ClientId, turn: &mut Turn<'_>) {
+    /// Ends a subscription or publication, at the server too if that answers.
+    pub(super) fn leave_server(&mut self, id: ClientId, turn: &mut Turn<'_>) {
         let Some(client) = self.clients.get_mut(id) else {
             return;
         };
@@ -103,10 +102,10 @@ impl Uac {
         let link = client.link().and_then(|link| self.links.get_mut(link));
         match (
             link.filter(|link| link.is_up()),
-            client.purpose.upstream_mut(),
+            client.purpose.link_mut(),
         ) {
-            (Some(link), Some(upstream)) if is_established && is_free => {
-                (upstream.is_held, upstream.has_slot) = (false, true);
+            (Some(link), Some(own)) if is_established && is_free => {
+                (own.is_held, own.has_slot) = (false, true);
                 client.request_at = Some(link.reserve(turn.now));
             }
             (Some(_), _) if !is_free => {}
@@ -127,17 +126,18 @@ impl Uac {
         own.filter_map(|client| client.user_report(now)).collect()
     }
 
-    /// The users of each connector among the clients at these places.
+    /// The users of each connector and relay among the clients at these places.
     pub(crate) fn tallies(&self, places: Range<u32>, now: Instant) -> HashMap<LinkId, Tally> {
         let mut tallies: HashMap<LinkId, Tally> = HashMap::new();
         for client in places.filter_map(|place| self.clients.get(ClientId(place))) {
-            if let Some(upstream) = client.purpose.upstream()
+            if let (Some(link), Some(status)) = (client.link(), client.purpose.status())
                 && !client.is_leaving()
                 && !client.is_over()
             {
-                let tally = tallies.entry(upstream.link).or_default();
-                tally.subscriptions += usize::from(client.is_established(now));
-                add_users(&mut tally.users, [(upstream.status, 1)]);
+                let tally = tallies.entry(link).or_default();
+                tally.established += usize::from(client.is_established(now));
+                tally.waiting += usize::from(client.has_news());
+                add_users(&mut tally.users, [(status, 1)]);
             }
         }
         tallies
@@ -148,15 +148,15 @@ impl Uac {
         self.clients.end()
     }
 
-    pub(super) fn upstream_mut(&mut self, id: ClientId) -> Option<&mut Upstream> {
-        self.clients.get_mut(id)?.purpose.upstream_mut()
+    pub(super) fn link_of_mut(&mut self, id: ClientId) -> Option<&mut LinkUse> {
+        self.clients.get_mut(id)?.purpose.link_mut()
     }
 }
 
 impl Client {
-    /// The link whose user it is; None for a probe.
+    /// The link that it uses; None for a probe.
     pub(super) fn link(&self) -> Option<LinkId> {
-        Some(self.purpose.upstream()?.link)
+        Some(self.purpose.link()?.id)
     }
 
     /// Tells the owner of the user what became of the subscription.
@@ -204,15 +204,15 @@ impl Client {
 
     /// The pause after another failure in a row.
     fn pause(&mut self, [first, longest]: [Duration; 2], turn: &mut Turn<'_>) -> Duration {
-        let Some(upstream) = self.purpose.upstream_mut() else {
+        let Some(own) = self.purpose.link_mut() else {
             return first;
         };
-        let doublings = upstream.failures.min(16);
-        upstream.failures += 1;
+        let doublings = own.failures.min(16);
+        own.failures += 1;
         jittered(longest.min(first * (1 << doublings)), turn)
     }
 
-    /// The pause of a user of a connector that failed for now.
+    /// The pause of a user of a connector or relay that failed for now.
     pub(super) fn failure_pause(&mut self, turn: &mut Turn<'_>) -> Duration {
         self.pause(FAILED, turn)
     }
@@ -253,7 +253,7 @@ impl Client {
 }
 
 /// The flow of a client whose server is not found yet. Nothing is sent on it.
-const NO_FLOW: Flow = {
+pub(super) const NO_FLOW: Flow = {
     use std::net::{IpAddr, Ipv4Addr, SocketAddr};
     let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
     Flow {

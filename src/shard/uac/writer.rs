@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::presence::document::dialog_info;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::{ProbeEvent, UserStatus};
 use crate::shard::contract::turn::Turn;
@@ -22,6 +21,9 @@ impl Uac {
             return;
         };
         debug_assert!(client.transaction.is_none(), "one request at a time");
+        if client.is_through() && !client.is_leaving() {
+            return self.leave(id, turn);
+        }
         if let Some(link) = client.link() {
             let Some(flow) = self.links.get(link).and_then(|link| link.flow) else {
                 return self.hold(id, turn);
@@ -91,9 +93,12 @@ impl Client {
 
     /// Appends the whole request.
     fn write(&mut self, branch: &[u8], local: &LocalAddress, turn: &mut Turn<'_>) {
-        let body = match &mut self.role {
-            Role::Publisher(publisher) => publisher.body(&self.target),
-            Role::Subscriber(_) => Vec::new(),
+        let (body, content_type) = match &mut self.role {
+            Role::Publisher(publisher) => (
+                publisher.body(&self.target, self.is_removing),
+                publisher.content_type(),
+            ),
+            Role::Subscriber(_) => (Vec::new(), ""),
         };
         let arena = &mut turn.out.arena;
         let uri = self.write_head(branch, local, arena);
@@ -115,7 +120,7 @@ impl Client {
         if !turn.options.product.is_empty() {
             emit::plain_header(arena, "User-Agent", turn.options.product.as_bytes());
         }
-        emit::body(arena, dialog_info::CONTENT_TYPE, &body);
+        emit::body(arena, content_type, &body);
     }
 
     /// Appends the head up to CSeq, and our Contact for what makes a dialog (RFC 3261 §8.1.1.8).

@@ -1,0 +1,78 @@
+//! Other servers: the users that connectors subscribe to and that relays publish, and what the operator orders.
+
+use std::time::Duration;
+
+use crate::shard::conduct::Engine;
+use crate::shard::contract::command::Reply;
+use crate::shard::contract::connector::ConnectorOrder;
+use crate::shard::contract::ids::PresentityId;
+use crate::shard::contract::relay::{RelayOutcome, RelayedState};
+use crate::shard::contract::timer::Timer;
+use crate::shard::contract::turn::Turn;
+
+/// How long connectors and relays wait for recorded presentities before they look again.
+const RECOVERY_PAUSE: Duration = Duration::from_millis(100);
+
+impl Engine {
+    /// Takes the connectors and the relays of the directory, once recorded presentities are there.
+    pub(crate) fn take_other_servers(&mut self, turn: &mut Turn<'_>) {
+        if self.compositor.is_recovering() {
+            turn.wheel.arm(turn.now + RECOVERY_PAUSE, Timer::Connectors);
+            return;
+        }
+        self.has_other_servers = true;
+        self.connectors.take_directory(&mut self.uac, turn);
+        self.relays.take_directory(&mut self.uac, turn);
+    }
+
+    /// Users of connectors come and go.
+    pub(crate) fn go_on_with_connectors(&mut self, turn: &mut Turn<'_>) {
+        if !self.has_other_servers {
+            return self.take_other_servers(turn);
+        }
+        let compositor = &self.compositor;
+        self.connectors.handle_timer(
+            |aor, but| compositor.is_watched(aor, but),
+            |domain, but| compositor.watched_in(domain, but),
+            &mut self.uac,
+            turn,
+        );
+    }
+
+    /// The relays look at the next presentities.
+    pub(crate) fn go_on_with_relays(&mut self, turn: &mut Turn<'_>) {
+        let places = self.relays.next_places(self.compositor.places());
+        for id in places.map(PresentityId) {
+            self.compositor.drop_unrelayed(id, turn);
+            if let Some(presentity) = self.compositor.relayed_at(id, turn) {
+                self.relays.settle(presentity, &mut self.uac, turn);
+            }
+        }
+        self.relays.arm(turn);
+    }
+
+    /// The state of a presentity changed that a relay publishes.
+    pub(crate) fn relay(&mut self, state: RelayedState, turn: &mut Turn<'_>) {
+        self.relays.take(state, &mut self.uac, turn);
+    }
+
+    /// What became of a publication.
+    pub(crate) fn note_relayed(&mut self, outcome: RelayOutcome, turn: &mut Turn<'_>) {
+        if self.relays.note_outcome(&outcome) {
+            self.compositor.note_published(outcome, turn);
+        }
+    }
+
+    /// Starts, stops or restarts a connector.
+    pub(crate) fn order_connector(
+        &mut self,
+        name: &str,
+        order: ConnectorOrder,
+        turn: &mut Turn<'_>,
+    ) -> Reply {
+        match self.connectors.order(name, order, &mut self.uac, turn) {
+            true => Reply::Done,
+            false => Reply::OverLimit,
+        }
+    }
+}
