@@ -191,8 +191,10 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("lists", &["names"]),
             ("tokens", &["names"]),
             ("feeds", &["names"]),
-            ("connectors", &["names", "secret_file"]),
+            ("servers", &[]),
+            ("connectors", &["names", "secret_file", "servers"]),
             ("relays", &["names", "secret_file"]),
+            ("sip_relays", &["names", "relays", "servers"]),
             ("peer_systems", &["names"]),
         ],
     ),
@@ -386,6 +388,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ),
             ("uac", &["container", "contract", "peer", "request"]),
             ("connector", &["container", "contract", "uac"]),
+            ("relay", &["container", "contract", "uac"]),
             (
                 "conduct",
                 &[
@@ -399,6 +402,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
                     "package",
                     "peer",
                     "presentity",
+                    "relay",
                     "request",
                     "subscription",
                     "uac",

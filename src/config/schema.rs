@@ -24,7 +24,7 @@ pub(super) use connector::{
     Connector, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind,
 };
 pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, UnregisteredKind};
-pub(super) use relay::{Relay, RelayKindWord};
+pub(super) use relay::{DialectKind, Relay, RelayKindWord};
 pub(super) use shield::Shield;
 pub use tenant::AuthKind;
 pub(super) use tenant::{

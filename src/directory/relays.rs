@@ -84,7 +84,12 @@ impl SipRelay {
     /// The URI there of a user of ours.
     #[must_use]
     pub fn uri_of(&self, aor: &Aor) -> String {
-        sip_uri(aor.user(), self.remote_domain.as_deref().unwrap_or_else(|| aor.domain()))
+        sip_uri(
+            aor.user(),
+            self.remote_domain
+                .as_deref()
+                .unwrap_or_else(|| aor.domain()),
+        )
     }
 }
 
@@ -98,6 +103,12 @@ impl Directory {
     #[must_use]
     pub fn sip_relays(&self) -> &[SipRelay] {
         &self.sip_relays
+    }
+
+    /// Whether there are connectors, or relays by SIP.
+    #[must_use]
+    pub fn has_other_servers(&self) -> bool {
+        !self.connectors.is_empty() || !self.sip_relays.is_empty()
     }
 
     /// Whether a presentity is of one of these domains, or there is none, and one of these users, or there is none.

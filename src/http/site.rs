@@ -20,7 +20,9 @@ use crate::net::stream::handshakes::Handshakes;
 use crate::presence::Aor;
 use crate::presence::origin::Origin;
 use crate::presence::source::StateUpdate;
+use crate::relay::RelayReport;
 use crate::shard::contract::connector::ConnectorReport;
+use crate::shard::contract::relay::SipRelayReport;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 use crate::telemetry::durations::Durations;
@@ -134,6 +136,47 @@ impl<E: Engine> Site<E> {
             }
         }
         (merged, silent)
+    }
+
+    /// All relays: those beside the shards, then those by SIP. The latter as all shards see them, but those that did not
+    /// reply.
+    pub(crate) async fn relays(&self) -> Vec<RelayReport> {
+        let mut merged: Vec<SipRelayReport> = Vec::new();
+        let shards = match self.directory().sip_relays() {
+            [] => 0,
+            _ => self.engine.shards(),
+        };
+        for shard in (0..shards).map(ShardId) {
+            for report in self.sip_relays_of(shard).await {
+                match merged.iter_mut().find(|known| known.name == report.name) {
+                    Some(known) => known.add(report),
+                    None => merged.push(report),
+                }
+            }
+        }
+        let mut reports = self.engine.relays();
+        reports.extend(merged.into_iter().map(RelayReport::from));
+        reports
+    }
+
+    /// The relays by SIP as one shard sees them; none if it does not reply.
+    async fn sip_relays_of(&self, shard: ShardId) -> Vec<SipRelayReport> {
+        let mut all: Vec<SipRelayReport> = Vec::new();
+        let mut place = Some(0);
+        while let Some(from) = place {
+            let reply = self.engine.ask(shard, Command::SipRelays { from }).await;
+            let Ok(Reply::SipRelays(found, next)) = reply else {
+                return Vec::new();
+            };
+            for report in found {
+                match all.iter_mut().find(|known| known.name == report.name) {
+                    Some(known) => known.add_users(report),
+                    None => all.push(report),
+                }
+            }
+            place = next;
+        }
+        all
     }
 
     /// All connectors as one shard sees them; None if it does not reply.

@@ -16,6 +16,7 @@ use crate::presence::call::{
 use crate::presence::composition::activity::ActivitySet;
 use crate::presence::composition::{Rules, UpstreamRules};
 use crate::presence::document::{Document, Format};
+use crate::presence::elsewhere::{Elsewhere, PublishedElsewhere};
 use crate::presence::event::Package;
 use crate::presence::event::list::{ListStyle, Member, StoredList};
 use crate::presence::origin::Origin;
@@ -165,13 +166,15 @@ fn aor() -> Aor {
 
 fn octets_of(presentity: &Presentity, now: Instant, clock: WallClock) -> Vec<u8> {
     let mut octets = Vec::new();
-    PresentityRecord::encode(&aor(), presentity, now, clock, &mut octets);
+    let told = (presentity, &Elsewhere::default());
+    PresentityRecord::encode(&aor(), told, now, clock, &mut octets);
     octets
 }
 
 fn recovered(octets: &[u8], now: Instant, clock: WallClock) -> Presentity {
     let record = PresentityRecord::decode(octets, clock).unwrap();
     assert_eq!(record.aor, aor());
+    assert!(record.elsewhere.is_empty());
     let mut presentity = Presentity::recovered(record.contributions, Arc::default());
     presentity.expire(now);
     presentity
@@ -189,6 +192,23 @@ fn a_presentity_comes_back_as_it_was() {
     assert_eq!(after.composed(), before.composed());
     assert_eq!(after.next_expiry(), before.next_expiry());
     assert_eq!(octets_of(&after, now, clock), octets);
+}
+
+#[test]
+fn what_other_servers_have_comes_back() {
+    let now = Instant::now() + Duration::from_secs(1000);
+    let clock = clock(now);
+    let mut elsewhere = Elsewhere::default();
+    elsewhere.put(PublishedElsewhere {
+        relay: "lync".into(),
+        entity_tag: (*b"7f3a").into(),
+        expires_at: now + Duration::from_secs(30),
+    });
+    let mut octets = Vec::new();
+    let told = (&Presentity::default(), &elsewhere);
+    PresentityRecord::encode(&aor(), told, now, clock, &mut octets);
+    let record = PresentityRecord::decode(&octets, clock).unwrap();
+    assert_eq!(record.elsewhere, elsewhere);
 }
 
 /// A presentity whose only call ended ten seconds before `now`.
@@ -467,13 +487,13 @@ fn another_version_is_refused_by_its_number() {
     assert_eq!(error, RecordError::Version(VERSION + 1));
     assert_eq!(
         error.to_string(),
-        "a record of version 10; this program reads the versions 3 to 9"
+        "a record of version 11; this program reads the versions 3 to 10"
     );
 }
 
 /// Records of version 3 have neither the device of a dialog nor the removed publications, those of version 4
 /// no voucher, those of version 5 no edited account, those of version 6 no begin of a dialog, those of version 7 no
-/// upstreams, those of version 8 no origins.
+/// upstreams, those of version 8 no origins, those of version 9 no publications at other servers.
 #[test]
 fn a_record_of_an_older_version_is_read() {
     let now = Instant::now() + Duration::from_secs(1000);
@@ -499,12 +519,13 @@ fn a_record_of_an_older_version_is_read() {
         older
     };
     for (version, instance, [in_dialog, in_presentity, in_waiting]) in [
-        (3, 0, [3, 3, 1]),
-        (4, 0x1234_5678, [2, 2, 1]),
-        (5, 0x1234_5678, [1, 2, 0]),
-        (6, 0x1234_5678, [1, 2, 0]),
-        (7, 0x1234_5678, [0, 2, 0]),
-        (8, 0x1234_5678, [0, 1, 0]),
+        (3, 0, [3, 4, 1]),
+        (4, 0x1234_5678, [2, 3, 1]),
+        (5, 0x1234_5678, [1, 3, 0]),
+        (6, 0x1234_5678, [1, 3, 0]),
+        (7, 0x1234_5678, [0, 3, 0]),
+        (8, 0x1234_5678, [0, 2, 0]),
+        (9, 0x1234_5678, [0, 1, 0]),
     ] {
         let of_dialog = encoded(&DialogRecord {
             instance,
@@ -609,21 +630,22 @@ fn records_keep_their_octets() {
 }
 
 const GOLDEN: [(usize, u64); 5] = [
-    (568, 307_647_636_474_819_442),
-    (484, 5_537_388_304_684_780_288),
-    (118, 17_976_258_321_415_150_906),
-    (75, 8_269_986_843_121_148_476),
-    (153, 10_459_204_055_265_038_581),
+    (568, 3_794_498_797_706_676_300),
+    (485, 5_504_357_625_610_837_962),
+    (119, 11_062_048_988_431_416_461),
+    (75, 638_316_698_397_644_905),
+    (153, 2_594_696_731_455_966_813),
 ];
 
-/// That of a dialog, as the versions 3 to 7 wrote it.
-const GOLDEN_BEFORE: [(usize, u64); 6] = [
+/// That of a dialog, as the versions 3 to 9 wrote it.
+const GOLDEN_BEFORE: [(usize, u64); 7] = [
     (540, 16_440_914_142_042_796_108),
     (545, 2_910_147_986_220_134_675),
     (546, 14_778_684_903_110_955_811),
     (546, 5_804_824_870_579_808_889),
     (547, 14_390_687_402_098_831_477),
     (547, 14_718_935_925_428_050_891),
+    (547, 12_790_188_787_933_304_191),
 ];
 
 /// The index of every variant in a record.

@@ -126,6 +126,8 @@ impl State {
 pub(super) mod tests {
     use std::time::Duration;
 
+    use crate::presence::policy::Handling;
+
     use super::*;
     use crate::directory::Domain;
     use crate::presence::policy::{Pattern, People, Policy, WatcherCondition};

@@ -4,6 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::shard::contract::connector::ConnectorStatus;
+use crate::shard::contract::probe::ServerStatus;
+use crate::shard::contract::relay::SipRelayReport;
+
 /// What a relay counts, and how it is.
 #[derive(Debug, Default)]
 pub(super) struct Status {
@@ -78,6 +82,46 @@ pub struct RelayReport {
     pub overflows: u64,
     /// Times that the target was told all states.
     pub snapshots: u64,
+}
+
+impl From<SipRelayReport> for RelayReport {
+    /// A relay by SIP works while its server answers and refuses no user. What failed is repeated; nothing is given up,
+    /// because a newer state replaces the one that waits.
+    fn from(report: SipRelayReport) -> Self {
+        let failing = report
+            .users
+            .iter()
+            .filter(|(status, _)| status.is_failure());
+        let failing: Vec<String> = failing
+            .map(|(status, count)| format!("{count} with {}", status.as_str()))
+            .collect();
+        let (condition, fault) = match report.status {
+            ConnectorStatus::NotRequested | ConnectorStatus::Requesting => {
+                (Condition::Starting, None)
+            }
+            ConnectorStatus::Known(ServerStatus::UpAndRunning) if failing.is_empty() => {
+                (Condition::Working, None)
+            }
+            ConnectorStatus::Known(ServerStatus::UpAndRunning) => {
+                (Condition::Failing, Some(failing.join(", ")))
+            }
+            status => (Condition::Failing, Some(status.as_str().to_owned())),
+        };
+        Self {
+            name: (&*report.name).into(),
+            kind: "sip",
+            condition,
+            fault,
+            queued: report.waiting as u64,
+            oldest: Duration::ZERO,
+            sent: report.sent,
+            failed: report.failures,
+            retried: report.failures,
+            dead_letters: 0,
+            overflows: 0,
+            snapshots: 0,
+        }
+    }
 }
 
 /// One more.

@@ -188,7 +188,7 @@ impl Shard {
     pub fn new(options: Options, directory: Arc<Directory>, seed: [u8; 32]) -> Self {
         let mut random = Random::new(seed);
         let mut wheel = Wheel::new(options.epoch);
-        if !directory.connectors().is_empty() {
+        if directory.has_other_servers() {
             wheel.arm(options.epoch, Timer::Connectors);
         }
         Self {

@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use crate::config::quantity::Interval;
 use crate::config::reader::{keys, words};
-use crate::config::schema::Password;
+use crate::config::schema::{ConnectorTransportKind, PackageKind, Password};
 
 keys! {
     /// `[[relay]]`
@@ -33,8 +33,22 @@ keys! {
         pub timeout: Interval = Interval::from_secs(10), in Interval::SECOND..=Interval::from_secs(120);
         /// How long a state is tried.
         pub give_up: Interval = Interval::from_days(1), in Interval::SECOND..=Interval::from_days(30);
-        /// Where it is.
+        /// Where it is, by HTTP or MQTT.
         pub url: Option<Spanned<String>> = None;
+        /// Where it is, by SIP: `host`, `host:port`.
+        pub address: Option<Spanned<String>> = None;
+        /// How it is reached by SIP.
+        pub transport: ConnectorTransportKind = ConnectorTransportKind::Udp;
+        /// The domain of the users there; none for their domain here.
+        pub remote_domain: Option<Spanned<String>> = None;
+        /// Our own URI there, which From says; none for that of each user.
+        pub uri: Option<Spanned<String>> = None;
+        /// What is published by SIP: `dialog` or `presence`.
+        pub package: Option<Spanned<PackageKind>> = None;
+        /// Which documents the server takes.
+        pub dialect: DialectKind = DialectKind::Rfc;
+        /// The expiry that a PUBLISH asks for.
+        pub expires: Interval = Interval::from_secs(600), in Interval::from_secs(60)..=Interval::from_days(1);
         /// Whether it may be reached unencrypted beyond this machine.
         pub allow_insecure: bool = false;
         /// The user name there.
@@ -69,6 +83,18 @@ words! {
         Mqtt = "mqtt",
         /// Microsoft Teams.
         Teams = "teams",
+        /// A presence server, by PUBLISH.
+        Sip = "sip",
+    }
+}
+
+words! {
+    /// The documents that a presence server takes.
+    pub enum DialectKind {
+        /// Those of the RFCs.
+        Rfc = "rfc",
+        /// What Lync and Skype for Business take from gateways.
+        Lync = "lync",
     }
 }
 

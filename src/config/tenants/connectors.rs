@@ -7,12 +7,15 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::schema::{
-    Config, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind, TransportKind,
+    Config, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind,
 };
 use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
 use crate::config::tenants::secret_file;
-use crate::config::text::{canonical_domain, is_phrase};
+use crate::config::tenants::servers::{
+    check_auth_id, check_listener, own_uri, remote_domain, server_address, transport,
+};
+use crate::config::text::canonical_domain;
 use crate::directory::connectors::{
     Connector, LISTED_USERS_MAX, PbxKind, PbxUpstream, Preferred, Protocol, ServerAddress,
     SipUpstream, UserSelection,
@@ -20,8 +23,7 @@ use crate::directory::connectors::{
 use crate::directory::user_range::UserRange;
 use crate::presence::event::Package;
 use crate::sip::digest::client::Login;
-use crate::sip::uri::{Scheme, host_ip, host_port, sip_uri};
-use crate::sip::{Transport, Uri};
+use crate::sip::uri::sip_uri;
 
 /// The user of From where we have no user name.
 const OWN_USER: &str = "lamplighter";
@@ -39,7 +41,11 @@ pub(super) fn read(
     check_preferred(config, names, complainer);
     let mut read = Vec::with_capacity(connectors.len());
     for connector in connectors {
-        check_listener(connector, config, complainer);
+        if connector.kind == ConnectorKind::Sip {
+            let what = format!("the connector \"{}\"", connector.name.get_ref());
+            let place = (connector.name.span(), &*what);
+            check_listener(connector.transport, place, config, complainer);
+        }
         read.push(converted(connector, names, complainer, notes));
     }
     read
@@ -132,74 +138,13 @@ fn upstream(
     let uri = connector.uri.as_ref();
     let uri = uri.and_then(|uri| own_uri(uri, complainer)).unwrap_or(own);
     SipUpstream {
-        transport: match connector.transport {
-            ConnectorTransportKind::Udp => Transport::Udp,
-            ConnectorTransportKind::Tcp => Transport::Tcp,
-            ConnectorTransportKind::Tls => Transport::Tls,
-        },
+        transport: transport(connector.transport),
         remote_domain: remote_domain.into(),
         uri: uri.into(),
         packages: packages(connector, complainer),
         expires: connector.expires.0,
         pace: connector.pace,
     }
-}
-
-/// `pbx.example.com`, `pbx.example.com:5070`, `192.0.2.7`, `2001:db8::7`, `[2001:db8::7]:5070`
-fn server_address(
-    text: &Spanned<String>,
-    complainer: &mut Complainer<'_>,
-) -> Option<ServerAddress> {
-    let given = text.get_ref();
-    let whole = host_ip(given.as_bytes()).map(|ip| (ip.to_string(), None));
-    let read = whole.or_else(|| {
-        let (host, port) = host_port(given.as_bytes())?;
-        let host = match host_ip(host) {
-            Some(ip) => ip.to_string(),
-            None => canonical_domain(str::from_utf8(host).ok()?)?,
-        };
-        Some((host, port))
-    });
-    let read = read.filter(|(_, port)| *port != Some(0));
-    if read.is_none() {
-        let what = format!("\"{given}\" is not the address of a server");
-        let remedy = "write a host and, if it is not the usual one, a port: \"pbx.example.com\", \"192.0.2.7:5070\", \"[2001:db8::7]:5070\"";
-        complainer.add(text.span(), what, remedy);
-    }
-    read.map(|(host, port)| ServerAddress {
-        host: host.into(),
-        port,
-    })
-}
-
-fn remote_domain(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
-    let domain = canonical_domain(text.get_ref());
-    if domain.is_none() {
-        let what = format!("\"{}\" is not a domain", text.get_ref());
-        let remedy = "write what stands behind the @ in the users' addresses there, without a port";
-        complainer.add(text.span(), what, remedy);
-    }
-    domain
-}
-
-/// A SIP URI without headers, which can stand in From.
-fn own_uri(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
-    let given = text.get_ref();
-    let uri = match given.starts_with("sip:") {
-        true => given.clone(),
-        false => format!("sip:{given}"),
-    };
-    let is_plain =
-        |uri: Uri<'_>| uri.scheme == Scheme::Sip && uri.headers.is_empty() && uri.user.is_some();
-    let is_uri =
-        Uri::parse(uri.as_bytes()).is_ok_and(is_plain) && !uri.contains(['<', '>', '"', ' ', ';']);
-    if !is_uri {
-        let what = format!("\"{given}\" is not a SIP URI");
-        let remedy =
-            "write the address that the other server knows us by: \"sip:lamps@pbx.example.com\"";
-        complainer.add(text.span(), what, remedy);
-    }
-    is_uri.then_some(uri)
 }
 
 /// The user name and the password, which is empty if there is none.
@@ -242,15 +187,6 @@ fn login(
         user: auth_id.map_or("", |auth_id| auth_id.get_ref()).into(),
         password: password.or_else(of_file).unwrap_or_default().into(),
     })
-}
-
-fn check_auth_id(auth_id: &Spanned<String>, complainer: &mut Complainer<'_>) {
-    let user = auth_id.get_ref();
-    if !is_phrase(user) {
-        let what = format!("{user:?} is not a user name");
-        let remedy = "use 1 to 256 octets without control characters";
-        complainer.add(auth_id.span(), what, remedy);
-    }
 }
 
 fn packages(connector: &schema::Connector, complainer: &mut Complainer<'_>) -> Vec<Package> {
@@ -341,32 +277,5 @@ fn check_preferred(config: &Config, names: &Names, complainer: &mut Complainer<'
                 }
             }
         }
-    }
-}
-
-/// Complains if no listener has the transport of a connector: requests to us could not arrive.
-fn check_listener(connector: &schema::Connector, config: &Config, complainer: &mut Complainer<'_>) {
-    if connector.kind != ConnectorKind::Sip {
-        return;
-    }
-    let (wanted, word) = match connector.transport {
-        ConnectorTransportKind::Udp => (TransportKind::Udp, "udp"),
-        ConnectorTransportKind::Tcp => (TransportKind::Tcp, "tcp"),
-        ConnectorTransportKind::Tls => (TransportKind::Tls, "tls"),
-    };
-    let listeners = &config.sip.listen;
-    let mut transports = listeners
-        .get_ref()
-        .iter()
-        .map(|listen| listen.transport.get_ref());
-    let has = transports.any(|transport| *transport == wanted);
-    if !has && !complainer.is_misread_within(&listeners.span()) {
-        let what = format!(
-            "the connector \"{}\" uses {word}, but no [[sip.listen]] does",
-            connector.name.get_ref()
-        );
-        let remedy =
-            format!("add a [[sip.listen]] with transport = \"{word}\": NOTIFYs come to it");
-        complainer.add(connector.name.span(), what, remedy);
     }
 }

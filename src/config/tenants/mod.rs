@@ -1,5 +1,5 @@
 //! Tenants: domains with their accounts, groups, lists and policies, profiles, and the tokens of the HTTP
-//! API. They become the directory. Beside it: the relays.
+//! API. They become the directory. Beside it: the relays but those by SIP.
 //!
 //! Each file checks one table and adds it to the directory. The names of the configuration are read
 //! first (`names`), because a table may refer to a later one.
@@ -17,6 +17,8 @@ mod profiles;
 mod proof;
 mod relays;
 mod secret_file;
+mod servers;
+mod sip_relays;
 mod tokens;
 
 use std::collections::HashSet;
@@ -54,6 +56,7 @@ pub(super) fn directory(
     directory.set_profiles(profiles::table(&config.profile, complainer));
     directory.set_feeds(feeds::read(&config.feed, &names, complainer));
     directory.set_connectors(connectors::read(config, &names, complainer, notes));
+    directory.set_sip_relays(sip_relays::read(config, &names, complainer, notes));
     directory.set_peer_systems(peer_systems::read(config, &names, complainer));
     directory.set_tokens(tokens::read(&config.token, &names, complainer));
     directory.set_managed(managed(config, &names, complainer));
@@ -63,7 +66,7 @@ pub(super) fn directory(
     directory
 }
 
-/// The relays.
+/// The relays but those by SIP, which are in the directory.
 pub(super) fn relays(
     config: &Config,
     complainer: &mut Complainer<'_>,

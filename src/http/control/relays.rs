@@ -5,7 +5,7 @@ use crate::http::engine::Engine;
 use crate::http::representation::relays::Relays;
 use crate::http::site::Site;
 
-/// In the order of the configuration.
+/// In the order of the configuration, those by SIP last.
 pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
-    Ok(Box::new(Relays(site.engine.relays())))
+    Ok(Box::new(Relays(site.relays().await)))
 }

@@ -148,6 +148,19 @@ fn relays_are_listed_with_what_they_count() {
             "overflows": 0,
             "snapshots": 2,
             "last_failure": "HTTP 500",
+        }, {
+            "name": "there",
+            "kind": "sip",
+            "status": "failing",
+            "queued": 6,
+            "oldest_seconds": 0,
+            "sent": 15,
+            "failed": 9,
+            "retried": 9,
+            "dead_letters": 0,
+            "overflows": 0,
+            "snapshots": 0,
+            "last_failure": "6 with Not Found",
         }]})
     );
 }

@@ -30,9 +30,12 @@ use glommio::LocalExecutorBuilder;
 use glommio::timer::sleep;
 
 use super::*;
-use crate::directory::connectors::{Connector, Preferred, Protocol, SipUpstream, UserSelection};
+use crate::directory::connectors::{
+    Connector, Preferred, Protocol, ServerAddress, SipUpstream, UserSelection,
+};
 use crate::directory::feeds::{Feed, Meaning};
 use crate::directory::managed::{ChangeRefusal, Changed, ManagedChange, Precondition};
+use crate::directory::relays::{PublishedDocument, SipRelay};
 use crate::directory::tokens::{Role, Token};
 use crate::directory::user_range::UserRange;
 use crate::directory::{Details, Directory, Domain, ParksTokens};
@@ -56,6 +59,7 @@ use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
 use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus, UserStatus,
 };
+use crate::shard::contract::relay::SipRelayReport;
 use crate::shard::contract::report::{
     Contribution, ForgottenMentions, LoopReport, ParkedCall, PresentityState, RefusalReport,
     WatcherReport, WatcherState, Why,
@@ -311,6 +315,10 @@ impl Engine for FakeEngine {
                 Reply::Connectors(vec![connector(shard)], Some(2_000))
             }
             Command::Connectors { .. } => Reply::Connectors(Vec::new(), None),
+            Command::SipRelays { from } => {
+                let next = (from == 0).then_some(2_000);
+                Reply::SipRelays(vec![sip_relay(from)], next)
+            }
             Command::ConnectorUsers { name, from } => {
                 assert_eq!(&*name, "pbx");
                 let next = (from == 0).then_some(2_000);
@@ -450,6 +458,44 @@ impl Engine for FakeEngine {
 
     fn store(&self) -> Option<StoreReport> {
         self.store.lock().unwrap().clone()
+    }
+}
+
+/// The configuration of [`sip_relay`].
+fn there() -> SipRelay {
+    SipRelay {
+        name: "there".into(),
+        domains: Vec::new(),
+        users: Vec::new(),
+        address: ServerAddress {
+            host: "sip.example.com".into(),
+            port: None,
+        },
+        transport: Transport::Udp,
+        remote_domain: None,
+        uri: None,
+        login: None,
+        document: PublishedDocument::DialogInfo,
+        expires: Duration::from_secs(600),
+        pace: 1,
+        parties: true,
+        notes: true,
+    }
+}
+
+/// A relay by SIP that refuses a user at the second places of each shard.
+fn sip_relay(from: u32) -> SipRelayReport {
+    let status = match from {
+        0 => UserStatus::Published,
+        _ => UserStatus::NotFound,
+    };
+    SipRelayReport {
+        name: "there".into(),
+        status: ConnectorStatus::Known(ServerStatus::UpAndRunning),
+        users: vec![(status, 2)],
+        waiting: 1,
+        sent: 5,
+        failures: 3,
     }
 }
 
@@ -718,6 +764,7 @@ pub(in crate::http) fn directory() -> Directory {
         ],
     }]);
     directory.set_connectors(vec![pbx()]);
+    directory.set_sip_relays(vec![there()]);
     directory.set_tokens(vec![
         token("reader", Role::Reader, &[]),
         token("feeder", Role::Feeder, &["abc.com"]),

@@ -229,9 +229,10 @@ fn relays_are_shown() {
     let server = Server::start();
     assert_eq!(
         server.operator("/relays?wide=yes").body,
-        "1 relay\n\n\
+        "2 relays\n\n\
          RELAY  KIND     STATUS   QUEUED  OLDEST  SENT  FAILED  DEAD LETTERS  UNKNOWN  LAST FAILURE\n\
-         crm    webhook  failing  3       1m 30s  7     5       1             0        HTTP 500\n"
+         crm    webhook  failing  3       1m 30s  7     5       1             0        HTTP 500\n\
+         there  sip      failing  6       0s      15    9       0             0        6 with Not Found\n"
     );
     assert_eq!(server.get("/relays").status, 404);
 }

@@ -1,10 +1,10 @@
 //! `application/pidf+xml` as Lync and Skype for Business take it from gateways: one activity in the elements of a draft
 //! of RFC 4480. It says that a user is on the phone; what else they know of the user stays.
 
+use crate::presence::Composed;
 use crate::presence::call::CallState;
 use crate::presence::composition::lamp;
 use crate::presence::document::xml;
-use crate::presence::Composed;
 
 /// Whether there is anything to say of a user.
 #[must_use]
@@ -19,6 +19,8 @@ pub fn write(out: &mut Vec<u8>, entity: &str) {
     out.extend_from_slice(b"xmlns:ep=\"urn:ietf:params:xml:ns:pidf:status:rpid-status\" entity=\"");
     xml::write_escaped(out, entity.as_bytes());
     out.extend_from_slice(b"\">\n<tuple id=\"0\">\n<status>\n<basic>open</basic>\n");
-    out.extend_from_slice(b"<ep:activities>\n<ep:activity>on-the-phone</ep:activity>\n</ep:activities>\n");
+    out.extend_from_slice(
+        b"<ep:activities>\n<ep:activity>on-the-phone</ep:activity>\n</ep:activities>\n",
+    );
     out.extend_from_slice(b"</status>\n</tuple>\n</presence>\n");
 }

@@ -11,10 +11,10 @@
 
 pub(crate) mod awaited;
 pub(crate) mod commit;
-mod other_servers;
 pub(crate) mod dispatch;
 pub(crate) mod early;
 pub(crate) mod operator;
+mod other_servers;
 pub(crate) mod publish;
 pub(crate) mod reevaluate;
 pub(crate) mod refresh;

@@ -68,9 +68,7 @@ impl Engine {
     /// The configuration changed: forgets refusals and begins a re-evaluation.
     pub(crate) fn take_directory(&mut self, turn: &mut Turn<'_>) {
         self.uas.forget_refusals();
-        let directory = turn.directory;
-        let has_any = !directory.connectors().is_empty() || !directory.sip_relays().is_empty();
-        if self.has_other_servers || has_any {
+        if self.has_other_servers || turn.directory.has_other_servers() {
             self.take_other_servers(turn);
         }
         self.begin_reevaluation(turn);

@@ -16,8 +16,8 @@ use crate::shard::contract::connector::{
 };
 use crate::shard::contract::counters::Counted;
 use crate::shard::contract::lockout::{Lifted, LockoutReport};
-use crate::shard::contract::relay::SipRelayReport;
 use crate::shard::contract::probe::{ProbeId, ProbeOrder, ProbeReport};
+use crate::shard::contract::relay::SipRelayReport;
 use crate::shard::contract::report::{
     Contribution, ForgottenMentions, LoopReport, ParkedCall, PresentityState, RefusalReport,
     WatcherReport, Why,

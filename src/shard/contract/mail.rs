@@ -15,9 +15,9 @@ use crate::presence::source::{EntityTag, StateUpdate};
 use crate::presence::{Aor, Composed};
 use crate::shard::contract::certificates::CertificateNames;
 use crate::shard::contract::connector::UpstreamReport;
-use crate::shard::contract::relay::{RelayOutcome, RelayedState};
 use crate::shard::contract::flow::{Address, ConnectionId, Flow};
 use crate::shard::contract::ids::{Beginning, WatchedId};
+use crate::shard::contract::relay::{RelayOutcome, RelayedState};
 
 /// Whether watchers of a presentity may know its state already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

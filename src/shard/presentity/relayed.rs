@@ -52,7 +52,11 @@ impl Presentities {
 
 impl Compositor {
     /// The presentity at a place of the table, as its relays are to have it; None if there is none.
-    pub(crate) fn relayed_at(&self, id: PresentityId, turn: &Turn<'_>) -> Option<RelayedPresentity> {
+    pub(crate) fn relayed_at(
+        &self,
+        id: PresentityId,
+        turn: &Turn<'_>,
+    ) -> Option<RelayedPresentity> {
         let owned = self.presentities.owned.get(id)?;
         let relays = turn.directory.sip_relays().iter();
         let states = relays.filter_map(|relay| self.presentities.relayed_state(id, relay, turn));

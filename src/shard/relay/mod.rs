@@ -92,7 +92,12 @@ impl SipRelays {
     }
 
     /// Publishes a presentity for each relay that is told of it, if there is anything to say, and for no other.
-    pub(crate) fn settle(&mut self, presentity: RelayedPresentity, uac: &mut Uac, turn: &mut Turn<'_>) {
+    pub(crate) fn settle(
+        &mut self,
+        presentity: RelayedPresentity,
+        uac: &mut Uac,
+        turn: &mut Turn<'_>,
+    ) {
         let RelayedPresentity { aor, mut states } = presentity;
         for entry in &mut self.all {
             let is_its = |state: &RelayedState| state.relay == entry.relay.name;
@@ -115,12 +120,19 @@ impl SipRelays {
             // They are taken from the directory once recorded presentities are there.
             return;
         };
-        let rest = match entry.users.get(&state.aor) {
-            Some(client) => uac.republish(*client, state, turn),
-            None => Err(state),
+        let Some(client) = entry.users.get(&state.aor) else {
+            return entry.publish(state, uac, turn);
         };
-        if let Err(state) = rest {
-            entry.publish(state, uac, turn);
+        if let Err(state) = uac.republish(*client, state, turn) {
+            // What the server has is being removed.
+            entry.publish(
+                RelayedState {
+                    held: None,
+                    ..state
+                },
+                uac,
+                turn,
+            );
         }
     }
 
@@ -181,12 +193,7 @@ impl Entry {
         }
     }
 
-    fn report(
-        &self,
-        tallies: &HashMap<LinkId, Tally>,
-        uac: &Uac,
-        now: Instant,
-    ) -> SipRelayReport {
+    fn report(&self, tallies: &HashMap<LinkId, Tally>, uac: &Uac, now: Instant) -> SipRelayReport {
         let link = uac.link_report(self.link, now);
         let tally = tallies.get(&self.link).cloned().unwrap_or_default();
         SipRelayReport {

@@ -89,14 +89,13 @@ impl Uac {
             return;
         };
         let is_own = client.is_own();
+        let is_published = matches!(client.role, Role::Publisher(_)) && code < 300;
         let Some(link) = client.link() else {
             return;
         };
-        if code >= 300
-            && next == Next::Wait
-            && let Some(link) = self.links.get_mut(link)
-        {
-            link.counts.failures += 1;
+        if let Some(link) = self.links.get_mut(link) {
+            link.counts.failures += u64::from(code >= 300 && next == Next::Wait);
+            link.counts.notifies += u64::from(is_published);
         }
         match code {
             404 if is_own => self.server_answers(link, ServerStatus::CredentialsNotFound, turn),

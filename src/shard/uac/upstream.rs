@@ -100,10 +100,7 @@ impl Uac {
         let is_established = client.is_established(turn.now);
         let is_free = client.transaction.is_none();
         let link = client.link().and_then(|link| self.links.get_mut(link));
-        match (
-            link.filter(|link| link.is_up()),
-            client.purpose.link_mut(),
-        ) {
+        match (link.filter(|link| link.is_up()), client.purpose.link_mut()) {
             (Some(link), Some(own)) if is_established && is_free => {
                 (own.is_held, own.has_slot) = (false, true);
                 client.request_at = Some(link.reserve(turn.now));

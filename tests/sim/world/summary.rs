@@ -78,6 +78,7 @@ pub(super) fn mail_summary(mail: &Mail) -> String {
         Mail::RegisterOutcome { outcome, .. } => format!("registered {outcome:?}"),
         Mail::Publish(publish) => format!("publish {}", publish.aor),
         Mail::Upstream(report) => format!("upstream {} {}", report.connector, report.aor),
+        Mail::Relay(_) | Mail::Relayed(_) => "relay".to_owned(),
         Mail::PublishOutcome { outcome, .. } => format!("outcome {outcome:?}"),
     }
 }

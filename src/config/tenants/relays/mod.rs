@@ -33,11 +33,13 @@ pub(super) struct RelayReader<'r, 's> {
 }
 
 impl RelayReader<'_, '_> {
-    /// The relays of a file.
+    /// The relays of a file but those by SIP.
     pub(super) fn read(&mut self, relays: &[Relay]) -> Vec<RelayPlan> {
         let names = relays.iter().map(|relay| &relay.name);
         names::check_all("relay", names, self.complainer);
-        let plans = relays.iter().filter_map(|relay| {
+        let others = relays.iter();
+        let others = others.filter(|relay| *relay.kind.get_ref() != RelayKindWord::Sip);
+        let plans = others.filter_map(|relay| {
             let plan = self.plan(relay);
             plan.filter(|_| relay.enabled)
         });
@@ -51,6 +53,8 @@ impl RelayReader<'_, '_> {
             RelayKindWord::Webhook => self.webhook(relay).map(RelayKind::Webhook),
             RelayKindWord::Mqtt => self.mqtt(relay).map(RelayKind::Mqtt),
             RelayKindWord::Teams => self.teams(relay).map(RelayKind::Teams),
+            // The directory has it.
+            RelayKindWord::Sip => None,
         };
         // The limit of Microsoft is one of requests.
         let is_paced = !matches!(kind, Some(RelayKind::Teams(_)));
@@ -74,7 +78,8 @@ impl RelayReader<'_, '_> {
         })
     }
 
-    fn domains(&mut self, relay: &Relay) -> Vec<Box<str>> {
+    /// The domains that it names.
+    pub(super) fn domains(&mut self, relay: &Relay) -> Vec<Box<str>> {
         let title = relay.title();
         let domains = relay.domains.iter();
         let domains =
@@ -82,7 +87,8 @@ impl RelayReader<'_, '_> {
         domains.map(Into::into).collect()
     }
 
-    fn users(&mut self, relay: &Relay) -> Vec<People> {
+    /// The users that it names.
+    pub(super) fn users(&mut self, relay: &Relay) -> Vec<People> {
         let Some(first) = relay.users.first() else {
             return Vec::new();
         };
@@ -117,7 +123,7 @@ impl RelayReader<'_, '_> {
     }
 
     /// The value of a key that this kind needs.
-    fn required<'v, T>(
+    pub(super) fn required<'v, T>(
         &mut self,
         relay: &Relay,
         value: Option<&'v Spanned<T>>,
@@ -201,7 +207,7 @@ impl RelayReader<'_, '_> {
     }
 
     /// The secret, from the file or from beside it.
-    fn secret(&mut self, relay: &Relay) -> Option<String> {
+    pub(super) fn secret(&mut self, relay: &Relay) -> Option<String> {
         match (&relay.secret, &relay.secret_file) {
             (Some(secret), None) => {
                 let source = self.complainer.source().name.clone();
