@@ -495,6 +495,7 @@ const SUB_ROOMS: &[(&str, &[Row])] = &[
             ("history", &[]),
             ("origin", &["fixed_hash"]),
             ("wall_clock", &[]),
+            ("elsewhere", &["wall_clock"]),
             ("event", &["aor"]),
             ("policy", &["aor", "event"]),
             ("call", &["aor", "fixed_hash", "wall_clock"]),

@@ -118,6 +118,7 @@ impl From<SipRelayReport> for RelayReport {
             failed: report.failures,
             retried: report.failures,
             dead_letters: 0,
+            unknown: 0,
             overflows: 0,
             snapshots: 0,
         }

@@ -158,6 +158,7 @@ fn relays_are_listed_with_what_they_count() {
             "failed": 9,
             "retried": 9,
             "dead_letters": 0,
+            "unknown": 0,
             "overflows": 0,
             "snapshots": 0,
             "last_failure": "6 with Not Found",

@@ -21,7 +21,7 @@ use crate::shard::contract::turn::Turn;
 const PLACES_PER_COMMAND: u32 = 2_000;
 
 /// The next places of a table that ends at `end`, and the place behind them if there are more.
-fn batch(from: u32, end: u32) -> (Range<u32>, Option<u32>) {
+pub(super) fn batch(from: u32, end: u32) -> (Range<u32>, Option<u32>) {
     batch_of(PLACES_PER_COMMAND, from, end)
 }
 
@@ -107,21 +107,9 @@ impl Engine {
                 }
                 Reply::Done
             }
-            Command::Connectors { from } => {
-                let (places, next) = batch(from, self.uac.places());
-                let reports = self.connectors.reports(places, &self.uac, turn.now);
-                Reply::Connectors(reports, next)
-            }
-            Command::SipRelays { from } => {
-                let (places, next) = batch(from, self.uac.places());
-                let reports = self.relays.reports(places, &self.uac, turn.now);
-                Reply::SipRelays(reports, next)
-            }
-            Command::ConnectorUsers { name, from } => {
-                let (places, next) = batch(from, self.uac.places());
-                let users = self.connectors.users(&name, places, &self.uac, turn.now);
-                Reply::ConnectorUsers(users, next)
-            }
+            Command::Connectors { from } => self.list_connectors(from, turn),
+            Command::SipRelays { from } => self.list_relays(from, turn),
+            Command::ConnectorUsers { name, from } => self.list_users(&name, from, turn),
             Command::OrderConnector { name, order } => self.order_connector(&name, order, turn),
             Command::Counters => Reply::Counters(self.count(turn)),
         }

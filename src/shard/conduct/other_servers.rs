@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::shard::conduct::Engine;
+use crate::shard::conduct::operator::batch;
 use crate::shard::contract::command::Reply;
 use crate::shard::contract::connector::ConnectorOrder;
 use crate::shard::contract::ids::PresentityId;
@@ -61,6 +62,27 @@ impl Engine {
         if self.relays.note_outcome(&outcome) {
             self.compositor.note_published(outcome, turn);
         }
+    }
+
+    /// The connectors, with their users among the next clients.
+    pub(crate) fn list_connectors(&self, from: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch(from, self.uac.places());
+        let reports = self.connectors.reports(places, &self.uac, turn.now);
+        Reply::Connectors(reports, next)
+    }
+
+    /// The relays, with their users among the next clients.
+    pub(crate) fn list_relays(&self, from: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch(from, self.uac.places());
+        let reports = self.relays.reports(places, &self.uac, turn.now);
+        Reply::SipRelays(reports, next)
+    }
+
+    /// The users of a connector among the next clients.
+    pub(crate) fn list_users(&self, name: &str, from: u32, turn: &Turn<'_>) -> Reply {
+        let (places, next) = batch(from, self.uac.places());
+        let users = self.connectors.users(name, places, &self.uac, turn.now);
+        Reply::ConnectorUsers(users, next)
     }
 
     /// Starts, stops or restarts a connector.
