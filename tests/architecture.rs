@@ -80,7 +80,15 @@ const ROOMS: &[Row] = &[
     ),
     (
         "connect",
-        &["background", "directory", "shard", "presence", "sip"],
+        &[
+            "background",
+            "directory",
+            "shard",
+            "presence",
+            "relay",
+            "sip",
+            "tls",
+        ],
     ),
     (
         "runtime",
@@ -782,7 +790,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("mimalloc", &["main"]),
     (
         "percent_encoding",
-        &["presence/composition", "http/api", "relay/teams"],
+        &["presence/composition", "http/api", "relay/teams/users"],
     ),
     ("postcard", &["record"]),
     ("prost", &["http/monitor"]),

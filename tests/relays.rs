@@ -10,6 +10,8 @@ mod mqtt;
 mod site;
 #[path = "relays/teams.rs"]
 mod teams;
+#[path = "relays/teams_in.rs"]
+mod teams_in;
 #[path = "relays/web.rs"]
 mod web;
 #[path = "relays/webhooks.rs"]

@@ -1,4 +1,4 @@
-//! Connectors without SIP: Asterisk by its manager interface, FreeSWITCH by its event socket. What a PBX tells of
+//! Connectors without SIP: Asterisk by its manager interface, FreeSWITCH by its event socket, Microsoft Teams by polls. What a PBX tells of
 //! the users of a domain becomes the contributions `upstream:NAME`, as what our subscriptions bring does.
 //!
 //! ```text
@@ -20,6 +20,7 @@ mod protocol;
 mod service;
 mod session;
 mod status;
+mod teams;
 mod teller;
 mod users;
 mod worker;
@@ -30,7 +31,9 @@ use crate::background::{Background, Service, Shards};
 use crate::connect::service::{Wanted, serve};
 use crate::connect::status::Status;
 use crate::directory::connectors::{Connector, Protocol};
+use crate::relay::{Relays, TeamsSource};
 use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorStatus};
+use crate::tls::TlsClient;
 
 /// The connectors of a node that are not spoken to by SIP. Clones are handles of the same ones.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +44,8 @@ struct Inner {
     all: Vec<Entry>,
     service: Option<Service<Vec<Wanted>>>,
     runs: u64,
+    /// How they connect by TLS.
+    tls: Option<TlsClient>,
 }
 
 /// A connector as other threads see it.
@@ -51,23 +56,43 @@ struct Entry {
     /// Another run begins with another number.
     run: u64,
     status: Arc<Status>,
+    /// Where one that reads Teams begins.
+    teams: Option<TeamsSource>,
 }
 
 impl Connectors {
-    /// Puts these connectors into force, in place of those before. One that did not change goes on.
-    pub fn put<S>(&self, connectors: &[Connector], background: &Background<S>)
-    where
+    /// Puts these connectors into force, in place of those before. One that did not change goes on. Those that read
+    /// what a relay tells find it among `relays`.
+    pub fn put<S>(
+        &self,
+        connectors: &[Connector],
+        relays: &Relays,
+        tls: &TlsClient,
+        background: &Background<S>,
+    ) where
         S: Shards + Clone + Send + 'static,
     {
         let mut inner = self.inner();
         let before = std::mem::take(&mut inner.all);
-        let ours = |connector: &&Connector| matches!(connector.protocol, Protocol::Pbx(_));
+        inner.tls = Some(tls.clone());
+        let ours = |connector: &&Connector| !matches!(connector.protocol, Protocol::Sip(_));
         for connector in connectors.iter().filter(ours) {
+            let teams = match &connector.protocol {
+                Protocol::Teams(teams) => relays.teams(&teams.relay),
+                _ => None,
+            };
             let known = before.iter().find(|entry| entry.connector == *connector);
-            let entry = known.cloned().unwrap_or_else(|| {
-                inner.runs += 1;
-                Entry::new(connector, inner.runs)
-            });
+            let run = inner.runs + 1;
+            let entry = match known {
+                Some(entry) if entry.teams == teams => entry.clone(),
+                Some(entry) => Entry {
+                    run,
+                    teams,
+                    ..entry.clone()
+                },
+                None => Entry::new(connector, run, teams),
+            };
+            inner.runs = run;
             inner.all.push(entry);
         }
         if inner.service.is_none() && !inner.all.is_empty() {
@@ -114,7 +139,9 @@ impl Inner {
     /// Tells the service what is to run.
     fn tell(&self) {
         let wanted = self.all.iter().filter(|entry| entry.runs());
-        let wanted = wanted.map(Entry::wanted).collect();
+        let wanted = wanted
+            .map(|entry| entry.wanted(self.tls.as_ref()))
+            .collect();
         if let Some(service) = &self.service {
             service.order(wanted);
         }
@@ -122,21 +149,23 @@ impl Inner {
 }
 
 impl Entry {
-    fn new(connector: &Connector, run: u64) -> Self {
+    fn new(connector: &Connector, run: u64, teams: Option<TeamsSource>) -> Self {
         Self {
             connector: connector.clone(),
             is_stopped: false,
             run,
             status: Arc::default(),
+            teams,
         }
     }
 
     const fn runs(&self) -> bool {
-        self.connector.is_enabled && self.connector.address.is_some() && !self.is_stopped
+        self.connector.is_enabled && self.connector.has_server() && !self.is_stopped
     }
 
-    fn wanted(&self) -> Wanted {
+    fn wanted(&self, tls: Option<&TlsClient>) -> Wanted {
         Wanted {
+            teams: self.teams.clone().zip(tls.cloned()),
             connector: self.connector.clone(),
             run: self.run,
             status: Arc::clone(&self.status),
@@ -145,10 +174,10 @@ impl Entry {
 
     fn report(&self) -> ConnectorReport {
         let connector = &self.connector;
-        let configured = match connector.address {
+        let configured = match connector.has_server() {
             _ if !connector.is_enabled || self.is_stopped => Some(ConnectorStatus::Disabled),
-            None => Some(ConnectorStatus::NotConfigured),
-            Some(_) => None,
+            false => Some(ConnectorStatus::NotConfigured),
+            true => None,
         };
         self.status.report(connector, configured)
     }

@@ -8,10 +8,13 @@ use tokio::task::{JoinHandle, spawn_local};
 
 use crate::background::{Shards, Surroundings};
 use crate::connect::status::Status;
+use crate::connect::teams::Poller;
 use crate::connect::teller::Teller;
 use crate::connect::worker::Worker;
 use crate::directory::connectors::{Connector, Protocol};
+use crate::relay::{TeamsReader, TeamsSource};
 use crate::sip::random::Random;
+use crate::tls::TlsClient;
 
 /// A connector that is to run.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub(super) struct Wanted {
     /// Another run begins with another number.
     pub(super) run: u64,
     pub(super) status: Arc<Status>,
+    /// Of one that reads Teams: where it begins, and how it connects by TLS.
+    pub(super) teams: Option<(TeamsSource, TlsClient)>,
 }
 
 /// A connector that runs.
@@ -81,24 +86,35 @@ fn start(
     random: &mut Random,
 ) -> Option<Running> {
     let connector = &wanted.connector;
-    let Protocol::Pbx(pbx) = &connector.protocol else {
-        return None;
-    };
     let new = || {
         let name = Arc::clone(&connector.name);
-        Teller::new(name, &connector.domain, Rc::clone(shards))
+        let knows_phones = !matches!(connector.protocol, Protocol::Teams(_));
+        Teller::new(name, &connector.domain, knows_phones, Rc::clone(shards))
     };
     let teller = teller.unwrap_or_else(new);
-    let worker = Worker {
-        pbx: pbx.clone(),
-        wanted: wanted.clone(),
-        shards: Rc::clone(shards),
-        teller: teller.clone(),
-        random: random.fork(),
+    let (shards, random) = (Rc::clone(shards), random.fork());
+    let task = match &connector.protocol {
+        Protocol::Sip(_) => return None,
+        Protocol::Pbx(pbx) => {
+            let worker = Worker {
+                pbx: pbx.clone(),
+                wanted: wanted.clone(),
+                shards,
+                teller: teller.clone(),
+                random,
+            };
+            spawn_local(worker.run())
+        }
+        Protocol::Teams(teams) => {
+            let (source, tls) = wanted.teams.as_ref()?;
+            let reader = TeamsReader::new(source, tls);
+            let poller = Poller::new(&wanted, teams.poll, reader, shards, teller.clone());
+            spawn_local(poller.run(random))
+        }
     };
     Some(Running {
         wanted,
         teller,
-        task: spawn_local(worker.run()),
+        task,
     })
 }

@@ -43,6 +43,8 @@ pub(super) struct Teller(Rc<Inner>);
 struct Inner {
     connector: Arc<str>,
     domain: Box<str>,
+    /// Whether a user without a call is told to have none. A system that does not see the phone cannot know that.
+    knows_phones: bool,
     /// When it began, in milliseconds.
     epoch: u64,
     shards: Rc<dyn Shards>,
@@ -72,10 +74,17 @@ impl Told {
 }
 
 impl Teller {
-    pub(super) fn new(connector: Arc<str>, domain: &str, shards: Rc<dyn Shards>) -> Self {
+    /// For the users of a domain. `knows_phones`: a user of which no call is reported has none.
+    pub(super) fn new(
+        connector: Arc<str>,
+        domain: &str,
+        knows_phones: bool,
+        shards: Rc<dyn Shards>,
+    ) -> Self {
         Self(Rc::new(Inner {
             connector,
             domain: domain.into(),
+            knows_phones,
             epoch: shards.unix_milliseconds().unsigned_abs(),
             shards,
             told: RefCell::default(),
@@ -150,12 +159,15 @@ impl Teller {
         }
         let same = told.filter(|told| !told.is_due());
         if same.is_none_or(|told| told.report.calls != report.calls) {
-            let calls = Document::DialogInfo {
-                entity: None,
-                full: true,
-                dialogs: report.calls.clone(),
+            let news = match report.calls.is_empty() && !self.0.knows_phones {
+                true => UpstreamNews::Gone,
+                false => UpstreamNews::Document(Document::DialogInfo {
+                    entity: None,
+                    full: true,
+                    dialogs: report.calls.clone(),
+                }),
             };
-            batch.push(self.news(user, Package::Dialog, UpstreamNews::Document(calls)));
+            batch.push(self.news(user, Package::Dialog, news));
         }
         if same.is_none_or(|told| told.report.presence != report.presence) {
             let news = match report.presence.clone() {
@@ -246,6 +258,7 @@ mod tests {
     use super::*;
     use crate::directory::Directory;
     use crate::directory::connectors::ServerAddress;
+    use crate::presence::call::CallState;
 
     /// Two shards, which write down what they are told, or refuse it.
     #[derive(Default)]
@@ -316,9 +329,26 @@ mod tests {
     }
 
     #[test]
+    fn a_system_that_does_not_see_phones_says_nothing_of_a_user_without_a_call() {
+        let log = Rc::new(Log::default());
+        let shards = Rc::clone(&log) as Rc<dyn Shards>;
+        let teller = Teller::new("teams".into(), "abc.com", false, shards);
+        let board = RefCell::new(Board::new("abc.com", 1, 1));
+        let tell = |state| {
+            board.borrow_mut().lamp("101", state);
+            wait(teller.tell(vec!["101".into()], &board));
+            log.take()
+        };
+        let in_call = tell(Some(CallState::Confirmed));
+        assert_eq!(in_call, ["101 dialog 1 calls", "101 presence Gone"]);
+        assert_eq!(tell(None), ["101 dialog Gone"]);
+    }
+
+    #[test]
     fn only_what_changed_is_told_and_what_was_refused_is_told_again() {
         let log = Rc::new(Log::default());
-        let teller = Teller::new("pbx".into(), "abc.com", Rc::clone(&log) as Rc<dyn Shards>);
+        let shards = Rc::clone(&log) as Rc<dyn Shards>;
+        let teller = Teller::new("pbx".into(), "abc.com", true, shards);
         let board = RefCell::new(Board::new("abc.com", 1, 1));
         board.borrow_mut().phone("a", "101", true);
         let tell = |users: &[&str]| {

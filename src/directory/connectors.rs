@@ -48,6 +48,17 @@ pub enum Protocol {
     Sip(SipUpstream),
     /// The protocol of a PBX, over TCP.
     Pbx(PbxUpstream),
+    /// Microsoft Teams, by polls.
+    Teams(TeamsUpstream),
+}
+
+/// A tenant of Microsoft Teams that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TeamsUpstream {
+    /// The relay to the tenant, which says how it is reached and which user is which.
+    pub relay: Box<str>,
+    /// The time between two polls.
+    pub poll: Duration,
 }
 
 /// A PBX that tells of its users by a protocol of its own.
@@ -104,6 +115,14 @@ pub struct UserSelection {
     pub on_demand: bool,
     /// These users.
     pub ranges: Vec<UserRange>,
+}
+
+impl Connector {
+    /// Whether the configuration says where its server is.
+    #[must_use]
+    pub const fn has_server(&self) -> bool {
+        self.address.is_some() || matches!(self.protocol, Protocol::Teams(_))
+    }
 }
 
 impl UserSelection {

@@ -128,7 +128,13 @@ impl Graph {
         if !response.status.is_success() {
             let code = code(&json["error"]);
             let why = format!("no token: HTTP {} {code}", response.status.as_u16());
-            return Err(Fault::new(why, Remedy::Wait(response.retry_after)));
+            let is_refused = response.status.is_client_error()
+                && response.status != StatusCode::TOO_MANY_REQUESTS;
+            let remedy = match is_refused {
+                true => Remedy::Forbidden,
+                false => Remedy::Wait(response.retry_after),
+            };
+            return Err(Fault::new(why, remedy));
         }
         let text = json["access_token"].as_str().unwrap_or_default();
         if text.is_empty() {
@@ -173,7 +179,7 @@ pub(super) fn verdict(response: &HttpResponse) -> Result<(), Fault> {
             Remedy::Wait(response.retry_after)
         }
         // The application lacks a permission, or the administrator's consent.
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Remedy::Wait(None),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Remedy::Forbidden,
         StatusCode::BAD_REQUEST => Remedy::GiveUp,
         StatusCode::NOT_FOUND => Remedy::Unknown,
         _ => Remedy::Retry,
@@ -211,7 +217,7 @@ mod tests {
         let body = r#"{"error":{"code":"Forbidden","message":"ann@abc.com may not"}}"#;
         let wait = Remedy::Wait(None);
         for (status, body, why, remedy) in [
-            (403, body, "HTTP 403 Forbidden", wait),
+            (403, body, "HTTP 403 Forbidden", Remedy::Forbidden),
             (400, "{}", "HTTP 400", Remedy::GiveUp),
             (
                 404,

@@ -33,6 +33,8 @@ mod worker;
 pub use plan::{GraphPlan, MqttPlan, RelayKind, RelayPlan, SecretOctets, TeamsPlan, WebhookPlan};
 pub use remote_ids::RemoteIds;
 pub use status::{Condition, RelayReport};
+pub(crate) use target::{Fault, Remedy};
+pub(crate) use teams::reader::{TeamsPresence, TeamsReader, TeamsSource};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -49,6 +51,8 @@ pub struct Relays(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     running: Vec<Running>,
+    /// Those that are told nothing.
+    disabled: Vec<RelayPlan>,
     service: Option<Service<Order>>,
 }
 
@@ -60,8 +64,8 @@ struct Running {
 }
 
 impl Relays {
-    /// Puts these relays into force, in place of those before. A relay that did not change goes on. Changes
-    /// come from `feed`.
+    /// Puts these relays into force, in place of those before. A relay that did not change goes on; one that is not
+    /// enabled is told nothing. Changes come from `feed`.
     pub fn put<S>(
         &self,
         plans: &[RelayPlan],
@@ -80,7 +84,9 @@ impl Relays {
                 status: Arc::default(),
             })
         };
-        inner.running = plans.iter().map(running).collect();
+        let (enabled, disabled): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.is_enabled);
+        inner.running = enabled.into_iter().map(running).collect();
+        inner.disabled = disabled.into_iter().cloned().collect();
         if inner.service.is_none() && !inner.running.is_empty() {
             let feed = feed.clone();
             let serve = |orders, surroundings| serve(orders, surroundings, feed);
@@ -95,12 +101,32 @@ impl Relays {
         }
     }
 
-    /// The relays in force.
+    /// The relays in force, and those that are told nothing.
     #[must_use]
     pub fn plans(&self) -> Vec<RelayPlan> {
         let inner = self.inner();
-        let plans = inner.running.iter().map(|running| running.plan.clone());
-        plans.collect()
+        let running = inner.running.iter().map(|running| &running.plan);
+        running.chain(&inner.disabled).cloned().collect()
+    }
+
+    /// The tenant of a relay to Microsoft Teams, to read from.
+    #[must_use]
+    pub(crate) fn teams(&self, name: &str) -> Option<TeamsSource> {
+        let inner = self.inner();
+        let running = inner.running.iter();
+        let running = running.map(|running| (&running.plan, Some(&running.status)));
+        let disabled = inner.disabled.iter().map(|plan| (plan, None));
+        let mut named = running
+            .chain(disabled)
+            .filter(|(plan, _)| *plan.name == *name);
+        let (plan, relay) = named.next()?;
+        let RelayKind::Teams(plan) = &plan.kind else {
+            return None;
+        };
+        Some(TeamsSource {
+            plan: plan.clone(),
+            relay: relay.cloned(),
+        })
     }
 
     /// How each relay is, in the order of the configuration.

@@ -16,6 +16,8 @@ use crate::relay::remote_ids::RemoteIds;
 pub struct RelayPlan {
     /// Its name, unique among all relays.
     pub name: Box<str>,
+    /// Whether it is told anything.
+    pub is_enabled: bool,
     /// The other system.
     pub kind: RelayKind,
     /// The domains whose users are told of; empty for all.

@@ -129,7 +129,7 @@ impl RunningRelays {
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
-            RelayKind::Teams(teams) => Box::new(Teams::new(teams, client)),
+            RelayKind::Teams(teams) => Box::new(Teams::new(teams, client, Arc::clone(&status))),
             RelayKind::Mqtt(mqtt) => Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config())),
         };
         let shards = Rc::clone(&self.shards);

@@ -137,6 +137,7 @@ pub(super) mod tests {
     pub(in crate::relay) fn plan() -> RelayPlan {
         RelayPlan {
             name: "crm".into(),
+            is_enabled: true,
             kind: RelayKind::Webhook(WebhookPlan {
                 url: "http://127.0.0.1:1/".parse().unwrap(),
                 key: SecretOctets([7; 24].into()),

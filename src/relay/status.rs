@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::relay::teams::own::OwnTraces;
 use crate::shard::contract::connector::ConnectorStatus;
 use crate::shard::contract::probe::ServerStatus;
 use crate::shard::contract::relay::SipRelayReport;
@@ -20,6 +21,8 @@ pub(super) struct Status {
     pub(super) snapshots: AtomicU64,
     pub(super) queued: AtomicU64,
     pub(super) oldest_seconds: AtomicU64,
+    /// What the target shows of people because of the relay, if it is read as well.
+    pub(super) own: OwnTraces,
     health: Mutex<Health>,
 }
 

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use crate::presence::Aor;
 use crate::relay::queue::Entry;
 use crate::relay::state::State;
-use crate::relay::told::Traces;
+use crate::relay::told::{Told, Traces};
 
 /// Another system.
 pub(super) trait Target {
@@ -39,6 +39,9 @@ pub(super) trait Target {
         None
     }
 
+    /// What an earlier process has told it, before it is told anything.
+    fn begin(&self, _told: &Told) {}
+
     /// What it does besides; dropped when the relay ends. `wants_all` has it told all states anew.
     fn attend<'a>(&'a self, _wants_all: &'a Notify) -> LocalBoxFuture<'a, ()> {
         Box::pin(std::future::pending())
@@ -47,20 +50,22 @@ pub(super) trait Target {
 
 /// Why a state was not told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// In words. Names no person, no address of a person and no secret.
-    pub(super) why: String,
+    pub(crate) why: String,
     /// What to do.
-    pub(super) remedy: Remedy,
+    pub(crate) remedy: Remedy,
 }
 
 /// What to do about a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Remedy {
+pub(crate) enum Remedy {
     /// This person's state is tried again; others go on.
     Retry,
     /// The target takes no states: all of them wait, for as long as it asked for.
     Wait(Option<Duration>),
+    /// The target refuses us: as [`Self::Wait`], until an operator mends that.
+    Forbidden,
     /// The state can never be told.
     GiveUp,
     /// The target does not know this person: as [`Self::GiveUp`], but nothing is wrong with the relay.

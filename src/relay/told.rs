@@ -43,6 +43,11 @@ impl Traces {
         Self(self.0 | others.0)
     }
 
+    /// These but for those.
+    pub(super) const fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
+    }
+
     /// Whether those are among them.
     pub(super) const fn has(self, others: Self) -> bool {
         self.0 & others.0 == others.0
@@ -99,6 +104,12 @@ impl Told {
     /// The people.
     pub(super) fn people(&self) -> impl Iterator<Item = &Aor> {
         self.people.keys()
+    }
+
+    /// The people with what the target may show of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Aor, Traces)> {
+        let people = self.people.iter();
+        people.map(|(aor, traces)| (aor.clone(), *traces))
     }
 
     /// What the target may show of a person.

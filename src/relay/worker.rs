@@ -92,6 +92,7 @@ impl Relay {
             faults: Cell::new(0),
             random: RefCell::new(random),
         });
+        worker.target.begin(&worker.told.borrow());
         worker.wants_all.notify_one();
         let mut tasks = JoinSet::new();
         for _ in 0..worker.target.lanes() {
@@ -245,7 +246,11 @@ impl Worker {
         count(&self.status.retried);
         let random = &mut *self.random.borrow_mut();
         match fault.remedy {
-            Remedy::Wait(said) => {
+            Remedy::Wait(_) | Remedy::Forbidden => {
+                let said = match fault.remedy {
+                    Remedy::Wait(said) => said,
+                    _ => None,
+                };
                 self.faults.set(self.faults.get().saturating_add(1));
                 let delay = said.unwrap_or_else(|| BACKOFF.delay(self.faults.get(), random));
                 self.queue.pause(delay);

@@ -44,8 +44,11 @@ impl ServiceKeeper {
         } = &background.shards;
         let connectors = directory.current();
         let connectors = connectors.connectors();
-        commander.connectors().put(connectors, background);
         commander.relays().put(relays, tls, feed, background);
+        let relays = commander.relays();
+        commander
+            .connectors()
+            .put(connectors, relays, tls, background);
     }
 }
 

@@ -49,6 +49,9 @@ class Graph:
         self.tokens = 0
         # By object id: what is set, and what people see of it.
         self.people = {object_id(number): {"session": None, "message": "", "preferred": None} for number in KNOWN.values()}
+        # What the user's own Teams does, and how many polls a session is still seen after it was cleared.
+        self.clients = {}
+        self.late = {}
 
     def serve(self, method, path, headers, body):
         """What is wrong with a request, and the response to it: a status and JSON, or nothing."""
@@ -60,6 +63,8 @@ class Graph:
         found = re.fullmatch(r"/v1\.0/users/([^/?]+)\?\$select=id", path)
         if found and method == "GET":
             return faults, self.user(urllib.parse.unquote(found[1]))
+        if path == "/v1.0/communications/getPresencesByUserId" and method == "POST":
+            return self.presences(headers, json.loads(body))
         found = re.fullmatch(r"/v1\.0/users/([^/?]+)/presence/(\w+)", path)
         action = found and getattr(self, found[2], None)
         if not action or method != "POST":
@@ -69,6 +74,8 @@ class Graph:
         person = self.people.get(found[1])
         if person is None:
             return faults, (404, error("NotFound"))
+        if found[2] == "clearPresence" and person["session"]:
+            self.late[found[1]] = 2
         return action(person, json.loads(body))
 
     def token(self, method, headers, body):
@@ -92,6 +99,26 @@ class Graph:
         if not number:
             return 404, error("Request_ResourceNotFound")
         return 200, {"@odata.context": "https://graph.microsoft.com/v1.0/$metadata#users(id)/$entity", "id": object_id(number)}
+
+    def presences(self, headers, body):
+        faults = [] if sorted(body) == ["ids"] else [f"the body is {body}"]
+        if headers.get("Content-Type") != "application/json" or not 1 <= len(body["ids"]) <= 650:
+            faults.append("no JSON with 1 to 650 ids")
+        return faults, (200, {"value": [self.presence(id) for id in body["ids"] if id in self.people]})
+
+    def presence(self, id):
+        person = self.people[id]
+        availability, activity = self.clients.get(id, ("Offline", "Offline"))
+        if person["session"] or self.late.get(id):
+            self.late[id] = self.late.get(id, 0) - (not person["session"])
+            availability, activity = "Busy", "InACall"
+        if person["preferred"]:
+            availability = activity = person["preferred"]
+        return {"id": id, "availability": availability, "activity": activity}
+
+    def play(self, clients):
+        """The users' own Teams do that from now on: by number, availability and activity."""
+        self.clients.update({object_id(number): does for number, does in clients.items()})
 
     def setPresence(self, person, body):
         faults = []

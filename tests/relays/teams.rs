@@ -11,10 +11,10 @@ use crate::daemon::{Daemon, free_address};
 use crate::site::Site;
 use crate::web::Web;
 
-const SECRET: &str = "client+secret/~";
+pub(crate) const SECRET: &str = "client+secret/~";
 
 /// The table of a relay to that server.
-fn table(url: &str, more: &str) -> String {
+pub(crate) fn table(url: &str, more: &str) -> String {
     format!(
         "[[relay]]\nname = \"teams\"\nkind = \"teams\"\ndomains = [\"abc.com\"]\ntenant = \"contoso.onmicrosoft.com\"\n\
          auth_id = \"11111111-2222-3333-4444-555555555555\"\nsecret = \"{SECRET}\"\n\
@@ -25,14 +25,14 @@ fn table(url: &str, more: &str) -> String {
 /// The rest of a table for users by their names.
 const BY_NAME: &str = "upn = \"{user}@contoso.com\"";
 /// The same by a file.
-const BY_FILE: &str = "ids_file = \"teams.csv\"";
+pub(crate) const BY_FILE: &str = "ids_file = \"teams.csv\"";
 
 fn object_id(user: &str) -> String {
     format!("6d1d6e3c-0a3c-4d0a-8f8a-000000000{user}")
 }
 
 /// A site with a relay to that server, whose users 100 and 101 are in a file.
-fn site(name: &str, url: &str, more: &str) -> Site {
+pub(crate) fn site(name: &str, url: &str, more: &str) -> Site {
     let site = Site::new(name, &table(url, more));
     let lines = ["100", "101"].map(|user| format!("{user},{}\n", object_id(user)));
     let text = format!("user,id\n{}", lines.concat());
@@ -41,7 +41,7 @@ fn site(name: &str, url: &str, more: &str) -> Site {
 }
 
 /// Whether a request is that one about a user, and was taken.
-fn is(user: &str, action: &str) -> impl Fn(&Value) -> bool {
+pub(crate) fn is(user: &str, action: &str) -> impl Fn(&Value) -> bool {
     let path = format!("/v1.0/users/{}/presence/{action}", object_id(user));
     move |request| request["path"] == path && request["status"] == 200
 }
@@ -53,7 +53,7 @@ fn counter(site: &Site, name: &str) -> u64 {
 }
 
 /// The paths of the requests that were not looked at yet.
-fn rest(web: &Web) -> Vec<String> {
+pub(crate) fn rest(web: &Web) -> Vec<String> {
     let requests = (0..web.waiting()).map(|_| web.next());
     let paths = requests.map(|request| request["path"].as_str().unwrap().to_owned());
     paths.collect()
@@ -208,22 +208,23 @@ fn teams_is_told_the_final_state_when_graph_hangs_or_is_not_ready() {
     is_told_after("teams-hanging", &answers, "HTTP 403 Forbidden");
 }
 
-/// The table in the guide, but for where Graph is.
+/// The tables in the guide, but for where Graph is.
 #[test]
 fn the_configuration_of_the_guide_works() {
     let guide = include_str!("../../systemd/README.md");
-    let mut blocks = guide.split("```text\n").skip(1);
-    let table = blocks.find_map(|block| {
-        let (table, _) = block.split_once("```")?;
-        table.contains("kind = \"teams\"").then_some(table)
-    });
+    let blocks = guide.split("```text\n").skip(1);
+    let tables = blocks.filter_map(|block| Some(block.split_once("```")?.0));
+    let tables = tables.filter(|table| table.contains("kind = \"teams\""));
+    let [relay, connector] = tables.collect::<Vec<_>>().try_into().unwrap();
     let web = Web::start(&["teams", SECRET]);
-    let more = format!("url = \"{0}\"\nlogin_url = \"{0}\"\n", web.url());
-    let site = Site::new("teams-guide", &(table.unwrap().to_owned() + &more));
+    let urls = format!("url = \"{0}\"\nlogin_url = \"{0}\"\n", web.url());
+    let site = Site::new("teams-guide", &format!("{relay}{urls}{connector}"));
     let write = |name: &str, text: &str| fs::write(site.folder.0.join(name), text).unwrap();
     write("teams.secret", &format!("{SECRET}\n"));
     write("teams.csv", "user,id\n102,ann@contoso.com\n");
+    web.play(&json!({"103": ["Away", "Away"]}));
     let daemon = Daemon::start(&site.folder);
+    site.wait_until("why 102@abc.com", |text| text.contains("is away"));
     for (user, there) in [("101", "101"), ("102", "103")] {
         site.call_state(user, "&number=5551");
         web.wait_for("call", is(there, "setPresence"));

@@ -6,7 +6,8 @@ holds a certificate and its key it serves HTTPS.
 
 PUT /script with a list of JSON objects has it respond so to the next requests, in that order: {"status": 500},
 {"status": 429, "headers": {"Retry-After": "1"}}, {"hang": 30}, {"close": true}. One with "path" is for a request whose path
-contains that; others are answered meanwhile. Without them it responds as the documentation says.
+contains that; others are answered meanwhile. Without them it responds as the documentation says. PUT /people tells teams what users
+do there: {"100": ["Busy", "InACall"]}.
 """
 
 import base64
@@ -102,6 +103,10 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/script":
             with lock:
                 script[:] = json.loads(body)
+            return self.respond(204)
+        if self.path == "/people":
+            with lock:
+                kind.play(json.loads(body))
             return self.respond(204)
         with lock:
             answer = scripted(self.path)

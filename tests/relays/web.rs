@@ -53,17 +53,18 @@ impl Web {
 
     /// Responds so to the next requests.
     pub(crate) fn script(&self, answers: &Value) {
-        let url = format!("{}/script", self.url());
+        self.put("script", answers);
+    }
+
+    /// Users do that from now on in the other system.
+    pub(crate) fn play(&self, people: &Value) {
+        self.put("people", people);
+    }
+
+    fn put(&self, what: &str, body: &Value) {
+        let (url, body) = (format!("{}/{what}", self.url()), body.to_string());
         let mut curl = Command::new("curl");
-        let curl = curl.args([
-            "-ksS",
-            "-f",
-            "-X",
-            "PUT",
-            "--data",
-            &answers.to_string(),
-            &url,
-        ]);
+        let curl = curl.args(["-ksS", "-f", "-X", "PUT", "--data", &body, &url]);
         assert!(curl.status().unwrap().success());
     }
 

@@ -43,6 +43,10 @@ keys! {
         pub same_as: Vec<Spanned<String>> = Vec::new();
         /// The expiry that a SUBSCRIBE asks for.
         pub expires: Interval = Interval::HOUR, in Interval::from_secs(60)..=Interval::from_days(1);
+        /// The relay whose tenant is read.
+        pub relay: Option<Spanned<String>> = None;
+        /// The time between two polls.
+        pub poll: Interval = Interval::from_secs(60), in Interval::SECOND..=Interval::HOUR;
         /// SUBSCRIBEs a second.
         pub pace: u32 = 200, in 1..=10_000;
     }
@@ -57,6 +61,8 @@ words! {
         AsteriskAmi = "asterisk-ami",
         /// FreeSWITCH's event socket
         FreeswitchEventSocket = "freeswitch-event-socket",
+        /// Microsoft Teams
+        Teams = "teams",
     }
 }
 

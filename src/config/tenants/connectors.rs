@@ -7,7 +7,7 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::schema::{
-    Config, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind,
+    Config, ConnectorKind, ConnectorTransportKind, PackageKind, RelayKindWord, TrackKind,
 };
 use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
@@ -18,7 +18,7 @@ use crate::config::tenants::servers::{
 use crate::config::text::canonical_domain;
 use crate::directory::connectors::{
     Connector, LISTED_USERS_MAX, PbxKind, PbxUpstream, Preferred, Protocol, ServerAddress,
-    SipUpstream, UserSelection,
+    SipUpstream, TeamsUpstream, UserSelection,
 };
 use crate::directory::user_range::UserRange;
 use crate::presence::event::Package;
@@ -46,13 +46,14 @@ pub(super) fn read(
             let place = (connector.name.span(), &*what);
             check_listener(connector.transport, place, config, complainer);
         }
-        read.push(converted(connector, names, complainer, notes));
+        read.push(converted(connector, config, names, complainer, notes));
     }
     read
 }
 
 fn converted(
     connector: &schema::Connector,
+    config: &Config,
     names: &Names,
     complainer: &mut Complainer<'_>,
     notes: &mut Vec<String>,
@@ -62,7 +63,8 @@ fn converted(
     let domain = names.domain(&connector.domain, &what, complainer);
     let domain = domain.unwrap_or_default();
     let address = connector.address.as_ref();
-    if address.is_none() && connector.enabled {
+    let is_teams = connector.kind == ConnectorKind::Teams;
+    if address.is_none() && connector.enabled && !is_teams {
         let what = format!("{what} has no address: it is \"Server Not configured\"");
         notes.push(complainer.note(&connector.name.span(), &what));
     }
@@ -77,6 +79,7 @@ fn converted(
         )),
         ConnectorKind::AsteriskAmi => pbx(connector, PbxKind::Asterisk, complainer),
         ConnectorKind::FreeswitchEventSocket => pbx(connector, PbxKind::FreeSwitch, complainer),
+        ConnectorKind::Teams => Protocol::Teams(teams(connector, config, complainer)),
     };
     Connector {
         name: name.into(),
@@ -87,6 +90,36 @@ fn converted(
         users: users(connector, complainer),
         preferred: preferred(connector),
         protocol,
+    }
+}
+
+/// What Microsoft Teams needs.
+fn teams(
+    connector: &schema::Connector,
+    config: &Config,
+    complainer: &mut Complainer<'_>,
+) -> TeamsUpstream {
+    let name = connector.name.get_ref();
+    let relay = connector.relay.as_ref().map(Spanned::get_ref);
+    let mut relays = config.relay.iter();
+    let is_it = |table: &schema::Relay| {
+        *table.kind.get_ref() == RelayKindWord::Teams && Some(table.name.get_ref()) == relay
+    };
+    if !relays.any(is_it) {
+        let place = connector.relay.as_ref().map(Spanned::span);
+        let what = format!("the connector \"{name}\" names no relay of kind \"teams\"");
+        let remedy = "write relay = \"...\", the name of the [[relay]] that says how the tenant is reached; with enabled = false it is only read";
+        complainer.add(place.unwrap_or_else(|| connector.name.span()), what, remedy);
+    }
+    let of_accounts = connector.users.0.iter();
+    for text in of_accounts.filter(|text| text.get_ref() == "demand") {
+        let what = format!("the connector \"{name}\" cannot poll users on demand");
+        let remedy = "write \"accounts\", users, or ranges of users";
+        complainer.add(text.span(), what, remedy);
+    }
+    TeamsUpstream {
+        relay: relay.map_or("", |relay| relay).into(),
+        poll: connector.poll.0,
     }
 }
 

@@ -12,20 +12,21 @@ use crate::directory::peer_systems::{PEER_SYSTEMS_MAX, PeerSystem};
 use crate::presence::Aor;
 use crate::presence::origin::Origin;
 
-/// The peer systems of a file: each table with a `same_as`. Tables that name each other, or something in common, are
-/// of one system.
+/// The peer systems of a file: each table with a `same_as`, and each connector that reads what a relay tells. Tables
+/// that name each other, or something in common, are of one system.
 pub(super) fn read(
     config: &Config,
     names: &Names,
     complainer: &mut Complainer<'_>,
 ) -> Vec<PeerSystem> {
     let connectors = config.connector.iter();
-    let connectors = connectors.map(|table| (&table.name, &table.same_as, true));
+    let connectors = connectors.map(|table| (&table.name, &table.same_as, Some(&table.relay)));
     let relays = config.relay.iter();
-    let relays = relays.map(|table| (&table.name, &table.same_as, false));
+    let relays = relays.map(|table| (&table.name, &table.same_as, None));
     let mut systems = Vec::new();
-    for (name, same_as, is_connector) in connectors.chain(relays) {
-        if same_as.is_empty() {
+    for (name, same_as, read) in connectors.chain(relays) {
+        let read = read.map(Option::as_ref);
+        if same_as.is_empty() && read.flatten().is_none() {
             continue;
         }
         let found = same_as.iter();
@@ -35,9 +36,11 @@ pub(super) fn read(
             ..PeerSystem::default()
         };
         let own = name.get_ref().as_str();
-        if is_connector {
+        if let Some(read) = read {
             system.connectors.push(own.into());
             system.origins.push(Origin::of(own));
+            let read = read.map(|relay| relay.get_ref().as_str().into());
+            system.relays.extend(read);
         } else {
             system.relays.push(own.into());
         }
@@ -53,11 +56,13 @@ pub(super) fn read(
     systems
 }
 
-/// Adds a system; those that it has an origin in common with become one with it.
+/// Adds a system; those that it has an origin or a relay in common with become one with it.
 fn join(systems: Vec<PeerSystem>, mut new: PeerSystem) -> Vec<PeerSystem> {
     let is_same = |known: &PeerSystem| {
         let mut origins = known.origins.iter();
+        let mut relays = known.relays.iter();
         origins.any(|origin| new.origins.contains(origin))
+            || relays.any(|relay| new.relays.contains(relay))
     };
     let (same, mut joined): (Vec<_>, Vec<_>) = systems.into_iter().partition(is_same);
     for known in same {

@@ -15,7 +15,7 @@ fn connector(lines: &str) -> Connector {
 fn upstream(connector: &Connector) -> &SipUpstream {
     match &connector.protocol {
         Protocol::Sip(upstream) => upstream,
-        Protocol::Pbx(_) => panic!("not by SIP"),
+        Protocol::Pbx(_) | Protocol::Teams(_) => panic!("not by SIP"),
     }
 }
 

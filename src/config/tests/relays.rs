@@ -2,6 +2,7 @@
 
 use super::accounts::Folder;
 use super::*;
+use crate::directory::connectors::Protocol;
 use crate::relay::{RelayKind, TeamsPlan};
 
 const DOMAINS: &str = "[[domain]]\nname = \"abc.com\"\n[[domain]]\nname = \"b.test\"\n";
@@ -96,5 +97,38 @@ fn what_a_relay_to_teams_lacks_is_said() {
     assert!(
         missing[0].contains("missing.csv: cannot be read"),
         "{missing:?}"
+    );
+}
+
+fn connector(more: &str) -> String {
+    format!("[[connector]]\nname = \"from-teams\"\nkind = \"teams\"\ndomain = \"abc.com\"\n{more}")
+}
+
+#[test]
+fn a_connector_reads_the_tenant_of_a_relay_and_is_one_system_with_it() {
+    let relay = teams("upn = \"{user}@b.test\"\nenabled = false\n");
+    let plan = plan(&(relay.clone() + &connector("relay = \"teams\"\n")));
+    let directory = &plan.directory;
+    let Protocol::Teams(teams) = &directory.connector("from-teams").unwrap().protocol else {
+        panic!("another protocol")
+    };
+    assert_eq!(
+        (&*teams.relay, teams.poll),
+        ("teams", Duration::from_secs(60))
+    );
+    assert!(!plan.relays[0].is_enabled);
+    let system = directory.peer_system_of_relay("teams");
+    assert!(system.is_some());
+    assert_eq!(directory.peer_system_of_connector("from-teams"), system);
+    let named = complaints(&(relay.clone() + &connector("relay = \"temas\"\n")));
+    assert!(
+        named[0].contains("names no relay of kind \"teams\""),
+        "{named:?}"
+    );
+    let on_demand = "relay = \"teams\"\nusers = \"demand\"\n";
+    let polled = complaints(&(relay + &connector(on_demand)));
+    assert!(
+        polled[0].contains("cannot poll users on demand"),
+        "{polled:?}"
     );
 }

@@ -24,7 +24,7 @@ const FOLDER: &str = "relays";
 /// How the secret of a webhook begins.
 const SECRET_BEGIN: &str = "whsec_";
 
-/// Reads the relays that are enabled.
+/// Reads the relays.
 pub(super) struct RelayReader<'r, 's> {
     pub(super) names: &'r Names,
     pub(super) data_dir: &'r Path,
@@ -39,10 +39,7 @@ impl RelayReader<'_, '_> {
         names::check_all("relay", names, self.complainer);
         let others = relays.iter();
         let others = others.filter(|relay| *relay.kind.get_ref() != RelayKindWord::Sip);
-        let plans = others.filter_map(|relay| {
-            let plan = self.plan(relay);
-            plan.filter(|_| relay.enabled)
-        });
+        let plans = others.filter_map(|relay| self.plan(relay));
         plans.collect()
     }
 
@@ -60,6 +57,7 @@ impl RelayReader<'_, '_> {
         let is_paced = !matches!(kind, Some(RelayKind::Teams(_)));
         Some(RelayPlan {
             name: relay.name.get_ref().as_str().into(),
+            is_enabled: relay.enabled,
             kind: kind?,
             domains,
             users,

@@ -11,13 +11,17 @@
 //! Guarantee: only what this relay has set is cleared, also after a restart; what a user has chosen in Teams stays, but
 //! for do-not-disturb, and for the status message while there is a note here.
 
+pub(super) mod own;
+pub(super) mod reader;
+mod users;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
 use hyper::StatusCode;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use crate::presence::Aor;
@@ -28,8 +32,10 @@ use crate::relay::http_client::HttpClient;
 use crate::relay::plan::TeamsPlan;
 use crate::relay::queue::Entry;
 use crate::relay::state::State;
+use crate::relay::status::Status;
 use crate::relay::target::{Fault, Remedy, Target};
-use crate::relay::told::Traces;
+use crate::relay::teams::users::{Users, escaped};
+use crate::relay::told::{Told, Traces};
 
 /// People told of at once.
 const LANES_MAX: u32 = 16;
@@ -39,32 +45,16 @@ const CALL_AGAIN: Duration = Duration::from_secs(300);
 const DO_NOT_DISTURB_AGAIN: Duration = Duration::from_secs(4 * 3600);
 /// What was told less than this before it is to be told again is not told twice.
 const MARGIN: Duration = Duration::from_secs(30);
-/// How long a user that Graph does not know is not asked for again.
-const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 /// Characters of a status message in Teams.
 const NOTE_CHARACTERS_MAX: usize = 280;
-/// What stands in a path as it is.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'@')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_');
-
 /// The users of a tenant.
 pub(super) struct Teams {
     plan: TeamsPlan,
     graph: Graph,
-    /// The identifiers that were looked up.
-    ids: RefCell<HashMap<Aor, Id>>,
+    users: Users,
+    relay: Arc<Status>,
     /// What this process has told.
     said: RefCell<HashMap<Aor, Said>>,
-}
-
-/// What Graph says to a name.
-#[derive(Clone, Debug)]
-enum Id {
-    Known(Box<str>),
-    UnknownSince(Instant),
 }
 
 /// What stands of a person at Teams because this process has told it.
@@ -77,29 +67,36 @@ struct Said {
 
 impl Teams {
     /// The users of a tenant as configured.
-    pub(super) fn new(plan: &TeamsPlan, client: HttpClient) -> Self {
+    pub(super) fn new(plan: &TeamsPlan, client: HttpClient, relay: Arc<Status>) -> Self {
         Self {
             plan: plan.clone(),
             graph: Graph::new(&plan.graph, client),
-            ids: RefCell::default(),
+            users: Users::new(&plan.ids),
+            relay,
             said: RefCell::default(),
         }
     }
 
     async fn tell_state(&self, entry: &Entry) -> Result<(), Fault> {
         let aor = &entry.state.aor;
-        let id = self.id_of(aor).await?;
-        let told = self.tell_parts(entry, &id).await;
-        if let Err(fault) = &told
-            && fault.remedy == Remedy::Unknown
-        {
-            self.is_unknown(aor);
+        let id = self.users.id_of(aor, &self.graph).await?;
+        let traces = self.traces(&entry.state, entry.shown);
+        self.relay.own.put(aor, entry.shown.and(traces));
+        match self.tell_parts(entry, &id, traces).await {
+            Ok(()) => {
+                self.relay.own.put(aor, traces);
+                Ok(())
+            }
+            Err(fault) => {
+                if fault.remedy == Remedy::Unknown {
+                    self.users.is_unknown(aor);
+                }
+                Err(fault)
+            }
         }
-        told
     }
 
-    async fn tell_parts(&self, entry: &Entry, id: &str) -> Result<(), Fault> {
-        let traces = self.traces(&entry.state, entry.shown);
+    async fn tell_parts(&self, entry: &Entry, id: &str, traces: Traces) -> Result<(), Fault> {
         self.tell_call(entry, id, traces.has(Traces::CALL)).await?;
         self.tell_note(entry, id).await?;
         let is_quiet = traces.has(Traces::DO_NOT_DISTURB);
@@ -199,36 +196,6 @@ impl Teams {
             all.insert(aor.clone(), said);
         }
     }
-
-    /// The identifier of a user: as it is listed, or looked up by the name of the user there (UPN).
-    async fn id_of(&self, aor: &Aor) -> Result<Box<str>, Fault> {
-        let known = self.ids.borrow().get(aor).cloned();
-        if let Some(Id::Known(id)) = known {
-            return Ok(id);
-        }
-        let unknown = || Fault::new("the user is not listed", Remedy::Unknown);
-        let name = self.plan.ids.of(aor).ok_or_else(unknown)?;
-        if !name.contains('@') {
-            return Ok(name);
-        }
-        let path = format!("/users/{}?$select=id", utf8_percent_encode(&name, PATH));
-        let response = self.graph.get(&path).await?;
-        if response.status == StatusCode::NOT_FOUND {
-            self.is_unknown(aor);
-        }
-        verdict(&response)?;
-        let json = response.json();
-        let id = json["id"].as_str().filter(|id| !id.is_empty());
-        let id = id.ok_or_else(|| Fault::wait("no id in the response"))?;
-        let mut ids = self.ids.borrow_mut();
-        ids.insert(aor.clone(), Id::Known(id.into()));
-        Ok(id.into())
-    }
-
-    fn is_unknown(&self, aor: &Aor) {
-        let mut ids = self.ids.borrow_mut();
-        ids.insert(aor.clone(), Id::UnknownSince(Instant::now()));
-    }
 }
 
 impl Target for Teams {
@@ -241,12 +208,12 @@ impl Target for Teams {
         (self.plan.graph.rate_max / 2).clamp(1, LANES_MAX) as usize
     }
 
+    fn begin(&self, told: &Told) {
+        self.relay.own.begin(told.all());
+    }
+
     fn takes(&self, aor: &Aor) -> bool {
-        match self.ids.borrow().get(aor) {
-            Some(Id::UnknownSince(at)) => at.elapsed() >= UNKNOWN_FOR,
-            Some(Id::Known(_)) => true,
-            None => self.plan.ids.has(aor),
-        }
+        self.users.has(aor)
     }
 
     fn traces(&self, state: &State, shown: Traces) -> Traces {
@@ -279,7 +246,7 @@ impl Target for Teams {
 }
 
 fn presence(id: &str, action: &str) -> String {
-    format!("/users/{}/presence/{action}", utf8_percent_encode(id, PATH))
+    format!("/users/{}/presence/{action}", escaped(id))
 }
 
 #[cfg(test)]
@@ -308,7 +275,7 @@ mod tests {
             tells_do_not_disturb,
         };
         let tls = TlsClient::new(None, None).unwrap();
-        Teams::new(&plan, HttpClient::new(&tls.web_config()))
+        Teams::new(&plan, HttpClient::new(&tls.web_config()), Arc::default())
     }
 
     #[test]
@@ -357,18 +324,5 @@ mod tests {
         assert_eq!(again(Traces::NOTE), None);
         assert_eq!(again(Traces::DO_NOT_DISTURB), Some(DO_NOT_DISTURB_AGAIN));
         assert_eq!(again(Traces::ALL), Some(CALL_AGAIN));
-    }
-
-    #[test]
-    fn a_user_that_is_unknown_there_is_not_asked_for_again_at_once() {
-        let (teams, aor) = (teams(false), Aor::new("1", "a.test"));
-        assert!(teams.takes(&aor));
-        teams.is_unknown(&aor);
-        assert!(!teams.takes(&aor));
-    }
-
-    #[test]
-    fn a_name_is_escaped_in_a_path() {
-        assert_eq!(presence("a/b?c", "x"), "/users/a%2Fb%3Fc/presence/x");
     }
 }
