@@ -8,6 +8,8 @@ mod daemon;
 mod mqtt;
 #[path = "relays/site.rs"]
 mod site;
+#[path = "relays/slack.rs"]
+mod slack;
 #[path = "relays/teams.rs"]
 mod teams;
 #[path = "relays/teams_in.rs"]

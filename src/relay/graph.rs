@@ -15,15 +15,13 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::relay::http_client::{HttpClient, HttpResponse};
+use crate::relay::http_client::{HttpClient, HttpResponse, code};
 use crate::relay::pace::Pace;
 use crate::relay::plan::GraphPlan;
 use crate::relay::target::{Fault, Remedy};
 
 /// How long before its end a token is renewed.
 const RENEW_BEFORE: Duration = Duration::from_secs(300);
-/// Octets of an error code that are shown.
-const CODE_OCTETS_MAX: usize = 64;
 
 /// A tenant.
 pub(super) struct Graph {
@@ -188,15 +186,6 @@ pub(super) fn verdict(response: &HttpResponse) -> Result<(), Fault> {
     let code = code(&json["error"]["code"]);
     let why = format!("HTTP {} {code}", status.as_u16());
     Err(Fault::new(why.trim_end(), remedy))
-}
-
-/// An error code, if it looks like one.
-fn code(value: &Value) -> &str {
-    let is_code = |text: &&str| {
-        let is_letter = |octet: u8| octet.is_ascii_alphanumeric() || b"_.-".contains(&octet);
-        text.len() <= CODE_OCTETS_MAX && text.bytes().all(is_letter)
-    };
-    value.as_str().filter(is_code).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE: Duration = Duration::from_secs(30);
 /// Octets of a response body; a longer one is a fault.
 const BODY_OCTETS_MAX: usize = 1 << 20;
+/// Octets of an error code that are shown.
+const CODE_OCTETS_MAX: usize = 64;
 /// The shortest wait that a server may ask for. Without it, "Retry-After: 0" would repeat requests without a pause.
 const WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest wait that a server may ask for.
@@ -99,6 +101,15 @@ impl HttpResponse {
         };
         Err(Fault::new(format!("HTTP {}", status.as_u16()), remedy))
     }
+}
+
+/// The error code in a body; empty if it does not look like one.
+pub(super) fn code(value: &Value) -> &str {
+    let is_code = |text: &&str| {
+        let is_letter = |octet: u8| octet.is_ascii_alphanumeric() || b"_.-".contains(&octet);
+        text.len() <= CODE_OCTETS_MAX && text.bytes().all(is_letter)
+    };
+    value.as_str().filter(is_code).unwrap_or_default()
 }
 
 /// The innermost cause of an error, which says most: `Connection refused`.

@@ -1,7 +1,7 @@
 //! Relays: composed states go out to other systems, each told the newest state of each person.
 //!
 //! ```text
-//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt, teams
+//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt, teams, slack
 //!              ▲                       │
 //!              └─ all states ◄─────────┘ at the start, and after changes were lost
 //! ```
@@ -22,15 +22,19 @@ mod queue;
 mod remote_ids;
 mod repeats;
 mod service;
+mod slack;
 mod state;
 mod status;
 mod target;
 mod teams;
 mod told;
+mod unknown;
 mod webhook;
 mod worker;
 
-pub use plan::{GraphPlan, MqttPlan, RelayKind, RelayPlan, SecretOctets, TeamsPlan, WebhookPlan};
+pub use plan::{
+    GraphPlan, MqttPlan, RelayKind, RelayPlan, SecretOctets, SlackPlan, TeamsPlan, WebhookPlan,
+};
 pub use remote_ids::RemoteIds;
 pub use status::{Condition, RelayReport};
 pub(crate) use target::{Fault, Remedy};

@@ -52,6 +52,8 @@ pub enum RelayKind {
     Mqtt(MqttPlan),
     /// Requests to Microsoft Graph.
     Teams(TeamsPlan),
+    /// The status of users of Slack.
+    Slack(SlackPlan),
 }
 
 /// A webhook.
@@ -106,6 +108,23 @@ pub struct GraphPlan {
     pub rate_max: u32,
 }
 
+/// A workspace of Slack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlackPlan {
+    /// Where it is: scheme and host.
+    pub url: Box<str>,
+    /// The token of an administrator.
+    pub token: SecretOctets,
+    /// The users there.
+    pub ids: RemoteIds,
+    /// The text of a status during a call, by which ours is known.
+    pub text: Box<str>,
+    /// Its emoji.
+    pub emoji: Box<str>,
+    /// Requests in a second at most.
+    pub rate_max: u32,
+}
+
 /// Octets that neither `Debug` nor a message shows.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretOctets(pub Box<[u8]>);
@@ -124,6 +143,7 @@ impl RelayKind {
             Self::Webhook(_) => "webhook",
             Self::Mqtt(_) => "mqtt",
             Self::Teams(_) => "teams",
+            Self::Slack(_) => "slack",
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::relay::dead_letters;
 use crate::relay::http_client::HttpClient;
 use crate::relay::mqtt::Mqtt;
 use crate::relay::plan::{RelayKind, RelayPlan};
+use crate::relay::slack::Slack;
 use crate::relay::status::Status;
 use crate::relay::target::Target;
 use crate::relay::teams::Teams;
@@ -129,6 +130,7 @@ impl RunningRelays {
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
+            RelayKind::Slack(slack) => Box::new(Slack::new(slack, client)),
             RelayKind::Teams(teams) => Box::new(Teams::new(teams, client, Arc::clone(&status))),
             RelayKind::Mqtt(mqtt) => Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config())),
         };

@@ -12,6 +12,7 @@ use crate::presence::call::{ANONYMOUS, CallState};
 use crate::presence::composition::{Availability, Extended};
 use crate::presence::policy::Privacy;
 use crate::relay::plan::RelayPlan;
+use crate::relay::told::Traces;
 
 /// What is told of a presentity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +87,16 @@ impl State {
         self.availability == Availability::Offline
             && self.lamp == CallState::Terminated
             && self.note.is_empty()
+    }
+
+    /// Whether a target that shows calls shows one; `shown` is what it may show before. A call that rings changes
+    /// nothing until it is answered or ends, also beside one that has ended.
+    pub(super) fn is_in_call(&self, shown: Traces) -> bool {
+        match self.lamp {
+            CallState::Confirmed => self.has_call,
+            CallState::Terminated => false,
+            _ => self.has_call && shown.has(Traces::CALL),
+        }
     }
 
     /// As JSON: what events of the API say, the two parts of the address, and the time.
@@ -198,6 +209,33 @@ pub(super) mod tests {
             at: 1_000,
         };
         State::new(shown(&aor, "lunch"), moment, plan, directory)
+    }
+
+    #[test]
+    fn a_call_that_was_answered_is_shown_and_one_that_rings_changes_nothing() {
+        let is_shown = |lamp, has_call, shown| {
+            let state = State {
+                lamp,
+                has_call,
+                ..state("1", "")
+            };
+            state.is_in_call(shown)
+        };
+        let (call, none) = (Traces::CALL, Traces::NONE);
+        for (lamp, has_call, shown, expected) in [
+            (CallState::Confirmed, true, none, true),
+            (CallState::Confirmed, false, call, false),
+            (CallState::Early, true, none, false),
+            (CallState::Early, true, call, true),
+            (CallState::Early, false, call, false),
+            (CallState::Terminated, false, call, false),
+        ] {
+            assert_eq!(
+                is_shown(lamp, has_call, shown),
+                expected,
+                "{lamp:?} {shown:?}"
+            );
+        }
     }
 
     #[test]

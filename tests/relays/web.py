@@ -1,13 +1,13 @@
 """A web server that a relay talks to: python3 web.py KIND SECRET [PORT] [CERTIFICATE]
 
-KIND is webhook or teams. It checks every request against what the kind's documentation says, and prints one line of JSON for each:
+KIND is webhook, teams or slack. It checks every request against what the kind's documentation says, and prints one line of JSON for each:
 what was asked, what is wrong with it (nothing, if all is well), and what it responds. It prints its port first. With a file that
 holds a certificate and its key it serves HTTPS.
 
 PUT /script with a list of JSON objects has it respond so to the next requests, in that order: {"status": 500},
 {"status": 429, "headers": {"Retry-After": "1"}}, {"hang": 30}, {"close": true}. One with "path" is for a request whose path
 contains that; others are answered meanwhile. Without them it responds as the documentation says. PUT /people tells teams what users
-do there: {"100": ["Busy", "InACall"]}.
+do there: {"100": ["Busy", "InACall"]}; slack, which status they choose: {"U100AAAA": "On holiday"}.
 """
 
 import base64
@@ -21,6 +21,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from graph import Graph
+from slack import Slack
 
 KIND, SECRET = sys.argv[1:3]
 PORT = int(sys.argv[3]) if len(sys.argv) > 3 else 0
@@ -65,7 +66,7 @@ class Webhook:
         return None
 
 
-kind = {"webhook": Webhook, "teams": Graph}[KIND](SECRET)
+kind = {"webhook": Webhook, "teams": Graph, "slack": Slack}[KIND](SECRET)
 
 
 def scripted(path):

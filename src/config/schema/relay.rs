@@ -63,6 +63,10 @@ keys! {
         pub ids_file: Option<Spanned<String>> = None;
         /// Whether do-not-disturb is told where a user may have chosen something else.
         pub relay_dnd: bool = false;
+        /// The text of a status in Slack.
+        pub status_text: Spanned<String> = Spanned::new(0..0, "On a call".to_owned());
+        /// Its emoji.
+        pub status_emoji: Spanned<String> = Spanned::new(0..0, ":telephone_receiver:".to_owned());
         /// The topic above all others.
         pub topic: Spanned<String> = Spanned::new(0..0, "lamplighter".to_owned());
         /// The secret.
@@ -83,6 +87,8 @@ words! {
         Mqtt = "mqtt",
         /// Microsoft Teams.
         Teams = "teams",
+        /// Slack.
+        Slack = "slack",
         /// A presence server, by PUBLISH.
         Sip = "sip",
     }

@@ -132,3 +132,32 @@ fn a_connector_reads_the_tenant_of_a_relay_and_is_one_system_with_it() {
         "{polled:?}"
     );
 }
+
+#[test]
+fn what_a_relay_to_slack_lacks_is_said() {
+    let head = format!("{DOMAINS}[[relay]]\nname = \"slack\"\nkind = \"slack\"\n");
+    complains(
+        &head,
+        &[
+            (6, "the relay \"slack\" has no secret"),
+            (6, "the relay \"slack\" has no ids_file"),
+        ],
+    );
+    let folder = Folder::new("slack-ids");
+    let csv = "user,id\n100@abc.com,U012AB3CD\n101@abc.com,ann\n";
+    folder.write("slack.csv", csv, 0o640);
+    let more = "secret = \"t\"\nids_file = \"slack.csv\"\nstatus_text = \"<3\"\nstatus_emoji = \"phone\"\n";
+    let faults = folder.load(&(head + more)).unwrap_err();
+    for expected in [
+        "lamplighter.toml:10: \"<3\" is not a status",
+        "lamplighter.toml:11: \"phone\" is not an emoji",
+        "slack.csv:3: \"ann\" is not the member id of a user of Slack",
+    ] {
+        let mut faults = faults.iter();
+        assert!(
+            faults.any(|fault| fault.starts_with(expected)),
+            "{expected}"
+        );
+    }
+    assert_eq!(faults.len(), 3, "{faults:#?}");
+}

@@ -25,7 +25,6 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use crate::presence::Aor;
-use crate::presence::call::CallState;
 use crate::presence::composition::Availability;
 use crate::relay::graph::{Graph, verdict};
 use crate::relay::http_client::HttpClient;
@@ -217,15 +216,9 @@ impl Target for Teams {
     }
 
     fn traces(&self, state: &State, shown: Traces) -> Traces {
-        let is_in_call = match state.lamp {
-            CallState::Confirmed => state.has_call,
-            CallState::Terminated => false,
-            // A call that rings beside one that has ended changes nothing until it is answered or ends.
-            _ => state.has_call && shown.has(Traces::CALL),
-        };
         let is_quiet =
             self.plan.tells_do_not_disturb && state.availability == Availability::DoNotDisturb;
-        let call = Traces::CALL.when(is_in_call);
+        let call = Traces::CALL.when(state.is_in_call(shown));
         let note = Traces::NOTE.when(!state.note.is_empty());
         let quiet = Traces::DO_NOT_DISTURB.when(is_quiet);
         call.and(note).and(quiet)
@@ -276,34 +269,6 @@ mod tests {
         };
         let tls = TlsClient::new(None, None).unwrap();
         Teams::new(&plan, HttpClient::new(&tls.web_config()), Arc::default())
-    }
-
-    #[test]
-    fn a_call_that_was_answered_is_shown_and_one_that_rings_changes_nothing() {
-        let teams = teams(false);
-        let traces = |lamp, has_call, shown| {
-            let state = State {
-                lamp,
-                has_call,
-                ..state("1", "")
-            };
-            teams.traces(&state, shown)
-        };
-        let (call, none) = (Traces::CALL, Traces::NONE);
-        for (lamp, has_call, shown, expected) in [
-            (CallState::Confirmed, true, none, call),
-            (CallState::Confirmed, false, call, none),
-            (CallState::Early, true, none, none),
-            (CallState::Early, true, call, call),
-            (CallState::Early, false, call, none),
-            (CallState::Terminated, false, call, none),
-        ] {
-            assert_eq!(
-                traces(lamp, has_call, shown),
-                expected,
-                "{lamp:?} {shown:?}"
-            );
-        }
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,9 +10,8 @@ use crate::presence::Aor;
 use crate::relay::graph::{Graph, verdict};
 use crate::relay::remote_ids::RemoteIds;
 use crate::relay::target::{Fault, Remedy};
+use crate::relay::unknown::UnknownPeople;
 
-/// How long a user that Graph does not know is not asked for again.
-const UNKNOWN_FOR: Duration = Duration::from_secs(3600);
 /// What stands in a path as it is.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'@')
@@ -25,15 +23,9 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Debug)]
 pub(super) struct Users {
     names: RemoteIds,
-    /// What was looked up; as many as there are users.
-    known: RefCell<HashMap<Aor, Id>>,
-}
-
-/// What Graph says to a name.
-#[derive(Clone, Debug)]
-enum Id {
-    Known(Box<str>),
-    UnknownSince(Instant),
+    /// The object ids that were looked up; as many as there are users.
+    known: RefCell<HashMap<Aor, Box<str>>>,
+    unknown: UnknownPeople,
 }
 
 impl Users {
@@ -42,22 +34,19 @@ impl Users {
         Self {
             names: names.clone(),
             known: RefCell::default(),
+            unknown: UnknownPeople::default(),
         }
     }
 
     /// Whether a user may be known there.
     pub(super) fn has(&self, aor: &Aor) -> bool {
-        match self.known.borrow().get(aor) {
-            Some(Id::UnknownSince(at)) => at.elapsed() >= UNKNOWN_FOR,
-            Some(Id::Known(_)) => true,
-            None => self.names.has(aor),
-        }
+        self.names.has(aor) && !self.unknown.has(aor)
     }
 
     /// The object id of a user.
     pub(super) async fn id_of(&self, aor: &Aor, graph: &Graph) -> Result<Box<str>, Fault> {
         let known = self.known.borrow().get(aor).cloned();
-        if let Some(Id::Known(id)) = known {
+        if let Some(id) = known {
             return Ok(id);
         }
         let unknown = || Fault::new("the user is not listed", Remedy::Unknown);
@@ -75,14 +64,14 @@ impl Users {
         let id = json["id"].as_str().filter(|id| !id.is_empty());
         let id = id.ok_or_else(|| Fault::wait("no id in the response"))?;
         let mut known = self.known.borrow_mut();
-        known.insert(aor.clone(), Id::Known(id.into()));
+        known.insert(aor.clone(), id.into());
         Ok(id.into())
     }
 
     /// Graph does not know a user.
     pub(super) fn is_unknown(&self, aor: &Aor) {
-        let mut known = self.known.borrow_mut();
-        known.insert(aor.clone(), Id::UnknownSince(Instant::now()));
+        self.known.borrow_mut().remove(aor);
+        self.unknown.add(aor);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Converts the `[[relay]]` tables of a file, and checks them.
 
 mod remote_ids;
+mod slack;
 mod teams;
 
 use std::net::IpAddr;
@@ -50,11 +51,12 @@ impl RelayReader<'_, '_> {
             RelayKindWord::Webhook => self.webhook(relay).map(RelayKind::Webhook),
             RelayKindWord::Mqtt => self.mqtt(relay).map(RelayKind::Mqtt),
             RelayKindWord::Teams => self.teams(relay).map(RelayKind::Teams),
+            RelayKindWord::Slack => self.slack(relay).map(RelayKind::Slack),
             // The directory has it.
             RelayKindWord::Sip => None,
         };
-        // The limit of Microsoft is one of requests.
-        let is_paced = !matches!(kind, Some(RelayKind::Teams(_)));
+        // The limits of these are ones of requests.
+        let is_paced = !matches!(kind, Some(RelayKind::Teams(_) | RelayKind::Slack(_)));
         Some(RelayPlan {
             name: relay.name.get_ref().as_str().into(),
             is_enabled: relay.enabled,
@@ -202,6 +204,20 @@ impl RelayReader<'_, '_> {
         );
         self.complainer.add(url.span(), what, remedy);
         None
+    }
+
+    /// An address without a slash at its end.
+    fn base(
+        &mut self,
+        relay: &Relay,
+        given: Option<&Spanned<String>>,
+        usual: &str,
+    ) -> Option<Box<str>> {
+        let Some(given) = given else {
+            return Some(usual.into());
+        };
+        let uri: Uri = self.location(relay, given, ["https", "http"])?;
+        Some(uri.to_string().trim_end_matches('/').into())
     }
 
     /// The secret, from the file or from beside it.

@@ -1,6 +1,5 @@
 //! Microsoft Teams as the target of a relay.
 
-use hyper::Uri;
 use toml::Spanned;
 
 use crate::config::schema::Relay;
@@ -60,20 +59,6 @@ impl RelayReader<'_, '_> {
         is_tenant.then(|| tenant.as_str().into())
     }
 
-    /// An address without a slash at its end.
-    pub(super) fn base(
-        &mut self,
-        relay: &Relay,
-        given: Option<&Spanned<String>>,
-        usual: &str,
-    ) -> Option<Box<str>> {
-        let Some(given) = given else {
-            return Some(usual.into());
-        };
-        let uri: Uri = self.location(relay, given, ["https", "http"])?;
-        Some(uri.to_string().trim_end_matches('/').into())
-    }
-
     /// Which users are which there.
     fn user_ids(&mut self, relay: &Relay) -> Option<RemoteIds> {
         let file = relay.ids_file.as_ref();
@@ -88,18 +73,9 @@ impl RelayReader<'_, '_> {
             return None;
         }
         let pattern = upn.and_then(|upn| self.upn(upn));
-        let ids = file.map(|file| self.ids_of_file(relay, file, &IDS));
+        let ids = file.map(|file| remote_ids::read(relay, file, &IDS, self.names, self.complainer));
         let ids = ids.unwrap_or_else(|| Some(RemoteIds::default()))?;
         Some(RemoteIds { pattern, ..ids })
-    }
-
-    pub(super) fn ids_of_file(
-        &mut self,
-        relay: &Relay,
-        file: &Spanned<String>,
-        kind: &IdKind,
-    ) -> Option<RemoteIds> {
-        remote_ids::read(relay, file, kind, self.names, self.complainer)
     }
 
     fn upn(&mut self, text: &Spanned<String>) -> Option<Box<str>> {
