@@ -27,8 +27,8 @@ mod reading;
 
 pub use partial::{ShownDialogs, write_changes};
 pub use published::write_call;
-pub use reading::parse;
 pub(in crate::presence::document) use reading::parse_by_template;
+pub use reading::{DIALOGS_MAX, parse};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/dialog-info+xml";

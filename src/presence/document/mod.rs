@@ -9,6 +9,7 @@ pub mod call_info;
 pub mod deflate;
 pub mod dialog_info;
 pub mod feature_event;
+pub mod list_state;
 pub mod lync;
 pub mod message_summary;
 pub mod multipart;

@@ -98,16 +98,28 @@ pub struct Part<'a> {
 /// # Errors
 /// `Malformed` without a boundary, with one that is too long, or without a part.
 pub fn root<'a>(content_type: &'a str, body: &'a [u8]) -> Result<Part<'a>, DocumentFault> {
-    let boundary = parameter(content_type, "boundary").unwrap_or_default();
-    if boundary.is_empty() || boundary.len() > BOUNDARY_OCTETS_MAX {
-        return Err(DocumentFault::Malformed);
-    }
+    let boundary = boundary(content_type).ok_or(DocumentFault::Malformed)?;
     let start = parameter(content_type, "start").map(without_brackets);
     let is_start = |part: &Part<'_>| start == Some(part.content_id);
     parts(boundary, body)
         .find(is_start)
         .or_else(|| parts(boundary, body).next())
         .ok_or(DocumentFault::Malformed)
+}
+
+/// The parts of a body, in order; none without a boundary, or with one that is too long. `content_type` is the header's
+/// value.
+pub fn all<'a>(content_type: &'a str, body: &'a [u8]) -> impl Iterator<Item = Part<'a>> {
+    let boundary = boundary(content_type).into_iter();
+    boundary.flat_map(move |boundary| parts(boundary, body))
+}
+
+/// The boundary; None without one, or if it is too long.
+fn boundary(content_type: &str) -> Option<&str> {
+    let boundary = parameter(content_type, "boundary")?;
+    (1..=BOUNDARY_OCTETS_MAX)
+        .contains(&boundary.len())
+        .then_some(boundary)
 }
 
 /// The parts of a body, in order. A part whose header is too long or not UTF-8 is ignored.

@@ -40,6 +40,20 @@ pub fn parse(body: &[u8]) -> Result<Vec<Entry>, DocumentFault> {
     Ok(reading.entries)
 }
 
+/// Appends a document with one list of these URIs, not yet XML-escaped (RFC 5367 §4).
+pub fn write<'u>(out: &mut Vec<u8>, uris: impl Iterator<Item = &'u str>) {
+    out.extend_from_slice(xml::DECLARATION);
+    out.extend_from_slice(
+        b"<resource-lists xmlns=\"urn:ietf:params:xml:ns:resource-lists\">\n<list>\n",
+    );
+    for uri in uris {
+        out.extend_from_slice(b"<entry");
+        xml::write_attribute(out, "uri", uri);
+        out.extend_from_slice(b"/>\n");
+    }
+    out.extend_from_slice(b"</list>\n</resource-lists>\n");
+}
+
 #[derive(Default)]
 struct Reading {
     entries: Vec<Entry>,
@@ -117,6 +131,16 @@ mod tests {
 
     fn named(uri: &str, display: Option<&str>) -> (String, Option<String>) {
         (uri.to_owned(), display.map(str::to_owned))
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let uris = ["sip:101@abc.com", "sip:a&'b%23@abc.com"];
+        let mut body = Vec::new();
+        write(&mut body, uris.into_iter());
+        let read = parse(&body).unwrap();
+        let read: Vec<&str> = read.iter().map(|entry| &*entry.uri).collect();
+        assert_eq!(read, uris);
     }
 
     /// As sent by a softphone (RFC 5367).

@@ -1,7 +1,7 @@
 //! `application/rlmi+xml` (RFC 4662 §5): the root of a list's body.
 //!
 //! Written as a stream, so that a list of any length needs no memory: [`begin`], [`write_name`], a
-//! [`write_resource`] for each resource, [`end`].
+//! [`write_resource`] for each resource, [`end`]. Read by [`parse`].
 
 use std::io::Write;
 
@@ -9,6 +9,10 @@ use crate::presence::document::multipart::ContentId;
 use crate::presence::document::xml;
 use crate::presence::document::xml::write_escaped;
 use crate::presence::event::Termination;
+
+mod reading;
+
+pub use reading::{Outline, OutlineInstance, OutlineResource, OutlineState, parse};
 
 /// The media type.
 pub const CONTENT_TYPE: &str = "application/rlmi+xml";

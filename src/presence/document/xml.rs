@@ -55,6 +55,8 @@ pub(super) enum Space {
     Rpid,
     /// RFC 4826
     ResourceLists,
+    /// RFC 4662
+    Rlmi,
     /// RFC 3680
     RegInfo,
     /// RFC 4745
@@ -67,7 +69,7 @@ pub(super) enum Space {
 
 /// The URIs of the namespaces. The first of each is the current one, the others are those of older
 /// clients (W:B2.9, B2.10).
-const SPACES: [(&str, Space); 14] = [
+const SPACES: [(&str, Space); 15] = [
     ("urn:ietf:params:xml:ns:dialog-info", Space::DialogInfo),
     ("urn:ietf:params:xml:ns:pidf", Space::Pidf),
     ("urn:ietf:params:xml:ns:cpim-pidf", Space::Pidf),
@@ -85,6 +87,7 @@ const SPACES: [(&str, Space); 14] = [
         "urn:ietf:params:xml:ns:resource-lists",
         Space::ResourceLists,
     ),
+    ("urn:ietf:params:xml:ns:rlmi", Space::Rlmi),
     ("urn:ietf:params:xml:ns:reginfo", Space::RegInfo),
     ("urn:ietf:params:xml:ns:common-policy", Space::CommonPolicy),
     ("urn:ietf:params:xml:ns:pres-rules", Space::PresRules),

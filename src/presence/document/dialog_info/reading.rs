@@ -7,7 +7,7 @@ use crate::presence::document::xml::{Element, Name, Space, Templates, Visitor};
 use crate::presence::document::{Document, DocumentFault, xml};
 
 /// Maximum dialogs read from a document; further ones are ignored (RFC 4235 §4).
-pub(super) const DIALOGS_MAX: usize = 50;
+pub const DIALOGS_MAX: usize = 50;
 /// Maximum octets of an `id`, Call-ID, tag or URI.
 pub(super) const NAME_OCTETS_MAX: usize = 1024;
 /// Maximum characters of a display name; a longer one is truncated.
