@@ -21,7 +21,7 @@ use crate::config::quantity::{Interval, Octets};
 use crate::config::reader::{Table, Tables, absent, document, keys, words};
 
 pub(super) use connector::{
-    Connector, ConnectorKind, ConnectorTransportKind, PackageKind, TrackKind,
+    Connector, ConnectorKind, ConnectorStyleKind, ConnectorTransportKind, PackageKind, TrackKind,
 };
 pub(super) use profile::{IdleKind, ParameterKind, Profile, Shipped, UnregisteredKind};
 pub(super) use relay::{DialectKind, Relay, RelayKindWord};

@@ -96,6 +96,28 @@ pub struct SipUpstream {
     pub expires: Duration,
     /// SUBSCRIBEs a second, over all shards.
     pub pace: u32,
+    /// The list that is subscribed to; None for a subscription for each user.
+    pub list: Option<UpstreamList>,
+}
+
+/// A list there, which covers many users with one subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamList {
+    /// Its URI there.
+    pub uri: Box<str>,
+    /// Where its users are named.
+    pub kind: ListKind,
+}
+
+/// Where the users of a list are named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListKind {
+    /// At the server (RFC 4662).
+    Stored,
+    /// In our SUBSCRIBEs (RFC 5367).
+    Enclosed,
+    /// Nowhere: the server sends a document about each user that it has, as 3CX does for `any-dn`.
+    AnyDn,
 }
 
 impl SipUpstream {
@@ -142,6 +164,10 @@ pub struct Preferred {
     pub rich: bool,
 }
 
+/// Users that one subscription to a list covers, stored or of any-dn.
+pub const LIST_USERS_MAX: usize = 10_000;
+/// Users that one SUBSCRIBE names; for more users there are more subscriptions. Their states fit into one NOTIFY.
+pub const ENCLOSED_USERS_MAX: usize = 100;
 /// Maximum number of users that the ranges of one connector name.
 pub const LISTED_USERS_MAX: usize = 100_000;
 

@@ -37,6 +37,12 @@ keys! {
         pub contexts: Several = Several(Vec::new());
         /// Whose state is subscribed to: `accounts`, `demand`, users and ranges.
         pub users: Several = Several(vec![unplaced("accounts".to_owned())]);
+        /// How many users a subscription covers.
+        pub style: Spanned<ConnectorStyleKind> = unplaced(ConnectorStyleKind::Each);
+        /// The list there that is subscribed to: a user, or a URI.
+        pub list_uri: Option<Spanned<String>> = None;
+        /// Whether our SUBSCRIBEs name the users of the list.
+        pub list_enclosed: bool = false;
         /// The tracks on which it goes before other connectors.
         pub preferred: Vec<Spanned<TrackKind>> = Vec::new();
         /// The server under its other names here: accounts, IP addresses, tokens, feeds, connectors.
@@ -63,6 +69,18 @@ words! {
         FreeswitchEventSocket = "freeswitch-event-socket",
         /// Microsoft Teams
         Teams = "teams",
+    }
+}
+
+words! {
+    /// How many users a subscription of a connector covers.
+    pub enum ConnectorStyleKind {
+        /// One
+        Each = "each",
+        /// Those of a list
+        List = "list",
+        /// All of the server
+        AnyDn = "any-dn",
     }
 }
 

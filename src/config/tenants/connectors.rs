@@ -7,19 +7,21 @@ use toml::Spanned;
 use crate::config::complaint::Complainer;
 use crate::config::schema;
 use crate::config::schema::{
-    Config, ConnectorKind, ConnectorTransportKind, PackageKind, RelayKindWord, TrackKind,
+    Config, ConnectorKind, ConnectorStyleKind, ConnectorTransportKind, PackageKind, RelayKindWord,
+    TrackKind,
 };
 use crate::config::tenants::names;
 use crate::config::tenants::names::Names;
 use crate::config::tenants::secret_file;
 use crate::config::tenants::servers::{
-    check_auth_id, check_listener, own_uri, remote_domain, server_address, transport,
+    check_auth_id, check_listener, own_uri, plain_uri, remote_domain, server_address, transport,
 };
 use crate::config::text::canonical_domain;
 use crate::directory::connectors::{
-    Connector, LISTED_USERS_MAX, PbxKind, PbxUpstream, Preferred, Protocol, ServerAddress,
-    SipUpstream, TeamsUpstream, UserSelection,
+    Connector, LIST_USERS_MAX, LISTED_USERS_MAX, ListKind, PbxKind, PbxUpstream, Preferred,
+    Protocol, ServerAddress, SipUpstream, TeamsUpstream, UpstreamList, UserSelection,
 };
+use crate::directory::lists::ANY_DN;
 use crate::directory::user_range::UserRange;
 use crate::presence::event::Package;
 use crate::sip::digest::client::Login;
@@ -172,11 +174,91 @@ fn upstream(
     let uri = uri.and_then(|uri| own_uri(uri, complainer)).unwrap_or(own);
     SipUpstream {
         transport: transport(connector.transport),
-        remote_domain: remote_domain.into(),
         uri: uri.into(),
         packages: packages(connector, complainer),
         expires: connector.expires.0,
         pace: connector.pace,
+        list: list(connector, &remote_domain, complainer),
+        remote_domain: remote_domain.into(),
+    }
+}
+
+/// The list that is subscribed to.
+fn list(
+    connector: &schema::Connector,
+    remote_domain: &str,
+    complainer: &mut Complainer<'_>,
+) -> Option<UpstreamList> {
+    check_list_keys(connector, complainer);
+    let (uri, kind) = match (connector.style.get_ref(), connector.list_enclosed) {
+        (ConnectorStyleKind::Each, _) => return None,
+        (ConnectorStyleKind::AnyDn, _) => (Some(sip_uri(ANY_DN, remote_domain)), ListKind::AnyDn),
+        (ConnectorStyleKind::List, is_enclosed) => {
+            let kind = if is_enclosed {
+                ListKind::Enclosed
+            } else {
+                ListKind::Stored
+            };
+            let given = connector.list_uri.as_ref();
+            (
+                given.and_then(|uri| list_uri(uri, remote_domain, complainer)),
+                kind,
+            )
+        }
+    };
+    let uri = uri.unwrap_or_default().into();
+    Some(UpstreamList { uri, kind })
+}
+
+/// Complains about keys that do not go with the style, or are missing.
+fn check_list_keys(connector: &schema::Connector, complainer: &mut Complainer<'_>) {
+    let name = connector.name.get_ref();
+    let style = connector.style.get_ref();
+    if *style == ConnectorStyleKind::List && connector.list_uri.is_none() {
+        let what = format!("the connector \"{name}\" has style = \"list\" without list_uri");
+        let remedy = "write list_uri = \"...\", the list there: its user name, or its SIP URI";
+        complainer.add(connector.style.span(), what, remedy);
+    }
+    if *style != ConnectorStyleKind::List
+        && let Some(uri) = &connector.list_uri
+    {
+        let what = format!("the connector \"{name}\" has list_uri without style = \"list\"");
+        complainer.add(
+            uri.span(),
+            what,
+            "write style = \"list\", or remove list_uri",
+        );
+    }
+    if *style != ConnectorStyleKind::List && connector.list_enclosed {
+        let what = format!("the connector \"{name}\" has list_enclosed without style = \"list\"");
+        let remedy = "write style = \"list\", or remove list_enclosed";
+        complainer.add(connector.name.span(), what, remedy);
+    }
+    let mut users = connector.users.0.iter();
+    if *style == ConnectorStyleKind::List
+        && connector.list_enclosed
+        && let Some(demand) = users.find(|users| users.get_ref() == "demand")
+    {
+        let what = format!("the connector \"{name}\" has users = \"demand\" and list_enclosed");
+        let remedy = "name the users of the list: \"accounts\", users, ranges of users";
+        complainer.add(demand.span(), what, remedy);
+    }
+}
+
+/// `lamps`, `lamps@pbx.example.com`, `sip:lamps@pbx.example.com`
+fn list_uri(
+    text: &Spanned<String>,
+    remote_domain: &str,
+    complainer: &mut Complainer<'_>,
+) -> Option<String> {
+    let given = text.get_ref();
+    match given.contains(['@', ':']) {
+        true => plain_uri(
+            text,
+            "write the list there: \"lamps\", or \"sip:lamps@pbx.example.com\"",
+            complainer,
+        ),
+        false => Some(sip_uri(given, remote_domain)),
     }
 }
 
@@ -260,15 +342,16 @@ fn users(connector: &schema::Connector, complainer: &mut Complainer<'_>) -> User
         }
     }
     let count: usize = users.ranges.iter().map(UserRange::count).sum();
-    if let Some(last) = connector
-        .users
-        .0
-        .last()
-        .filter(|_| count > LISTED_USERS_MAX)
-    {
+    let is_of_one_list =
+        *connector.style.get_ref() != ConnectorStyleKind::Each && !connector.list_enclosed;
+    let max = if is_of_one_list {
+        LIST_USERS_MAX
+    } else {
+        LISTED_USERS_MAX
+    };
+    if let Some(last) = connector.users.0.last().filter(|_| count > max) {
         let what = format!("users contains {count} users");
-        let remedy =
-            format!("at most {LISTED_USERS_MAX} are allowed; use \"accounts\" or \"demand\"");
+        let remedy = format!("at most {max} are allowed; use \"accounts\" or \"demand\"");
         complainer.add(last.span(), what, remedy);
     }
     users

@@ -64,6 +64,17 @@ pub(super) fn remote_domain(
 
 /// A SIP URI without headers, which can stand in From.
 pub(super) fn own_uri(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<String> {
+    let remedy =
+        "write the address that the other server knows us by: \"sip:lamps@pbx.example.com\"";
+    plain_uri(text, remedy, complainer)
+}
+
+/// A SIP URI with a user, and without parameters and headers; `sip:` is added.
+pub(super) fn plain_uri(
+    text: &Spanned<String>,
+    remedy: &str,
+    complainer: &mut Complainer<'_>,
+) -> Option<String> {
     let given = text.get_ref();
     let uri = match given.starts_with("sip:") {
         true => given.clone(),
@@ -75,8 +86,6 @@ pub(super) fn own_uri(text: &Spanned<String>, complainer: &mut Complainer<'_>) -
         Uri::parse(uri.as_bytes()).is_ok_and(is_plain) && !uri.contains(['<', '>', '"', ' ', ';']);
     if !is_uri {
         let what = format!("\"{given}\" is not a SIP URI");
-        let remedy =
-            "write the address that the other server knows us by: \"sip:lamps@pbx.example.com\"";
         complainer.add(text.span(), what, remedy);
     }
     is_uri.then_some(uri)

@@ -1,7 +1,9 @@
 //! `[[connector]]`: what it becomes, and what is refused.
 
 use super::*;
-use crate::directory::connectors::{Connector, PbxKind, Preferred, Protocol, SipUpstream};
+use crate::directory::connectors::{
+    Connector, ListKind, PbxKind, Preferred, Protocol, SipUpstream, UpstreamList,
+};
 use crate::presence::event::Package;
 
 const DOMAIN: &str = "[[domain]]\nname = \"abc.com\"\n";
@@ -184,4 +186,80 @@ fn a_pbx_without_sip_has_no_keys_of_others() {
     assert!(tls.contains("transport = \"tls\""), "{tls}");
     let contexts = complaint("kind = \"freeswitch-event-socket\"\ncontexts = [\"a\"]\n");
     assert!(contexts.contains("only Asterisk has"), "{contexts}");
+}
+
+#[test]
+fn a_connector_may_subscribe_to_a_list() {
+    let head = "address = \"pbx.example.com\"\nremote_domain = \"pbx.com\"\n";
+    let list = |lines: &str| upstream(&connector(&format!("{head}{lines}"))).list.clone();
+    assert_eq!(list("style = \"each\"\n"), None);
+    for (lines, uri, kind) in [
+        (
+            "style = \"list\"\nlist_uri = \"lamps\"\n",
+            "sip:lamps@pbx.com",
+            ListKind::Stored,
+        ),
+        (
+            "style = \"list\"\nlist_uri = \"a@b.com\"\nusers = \"demand\"\n",
+            "sip:a@b.com",
+            ListKind::Stored,
+        ),
+        (
+            "style = \"list\"\nlist_uri = \"sip:rls@b.com\"\nlist_enclosed = true\nusers = \"1-900\"\n",
+            "sip:rls@b.com",
+            ListKind::Enclosed,
+        ),
+        (
+            "style = \"any-dn\"\nusers = [\"accounts\", \"demand\"]\n",
+            "sip:any-dn@pbx.com",
+            ListKind::AnyDn,
+        ),
+    ] {
+        let uri = uri.into();
+        assert_eq!(list(lines), Some(UpstreamList { uri, kind }), "{lines}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_list_is_said() {
+    let head = format!(
+        "{DOMAIN}[[connector]]\nname = \"pbx\"\ndomain = \"abc.com\"\naddress = \"192.0.2.7\"\n"
+    );
+    for (lines, line, what) in [
+        (
+            "style = \"list\"\n",
+            7,
+            "the connector \"pbx\" has style = \"list\" without list_uri",
+        ),
+        (
+            "list_uri = \"lamps\"\n",
+            7,
+            "the connector \"pbx\" has list_uri without style = \"list\"",
+        ),
+        (
+            "style = \"any-dn\"\nlist_enclosed = true\n",
+            4,
+            "the connector \"pbx\" has list_enclosed without style = \"list\"",
+        ),
+        (
+            "style = \"list\"\nlist_uri = \"a b@c\"\n",
+            8,
+            "\"a b@c\" is not a SIP URI",
+        ),
+        (
+            "style = \"list\"\nlist_uri = \"a\"\nlist_enclosed = true\nusers = [\"1\", \"demand\"]\n",
+            10,
+            "the connector \"pbx\" has users = \"demand\" and list_enclosed",
+        ),
+    ] {
+        complains(&format!("{head}{lines}"), &[(line, what)]);
+    }
+    let ranges: Vec<String> = (1..=11)
+        .map(|range| format!("\"{range}000-{range}999\""))
+        .collect();
+    let users = format!("style = \"any-dn\"\nusers = [{}]\n", ranges.join(", "));
+    complains(
+        &format!("{head}{users}"),
+        &[(8, "users contains 11000 users")],
+    );
 }

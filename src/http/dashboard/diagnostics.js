@@ -10,7 +10,7 @@ import { card, table } from "./table.js";
 import { TestSubscriptions } from "./test_subscriptions.js";
 
 /** The states of a connector (W:D3.10), and those in which it works. */
-const CONNECTOR_STATES = ["Server Not configured", "Disabled", "Forbidden", "ConnectionError", "UpAndRunning", "Credentials entered not found", "Requesting", "Not requested by anyone"];
+const CONNECTOR_STATES = ["Server Not configured", "Disabled", "Forbidden", "ConnectionError", "Lists not supported", "UpAndRunning", "Credentials entered not found", "Requesting", "Not requested by anyone"];
 const GOOD_STATES = ["UpAndRunning", "Credentials entered not found"];
 /** The values of both tracks (W:D3.14, D3.15, D3.16). */
 const VALUES = ["Available", "Busy", "Do not disturb", "Offline", "Forwarded to voice mail", "Forwarded to phone number"];

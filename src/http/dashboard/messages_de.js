@@ -51,6 +51,7 @@ export const messages = {
   "connector.Credentials entered not found": "Der Dienst arbeitet, aber der Server kennt den Benutzer der Zugangsdaten nicht. Bei einem vertrauenswürdigen Trunk ist das richtig so.",
   "connector.Disabled": "Der Konnektor ist abgeschaltet.",
   "connector.Forbidden": "Der Server lehnt die Zugangsdaten ab, oder seine Zugriffsliste lässt diesen Server nicht zu.",
+  "connector.Lists not supported": "Der Server antwortet, aber er bedient die abonnierte Liste nicht als Liste.",
   "connector.Server Not configured": "Es ist keine Serveradresse konfiguriert.",
   "connector.Not requested by anyone": "Noch braucht kein Beobachter einen seiner Benutzer; er wird nicht gefragt.",
   "connector.Requesting": "Er wurde gefragt und hat noch nicht geantwortet.",

@@ -52,6 +52,7 @@ export const messages = {
   "connector.Credentials entered not found": "The service works, but the server does not know the user of the credentials. With a trusted trunk, this is correct.",
   "connector.Disabled": "The connector is switched off.",
   "connector.Forbidden": "The server refuses the credentials, or its access list does not admit this server.",
+  "connector.Lists not supported": "The server answers, but it does not serve the list that is subscribed to as a list.",
   "connector.Server Not configured": "No server address is configured.",
   "connector.Not requested by anyone": "No watcher needs a user of it yet, so it is not asked.",
   "connector.Requesting": "It was asked, and has not responded yet.",

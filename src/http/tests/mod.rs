@@ -565,6 +565,7 @@ fn pbx() -> Connector {
             packages: vec![Package::Dialog],
             expires: Duration::from_secs(3600),
             pace: 200,
+            list: None,
         }),
     }
 }

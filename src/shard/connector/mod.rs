@@ -3,7 +3,7 @@
 //!
 //! A shard subscribes to the presentities that it owns: to those that the configuration selects at all times,
 //! to others while a shard watches them, and [`LINGER`] longer. However many watch, there is one subscription
-//! for a user and connector.
+//! for a user and connector. A connector that subscribes to lists does so in one shard, for users of all shards: `lists`.
 //!
 //! A change of the configuration is in force at once: a connector that changed begins anew, of others only
 //! users come and go. The users of one connector at a time are selected, and only if what selects them has
@@ -28,6 +28,10 @@ use crate::shard::uac::Uac;
 use crate::shard::uac::link::Server;
 use crate::shard::uac::upstream::Tally;
 
+mod lists;
+
+use lists::{Lists, list_of};
+
 /// How long a user on demand stays subscribed to after the last watcher left.
 const LINGER: Duration = Duration::from_secs(120);
 /// Users that are added or removed at once, of all connectors together.
@@ -49,11 +53,14 @@ pub(crate) struct Connectors {
 #[derive(Debug)]
 struct Entry {
     connector: Connector,
+    /// Another shard has the lists that it subscribes to.
+    is_elsewhere: bool,
     /// The operator stopped it.
     is_stopped: bool,
     /// None while it is out of use.
     link: Option<LinkId>,
     users: HashMap<Aor, User>,
+    lists: Lists,
     /// What these were selected by; None if they are to be selected, or selected again.
     selected_by: Option<Basis>,
     /// Users to be looked at again.
@@ -63,7 +70,7 @@ struct Entry {
 /// What selects the users of a connector, beside the connector itself and their watchers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Basis {
-    /// The accounts of its domain, if it subscribes to them.
+    /// The accounts of its domain, if it subscribes to them, or shows them when a list names them.
     accounts: Option<u64>,
     /// The peer system that its server is.
     system: Option<PeerSystemId>,
@@ -93,7 +100,7 @@ impl Connectors {
                 .iter()
                 .position(|entry| entry.connector == *connector)
                 .map(|place| before.remove(place));
-            let entry = known.unwrap_or_else(|| Entry::new(connector));
+            let entry = known.unwrap_or_else(|| Entry::new(connector, turn));
             self.all.push(entry);
         }
         for mut entry in before {
@@ -168,7 +175,7 @@ impl Connectors {
         if let Some(timer) = self.timer.take() {
             turn.wheel.cancel(timer);
         }
-        let is_pending = |entry: &Entry| !entry.pending.is_empty() || entry.is_outdated();
+        let is_pending = |entry: &Entry| entry.is_pending() || entry.is_outdated();
         let is_pending = self.all.iter().any(is_pending);
         let lingering = self.lingering.front().map(|(at, _)| *at);
         let due = match is_pending {
@@ -235,12 +242,15 @@ impl Connectors {
 }
 
 impl Entry {
-    fn new(connector: &Connector) -> Self {
+    fn new(connector: &Connector, turn: &Turn<'_>) -> Self {
+        let has_lists = list_of(connector).is_some();
         Self {
             connector: connector.clone(),
+            is_elsewhere: has_lists && !lists::is_here(connector, turn.options),
             is_stopped: false,
             link: None,
             users: HashMap::new(),
+            lists: Lists::default(),
             selected_by: None,
             pending: VecDeque::new(),
         }
@@ -264,12 +274,21 @@ impl Entry {
     }
 
     fn is_on_demand_for(&self, aor: &Aor) -> bool {
-        self.is_sip() && self.connector.users.on_demand && *self.connector.domain == *aor.domain()
+        self.is_sip()
+            && self.connector.users.on_demand
+            && *self.connector.domain == *aor.domain()
+            && list_of(&self.connector).is_none()
+    }
+
+    /// Whether users count whom a list names and that are not selected.
+    fn takes_guests(&self) -> bool {
+        self.connector.users.on_demand && list_of(&self.connector).is_some()
     }
 
     /// Opens the link, unless it is open or the connector is out of use.
     fn open(&mut self, uac: &mut Uac, turn: &mut Turn<'_>) {
-        if self.link.is_none() && self.connector.is_enabled && !self.is_stopped {
+        let is_in_use = self.connector.is_enabled && !self.is_stopped;
+        if self.link.is_none() && is_in_use && !self.is_elsewhere {
             self.link = server(&self.connector).map(|server| uac.open_link(&server, turn));
         }
     }
@@ -281,11 +300,13 @@ impl Entry {
             .iter_mut()
             .filter_map(|(aor, user)| Some((aor, user.client.take()?)))
             .collect();
+        let is_each = list_of(&self.connector).is_none();
         // In an order that does not depend on the map.
         clients.sort_unstable_by_key(|(aor, _)| *aor);
-        for (_, client) in clients.into_iter().filter(|_| forgets) {
+        for (_, client) in clients.into_iter().filter(|_| forgets && is_each) {
             uac.unsubscribe(client, turn);
         }
+        self.lists.close(forgets, uac, turn);
         if let Some(link) = self.link.take() {
             uac.close_link(link, turn);
         }
@@ -294,7 +315,8 @@ impl Entry {
     fn basis(&self, turn: &Turn<'_>) -> Basis {
         let (domain, users) = (&self.connector.domain, &self.connector.users);
         Basis {
-            accounts: users.accounts.then(|| turn.directory.account_set(domain)),
+            accounts: (users.accounts || self.takes_guests())
+                .then(|| turn.directory.account_set(domain)),
             system: self.system(turn),
         }
     }
@@ -304,6 +326,11 @@ impl Entry {
         self.is_sip() && self.selected_by.is_none()
     }
 
+    /// Whether a user is to be looked at, or a list to be subscribed to.
+    fn is_pending(&self) -> bool {
+        !self.pending.is_empty() || self.link.is_some() && self.lists.lacks_one(&self.connector)
+    }
+
     /// Notes which users are to be subscribed to.
     fn select(
         &mut self,
@@ -311,6 +338,14 @@ impl Entry {
         turn: &Turn<'_>,
     ) {
         let basis = self.basis(turn);
+        if self.is_elsewhere {
+            self.selected_by = Some(basis);
+            return;
+        }
+        let is_each = list_of(&self.connector).is_none();
+        if self.takes_guests() {
+            self.lists.accounts_changed();
+        }
         let (domain, users) = (&*self.connector.domain, &self.connector.users);
         for user in self.users.values_mut() {
             user.is_selected = false;
@@ -319,10 +354,11 @@ impl Entry {
         let listed = listed.map(|user| Aor::new(&user, domain));
         let accounts = users.accounts.then(|| turn.directory.accounts_in(domain));
         let is_here = |aor: &Aor| ShardId::owner_of(aor, turn.options.shards) == turn.options.id;
-        for aor in listed.chain(accounts.into_iter().flatten()).filter(is_here) {
+        let all = listed.chain(accounts.into_iter().flatten());
+        for aor in all.filter(|aor| !is_each || is_here(aor)) {
             self.users.entry(aor).or_default().is_selected = true;
         }
-        if users.on_demand {
+        if users.on_demand && is_each {
             for aor in watched_in(domain, basis.system) {
                 self.users.entry(aor).or_default().is_watched = true;
             }
@@ -350,22 +386,35 @@ impl Entry {
             let Some(user) = self.users.get_mut(&aor) else {
                 continue;
             };
+            let connector = &self.connector;
+            let Protocol::Sip(upstream) = &connector.protocol else {
+                continue;
+            };
             match (user.is_wanted(), user.client, self.link) {
+                (true, None, Some(link)) if upstream.list.is_some() => {
+                    user.client = self.lists.cover(&aor, connector, link, uac, turn);
+                }
                 (true, None, Some(link)) => {
-                    let Protocol::Sip(upstream) = &self.connector.protocol else {
-                        continue;
-                    };
                     let target = upstream.uri_of(aor.user());
                     user.client = uac.subscribe(link, &aor, target, turn);
                 }
                 (false, client, _) => {
-                    if let Some(client) = client {
-                        uac.unsubscribe(client, turn);
+                    match client {
+                        Some(client) if upstream.list.is_some() => {
+                            self.lists.uncover(&aor, client, connector, uac, turn);
+                        }
+                        Some(client) => uac.unsubscribe(client, turn),
+                        None => {}
                     }
                     self.users.remove(&aor);
                 }
                 (true, _, _) => {}
             }
+        }
+        if self.pending.is_empty()
+            && let Some(link) = self.link
+        {
+            self.lists.settle(&self.connector, link, uac, turn);
         }
     }
 
@@ -374,6 +423,7 @@ impl Entry {
         let status = match link {
             Some(link) => link.status,
             None if !self.connector.is_enabled || self.is_stopped => ConnectorStatus::Disabled,
+            None if self.is_elsewhere => ConnectorStatus::NotRequested,
             None => ConnectorStatus::NotConfigured,
         };
         let tally = self.link.and_then(|link| tallies.get(&link));

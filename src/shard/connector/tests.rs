@@ -25,6 +25,8 @@ use crate::shard::{
 use crate::sip::Transport;
 use crate::sip::digest::client::Login;
 
+mod lists;
+
 const SERVERS: [[u8; 4]; 2] = [[10, 0, 0, 9], [10, 0, 0, 8]];
 
 /// A request that the shard sent, and where to.
@@ -78,6 +80,7 @@ fn connector(change: impl FnOnce(&mut Connector, &mut SipUpstream)) -> Connector
         packages: vec![Package::Dialog, Package::Presence],
         expires: Duration::from_secs(600),
         pace: 200,
+        list: None,
     };
     let mut connector = Connector {
         name: "pbx".into(),
@@ -243,6 +246,7 @@ impl World {
             ["From", "To", "Call-ID", "Event"].map(|name| request.header(name));
         let to = to.split(";tag=").next().unwrap();
         let kind = match event {
+            _ if body.starts_with("--") => lists::CONTENT_TYPE,
             "dialog" => "application/dialog-info+xml",
             _ => "application/pidf+xml",
         };

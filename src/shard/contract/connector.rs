@@ -81,12 +81,13 @@ pub enum ConnectorStatus {
 
 impl ConnectorStatus {
     /// All, the one first that counts if shards differ.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NotConfigured,
         Self::Disabled,
         Self::Known(ServerStatus::Forbidden),
         Self::Known(ServerStatus::CredentialsNotFound),
         Self::Known(ServerStatus::ConnectionError),
+        Self::Known(ServerStatus::ListsNotSupported),
         Self::Known(ServerStatus::UpAndRunning),
         Self::Requesting,
         Self::NotRequested,

@@ -254,6 +254,10 @@ counters! {
     connector_differences,
     /// Users that no connector subscribes to, because too many are.
     upstream_users_over_limit,
+    /// Times the list of a connector's server named a user that is none here.
+    upstream_users_ignored,
+    /// NOTIFYs with lists that were refused because too many states of earlier ones are still being passed on.
+    upstream_lists_refused,
     /// Events missing from the report of a probe because there were too many.
     probe_events_skipped,
     /// NOTIFYs sent over a stream because they were too long for a datagram (RFC 3261 §18.1.1).

@@ -127,6 +127,8 @@ pub enum ServerStatus {
     UpAndRunning,
     /// It does not know the user that the credentials are of: 404 to a request about that user.
     CredentialsNotFound,
+    /// It answers, but a list is subscribed to and it knows no lists: 420, 421, or the state of a single user.
+    ListsNotSupported,
 }
 
 impl ServerStatus {
@@ -138,6 +140,7 @@ impl ServerStatus {
             Self::ConnectionError => "ConnectionError",
             Self::UpAndRunning => "UpAndRunning",
             Self::CredentialsNotFound => "Credentials entered not found",
+            Self::ListsNotSupported => "Lists not supported",
         }
     }
 }

@@ -145,6 +145,9 @@ impl Client {
     pub(super) fn begin_leaving(&mut self) {
         self.phase = Phase::Leaving;
         (self.request_at, self.notify_by) = (None, None);
+        if let Some(roster) = self.roster_mut() {
+            roster.stop();
+        }
     }
 
     /// Whether a request with that To-tag and Call-ID is for it.
@@ -232,9 +235,9 @@ impl Client {
         let ends_at = match self.phase {
             Phase::Active => self.ends_at,
             Phase::Leaving => None,
-            Phase::Over(forgotten_at) => return Some(forgotten_at),
+            Phase::Over(forgotten_at) => return self.roster_due().or(Some(forgotten_at)),
         };
-        [request_at, ends_at, self.notify_by]
+        [request_at, ends_at, self.notify_by, self.roster_due()]
             .into_iter()
             .flatten()
             .min()
@@ -268,9 +271,12 @@ impl Uac {
             return;
         };
         client.timer = None;
+        client.attend_roster(turn);
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= turn.now);
         match client.phase {
-            Phase::Over(forgotten_at) if forgotten_at <= turn.now => return self.remove(id, turn),
+            Phase::Over(forgotten_at) if forgotten_at <= turn.now && client.has_told_all() => {
+                return self.remove(id, turn);
+            }
             Phase::Active if is_due(client.ends_at) => return self.leave(id, turn),
             _ => {}
         }

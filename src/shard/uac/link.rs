@@ -371,7 +371,8 @@ impl Uac {
             return;
         };
         let was_up = link.is_up();
-        if !was_up || status != ServerStatus::UpAndRunning {
+        let knew_no_lists = link.status == Some(ServerStatus::ListsNotSupported);
+        if !was_up || knew_no_lists || status != ServerStatus::UpAndRunning {
             link.set_status(status, turn.now);
         }
         if was_up {
@@ -502,14 +503,16 @@ impl Uac {
     fn tell_stale(&mut self, id: LinkId, from: u32, turn: &mut Turn<'_>) {
         let mut clients = (from..self.clients.end()).map(ClientId);
         let mut told = 0;
-        let next = clients.find(|client| {
-            let Some(client) = self.clients.get_mut(*client) else {
+        let next = clients.find(|client_id| {
+            let Some(client) = self.clients.get_mut(*client_id) else {
                 return false;
             };
             if client.link() == Some(id) && !client.is_over() {
                 client.purpose.user(UserStatus::Error, turn);
                 client.report(UpstreamNews::Stale, turn);
                 told += 1;
+                // A list tells its users by and by.
+                self.arm(*client_id, turn);
             }
             told >= STALE_AT_ONCE
         });

@@ -8,8 +8,9 @@
 //! - `publisher`: the entity tag of a publication of ours, and its document (RFC 3903 §4).
 //! - `response`, `notification`: the responses and NOTIFYs of the server, and their effect.
 //! - `purpose`, `log`: what a client is for, and the events that an operator can read.
-//! - `upstream`: the subscriptions of connectors; `relay`: the publications of relays;
-//!   `link`: whether the server of a connector or relay can be used, and when; `location`: where it is.
+//! - `upstream`: the subscriptions of connectors; `upstream_list`, `roster`: those that cover many users; `relay`: the
+//!   publications of relays; `link`: whether the server of a connector or relay can be used, and when; `location`: where
+//!   it is.
 //!
 //! Guarantees: nothing here allocates or costs time on the way of a NOTIFY of ours to a phone. A
 //! client has at most one outstanding request. It sends nothing to a host that the operator did not
@@ -24,9 +25,11 @@ pub(crate) mod publisher;
 pub(crate) mod purpose;
 mod relay;
 pub(crate) mod response;
+pub(crate) mod roster;
 pub(crate) mod subscriber;
 pub(crate) mod transactions;
 pub(crate) mod upstream;
+pub(crate) mod upstream_list;
 pub(crate) mod writer;
 
 use crate::shard::container::slab::Slab;

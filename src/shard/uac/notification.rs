@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::presence::document;
+use crate::presence::document::list_state::{NotifiedState, read_notified};
 use crate::presence::document::{Document, DocumentFault};
 use crate::presence::event::Package;
 use crate::presence::presentity::UpstreamNews;
@@ -14,6 +15,7 @@ use crate::shard::request::headers::{check_extensions, decoded_body};
 use crate::shard::request::refusal::Refusal;
 use crate::shard::uac::Uac;
 use crate::shard::uac::client::{Client, Role};
+use crate::shard::uac::purpose::Coverage;
 use crate::shard::uac::subscriber::Subscriber;
 use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::header::{Event, Parameters, delta_seconds, retry_after};
@@ -30,8 +32,8 @@ struct Notification {
     dialog: Option<Dialog>,
     /// The value of Subscription-State.
     state: Box<str>,
-    /// The document in its body.
-    document: Option<Document>,
+    /// What its body says.
+    content: Option<NotifiedState>,
 }
 
 /// What Subscription-State says (RFC 6665 §4.1.3).
@@ -46,7 +48,7 @@ enum SubscriptionState {
 
 /// Why a subscription ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// `deactivated`, `timeout`: subscribe again at once.
     Renew,
     /// `probation`, `giveup`, or no reason that we know: subscribe again later.
@@ -69,13 +71,16 @@ impl Uac {
     ) -> Result<(), Refusal<'static>> {
         let client = self.clients.get_mut(id);
         let client = client.ok_or(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST))?;
-        let taken = client.read_notify(request, turn);
+        let taken = client
+            .check_waiting_news(turn)
+            .and_then(|()| client.read_notify(request, turn));
         match taken {
             Ok(notification) => {
                 turn.counters.notifies_received += 1;
                 client.take_notification(notification, request.message, turn);
+                let status = client.server_status();
                 if let Some(link) = client.link() {
-                    self.server_answers(link, ServerStatus::UpAndRunning, turn);
+                    self.server_answers(link, status, turn);
                     if let Some(link) = self.links.get_mut(link) {
                         link.counts.notifies += 1;
                     }
@@ -101,6 +106,7 @@ impl Client {
     ) -> Result<Notification, Refusal<'static>> {
         let message = request.message;
         let sequence = self.sequence;
+        let reads_lists = self.roster().is_some();
         let Role::Subscriber(subscriber) = &mut self.role else {
             return Err(Refusal::Plain(Status::SUBSCRIPTION_DOES_NOT_EXIST));
         };
@@ -113,7 +119,7 @@ impl Client {
         check_extensions(message)?;
         let state = message.header(HeaderName::SubscriptionState);
         let state = state.ok_or(Fault::Missing(HeaderName::SubscriptionState))?;
-        let document = read_body(subscriber.package, message, turn)?;
+        let content = read_body(subscriber.package, reads_lists, message, turn)?;
         let dialog = match &mut subscriber.dialog {
             None => Some(Dialog::of_notify(message, &request.contact?, sequence)?),
             Some(dialog) => {
@@ -125,7 +131,7 @@ impl Client {
         Ok(Notification {
             dialog,
             state: String::from_utf8_lossy(shown).into(),
-            document,
+            content,
         })
     }
 
@@ -139,18 +145,21 @@ impl Client {
             return;
         };
         let is_audit = subscriber.dialog.is_some() && !subscriber.is_notified;
-        subscriber.is_notified = true;
-        if notification.dialog.is_some() {
-            subscriber.dialog = notification.dialog;
-        }
+        let is_first = !std::mem::replace(&mut subscriber.is_notified, true);
         let Notification {
-            state, document, ..
+            dialog,
+            state,
+            content,
         } = notification;
+        let is_new = dialog.is_some();
+        if is_new {
+            subscriber.dialog = dialog;
+        }
         self.purpose.server(ServerStatus::UpAndRunning, turn);
+        let mut document = self.take_states(content, is_first.then_some(is_new), turn);
         let user = document
             .as_ref()
             .and_then(|document| self.status_in(document));
-        let mut document = document;
         if self.purpose.is_probe() {
             let document = document.take();
             self.purpose
@@ -187,8 +196,12 @@ impl Client {
             return;
         };
         upstream.link.failures = 0;
+        let Coverage::User(_, status) = &mut upstream.covers else {
+            // Its users were told.
+            return;
+        };
         if document.is_none() {
-            upstream.status = UserStatus::Offline;
+            *status = UserStatus::Offline;
         }
         let news = document.map_or(UpstreamNews::Gone, UpstreamNews::Document);
         self.tell(news, is_audit, turn);
@@ -280,9 +293,10 @@ fn check_dialog(
 
 fn read_body(
     package: Package,
+    reads_lists: bool,
     message: &Message<'_>,
     turn: &Turn<'_>,
-) -> Result<Option<Document>, Refusal<'static>> {
+) -> Result<Option<NotifiedState>, Refusal<'static>> {
     if message.body().is_empty() {
         return Ok(None);
     }
@@ -292,15 +306,17 @@ fn read_body(
     }
     let content_type = message.header(HeaderName::ContentType).unwrap_or_default();
     let content_type = String::from_utf8_lossy(content_type);
-    document::read(package, &content_type, &body)
-        .map(Some)
-        .map_err(|fault| match fault {
-            DocumentFault::UnsupportedType => Refusal::MediaType(document::accepted(package)),
-            DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
-            DocumentFault::Malformed | DocumentFault::WrongEntity => {
-                Refusal::Because(Status::BAD_REQUEST, "Malformed Body")
-            }
-        })
+    let read = match reads_lists {
+        true => read_notified(package, &content_type, &body),
+        false => document::read(package, &content_type, &body).map(NotifiedState::Document),
+    };
+    read.map(Some).map_err(|fault| match fault {
+        DocumentFault::UnsupportedType => Refusal::MediaType(document::accepted(package)),
+        DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
+        DocumentFault::Malformed | DocumentFault::WrongEntity => {
+            Refusal::Because(Status::BAD_REQUEST, "Malformed Body")
+        }
+    })
 }
 
 impl SubscriptionState {
@@ -328,7 +344,7 @@ impl SubscriptionState {
 impl End {
     /// The end that a reason means (RFC 6665 §4.1.3). One that we do not know, or none, means to try
     /// again later.
-    fn of(reason: &[u8]) -> Self {
+    pub(super) fn of(reason: &[u8]) -> Self {
         let ends: [(&str, Self); 7] = [
             ("deactivated", Self::Renew),
             ("timeout", Self::Renew),

@@ -9,6 +9,7 @@ use crate::shard::contract::ids::{ClientId, LinkId};
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ServerStatus, UserStatus};
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::log::Log;
+use crate::shard::uac::roster::Roster;
 
 /// What a client is for.
 #[derive(Debug)]
@@ -30,14 +31,12 @@ pub(super) struct LinkUse {
     pub(super) has_slot: bool,
 }
 
-/// A user that a connector subscribes to. It is never over by itself: what fails is tried again.
+/// A subscription of a connector. It is never over by itself: what fails is tried again.
 #[derive(Debug)]
 pub(super) struct Upstream {
     pub(super) link: LinkUse,
     pub(super) connector: Arc<str>,
-    /// The user here.
-    pub(super) aor: Aor,
-    pub(super) status: UserStatus,
+    pub(super) covers: Coverage,
     /// The packages that were not tried yet, after the one in use.
     pub(super) further: Arc<[Package]>,
     /// How many of these were tried.
@@ -88,7 +87,7 @@ impl Purpose {
         match self {
             Self::Probe(_, log) => log.user(status, turn),
             Self::Upstream(_) | Self::Relay(_) if status == UserStatus::Requesting => {}
-            Self::Upstream(upstream) => upstream.status = status,
+            Self::Upstream(upstream) => upstream.covers.set_status(status),
             Self::Relay(relayed) => relayed.status = status,
         }
     }
@@ -116,16 +115,24 @@ impl Purpose {
         }
     }
 
-    /// The status of the user of a connector or relay; None for a probe.
-    pub(super) const fn status(&self) -> Option<UserStatus> {
+    /// The statuses of the users of a connector or relay, counted; none for a probe.
+    pub(super) fn statuses(&self) -> Vec<(UserStatus, usize)> {
         match self {
-            Self::Probe(..) => None,
-            Self::Upstream(upstream) => Some(upstream.status),
-            Self::Relay(relayed) => Some(relayed.status),
+            Self::Probe(..) => Vec::new(),
+            Self::Upstream(upstream) => upstream.covers.statuses(),
+            Self::Relay(relayed) => vec![(relayed.status, 1)],
         }
     }
 
-    /// The user of a connector, to be changed.
+    /// The subscription of a connector; None for others.
+    pub(super) const fn upstream(&self) -> Option<&Upstream> {
+        match self {
+            Self::Upstream(upstream) => Some(upstream),
+            Self::Probe(..) | Self::Relay(_) => None,
+        }
+    }
+
+    /// The subscription of a connector, to be changed.
     pub(super) const fn upstream_mut(&mut self) -> Option<&mut Upstream> {
         match self {
             Self::Upstream(upstream) => Some(upstream),
@@ -134,7 +141,48 @@ impl Purpose {
     }
 }
 
+/// What a subscription of a connector is about.
+#[derive(Debug)]
+pub(super) enum Coverage {
+    /// A user here, and its status.
+    User(Aor, UserStatus),
+    /// Many users.
+    Roster(Box<Roster>),
+}
+
+impl Coverage {
+    fn statuses(&self) -> Vec<(UserStatus, usize)> {
+        match self {
+            Self::User(_, status) => vec![(*status, 1)],
+            Self::Roster(roster) => roster.statuses(),
+        }
+    }
+
+    pub(super) fn set_status(&mut self, status: UserStatus) {
+        match self {
+            Self::User(_, known) => *known = status,
+            Self::Roster(roster) => roster.set_status(status),
+        }
+    }
+}
+
 impl Upstream {
+    /// The users, if it is about many.
+    pub(super) fn roster(&self) -> Option<&Roster> {
+        match &self.covers {
+            Coverage::User(..) => None,
+            Coverage::Roster(roster) => Some(roster),
+        }
+    }
+
+    /// The users, to be changed.
+    pub(super) fn roster_mut(&mut self) -> Option<&mut Roster> {
+        match &mut self.covers {
+            Coverage::User(..) => None,
+            Coverage::Roster(roster) => Some(roster),
+        }
+    }
+
     /// The package to try after a 489; None if none is left.
     pub(super) fn next_package(&mut self) -> Option<Package> {
         let package = self.further.get(self.tried).copied();

@@ -84,7 +84,8 @@ impl Uac {
         } = state;
         publisher.take(PublishedState { composed, privacy });
         // One that the server refuses waits on, and so does one that the link holds.
-        let is_refused = client.purpose.status().is_some_and(UserStatus::is_failure);
+        let is_refused =
+            matches!(&client.purpose, Purpose::Relay(relayed) if relayed.status.is_failure());
         if client.request_at.is_some() && !is_refused {
             client.request_at = Some(turn.now);
         }

@@ -88,7 +88,7 @@ impl Uac {
         let (Some(client), Outcome::Response(_, code)) = (self.clients.get(id), outcome) else {
             return;
         };
-        let is_own = client.is_own();
+        let (is_own, is_list) = (client.is_own(), client.roster().is_some());
         let is_published = matches!(client.role, Role::Publisher(_)) && code < 300;
         let Some(link) = client.link() else {
             return;
@@ -98,6 +98,9 @@ impl Uac {
             link.counts.notifies += u64::from(is_published);
         }
         match code {
+            420 | 421 if is_list => {
+                self.server_answers(link, ServerStatus::ListsNotSupported, turn)
+            }
             404 if is_own => self.server_answers(link, ServerStatus::CredentialsNotFound, turn),
             401 | 403 | 407 if next == Next::Wait => self.take_refusal(id, turn),
             _ => {}

@@ -28,6 +28,8 @@ pub(super) struct Subscriber {
 /// How far a CSeq must have fallen to show that the server counts anew: a NOTIFY that was overtaken by so
 /// many is older than any retransmission.
 const SETBACK_MIN: u32 = 256;
+/// The types of a list, beside those of its states.
+const LIST_TYPES: &[u8] = b"multipart/related, application/rlmi+xml";
 /// So many CSeqs in a row that are too low show it, too.
 const LATE_MAX: u8 = 3;
 
@@ -77,11 +79,15 @@ impl Subscriber {
         Sequence::Next
     }
 
-    /// The headers of a SUBSCRIBE.
-    pub(super) fn write_headers(&self, arena: &mut Vec<u8>, expires: u32) {
+    /// The headers of a SUBSCRIBE. `is_list`: the server is to answer with a list (RFC 4662 §4.1).
+    pub(super) fn write_headers(&self, arena: &mut Vec<u8>, expires: u32, is_list: bool) {
         emit::plain_header(arena, "Event", self.package.token().as_bytes());
         let accept = document::accepted(self.package);
         emit::plain_header(arena, "Accept", accept.as_bytes());
+        if is_list {
+            emit::plain_header(arena, "Accept", LIST_TYPES);
+            emit::plain_header(arena, "Supported", b"eventlist");
+        }
         emit::header_number(arena, "Expires", u64::from(expires));
     }
 

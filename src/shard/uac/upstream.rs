@@ -1,4 +1,5 @@
-//! The subscriptions of connectors: one client for each user, which lasts until it is not wanted any more.
+//! The subscriptions of connectors: one client for each user, or for the users of a list. It lasts until it is not wanted
+//! any more.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -15,7 +16,7 @@ use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::client::{Beginning, Client, Role};
 use crate::shard::uac::link::jittered;
-use crate::shard::uac::purpose::{LinkUse, Purpose, Upstream};
+use crate::shard::uac::purpose::{Coverage, LinkUse, Purpose, Upstream};
 use crate::shard::uac::subscriber::Subscriber;
 use crate::sip::Transport;
 
@@ -44,6 +45,23 @@ impl Uac {
         target: String,
         turn: &mut Turn<'_>,
     ) -> Option<ClientId> {
+        let covers = Coverage::User(aor.clone(), UserStatus::Requesting);
+        let id = self.begin_upstream(link_id, covers, target, turn)?;
+        if let Some(client) = self.clients.get_mut(id) {
+            client.request_at = Some(turn.now);
+        }
+        self.arm(id, turn);
+        Some(id)
+    }
+
+    /// A subscription of a connector, which asks for nothing yet; None if there are too many.
+    pub(super) fn begin_upstream(
+        &mut self,
+        link_id: LinkId,
+        covers: Coverage,
+        target: String,
+        turn: &mut Turn<'_>,
+    ) -> Option<ClientId> {
         let link = self.links.get(link_id)?;
         let [package, further @ ..] = &*link.packages else {
             return None;
@@ -55,8 +73,7 @@ impl Uac {
         let upstream = Upstream {
             link: LinkUse::new(link_id),
             connector: link.name.clone(),
-            aor: aor.clone(),
-            status: UserStatus::Requesting,
+            covers,
             further: further.into(),
             tried: 0,
         };
@@ -72,11 +89,9 @@ impl Uac {
             ends_at: None,
         };
         let place = self.clients.vacant_key();
-        let mut client = Client::new(beginning, place, turn);
-        client.request_at = Some(turn.now);
+        let client = Client::new(beginning, place, turn);
         let id = self.clients.insert(Box::new(client));
         self.count_client(link_id);
-        self.arm(id, turn);
         Some(id)
     }
 
@@ -120,21 +135,21 @@ impl Uac {
     ) -> Vec<ConnectorUserReport> {
         let clients = places.filter_map(|place| self.clients.get(ClientId(place)));
         let own = clients.filter(|client| client.link() == Some(link));
-        own.filter_map(|client| client.user_report(now)).collect()
+        own.flat_map(|client| client.user_reports(now)).collect()
     }
 
     /// The users of each connector and relay among the clients at these places.
     pub(crate) fn tallies(&self, places: Range<u32>, now: Instant) -> HashMap<LinkId, Tally> {
         let mut tallies: HashMap<LinkId, Tally> = HashMap::new();
         for client in places.filter_map(|place| self.clients.get(ClientId(place))) {
-            if let (Some(link), Some(status)) = (client.link(), client.purpose.status())
+            if let Some(link) = client.link()
                 && !client.is_leaving()
                 && !client.is_over()
             {
                 let tally = tallies.entry(link).or_default();
                 tally.established += usize::from(client.is_established(now));
                 tally.waiting += usize::from(client.has_news());
-                add_users(&mut tally.users, [(status, 1)]);
+                add_users(&mut tally.users, client.purpose.statuses());
             }
         }
         tallies
@@ -168,16 +183,20 @@ impl Client {
         else {
             return;
         };
+        let aor = match &mut upstream.covers {
+            Coverage::User(aor, _) => aor.clone(),
+            Coverage::Roster(roster) => return roster.tell_all(&news, turn.now),
+        };
         let ends_at = subscriber.expires_at.unwrap_or(turn.now);
         let report = UpstreamReport {
-            aor: upstream.aor.clone(),
+            aor: aor.clone(),
             connector: upstream.connector.clone(),
             package: subscriber.package,
             news,
             expires: ends_at.saturating_duration_since(turn.now),
             is_audit,
         };
-        turn.send_to_owner(&upstream.aor, Mail::Upstream(Box::new(report)));
+        turn.send_to_owner(&aor, Mail::Upstream(Box::new(report)));
     }
 
     /// A user of a connector failed with that status: it is tried again later, in a new dialog. None: its
@@ -224,28 +243,40 @@ impl Client {
         if let Role::Subscriber(subscriber) = &mut self.role {
             subscriber.package = package;
         }
+        if let Some(roster) = self.roster_mut() {
+            roster.set_package(package);
+        }
         true
     }
 
-    fn user_report(&self, now: Instant) -> Option<ConnectorUserReport> {
+    fn user_reports(&self, now: Instant) -> Vec<ConnectorUserReport> {
         let (Purpose::Upstream(upstream), Role::Subscriber(subscriber)) =
             (&self.purpose, &self.role)
         else {
-            return None;
+            return Vec::new();
         };
         if self.is_leaving() || self.is_over() {
-            return None;
+            return Vec::new();
         }
         let ends_at = subscriber
             .expires_at
             .filter(|_| subscriber.is_established(now));
-        Some(ConnectorUserReport {
-            aor: upstream.aor.clone(),
-            target: self.target.clone(),
+        let report = |aor: &Aor, target: Box<str>, status| ConnectorUserReport {
+            aor: aor.clone(),
+            target,
             package: subscriber.package,
-            status: upstream.status,
+            status,
             remaining: ends_at.map(|end| end.saturating_duration_since(now)),
-        })
+        };
+        match &upstream.covers {
+            Coverage::User(aor, status) => vec![report(aor, self.target.clone(), *status)],
+            Coverage::Roster(roster) => {
+                let users = roster.users();
+                users
+                    .map(|(aor, status)| report(aor, roster.uri_of(aor).into(), status))
+                    .collect()
+            }
+        }
     }
 }
 

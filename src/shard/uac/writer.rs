@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use crate::presence::document::resource_lists;
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::{ProbeEvent, UserStatus};
 use crate::shard::contract::turn::Turn;
 use crate::shard::peer::local_address::LocalAddress;
 use crate::shard::uac::Uac;
 use crate::shard::uac::client::{Client, Role};
+use crate::shard::uac::purpose::Upstream;
 use crate::shard::uac::response::Outcome;
+use crate::shard::uac::roster::Roster;
 use crate::shard::uac::transactions::Sent;
 use crate::sip::dialog::Origin;
 use crate::sip::digest::client::{CNONCE_DIGITS, Challenged};
@@ -98,7 +101,7 @@ impl Client {
                 publisher.body(&self.target, self.is_removing),
                 publisher.content_type(),
             ),
-            Role::Subscriber(_) => (Vec::new(), ""),
+            Role::Subscriber(_) => (self.enclosed_list(), resource_lists::CONTENT_TYPE),
         };
         let arena = &mut turn.out.arena;
         let uri = self.write_head(branch, local, arena);
@@ -106,7 +109,13 @@ impl Client {
         match &mut self.role {
             Role::Subscriber(subscriber) => {
                 subscriber.is_notified = false;
-                subscriber.write_headers(arena, expires);
+                let roster = self.purpose.upstream().and_then(Upstream::roster);
+                let is_list = roster.is_some_and(Roster::is_list);
+                subscriber.write_headers(arena, expires, is_list);
+                if !body.is_empty() {
+                    emit::plain_header(arena, "Require", b"recipient-list-subscribe");
+                    emit::plain_header(arena, "Content-Disposition", b"recipient-list");
+                }
             }
             Role::Publisher(publisher) => publisher.write_headers(arena, expires),
         }
@@ -121,6 +130,13 @@ impl Client {
             emit::plain_header(arena, "User-Agent", turn.options.product.as_bytes());
         }
         emit::body(arena, content_type, &body);
+    }
+
+    /// The list in the body of a SUBSCRIBE (RFC 5367); empty without one.
+    fn enclosed_list(&self) -> Vec<u8> {
+        let roster = self.purpose.upstream().and_then(Upstream::roster);
+        let roster = roster.filter(|_| !self.is_removing);
+        roster.and_then(Roster::enclosed).unwrap_or_default()
     }
 
     /// Appends the head up to CSeq, and our Contact for what makes a dialog (RFC 3261 §8.1.1.8).
