@@ -21,6 +21,11 @@ pub(super) fn canonical_domain(name: &str) -> Option<String> {
     (name.len() <= 253 && name.split('.').all(is_label)).then(|| name.to_ascii_lowercase())
 }
 
+/// Octets of the empty lines at the begin of a text, which are no records of CSV.
+pub(super) fn empty_lines(text: &str) -> usize {
+    text.len() - text.trim_start_matches(['\r', '\n']).len()
+}
+
 /// A network, or a single address.
 pub(super) fn network(text: &Spanned<String>, complainer: &mut Complainer<'_>) -> Option<IpNet> {
     let parsed = text.get_ref().parse::<IpNet>().ok();

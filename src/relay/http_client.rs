@@ -21,7 +21,7 @@ use crate::relay::target::{Fault, Remedy};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an idle connection is kept: less than servers do, usually.
 const IDLE: Duration = Duration::from_secs(30);
-/// Octets of a response body; a longer one is a fault.
+/// Octets of a response body, unless a client says otherwise; a longer one is a fault.
 const BODY_OCTETS_MAX: usize = 1 << 20;
 /// Octets of an error code that are shown.
 const CODE_OCTETS_MAX: usize = 64;
@@ -32,7 +32,10 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// A client with connections of its own.
 #[derive(Clone, Debug)]
-pub(super) struct HttpClient(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(super) struct HttpClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    body_octets_max: usize,
+}
 
 /// A response that was read.
 #[derive(Debug)]
@@ -61,7 +64,18 @@ impl HttpClient {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(connector);
-        Self(client)
+        Self {
+            client,
+            body_octets_max: BODY_OCTETS_MAX,
+        }
+    }
+
+    /// For responses whose body has so many octets at most.
+    pub(super) fn with_bodies_of(self, body_octets_max: usize) -> Self {
+        Self {
+            body_octets_max,
+            ..self
+        }
     }
 
     /// Sends a request, and reads the response.
@@ -69,10 +83,10 @@ impl HttpClient {
     /// # Errors
     /// The server does not respond, or not in HTTP.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Fault> {
-        let response = self.0.request(request).await;
+        let response = self.client.request(request).await;
         let response = response.map_err(|error| Fault::wait(cause(&error)))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, BODY_OCTETS_MAX).collect().await;
+        let body = Limited::new(body, self.body_octets_max).collect().await;
         let body = body.map_err(|error| Fault::wait(cause(&*error)))?;
         Ok(HttpResponse {
             status: head.status,

@@ -82,6 +82,23 @@ impl State {
         })
     }
 
+    /// Of a presentity of which nothing is told any more.
+    pub(super) fn at_rest(aor: &Aor, moment: Moment) -> Self {
+        Self {
+            at: moment.at,
+            is_change: moment.is_change,
+            aor: aor.clone(),
+            name: Box::default(),
+            availability: Availability::Offline,
+            is_open: false,
+            lamp: CallState::Terminated,
+            has_call: false,
+            extended: None,
+            party: Box::default(),
+            note: Box::default(),
+        }
+    }
+
     /// Whether there is nothing to tell: no call, no note, and nothing that makes the user more than offline.
     pub(super) fn is_at_rest(&self) -> bool {
         self.availability == Availability::Offline

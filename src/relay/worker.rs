@@ -117,7 +117,7 @@ impl Relay {
             is_change: true,
             at: change.state.at,
         };
-        let state = State::new(Shown::from(change), moment, self.plan(), directory);
+        let state = self.worker.state_of(change.into(), moment, directory);
         if let Some(state) = state {
             if let Some(changed) = &mut *self.worker.changed.borrow_mut() {
                 changed.insert(state.aor.clone());
@@ -157,6 +157,17 @@ impl Worker {
             count(&self.status.overflows);
             self.wants_all.notify_one();
         }
+    }
+
+    /// The state that is told. Of a person of which nothing is told any more, what the target shows is cleared.
+    fn state_of(&self, shown: Shown<'_>, moment: Moment, directory: &Directory) -> Option<State> {
+        let aor = shown.aor;
+        let hidden = || {
+            let is_shown = self.told.borrow().traces(aor) != Traces::NONE;
+            let clears = is_shown && !self.target.wants_rest();
+            clears.then(|| State::at_rest(aor, moment))
+        };
+        State::new(shown, moment, &self.plan, directory).or_else(hidden)
     }
 
     /// Whether a state means anything to the target.
@@ -358,7 +369,7 @@ impl Worker {
             at: self.shards.unix_milliseconds(),
         };
         for state in states.iter().filter(|state| !changed.contains(&state.aor)) {
-            let state = State::new(state.into(), moment, &self.plan, &directory);
+            let state = self.state_of(state.into(), moment, &directory);
             state.into_iter().for_each(|state| self.offer(state));
         }
     }

@@ -116,6 +116,27 @@ fn a_note_and_do_not_disturb_show_in_teams_and_are_removed() {
     daemon.stop();
 }
 
+/// A policy that hides a user also hides the end of a call.
+#[test]
+fn a_user_that_is_hidden_during_a_call_is_cleared() {
+    let web = Web::start(&["teams", SECRET]);
+    let site = site("teams-hidden", &web.url(), BY_FILE);
+    let daemon = Daemon::start(&site.folder);
+    site.call_state("100", "&number=5551");
+    web.wait_for("call", is("100", "setPresence"));
+    let policy = "[[policy]]\ndomain = \"abc.com\"\nwatcher = \"relays\"\npresentity = \"100\"\nhandling = \"block\"\n";
+    let more = format!("{BY_FILE}\n{policy}");
+    site.configure(&table(&web.url(), &more));
+    site.lamplighter("reload");
+    site.lamplighter("set 100@abc.com note lunch");
+    web.wait_for("end", is("100", "clearPresence"));
+    site.call_state("100", "");
+    site.call_state("100", "&number=5551");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(rest(&web), [""; 0]);
+    daemon.stop();
+}
+
 /// Without `relay_dnd` a choice of the user in Teams stays.
 #[test]
 fn do_not_disturb_is_told_only_if_that_is_configured() {

@@ -125,6 +125,12 @@ fn the_connector_has_the_statuses_of_all_connectors() {
     let refusals = vec![json!({"path": "getPresences", "status": 403, "body": refusal}); 2];
     web.script(&json!(refusals));
     site.wait_until("connectors", |text| text.contains("Forbidden"));
+    // What it told is stale, and comes back.
+    wait_until(&site, "100", &["not heard for"]);
+    web.script(&json!([{"path": "getPresences", "hang": 60}]));
+    site.lamplighter("connectors restart from-teams");
+    site.wait_until("connectors", |text| text.contains("ConnectionError"));
+    site.wait_until("why 100@abc.com", |text| !text.contains("not heard for"));
     site.lamplighter("connectors stop from-teams");
     site.wait_until("connectors", |text| text.contains("Disabled"));
     web.script(&json!([]));

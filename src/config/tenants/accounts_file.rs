@@ -15,6 +15,7 @@ use crate::config::schema::{Account, Password, Several};
 use crate::config::suggestion::nearest;
 use crate::config::tenants::accounts::Accounts;
 use crate::config::tenants::secret_file::note_exposure;
+use crate::config::text::empty_lines;
 
 /// After so many faults, the rest of the file is not checked.
 const FAULTS_MAX: usize = 100;
@@ -57,11 +58,6 @@ fn read(source: &Source, accounts: &mut Accounts<'_>, complainer: &mut Complaine
             return;
         }
     }
-}
-
-/// Octets of the empty lines at the begin of a text, which are no records.
-fn empty_lines(text: &str) -> usize {
-    text.len() - text.trim_start_matches(['\r', '\n']).len()
 }
 
 /// The place of each key in a record.

@@ -46,7 +46,7 @@ fn ids_are_read_from_a_file_and_the_rest_by_name() {
 #[test]
 fn faults_of_a_file_of_ids_have_a_line() {
     let csv = format!(
-        "user,id\n100@abc.com,{GUID}\n100@abc.com,{GUID}\n101,{GUID}\n102@abc.com,ann\n103@x.test,{GUID}\n104@abc.com\n"
+        "user,id\n100@abc.com,{GUID}\n100@abc.com,{GUID}\n101,{GUID}\n102@abc.com,ann\n103@x.test,{GUID}\n104@abc.com\n\n105@abc.com,{GUID}\n"
     );
     let faults = with_ids("bad-ids", "", &csv).unwrap_err();
     let expected = [
@@ -55,6 +55,7 @@ fn faults_of_a_file_of_ids_have_a_line() {
         "teams.csv:5: \"ann\" is not the object id (GUID) or the name (UPN) of a user",
         "teams.csv:6: \"103@x.test\" is not a user of a [[domain]]",
         "teams.csv:7: 1 fields instead of two",
+        "teams.csv:9: \"6d1d6e3c-0a3c-4d0a-8f8a-2f0c1b1d2e3f\" is the id of two users",
     ];
     for (fault, expected) in faults.iter().zip(expected) {
         assert!(fault.starts_with(expected), "{faults:#?}");

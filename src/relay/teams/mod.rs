@@ -46,6 +46,7 @@ const DO_NOT_DISTURB_AGAIN: Duration = Duration::from_secs(4 * 3600);
 const MARGIN: Duration = Duration::from_secs(30);
 /// Characters of a status message in Teams.
 const NOTE_CHARACTERS_MAX: usize = 280;
+
 /// The users of a tenant.
 pub(super) struct Teams {
     plan: TeamsPlan,

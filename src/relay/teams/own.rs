@@ -30,6 +30,11 @@ impl OwnTraces {
         *self.inner() = Some(told.map(own).collect());
     }
 
+    /// Whether it is known what an earlier process has told.
+    pub(super) fn has_begun(&self) -> bool {
+        self.inner().is_some()
+    }
+
     /// Teams may show that of a person from now on.
     pub(super) fn put(&self, aor: &Aor, traces: Traces) {
         let mut inner = self.inner();

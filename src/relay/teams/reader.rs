@@ -2,10 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use crate::presence::Aor;
 use crate::relay::graph::{Graph, verdict};
@@ -19,8 +20,16 @@ use crate::tls::TlsClient;
 
 /// Users of one request.
 const USERS_AT_ONCE: usize = 650;
-/// Names that are looked up at once.
-const LOOK_UPS_AT_ONCE: usize = 16;
+/// Octets of a response: a status message and an out-of-office text for each of them.
+const BODY_OCTETS_MAX: usize = 8 << 20;
+/// How long a request may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the relay is waited for, which knows what we have told.
+const RELAY_PATIENCE: Duration = Duration::from_secs(10);
+/// The time between two looks.
+const LOOK: Duration = Duration::from_millis(100);
+/// Names that are looked up at once; fewer if the pace would have them wait for more than a second.
+const LOOK_UPS_AT_ONCE: u32 = 16;
 /// Polls after which what we have cleared is not seen any more.
 const POLLS: usize = 2;
 
@@ -68,7 +77,7 @@ pub(crate) struct TeamsReader {
 impl TeamsReader {
     /// Reads from that tenant.
     pub(crate) fn new(source: &TeamsSource, tls: &TlsClient) -> Self {
-        let client = HttpClient::new(&tls.web_config());
+        let client = HttpClient::new(&tls.web_config()).with_bodies_of(BODY_OCTETS_MAX);
         Self {
             graph: Graph::new(&source.plan.graph, client),
             users: Users::new(&source.plan.ids),
@@ -85,30 +94,21 @@ impl TeamsReader {
         &mut self,
         users: &[Aor],
     ) -> Result<HashMap<Aor, TeamsPresence>, Fault> {
+        self.wait_for_relay().await;
         let begun = Instant::now();
-        let mut ids = HashMap::new();
-        let known: Vec<&Aor> = users.iter().filter(|aor| self.users.has(aor)).collect();
-        for some in known.chunks(LOOK_UPS_AT_ONCE) {
-            let found = some.iter().map(|aor| self.users.id_of(aor, &self.graph));
-            for (found, aor) in join_all(found).await.into_iter().zip(some) {
-                match found {
-                    Ok(id) => drop(ids.insert(id, *aor)),
-                    Err(fault) if fault.remedy == Remedy::Unknown => {}
-                    Err(fault) => return Err(fault),
-                }
-            }
-        }
+        let ids = self.ids_of(users).await?;
         let all: Vec<&str> = ids.keys().map(|id| &**id).collect();
         let mut found = HashMap::new();
         for some in all.chunks(USERS_AT_ONCE) {
             let path = "/communications/getPresencesByUserId";
-            let response = self.graph.post(path, &json!({"ids": some})).await?;
+            let body = json!({"ids": some});
+            let response = in_time(self.graph.post(path, &body)).await?;
             verdict(&response)?;
             let json = response.json();
             for entry in json["value"].as_array().into_iter().flatten() {
-                let aor = entry["id"].as_str().and_then(|id| ids.get(id));
-                if let Some(aor) = aor {
-                    found.insert((*aor).clone(), self.presence(aor, entry)?);
+                let id = entry["id"].as_str().unwrap_or_default();
+                if let Some(aor) = ids.get(&*id.to_ascii_lowercase()) {
+                    found.insert(aor.clone(), self.presence(aor, entry)?);
                 }
             }
         }
@@ -117,6 +117,35 @@ impl TeamsReader {
             self.polls.pop_front();
         }
         Ok(found)
+    }
+
+    /// The users that Graph knows, by their object ids there in lower case.
+    async fn ids_of(&self, users: &[Aor]) -> Result<HashMap<Box<str>, Aor>, Fault> {
+        let mut ids = HashMap::new();
+        let known: Vec<&Aor> = users.iter().filter(|aor| self.users.has(aor)).collect();
+        let at_once = self.source.plan.graph.rate_max.clamp(1, LOOK_UPS_AT_ONCE) as usize;
+        for some in known.chunks(at_once) {
+            let found = some.iter().map(|aor| self.users.id_of(aor, &self.graph));
+            for (found, aor) in join_all(found.map(in_time)).await.into_iter().zip(some) {
+                match found {
+                    Ok(id) => {
+                        ids.insert(id.to_ascii_lowercase().into(), (*aor).clone());
+                    }
+                    Err(fault) if fault.remedy == Remedy::Unknown => {}
+                    Err(fault) => return Err(fault),
+                }
+            }
+        }
+        Ok(ids)
+    }
+
+    /// At the start the relay may still be reading its file.
+    async fn wait_for_relay(&self) {
+        let begun = Instant::now();
+        let waits = |relay: &Arc<Status>| !relay.own.has_begun();
+        while self.source.relay.as_ref().is_some_and(waits) && begun.elapsed() < RELAY_PATIENCE {
+            sleep(LOOK).await;
+        }
     }
 
     fn presence(&self, aor: &Aor, entry: &Value) -> Result<TeamsPresence, Fault> {
@@ -147,4 +176,10 @@ impl TeamsReader {
         let ours = relay.own.since(aor, since.copied());
         ours.ok_or_else(|| Fault::wait("the relay has not begun"))
     }
+}
+
+/// A response, or the fault that there was none in time.
+async fn in_time<T>(request: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let response = timeout(PATIENCE, request).await;
+    response.unwrap_or_else(|_| Err(Fault::wait("no response in time")))
 }

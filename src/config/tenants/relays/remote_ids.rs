@@ -1,6 +1,7 @@
 //! The file that says which identifier a user has in another system: CSV (RFC 4180) with the header `user,id`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
@@ -9,7 +10,7 @@ use toml::Spanned;
 use crate::config::complaint::{Complainer, Complaints, Source};
 use crate::config::schema::Relay;
 use crate::config::tenants::names::Names;
-use crate::config::text::is_user;
+use crate::config::text::{empty_lines, is_user};
 use crate::presence::Aor;
 use crate::relay::RemoteIds;
 
@@ -46,7 +47,7 @@ pub(super) fn read(
     };
     match read.and_then(|source| reader.read(&source)) {
         Ok(listed) => Some(RemoteIds {
-            listed: Arc::new(listed),
+            listed: Arc::new(listed.ids),
             pattern: None,
         }),
         Err(complaints) => {
@@ -63,18 +64,27 @@ struct IdReader<'r> {
     default_domain: Option<&'r str>,
 }
 
+/// What was read.
+#[derive(Default)]
+struct Listed {
+    ids: HashMap<Aor, Box<str>>,
+    /// Their values in lower case.
+    taken: HashSet<String>,
+}
+
 impl IdReader<'_> {
-    fn read(&self, source: &Source) -> Result<HashMap<Aor, Box<str>>, Complaints> {
+    fn read(&self, source: &Source) -> Result<Listed, Complaints> {
         let mut complainer = Complainer::new(source);
         let mut builder = ReaderBuilder::new();
         // A record of another length is our complaint, with a remedy.
         let builder = builder.has_headers(false).flexible(true).trim(Trim::All);
         let mut reader = builder.from_reader(source.text.as_bytes());
-        let (mut record, mut begin, mut ids) = (StringRecord::new(), 0, HashMap::new());
-        let mut has_header = false;
+        let (mut record, mut begin) = (StringRecord::new(), 0);
+        let (mut listed, mut has_header) = (Listed::default(), false);
         // The text is UTF-8 and records may have any length: nothing is left that could fail.
         while reader.read_record(&mut record).unwrap_or(false) {
-            let place = begin..reader.position().byte() as usize;
+            let start = begin + empty_lines(source.text.get(begin..).unwrap_or_default());
+            let place = start..reader.position().byte() as usize;
             begin = place.end;
             match (record.get(0), record.get(1), record.len()) {
                 (Some("user"), Some("id"), 2) if !has_header => {}
@@ -84,7 +94,7 @@ impl IdReader<'_> {
                     break;
                 }
                 (Some(user), Some(id), 2) => {
-                    self.add(user, id, &place, &mut ids, &mut complainer);
+                    self.add(user, id, place, &mut listed, &mut complainer);
                 }
                 _ => {
                     let what = format!("{} fields instead of two", record.len());
@@ -96,18 +106,18 @@ impl IdReader<'_> {
                 break;
             }
         }
-        complainer.verdict().map(|()| ids)
+        complainer.verdict().map(|()| listed)
     }
 
     fn add(
         &self,
         user: &str,
         id: &str,
-        place: &std::ops::Range<usize>,
-        ids: &mut HashMap<Aor, Box<str>>,
+        place: Range<usize>,
+        listed: &mut Listed,
         complainer: &mut Complainer<'_>,
     ) {
-        let mut complain = |what: String, remedy: &str| complainer.add(place.clone(), what, remedy);
+        let complain = |what: String, remedy: &str| complainer.add(place, what, remedy);
         let parts = user.rsplit_once('@');
         let parts = parts.map(|(user, domain)| (user, self.names.known(domain)));
         let (name, domain) = parts.unwrap_or((user, self.default_domain));
@@ -122,11 +132,14 @@ impl IdReader<'_> {
             let what = format!("\"{id}\" is not {}", self.kind.what);
             return complain(what, "correct it, or remove the line");
         }
-        if ids.insert(Aor::new(name, domain), id.into()).is_some() {
-            complain(
-                format!("{user} stands here twice"),
-                "remove one of the two lines",
-            );
+        let before = listed.ids.insert(Aor::new(name, domain), id.into());
+        if before.is_some() {
+            let what = format!("{user} stands here twice");
+            complain(what, "remove one of the two lines");
+        } else if !listed.taken.insert(id.to_ascii_lowercase()) {
+            // The end of the call of one would clear the call of the other.
+            let what = format!("\"{id}\" is the id of two users");
+            complain(what, "keep the user whose calls are to be shown there");
         }
     }
 }
