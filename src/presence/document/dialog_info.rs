@@ -68,6 +68,12 @@ pub fn write_dialogs(out: &mut Vec<u8>, aor: &Aor, composed: &Composed, view: Vi
     out.extend_from_slice(b"</dialog-info>\n");
 }
 
+/// Whether a watcher is shown a call, or do-not-disturb as one.
+#[must_use]
+pub fn shows_call(aor: &Aor, composed: &Composed, rendering: Rendering) -> bool {
+    shown_calls(aor, composed, rendering).next().is_some()
+}
+
 /// The calls that a watcher is shown, starting with the one that its lamp should show. Calls of
 /// equal rank keep the order of the composed state.
 fn shown_calls<'a>(

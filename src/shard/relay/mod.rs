@@ -25,6 +25,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::link::Server;
+use crate::shard::uac::publisher::says_something;
 use crate::shard::uac::upstream::Tally;
 
 /// Presentities that are looked at in one turn.
@@ -184,7 +185,8 @@ impl Entry {
 
     /// Publishes a state, unless there is nothing to say and the server has nothing.
     fn publish(&mut self, state: RelayedState, uac: &mut Uac, turn: &mut Turn<'_>) {
-        if state.held.is_none() && state.composed.says_nothing() {
+        let says_something = says_something(&self.relay, &state.aor, &state.composed);
+        if state.held.is_none() && !says_something {
             return;
         }
         let aor = state.aor.clone();

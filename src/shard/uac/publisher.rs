@@ -49,6 +49,8 @@ pub(super) struct PublishedUser {
     latest: u32,
     sent: u32,
     held: u32,
+    /// The latest document told that all calls ended.
+    has_told_end: bool,
 }
 
 /// The state of a user, as a relay publishes it.
@@ -78,6 +80,7 @@ impl Publisher {
             latest: 1,
             sent: 0,
             held: 0,
+            has_told_end: false,
         };
         let mut publisher = Self::new(Content::User(Box::new(user)));
         if let Some(held) = held {
@@ -113,18 +116,23 @@ impl Publisher {
     }
 
     /// Whether there is nothing to be published any more: the publication is to be removed. Before that the server
-    /// is told so, because watchers there may be shown nothing when a publication ends.
+    /// is told so, because watchers there may be shown nothing when a publication ends; but Lync has no words for it.
     pub(super) fn is_through(&self) -> bool {
         let Content::User(user) = &self.content else {
             return false;
         };
         let is_told = self.entity_tag.is_none() || user.latest == user.held;
-        match user.relay.document {
-            PublishedDocument::Lync => !lync::is_on_the_phone(&user.state.composed),
-            PublishedDocument::DialogInfo | PublishedDocument::Pidf => {
-                user.state.composed.says_nothing() && is_told
-            }
-        }
+        let is_untold = user.relay.document != PublishedDocument::Lync && !is_told;
+        !is_untold && !says_something(&user.relay, &user.aor, &user.state.composed)
+    }
+
+    /// Whether the publication has told that its calls ended, and there is news: it is to be removed, and another
+    /// one begins. Kamailio ignores what comes after the end of a dialog, and responds 200.
+    pub(super) fn is_spent(&self) -> bool {
+        let Content::User(user) = &self.content else {
+            return false;
+        };
+        self.entity_tag.is_some() && user.has_told_end && user.latest != user.held
     }
 
     /// The body of the next PUBLISH: a document if the server does not have the latest state, nothing if it only
@@ -195,6 +203,9 @@ impl Publisher {
     pub(super) fn ended(&mut self) {
         self.entity_tag = None;
         self.expires_at = None;
+        if let Content::User(user) = &mut self.content {
+            user.has_told_end = false;
+        }
     }
 
     /// Whether the server may have a publication that a PUBLISH can remove.
@@ -210,6 +221,8 @@ impl PublishedUser {
         let (relay, aor) = (&*self.relay, &self.aor);
         let told = self.told();
         let composed = told.as_ref().unwrap_or(&self.state.composed);
+        self.has_told_end = relay.document == PublishedDocument::DialogInfo
+            && !says_something(relay, aor, composed);
         let format = match relay.document {
             PublishedDocument::Lync => return lync::write(body, target),
             PublishedDocument::DialogInfo => Format::DialogInfo,
@@ -222,10 +235,7 @@ impl PublishedUser {
         let view = View {
             format,
             privacy,
-            rendering: Rendering {
-                all_dialogs: true,
-                ..Rendering::default()
-            },
+            rendering: rendering(),
         };
         document::write_prolog(body, view, version, target.as_bytes());
         document::write_state(body, view, aor, composed);
@@ -239,5 +249,22 @@ impl PublishedUser {
             note: None,
             ..Composed::clone(composed)
         })
+    }
+}
+
+/// Whether a relay has anything to publish of a user.
+pub(crate) fn says_something(relay: &SipRelay, aor: &Aor, composed: &Composed) -> bool {
+    match relay.document {
+        PublishedDocument::DialogInfo => dialog_info::shows_call(aor, composed, rendering()),
+        PublishedDocument::Pidf => !composed.says_nothing(),
+        PublishedDocument::Lync => lync::is_on_the_phone(composed),
+    }
+}
+
+/// Documents for a server have all calls: it decides what its watchers are shown.
+fn rendering() -> Rendering {
+    Rendering {
+        all_dialogs: true,
+        ..Rendering::default()
     }
 }

@@ -108,6 +108,14 @@ impl Client {
         }
     }
 
+    /// Whether its publication is to be removed before another one begins.
+    pub(super) fn is_spent(&self) -> bool {
+        match &self.role {
+            Role::Publisher(publisher) => publisher.is_spent(),
+            Role::Subscriber(_) => false,
+        }
+    }
+
     /// Whether it publishes a state that the server does not have.
     pub(super) fn has_news(&self) -> bool {
         match &self.role {

@@ -183,6 +183,10 @@ impl Client {
                 }
             }
             Role::Publisher(_) if self.is_removing => {
+                if !self.is_leaving() {
+                    self.begin_anew(turn);
+                    return Next::Send;
+                }
                 self.end(Some(UserStatus::NotRequested), turn);
             }
             Role::Publisher(publisher) => {
@@ -253,7 +257,7 @@ impl Client {
     fn forgotten(&mut self, turn: &mut Turn<'_>) -> Next {
         self.purpose.server(ServerStatus::UpAndRunning, turn);
         self.begin_anew(turn);
-        if self.is_removing {
+        if self.is_leaving() {
             self.end(Some(UserStatus::NotRequested), turn);
             return Next::Wait;
         }

@@ -34,13 +34,13 @@ impl Uac {
             client.flow = flow;
         }
         (client.request_at, client.notify_by) = (None, None);
-        client.is_removing = client.is_leaving();
         let Some(token) = self.transactions.mint_branch(turn) else {
             return self.take_outcome(id, Outcome::NotSent, turn);
         };
         if client.has_expired(turn.now) {
             client.begin_anew(turn);
         }
+        client.is_removing = client.is_leaving() || client.is_spent();
         let method = client.method();
         client.tell_sent(method, turn);
         let local = self.local_addresses.of(&client.flow);
