@@ -89,6 +89,9 @@ impl Engine {
             Recovered::End => {
                 self.compositor.end_recovery();
                 self.subscriptions.end_recovery(turn);
+                if !self.relays.is_empty() {
+                    self.relays.look_at_all(turn);
+                }
                 self.serve_all_awaiting(turn);
             }
         }

@@ -71,9 +71,19 @@ impl SipRelays {
         }
         if is_concerned {
             // Which users are told of may have changed with groups and policies.
-            self.next = Some(0);
-            self.arm(turn);
+            self.look_at_all(turn);
         }
+    }
+
+    /// Has all presentities looked at.
+    pub(crate) fn look_at_all(&mut self, turn: &mut Turn<'_>) {
+        self.next = Some(0);
+        self.arm(turn);
+    }
+
+    /// Whether there is none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// The places of the presentities that are to be looked at next; `end`: one beyond the last place.

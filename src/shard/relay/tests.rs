@@ -1,6 +1,6 @@
 //! A relay by SIP and a presence server that misbehaves: what is published, when, and what is left there.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,10 @@ use crate::presence::policy::{Pattern, People};
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::relay::SipRelayReport;
 use crate::shard::uac::tests::bench::Bench;
-use crate::shard::{Command, ConnectionId, Flow, Input, Options, Outbox, Reply, Shard, ShardId};
+use crate::shard::{
+    Command, ConnectionId, Durability, Flow, Input, Options, Outbox, RecordKey, Recovered, Reply,
+    Shard, ShardId,
+};
 use crate::sip::Transport;
 use crate::sip::digest::client::Login;
 
@@ -51,6 +54,8 @@ struct World {
     /// The Vias of requests that were looked at.
     seen: HashSet<String>,
     tags: u32,
+    restarts: u8,
+    store: BTreeMap<RecordKey, Vec<u8>>,
 }
 
 fn relay(change: impl FnOnce(&mut SipRelay)) -> SipRelay {
@@ -76,6 +81,13 @@ fn relay(change: impl FnOnce(&mut SipRelay)) -> SipRelay {
     relay
 }
 
+fn options(now: Instant) -> Options {
+    Options {
+        durability: Durability::Relaxed,
+        ..Options::new(ShardId(0), 1, now, [1; 32])
+    }
+}
+
 fn flow() -> Flow {
     Flow {
         transport: Transport::Udp,
@@ -96,6 +108,12 @@ impl Bench for World {
             let octets = self.out.pieces(transmit).concat();
             self.sent.push(Sent(String::from_utf8(octets).unwrap()));
         }
+        for change in &self.out.records {
+            match self.out.octets_of(change) {
+                Some(octets) => self.store.insert(change.key, octets.to_vec()),
+                None => self.store.remove(&change.key),
+            };
+        }
         let routes: Vec<_> = self.out.routes.drain(..).collect();
         self.out.clear();
         for route in routes {
@@ -115,7 +133,7 @@ impl World {
         };
         directory.add_domain(domain, &[]).unwrap();
         directory.set_sip_relays(vec![relay(change)]);
-        let options = Options::new(ShardId(0), 1, now, [1; 32]);
+        let options = options(now);
         let mut world = Self {
             shard: Shard::new(options, Arc::new(directory.clone()), [2; 32]),
             directory,
@@ -124,6 +142,8 @@ impl World {
             sent: Vec::new(),
             seen: HashSet::new(),
             tags: 0,
+            restarts: 2,
+            store: BTreeMap::new(),
         };
         world.wait(Duration::from_millis(100));
         world
@@ -137,6 +157,27 @@ impl World {
         assert_eq!(publish.state(), "confirmed");
         world.accept(&publish);
         (world, publish)
+    }
+
+    /// The process is killed, and another begins with what is durable.
+    fn restart(&mut self) {
+        let directory = Arc::new(self.directory.clone());
+        self.restarts += 1;
+        self.shard = Shard::new(options(self.now), directory, [self.restarts; 32]);
+        self.sent.clear();
+        // Time passes before what is recorded is there.
+        self.wait(Duration::from_millis(100));
+        self.input(Input::Recovered(Recovered::Begin {
+            dialogs_end: 0,
+            presentities_end: 1_000,
+            committed_at: Some(self.now),
+        }));
+        for (key, octets) in self.store.clone() {
+            let record = Recovered::Record(key, &octets);
+            self.input(Input::Recovered(record));
+        }
+        self.input(Input::Recovered(Recovered::End));
+        self.wait(Duration::from_millis(300));
     }
 
     fn call(&mut self, user: &str, state: Option<CallState>) {
@@ -354,6 +395,32 @@ fn a_publication_that_the_server_forgot_begins_anew() {
         (anew.state(), anew.header("SIP-If-Match")),
         ("confirmed", "")
     );
+}
+
+#[test]
+fn after_a_restart_the_server_is_told_what_stands_in_place_of_what_it_was_told() {
+    let (mut world, _) = World::busy();
+    world.restart();
+    let again = world.request();
+    assert_eq!(
+        (again.state(), again.header("SIP-If-Match")),
+        ("confirmed", "tag1")
+    );
+    world.accept(&again);
+    // What ended before the shard is there again, and what the server forgot meanwhile.
+    world.call("1", None);
+    world.requests();
+    world.restart();
+    let over = world.request();
+    assert_eq!(
+        (over.state(), over.header("SIP-If-Match")),
+        ("terminated", "tag2")
+    );
+    world.respond(&over, "412 Conditional Request Failed", "");
+    world.wait(Duration::from_secs(1_000));
+    assert_eq!(world.requests().len(), 0);
+    world.restart();
+    assert_eq!(world.requests().len(), 0, "it is forgotten");
 }
 
 #[test]

@@ -183,6 +183,12 @@ impl Link {
         let resting = (self.phase == Phase::Resting).then_some(self.rests_until);
         LinkReport {
             status: match self.status {
+                // It was away, and no client has asked it since.
+                Some(ServerStatus::ConnectionError)
+                    if self.clients == 0 && self.phase == Phase::Ready =>
+                {
+                    ConnectorStatus::NotRequested
+                }
                 Some(status) => ConnectorStatus::Known(status),
                 None if self.clients == 0 => ConnectorStatus::NotRequested,
                 None => ConnectorStatus::Requesting,
