@@ -229,6 +229,7 @@ impl Teller {
             news,
             expires: TRUST,
             is_audit: false,
+            is_sole: false,
         }
     }
 

@@ -143,6 +143,25 @@ impl Presentity {
         place.is_some_and(|place| self.upstreams.0[place].stale_since.is_none())
     }
 
+    /// What a connector said in other packages than this one is gone. The news that show it are applied next.
+    pub fn forget_other_packages(
+        &mut self,
+        (connector, package): (&Arc<str>, Package),
+        now: Instant,
+    ) {
+        let is_other = |one: &Upstream| one.connector == *connector && one.package != package;
+        while let Some(place) = self.upstreams.0.iter().position(is_other) {
+            self.remove_upstream(place);
+            self.extras_are_stale = true;
+            self.stale_since.get_or_insert(now);
+        }
+    }
+
+    /// The connectors that said something about it.
+    pub fn upstream_connectors(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.upstreams.0.iter().map(|one| &one.connector)
+    }
+
     /// After a restart: no upstream has been heard yet. Returns whether the composed state changed.
     pub fn suspect_upstreams(&mut self, now: Instant) -> bool {
         if self.upstreams.0.is_empty() {

@@ -21,8 +21,11 @@ impl Engine {
             turn.wheel.arm(turn.now + RECOVERY_PAUSE, Timer::Connectors);
             return;
         }
-        self.has_other_servers = true;
         self.connectors.take_directory(&mut self.uac, turn);
+        if !std::mem::replace(&mut self.has_other_servers, true) {
+            let recovered = self.compositor.said_by_connectors();
+            self.connectors.take_recovered(recovered, turn);
+        }
         self.relays.take_directory(&mut self.uac, turn);
     }
 

@@ -11,6 +11,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::directory::connectors::{Connector, Protocol};
@@ -26,7 +27,7 @@ use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::link::Server;
-use crate::shard::uac::upstream::Tally;
+use crate::shard::uac::upstream::{self, Tally};
 
 mod lists;
 
@@ -112,6 +113,22 @@ impl Connectors {
             entry.selected_by = entry.selected_by.filter(|known| *known == basis);
         }
         self.arm(turn);
+    }
+
+    /// What connectors said before a restart is held until they are heard again. Who of them are not subscribed to
+    /// any more, or by a connector that is not in use, is forgotten.
+    pub(crate) fn take_recovered(&mut self, recovered: Vec<(Arc<str>, Aor)>, turn: &mut Turn<'_>) {
+        for (name, aor) in recovered {
+            let mut entries = self.all.iter_mut();
+            match entries.find(|entry| entry.is_in_use_for(&name, &aor)) {
+                // It is wanted, or else forgotten, when the users are selected.
+                Some(entry) if entry.is_sip() => {
+                    entry.users.entry(aor).or_default();
+                }
+                Some(_) => {}
+                None => upstream::forget(&name, &aor, turn),
+            }
+        }
     }
 
     /// A shard watches a presentity, or none does any more. A connector does not count watchers that are its own
@@ -261,6 +278,12 @@ impl Entry {
         matches!(self.connector.protocol, Protocol::Sip(_))
     }
 
+    fn is_in_use_for(&self, name: &str, aor: &Aor) -> bool {
+        let connector = &self.connector;
+        let is_its = *connector.name == *name && *connector.domain == *aor.domain();
+        is_its && connector.is_enabled
+    }
+
     /// The peer system that its server is.
     fn system(&self, turn: &Turn<'_>) -> Option<PeerSystemId> {
         turn.directory
@@ -295,16 +318,17 @@ impl Entry {
 
     /// Ends all subscriptions. `forgets`: what the server said is forgotten.
     fn close(&mut self, forgets: bool, uac: &mut Uac, turn: &mut Turn<'_>) {
-        let mut clients: Vec<(&Aor, ClientId)> = self
-            .users
-            .iter_mut()
-            .filter_map(|(aor, user)| Some((aor, user.client.take()?)))
-            .collect();
         let is_each = list_of(&self.connector).is_none();
+        let users = self.users.iter_mut();
+        let mut users: Vec<(&Aor, Option<ClientId>)> =
+            users.map(|(aor, user)| (aor, user.client.take())).collect();
         // In an order that does not depend on the map.
-        clients.sort_unstable_by_key(|(aor, _)| *aor);
-        for (_, client) in clients.into_iter().filter(|_| forgets && is_each) {
-            uac.unsubscribe(client, turn);
+        users.sort_unstable_by_key(|(aor, _)| *aor);
+        for (aor, client) in users.into_iter().filter(|_| forgets && is_each) {
+            match client {
+                Some(client) => uac.unsubscribe(client, turn),
+                None => upstream::forget(&self.connector.name, aor, turn),
+            }
         }
         self.lists.close(forgets, uac, turn);
         if let Some(link) = self.link.take() {
@@ -404,7 +428,7 @@ impl Entry {
                             self.lists.uncover(&aor, client, connector, uac, turn);
                         }
                         Some(client) => uac.unsubscribe(client, turn),
-                        None => {}
+                        None => upstream::forget(&connector.name, &aor, turn),
                     }
                     self.users.remove(&aor);
                 }

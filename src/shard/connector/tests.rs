@@ -1,5 +1,7 @@
 //! A connector and a PBX that misbehaves: what is sent, what is shown, how fast, and what is left behind.
 
+mod refusals;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -274,10 +276,11 @@ impl World {
 
     /// The server accepts, and says that the user is in that state.
     fn accept(&mut self, request: &Sent, expires: u32, call: &str) {
+        let body = dialog_info(call).replace("sip:1@", &format!("sip:{}@", request.user()));
         let granted = format!("Expires: {expires}\r\n");
         self.respond(request, "200 OK", &granted);
         let state = format!("active;expires={expires}");
-        assert_eq!(self.notify(request, &state, &dialog_info(call)), "200");
+        assert_eq!(self.notify(request, &state, &body), "200");
     }
 
     /// One user, whose call is confirmed.

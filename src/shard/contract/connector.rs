@@ -38,6 +38,8 @@ pub struct UpstreamReport {
     pub expires: Duration,
     /// Whether a refresh asked for it, so that it should be what is known already.
     pub is_audit: bool,
+    /// Whether the connector has news in one package at a time: what it said in another is gone.
+    pub is_sole: bool,
 }
 
 /// A refresh found another state than the one that was held: a NOTIFY was lost, or the state changed at that

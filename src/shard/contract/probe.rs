@@ -119,7 +119,7 @@ pub enum ProbeEvent {
 /// What is known of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerStatus {
-    /// It refuses our credentials or our address: 403, or 401 to credentials.
+    /// It refuses our credentials or our address: 403 or 603, or 401 to credentials.
     Forbidden,
     /// It cannot be reached: no response, or 503.
     ConnectionError,
@@ -132,6 +132,12 @@ pub enum ServerStatus {
 }
 
 impl ServerStatus {
+    /// Whether it cannot be used.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Forbidden | Self::ConnectionError)
+    }
+
     /// The words for the operator.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -152,7 +158,7 @@ pub enum UserStatus {
     NotRequested,
     /// A request was sent, and no response came yet.
     Requesting,
-    /// 401 or 403.
+    /// 401, 403 or 603.
     AccessDenied,
     /// For now: no response, or 5xx. For good: any other refusal.
     Error,

@@ -11,6 +11,7 @@ use crate::shard::contract::connector::{
 };
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::turn::Turn;
+use crate::shard::presentity::presentities::Owned;
 use crate::shard::presentity::{Compositor, OWNED};
 
 impl Compositor {
@@ -38,6 +39,9 @@ impl Compositor {
         let has_expired = owned.presentity.expire(turn.now);
         let source = (&report.connector, report.package);
         let is_audit = report.is_audit && owned.presentity.hears_upstream(source);
+        if report.is_sole && !matches!(report.news, UpstreamNews::Stale) {
+            owned.presentity.forget_other_packages(source, turn.now);
+        }
         let is_changed =
             owned
                 .presentity
@@ -50,6 +54,17 @@ impl Compositor {
         if says_something {
             self.inform_at_first_statement(id, turn);
         }
+    }
+
+    /// What is held of connectors: each with the presentity about which it said something.
+    pub(crate) fn said_by_connectors(&self) -> Vec<(Arc<str>, Aor)> {
+        let said = |owned: &Owned| {
+            let connectors = owned.presentity.upstream_connectors().cloned();
+            let said = connectors.map(|name| (name, owned.aor.clone()));
+            said.collect::<Vec<_>>()
+        };
+        let owned = self.presentities.owned.iter();
+        owned.flat_map(|(_, owned)| said(owned)).collect()
     }
 
     /// Whether a shard has watchers of a presentity that are not that peer system.

@@ -7,6 +7,8 @@
 //! says. Requests keep to the pace of the connector: each gets its slot. After the server was away all
 //! subscriptions are refreshed, because it may have forgotten them.
 
+mod refusal;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,12 +79,20 @@ pub(super) struct Link {
     status_since: Instant,
     /// Pauses in a row.
     failures: u32,
+    /// Refusals since the server last served a user.
+    refusals: usize,
+    /// It rests because the server said so, not because it said nothing.
+    is_refused: bool,
+    /// Some users were heard since they were told that it is not heard.
+    has_news: bool,
     rests_until: Instant,
     timer: Option<TimerHandle>,
     /// Where the search for the client that tries the server goes on.
     next_client: u32,
-    /// Clients from there on are to be told that the server is not heard.
+    /// Clients from there on are to be told that the server is not heard: all, or those whose subscriptions have
+    /// run out.
     stale_from: Option<u32>,
+    is_all_stale: bool,
     /// Clients that have not been removed.
     clients: usize,
     /// It ends with its last client.
@@ -151,10 +161,14 @@ impl Link {
             status: None,
             status_since: turn.now,
             failures: 0,
+            refusals: 0,
+            is_refused: false,
             rests_until: turn.now,
             timer: None,
             next_client: 0,
             stale_from: None,
+            is_all_stale: false,
+            has_news: false,
             clients: 0,
             is_closing: false,
             counts: ConnectorCounts::default(),
@@ -183,10 +197,8 @@ impl Link {
         let resting = (self.phase == Phase::Resting).then_some(self.rests_until);
         LinkReport {
             status: match self.status {
-                // It was away, and no client has asked it since.
-                Some(ServerStatus::ConnectionError)
-                    if self.clients == 0 && self.phase == Phase::Ready =>
-                {
+                // No user waits to try it again.
+                Some(status) if status.is_failure() && self.phase == Phase::Ready => {
                     ConnectorStatus::NotRequested
                 }
                 Some(status) => ConnectorStatus::Known(status),
@@ -335,7 +347,7 @@ impl Uac {
             Outcome::NotSent => return false,
             Outcome::Unanswered => Duration::ZERO,
             Outcome::Response(message, 408 | 503) => retry_after_of(message).unwrap_or_default(),
-            Outcome::Response(_, 401 | 403 | 407) => return false,
+            Outcome::Response(_, 401 | 403 | 407 | 603) => return false,
             Outcome::Response(..) => {
                 self.server_answers(link_id, ServerStatus::UpAndRunning, turn);
                 return false;
@@ -353,22 +365,26 @@ impl Uac {
         };
         if self.links.get(link_id).is_some_and(is_current) && !self.next_location(link_id, turn) {
             self.rest(link_id, ServerStatus::ConnectionError, delay, turn);
+            self.note_refused(link_id, matches!(outcome, Outcome::Response(..)));
         }
         true
     }
 
-    /// The server refused the client that tried it: it refuses us. Once it has served another it refuses
-    /// that user only.
-    pub(super) fn take_refusal(&mut self, id: ClientId, turn: &mut Turn<'_>) {
-        let link = self.clients.get(id).and_then(|client| client.link());
-        let Some(link_id) = link else {
+    /// A NOTIFY came: the server is there. If it refuses requests it is left alone nevertheless, or else each
+    /// NOTIFY would bring it more of them.
+    pub(super) fn server_notifies(
+        &mut self,
+        id: LinkId,
+        status: ServerStatus,
+        turn: &mut Turn<'_>,
+    ) {
+        if let Some(link) = self.links.get_mut(id)
+            && link.is_refused
+        {
+            (link.refusals, link.has_news) = (0, true);
             return;
-        };
-        let is_trying = |link: &Link| link.phase == Phase::Trying(id);
-        if self.links.get(link_id).is_some_and(is_trying) {
-            self.hold(id, turn);
-            self.rest(link_id, ServerStatus::Forbidden, Duration::ZERO, turn);
         }
+        self.server_answers(id, status, turn);
     }
 
     /// The server answers: its clients go on, each in its slot.
@@ -376,6 +392,7 @@ impl Uac {
         let Some(link) = self.links.get_mut(id).filter(|link| link.flow.is_some()) else {
             return;
         };
+        link.refusals = 0;
         let was_up = link.is_up();
         let knew_no_lists = link.status == Some(ServerStatus::ListsNotSupported);
         if !was_up || knew_no_lists || status != ServerStatus::UpAndRunning {
@@ -385,6 +402,7 @@ impl Uac {
             return;
         }
         (link.phase, link.failures, link.stale_from) = (Phase::Up, 0, None);
+        link.is_refused = false;
         if let Some(timer) = link.timer.take() {
             turn.wheel.cancel(timer);
         }
@@ -417,8 +435,15 @@ impl Uac {
         };
         if client.is_leaving() {
             client.end(Some(UserStatus::NotRequested), turn);
-        } else if let Some(own) = client.purpose.link_mut() {
-            (own.is_held, own.has_slot) = (true, false);
+        } else if client.purpose.link().is_some() {
+            let link = client.link().and_then(|link| self.links.get(link));
+            let status = link.and_then(|link| link.status);
+            if client.purpose.is_requesting() && status.is_some_and(ServerStatus::is_failure) {
+                client.purpose.user(UserStatus::Error, turn);
+            }
+            if let Some(own) = client.purpose.link_mut() {
+                (own.is_held, own.has_slot) = (true, false);
+            }
             (client.request_at, client.notify_by) = (None, None);
             client.challenged = 0;
         }
@@ -455,8 +480,9 @@ impl Uac {
         let Some(link) = self.links.get_mut(id) else {
             return;
         };
-        if link.status != Some(status) {
-            link.stale_from = Some(0);
+        let is_news = link.status != Some(status);
+        if std::mem::take(&mut link.has_news) || is_news {
+            (link.stale_from, link.is_all_stale) = (Some(0), is_news);
         }
         link.set_status(status, turn.now);
         self.pause(id, delay, turn);
@@ -507,23 +533,30 @@ impl Uac {
 
     /// Tells the next users that the server is not heard.
     fn tell_stale(&mut self, id: LinkId, from: u32, turn: &mut Turn<'_>) {
+        let is_all = self.links.get(id).is_some_and(|link| link.is_all_stale);
         let mut clients = (from..self.clients.end()).map(ClientId);
-        let mut told = 0;
+        let (mut told, mut is_any_heard) = (0, false);
         let next = clients.find(|client_id| {
             let Some(client) = self.clients.get_mut(*client_id) else {
                 return false;
             };
-            if client.link() == Some(id) && !client.is_over() {
-                client.purpose.user(UserStatus::Error, turn);
-                client.report(UpstreamNews::Stale, turn);
-                told += 1;
-                // A list tells its users by and by.
-                self.arm(*client_id, turn);
+            if client.link() != Some(id) || client.is_over() {
+                return false;
             }
+            if !is_all && client.is_established(turn.now) {
+                is_any_heard = true;
+                return false;
+            }
+            client.purpose.user(UserStatus::Error, turn);
+            client.report(UpstreamNews::Stale, turn);
+            told += 1;
+            // A list tells its users by and by.
+            self.arm(*client_id, turn);
             told >= STALE_AT_ONCE
         });
         if let Some(link) = self.links.get_mut(id) {
             link.stale_from = next.map(|client| client.0 + 1);
+            link.has_news |= is_any_heard;
         }
     }
 }

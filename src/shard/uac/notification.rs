@@ -19,6 +19,7 @@ use crate::shard::uac::purpose::Coverage;
 use crate::shard::uac::subscriber::Subscriber;
 use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::header::{Event, Parameters, delta_seconds, retry_after};
+use crate::sip::uri::Uri;
 use crate::sip::{Fault, HeaderName, Message, Status};
 
 /// The shortest time between the ends of subscriptions that the server wants to begin again at once.
@@ -80,7 +81,7 @@ impl Uac {
                 client.take_notification(notification, request.message, turn);
                 let status = client.server_status();
                 if let Some(link) = client.link() {
-                    self.server_answers(link, status, turn);
+                    self.server_notifies(link, status, turn);
                     if let Some(link) = self.links.get_mut(link) {
                         link.counts.notifies += 1;
                     }
@@ -120,6 +121,12 @@ impl Client {
         let state = message.header(HeaderName::SubscriptionState);
         let state = state.ok_or(Fault::Missing(HeaderName::SubscriptionState))?;
         let content = read_body(subscriber.package, reads_lists, message, turn)?;
+        if let (false, Some(NotifiedState::Document(document))) = (reads_lists, &content)
+            && let Some(entity) = document.entity()
+            && names_another(entity, &self.target)
+        {
+            return Err(malformed());
+        }
         let dialog = match &mut subscriber.dialog {
             None => Some(Dialog::of_notify(message, &request.contact?, sequence)?),
             Some(dialog) => {
@@ -195,7 +202,7 @@ impl Client {
         let Some(upstream) = self.purpose.upstream_mut().filter(|_| !is_leaving) else {
             return;
         };
-        upstream.link.failures = 0;
+        (upstream.link.failures, upstream.link.refusals) = (0, 0);
         let Coverage::User(_, status) = &mut upstream.covers else {
             // Its users were told.
             return;
@@ -313,10 +320,23 @@ fn read_body(
     read.map(Some).map_err(|fault| match fault {
         DocumentFault::UnsupportedType => Refusal::MediaType(document::accepted(package)),
         DocumentFault::TooLarge => Refusal::Plain(Status::REQUEST_ENTITY_TOO_LARGE),
-        DocumentFault::Malformed | DocumentFault::WrongEntity => {
-            Refusal::Because(Status::BAD_REQUEST, "Malformed Body")
-        }
+        DocumentFault::Malformed | DocumentFault::WrongEntity => malformed(),
     })
+}
+
+fn malformed() -> Refusal<'static> {
+    Refusal::Because(Status::BAD_REQUEST, "Malformed Body")
+}
+
+/// Whether a document is about another user than the subscription. Servers name themselves in many ways: the
+/// host, and an entity that is no SIP URI with a user, show nothing.
+fn names_another(entity: &str, target: &str) -> bool {
+    let user = |uri: &str| {
+        let mut user = String::new();
+        let is_valid = Uri::parse(uri.as_bytes()).ok()?.write_user(&mut user);
+        is_valid.then_some(user)
+    };
+    matches!((user(entity), user(target)), (Some(of_entity), Some(own)) if of_entity != own)
 }
 
 impl SubscriptionState {

@@ -23,8 +23,9 @@ pub(super) enum Purpose {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LinkUse {
     pub(super) id: LinkId,
-    /// Failures in a row.
+    /// Failures and refusals since the server last said or took something; each kind has pauses of its own.
     pub(super) failures: u32,
+    pub(super) refusals: u32,
     /// Its next request waits for the link.
     pub(super) is_held: bool,
     /// The link has set the time of its next request.
@@ -61,6 +62,7 @@ impl LinkUse {
         Self {
             id,
             failures: 0,
+            refusals: 0,
             is_held: false,
             has_slot: false,
         }
@@ -95,6 +97,19 @@ impl Purpose {
     /// Whether an operator reads its events.
     pub(super) const fn is_probe(&self) -> bool {
         matches!(self, Self::Probe(..))
+    }
+
+    /// Whether it is for one user, of whom the server has said nothing yet.
+    pub(super) fn is_requesting(&self) -> bool {
+        let status = match self {
+            Self::Probe(..) => None,
+            Self::Relay(relayed) => Some(relayed.status),
+            Self::Upstream(upstream) => match &upstream.covers {
+                Coverage::User(_, status) => Some(*status),
+                Coverage::Roster(_) => None,
+            },
+        };
+        status == Some(UserStatus::Requesting)
     }
 
     /// The link that it uses; None for a probe.

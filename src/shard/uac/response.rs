@@ -101,8 +101,9 @@ impl Uac {
             420 | 421 if is_list => {
                 self.server_answers(link, ServerStatus::ListsNotSupported, turn)
             }
+            200..=299 if is_own => self.credentials_found(link, turn.now),
             404 if is_own => self.server_answers(link, ServerStatus::CredentialsNotFound, turn),
-            401 | 403 | 407 if next == Next::Wait => self.take_refusal(id, turn),
+            401 | 403 | 407 | 603 if next == Next::Wait => self.take_refusal(id, turn),
             _ => {}
         }
     }
@@ -143,7 +144,8 @@ impl Client {
         self.challenged = 0;
         match code {
             200..=299 => self.accepted(message, turn),
-            403 => self.denied(turn),
+            // Asterisk declines everything of a peer that may not subscribe.
+            403 | 603 => self.denied(turn),
             404 => self.not_found(turn),
             412 if self.is_established(turn.now) => self.forgotten(turn),
             // Without a dialog, 481 says nothing about a subscription that could begin again.
@@ -199,7 +201,7 @@ impl Client {
                 self.purpose.user(UserStatus::Published, turn);
                 self.request_at = Some(refresh_at);
                 if let Some(link) = self.purpose.link_mut() {
-                    link.failures = 0;
+                    (link.failures, link.refusals) = (0, 0);
                 }
                 self.tell_published(turn);
             }

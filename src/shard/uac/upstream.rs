@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::presence::Aor;
+use crate::presence::event::Package;
 use crate::presence::presentity::UpstreamNews;
 use crate::shard::contract::connector::{ConnectorUserReport, UpstreamReport, add_users};
 use crate::shard::contract::flow::{ConnectionId, Flow};
@@ -195,6 +197,7 @@ impl Client {
             news,
             expires: ends_at.saturating_duration_since(turn.now),
             is_audit,
+            is_sole: true,
         };
         turn.send_to_owner(&aor, Mail::Upstream(Box::new(report)));
     }
@@ -202,12 +205,12 @@ impl Client {
     /// A user of a connector failed with that status: it is tried again later, in a new dialog. None: its
     /// state does not change any more.
     pub(super) fn try_later(&mut self, status: Option<UserStatus>, turn: &mut Turn<'_>) {
-        let (news, pauses) = match status {
+        let (news, pause) = match status {
             Some(UserStatus::AccessDenied | UserStatus::NotFound) => {
-                (Some(UpstreamNews::Gone), REFUSED)
+                (Some(UpstreamNews::Gone), self.refusal_pause(turn))
             }
-            Some(_) => (Some(UpstreamNews::Stale), FAILED),
-            None => (None, REFUSED),
+            Some(_) => (Some(UpstreamNews::Stale), self.failure_pause(turn)),
+            None => (None, self.refusal_pause(turn)),
         };
         if let Some(news) = news {
             self.report(news, turn);
@@ -215,22 +218,19 @@ impl Client {
         self.begin_anew(turn);
         self.notify_by = None;
         self.challenged = 0;
-        self.request_at = Some(turn.now + self.pause(pauses, turn));
-    }
-
-    /// The pause after another failure in a row.
-    fn pause(&mut self, [first, longest]: [Duration; 2], turn: &mut Turn<'_>) -> Duration {
-        let Some(own) = self.purpose.link_mut() else {
-            return first;
-        };
-        let doublings = own.failures.min(16);
-        own.failures += 1;
-        jittered(longest.min(first * (1 << doublings)), turn)
+        self.request_at = Some(turn.now + pause);
     }
 
     /// The pause of a user of a connector or relay that failed for now.
     pub(super) fn failure_pause(&mut self, turn: &mut Turn<'_>) -> Duration {
-        self.pause(FAILED, turn)
+        let link = self.purpose.link_mut();
+        pause_of(link.map(|link| &mut link.failures), FAILED, turn)
+    }
+
+    /// The pause of a user of a connector or relay that the server does not serve.
+    fn refusal_pause(&mut self, turn: &mut Turn<'_>) -> Duration {
+        let link = self.purpose.link_mut();
+        pause_of(link.map(|link| &mut link.refusals), REFUSED, turn)
     }
 
     /// The server refuses the package: the next one is asked for. False if none is left.
@@ -278,6 +278,34 @@ impl Client {
             }
         }
     }
+}
+
+/// What a connector said about a user that it does not subscribe to is forgotten.
+pub(crate) fn forget(connector: &Arc<str>, aor: &Aor, turn: &mut Turn<'_>) {
+    let report = UpstreamReport {
+        aor: aor.clone(),
+        connector: Arc::clone(connector),
+        package: Package::Dialog,
+        news: UpstreamNews::Gone,
+        expires: Duration::ZERO,
+        is_audit: false,
+        is_sole: true,
+    };
+    turn.send_to_owner(aor, Mail::Upstream(Box::new(report)));
+}
+
+/// The pause after as many before it, twice as long each time. None: it is a probe.
+fn pause_of(
+    count: Option<&mut u32>,
+    [first, longest]: [Duration; 2],
+    turn: &mut Turn<'_>,
+) -> Duration {
+    let Some(count) = count else {
+        return first;
+    };
+    let doublings = (*count).min(16);
+    *count += 1;
+    jittered(longest.min(first * (1 << doublings)), turn)
 }
 
 /// The flow of a client whose server is not found yet. Nothing is sent on it.

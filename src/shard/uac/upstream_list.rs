@@ -201,6 +201,7 @@ impl Client {
                 news,
                 expires: ends_at.saturating_duration_since(turn.now),
                 is_audit,
+                is_sole: true,
             };
             turn.send_to_owner(&aor, Mail::Upstream(Box::new(report)));
         }

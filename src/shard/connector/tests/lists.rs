@@ -717,7 +717,8 @@ fn any_dn_is_a_document_about_each_user() {
         (request.header("Supported"), request.header("Accept")),
         ("", "application/dialog-info+xml")
     );
-    world.accept(&request, 600, "confirmed");
+    world.respond(&request, "200 OK", "Expires: 600\r\n");
+    world.tell(&request, &document("1", "confirmed"));
     for (user, call) in [("2", "confirmed"), ("3", "idle"), ("77", "idle")] {
         world.wait_seconds(4);
         world.tell(&request, &document(user, call));
@@ -739,7 +740,8 @@ fn any_dn_is_a_document_about_each_user() {
         (CallState::Early, "Busy")
     );
     let refresh = world.next_request();
-    world.accept(&refresh, 600, "idle");
+    world.respond(&refresh, "200 OK", "Expires: 600\r\n");
+    world.tell(&refresh, &document("1", "idle"));
     assert_eq!(
         (world.lamp(), world.counter("connector_differences")),
         (CallState::Terminated, 1)
