@@ -43,6 +43,7 @@ pub(crate) struct Leg {
     /// Whether the presentity is being called.
     pub(crate) recipient: bool,
     pub(crate) state: State,
+    /// The remote party; empty if it is not told.
     pub(crate) remote: String,
 }
 
@@ -105,10 +106,16 @@ fn write_dialogs(entity: &str, version: u32, full: bool, legs: &[Leg]) -> String
             text,
             "<dialog id=\"{id}\" call-id=\"{call_id}\" local-tag=\"{local_tag}\" \
              remote-tag=\"{remote_tag}\" direction=\"{direction}\">\n<state>{}</state>\n\
-             <local><identity>{entity}</identity></local>\n\
-             <remote><identity>sip:{remote}@example.com</identity></remote>\n</dialog>\n",
+             <local><identity>{entity}</identity></local>\n",
             leg.state.text()
         );
+        if !remote.is_empty() {
+            let _ = writeln!(
+                text,
+                "<remote><identity>sip:{remote}@example.com</identity></remote>"
+            );
+        }
+        text.push_str("</dialog>\n");
     }
     text.push_str("</dialog-info>\n");
     text

@@ -10,6 +10,8 @@
 //! - `LAMPLIGHTER_SEED=N`: only that seed, with every event printed.
 //! - `LAMPLIGHTER_CRASHES=1`: only nodes with a store, which crash and recover; otherwise every third
 //!   fresh seed, and some fixed ones. A seed is the same world with and without it.
+//! - `LAMPLIGHTER_UPSTREAMS=1`: only nodes that subscribe to PBXs, which misbehave; otherwise every fifth
+//!   fresh seed, and some fixed ones.
 //!
 //! Run it with `--profile simulation`: optimized, which is ten times faster, and with the assertions
 //! of the engine.
@@ -36,6 +38,7 @@ mod sip_text;
 mod store;
 mod trace;
 mod uac;
+mod upstream;
 mod world;
 
 use std::collections::BTreeMap;
@@ -50,14 +53,20 @@ use lamplighter::shard::Durability;
 use crate::crash_plan::StoreFault;
 use crate::plan::Plan;
 use crate::trace::Words;
+use crate::upstream::plan::PlantedFault;
 use crate::world::{Outcome, run};
 
-/// Seeds that are always run, from 0.
-const FIXED_SEEDS: u64 = 200;
-/// Seeds that are always run with a store and crashes, from 0.
-const FIXED_CRASHES: u64 = 100;
+/// Seeds that are always run, from 0: plain, with a store and crashes, with PBXs, with both.
+const FIXED: [(u64, Variant); 4] = [
+    (200, Variant::new(false, false)),
+    (100, Variant::new(true, false)),
+    (40, Variant::new(false, true)),
+    (20, Variant::new(true, true)),
+];
 /// One in this many fresh seeds is run with a store and crashes.
 const CRASHING: u64 = 3;
+/// One in this many fresh seeds is run with PBXs.
+const SUBSCRIBING: u64 = 5;
 /// Fresh seeds by default.
 const FRESH_SEEDS: u64 = 50;
 /// One in this many seeds is run twice, to check that the run repeats exactly.
@@ -69,55 +78,98 @@ fn number_from(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// One run: a seed, and whether its node has a store and crashes.
+/// What a node has beside phones and publishers.
+#[derive(Clone, Copy, Debug)]
+struct Variant {
+    /// A store, and it crashes.
+    has_store: bool,
+    /// PBXs that it subscribes to.
+    has_upstreams: bool,
+}
+
+impl Variant {
+    const fn new(has_store: bool, has_upstreams: bool) -> Self {
+        Self {
+            has_store,
+            has_upstreams,
+        }
+    }
+
+    /// The variant that the environment asks for at least.
+    fn demanded() -> Self {
+        let is_set = |variable| number_from(variable).is_some_and(|number| number > 0);
+        Self::new(
+            is_set("LAMPLIGHTER_CRASHES"),
+            is_set("LAMPLIGHTER_UPSTREAMS"),
+        )
+    }
+
+    /// Whether it has everything that another has.
+    const fn includes(self, other: Self) -> bool {
+        self.has_store >= other.has_store && self.has_upstreams >= other.has_upstreams
+    }
+
+    /// How the environment asks for it.
+    fn variables(self) -> String {
+        let crashes = ["", "LAMPLIGHTER_CRASHES=1 "][usize::from(self.has_store)];
+        let upstreams = ["", "LAMPLIGHTER_UPSTREAMS=1 "][usize::from(self.has_upstreams)];
+        [crashes, upstreams].concat()
+    }
+}
+
+/// One run.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     seed: u64,
-    has_store: bool,
+    variant: Variant,
 }
 
 impl Case {
-    /// The case with that number: the fixed ones first, then fresh ones drawn from the clock.
-    fn at(number: u64, clock: u64) -> Self {
-        let fixed = if has_only_crashes() { 0 } else { FIXED_SEEDS };
-        let is_fixed = number < fixed + FIXED_CRASHES;
-        let has_store = match is_fixed {
-            true => number >= fixed,
-            false => has_only_crashes() || number.is_multiple_of(CRASHING),
-        };
-        let seed = match is_fixed {
-            true if has_store => number - fixed,
-            true => number,
-            false => random::scramble(clock + number),
-        };
-        Self { seed, has_store }
+    /// The fixed cases that include a variant.
+    fn fixed(demanded: Variant) -> Vec<Self> {
+        let kinds = FIXED.iter().filter(|(_, it)| it.includes(demanded));
+        kinds
+            .flat_map(|(seeds, variant)| (0..*seeds).map(|seed| (seed, *variant)))
+            .map(|(seed, variant)| Self { seed, variant })
+            .collect()
+    }
+
+    /// A fresh case, drawn from the clock.
+    fn fresh(number: u64, clock: u64, demanded: Variant) -> Self {
+        let Variant {
+            has_store,
+            has_upstreams,
+        } = demanded;
+        Self {
+            seed: random::scramble(clock + number),
+            variant: Variant {
+                has_store: has_store || number.is_multiple_of(CRASHING),
+                has_upstreams: has_upstreams || number.is_multiple_of(SUBSCRIBING),
+            },
+        }
     }
 
     fn run(self, words: Words) -> Outcome {
-        let plan = match self.has_store {
+        let plan = match self.variant.has_store {
             true => Plan::with_store(self.seed),
             false => Plan::new(self.seed),
+        };
+        let plan = match self.variant.has_upstreams {
+            true => plan.with_upstreams(),
+            false => plan,
         };
         run(plan, words)
     }
 }
 
-fn has_only_crashes() -> bool {
-    number_from("LAMPLIGHTER_CRASHES").is_some_and(|number| number > 0)
-}
-
 /// The report of a failed seed; None if it passed.
 fn failure_of(case: Case) -> Option<String> {
     let seed = case.seed;
-    let variable = if case.has_store {
-        "LAMPLIGHTER_CRASHES=1 "
-    } else {
-        ""
-    };
+    let variables = case.variant.variables();
     let report = |what: String| {
         let lines = trace::last_lines().join("\n");
         Some(format!(
-            "seed {seed}: {what}\nthe last events:\n{lines}\nagain with {variable}LAMPLIGHTER_SEED={seed}"
+            "seed {seed}: {what}\nthe last events:\n{lines}\nagain with {variables}LAMPLIGHTER_SEED={seed}"
         ))
     };
     match catch_unwind(AssertUnwindSafe(|| case.run(Words::None))) {
@@ -177,8 +229,8 @@ fn say(line: &str) {
 #[test]
 fn every_seed_keeps_the_invariants() {
     if let Some(seed) = number_from("LAMPLIGHTER_SEED") {
-        let has_store = has_only_crashes();
-        let outcome = Case { seed, has_store }.run(Words::All);
+        let variant = Variant::demanded();
+        let outcome = Case { seed, variant }.run(Words::All);
         assert!(
             outcome.violation.is_none(),
             "seed {seed}: {:#?}",
@@ -187,8 +239,9 @@ fn every_seed_keeps_the_invariants() {
         return;
     }
     let fresh = number_from("LAMPLIGHTER_SEEDS").unwrap_or(FRESH_SEEDS);
-    let fixed = if has_only_crashes() { 0 } else { FIXED_SEEDS };
-    let total = fixed + FIXED_CRASHES + fresh;
+    let demanded = Variant::demanded();
+    let fixed = Case::fixed(demanded);
+    let total = fixed.len() as u64 + fresh;
     let clock = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
@@ -205,7 +258,8 @@ fn every_seed_keeps_the_invariants() {
                     if number >= total {
                         return;
                     }
-                    let case = Case::at(number, clock);
+                    let case = fixed.get(number as usize).copied();
+                    let case = case.unwrap_or_else(|| Case::fresh(number, clock, demanded));
                     if let Some(failure) = failure_of(case) {
                         failures.lock().unwrap().push((case.seed, failure));
                     }
@@ -298,6 +352,22 @@ fn runs_with_crashes_recover_records_and_check_watchers() {
     );
 }
 
+#[test]
+fn runs_with_upstreams_hear_and_judge_them() {
+    let outcomes = play(24, |seed| Plan::new(seed).with_upstreams());
+    let sum = |count: fn(&Outcome) -> u64| outcomes.iter().map(count).sum::<u64>();
+    assert!(sum(|outcome| outcome.heard) > 1000, "too few NOTIFYs");
+    assert!(
+        sum(|outcome| outcome.news_judged) > 2000,
+        "too few states were compared with the truth: {}",
+        sum(|outcome| outcome.news_judged)
+    );
+    assert!(
+        sum(|outcome| outcome.reports_judged) > 12,
+        "too few reports were judged"
+    );
+}
+
 /// Runs that many plans, none of which may break an invariant.
 fn play(runs: u64, plan: fn(u64) -> Plan) -> Vec<Outcome> {
     let play = |seed| {
@@ -383,4 +453,34 @@ fn a_store_that_keeps_old_rows_is_detected() {
         .contains(*invariant)
     };
     assert!(broken.iter().filter(is_loss).count() > 2, "{broken:?}");
+}
+
+/// The invariants that runs break if the node does not hear PBXs right.
+fn broken_upstreams(fault: PlantedFault) -> Vec<&'static str> {
+    let with_fault = |seed| {
+        let mut plan = Plan::new(seed).with_upstreams();
+        plan.upstream.as_mut()?.fault = Some(fault);
+        Some(run(plan, Words::None).violation?.invariant)
+    };
+    (0..12).filter_map(with_fault).collect()
+}
+
+#[test]
+fn a_node_that_misses_changes_of_an_upstream_is_detected() {
+    let broken = broken_upstreams(PlantedFault::MissesChanges);
+    let first = "an upstream's state is not heard";
+    assert!(broken.contains(&first), "{broken:?}");
+}
+
+#[test]
+fn a_node_that_misses_calls_of_an_upstream_is_detected() {
+    let broken = broken_upstreams(PlantedFault::MissesCalls);
+    let is_it = |it: &&&str| {
+        [
+            "a NOTIFY with a wrong state",
+            "a watcher shows an old state",
+        ]
+        .contains(*it)
+    };
+    assert!(broken.iter().filter(is_it).count() > 2, "{broken:?}");
 }

@@ -13,6 +13,7 @@
 mod composition;
 mod durable;
 mod statements;
+pub(crate) mod upstream;
 
 pub(crate) use composition::{Expected, Style, Word};
 pub(crate) use durable::Saved;
@@ -23,7 +24,9 @@ use std::collections::HashMap;
 use crate::documents::{Document, Leg, State};
 use crate::model::composition::{Claim, LegKey, Nature, Says, compose};
 use crate::model::durable::Tag;
+use crate::model::upstream::Upstreams;
 use crate::network::{ActorId, MILLISECOND, Micros, SECOND};
+use crate::upstream::plan::{FIRST_USER, UpstreamPlan};
 
 /// How long after its expiry a statement may still count (W:B1.9: 2 s).
 pub(crate) const EXPIRY_SLACK: Micros = 3 * SECOND;
@@ -121,6 +124,15 @@ fn key_of(leg: &Leg) -> LegKey {
     )
 }
 
+/// A presentity that is configured as every other.
+fn nature_of(style: Style) -> Nature {
+    Nature {
+        style,
+        has_alternative: false,
+        is_orbit: false,
+    }
+}
+
 /// All presentities of a run.
 #[derive(Debug)]
 pub(crate) struct Model {
@@ -135,6 +147,8 @@ pub(crate) struct Model {
     pub(crate) taken_count: u64,
     /// How many changes there were.
     revisions: u64,
+    /// The users of PBXs.
+    pub(crate) upstreams: Upstreams,
 }
 
 /// An accepted PUBLISH.
@@ -150,8 +164,14 @@ struct Taken {
 }
 
 impl Model {
-    /// A model of `presentities` in this style; the last `orbits` of them are park orbits.
-    pub(crate) fn new(presentities: usize, style: Style, orbits: usize) -> Self {
+    /// A model of `presentities` in this style; the last `orbits` of them are park orbits. The users of
+    /// PBXs are further presentities.
+    pub(crate) fn new(
+        presentities: usize,
+        style: Style,
+        orbits: usize,
+        upstream: Option<&UpstreamPlan>,
+    ) -> Self {
         let empty = |number: usize| {
             let mut presentity = Presentity {
                 nature: Nature {
@@ -176,6 +196,7 @@ impl Model {
             refused: Vec::new(),
             taken_count: 0,
             revisions: 0,
+            upstreams: Upstreams::new(upstream, nature_of(style)),
         }
     }
 
@@ -316,33 +337,34 @@ impl Model {
 
     /// The owner learned whether there is an alternative number.
     pub(crate) fn alternative(&mut self, now: Micros, presentity: usize, has_one: bool) {
-        self.presentities[presentity].nature.has_alternative = has_one;
-        self.presentities[presentity].remember(now);
+        let Some(known) = self.presentities.get_mut(presentity) else {
+            let user = presentity.saturating_sub(FIRST_USER);
+            return self.upstreams.alternative(now, user, has_one);
+        };
+        known.nature.has_alternative = has_one;
+        known.remember(now);
     }
 
     /// The state of a presentity without statements.
     pub(crate) fn blank(&self) -> Expected {
-        let nature = Nature {
-            style: self.style,
-            has_alternative: false,
-            is_orbit: false,
-        };
-        compose(std::iter::empty(), nature)
+        compose(std::iter::empty(), nature_of(self.style))
     }
 
     /// [`Self::allowed`] by the user part, also for users outside the run.
     pub(crate) fn allowed_of(&self, user: &str, from: Micros, to: Micros) -> Vec<Expected> {
         let number = user.parse::<usize>().ok();
         let number = number.and_then(|number| number.checked_sub(100));
-        match number.filter(|number| *number < self.presentities.len()) {
-            Some(number) => self.allowed(number, from, to),
-            None => vec![self.blank()],
-        }
+        number.map_or_else(|| vec![self.blank()], |it| self.allowed(it, from, to))
     }
 
     /// Every state that a watcher may have been shown from `from` to `to`.
     pub(crate) fn allowed(&self, presentity: usize, from: Micros, to: Micros) -> Vec<Expected> {
-        let history = &self.presentities[presentity].history;
+        let Some(known) = self.presentities.get(presentity) else {
+            let user = presentity.checked_sub(FIRST_USER);
+            let allowed = user.and_then(|user| self.upstreams.allowed(user, from, to));
+            return allowed.unwrap_or_else(|| vec![self.blank()]);
+        };
+        let history = &known.history;
         let mut allowed = Vec::new();
         for (at, snapshot) in history.iter().enumerate() {
             let end = history
@@ -354,14 +376,15 @@ impl Model {
                 snapshot.states(start, end, &mut allowed);
             }
         }
-        if from <= self.presentities[presentity].lost_until {
-            allowed.extend(self.presentities[presentity].lost.iter().cloned());
+        if from <= known.lost_until {
+            allowed.extend(known.lost.iter().cloned());
         }
         allowed
     }
 
     /// Drops history that is no longer needed.
     pub(crate) fn prune(&mut self, before: Micros) {
+        self.upstreams.prune(before);
         for presentity in &mut self.presentities {
             let keep = presentity
                 .history
@@ -658,6 +681,7 @@ impl Presentity {
                             key: key_of(leg),
                             state: leg.state,
                             recipient: leg.recipient,
+                            is_named: !leg.remote.is_empty(),
                             runs_out: *until,
                         },
                     }));

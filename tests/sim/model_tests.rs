@@ -23,7 +23,7 @@ struct Source {
 impl Source {
     fn new() -> Self {
         Self {
-            model: Model::new(1, Style::Standard, 0),
+            model: Model::new(1, Style::Standard, 0, None),
             requests: 0,
         }
     }
@@ -157,7 +157,7 @@ fn a_request_processed_twice_is_detected() {
 
 /// Statements about one presentity, and the resulting state.
 fn composed(style: Style, update: &[Update]) -> Expected {
-    let mut model = Model::new(1, style, 0);
+    let mut model = Model::new(1, style, 0, None);
     for update in update {
         model.update(1, 0, update.clone());
     }

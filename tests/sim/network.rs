@@ -9,7 +9,7 @@ use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
-use lamplighter::shard::{Command, CommandId, ConnectionId, Dial, Flow, Mail, ShardId};
+use lamplighter::shard::{Command, CommandId, ConnectionId, Dial, Flow, LinkId, Mail, ShardId};
 use lamplighter::sip::Transport;
 
 use crate::plan::Plan;
@@ -40,6 +40,12 @@ pub(crate) enum Event {
     },
     /// A stream that the node opens reaches its peer, or is lost.
     Dialed { shard: u16, dial: Dial },
+    /// A shard learns where a connector's server is.
+    Routed {
+        shard: u16,
+        link: LinkId,
+        flows: Vec<Flow>,
+    },
     /// Octets reach a peer.
     ToPeer { to: Destination, octets: Rc<[u8]> },
     /// Mail reaches a shard.
@@ -83,6 +89,7 @@ impl Event {
             self,
             Self::Closed { .. }
                 | Self::Dialed { .. }
+                | Self::Routed { .. }
                 | Self::Mail { .. }
                 | Self::Command { .. }
                 | Self::Commit
@@ -316,6 +323,20 @@ impl Net {
         ConnectionId {
             shard: ShardId(shard),
             number: self.connections.len() as u32,
+        }
+    }
+
+    /// The flow from the node to a peer; a stream is to be opened.
+    pub(crate) fn flow_to(peer: SocketAddr, is_stream: bool) -> Flow {
+        Flow {
+            transport: match is_stream {
+                true => Transport::Tcp,
+                false => Transport::Udp,
+            },
+            listener: usize::from(is_stream) as _,
+            connection: ConnectionId::default(),
+            local: NODE,
+            peer,
         }
     }
 

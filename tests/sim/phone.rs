@@ -12,13 +12,14 @@ mod notified;
 mod restart;
 
 use crate::documents::Shown;
-use crate::network::{Access, ActorId, MILLISECOND, Micros, SECOND, Wake};
+use crate::network::{Access, ActorId, MILLISECOND, Micros, Net, SECOND, Wake};
 use crate::phone::agent::Agent;
 use crate::phone::busy::Busy;
 use crate::phone::lists::{Line, Package, Rates, Target};
 use crate::realm::{DOMAIN, ELSEWHERE, Realm, Watcher};
 use crate::sip_text::{Request, Text};
 use crate::uac::Uac;
+use crate::upstream::plan::FIRST_USER;
 use crate::world::Bench;
 use lamplighter::shard::ConnectionId;
 use std::collections::VecDeque;
@@ -113,6 +114,14 @@ pub(crate) struct Phone {
     leaving: bool,
 }
 
+/// A presentity to watch; with PBXs every other one is a user of them.
+fn a_presentity(net: &mut Net) -> usize {
+    match &net.plan.upstream {
+        Some(plan) if net.rng.chance(500) => FIRST_USER + net.rng.below(plan.users as u64) as usize,
+        _ => net.rng.below(net.plan.presentities as u64) as usize,
+    }
+}
+
 impl Dialog {
     /// Its name in reports of the judges.
     pub(crate) fn key(&self) -> String {
@@ -188,7 +197,7 @@ impl Phone {
             } else {
                 Package::Presence
             };
-            let presentity = net.rng.below(net.plan.presentities as u64) as usize;
+            let presentity = a_presentity(net);
             let fetches = net.rng.chance(80);
             let rates = Rates::pick(net);
             phone.keys.push(Key {
@@ -633,7 +642,7 @@ impl Phone {
     }
 
     /// Makes sure that there is a stream before a request leaves over it.
-    fn repair_stream(&mut self, net: &mut crate::network::Net) {
+    fn repair_stream(&mut self, net: &mut Net) {
         if let Access::Tcp(_, connection) = self.access
             && !net.is_open(connection)
         {

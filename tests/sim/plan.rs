@@ -8,6 +8,7 @@ use crate::crash_plan::CrashPlan;
 use crate::model::Style;
 use crate::network::{MILLISECOND, Micros, SECOND};
 use crate::random::Rng;
+use crate::upstream::plan::{FIRST_USER, UpstreamPlan};
 
 /// All values drawn from the seed before the run begins.
 #[derive(Clone, Debug)]
@@ -74,6 +75,8 @@ pub(crate) struct Plan {
     pub(crate) postponed_octets: usize,
     /// The store and the crashes; None for a node that keeps no records.
     pub(crate) store: Option<CrashPlan>,
+    /// The PBXs that the node subscribes to; None for a node without connectors.
+    pub(crate) upstream: Option<UpstreamPlan>,
 }
 
 impl Plan {
@@ -134,8 +137,22 @@ impl Plan {
             retransmission_octets: 1 << 20,
             unproven_octets: OverloadOptions::default().unproven_octets_per_second,
             store: None,
+            upstream: None,
         }
     }
+
+    /// The plan of the same seed for a node that subscribes to PBXs.
+    pub(crate) fn with_upstreams(self) -> Self {
+        let chaos = self.chaos.min(Self::CHAOS_MAX);
+        Self {
+            chaos,
+            upstream: Some(UpstreamPlan::new(self.seed, chaos)),
+            ..self
+        }
+    }
+
+    /// How long the chaos with PBXs lasts at most: their users heal some times later.
+    const CHAOS_MAX: Micros = 100 * SECOND;
 
     /// The plan of the same seed for a node with a store, which crashes. It postpones no PUBLISH, so
     /// that the turn in which the owner takes one is known before its 200, which may wait.
@@ -216,6 +233,12 @@ impl Plan {
 
     /// More resources than any list of a run has.
     pub(crate) const RESOURCES_MAX: usize = 16;
+
+    /// All presentities: those of the node alone, and the users of the PBXs.
+    pub(crate) fn all_presentities(&self) -> impl Iterator<Item = usize> + use<> {
+        let users = self.upstream.as_ref().map_or(0, |plan| plan.users);
+        (0..self.presentities).chain(FIRST_USER..FIRST_USER + users)
+    }
 
     /// How long a NOTIFY may wait for its phone's rate limit.
     pub(crate) fn pace_max(&self) -> Micros {

@@ -7,11 +7,13 @@
 //! without duplicates (W:B5.12); `any-dn` is every account and every user with state, for watchers
 //! that may see all (W:D4); `parked` is the orbits with a parked call.
 
+mod connectors;
 pub(crate) mod edit;
 
 use std::rc::Rc;
 
 use crate::network::Micros;
+use crate::upstream::plan::Settings;
 
 /// The domain of the node.
 pub(crate) const DOMAIN: &str = "example.com";
@@ -111,6 +113,8 @@ pub(crate) struct Realm {
     /// Accounts by user, in natural order, and whether they have an alternative number.
     pub(crate) accounts: Vec<(String, bool)>,
     pub(crate) orbits: Vec<String>,
+    /// The settings of the connectors.
+    pub(crate) connectors: Vec<Settings>,
 }
 
 /// A watcher.
@@ -363,6 +367,7 @@ mod tests {
             ],
             accounts: vec![("100".into(), false), ("103".into(), true)],
             orbits: vec!["103".into()],
+            connectors: Vec::new(),
         }
     }
 

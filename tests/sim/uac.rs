@@ -103,6 +103,13 @@ impl<P> Uac<P> {
         self.open.clear();
     }
 
+    /// What a request that waits for its response is for.
+    pub(crate) fn purpose(&self, number: u64) -> Option<&P> {
+        let mut open = self.open.iter();
+        let exchange = open.find(|exchange| exchange.number == number)?;
+        Some(&exchange.purpose)
+    }
+
     pub(crate) fn any(&self, mut matches: impl FnMut(&P) -> bool) -> bool {
         self.open.iter().any(|exchange| matches(&exchange.purpose))
     }

@@ -14,6 +14,7 @@ mod operator;
 mod plot;
 mod records;
 mod summary;
+mod upstreams;
 mod watchers;
 
 use crate::clock::Clocks;
@@ -30,6 +31,7 @@ use crate::realm::{DOMAIN, Realm, Realms};
 use crate::sip_text::Text;
 use crate::store::{Row, Store};
 use crate::trace::{Trace, Words};
+use crate::upstream::Upstream;
 use early::Early;
 use judge::dialog_key;
 use lamplighter::presence::Aor;
@@ -46,6 +48,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use summary::{mail_summary, summary};
+use upstreams::{Link, Watched};
 
 /// Maximum timer events of one shard in one instant; more means that a timer rearms itself
 /// endlessly.
@@ -85,6 +88,9 @@ enum Actor {
     Operator,
     /// Edits the configuration.
     Administrator,
+    Upstream(Box<Upstream>),
+    /// Starts and stops connectors.
+    Manager,
 }
 
 /// One shard and the state of its driver.
@@ -132,6 +138,11 @@ enum Asked {
     Why(usize),
     Drain,
     Counters,
+    /// An order to a connector.
+    Order,
+    Connectors,
+    /// The users of the connector at that place.
+    ConnectorUsers(usize),
 }
 
 /// The summary of a run.
@@ -165,6 +176,11 @@ pub(crate) struct Outcome {
     /// without a SUBSCRIBE.
     pub(crate) continued: u64,
     pub(crate) notified_unasked: u64,
+    /// NOTIFYs of PBXs that were accepted.
+    pub(crate) heard: u64,
+    /// How often what a connector said was compared with what is true there, and how often its reports were.
+    pub(crate) news_judged: u64,
+    pub(crate) reports_judged: u64,
 }
 
 /// Runs one plan from beginning to end.
@@ -198,6 +214,8 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         wanted,
         ended_early,
         early,
+        news_judged,
+        reports_judged,
         ..
     } = world;
     Outcome {
@@ -220,6 +238,9 @@ pub(crate) fn run(plan: Plan, words: Words) -> Outcome {
         publishes_waited: early.publishes_waited(),
         continued: bench.checker.continued,
         notified_unasked: bench.checker.notified_unasked,
+        heard: bench.model.upstreams.accepted,
+        news_judged,
+        reports_judged,
     }
 }
 
@@ -266,6 +287,11 @@ struct World {
     /// Dialogs that a shard asked for, and un-SUBSCRIBEs that were accepted before all records were back.
     wanted: u64,
     ended_early: u64,
+    /// The connectors, and who watches their users.
+    links: Vec<Link>,
+    watched: Vec<Watched>,
+    news_judged: u64,
+    reports_judged: u64,
 }
 
 impl World {
@@ -292,7 +318,12 @@ impl World {
             .collect();
         let postponed = vec![VecDeque::new(); plan.shards.into()];
         let bench = Bench {
-            model: Model::new(plan.presentities, plan.style, plan.orbits),
+            model: Model::new(
+                plan.presentities,
+                plan.style,
+                plan.orbits,
+                plan.upstream.as_ref(),
+            ),
             checker: Checker::new(bounds),
             realms: Realms::new(realm),
             net: Net::new(plan, Trace::new(words)),
@@ -328,8 +359,13 @@ impl World {
             notified_again: 0,
             wanted: 0,
             ended_early: 0,
+            links: Vec::new(),
+            watched: Vec::new(),
+            news_judged: 0,
+            reports_judged: 0,
         };
         world.store.open(world.cores.len() as u16);
+        world.add_upstreams();
         for shard in 0..world.cores.len() {
             world.reread(shard as u16);
         }
@@ -393,6 +429,10 @@ impl World {
                 self.give(shard, Input::Closed(connection), &Context::Other);
             }
             Event::Dialed { shard, dial } => self.connect(shard, dial),
+            Event::Routed { shard, link, flows } => {
+                self.note(&[], || format!("shard {shard} <- {link:?} at {flows:?}"));
+                self.give(shard, Input::Routed(link, &flows), &Context::Other);
+            }
             Event::Mail { from, to, mail } => self.deliver_mail(from, to, mail),
             Event::Command {
                 shard,
@@ -418,7 +458,10 @@ impl World {
                     Actor::Phone(phone) => phone.handle_message(&octets, &mut self.bench),
                     Actor::Source(source) => source.handle_message(&octets, &mut self.bench),
                     Actor::Looper(looper) => looper.handle_message(&octets, &mut self.bench),
-                    Actor::Operator | Actor::Administrator => {}
+                    Actor::Upstream(upstream) => {
+                        upstream.handle_message(&octets, to, &mut self.bench);
+                    }
+                    Actor::Operator | Actor::Administrator | Actor::Manager => {}
                 }
             }
             Event::Wake { actor, wake } => self.wake(actor, wake),
@@ -456,6 +499,8 @@ impl World {
             Actor::Looper(looper) => looper.handle_wake(&mut self.bench),
             Actor::Operator => self.operate(actor),
             Actor::Administrator => self.edit(actor),
+            Actor::Upstream(upstream) => upstream.handle_wake(wake, &mut self.bench),
+            Actor::Manager => self.manage(actor),
         }
     }
 
@@ -466,6 +511,7 @@ impl World {
         let actor = self.bench.net.listener_at(dial.peer);
         let phone = actor.and_then(|actor| match &mut self.actors[actor] {
             Actor::Phone(phone) => phone.accept(shard, dial.peer, &mut self.bench),
+            Actor::Upstream(upstream) => upstream.accept(shard, &mut self.bench),
             _ => None,
         });
         self.note(&[], || {
@@ -656,11 +702,8 @@ impl World {
             }
             self.bench.net.dial(shard, dial);
         }
-        if let Some(route) = outbox.routes.pop() {
-            self.fail(
-                "looks for a connector's server, of which there is none",
-                format!("{route:?}"),
-            );
+        for route in outbox.routes.drain(..) {
+            self.route(shard, &route);
         }
         if let Some(lookup) = outbox.lookups.pop() {
             self.fail(

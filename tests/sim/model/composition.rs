@@ -92,6 +92,8 @@ pub(crate) struct Expected {
     /// another.
     pub(crate) has_nameless_call: bool,
     pub(crate) has_named_call: bool,
+    /// Whether there is a call that can be picked up and whose remote party is not told.
+    pub(crate) has_untold_call: bool,
     /// Whether a subscription to all users shows it.
     pub(crate) is_present: bool,
 }
@@ -132,7 +134,13 @@ impl Expected {
             Shown::Lamp { call_id, party, .. } => match (privacy, party) {
                 (0, _) => shown.is_bare(),
                 (1, Party::Anonymous) => call_id.is_none(),
-                (2 | 3, Party::Anonymous) => call_id.is_none() && self.has_nameless_call,
+                (2, Party::Anonymous) => {
+                    call_id.is_none() && (self.has_nameless_call || self.has_untold_call)
+                }
+                (3, Party::Anonymous) => match call_id {
+                    None => self.has_nameless_call,
+                    Some(_) => self.has_untold_call,
+                },
                 (2, Party::Named) => call_id.is_none() && self.has_named_call,
                 (3, Party::Named) => call_id.is_some() && self.has_named_call,
                 _ => false,
@@ -171,6 +179,8 @@ pub(crate) enum Says {
         key: LegKey,
         state: State,
         recipient: bool,
+        /// Whether the remote party is told.
+        is_named: bool,
         /// When it runs out by itself, if its publication does not end before.
         runs_out: Micros,
     },
@@ -313,7 +323,16 @@ pub(crate) fn compose<'a>(
         note: note.or_else(|| implied_note.map(str::to_owned)),
         word: availability.word(style),
         has_nameless_call: claimed || any(|says| matches!(says, Says::Call)),
-        has_named_call: any(|says| matches!(says, Says::Leg { .. })),
+        has_untold_call: any(|says| {
+            matches!(
+                says,
+                Says::Leg {
+                    is_named: false,
+                    ..
+                }
+            )
+        }),
+        has_named_call: any(|says| matches!(says, Says::Leg { is_named: true, .. })),
         is_present: match nature.is_orbit {
             true => lamp.is_some(),
             false => said().any(|says| !matches!(says, Says::KnownByCalls)),

@@ -88,6 +88,7 @@ impl Model {
         for (request, intent) in taken.chain(self.refused.drain(..)) {
             self.intents.entry(request).or_insert(intent);
         }
+        self.upstreams.forget(now);
         for presentity in &mut self.presentities {
             presentity.saved = Saved {
                 numbers: presentity.saved.numbers,

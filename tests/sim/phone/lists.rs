@@ -16,7 +16,7 @@ pub(crate) enum Package {
 }
 
 impl Package {
-    pub(super) fn token(self) -> &'static str {
+    pub(crate) fn token(self) -> &'static str {
         match self {
             Self::Dialog => "dialog",
             Self::Presence => "presence",

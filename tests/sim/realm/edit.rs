@@ -41,7 +41,9 @@ impl Realm {
                 .map(|number| (user(number), false))
                 .collect(),
             orbits: (extensions..plan.presentities).map(user).collect(),
+            connectors: Vec::new(),
         };
+        realm.add_connectors(plan);
         for (list, owner) in [("office", Some(user(0))), ("inner", None)] {
             let members = (0..plan.presentities).filter(|_| rng.chance(600));
             realm.lists.push(List {
@@ -158,9 +160,11 @@ impl Realm {
                 Style::Alceo => composition::Style::Alceo,
                 Style::Imagicle => composition::Style::Imagicle,
             },
+            upstreams: self.upstream_rules(plan),
             ..Domain::new(DOMAIN)
         };
         directory.add_domain(domain, &[]).unwrap();
+        directory.set_connectors(self.configured_connectors(plan));
         directory.set_profiles(agent::profiles());
         for (user, has_alternative) in &self.accounts {
             directory.add_account(user, DOMAIN, "secret").unwrap();

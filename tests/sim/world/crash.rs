@@ -300,6 +300,7 @@ impl World {
         self.store.end_recovery();
         self.bench.net.troubled_until = now + REFUSAL_LIFE;
         self.recovered_at = now;
+        self.unsettle_all();
         self.bench.checker.recovered(now);
     }
 

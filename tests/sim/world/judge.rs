@@ -42,6 +42,7 @@ impl World {
         }
         match (text.status(), method) {
             (None, "NOTIFY") => self.observe_notify(&text, cseq, octets, (shard, flow)),
+            (None, "SUBSCRIBE") => self.observe_subscribe(&text, flow),
             (Some(200..=299), "SUBSCRIBE") => {
                 let key = dialog_key(&text, "From", "To");
                 let expires = text.number("Expires").unwrap_or(0);
@@ -112,6 +113,7 @@ impl World {
             let Ok(text) = Text::parse(&octets) else {
                 continue;
             };
+            self.observe_accepted(&text);
             if let (Some(status), Some((cseq, "PUBLISH"))) = (text.status(), text.cseq()) {
                 let granted = text.number("Expires").unwrap_or(0);
                 let etag = text.one("SIP-ETag").unwrap_or_default();
@@ -250,6 +252,7 @@ impl World {
         if self.is_recovering() {
             return self.bench.net.schedule(now + SECOND, Event::Sweep);
         }
+        self.sweep_upstreams();
         if matches!(self.phase, Phase::Calm | Phase::Silence) {
             self.judge_watchers();
         }
@@ -264,7 +267,13 @@ impl World {
     pub(super) fn judge_reply(&mut self, token: CommandId, reply: Reply) {
         let now = self.bench.net.now;
         match (self.commands.remove(&token), reply) {
-            (Some(Asked::Reload), Reply::Done) => {}
+            (Some(Asked::Reload | Asked::Order), Reply::Done) => {}
+            (Some(Asked::Connectors), Reply::Connectors(reports, None)) => {
+                self.take_connectors(reports);
+            }
+            (Some(Asked::ConnectorUsers(place)), Reply::ConnectorUsers(users, None)) => {
+                self.take_connector_users(place, users);
+            }
             (Some(Asked::StateUpdate(.., change)), Reply::Done) => {
                 self.judge_change_durable(change, "a statement");
             }
@@ -294,6 +303,7 @@ impl World {
                         && expected.open == why.is_open
                         && expected.availability.text() == why.availability.to_string()
                 };
+                self.judge_marks(&why);
                 if !allowed.iter().any(agrees) {
                     self.fail(
                         "the explanation does not match the state",
@@ -375,6 +385,8 @@ impl World {
 
     /// At the very end: no command waits for a reply, no timer is left.
     pub(super) fn judge_rest(&mut self) {
+        self.judge_connectors();
+        self.judge_left_behind();
         if !self.commands.is_empty() {
             let detail = format!("{:?}", self.commands.values());
             self.fail("a command without a reply", detail);

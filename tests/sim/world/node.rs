@@ -69,8 +69,8 @@ pub(super) fn core(
         nonce_life: Duration::from_secs(3600),
         allow_rfc2069: false,
         clients_max: 4,
-        upstream_users_max: 0,
-        client_transactions_max: 8,
+        upstream_users_max: 1000,
+        client_transactions_max: 1000,
         probe_entries_max: 100,
         overload: OverloadOptions {
             phone: Rate {

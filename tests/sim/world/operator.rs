@@ -5,6 +5,7 @@ use super::{Asked, DOMAIN, Phase, World, aor_of};
 use crate::model;
 use crate::model::Update;
 use crate::network::{ActorId, MILLISECOND, Micros, SECOND, Wake};
+use crate::realm::Realm;
 use lamplighter::presence::CallDialog;
 use lamplighter::presence::call::{CallParts, CallState, Party};
 use lamplighter::presence::source::{CallSource, Forward, ForwardKind, RichPresence, StateUpdate};
@@ -161,7 +162,21 @@ impl World {
         let net = &mut self.bench.net;
         let after = net.rng.between(SECOND, 2 * net.plan.edit_every);
         net.wake(actor, after, Wake::Act);
+        let has_connectors = self.phase == Phase::Chaos && !self.links.is_empty();
+        if has_connectors && self.bench.net.rng.chance(300) {
+            if let Some(realm) = self.edited_connector() {
+                self.load(realm);
+            }
+            return;
+        }
+        let net = &mut self.bench.net;
         let realm = self.bench.realms.newest().edited(&net.plan, &mut net.rng);
+        self.load(realm);
+    }
+
+    /// Every shard loads another configuration.
+    pub(super) fn load(&mut self, realm: Realm) {
+        let net = &mut self.bench.net;
         let directory = realm.directory(&net.plan);
         let delays: Vec<Micros> = (0..net.plan.shards)
             .map(|_| net.rng.below(20 * MILLISECOND))

@@ -5,6 +5,7 @@ use crate::model::EXPIRY_SLACK;
 use crate::network::{Event, Micros, SECOND};
 use crate::phone::Phone;
 use crate::publisher::Source;
+use crate::upstream::plan::UpstreamPlan;
 use lamplighter::shard::{Command, ShardId};
 
 impl World {
@@ -13,7 +14,11 @@ impl World {
         let plan = &self.bench.net.plan;
         let expires_max = plan.expires_max.max(plan.expires_min) * SECOND;
         let (phase, lasts) = match self.phase {
-            Phase::Chaos => (Phase::Calm, expires_max + 100 * SECOND),
+            Phase::Chaos => {
+                let lasts = expires_max + 100 * SECOND;
+                let upstream = plan.upstream.as_ref().map_or(0, UpstreamPlan::calm);
+                (Phase::Calm, lasts.max(upstream))
+            }
             Phase::Calm => (Phase::Silence, EXPIRY_SLACK + 20 * SECOND + plan.pace_max()),
             Phase::Silence => {
                 let subscriptions =
@@ -38,10 +43,12 @@ impl World {
                 self.bench.net.calm_since = now;
                 self.each_phone(|phone, _| phone.calm = true);
                 self.each_source(|source, _| source.calm = true);
+                self.expect_upstreams();
                 self.schedule_last_crash();
             }
             Phase::Silence => {
                 self.each_source(|source, _| source.silent = true);
+                self.each_upstream(|upstream| upstream.is_quiet = true);
                 self.switch_loopers_off();
             }
             Phase::Farewell => {
@@ -49,6 +56,7 @@ impl World {
                 self.ask_about_all();
                 self.expect_reports();
                 self.take_back();
+                self.end_connectors();
                 self.each_phone(|phone, bench| phone.leave(bench));
                 self.each_source(|source, _| source.gone = true);
             }
@@ -109,7 +117,7 @@ impl World {
 
     /// Asks every shard for its watchers, and every owner for the reasons of a lamp.
     pub(super) fn ask_about_all(&mut self) {
-        for presentity in 0..self.bench.net.plan.presentities {
+        for presentity in self.bench.net.plan.all_presentities() {
             let aor = aor_of(presentity);
             let owner = ShardId::owner_of(&aor, self.bench.net.plan.shards).0;
             self.ask(owner, 1, Command::Why(aor.clone()), Asked::Why(presentity));
