@@ -6,6 +6,8 @@
 //!   Other users are ignored, and counted.
 //! - A user that a full list leaves out is not reported on any more. Servers send a full state in bursts (Grandstream:
 //!   three users a NOTIFY), so that is decided when no NOTIFY has come for 5 s, at the latest after 60 s.
+//! - A user that the first full state names without a state has none there: `Offline`, without a contribution. Later ones
+//!   need not repeat a state.
 //! - A document of any-dn is about the user of its entity; one about any-dn itself is about the local parties of its
 //!   dialogs, and if it is full, users that it does not mention are in no call. Users that the documents after the first
 //!   SUBSCRIBE never mention are not there: `Not Found`, without a contribution. A refresh need not repeat them, so it
@@ -64,6 +66,8 @@ pub(super) struct Roster {
     is_audit: bool,
     /// Counts full states.
     series: u32,
+    /// The subscription has had no full state yet.
+    is_new: bool,
     /// The full state that is being received.
     receiving: Option<Receiving>,
     /// News that were not passed on yet.
@@ -86,6 +90,8 @@ struct Covered {
     /// The round and the series in which it was last mentioned.
     round: u32,
     series: u32,
+    /// The series in which more than its name was last said.
+    reported: u32,
 }
 
 /// A full state that is being received.
@@ -95,6 +101,8 @@ struct Receiving {
     quiet_at: Instant,
     /// It is complete then at the latest.
     latest: Instant,
+    /// It is the first of its subscription.
+    is_first: bool,
 }
 
 impl Receiving {
@@ -123,6 +131,7 @@ impl Roster {
             round: 0,
             is_audit: false,
             series: 0,
+            is_new: true,
             receiving: None,
             news: VecDeque::new(),
             news_at: None,
@@ -149,6 +158,7 @@ impl Roster {
                 is_selected,
                 round: 0,
                 series: 0,
+                reported: 0,
             };
             self.users.insert(aor.clone(), user);
         }

@@ -1,5 +1,7 @@
-//! A multipart: its parts lie in the body, in order, and the root is one of them.
+//! A multipart: its parts lie in the body, in order, and the root is one of them. A list reports on no more resources than
+//! fit into its octets.
 
+use lamplighter::presence::document::list_state::{NotifiedState, read_notified};
 use lamplighter::presence::document::{self, multipart};
 use lamplighter::presence::event::Package;
 
@@ -25,5 +27,8 @@ pub(crate) fn multipart(octets: &[u8]) {
     }
     for package in [Package::Presence, Package::Dialog, Package::MessageSummary] {
         let _ = document::read(package, content_type, body);
+        if let Ok(NotifiedState::List(list)) = read_notified(package, content_type, body) {
+            assert!(list.resources.len() * "<resource uri=\"a\"/>".len() <= body.len());
+        }
     }
 }

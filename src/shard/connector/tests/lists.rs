@@ -230,6 +230,49 @@ fn a_user_that_a_full_list_leaves_out_is_not_reported_on() {
     );
 }
 
+/// As Kamailio's rls does it: names first, then the states that there are; after a refresh a partial list.
+#[test]
+fn a_user_without_a_state_is_offline() {
+    let mut world = stored("101-102");
+    let request = world.request();
+    let names = [("101", ""), ("102", "")];
+    world.accept_list(&request, &list(1, true, &names));
+    world.wait_seconds(1);
+    world.tell(&request, &list(2, false, &[("101", "confirmed")]));
+    assert_eq!(world.status_of("102"), "Requesting");
+    world.wait_seconds(6);
+    assert_eq!(
+        world.statuses(),
+        [("101", "Busy"), ("102", "Offline")].map(owned)
+    );
+    let refresh = world.next_request();
+    world.accept_list(&refresh, &list(3, false, &[("101", "confirmed")]));
+    world.wait_seconds(30);
+    world.tell(&refresh, &list(4, true, &names));
+    world.wait_seconds(30);
+    assert_eq!(
+        (world.lamp_of("101"), world.status_of("101")),
+        (CallState::Confirmed, "Busy")
+    );
+    assert_eq!(world.counter("connector_differences"), 0);
+    // It was restarted, and lost what was published.
+    let refresh = world.next_request();
+    world.respond(&refresh, "481 Subscription does not exist", "");
+    let anew = world.request();
+    world.accept_list(&anew, &list(1, true, &names));
+    assert_eq!(
+        world.lamp_of("101"),
+        CallState::Confirmed,
+        "it may still come"
+    );
+    world.wait_seconds(6);
+    assert_eq!(
+        (world.lamp_of("101"), world.status_of("101")),
+        (CallState::Terminated, "Offline")
+    );
+    assert!(world.why("101").contributions.is_empty());
+}
+
 #[test]
 fn each_state_of_an_instance_has_its_status() {
     for (instance, status, is_lit, is_stale) in [

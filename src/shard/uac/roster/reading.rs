@@ -40,7 +40,8 @@ impl Roster {
         self.round += 1;
         self.is_audit = !is_new;
         if is_new {
-            (self.version, self.gap_until) = (None, None);
+            (self.version, self.gap_until, self.is_new) = (None, None, true);
+            self.receiving = None;
             if self.plan.kind == ListKind::AnyDn {
                 self.begin_series(now);
             }
@@ -170,6 +171,9 @@ impl Roster {
         };
         let is_audit = self.is_audit && user.round != self.round;
         (user.round, user.series) = (self.round, self.series);
+        if report != ResourceReport::Nothing {
+            user.reported = self.series;
+        }
         let (status, news) = match report {
             ResourceReport::Nothing => return,
             ResourceReport::Pending => (UserStatus::Requesting, None),
@@ -199,21 +203,28 @@ impl Roster {
             self.receiving = Some(Receiving {
                 quiet_at: now + QUIET,
                 latest: now + SERIES_MAX,
+                is_first: std::mem::take(&mut self.is_new),
             });
         }
     }
 
-    /// If a full state is complete: users that it left out are not reported on any more.
+    /// If a full state is complete: users that it left out, or named without a state at first, are not reported on.
     pub(in crate::shard::uac) fn end_series(&mut self, now: Instant) {
-        if self.receiving.is_none_or(|receiving| receiving.end() > now) {
+        let Some(Receiving { is_first, .. }) = self.receiving.take_if(|one| one.end() <= now)
+        else {
             return;
-        }
-        self.receiving = None;
+        };
         let series = self.series;
         let mut gone = Vec::new();
         for (aor, user) in &mut self.users {
-            if user.series != series && user.status != UserStatus::NotFound {
-                user.status = UserStatus::NotFound;
+            let status = match (user.series == series, user.reported == series) {
+                (false, _) => UserStatus::NotFound,
+                (true, false) if is_first => UserStatus::Offline,
+                (true, _) => continue,
+            };
+            let is_known = user.status == status && status == UserStatus::NotFound;
+            user.status = status;
+            if !is_known {
                 gone.push(aor.clone());
             }
         }
