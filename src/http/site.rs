@@ -22,7 +22,7 @@ use crate::presence::origin::Origin;
 use crate::presence::source::StateUpdate;
 use crate::relay::RelayReport;
 use crate::shard::contract::connector::ConnectorReport;
-use crate::shard::contract::relay::SipRelayReport;
+use crate::shard::contract::report::ShardReport;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::digest::Secret;
 use crate::telemetry::durations::Durations;
@@ -116,20 +116,12 @@ impl<E: Engine> Site<E> {
     /// All connectors as all shards see them, in the order of the configuration, and the shards that did not
     /// reply.
     pub(crate) async fn connectors(&self) -> (Vec<ConnectorReport>, Vec<u16>) {
-        let mut merged: Vec<ConnectorReport> = Vec::new();
-        let mut silent = Vec::new();
-        for shard in 0..self.engine.shards() {
-            let Some(found) = self.connectors_of(ShardId(shard)).await else {
-                silent.push(shard);
-                continue;
-            };
-            for report in found {
-                match merged.iter_mut().find(|known| known.name == report.name) {
-                    Some(known) => known.add(report),
-                    None => merged.push(report),
-                }
-            }
-        }
+        let pick = |reply| match reply {
+            Reply::Connectors(found, next) => Some((found, next)),
+            _ => None,
+        };
+        let command = |from| Command::Connectors { from };
+        let (mut merged, silent) = self.merged(command, pick).await;
         for report in self.engine.connectors() {
             if let Some(known) = merged.iter_mut().find(|known| known.name == report.name) {
                 *known = report;
@@ -138,65 +130,46 @@ impl<E: Engine> Site<E> {
         (merged, silent)
     }
 
-    /// All relays: those beside the shards, then those by SIP. The latter as all shards see them, but those that did not
-    /// reply.
-    pub(crate) async fn relays(&self) -> Vec<RelayReport> {
-        let mut merged: Vec<SipRelayReport> = Vec::new();
-        let shards = match self.directory().sip_relays() {
-            [] => 0,
-            _ => self.engine.shards(),
-        };
-        for shard in (0..shards).map(ShardId) {
-            for report in self.sip_relays_of(shard).await {
-                match merged.iter_mut().find(|known| known.name == report.name) {
-                    Some(known) => known.add(report),
-                    None => merged.push(report),
-                }
-            }
-        }
+    /// All relays: those beside the shards, then those by SIP as all shards see them; and the shards that did not reply.
+    pub(crate) async fn relays(&self) -> (Vec<RelayReport>, Vec<u16>) {
         let mut reports = self.engine.relays();
+        if self.directory().sip_relays().is_empty() {
+            return (reports, Vec::new());
+        }
+        let pick = |reply| match reply {
+            Reply::SipRelays(found, next) => Some((found, next)),
+            _ => None,
+        };
+        let command = |from| Command::SipRelays { from };
+        let (merged, silent) = self.merged(command, pick).await;
         reports.extend(merged.into_iter().map(RelayReport::from));
-        reports
+        (reports, silent)
     }
 
-    /// The relays by SIP as one shard sees them; none if it does not reply.
-    async fn sip_relays_of(&self, shard: ShardId) -> Vec<SipRelayReport> {
-        let mut all: Vec<SipRelayReport> = Vec::new();
-        let mut place = Some(0);
-        while let Some(from) = place {
-            let reply = self.engine.ask(shard, Command::SipRelays { from }).await;
-            let Ok(Reply::SipRelays(found, next)) = reply else {
-                return Vec::new();
-            };
-            for report in found {
-                match all.iter_mut().find(|known| known.name == report.name) {
-                    Some(known) => known.add_users(report),
-                    None => all.push(report),
-                }
+    /// What all shards report, one report for each name, and the shards that did not reply. `command` asks for what
+    /// stands from a place of a shard's table on; `pick` extracts that from a reply, and the next place.
+    async fn merged<R: ShardReport>(
+        &self,
+        command: impl Fn(u32) -> Command,
+        pick: impl Fn(Reply) -> Option<(Vec<R>, Option<u32>)>,
+    ) -> (Vec<R>, Vec<u16>) {
+        let (mut merged, mut silent) = (Vec::new(), Vec::new());
+        for shard in 0..self.engine.shards() {
+            let mut of_shard = Vec::new();
+            let mut place = Some(0);
+            while let Some(from) = place {
+                let reply = self.engine.ask(ShardId(shard), command(from)).await;
+                let Some((found, next)) = reply.ok().and_then(&pick) else {
+                    silent.push(shard);
+                    of_shard.clear();
+                    break;
+                };
+                merge(&mut of_shard, found, R::add_batch);
+                place = next;
             }
-            place = next;
+            merge(&mut merged, of_shard, R::add);
         }
-        all
-    }
-
-    /// All connectors as one shard sees them; None if it does not reply.
-    async fn connectors_of(&self, shard: ShardId) -> Option<Vec<ConnectorReport>> {
-        let mut all: Vec<ConnectorReport> = Vec::new();
-        let mut place = Some(0);
-        while let Some(from) = place {
-            let reply = self.engine.ask(shard, Command::Connectors { from }).await;
-            let Ok(Reply::Connectors(found, next)) = reply else {
-                return None;
-            };
-            for report in found {
-                match all.iter_mut().find(|known| known.name == report.name) {
-                    Some(known) => known.add_users(report),
-                    None => all.push(report),
-                }
-            }
-            place = next;
-        }
-        Some(all)
+        (merged, silent)
     }
 
     /// Takes a report to the shard that owns the address. `origin`: the system that it came from, if that is told of
@@ -250,6 +223,16 @@ impl CallNumbers {
         let number = self.0.get();
         self.0.set(number.wrapping_add(1));
         format!("{source}-{number:x}").into()
+    }
+}
+
+/// Adds reports to those of the same name.
+fn merge<R: ShardReport>(known: &mut Vec<R>, found: Vec<R>, add: impl Fn(&mut R, R)) {
+    for report in found {
+        match known.iter_mut().find(|one| one.name() == report.name()) {
+            Some(one) => add(one, report),
+            None => known.push(report),
+        }
     }
 }
 

@@ -52,14 +52,18 @@ impl Elsewhere {
         self.retain(|one| *one.relay != *relay);
     }
 
-    /// Drops all others.
-    pub fn retain(&mut self, is_kept: impl FnMut(&PublishedElsewhere) -> bool) {
-        if let Some(all) = &mut self.0 {
-            all.retain(is_kept);
-            if all.is_empty() {
-                self.0 = None;
-            }
+    /// Drops all others. Returns whether there were any.
+    pub fn retain(&mut self, is_kept: impl FnMut(&PublishedElsewhere) -> bool) -> bool {
+        let Some(all) = &mut self.0 else {
+            return false;
+        };
+        let before = all.len();
+        all.retain(is_kept);
+        let is_changed = all.len() < before;
+        if all.is_empty() {
+            self.0 = None;
         }
+        is_changed
     }
 }
 

@@ -16,7 +16,7 @@
 //! - `presentity`: the event state compositor: presentities owned here, and their contributions.
 //! - `uas`: server transactions, authentication, responses.
 //! - `uac`: our SUBSCRIBEs and PUBLISHes to other servers, and the NOTIFYs that they bring.
-//! - `connector`: whom we subscribe to at PBXs and presence servers.
+//! - `connector`: the users that we subscribe to at PBXs and presence servers; `relay`: those that we publish there.
 //! - `conduct`: which room an input is for. [`Shard`] gives it inputs; it alone knows all rooms.
 //!
 //! # Four ways through the engine

@@ -18,6 +18,7 @@ use lamplighter::presence::{Aor, CallDialog};
 use lamplighter::shard::contract::connector::{ConnectorOrder, ConnectorReport};
 use lamplighter::shard::contract::probe::{ProbeId, ProbeOrder, UserStatus};
 use lamplighter::shard::contract::report::LoopReport;
+use lamplighter::shard::contract::report::ShardReport;
 use lamplighter::shard::{
     CertificateNames, Command, CommandId, ConnectionId, Dial, Flow, Input, Lookup, Mail, Options,
     Outbox, Recovered, Reply, Route, Shard, ShardId, recovering_shard,

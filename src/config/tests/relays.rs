@@ -3,6 +3,7 @@
 use super::accounts::Folder;
 use super::*;
 use crate::directory::connectors::Protocol;
+use crate::directory::relays::PublishedDocument;
 use crate::relay::{RelayKind, TeamsPlan};
 
 const DOMAINS: &str = "[[domain]]\nname = \"abc.com\"\n[[domain]]\nname = \"b.test\"\n";
@@ -161,4 +162,99 @@ fn what_a_relay_to_slack_lacks_is_said() {
         );
     }
     assert_eq!(faults.len(), 3, "{faults:#?}");
+}
+
+#[test]
+fn a_presence_server_is_a_relay_of_the_directory() {
+    let plan = plan(
+        r#"
+        [[sip.listen]]
+        transport = "tcp"
+        address = "127.0.0.1:5060"
+        [[domain]]
+        name = "abc.com"
+        [[relay]]
+        name = "presence"
+        kind = "sip"
+        domains = ["abc.com"]
+        users = ["1*"]
+        address = "SIP.example.com:5070"
+        transport = "tcp"
+        remote_domain = "Example.com"
+        uri = "lamps@example.com"
+        auth_id = "lamps"
+        secret = "hidden"
+        dialect = "lync"
+        expires = "20m"
+        rate = 7
+        parties = false
+        [[relay]]
+        name = "off"
+        kind = "sip"
+        enabled = false
+        address = "192.0.2.7"
+        transport = "tcp"
+        "#,
+    );
+    assert_eq!(plan.relays, []);
+    let [relay] = plan.directory.sip_relays() else {
+        panic!("{:?}", plan.directory.sip_relays())
+    };
+    assert_eq!(&*relay.name, "presence");
+    assert_eq!(
+        (&*relay.address.host, relay.address.port),
+        ("sip.example.com", Some(5070))
+    );
+    assert_eq!(relay.document, PublishedDocument::Lync);
+    assert_eq!(relay.uri.as_deref(), Some("sip:lamps@example.com"));
+    assert_eq!(relay.uri_of(&aor("100@abc.com")), "sip:100@example.com");
+    let login = relay.login.as_ref().unwrap();
+    assert_eq!((&*login.user, &*login.password), ("lamps", "hidden"));
+    assert_eq!((relay.expires.as_secs(), relay.pace), (1_200, 7));
+    assert!(!relay.parties && relay.notes);
+    let is_told = |user: &str| {
+        let about = aor(user);
+        plan.directory
+            .is_told_of(&about, &relay.domains, &relay.users)
+    };
+    assert!(is_told("100@abc.com") && !is_told("200@abc.com"));
+}
+
+#[test]
+fn faults_of_presence_servers_are_reported() {
+    complains(
+        r#"[[domain]]
+name = "abc.com"
+[[relay]]
+name = "nowhere"
+kind = "sip"
+[[relay]]
+name = "unsaid"
+kind = "sip"
+address = "192.0.2.7:0"
+secret = "hidden"
+[[relay]]
+name = "mixed"
+kind = "sip"
+address = "192.0.2.7"
+transport = "tls"
+dialect = "lync"
+package = "dialog"
+remote_domain = "a b"
+"#,
+        &[
+            (4, "the relay \"nowhere\" has no address"),
+            (9, "\"192.0.2.7:0\" is not the address of a server"),
+            (10, "the relay \"unsaid\" has a secret without auth_id"),
+            (
+                12,
+                "the relay \"mixed\" uses tls, but no [[sip.listen]] does",
+            ),
+            (
+                17,
+                "the relay \"mixed\" has dialect = \"lync\" with package = \"dialog\"",
+            ),
+            (18, "\"a b\" is not a domain"),
+        ],
+    );
 }

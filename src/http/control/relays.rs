@@ -7,5 +7,6 @@ use crate::http::site::Site;
 
 /// In the order of the configuration, those by SIP last.
 pub(crate) async fn show<E: Engine>(_: Form, site: &Site<E>) -> ControlResult {
-    Ok(Box::new(Relays(site.relays().await)))
+    let (reports, silent) = site.relays().await;
+    Ok(Box::new(Relays { reports, silent }))
 }

@@ -98,7 +98,7 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
         certificates(&site.facts.keyrings),
     ]);
     families.extend(super::connectors::families(site).await);
-    families.extend(relays::families(&site.relays().await));
+    families.extend(relays::families(&site.relays().await.0));
     families
 }
 

@@ -4,26 +4,35 @@ use serde_json::{Value, json};
 
 use crate::http::representation::Representation;
 use crate::http::representation::table::Table;
-use crate::http::representation::text::span;
+use crate::http::representation::text::{span, write_silent};
 use crate::relay::RelayReport;
 
-/// All of them.
+/// All relays.
 #[derive(Debug)]
-pub(crate) struct Relays(pub(crate) Vec<RelayReport>);
+pub(crate) struct Relays {
+    /// In the order of the configuration, those by SIP last.
+    pub(crate) reports: Vec<RelayReport>,
+    /// Shards that did not answer, of which those by SIP lack something.
+    pub(crate) silent: Vec<u16>,
+}
 
 impl Representation for Relays {
     fn text(&self, columns: Option<usize>) -> String {
-        let mut text = match self.0.len() {
+        let mut text = match self.reports.len() {
             0 => return "No relays.\n".to_owned(),
             1 => "1 relay\n\n".to_owned(),
             count => format!("{count} relays\n\n"),
         };
-        table(&self.0).write(columns, &mut text);
+        table(&self.reports).write(columns, &mut text);
+        write_silent(&self.silent, &mut text);
         text
     }
 
     fn json(&self) -> Value {
-        json!({"relays": self.0.iter().map(json).collect::<Vec<_>>()})
+        json!({
+            "relays": self.reports.iter().map(json).collect::<Vec<_>>(),
+            "silent_shards": self.silent,
+        })
     }
 }
 

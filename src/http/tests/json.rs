@@ -162,7 +162,7 @@ fn relays_are_listed_with_what_they_count() {
             "overflows": 0,
             "snapshots": 0,
             "last_failure": "6 with Not Found",
-        }]})
+        }], "silent_shards": []})
     );
 }
 

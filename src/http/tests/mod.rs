@@ -588,6 +588,7 @@ fn connector(shard: ShardId) -> ConnectorReport {
         counts: ConnectorCounts {
             notifies: 5,
             failures: u64::from(shard.0),
+            published: 0,
         },
     }
 }

@@ -56,7 +56,8 @@ impl Composed {
         }
     }
 
-    /// Whether it is that of a user about whom no source says anything, but for what only a phone's own features show.
+    /// Whether a presence document about the user would say nothing: offline, without a call, an activity or a note, and no
+    /// registrar has reported.
     #[must_use]
     pub fn says_nothing(&self) -> bool {
         let is_away = matches!(

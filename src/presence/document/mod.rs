@@ -10,7 +10,6 @@ pub mod deflate;
 pub mod dialog_info;
 pub mod feature_event;
 pub mod list_state;
-pub mod lync;
 pub mod message_summary;
 pub mod multipart;
 pub mod parked_page;

@@ -8,6 +8,8 @@
 //! namespace, which other clients ignore (W:D2.7): `extended` in `status`, with the tracks of
 //! W:D3.2 as its attributes.
 
+pub mod lync;
+
 use crate::presence::call::CallState;
 use crate::presence::composition::{Availability, Extended, activity, implied_activity, lamp};
 use crate::presence::document::xml::{Element, Name, Space, Visitor, write_escaped};

@@ -89,9 +89,7 @@ impl Engine {
             Recovered::End => {
                 self.compositor.end_recovery();
                 self.subscriptions.end_recovery(turn);
-                if !self.relays.is_empty() {
-                    self.relays.look_at_all(turn);
-                }
+                self.settle_all_relayed();
                 self.serve_all_awaiting(turn);
             }
         }

@@ -230,7 +230,6 @@ impl Engine {
                 Timer::Client(id) => self.uac.handle_client_timer(id, turn),
                 Timer::Link(id) => self.uac.handle_link_timer(id, turn),
                 Timer::Connectors => self.go_on_with_connectors(turn),
-                Timer::Relays => self.go_on_with_relays(turn),
                 Timer::SuspendedRequest(number) => self.uas.handle_suspended_timer(number),
             }
         }

@@ -27,6 +27,7 @@ impl Engine {
             self.connectors.take_recovered(recovered, turn);
         }
         self.relays.take_directory(&mut self.uac, turn);
+        self.settle_all_relayed();
     }
 
     /// Users of connectors come and go.
@@ -43,16 +44,21 @@ impl Engine {
         );
     }
 
-    /// The relays look at the next presentities.
-    pub(crate) fn go_on_with_relays(&mut self, turn: &mut Turn<'_>) {
-        let places = self.relays.next_places(self.compositor.places());
-        for id in places.map(PresentityId) {
-            self.compositor.drop_unrelayed(id, turn);
-            if let Some(presentity) = self.compositor.relayed_at(id, turn) {
-                self.relays.settle(presentity, &mut self.uac, turn);
-            }
+    /// Has the re-evaluation settle what relays publish of each presentity.
+    pub(crate) fn settle_all_relayed(&mut self) {
+        if !self.relays.is_empty() {
+            self.reevaluate_presentities();
         }
-        self.relays.arm(turn);
+    }
+
+    /// Brings what relays publish of a presentity in line with the configuration.
+    pub(crate) fn settle_relayed(&mut self, id: PresentityId, turn: &mut Turn<'_>) {
+        self.compositor.drop_unrelayed(id, turn);
+        if !self.relays.is_empty()
+            && let Some(presentity) = self.compositor.relayed_at(id, turn)
+        {
+            self.relays.settle(presentity, &mut self.uac, turn);
+        }
     }
 
     /// The state of a presentity changed that a relay publishes.

@@ -94,9 +94,16 @@ impl Engine {
             self.reevaluation_timer = Some(turn.wheel.arm(when, Timer::Reevaluate));
         }
         self.subscriptions.reevaluate_waiting(turn);
-        let reevaluation = &mut self.reevaluation;
-        reevaluation.presentities.begin(self.compositor.places());
-        reevaluation.subscriptions.begin(self.subscriptions.end());
+        self.reevaluate_presentities();
+        self.reevaluation
+            .subscriptions
+            .begin(self.subscriptions.end());
+    }
+
+    /// Begins a re-evaluation of presentities alone.
+    pub(crate) fn reevaluate_presentities(&mut self) {
+        let places = self.compositor.places();
+        self.reevaluation.presentities.begin(places);
     }
 
     /// Re-evaluates the next batch, half of it presentities while there are any.
@@ -109,8 +116,9 @@ impl Engine {
         while left > REEVALUATED_PER_TURN / 2
             && let Some(place) = self.reevaluation.presentities.step()
         {
-            self.compositor
-                .reevaluate_presentity(PresentityId(place), turn);
+            let id = PresentityId(place);
+            self.compositor.reevaluate_presentity(id, turn);
+            self.settle_relayed(id, turn);
             left -= 1;
         }
         while left > 0

@@ -20,7 +20,7 @@ use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, Connect
 use crate::shard::contract::ids::WatchedId;
 use crate::shard::contract::mail::NamedWatch;
 use crate::shard::contract::report::Why;
-use crate::shard::uac::tests::bench::Bench;
+use crate::shard::uac::tests::bench::{Bench, header, response_to};
 use crate::shard::{
     Address, Command, ConnectionId, Dial, Flow, Input, Mail, Options, Outbox, Reply, Shard, ShardId,
 };
@@ -40,9 +40,7 @@ struct Sent {
 
 impl Sent {
     fn header(&self, name: &str) -> &str {
-        let mut lines = self.text.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.unwrap_or_default()
+        header(&self.text, name)
     }
 
     fn is_request(&self) -> bool {
@@ -208,17 +206,8 @@ impl World {
     }
 
     fn respond(&mut self, request: &Sent, status: &str, lines: &str) {
-        let [via, from, to, call_id, cseq] =
-            ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| request.header(name));
-        let tag = if to.contains("tag=") {
-            ""
-        } else {
-            ";tag=theirs"
-        };
-        let response = format!(
-            "SIP/2.0 {status}\r\nVia: {via}\r\nFrom: {from}\r\nTo: {to}{tag}\r\nCall-ID: {call_id}\r\n\
-             CSeq: {cseq}\r\nContact: <sip:10.0.0.9:5060>\r\n{lines}Content-Length: 0\r\n\r\n"
-        );
+        let lines = format!("Contact: <sip:10.0.0.9:5060>\r\n{lines}");
+        let response = response_to(&request.text, status, &lines);
         self.receive(&response, request.flow);
     }
 

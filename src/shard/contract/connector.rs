@@ -10,6 +10,7 @@ use crate::presence::event::Package;
 use crate::presence::presentity::UpstreamNews;
 use crate::shard::contract::ids::LinkId;
 use crate::shard::contract::probe::{ServerStatus, UserStatus};
+use crate::shard::contract::report::ShardReport;
 use crate::sip::location::Question;
 
 /// A server to be found. The driver reports the flows to it, best first, once, by
@@ -142,8 +143,10 @@ pub struct ConnectorReport {
 /// What a connector counted since it was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectorCounts {
-    /// NOTIFYs that were taken, or for a relay states that the server took.
+    /// NOTIFYs that were taken.
     pub notifies: u64,
+    /// PUBLISHes of a relay that the server took.
+    pub published: u64,
     /// Requests that brought no success, without challenges.
     pub failures: u64,
 }
@@ -161,15 +164,17 @@ pub(crate) fn add_users(
     }
 }
 
-impl ConnectorReport {
-    /// Adds the users and the subscriptions of a later report of the same shard: those at other places.
-    pub fn add_users(&mut self, other: Self) {
+impl ShardReport for ConnectorReport {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn add_batch(&mut self, other: Self) {
         add_users(&mut self.users, other.users);
         self.subscriptions += other.subscriptions;
     }
 
-    /// Adds what another shard reports.
-    pub fn add(&mut self, other: Self) {
+    fn add(&mut self, other: Self) {
         let status = self.status.or_first(other.status);
         if status != self.status {
             (self.status, self.age) = (status, other.age);
@@ -177,8 +182,9 @@ impl ConnectorReport {
         }
         self.peer = self.peer.or(other.peer);
         self.counts.notifies += other.counts.notifies;
+        self.counts.published += other.counts.published;
         self.counts.failures += other.counts.failures;
-        self.add_users(other);
+        self.add_batch(other);
     }
 }
 

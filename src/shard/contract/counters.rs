@@ -252,7 +252,7 @@ counters! {
     notifies_received,
     /// States of a connector's user that a refresh found to be others than those held.
     connector_differences,
-    /// Users that no connector subscribes to, because too many are.
+    /// Users that no connector subscribes to and no relay publishes, because too many are.
     upstream_users_over_limit,
     /// Times the list of a connector's server named a user that is none here.
     upstream_users_ignored,

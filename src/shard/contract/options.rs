@@ -140,7 +140,7 @@ pub struct Options {
     // Requests of ours to other servers.
     /// Probes. Beyond it: a probe is refused.
     pub clients_max: usize,
-    /// Users that connectors subscribe to on this shard. Beyond it: a user is left out.
+    /// Users that connectors subscribe to and relays publish on this shard. Beyond it: a user is left out.
     pub upstream_users_max: usize,
     /// Client transactions of these. Beyond it: the request is not sent and counts as unanswered.
     pub client_transactions_max: usize,

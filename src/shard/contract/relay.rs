@@ -9,6 +9,7 @@ use crate::presence::{Aor, Composed};
 use crate::shard::contract::connector::{ConnectorStatus, add_users};
 use crate::shard::contract::ids::ClientId;
 use crate::shard::contract::probe::UserStatus;
+use crate::shard::contract::report::ShardReport;
 
 /// From the owner of a presentity: its state, for a relay.
 #[derive(Debug)]
@@ -43,8 +44,11 @@ pub struct RelayOutcome {
     pub(crate) aor: Aor,
     /// By which the shard knows the publication.
     pub(crate) client: ClientId,
-    /// What the server has now; None if the publication is over.
+    /// What the server has now and must be told to be otherwise after a restart; None if it is told that there is
+    /// nothing, or has nothing.
     pub(crate) held: Option<PublishedElsewhere>,
+    /// The server has nothing any more.
+    pub(crate) is_over: bool,
 }
 
 /// A relay by SIP, as one shard sees it, or all shards together.
@@ -64,18 +68,20 @@ pub struct SipRelayReport {
     pub failures: u64,
 }
 
-impl SipRelayReport {
-    /// Adds the users of a later report of the same shard: those at other places.
-    pub fn add_users(&mut self, other: Self) {
+impl ShardReport for SipRelayReport {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn add_batch(&mut self, other: Self) {
         add_users(&mut self.users, other.users);
         self.waiting += other.waiting;
     }
 
-    /// Adds what another shard reports.
-    pub fn add(&mut self, other: Self) {
+    fn add(&mut self, other: Self) {
         self.status = self.status.or_first(other.status);
         self.sent += other.sent;
         self.failures += other.failures;
-        self.add_users(other);
+        self.add_batch(other);
     }
 }

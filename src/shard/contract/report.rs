@@ -16,6 +16,18 @@ use crate::presence::composition::Extended;
 use crate::shard::contract::flow::ShardId;
 use crate::sip::Transport;
 
+/// What a shard reports under a name, a batch of its table at a time.
+pub trait ShardReport {
+    /// The name.
+    fn name(&self) -> &str;
+
+    /// Adds a later report of the same shard: what stands at other places.
+    fn add_batch(&mut self, other: Self);
+
+    /// Adds what another shard reports.
+    fn add(&mut self, other: Self);
+}
+
 /// The composed state of a presentity, and what decided on it.
 #[derive(Clone, Debug)]
 pub struct Why {

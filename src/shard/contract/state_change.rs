@@ -17,7 +17,7 @@ pub struct StateChange {
     pub at: i64,
     /// The presentity.
     pub aor: Aor,
-    /// Those to whom the state is meant.
+    /// The readers that the state is for.
     pub addressees: Addressees,
     /// The composed availability.
     pub availability: Availability,

@@ -26,8 +26,6 @@ pub(crate) enum Timer {
     Link(LinkId),
     /// Goes on with what the configuration or the watchers want of connectors.
     Connectors,
-    /// Goes on with what is to be published by relays.
-    Relays,
     /// Drops a suspended request: the owner did not reply in time.
     SuspendedRequest(u64),
     /// Re-evaluates all subscriptions: the validity of a rule begins or ends (RFC 4745 §7.3).

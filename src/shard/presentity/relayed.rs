@@ -92,15 +92,12 @@ impl Compositor {
         let Some(owned) = self.presentities.get_mut(id) else {
             return;
         };
-        if owned.elsewhere.is_empty() {
-            return;
-        }
         let relays = turn.directory.sip_relays();
-        owned.elsewhere.retain(|held| {
+        let is_changed = owned.elsewhere.retain(|held| {
             let mut relays = relays.iter();
             relays.any(|relay| relay.name == held.relay)
         });
-        if owned.elsewhere.is_empty() {
+        if is_changed {
             self.presentities.mark(id, turn);
             self.tend(id, turn);
         }

@@ -4,43 +4,33 @@
 //! A shard publishes the presentities that it owns, each from the first time that there is anything to say about it. A
 //! newer state replaces the one that waits for its PUBLISH, so that a server that is slow or gone costs one state a user.
 //!
-//! After a start and after a change of the configuration all presentities are looked at, some hundred at a time, so
-//! that no lamp waits: the server is told what stands. A publication that the process before has left there is
-//! replaced by its entity tag, which is in the record of the presentity.
+//! After a start, after a change of the configuration and when a rule begins or ends, each presentity is settled with the
+//! re-evaluation (`conduct/reevaluate.rs`): the server is told what stands. A publication that the process before has
+//! left there is replaced by its entity tag, which is in the record of the presentity.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::directory::relays::SipRelay;
 use crate::presence::Aor;
-use crate::shard::container::timer_wheel::TimerHandle;
 use crate::shard::contract::connector::ConnectorStatus;
 use crate::shard::contract::ids::{ClientId, LinkId};
 use crate::shard::contract::relay::{
     RelayOutcome, RelayedPresentity, RelayedState, SipRelayReport,
 };
-use crate::shard::contract::timer::Timer;
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::Uac;
 use crate::shard::uac::link::Server;
 use crate::shard::uac::publisher::says_something;
 use crate::shard::uac::upstream::Tally;
 
-/// Presentities that are looked at in one turn.
-const PRESENTITIES_AT_ONCE: u32 = 500;
-/// The pause between two such batches.
-const PAUSE: Duration = Duration::from_millis(10);
-
 /// The relays by SIP of this shard.
 #[derive(Debug, Default)]
 pub(crate) struct SipRelays {
     /// In the order of the configuration.
     all: Vec<Entry>,
-    /// Presentities from this place on are to be looked at; None if all were.
-    next: Option<u32>,
-    timer: Option<TimerHandle>,
 }
 
 /// One relay.
@@ -65,20 +55,9 @@ impl SipRelays {
             };
             self.all.push(entry);
         }
-        let is_concerned = !self.all.is_empty() || !before.is_empty();
         for entry in before {
             uac.close_link(entry.link, turn);
         }
-        if is_concerned {
-            // Which users are told of may have changed with groups and policies.
-            self.look_at_all(turn);
-        }
-    }
-
-    /// Has all presentities looked at.
-    pub(crate) fn look_at_all(&mut self, turn: &mut Turn<'_>) {
-        self.next = Some(0);
-        self.arm(turn);
     }
 
     /// Whether there is none.
@@ -86,23 +65,8 @@ impl SipRelays {
         self.all.is_empty()
     }
 
-    /// The places of the presentities that are to be looked at next; `end`: one beyond the last place.
-    pub(crate) fn next_places(&mut self, end: u32) -> Range<u32> {
-        self.timer = None;
-        let from = self.next.unwrap_or(end).min(end);
-        let to = end.min(from.saturating_add(PRESENTITIES_AT_ONCE));
-        self.next = (to < end).then_some(to);
-        from..to
-    }
-
-    /// Goes on with the presentities that are to be looked at.
-    pub(crate) fn arm(&mut self, turn: &mut Turn<'_>) {
-        if self.next.is_some() && self.timer.is_none() {
-            self.timer = Some(turn.wheel.arm(turn.now + PAUSE, Timer::Relays));
-        }
-    }
-
-    /// Publishes a presentity for each relay that is told of it, if there is anything to say, and for no other.
+    /// Brings what the relays publish of a presentity in line with the configuration: its state for each relay that is
+    /// told of it, and nothing for any other.
     pub(crate) fn settle(
         &mut self,
         presentity: RelayedPresentity,
@@ -113,8 +77,7 @@ impl SipRelays {
         for entry in &mut self.all {
             let is_its = |state: &RelayedState| state.relay == entry.relay.name;
             match states.iter().position(is_its) {
-                Some(_) if entry.users.contains_key(&aor) => {}
-                Some(place) => entry.publish(states.swap_remove(place), uac, turn),
+                Some(place) => entry.take(states.swap_remove(place), uac, turn),
                 None => {
                     if let Some(client) = entry.users.remove(&aor) {
                         uac.withdraw(client, turn);
@@ -127,23 +90,9 @@ impl SipRelays {
     /// The state of a presentity changed.
     pub(crate) fn take(&mut self, state: RelayedState, uac: &mut Uac, turn: &mut Turn<'_>) {
         let mut entries = self.all.iter_mut();
-        let Some(entry) = entries.find(|entry| entry.relay.name == state.relay) else {
-            // They are taken from the directory once recorded presentities are there.
-            return;
-        };
-        let Some(client) = entry.users.get(&state.aor) else {
-            return entry.publish(state, uac, turn);
-        };
-        if let Err(state) = uac.republish(*client, state, turn) {
-            // What the server has is being removed.
-            entry.publish(
-                RelayedState {
-                    held: None,
-                    ..state
-                },
-                uac,
-                turn,
-            );
+        // Without one: relays are taken from the directory once recorded presentities are there.
+        if let Some(entry) = entries.find(|entry| entry.relay.name == state.relay) {
+            entry.take(state, uac, turn);
         }
     }
 
@@ -155,7 +104,7 @@ impl SipRelays {
             return false;
         };
         let is_its = entry.users.get(&outcome.aor) == Some(&outcome.client);
-        if is_its && outcome.held.is_none() {
+        if is_its && outcome.is_over {
             entry.users.remove(&outcome.aor);
         }
         is_its
@@ -193,6 +142,21 @@ impl Entry {
         }
     }
 
+    /// Takes a state, which replaces the one that the server has, or that waits.
+    fn take(&mut self, state: RelayedState, uac: &mut Uac, turn: &mut Turn<'_>) {
+        let Some(client) = self.users.get(&state.aor) else {
+            return self.publish(state, uac, turn);
+        };
+        if let Err(state) = uac.republish(*client, state, turn) {
+            // What the server has is being removed.
+            let state = RelayedState {
+                held: None,
+                ..state
+            };
+            self.publish(state, uac, turn);
+        }
+    }
+
     /// Publishes a state, unless there is nothing to say and the server has nothing.
     fn publish(&mut self, state: RelayedState, uac: &mut Uac, turn: &mut Turn<'_>) {
         let says_something = says_something(&self.relay, &state.aor, &state.composed);
@@ -213,7 +177,7 @@ impl Entry {
             status: link.map_or(ConnectorStatus::NotRequested, |link| link.status),
             users: tally.users,
             waiting: tally.waiting,
-            sent: link.map_or(0, |link| link.counts.notifies),
+            sent: link.map_or(0, |link| link.counts.published),
             failures: link.map_or(0, |link| link.counts.failures),
         }
     }

@@ -11,10 +11,10 @@ use crate::directory::{Directory, Domain};
 use crate::presence::Aor;
 use crate::presence::call::{CallParts, CallState, Party};
 use crate::presence::origin::Origin;
-use crate::presence::policy::{Pattern, People};
+use crate::presence::policy::{Handling, Pattern, People, Policy, Privacy, WatcherCondition};
 use crate::presence::source::StateUpdate;
 use crate::shard::contract::relay::SipRelayReport;
-use crate::shard::uac::tests::bench::Bench;
+use crate::shard::uac::tests::bench::{Bench, header, response_to};
 use crate::shard::{
     Command, ConnectionId, Durability, Flow, Input, Options, Outbox, RecordKey, Recovered, Reply,
     Shard, ShardId,
@@ -28,9 +28,7 @@ struct Sent(String);
 
 impl Sent {
     fn header(&self, name: &str) -> &str {
-        let mut lines = self.0.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.unwrap_or_default()
+        header(&self.0, name)
     }
 
     fn body(&self) -> &str {
@@ -242,12 +240,7 @@ impl World {
     }
 
     fn respond(&mut self, request: &Sent, status: &str, lines: &str) {
-        let [via, from, to, call_id, cseq] =
-            ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| request.header(name));
-        let response = format!(
-            "SIP/2.0 {status}\r\nVia: {via}\r\nFrom: {from}\r\nTo: {to};tag=theirs\r\nCall-ID: {call_id}\r\n\
-             CSeq: {cseq}\r\n{lines}Content-Length: 0\r\n\r\n"
-        );
+        let response = response_to(&request.0, status, lines);
         let bytes = response.as_bytes();
         let flow = flow();
         self.input(Input::Message { flow, bytes });
@@ -421,6 +414,50 @@ fn after_a_restart_the_server_is_told_what_stands_in_place_of_what_it_was_told()
     assert_eq!(world.requests().len(), 0);
     world.restart();
     assert_eq!(world.requests().len(), 0, "it is forgotten");
+}
+
+#[test]
+fn the_next_call_after_a_restart_is_a_publication_of_its_own() {
+    let (mut world, _) = World::busy();
+    world.call("1", None);
+    let over = world.request();
+    world.accept(&over);
+    // The server takes nothing more in that publication, so it is not remembered.
+    world.restart();
+    assert_eq!(world.requests().len(), 0);
+    world.call("1", Some(CallState::Confirmed));
+    let next = world.request();
+    assert_eq!(
+        (next.state(), next.header("SIP-If-Match")),
+        ("confirmed", "")
+    );
+}
+
+#[test]
+fn a_policy_that_hides_parties_is_in_force_at_once() {
+    let (mut world, first) = World::busy();
+    assert!(first.body().contains("5551"), "{}", first.body());
+    world.reload(|_| ());
+    assert_eq!(world.requests().len(), 0, "nothing changed");
+    world.reload(|directory| {
+        let relays = People::Named(Pattern::new("relays", "abc.com"));
+        let hidden = Policy {
+            number: 1,
+            watcher: WatcherCondition::People(relays),
+            presentity: People::Everyone,
+            package: None,
+            handling: Handling::Allow,
+            privacy: Some(Privacy::StateOnly),
+            text: "relays".into(),
+        };
+        directory.add_policy("abc.com", hidden);
+    });
+    let hidden = world.request();
+    assert!(!hidden.body().contains("5551"), "{}", hidden.body());
+    assert_eq!(
+        (hidden.state(), hidden.header("SIP-If-Match")),
+        ("confirmed", "tag1")
+    );
 }
 
 #[test]

@@ -150,6 +150,11 @@ impl Client {
         }
     }
 
+    /// Its place in the table, which its tag names.
+    pub(super) fn place(&self, turn: &Turn<'_>) -> ClientId {
+        ClientId(self.tag.place.index(turn.options.shards))
+    }
+
     /// Whether a request with that To-tag and Call-ID is for it.
     pub(super) fn is_addressed(&self, tag: RoutingToken, call_id: &[u8]) -> bool {
         !self.is_over() && self.tag == tag && self.call_id == call_id

@@ -91,16 +91,21 @@ impl Uac {
             turn.counters.clients_over_limit += 1;
             return Reply::OverLimit;
         }
-        let place = self.clients.vacant_key();
         let probe = ProbeId {
             shard: turn.options.id,
             number: turn.random.next_u64(),
         };
-        let client = Client::new(beginning(order, probe, turn), place, turn);
-        let id = self.clients.insert(Box::new(client));
-        debug_assert_eq!(id, place, "the tag names the place of its client");
+        let id = self.add_client(beginning(order, probe, turn), turn);
         self.send_request(id, turn);
         Reply::ProbeBegun(probe)
+    }
+
+    fn add_client(&mut self, beginning: Beginning, turn: &mut Turn<'_>) -> ClientId {
+        let place = self.clients.vacant_key();
+        let client = Client::new(beginning, place, turn);
+        let id = self.clients.insert(Box::new(client));
+        debug_assert_eq!(id, place, "the tag names the place of its client");
+        id
     }
 
     /// What happened in a probe after the first `seen` entries. A probe that is over is forgotten

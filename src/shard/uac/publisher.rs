@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use crate::directory::relays::{PublishedDocument, SipRelay};
 use crate::presence::call::CallState;
-use crate::presence::document::{Format, View, dialog_info, lync};
+use crate::presence::document::pidf::lync;
+use crate::presence::document::{Format, View, dialog_info};
 use crate::presence::elsewhere::PublishedElsewhere;
 use crate::presence::event::Package;
 use crate::presence::policy::Privacy;
@@ -49,7 +50,7 @@ pub(super) struct PublishedUser {
     latest: u32,
     sent: u32,
     held: u32,
-    /// The latest document told that all calls ended.
+    /// The latest document told that there is nothing to be said any more.
     has_told_end: bool,
 }
 
@@ -99,9 +100,11 @@ impl Publisher {
         }
     }
 
-    /// The state of the user changed.
+    /// The state of the user, which may have changed.
     pub(super) fn take(&mut self, state: PublishedState) {
-        if let Content::User(user) = &mut self.content {
+        if let Content::User(user) = &mut self.content
+            && !user.state.is_same(&state)
+        {
             user.state = state;
             user.latest = user.latest.wrapping_add(1);
         }
@@ -126,13 +129,22 @@ impl Publisher {
         !is_untold && !says_something(&user.relay, &user.aor, &user.state.composed)
     }
 
+    /// Whether what the server has says that there is nothing to be said any more.
+    pub(super) fn has_told_end(&self) -> bool {
+        match &self.content {
+            Content::Call(_) => false,
+            Content::User(user) => self.entity_tag.is_some() && user.has_told_end,
+        }
+    }
+
     /// Whether the publication has told that its calls ended, and there is news: it is to be removed, and another
     /// one begins. Kamailio ignores what comes after the end of a dialog, and responds 200.
     pub(super) fn is_spent(&self) -> bool {
         let Content::User(user) = &self.content else {
             return false;
         };
-        self.entity_tag.is_some() && user.has_told_end && user.latest != user.held
+        let is_of_calls = user.relay.document == PublishedDocument::DialogInfo;
+        is_of_calls && self.has_told_end() && user.latest != user.held
     }
 
     /// The body of the next PUBLISH: a document if the server does not have the latest state, nothing if it only
@@ -214,6 +226,12 @@ impl Publisher {
     }
 }
 
+impl PublishedState {
+    fn is_same(&self, other: &Self) -> bool {
+        self.composed == other.composed && self.privacy == other.privacy
+    }
+}
+
 impl PublishedUser {
     /// Appends the document. What it says is under way.
     fn write(&mut self, body: &mut Vec<u8>, version: u32, target: &str) {
@@ -221,8 +239,7 @@ impl PublishedUser {
         let (relay, aor) = (&*self.relay, &self.aor);
         let told = self.told();
         let composed = told.as_ref().unwrap_or(&self.state.composed);
-        self.has_told_end = relay.document == PublishedDocument::DialogInfo
-            && !says_something(relay, aor, composed);
+        self.has_told_end = !says_something(relay, aor, composed);
         let format = match relay.document {
             PublishedDocument::Lync => return lync::write(body, target),
             PublishedDocument::DialogInfo => Format::DialogInfo,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::presence::Aor;
 use crate::presence::event::Package;
-use crate::shard::contract::ids::{ClientId, LinkId};
+use crate::shard::contract::ids::LinkId;
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ServerStatus, UserStatus};
 use crate::shard::contract::turn::Turn;
 use crate::shard::uac::log::Log;
@@ -51,8 +51,6 @@ pub(super) struct Relayed {
     pub(super) relay: Arc<str>,
     /// The user here.
     pub(super) aor: Aor,
-    /// Its own place in the table.
-    pub(super) client: ClientId,
     pub(super) status: UserStatus,
 }
 
@@ -99,7 +97,7 @@ impl Purpose {
         matches!(self, Self::Probe(..))
     }
 
-    /// Whether it is for one user, of whom the server has said nothing yet.
+    /// Whether it is for one user, and the server has not said anything about that user yet.
     pub(super) fn is_requesting(&self) -> bool {
         let status = match self {
             Self::Probe(..) => None,

@@ -25,10 +25,6 @@ impl Uac {
         turn: &mut Turn<'_>,
     ) -> Option<ClientId> {
         let link = self.links.get(link_id)?;
-        if self.clients.len() >= turn.options.upstream_users_max {
-            turn.counters.upstream_users_over_limit += 1;
-            return None;
-        }
         let RelayedState {
             aor,
             composed,
@@ -39,29 +35,27 @@ impl Uac {
         let target = relay.uri_of(&aor);
         let published = PublishedState { composed, privacy };
         let publisher = Publisher::of_user(relay, &aor, published, held);
-        let place = self.clients.vacant_key();
         let beginning = Beginning {
             purpose: Purpose::Relay(Relayed {
                 link: LinkUse::new(link_id),
                 relay: Arc::clone(&relay.name),
                 aor,
-                client: place,
                 status: UserStatus::Requesting,
             }),
             role: Role::Publisher(publisher),
             flow: link.flow.unwrap_or(NO_FLOW),
             alternatives: Vec::new(),
-            from: relay.uri.as_deref().unwrap_or(&target).into(),
+            from: match &*link.from {
+                "" => (&*target).into(),
+                own => own.into(),
+            },
             target: target.into(),
             login: link.login.clone(),
             expires: link.expires,
             ends_at: None,
         };
-        let mut client = Client::new(beginning, place, turn);
-        client.request_at = Some(turn.now);
-        let id = self.clients.insert(Box::new(client));
-        self.count_client(link_id);
-        self.arm(id, turn);
+        let id = self.add_linked(beginning, turn)?;
+        self.ask_at_once(id, turn);
         Some(id)
     }
 
@@ -86,7 +80,7 @@ impl Uac {
         // One that the server refuses waits on, and so does one that the link holds.
         let is_refused =
             matches!(&client.purpose, Purpose::Relay(relayed) if relayed.status.is_failure());
-        if client.request_at.is_some() && !is_refused {
+        if client.request_at.is_some() && !is_refused && client.has_news() {
             client.request_at = Some(turn.now);
         }
         self.arm(id, turn);
@@ -130,6 +124,7 @@ impl Client {
         else {
             return;
         };
+        let is_over = self.is_over();
         let held = || {
             Some(PublishedElsewhere {
                 relay: Arc::clone(&relayed.relay),
@@ -137,11 +132,13 @@ impl Client {
                 expires_at: publisher.expires_at?,
             })
         };
+        let has_told_something = !is_over && !publisher.has_told_end();
         let outcome = RelayOutcome {
             relay: Arc::clone(&relayed.relay),
             aor: relayed.aor.clone(),
-            client: relayed.client,
-            held: if self.is_over() { None } else { held() },
+            client: self.place(turn),
+            held: has_told_something.then(held).flatten(),
+            is_over,
         };
         turn.loopback.push_back(Mail::Relayed(Box::new(outcome)));
     }

@@ -95,7 +95,7 @@ impl Uac {
         };
         if let Some(link) = self.links.get_mut(link) {
             link.counts.failures += u64::from(code >= 300 && next == Next::Wait);
-            link.counts.notifies += u64::from(is_published);
+            link.counts.published += u64::from(is_published);
         }
         match code {
             420 | 421 if is_list => {

@@ -11,7 +11,7 @@ use crate::directory::Directory;
 use crate::presence::call::CallState;
 use crate::presence::event::Package;
 use crate::shard::contract::probe::{ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ProbeTask};
-use crate::shard::uac::tests::bench::Bench;
+use crate::shard::uac::tests::bench::{Bench, header, response_to};
 use crate::shard::{Command, ConnectionId, Flow, Input, Options, Outbox, Reply, Shard, ShardId};
 use crate::sip::Transport;
 use crate::sip::random::Random;
@@ -96,19 +96,12 @@ impl World {
 
     /// The value of a header of the latest message.
     fn header(&self, name: &str) -> String {
-        let mut lines = self.sent.last().unwrap().lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-        value.unwrap().to_owned()
+        header(self.sent.last().unwrap(), name).to_owned()
     }
 
     /// A response to the latest request.
     fn response(&self, status: &str, lines: &str) -> String {
-        let [via, from, to, call_id, cseq] =
-            ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| self.header(name));
-        format!(
-            "SIP/2.0 {status}\r\nVia: {via}\r\nFrom: {from}\r\nTo: {to};tag=theirs\r\nCall-ID: {call_id}\r\n\
-             CSeq: {cseq}\r\n{lines}Content-Length: 0\r\n\r\n"
-        )
+        response_to(self.sent.last().unwrap(), status, lines)
     }
 
     /// A NOTIFY in the subscription of the latest request.

@@ -49,11 +49,16 @@ impl Uac {
     ) -> Option<ClientId> {
         let covers = Coverage::User(aor.clone(), UserStatus::Requesting);
         let id = self.begin_upstream(link_id, covers, target, turn)?;
+        self.ask_at_once(id, turn);
+        Some(id)
+    }
+
+    /// Has a client that was just made send its first request in the next slot.
+    pub(super) fn ask_at_once(&mut self, id: ClientId, turn: &mut Turn<'_>) {
         if let Some(client) = self.clients.get_mut(id) {
             client.request_at = Some(turn.now);
         }
         self.arm(id, turn);
-        Some(id)
     }
 
     /// A subscription of a connector, which asks for nothing yet; None if there are too many.
@@ -68,10 +73,6 @@ impl Uac {
         let [package, further @ ..] = &*link.packages else {
             return None;
         };
-        if self.clients.len() >= turn.options.upstream_users_max {
-            turn.counters.upstream_users_over_limit += 1;
-            return None;
-        }
         let upstream = Upstream {
             link: LinkUse::new(link_id),
             connector: link.name.clone(),
@@ -90,10 +91,24 @@ impl Uac {
             expires: link.expires,
             ends_at: None,
         };
-        let place = self.clients.vacant_key();
-        let client = Client::new(beginning, place, turn);
-        let id = self.clients.insert(Box::new(client));
-        self.count_client(link_id);
+        self.add_linked(beginning, turn)
+    }
+
+    /// A client that uses a link, and asks for nothing yet; None if there are too many.
+    pub(super) fn add_linked(
+        &mut self,
+        beginning: Beginning,
+        turn: &mut Turn<'_>,
+    ) -> Option<ClientId> {
+        if self.clients.len() >= turn.options.upstream_users_max {
+            turn.counters.upstream_users_over_limit += 1;
+            return None;
+        }
+        let link = beginning.purpose.link().map(|link| link.id);
+        let id = self.add_client(beginning, turn);
+        if let Some(link) = link {
+            self.count_client(link);
+        }
         Some(id)
     }
 

@@ -1,4 +1,4 @@
-//! A shard that is driven by hand, for the tests of clients and of connectors: inputs, commands and time.
+//! A shard that is driven by hand, for the tests of clients, connectors and relays: inputs, commands, time and responses.
 
 use std::time::{Duration, Instant};
 
@@ -43,4 +43,25 @@ pub(crate) trait Bench {
             self.drain();
         }
     }
+}
+
+/// The value of a header of a message; empty without it.
+pub(crate) fn header<'m>(message: &'m str, name: &str) -> &'m str {
+    let mut lines = message.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    value.unwrap_or_default()
+}
+
+/// A response of a server, which has the tag `theirs`, to a request of ours. `lines`: its further headers.
+pub(crate) fn response_to(request: &str, status: &str, lines: &str) -> String {
+    let [via, from, to, call_id, cseq] =
+        ["Via", "From", "To", "Call-ID", "CSeq"].map(|name| header(request, name));
+    let tag = match to.contains("tag=") {
+        true => "",
+        false => ";tag=theirs",
+    };
+    format!(
+        "SIP/2.0 {status}\r\nVia: {via}\r\nFrom: {from}\r\nTo: {to}{tag}\r\nCall-ID: {call_id}\r\n\
+         CSeq: {cseq}\r\n{lines}Content-Length: 0\r\n\r\n"
+    )
 }

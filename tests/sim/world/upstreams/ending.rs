@@ -1,6 +1,8 @@
 //! The end of a run with connectors: their reports say how their PBXs were last, and once they are stopped
 //! nothing is left of them.
 
+use lamplighter::shard::contract::report::ShardReport;
+
 use super::*;
 
 /// What may be said of a user that is heard.
