@@ -2,7 +2,7 @@
 //! business of `uac`, what they bring of `presentity`.
 //!
 //! A shard subscribes to the presentities that it owns: to those that the configuration selects at all times,
-//! to others while a shard watches them, and [`LINGER`] longer. However many watch, there is one subscription
+//! to others while a shard watches them, and two minutes longer. However many watch, there is one subscription
 //! for a user and connector. A connector that subscribes to lists does so in one shard, for users of all shards: `lists`.
 //!
 //! A change of the configuration is in force at once: a connector that changed begins anew, of others only
@@ -29,12 +29,12 @@ use crate::shard::uac::Uac;
 use crate::shard::uac::link::Server;
 use crate::shard::uac::upstream::{self, Tally};
 
+mod lingering;
 mod lists;
 
+use lingering::Lingering;
 use lists::{Lists, list_of};
 
-/// How long a user on demand stays subscribed to after the last watcher left.
-const LINGER: Duration = Duration::from_secs(120);
 /// Users that are added or removed at once, of all connectors together.
 const USERS_AT_ONCE: usize = 500;
 /// The pause between two such batches.
@@ -46,8 +46,7 @@ pub(crate) struct Connectors {
     /// In the order of the configuration.
     all: Vec<Entry>,
     timer: Option<TimerHandle>,
-    /// Users on demand whose last watcher left, and until when they stay.
-    lingering: VecDeque<(Instant, Aor)>,
+    lingering: Lingering,
 }
 
 /// One connector.
@@ -151,7 +150,7 @@ impl Connectors {
                 }
             }
         } else {
-            self.lingering.push_back((turn.now + LINGER, aor.clone()));
+            self.lingering.add(aor, turn.now);
         }
         self.arm(turn);
     }
@@ -166,11 +165,7 @@ impl Connectors {
         turn: &mut Turn<'_>,
     ) {
         self.timer = None;
-        let is_due = |(at, _): &(Instant, Aor)| *at <= turn.now;
-        while self.lingering.front().is_some_and(is_due) {
-            let Some((_, aor)) = self.lingering.pop_front() else {
-                break;
-            };
+        while let Some(aor) = self.lingering.pop(turn.now) {
             for entry in &mut self.all {
                 if entry.is_on_demand_for(&aor) && !is_watched(&aor, entry.system(turn)) {
                     entry.want(&aor, false);
@@ -194,10 +189,9 @@ impl Connectors {
         }
         let is_pending = |entry: &Entry| entry.is_pending() || entry.is_outdated();
         let is_pending = self.all.iter().any(is_pending);
-        let lingering = self.lingering.front().map(|(at, _)| *at);
         let due = match is_pending {
             true => Some(turn.now + PAUSE),
-            false => lingering,
+            false => self.lingering.due(),
         };
         self.timer = due.map(|due| turn.wheel.arm(due.max(turn.now), Timer::Connectors));
     }
