@@ -87,21 +87,31 @@ impl ConnectorStatus {
     pub const ALL: [Self; 9] = [
         Self::NotConfigured,
         Self::Disabled,
-        Self::Known(ServerStatus::Forbidden),
         Self::Known(ServerStatus::CredentialsNotFound),
         Self::Known(ServerStatus::ConnectionError),
         Self::Known(ServerStatus::ListsNotSupported),
+        Self::Known(ServerStatus::Forbidden),
         Self::Known(ServerStatus::UpAndRunning),
         Self::Requesting,
         Self::NotRequested,
     ];
 
-    /// The status that counts if another shard has another one.
+    /// What counts if shards differ, each with the number of its users that the server serves. A server that serves
+    /// the users of one shard does not refuse us, although it refuses all users of another.
     #[must_use]
-    pub fn or_first(self, other: Self) -> Self {
+    pub fn of_both(one: (Self, usize), other: (Self, usize)) -> Self {
+        let up = Self::Known(ServerStatus::UpAndRunning);
+        let both = [one.0, other.0];
+        if [one, other]
+            .into_iter()
+            .any(|(status, served)| status == up && served > 0)
+            && both.contains(&Self::Known(ServerStatus::Forbidden))
+        {
+            return up;
+        }
         let mut ranked = Self::ALL.into_iter();
-        let first = ranked.find(|status| [self, other].contains(status));
-        first.unwrap_or(self)
+        let first = ranked.find(|status| both.contains(status));
+        first.unwrap_or(one.0)
     }
 
     /// The words for the operator (W:D3.10).
@@ -175,7 +185,8 @@ impl ShardReport for ConnectorReport {
     }
 
     fn add(&mut self, other: Self) {
-        let status = self.status.or_first(other.status);
+        let [one, two] = [&*self, &other].map(|it| (it.status, it.subscriptions));
+        let status = ConnectorStatus::of_both(one, two);
         if status != self.status {
             (self.status, self.age) = (status, other.age);
             self.next_attempt = other.next_attempt;
@@ -201,4 +212,34 @@ pub struct ConnectorUserReport {
     pub status: UserStatus,
     /// Time until the subscription ends unless it is refreshed; None without one.
     pub remaining: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_serves_another_shard_does_not_refuse_us() {
+        let [up, forbidden, unreached] = [
+            ServerStatus::UpAndRunning,
+            ServerStatus::Forbidden,
+            ServerStatus::ConnectionError,
+        ]
+        .map(ConnectorStatus::Known);
+        let cases = [
+            ((forbidden, 0), (forbidden, 0), forbidden),
+            ((forbidden, 0), (up, 1), up),
+            // It answered before, and refused the last user for good.
+            ((forbidden, 0), (up, 0), forbidden),
+            // Subscriptions from before it refused us.
+            ((forbidden, 2), (up, 0), forbidden),
+            ((forbidden, 0), (unreached, 1), unreached),
+            ((up, 1), (unreached, 0), unreached),
+            ((up, 0), (ConnectorStatus::NotRequested, 0), up),
+        ];
+        for (one, other, both) in cases {
+            assert_eq!(ConnectorStatus::of_both(one, other), both);
+            assert_eq!(ConnectorStatus::of_both(other, one), both);
+        }
+    }
 }

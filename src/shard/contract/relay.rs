@@ -68,6 +68,15 @@ pub struct SipRelayReport {
     pub failures: u64,
 }
 
+impl SipRelayReport {
+    /// How many users the server has a state of.
+    fn published(&self) -> usize {
+        let users = self.users.iter();
+        let published = users.filter(|(status, _)| *status == UserStatus::Published);
+        published.map(|(_, count)| count).sum()
+    }
+}
+
 impl ShardReport for SipRelayReport {
     fn name(&self) -> &str {
         &self.name
@@ -79,7 +88,8 @@ impl ShardReport for SipRelayReport {
     }
 
     fn add(&mut self, other: Self) {
-        self.status = self.status.or_first(other.status);
+        let [one, two] = [&*self, &other].map(|it| (it.status, it.published()));
+        self.status = ConnectorStatus::of_both(one, two);
         self.sent += other.sent;
         self.failures += other.failures;
         self.add_batch(other);
