@@ -94,13 +94,16 @@ impl Engine {
         Reply::ConnectorUsers(users, next)
     }
 
-    /// Starts, stops or restarts a connector.
+    /// Starts, stops or restarts a connector. The order may come before the connectors were taken.
     pub(crate) fn order_connector(
         &mut self,
         name: &str,
         order: ConnectorOrder,
         turn: &mut Turn<'_>,
     ) -> Reply {
+        if !self.has_other_servers {
+            self.take_other_servers(turn);
+        }
         match self.connectors.order(name, order, &mut self.uac, turn) {
             true => Reply::Done,
             false => Reply::OverLimit,

@@ -170,11 +170,14 @@ impl Command {
     /// Whether it must wait until all recorded presentities are there.
     #[must_use]
     pub const fn needs_presentities(&self) -> bool {
-        let asks_many = matches!(
+        let is_otherwise = matches!(
             self,
-            Self::Stated { .. } | Self::States { .. } | Self::KnownStates { .. }
+            Self::Stated { .. }
+                | Self::States { .. }
+                | Self::KnownStates { .. }
+                | Self::OrderConnector { .. }
         );
-        self.is_change() || asks_many
+        self.is_change() || is_otherwise
     }
 
     /// Whether it changes contributions to a presentity.
