@@ -115,7 +115,7 @@ struct Possible {
 #[derive(Debug)]
 struct User {
     nature: Nature,
-    /// Whether a connector reported on calls; None: perhaps, in a process before.
+    /// Whether a connector reported on calls; None: perhaps, in a process before, or while it was being ended.
     is_known_by_calls: Option<bool>,
     beliefs: Vec<Belief>,
     history: Vec<Possible>,
@@ -179,8 +179,10 @@ impl Upstreams {
             Content::Nothing => return Ok(()),
             Content::Document(document) => (&mut self.users[statement.user], document),
         };
+        let is_certain = user.beliefs[statement.connector].trust == Trust::Certain;
         user.is_known_by_calls = match document {
-            Document::Dialogs { .. } => Some(true),
+            Document::Dialogs { .. } if is_certain => Some(true),
+            Document::Dialogs { .. } => user.is_known_by_calls.filter(|is_it| *is_it),
             Document::Presence { .. } => user.is_known_by_calls,
         };
         user.beliefs[statement.connector].hear(&document, now);

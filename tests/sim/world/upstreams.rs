@@ -254,8 +254,10 @@ impl World {
             return None;
         }
         self.links[place].is_stopped = false;
+        self.touch(place);
+        // Another connector may count now, for users that this one was asked for.
         for place in 0..self.links.len() {
-            self.touch(place);
+            self.unsettle(place, now + BEGINS_WITHIN);
         }
         let preferred = realm.preferred();
         self.bench.model.upstreams.prefer(now, preferred);
