@@ -177,3 +177,22 @@ const ON_THE_PHONE: &str = "<presence xmlns=\"urn:ietf:params:xml:ns:pidf\" enti
      xmlns:r=\"urn:ietf:params:xml:ns:pidf:rpid\" xmlns:d=\"urn:ietf:params:xml:ns:pidf:data-model\">\
      <tuple id=\"t\"><status><basic>open</basic></status></tuple>\
      <d:person id=\"p\"><r:activities><r:on-the-phone/></r:activities></d:person></presence>";
+
+#[test]
+fn refusals_of_us_do_not_make_a_user_wait_longer() {
+    let mut world = World::users("1-2");
+    for _ in 0..6 {
+        let request = world.next_request();
+        world.respond(&request, "403 Forbidden", "");
+        assert_eq!(world.status(), "Forbidden");
+    }
+    let served = world.next_request();
+    world.accept(&served, 3600, "idle");
+    let refused = world.next_request();
+    world.respond(&refused, "403 Forbidden", "");
+    assert_eq!(world.status(), "UpAndRunning");
+    let before = world.now;
+    let again = world.next_request();
+    assert_eq!(again.user(), refused.user());
+    assert!((world.now - before).as_secs() <= 60 * 5 / 4 + 1);
+}

@@ -16,6 +16,10 @@ impl Uac {
             return;
         };
         if self.refuses_us(link_id, id, turn.now) {
+            // The link has its own pauses: once it is up again, the user is not to wait for refusals of us.
+            if let Some(own) = self.link_of_mut(id) {
+                own.refusals = own.refusals.saturating_sub(1);
+            }
             self.hold(id, turn);
             self.rest(link_id, ServerStatus::Forbidden, Duration::ZERO, turn);
             self.note_refused(link_id, true);
