@@ -747,7 +747,7 @@ const PURE_ROOMS: &[&str] = &["sip", "presence", "directory", "shard"];
 const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("argon2", &["password"]),
     ("base64", &["config/tenants/relays", "relay"]),
-    ("bytes", &["relay/mqtt"]),
+    ("bytes", &["relay/mqtt", "relay/nats"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
@@ -790,7 +790,12 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("mimalloc", &["main"]),
     (
         "percent_encoding",
-        &["presence/composition", "http/api", "relay/teams/users"],
+        &[
+            "presence/composition",
+            "http/api",
+            "relay/nats",
+            "relay/teams/users",
+        ],
     ),
     ("postcard", &["record"]),
     ("prost", &["http/monitor"]),
@@ -861,7 +866,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         "tokio",
         &["background", "connect", "relay", "runtime/resolver"],
     ),
-    ("tokio_rustls", &["relay/mqtt"]),
+    ("tokio_rustls", &["relay/link"]),
     ("toml", &["config"]),
     (
         "tracing",

@@ -6,6 +6,8 @@
 mod daemon;
 #[path = "relays/mqtt.rs"]
 mod mqtt;
+#[path = "relays/nats.rs"]
+mod nats;
 #[path = "relays/site.rs"]
 mod site;
 #[path = "relays/slack.rs"]

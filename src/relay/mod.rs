@@ -1,7 +1,7 @@
 //! Relays: composed states go out to other systems, each told the newest state of each person.
 //!
 //! ```text
-//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt, teams, slack
+//! shards ─► changes ─► service ─► one worker for each relay: queue ─► target: webhook, mqtt, nats, teams, slack
 //!              ▲                       │
 //!              └─ all states ◄─────────┘ at the start, and after changes were lost
 //! ```
@@ -15,7 +15,9 @@
 mod dead_letters;
 mod graph;
 mod http_client;
+mod link;
 mod mqtt;
+mod nats;
 mod pace;
 mod plan;
 mod queue;
@@ -33,7 +35,8 @@ mod webhook;
 mod worker;
 
 pub use plan::{
-    GraphPlan, MqttPlan, RelayKind, RelayPlan, SecretOctets, SlackPlan, TeamsPlan, WebhookPlan,
+    GraphPlan, MqttPlan, NatsLogin, NatsPlan, NatsServer, RelayKind, RelayPlan, SecretOctets,
+    SlackPlan, TeamsPlan, WebhookPlan,
 };
 pub use remote_ids::RemoteIds;
 pub use status::{Condition, RelayReport};

@@ -3,39 +3,31 @@
 //! Topics below the configured one: `DOMAIN/USER/state` for each person, and `bridge/status`, which is `online`
 //! while the relay is connected and `offline` otherwise: the broker says that as our Will (MQTT 3.1.1 §3.1.2.5).
 //!
-//! Guarantee: with a connection end all messages that were under way on it: the queue has them, or newer ones.
+//! Guarantee: a state counts as told when the broker has acknowledged it (PUBACK).
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::future::LocalBoxFuture;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, LastWill, Login, Packet, Publish};
 use rumqttc::mqttbytes::{Error, QoS};
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_rustls::TlsConnector;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use crate::presence::Aor;
+use crate::relay::link;
+use crate::relay::link::{LANES, Link, Message, PING_INTERVAL};
 use crate::relay::plan::MqttPlan;
 use crate::relay::queue::Entry;
 use crate::relay::target::{Fault, Target};
+use crate::sip::random::Random;
 
-/// Messages under way at once.
-const LANES: usize = 32;
-/// How long a connection may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest silence of ours, as the broker is told. After half of it we ask whether the broker is there.
+/// The longest silence of ours, as the broker is told.
 const KEEP_ALIVE_SECONDS: u16 = 30;
-/// The time before the next attempt to connect.
-const PAUSE: Duration = Duration::from_secs(2);
 /// Octets of a packet of a broker.
 const PACKET_OCTETS_MAX: usize = 64 << 10;
 
@@ -44,99 +36,50 @@ pub(super) struct Mqtt {
     plan: MqttPlan,
     client_id: String,
     tls: Arc<ClientConfig>,
-    link: watch::Sender<Link>,
-    was_connected: Cell<bool>,
-}
-
-/// The connection to the broker.
-#[derive(Clone)]
-enum Link {
-    Connecting,
-    Up(mpsc::Sender<Message>),
-    Down(String),
-}
-
-/// A message on its way. The broker has it when the sender says so.
-struct Message {
-    publish: Publish,
-    acknowledged: oneshot::Sender<()>,
+    link: Link<Publish>,
 }
 
 /// Messages that the broker has not acknowledged, by packet identifier.
 #[derive(Default)]
 struct Pending {
-    senders: HashMap<u16, oneshot::Sender<()>>,
+    senders: HashMap<u16, oneshot::Sender<Result<(), Fault>>>,
     last: u16,
 }
 
 impl Mqtt {
     /// A broker as configured, of the relay of that name.
-    pub(super) fn new(plan: &MqttPlan, name: &str, tls: Arc<ClientConfig>) -> Self {
+    pub(super) fn new(plan: &MqttPlan, name: &str, tls: Arc<ClientConfig>, random: Random) -> Self {
         Self {
             client_id: format!("{}-{name}", plan.topic.replace('/', "-")),
             plan: plan.clone(),
             tls,
-            link: watch::Sender::new(Link::Connecting),
-            was_connected: Cell::new(false),
+            link: Link::new(random),
         }
     }
 
     async fn publish(&self, entry: &Entry) -> Result<(), Fault> {
-        let mut link = self.link.subscribe();
-        let link = link.wait_for(|link| !matches!(link, Link::Connecting));
-        let link = link.await.map(|link| link.clone());
-        let sender = match link {
-            Ok(Link::Up(sender)) => sender,
-            Ok(Link::Down(why)) => return Err(Fault::wait(why)),
-            _ => return Err(Fault::wait("not connected")),
-        };
         let topic = state_topic(&self.plan.topic, &entry.state.aor);
         let payload = entry.state.json().to_string();
-        let (acknowledged, acknowledgement) = oneshot::channel();
-        let publish = retained(topic, payload);
-        let message = Message {
-            publish,
-            acknowledged,
-        };
-        let lost = || Fault::wait("the connection was lost");
-        sender.send(message).await.map_err(|_| lost())?;
-        acknowledgement.await.map_err(|_| lost())
-    }
-
-    /// Connects, and connects again. Never ends.
-    async fn keep_connected(&self, wants_all: &Notify) {
-        loop {
-            if let Err(why) = self.connection(wants_all).await {
-                self.link.send_replace(Link::Down(why.to_string()));
-            }
-            sleep(PAUSE).await;
-        }
+        self.link.send(retained(topic, payload)).await
     }
 
     /// One connection, until it ends.
-    async fn connection(&self, wants_all: &Notify) -> io::Result<()> {
-        let connected = async {
-            let stream = TcpStream::connect((&*self.plan.host, self.plan.port)).await?;
-            stream.set_nodelay(true)?;
-            io::Result::Ok(stream)
-        };
-        let stream = timeout(CONNECT_TIMEOUT, connected).await??;
+    async fn connection(&self, is_back: &Notify) -> io::Result<()> {
+        let stream = link::dial(&self.plan.host, self.plan.port).await?;
         if !self.plan.is_encrypted {
-            return self.session(stream, wants_all).await;
+            return self.session(stream, is_back).await;
         }
-        let host = ServerName::try_from(self.plan.host.to_string()).map_err(io::Error::other)?;
-        let handshake = TlsConnector::from(Arc::clone(&self.tls)).connect(host, stream);
-        let stream = timeout(CONNECT_TIMEOUT, handshake).await??;
-        self.session(stream, wants_all).await
+        let stream = link::encrypt(stream, &self.plan.host, &self.tls).await?;
+        self.session(stream, is_back).await
     }
 
-    async fn session<S>(&self, mut stream: S, wants_all: &Notify) -> io::Result<()>
+    async fn session<S>(&self, mut stream: S, is_back: &Notify) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut received = BytesMut::new();
         write(&mut stream, &Packet::Connect(self.connect())).await?;
-        let response = timeout(CONNECT_TIMEOUT, read(&mut stream, &mut received)).await??;
+        let response = link::in_time(read(&mut stream, &mut received)).await?;
         match response {
             Packet::ConnAck(response) if response.code == ConnectReturnCode::Success => {}
             Packet::ConnAck(response) => {
@@ -149,15 +92,8 @@ impl Mqtt {
         let mut online = retained(self.status_topic(), "online");
         online.pkid = pending.add(unheard);
         write(&mut stream, &Packet::Publish(online)).await?;
-        // A broker that was restarted may have lost what it retained.
-        if self.was_connected.replace(true) {
-            wants_all.notify_one();
-        }
-        let (sender, mut messages) = mpsc::channel(LANES);
-        self.link.send_replace(Link::Up(sender));
-        let ended = serve(&mut stream, received, &mut messages, pending).await;
-        self.link.send_replace(Link::Connecting);
-        ended
+        let mut messages = self.link.up(is_back);
+        serve(&mut stream, received, &mut messages, pending).await
     }
 
     fn connect(&self) -> Connect {
@@ -191,14 +127,14 @@ impl Target for Mqtt {
         LANES
     }
 
-    fn attend<'a>(&'a self, wants_all: &'a Notify) -> LocalBoxFuture<'a, ()> {
-        Box::pin(self.keep_connected(wants_all))
+    fn attend<'a>(&'a self, is_back: &'a Notify) -> LocalBoxFuture<'a, ()> {
+        Box::pin(self.link.keep(async || self.connection(is_back).await))
     }
 }
 
 impl Pending {
     /// The identifier of one more message. There are fewer under way than identifiers.
-    fn add(&mut self, sender: oneshot::Sender<()>) -> u16 {
+    fn add(&mut self, sender: oneshot::Sender<Result<(), Fault>>) -> u16 {
         self.last = self.last.checked_add(1).unwrap_or(1);
         self.senders.insert(self.last, sender);
         self.last
@@ -207,7 +143,7 @@ impl Pending {
     fn acknowledge(&mut self, identifier: u16) {
         if let Some(sender) = self.senders.remove(&identifier) {
             // The attempt may have given up meanwhile.
-            let _ = sender.send(());
+            let _ = sender.send(Ok(()));
         }
     }
 }
@@ -216,14 +152,13 @@ impl Pending {
 async fn serve<S>(
     stream: &mut S,
     mut received: BytesMut,
-    messages: &mut mpsc::Receiver<Message>,
+    messages: &mut mpsc::Receiver<Message<Publish>>,
     mut pending: Pending,
 ) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let half = Duration::from_secs(KEEP_ALIVE_SECONDS.into()) / 2;
-    let mut ping_at = Instant::now() + half;
+    let mut ping_at = Instant::now() + PING_INTERVAL;
     let mut is_heard = true;
     loop {
         tokio::select! {
@@ -234,10 +169,10 @@ where
                 }
             }
             message = messages.recv() => {
-                let Some(Message { mut publish, acknowledged }) = message else {
+                let Some(Message { content: mut publish, told }) = message else {
                     return Ok(());
                 };
-                publish.pkid = pending.add(acknowledged);
+                publish.pkid = pending.add(told);
                 write(stream, &Packet::Publish(publish)).await?;
             }
             () = sleep_until(ping_at) => {
@@ -245,7 +180,7 @@ where
                     return Err(io::Error::other("the broker is silent"));
                 }
                 is_heard = false;
-                ping_at = Instant::now() + half;
+                ping_at = Instant::now() + PING_INTERVAL;
                 write(stream, &Packet::PingReq).await?;
             }
         }
@@ -271,8 +206,7 @@ async fn write<S: AsyncWrite + Unpin>(stream: &mut S, packet: &Packet) -> io::Re
     packet
         .write(&mut octets, usize::MAX)
         .map_err(io::Error::other)?;
-    timeout(CONNECT_TIMEOUT, stream.write_all(&octets)).await??;
-    timeout(CONNECT_TIMEOUT, stream.flush()).await?
+    link::write(stream, &octets).await
 }
 
 fn retained(topic: String, payload: impl Into<Vec<u8>>) -> Publish {

@@ -50,6 +50,8 @@ pub enum RelayKind {
     Webhook(WebhookPlan),
     /// A retained message for each user.
     Mqtt(MqttPlan),
+    /// A message for each state.
+    Nats(NatsPlan),
     /// Requests to Microsoft Graph.
     Teams(TeamsPlan),
     /// The status of users of Slack.
@@ -78,6 +80,37 @@ pub struct MqttPlan {
     pub login: Option<(Box<str>, SecretOctets)>,
     /// The topic above all others.
     pub topic: Box<str>,
+}
+
+/// NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsPlan {
+    /// The servers of a cluster, which are tried in turn; at least one.
+    pub servers: Vec<NatsServer>,
+    /// How we log in; None where no server asks for it.
+    pub login: Option<NatsLogin>,
+    /// The tokens of a subject before those of a user.
+    pub subject: Box<str>,
+}
+
+/// A server of NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NatsServer {
+    /// Its host.
+    pub host: Box<str>,
+    /// Its port.
+    pub port: u16,
+    /// Whether by TLS.
+    pub is_encrypted: bool,
+}
+
+/// What a server of NATS knows us by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NatsLogin {
+    /// User name and password there.
+    User(Box<str>, SecretOctets),
+    /// A token alone.
+    Token(SecretOctets),
 }
 
 /// Microsoft Teams.
@@ -142,6 +175,7 @@ impl RelayKind {
         match self {
             Self::Webhook(_) => "webhook",
             Self::Mqtt(_) => "mqtt",
+            Self::Nats(_) => "nats",
             Self::Teams(_) => "teams",
             Self::Slack(_) => "slack",
         }

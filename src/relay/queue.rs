@@ -124,7 +124,6 @@ impl Queue {
                 Ok(entry) => {
                     // Another lane may go on.
                     self.changed.notify_one();
-                    self.room.notify_one();
                     return entry;
                 }
                 Err(wait) => {
@@ -144,6 +143,7 @@ impl Queue {
             inner.ready.push_back(aor.clone());
             self.changed.notify_one();
         }
+        self.room.notify_one();
     }
 
     /// A state was not told. It, or the newer one that has come meanwhile, is tried after `delay`.
@@ -163,6 +163,20 @@ impl Queue {
         let until = Instant::now() + delay;
         let mut inner = self.inner.borrow_mut();
         inner.next_at = inner.next_at.max(Some(until));
+    }
+
+    /// What waits after a failure is taken at once.
+    pub(super) fn resume(&self) {
+        let mut inner = self.inner.borrow_mut();
+        inner.next_at = None;
+        let later = std::mem::take(&mut inner.later);
+        inner.ready.extend(later.into_values());
+        self.changed.notify_one();
+    }
+
+    /// People who have room once that was waited for.
+    pub(super) fn room_min(&self) -> usize {
+        self.people_max - self.people_max / ROOM
     }
 
     /// Waits until many people have room.
@@ -232,6 +246,8 @@ impl Inner {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use futures_util::future::join;
+
     use super::*;
     use crate::relay::state::tests::state;
 
@@ -301,6 +317,23 @@ mod tests {
     }
 
     #[test]
+    fn a_target_that_is_back_gets_at_once_what_waits_after_failures() {
+        run(async {
+            let (queue, long) = (Queue::new(3, None), Duration::from_secs(300));
+            queue.offer(state("1", "a"), Instant::now());
+            let (.., entry) = taken(&queue).await;
+            queue.pause(long);
+            queue.failed(entry, long);
+            assert!(is_empty(&queue).await);
+            queue.resume();
+            let (user, note, entry) = taken(&queue).await;
+            assert_eq!((&*user, &*note), ("1", "a"));
+            queue.done(&entry.state.aor);
+            assert_eq!(queue.len(), 0);
+        });
+    }
+
+    #[test]
     fn a_person_without_room_is_an_overflow_and_the_queue_says_when_there_is_room() {
         run(async {
             let queue = Queue::new(3, None);
@@ -313,11 +346,14 @@ mod tests {
             assert!(queue.take_overflow() && !queue.take_overflow());
             let room = || timeout(Duration::from_millis(30), queue.room());
             assert!(room().await.is_err());
-            for _ in 0..2 {
-                let (_, _, entry) = taken(&queue).await;
-                queue.done(&entry.state.aor);
-            }
-            assert!(room().await.is_ok());
+            let entries = [taken(&queue).await.2, taken(&queue).await.2];
+            let told = async {
+                sleep(Duration::from_millis(5)).await;
+                entries
+                    .iter()
+                    .for_each(|entry| queue.done(&entry.state.aor));
+            };
+            assert!(join(room(), told).await.0.is_ok());
             assert!(queue.oldest(now + Duration::from_secs(3)) == Some(Duration::from_secs(3)));
         });
     }

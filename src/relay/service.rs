@@ -14,6 +14,7 @@ use crate::changes::{ChangeFeed, Received};
 use crate::relay::dead_letters;
 use crate::relay::http_client::HttpClient;
 use crate::relay::mqtt::Mqtt;
+use crate::relay::nats::Nats;
 use crate::relay::plan::{RelayKind, RelayPlan};
 use crate::relay::slack::Slack;
 use crate::relay::status::Status;
@@ -132,7 +133,14 @@ impl RunningRelays {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
             RelayKind::Slack(slack) => Box::new(Slack::new(slack, client)),
             RelayKind::Teams(teams) => Box::new(Teams::new(teams, client, Arc::clone(&status))),
-            RelayKind::Mqtt(mqtt) => Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config())),
+            RelayKind::Mqtt(mqtt) => {
+                let random = self.random.fork();
+                Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config(), random))
+            }
+            RelayKind::Nats(nats) => {
+                let random = self.random.fork();
+                Box::new(Nats::new(nats, &plan.name, tls.web_config(), random))
+            }
         };
         let shards = Rc::clone(&self.shards);
         Relay::start(plan, target, shards, status, self.random.fork())

@@ -42,8 +42,9 @@ pub(super) trait Target {
     /// What an earlier process has told it, before it is told anything.
     fn begin(&self, _told: &Told) {}
 
-    /// What it does besides; dropped when the relay ends. `wants_all` has it told all states anew.
-    fn attend<'a>(&'a self, _wants_all: &'a Notify) -> LocalBoxFuture<'a, ()> {
+    /// What it does besides; dropped when the relay ends. `is_back` says that it can be told again: it is told all states
+    /// anew, at once.
+    fn attend<'a>(&'a self, _is_back: &'a Notify) -> LocalBoxFuture<'a, ()> {
         Box::pin(std::future::pending())
     }
 }

@@ -38,7 +38,7 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(300),
 };
-/// Places of a shard's table of presentities that are asked for at once.
+/// Places of a shard's table of presentities that are asked for at once, at most.
 const PLACES_AT_ONCE: u32 = 200;
 /// The time between the end of telling all states and the next beginning, and before a shard that did not
 /// respond is asked again.
@@ -61,6 +61,8 @@ struct Worker {
     repeats: RefCell<Repeats>,
     /// All states are to be told.
     wants_all: Notify,
+    /// So they are, and at once: the target was away.
+    is_back: Notify,
     /// While a shard is asked for states: people whose state has changed since. What it answers about them may be
     /// older.
     changed: RefCell<Option<HashSet<Aor>>>,
@@ -88,6 +90,7 @@ impl Relay {
             shards,
             status,
             wants_all: Notify::new(),
+            is_back: Notify::new(),
             changed: RefCell::default(),
             faults: Cell::new(0),
             random: RefCell::new(random),
@@ -102,7 +105,9 @@ impl Relay {
         let telling = Rc::clone(&worker);
         tasks.spawn_local(async move { telling.tell_all().await });
         let attending = Rc::clone(&worker);
-        tasks.spawn_local(async move { attending.target.attend(&attending.wants_all).await });
+        tasks.spawn_local(async move { attending.target.attend(&attending.is_back).await });
+        let resuming = Rc::clone(&worker);
+        tasks.spawn_local(async move { resuming.resume().await });
         Self { worker, tasks }
     }
 
@@ -283,6 +288,16 @@ impl Worker {
         self.queue.done(&entry.state.aor);
     }
 
+    /// Goes on at once whenever the target is back. Never ends.
+    async fn resume(&self) {
+        loop {
+            self.is_back.notified().await;
+            self.faults.set(0);
+            self.queue.resume();
+            self.wants_all.notify_one();
+        }
+    }
+
     /// Tells all states whenever the target may not know them. Never ends.
     async fn tell_all(&self) {
         loop {
@@ -306,7 +321,7 @@ impl Worker {
     async fn tell_all_of(&self, shard: ShardId, unheard: &mut HashSet<Aor>) {
         let mut place = Some(0);
         while let Some(from) = place {
-            let places = PLACES_AT_ONCE;
+            let places = self.places_at_once();
             let directory = self.shards.directory();
             let peer_system = directory.peer_system_of_relay(&self.plan.name);
             let command = || Command::KnownStates {
@@ -334,7 +349,7 @@ impl Worker {
             let of_shard = unheard.iter();
             let of_shard = of_shard.filter(|aor| ShardId::owner_of(aor, shards) == shard);
             let of_shard: Vec<Aor> = of_shard.cloned().collect();
-            for aors in of_shard.chunks(PLACES_AT_ONCE as usize) {
+            for aors in of_shard.chunks(self.places_at_once() as usize) {
                 let directory = self.shards.directory();
                 let peer_system = directory.peer_system_of_relay(&self.plan.name);
                 let command = || Command::States {
@@ -347,6 +362,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// As many as have room: else the last ones would never have it.
+    fn places_at_once(&self) -> u32 {
+        let room = u32::try_from(self.queue.room_min()).unwrap_or(u32::MAX);
+        room.clamp(1, PLACES_AT_ONCE)
     }
 
     /// Asks a shard for states once many people have room. Also returns whose state has changed meanwhile.

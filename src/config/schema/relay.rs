@@ -33,7 +33,7 @@ keys! {
         pub timeout: Interval = Interval::from_secs(10), in Interval::SECOND..=Interval::from_secs(120);
         /// How long a state is tried.
         pub give_up: Interval = Interval::from_days(1), in Interval::SECOND..=Interval::from_days(30);
-        /// Where it is, by HTTP or MQTT.
+        /// Where it is, by HTTP, MQTT or NATS.
         pub url: Option<Spanned<String>> = None;
         /// Where it is, by SIP: `host`, `host:port`.
         pub address: Option<Spanned<String>> = None;
@@ -67,6 +67,8 @@ keys! {
         pub status_text: Spanned<String> = Spanned::new(0..0, "On a call".to_owned());
         /// Its emoji.
         pub status_emoji: Spanned<String> = Spanned::new(0..0, ":telephone_receiver:".to_owned());
+        /// The tokens of a subject of NATS before those of a user.
+        pub subject: Spanned<String> = Spanned::new(0..0, "lamplighter".to_owned());
         /// The topic above all others.
         pub topic: Spanned<String> = Spanned::new(0..0, "lamplighter".to_owned());
         /// The secret.
@@ -85,6 +87,8 @@ words! {
         Webhook = "webhook",
         /// A broker of MQTT.
         Mqtt = "mqtt",
+        /// A server of NATS.
+        Nats = "nats",
         /// Microsoft Teams.
         Teams = "teams",
         /// Slack.

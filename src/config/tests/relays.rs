@@ -4,7 +4,7 @@ use super::accounts::Folder;
 use super::*;
 use crate::directory::connectors::Protocol;
 use crate::directory::relays::PublishedDocument;
-use crate::relay::{RelayKind, TeamsPlan};
+use crate::relay::{NatsLogin, NatsServer, RelayKind, SecretOctets, TeamsPlan};
 
 const DOMAINS: &str = "[[domain]]\nname = \"abc.com\"\n[[domain]]\nname = \"b.test\"\n";
 const GUID: &str = "6d1d6e3c-0a3c-4d0a-8f8a-2f0c1b1d2e3f";
@@ -257,4 +257,80 @@ remote_domain = "a b"
             (18, "\"a b\" is not a domain"),
         ],
     );
+}
+
+fn nats(more: &str) -> String {
+    format!("{DOMAINS}[[relay]]\nname = \"bus\"\nkind = \"nats\"\n{more}")
+}
+
+#[test]
+fn the_servers_of_a_cluster_of_nats_stand_in_one_url() {
+    let url = "url = \"tls://n1.example.com, nats://[::1]:4333\"\n";
+    let read = |more: &str| match plan(&nats(&format!("{url}{more}"))).relays.remove(0).kind {
+        RelayKind::Nats(nats) => nats,
+        other => panic!("{other:?}"),
+    };
+    let server = |host: &str, port, is_encrypted| NatsServer {
+        host: host.into(),
+        port,
+        is_encrypted,
+    };
+    let secret = || SecretOctets(b"s".as_slice().into());
+    let plain = read("");
+    let servers = [
+        server("n1.example.com", 4222, true),
+        server("::1", 4333, false),
+    ];
+    assert_eq!(plain.servers, servers);
+    assert_eq!((&*plain.subject, plain.login), ("lamplighter", None));
+    let token = read("secret = \"s\"\nsubject = \"lamps.v1\"\n");
+    assert_eq!(
+        (&*token.subject, token.login),
+        ("lamps.v1", Some(NatsLogin::Token(secret())))
+    );
+    let user = read("secret = \"s\"\nauth_id = \"lamps\"\n").login;
+    assert_eq!(user, Some(NatsLogin::User("lamps".into(), secret())));
+}
+
+#[test]
+fn faults_of_a_relay_to_nats_are_reported() {
+    complains(
+        &nats("auth_id = \"lamps\"\n"),
+        &[
+            (6, "the relay \"bus\" has no url"),
+            (6, "the relay \"bus\" has no secret"),
+        ],
+    );
+    for (url, fault) in [
+        (
+            "nats://n1.example.com",
+            "\"nats://n1.example.com\" is not an address of tls",
+        ),
+        ("tls://n1.test,", "\"\" is not an address of tls"),
+        (
+            "mqtts://n1.test",
+            "\"mqtts://n1.test\" is not an address of tls",
+        ),
+        (
+            "nats://lamps:secret@n1.test",
+            "the url of the relay \"bus\" has credentials",
+        ),
+    ] {
+        complains(&nats(&format!("url = \"{url}\"\n")), &[(8, fault)]);
+    }
+    let url = "url = \"nats://localhost\"\n";
+    for subject in [
+        "",
+        "$SYS.lamps",
+        "lamps.",
+        "lamps..v1",
+        "lamps.*",
+        "all lamps",
+    ] {
+        let fault = format!("\"{subject}\" is not a subject to publish to");
+        complains(
+            &nats(&format!("{url}subject = \"{subject}\"\n")),
+            &[(9, &fault)],
+        );
+    }
 }

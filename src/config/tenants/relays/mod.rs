@@ -1,5 +1,6 @@
 //! Converts the `[[relay]]` tables of a file, and checks them.
 
+mod nats;
 mod remote_ids;
 mod slack;
 mod teams;
@@ -50,6 +51,7 @@ impl RelayReader<'_, '_> {
         let kind = match relay.kind.get_ref() {
             RelayKindWord::Webhook => self.webhook(relay).map(RelayKind::Webhook),
             RelayKindWord::Mqtt => self.mqtt(relay).map(RelayKind::Mqtt),
+            RelayKindWord::Nats => self.nats(relay).map(RelayKind::Nats),
             RelayKindWord::Teams => self.teams(relay).map(RelayKind::Teams),
             RelayKindWord::Slack => self.slack(relay).map(RelayKind::Slack),
             // The directory has it.
