@@ -4,6 +4,8 @@
 
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "relays/loops.rs"]
+mod loops;
 #[path = "relays/mqtt.rs"]
 mod mqtt;
 #[path = "relays/nats.rs"]

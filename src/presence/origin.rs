@@ -12,10 +12,21 @@ use crate::presence::fixed_hash::SipHash13;
 pub struct Origin(u64);
 
 impl Origin {
+    /// All sources that are told nothing.
+    #[must_use]
+    pub fn own() -> Self {
+        Self::of("")
+    }
+
     /// The system with that name.
     #[must_use]
     pub fn of(name: &str) -> Self {
         Self(SipHash13::of(name.as_bytes()))
+    }
+
+    /// As the publisher of what the system reports.
+    pub(crate) const fn publisher(self) -> u64 {
+        self.0
     }
 
     /// The system at that address.

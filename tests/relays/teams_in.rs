@@ -140,3 +140,47 @@ fn the_connector_has_the_statuses_of_all_connectors() {
     assert!(rest(&web).iter().all(|path| !path.contains("/presence/")));
     daemon.stop();
 }
+
+/// Two servers that tell and read one tenant: a call at one shows at the other, which tells Teams nothing of it.
+#[test]
+fn what_one_server_tells_teams_the_other_reads_and_does_not_tell() {
+    let web = Web::start(&["teams", SECRET]);
+    let tables = format!("{BY_FILE}\n{CONNECTOR}");
+    let sites = ["left", "right"].map(|name| site(&format!("teams-{name}"), &web.url(), &tables));
+    let daemons = [0, 1].map(|at| Daemon::start(&sites[at].folder));
+    for site in &sites {
+        site.wait_until("connectors", |text| text.contains("UpAndRunning"));
+    }
+    for (user, [here, there]) in [("100", [0, 1]), ("101", [1, 0])] {
+        let (here, there): (&Site, &Site) = (&sites[here], &sites[there]);
+        here.call_state(user, "&number=5551");
+        web.wait_for("call", is(user, "setPresence"));
+        wait_until(there, user, &["lamp confirmed", "upstream:from-teams"]);
+        tells_nothing_more(&web);
+        let why = wait_until(here, user, &["lamp confirmed"]);
+        assert!(!why.contains("upstream"), "{why}");
+        here.call_state(user, "");
+        web.wait_for("end", is(user, "clearPresence"));
+        for site in [here, there] {
+            wait_until(site, user, &["lamp terminated"]);
+        }
+        tells_nothing_more(&web);
+        for site in [here, there] {
+            wait_until(site, user, &["lamp terminated"]);
+        }
+    }
+    daemons.into_iter().for_each(Daemon::stop);
+}
+
+/// Of some polls of both servers, none is followed by anything else.
+fn tells_nothing_more(web: &Web) {
+    thread::sleep(Duration::from_secs(4));
+    let told: Vec<String> = rest(web);
+    let polls = told
+        .iter()
+        .filter(|path| path.ends_with("getPresencesByUserId"));
+    assert!(polls.count() >= 4, "{told:?}");
+    let tokens =
+        |path: &&String| path.ends_with("getPresencesByUserId") || path.ends_with("/token");
+    assert!(told.iter().all(|path| tokens(&path)), "{told:?}");
+}

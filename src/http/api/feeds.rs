@@ -1,7 +1,8 @@
 //! Events of PBXs that report by HTTP in JSON of their own (`[[feed]]` in the configuration).
 //!
 //! An event with a state or a user that the feed does not know is ignored and counted: a PBX reports much that
-//! no lamp shows, and that is no error. A user has one call here: the last report counts.
+//! no lamp shows, and that is no error. A user has one call here: the last report counts. A feed of a peer system
+//! has one of its own (`presence::presentity::reported`).
 //! A PBX that cannot send an `Authorization` header may put the token into the query.
 
 use std::time::Duration;

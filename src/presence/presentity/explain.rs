@@ -9,7 +9,7 @@ use crate::presence::presentity::publishing::{Holding, StoredPublication};
 use crate::presence::presentity::statements::{CallStatement, Statements};
 use crate::presence::presentity::{Assertion, Presentity};
 use crate::presence::registration::{Registration, Reporter};
-use crate::presence::source::{CallSource, ForwardKind, Source};
+use crate::presence::source::{CallSource, EntityTag, ForwardKind, Source};
 
 /// One source's statement, for `lamplighter why`.
 #[derive(Clone, Debug)]
@@ -72,6 +72,7 @@ impl StoredPublication {
         let upstream = presentity.upstreams.of(self.number);
         let source = match (upstream, self.package) {
             (Some(upstream), _) => Source::Upstream(Arc::clone(&upstream.connector)),
+            (None, _) if self.entity_tag == EntityTag::UNPUBLISHED => Source::CallState,
             (None, Package::Presence) => Source::Client(self.entity_tag),
             (None, _) => Source::Publish(self.entity_tag),
         };

@@ -16,6 +16,7 @@ mod forget;
 mod origins;
 mod publication;
 mod publishing;
+mod reported;
 mod statement_box;
 mod statements;
 mod upstream;
@@ -43,7 +44,7 @@ use crate::presence::presentity::statement_box::StatementBox;
 use crate::presence::presentity::statements::Statements;
 use crate::presence::presentity::upstream::Upstreams;
 use crate::presence::registration::{Binding, BindingChange, BindingRefused, ContactEnd, Sequence};
-use crate::presence::source::{Messages, StateUpdate};
+use crate::presence::source::{CallSource, Messages, StateUpdate};
 
 /// How long a publication or registration is kept after its expiry, because a refresh may be in
 /// transit (RFC 3903 §4.2, §6).
@@ -147,6 +148,19 @@ impl Presentity {
 
     /// [`Self::apply`] of an update that came from a system which is told of the presentity as well.
     pub fn apply_from(&mut self, origin: Option<Origin>, said: StateUpdate, now: Instant) -> bool {
+        let said = match (origin, said) {
+            (
+                Some(origin),
+                StateUpdate::Call {
+                    source: CallSource::CallState,
+                    call,
+                    expires,
+                },
+            ) => {
+                return self.apply_reported_call(origin, call, expires, now);
+            }
+            (_, said) => said,
+        };
         if let Some(contributed) = Contributed::of(&said) {
             self.origins.note(contributed, origin);
         }
@@ -163,10 +177,12 @@ impl Presentity {
     pub fn apply(&mut self, said: StateUpdate, now: Instant) -> bool {
         self.drop_expired(now);
         self.extras_are_stale |= !matches!(said, StateUpdate::Call { .. } | StateUpdate::Note(_));
-        self.is_known_by_calls |= matches!(
+        if matches!(
             said,
             StateUpdate::Call { .. } | StateUpdate::CallStateDoNotDisturb(_)
-        );
+        ) {
+            self.know_by_calls(None);
+        }
         self.statements.make().take(said, now);
         self.recompose()
     }

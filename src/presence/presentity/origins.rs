@@ -23,6 +23,8 @@ pub(super) enum Contributed {
     Note,
     Presence,
     Messages,
+    /// That the user is known by calls, even if there are none now. Of all that have said so.
+    KnownByCalls,
 }
 
 /// The contributions with a known origin.
@@ -52,10 +54,31 @@ impl Contributed {
 }
 
 impl Origins {
+    /// Notes that a system, or [`Origin::own`], has reported calls.
+    fn note_calls(&mut self, origin: Origin) {
+        let entry = (Contributed::KnownByCalls, origin);
+        if !self.0.contains(&entry) {
+            self.0.push(entry);
+        }
+    }
+
+    /// Those that have reported calls. None if no peer system has.
+    fn callers(&self) -> impl Iterator<Item = Origin> {
+        let all = self.0.iter();
+        let calls = all.filter(|(contributed, _)| *contributed == Contributed::KnownByCalls);
+        calls.map(|(_, origin)| *origin)
+    }
+
     /// Notes the origin of a contribution, or that it has none.
     pub(super) fn note(&mut self, contributed: Contributed, origin: Option<Origin>) {
         self.0.retain(|(known, _)| *known != contributed);
         self.0.extend(origin.map(|origin| (contributed, origin)));
+    }
+
+    /// The contributions of a system.
+    pub(super) fn of(&self, origin: Origin) -> impl Iterator<Item = Contributed> {
+        let all = self.0.iter().filter(move |(_, known)| *known == origin);
+        all.map(|(contributed, _)| *contributed)
     }
 
     /// Drops the entries of contributions that are gone.
@@ -64,6 +87,7 @@ impl Origins {
             Contributed::Publication(number) => {
                 publications.iter().any(|entity| entity.number == *number)
             }
+            Contributed::KnownByCalls => true,
             statement => statements.has(*statement),
         });
     }
@@ -75,6 +99,18 @@ impl Origins {
 }
 
 impl Presentity {
+    /// A source has reported calls.
+    pub(super) fn know_by_calls(&mut self, origin: Option<Origin>) {
+        let is_apart = self.origins.callers().next().is_some();
+        if is_apart && origin.is_none() || !is_apart && origin.is_some() && self.is_known_by_calls {
+            self.origins.note_calls(Origin::own());
+        }
+        if let Some(origin) = origin {
+            self.origins.note_calls(origin);
+        }
+        self.is_known_by_calls = true;
+    }
+
     /// The presentity without the contributions that came from these systems; None if there are none.
     #[must_use]
     pub fn without(&self, systems: &[Origin]) -> Option<Self> {
@@ -83,7 +119,11 @@ impl Presentity {
             of_upstreams.map(|(number, origin)| (Contributed::Publication(number), origin));
         let all = self.origins.0.iter().copied().chain(of_upstreams);
         let of_them = all.filter(|(_, origin)| systems.contains(origin));
-        let hidden: Vec<Contributed> = of_them.map(|(contributed, _)| contributed).collect();
+        let mut hidden: Vec<Contributed> = of_them.map(|(contributed, _)| contributed).collect();
+        let mut callers = self.origins.callers();
+        if callers.any(|caller| !systems.contains(&caller)) {
+            hidden.retain(|contributed| *contributed != Contributed::KnownByCalls);
+        }
         if hidden.is_empty() {
             return None;
         }
@@ -111,6 +151,8 @@ impl Presentity {
                 let registrations = &mut statements.registrations;
                 registrations.abandon(number, ContactEnd::Deactivated, since);
             }
+        } else if contributed == Contributed::KnownByCalls {
+            self.is_known_by_calls = false;
         } else if let Some(statements) = self.statements.made_mut() {
             statements.hide(contributed);
         }
@@ -127,7 +169,7 @@ impl Statements {
             Contributed::Note => self.note.is_some(),
             Contributed::Presence => self.presence.is_some(),
             Contributed::Messages => self.messages.is_some(),
-            Contributed::Publication(_) => false,
+            Contributed::Publication(_) | Contributed::KnownByCalls => false,
         }
     }
 
@@ -140,7 +182,7 @@ impl Statements {
             Contributed::Note => self.note = None,
             Contributed::Presence => self.presence = None,
             Contributed::Messages => self.messages = None,
-            Contributed::Publication(_) => {}
+            Contributed::Publication(_) | Contributed::KnownByCalls => {}
         }
     }
 }
@@ -249,9 +291,18 @@ mod tests {
         assert_eq!(presentity.composed().availability, Availability::Busy);
         assert_eq!(
             availability_without(&presentity),
-            Some(Availability::Available)
+            Some(Availability::Offline),
+            "what it alone has said is not known here"
         );
+        // A call of another source stands beside it.
         presentity.apply_from(None, call_state(Some("2")), now);
+        assert_eq!(availability_without(&presentity), Some(Availability::Busy));
+        presentity.apply_from(Some(there()), call_state(None), now);
+        assert_eq!(availability_without(&presentity), None);
+        let note = || StateUpdate::Note(Some("lunch".into()));
+        presentity.apply_from(Some(there()), note(), now);
+        assert!(availability_without(&presentity).is_some());
+        presentity.apply_from(None, note(), now);
         assert_eq!(availability_without(&presentity), None);
         let dnd = StateUpdate::DoNotDisturb(true);
         presentity.apply_from(Some(there()), dnd, now);

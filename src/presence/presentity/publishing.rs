@@ -174,7 +174,9 @@ impl Presentity {
         }
         // Legs are not among the extras and cannot change them.
         self.extras_are_stale |= publication.package != Package::Dialog;
-        self.is_known_by_calls |= publication.package == Package::Dialog;
+        if publication.package == Package::Dialog {
+            self.know_by_calls(publication.origin);
+        }
         Ok((published, self.recompose()))
     }
 
@@ -232,7 +234,7 @@ impl Presentity {
     /// The publication that the condition of a PUBLISH names (RFC 3903 §6).
     fn matching(&self, publication: &Publication) -> Result<Option<usize>, PublishRefused> {
         let is_named = |entity: &StoredPublication, entity_tag| {
-            let is_published = self.upstreams.of(entity.number).is_none();
+            let is_published = entity.entity_tag != EntityTag::UNPUBLISHED;
             is_published && entity.entity_tag == entity_tag && entity.package == publication.package
         };
         match publication.condition {
@@ -249,7 +251,7 @@ impl Presentity {
         }
     }
 
-    fn note_publication(&mut self, number: u64, origin: Option<Origin>) {
+    pub(super) fn note_publication(&mut self, number: u64, origin: Option<Origin>) {
         self.origins.note(Contributed::Publication(number), origin);
     }
 

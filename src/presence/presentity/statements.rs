@@ -91,7 +91,8 @@ impl Statements {
                 match source {
                     CallSource::CallState => {
                         self.call_state_dnd = None;
-                        let call = call.map(|call| self.answered(call));
+                        let before = self.call_state.as_ref().map(|statement| &statement.call);
+                        let call = call.map(|call| answered(before, call));
                         let life = call.as_ref().and_then(|call| call.state.time_to_live_max());
                         let end = life.map(|life| now + life);
                         let until = until.into_iter().chain(end).min();
@@ -213,26 +214,6 @@ impl Statements {
         }
     }
 
-    /// A call of `call_state.htm` that was ringing and is now answered keeps its `id` and
-    /// direction.
-    fn answered(&self, call: Arc<CallDialog>) -> Arc<CallDialog> {
-        let before = self.call_state.as_ref().map(|statement| &statement.call);
-        let rang = before.filter(|before| {
-            call.state == CallState::Confirmed && before.remote() == call.remote()
-        });
-        rang.map_or_else(
-            || Arc::clone(&call),
-            |rang| {
-                let answered = CallParts {
-                    id: rang.id(),
-                    direction: rang.direction,
-                    ..call.parts()
-                };
-                Arc::new(answered.into())
-            },
-        )
-    }
-
     fn take_forward(&mut self, forward: Forward, now: Instant) {
         let kind = |stated: &Stated<Forward>| stated.what.kind;
         let is_blank = !forward.is_active && forward.target.is_empty();
@@ -251,6 +232,24 @@ impl Statements {
             .binary_search_by_key(&appearance.index, index);
         put(&mut self.appearances, place, appearance, is_idle, now);
     }
+}
+
+/// A call that was ringing and is now answered keeps its `id` and direction, where reports tell no more of a call
+/// than its other party.
+pub(super) fn answered(before: Option<&Arc<CallDialog>>, call: Arc<CallDialog>) -> Arc<CallDialog> {
+    let rang = before
+        .filter(|before| call.state == CallState::Confirmed && before.remote() == call.remote());
+    rang.map_or_else(
+        || Arc::clone(&call),
+        |rang| {
+            let answered = CallParts {
+                id: rang.id(),
+                direction: rang.direction,
+                ..call.parts()
+            };
+            Arc::new(answered.into())
+        },
+    )
 }
 
 /// Inserts `what` at its position in an ordered list, or removes the entry at that position.

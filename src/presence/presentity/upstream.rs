@@ -212,14 +212,17 @@ impl Presentity {
         let mut entity = StoredPublication {
             number: upstream.publication,
             package: upstream.package,
-            entity_tag: EntityTag(0),
+            entity_tag: EntityTag::UNPUBLISHED,
             publisher: SipHash13::of(upstream.connector.as_bytes()),
             is_feeder: true,
             since: now,
             until,
             holding: Holding::Legs,
         };
-        self.is_known_by_calls |= upstream.package == Package::Dialog;
+        if upstream.package == Package::Dialog {
+            let origin = Origin::of(&upstream.connector);
+            self.know_by_calls(Some(origin));
+        }
         self.apply_document(&mut entity, understood(document), limits, now);
         let mut known = self.publications.iter_mut();
         match known.find(|known| known.number == entity.number) {

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub struct EntityTag(pub u128);
 
 impl EntityTag {
+    /// That of contributions that are kept as publications, but that no PUBLISH names.
+    pub const UNPUBLISHED: Self = Self(0);
+}
+
+impl EntityTag {
     /// The tag for a request with this hash. `random` makes it unguessable.
     #[must_use]
     pub fn new(random: u64, request: u64) -> Self {

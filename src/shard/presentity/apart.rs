@@ -1,7 +1,8 @@
 //! States told apart: a peer system that reports on a presentity is told its state without those reports (W:D1.16).
 //!
-//! Invariant: while a peer system has a contribution to a presentity, the state without it is kept here. Without
-//! peer systems nothing here costs anything.
+//! Invariants: while a peer system has a contribution to a presentity, the state without it is kept here; beside it the
+//! state that all others were last told, so that a system to which nothing is new is told nothing. Without peer systems
+//! nothing here costs anything.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,15 @@ use crate::shard::presentity::presentities::Presentities;
 
 /// The states of presentities without the reports of a peer system.
 #[derive(Debug, Default)]
-pub(super) struct StatesApart(HashMap<PresentityId, Vec<(PeerSystemId, Arc<Composed>)>>);
+pub(super) struct StatesApart(HashMap<PresentityId, Told>);
+
+/// What readers were told of a presentity.
+#[derive(Debug)]
+struct Told {
+    composed: Arc<Composed>,
+    /// What peer systems were told instead.
+    apart: Vec<(PeerSystemId, Arc<Composed>)>,
+}
 
 /// The readers that a contribution to a presentity concerns.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +40,29 @@ pub(super) struct Concerned {
 impl StatesApart {
     /// The state that a peer system is told; None if that is the composed one.
     pub(super) fn of(&self, id: PresentityId, system: PeerSystemId) -> Option<&Arc<Composed>> {
-        let mut states = self.0.get(&id)?.iter();
-        let found = states.find(|(known, _)| *known == system);
-        found.map(|(_, state)| state)
+        self.0.get(&id)?.apart_of(system)
+    }
+
+    /// A presentity is known from now on, of which nothing was told yet.
+    pub(super) fn begin(&mut self, id: PresentityId, composed: &Arc<Composed>) {
+        let told = Told {
+            composed: Arc::clone(composed),
+            apart: Vec::new(),
+        };
+        self.0.insert(id, told);
     }
 
     /// A presentity is forgotten.
     pub(super) fn forget(&mut self, id: PresentityId) {
         self.0.remove(&id);
+    }
+}
+
+impl Told {
+    fn apart_of(&self, system: PeerSystemId) -> Option<&Arc<Composed>> {
+        let mut states = self.apart.iter();
+        let found = states.find(|(known, _)| *known == system);
+        found.map(|(_, state)| state)
     }
 }
 
@@ -61,25 +85,27 @@ impl Presentities {
         let Some(owned) = self.owned.get(id).expected(OWNED) else {
             return concerned;
         };
-        let before = self.apart.0.remove(&id).unwrap_or_default();
-        let mut now = Vec::new();
+        let before = self.apart.0.remove(&id);
+        let mut apart = Vec::new();
         for (system, peer) in turn.directory.peer_systems() {
-            let before = before.iter().find(|(known, _)| *known == system);
+            let was_apart = before.as_ref().and_then(|told| told.apart_of(system));
             let rest = owned.presentity.without(&peer.origins);
-            if rest.is_none() && before.is_none() {
+            if rest.is_none() && was_apart.is_none() {
                 continue;
             }
             concerned.others = concerned.others.without(system);
             let told = rest.as_ref().unwrap_or(&owned.presentity);
-            if before.is_none_or(|(_, before)| before != told.composed()) {
+            let known = was_apart.or_else(|| before.as_ref().map(|told| &told.composed));
+            if known.is_none_or(|known| known != told.composed()) {
                 let addressee = Addressees::only(system);
                 report(&owned.aor, told, addressee, turn);
                 concerned.apart = concerned.apart.and(addressee);
             }
-            now.extend(rest.map(|rest| (system, Arc::clone(rest.composed()))));
+            apart.extend(rest.map(|rest| (system, Arc::clone(rest.composed()))));
         }
-        if !now.is_empty() {
-            self.apart.0.insert(id, now);
+        if turn.directory.has_peer_systems() {
+            let composed = Arc::clone(owned.presentity.composed());
+            self.apart.0.insert(id, Told { composed, apart });
         }
         concerned
     }

@@ -173,9 +173,9 @@ mod tests {
             }
         };
         let (busy, idle) = (CallState::Confirmed, CallState::Terminated);
-        // Its report is a change for all others. It is told that there is nothing but that.
+        // Its report is a change for all others. To it nothing has changed.
         let outbox = order(&mut shard, from_there(call("sip:5@a.test", false)), now);
-        assert_eq!(told(&outbox), [(true, false, idle), (false, true, busy)]);
+        assert_eq!(told(&outbox), [(false, true, busy)]);
         // A note of ours is told to all, apart.
         let outbox = order(&mut shard, note("lunch"), now);
         assert_eq!(told(&outbox), [(true, false, idle), (false, true, busy)]);
@@ -183,9 +183,16 @@ mod tests {
         let end = Command::call_state(aor(), None, Duration::ZERO);
         let outbox = order(&mut shard, from_there(end), now);
         assert_eq!(told(&outbox), [(false, true, idle)]);
-        // Our own report is for all.
+        // Our own report is for all: it is the first from which it learns that the user is known by calls.
         let outbox = order(&mut shard, call("sip:5@a.test", false), now);
-        assert_eq!(told(&outbox), [(true, true, busy)]);
+        assert_eq!(told(&outbox), [(true, false, busy), (false, true, busy)]);
+        let end = Command::call_state(aor(), None, Duration::ZERO);
+        let outbox = order(&mut shard, end, now);
+        assert_eq!(told(&outbox), [(true, true, idle)]);
+        // What it reports beside a call of ours is nothing new to it, nor is its end.
+        order(&mut shard, call("sip:5@a.test", false), now);
+        let outbox = order(&mut shard, from_there(call("sip:6@a.test", false)), now);
+        assert_eq!(told(&outbox), []);
     }
 
     /// Gives the shard a command at a time.

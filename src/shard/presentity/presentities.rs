@@ -172,8 +172,14 @@ impl Presentities {
                 contacts: 0,
                 timer: None,
             };
+            let composed = directory
+                .has_peer_systems()
+                .then(|| Arc::clone(owned.presentity.composed()));
             let id = self.owned.insert(owned);
             self.owned_by_aor.insert(aor.clone(), id);
+            if let Some(composed) = composed {
+                self.apart.begin(id, &composed);
+            }
             id
         })
     }
