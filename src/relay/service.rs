@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{Either, join_all, select};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::yield_now;
+use tokio::task::{AbortHandle, spawn_local, yield_now};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::background::{Shards, Surroundings};
@@ -30,6 +30,8 @@ use crate::tls::TlsClient;
 const TICK: Duration = Duration::from_secs(1);
 /// How long a relay that ends may take to tell what waits.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a relay that is removed may take to clear what its target shows.
+const CLEARING: Duration = Duration::from_secs(60);
 /// How often a shard is asked to tell changes, and the time between.
 const ATTEMPTS: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -55,6 +57,7 @@ pub(super) async fn serve(
         feed,
         random,
         relays: Vec::new(),
+        removed: Vec::new(),
     };
     relays.serve(orders).await;
 }
@@ -64,6 +67,8 @@ struct RunningRelays {
     feed: ChangeFeed,
     random: Random,
     relays: Vec<Relay>,
+    /// Those that clear what they have told, by name.
+    removed: Vec<(Box<str>, AbortHandle)>,
 }
 
 impl RunningRelays {
@@ -111,9 +116,13 @@ impl RunningRelays {
     async fn obey(&mut self, order: Order) {
         let Order { relays: plans, tls } = order;
         let is_kept = |relay: &Relay| plans.iter().any(|(plan, _)| plan == relay.plan());
-        let (kept, over) = self.relays.drain(..).partition(is_kept);
+        let (kept, over): (Vec<Relay>, Vec<Relay>) = self.relays.drain(..).partition(is_kept);
         self.relays = kept;
-        end(over).await;
+        let is_edited =
+            |relay: &Relay| plans.iter().any(|(plan, _)| plan.name == relay.plan().name);
+        let (edited, removed): (Vec<Relay>, Vec<Relay>) = over.into_iter().partition(is_edited);
+        end(edited).await;
+        self.remove(removed);
         self.tell_changes(!plans.is_empty()).await;
         for (plan, status) in plans {
             if !self.relays.iter().any(|relay| *relay.plan() == plan) {
@@ -123,10 +132,23 @@ impl RunningRelays {
         }
     }
 
+    /// Lets relays clear what they have told, while others go on.
+    fn remove(&mut self, relays: Vec<Relay>) {
+        self.removed.retain(|(_, clearing)| !clearing.is_finished());
+        for relay in relays {
+            let name = relay.plan().name.clone();
+            let clearing = spawn_local(relay.remove(CLEARING)).abort_handle();
+            self.removed.push((name, clearing));
+        }
+    }
+
     fn start(&mut self, plan: RelayPlan, status: Arc<Status>, tls: &TlsClient) -> Relay {
         if let Err(error) = dead_letters::make_directory(&plan.directory) {
             tracing::error!(relay = &*plan.name, %error, "there is no directory for dead letters");
         }
+        // The new one clears what the old one has left.
+        let of_that_name = self.removed.iter().filter(|(name, _)| *name == plan.name);
+        of_that_name.for_each(|(_, clearing)| clearing.abort());
         let client = HttpClient::new(&tls.web_config());
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {

@@ -66,6 +66,8 @@ struct Worker {
     /// While a shard is asked for states: people whose state has changed since. What it answers about them may be
     /// older.
     changed: RefCell<Option<HashSet<Aor>>>,
+    /// It is removed: its target is told no states any more, only cleared.
+    is_removed: Cell<bool>,
     /// Faults in a row that concerned the target as a whole.
     faults: Cell<u32>,
     random: RefCell<Random>,
@@ -92,6 +94,7 @@ impl Relay {
             wants_all: Notify::new(),
             is_back: Notify::new(),
             changed: RefCell::default(),
+            is_removed: Cell::new(false),
             faults: Cell::new(0),
             random: RefCell::new(random),
         });
@@ -144,6 +147,23 @@ impl Relay {
         let (queued, oldest) = (queue.len() as u64, oldest.as_secs());
         status.queued.store(queued, Ordering::Relaxed);
         status.oldest_seconds.store(oldest, Ordering::Relaxed);
+    }
+
+    /// Ends it for good, once what its target shows of people is cleared or `patience` is over. What is left is cleared if a
+    /// relay of that name begins again. A target that takes every state keeps the last ones.
+    pub(super) async fn remove(self, patience: Duration) {
+        let worker = &self.worker;
+        worker.is_removed.set(true);
+        let people: Vec<Aor> = worker.told.borrow().people().cloned().collect();
+        let moment = Moment {
+            is_change: true,
+            at: worker.shards.unix_milliseconds(),
+        };
+        if !worker.target.wants_rest() {
+            let states = people.iter().map(|aor| State::at_rest(aor, moment));
+            states.for_each(|state| worker.offer(state));
+        }
+        self.end(patience).await;
     }
 
     /// Ends it, once what waits is told or `patience` is over.
@@ -384,6 +404,9 @@ impl Worker {
 
     /// Takes states to the target that were asked for, except those that have changed since.
     fn offer_all(&self, states: &[PresentityState], changed: &HashSet<Aor>) {
+        if self.is_removed.get() {
+            return;
+        }
         let directory = self.shards.directory();
         let moment = Moment {
             is_change: false,

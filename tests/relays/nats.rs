@@ -184,6 +184,19 @@ fn table(name: &str, port: u16, more: &str) -> String {
     )
 }
 
+/// The table of the guide, with that server.
+fn of_the_guide(url: &str) -> String {
+    let guide = include_str!("../../systemd/README.md");
+    let mut blocks = guide.split("```text\n").skip(1);
+    let table = blocks.find_map(|block| {
+        let (table, _) = block.split_once("```")?;
+        table.contains("kind = \"nats\"").then_some(table)
+    });
+    let lines = table.unwrap().lines();
+    let lines = lines.filter(|line| !line.starts_with("url = "));
+    lines.chain([url]).collect::<Vec<_>>().join("\n") + "\n"
+}
+
 /// Makes the stream of the guide.
 fn keep_last_messages(server: &Server) {
     let stream = json!({"name": "LAMPS", "subjects": ["lamplighter.>"], "max_msgs_per_subject": 1});
@@ -339,10 +352,9 @@ fn a_server_is_told_by_tls() {
     let port = free_address().port();
     let site = Site::new("nats-tls", "");
     site.certify();
-    let relays = format!(
-        "[[relay]]\nname = \"safe\"\nkind = \"nats\"\nurl = \"tls://localhost:{port}\"\n{LOGIN}[dial]\nca = \"ca.pem\"\n"
-    );
-    site.configure(&relays);
+    let safe = of_the_guide(&format!("url = \"tls://localhost:{port}\""));
+    fs::write(site.folder.0.join("nats.secret"), "hidden word\n").unwrap();
+    site.configure(&(safe + "[dial]\nca = \"ca.pem\"\n"));
     let tls = |more: &str| {
         let root = site.folder.0.display();
         let files = format!("cert_file: \"{root}/server.crt\", key_file: \"{root}/server.key\"");
@@ -353,7 +365,7 @@ fn a_server_is_told_by_tls() {
     let daemon = Daemon::start(&site.folder);
     site.call_state("100", "&number=5551");
     client.wait_for("lamplighter.abc.com.100.state", "confirmed");
-    let connections = server.connections("lamplighter safe");
+    let connections = server.connections("lamplighter bus");
     assert_eq!(connections[0]["tls_version"], "1.3", "{connections:#?}");
     drop(server);
     let _server = Server::start(&site, port, &tls(""));

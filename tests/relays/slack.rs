@@ -157,3 +157,16 @@ fn a_wrong_token_is_shown() {
     assert!(shown.contains("failing"), "{shown}");
     daemon.stop();
 }
+
+#[test]
+fn a_relay_that_is_removed_empties_the_status() {
+    let web = Web::start(&["slack", TOKEN]);
+    let site = site("slack-removed", &web, IDS);
+    let daemon = Daemon::start(&site.folder);
+    site.call_state("100", "&number=5551");
+    web.wait_for("call", sets("U100AAAA", "On a call"));
+    site.configure("");
+    site.lamplighter("reload");
+    web.wait_for("end", sets("U100AAAA", ""));
+    daemon.stop();
+}

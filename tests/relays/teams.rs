@@ -137,6 +137,45 @@ fn a_user_that_is_hidden_during_a_call_is_cleared() {
     daemon.stop();
 }
 
+/// So does one that is disabled; one that is edited goes on.
+#[test]
+fn a_relay_that_is_removed_clears_what_it_has_set() {
+    let web = Web::start(&["teams", SECRET]);
+    let site = site("teams-removed", &web.url(), BY_FILE);
+    let daemon = Daemon::start(&site.folder);
+    site.call_state("100", "&number=5551");
+    web.wait_for("call", is("100", "setPresence"));
+    site.lamplighter("set 101@abc.com note lunch");
+    web.wait_for("note", is("101", "setStatusMessage"));
+    let edited = format!("{BY_FILE}\nqueue = 50");
+    site.configure(&table(&web.url(), &edited));
+    site.lamplighter("reload");
+    web.wait_for("call once more", is("100", "setPresence"));
+    thread::sleep(Duration::from_millis(300));
+    let cleared = |path: &String| path.contains("clear");
+    assert!(!rest(&web).iter().any(cleared));
+    site.configure(&table(&web.url(), &format!("{edited}\nenabled = false")));
+    site.lamplighter("reload");
+    let cleared = [web.next(), web.next()];
+    let has_cleared = |what: &dyn Fn(&Value) -> bool| cleared.iter().any(what);
+    assert!(has_cleared(&is("100", "clearPresence")), "{cleared:#?}");
+    let no_note = |request: &Value| request["shows"]["message"] == "";
+    assert!(
+        has_cleared(&|request| is("101", "setStatusMessage")(request) && no_note(request)),
+        "{cleared:#?}"
+    );
+    site.call_state("101", "&number=5552");
+    thread::sleep(Duration::from_millis(300));
+    assert_eq!(rest(&web), [""; 0]);
+    site.configure(&table(&web.url(), BY_FILE));
+    site.lamplighter("reload");
+    web.wait_for("call", is("100", "setPresence"));
+    site.configure("");
+    site.lamplighter("reload");
+    web.wait_for("end", is("100", "clearPresence"));
+    daemon.stop();
+}
+
 /// Without `relay_dnd` a choice of the user in Teams stays.
 #[test]
 fn do_not_disturb_is_told_only_if_that_is_configured() {
