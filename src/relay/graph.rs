@@ -4,6 +4,7 @@
 //! Guarantee: a token is renewed five minutes before its end, and once after a 401. Of an error only the status and
 //! `code` are looked at: the message is for people, and may change.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use form_urlencoded::Serializer;
@@ -27,7 +28,7 @@ const RENEW_BEFORE: Duration = Duration::from_secs(300);
 pub(super) struct Graph {
     plan: GraphPlan,
     client: HttpClient,
-    pace: Pace,
+    pace: Rc<Pace>,
     token: Mutex<Option<Token>>,
 }
 
@@ -37,12 +38,12 @@ struct Token {
 }
 
 impl Graph {
-    /// The tenant as configured.
-    pub(super) fn new(plan: &GraphPlan, client: HttpClient) -> Self {
+    /// The tenant as configured, asked at that pace.
+    pub(super) fn new(plan: &GraphPlan, client: HttpClient, pace: Rc<Pace>) -> Self {
         Self {
             plan: plan.clone(),
             client,
-            pace: Pace::new(plan.rate_max),
+            pace,
             token: Mutex::new(None),
         }
     }

@@ -15,6 +15,7 @@ use crate::relay::dead_letters;
 use crate::relay::http_client::HttpClient;
 use crate::relay::mqtt::Mqtt;
 use crate::relay::nats::Nats;
+use crate::relay::pace::Paces;
 use crate::relay::plan::{RelayKind, RelayPlan};
 use crate::relay::slack::Slack;
 use crate::relay::status::Status;
@@ -58,6 +59,7 @@ pub(super) async fn serve(
         random,
         relays: Vec::new(),
         removed: Vec::new(),
+        paces: Paces::default(),
     };
     relays.serve(orders).await;
 }
@@ -69,6 +71,7 @@ struct RunningRelays {
     relays: Vec<Relay>,
     /// Those that clear what they have told, by name.
     removed: Vec<(Box<str>, AbortHandle)>,
+    paces: Paces,
 }
 
 impl RunningRelays {
@@ -154,7 +157,12 @@ impl RunningRelays {
         let target: Box<dyn Target> = match &plan.kind {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
             RelayKind::Slack(slack) => Box::new(Slack::new(slack, client)),
-            RelayKind::Teams(teams) => Box::new(Teams::new(teams, client, Arc::clone(&status))),
+            RelayKind::Teams(teams) => {
+                let graph = &teams.graph;
+                let service = format!("{} {} {}", graph.graph, graph.tenant, graph.client_id);
+                let pace = self.paces.of(service, graph.rate_max);
+                Box::new(Teams::new(teams, client, pace, Arc::clone(&status)))
+            }
             RelayKind::Mqtt(mqtt) => {
                 let random = self.random.fork();
                 Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config(), random))

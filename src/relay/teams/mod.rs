@@ -17,6 +17,7 @@ mod users;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use crate::presence::Aor;
 use crate::presence::composition::Availability;
 use crate::relay::graph::{Graph, verdict};
 use crate::relay::http_client::HttpClient;
+use crate::relay::pace::Pace;
 use crate::relay::plan::TeamsPlan;
 use crate::relay::queue::Entry;
 use crate::relay::state::State;
@@ -67,10 +69,15 @@ struct Said {
 
 impl Teams {
     /// The users of a tenant as configured.
-    pub(super) fn new(plan: &TeamsPlan, client: HttpClient, relay: Arc<Status>) -> Self {
+    pub(super) fn new(
+        plan: &TeamsPlan,
+        client: HttpClient,
+        pace: Rc<Pace>,
+        relay: Arc<Status>,
+    ) -> Self {
         Self {
             plan: plan.clone(),
-            graph: Graph::new(&plan.graph, client),
+            graph: Graph::new(&plan.graph, client, pace),
             users: Users::new(&plan.ids),
             relay,
             said: RefCell::default(),
@@ -269,7 +276,8 @@ mod tests {
             tells_do_not_disturb,
         };
         let tls = TlsClient::new(None, None).unwrap();
-        Teams::new(&plan, HttpClient::new(&tls.web_config()), Arc::default())
+        let (client, pace) = (HttpClient::new(&tls.web_config()), Rc::new(Pace::new(40)));
+        Teams::new(&plan, client, pace, Arc::default())
     }
 
     #[test]

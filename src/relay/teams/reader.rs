@@ -1,6 +1,7 @@
 //! Reads the presence of users from Teams (getPresencesByUserId), for the connector that makes it contributions.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use crate::presence::Aor;
 use crate::relay::graph::{Graph, verdict};
 use crate::relay::http_client::HttpClient;
+use crate::relay::pace::Pace;
 use crate::relay::plan::TeamsPlan;
 use crate::relay::status::Status;
 use crate::relay::target::{Fault, Remedy};
@@ -78,8 +80,9 @@ impl TeamsReader {
     /// Reads from that tenant.
     pub(crate) fn new(source: &TeamsSource, tls: &TlsClient) -> Self {
         let client = HttpClient::new(&tls.web_config()).with_bodies_of(BODY_OCTETS_MAX);
+        let pace = Rc::new(Pace::new(source.plan.graph.rate_max));
         Self {
-            graph: Graph::new(&source.plan.graph, client),
+            graph: Graph::new(&source.plan.graph, client, pace),
             users: Users::new(&source.plan.ids),
             source: source.clone(),
             polls: VecDeque::new(),
