@@ -378,10 +378,12 @@ impl Uac {
         status: ServerStatus,
         turn: &mut Turn<'_>,
     ) {
-        if let Some(link) = self.links.get_mut(id)
-            && link.is_refused
-        {
-            (link.refusals, link.has_news) = (0, true);
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        link.has_news = true;
+        if link.is_refused {
+            link.refusals = 0;
             return;
         }
         self.server_answers(id, status, turn);

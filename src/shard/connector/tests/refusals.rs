@@ -196,3 +196,30 @@ fn refusals_of_us_do_not_make_a_user_wait_longer() {
     assert_eq!(again.user(), refused.user());
     assert!((world.now - before).as_secs() <= 60 * 5 / 4 + 1);
 }
+
+#[test]
+fn news_from_a_server_that_is_not_reached_gets_old() {
+    let mut world = World::new(|_, upstream| upstream.transport = Transport::Tcp);
+    let stream = world.connect();
+    let mut request = world.request();
+    world.accept(&request, 60, "idle");
+    world.input(Input::Closed(stream));
+    let fails = |world: &mut World| {
+        world.wait_seconds(2);
+        let dial = world.dials.remove(0);
+        world.input(Input::DialFailed(dial.id));
+        world.wait_seconds(1);
+    };
+    fails(&mut world);
+    assert_eq!(world.user_status(), "Error");
+    request.flow = flow(Transport::Udp, SERVERS[0]);
+    assert_eq!(
+        world.notify(&request, "active", &dialog_info("confirmed")),
+        "200"
+    );
+    assert_eq!((world.user_status(), world.is_stale()), ("Busy", false));
+    world.wait_seconds(60);
+    fails(&mut world);
+    assert_eq!(world.status(), "ConnectionError");
+    assert_eq!((world.user_status(), world.is_stale()), ("Error", true));
+}
