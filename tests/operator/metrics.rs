@@ -145,6 +145,7 @@ fn a_lamp_is_stale_until_its_phone_responds() {
     assert!(wait_for("lamplighter_lamps_stale 1") > Duration::from_secs(9));
     phone.respond(&notify, "200 OK");
     wait_for("lamplighter_lamps_stale 0");
+    wait_for("lamplighter_notify_outcomes_total{profile=\"yealink\",status=\"2xx\"} 2");
     daemon.stop();
 }
 
@@ -179,7 +180,7 @@ fn promtool_has_nothing_to_say_about_the_metrics() {
             "\"} 1"
         ),
         "lamplighter_refusals_total{method=\"SUBSCRIBE\",status=\"404\"} 1",
-        "lamplighter_notify_failures_total{profile=\"yealink\",status=\"481\"} 1",
+        "lamplighter_notify_outcomes_total{profile=\"yealink\",status=\"481\"} 1",
         "lamplighter_subscriptions_by_event{event=\"dialog\"} 0",
         "# TYPE lamplighter_subscriptions gauge",
         "# HELP lamplighter_subscriptions Active subscriptions.",

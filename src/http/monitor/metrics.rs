@@ -91,7 +91,7 @@ async fn families<E: Engine>(site: &Site<E>) -> Vec<Family> {
             "NOTIFYs sent, without retransmissions, by transport.",
             |transport| transport.notifies_sent,
         ),
-        notify_failures(&counted),
+        notify_outcomes(&counted),
         lateness(&counted),
         turns(&cores),
         requests(&cores, &site.call_state_durations),
@@ -183,16 +183,17 @@ fn by_transport(
     })
 }
 
-fn notify_failures(counted: &Counters) -> Family {
-    let help = "NOTIFYs answered with another status than 2xx, or with none in time, by profile and status.";
-    let family = Family::new("notify_failures", Kind::Counter, help);
+fn notify_outcomes(counted: &Counters) -> Family {
+    let help =
+        "NOTIFYs that ended, by profile and the status of the response; none if none came in time.";
+    let family = Family::new("notify_outcomes", Kind::Counter, help);
     counted
-        .notify_failures
+        .notify_outcomes
         .iter()
-        .fold(family, |family, failures| {
-            let status = shown_status(failures.status);
-            let labels = [("profile", &*failures.profile), ("status", &status)];
-            family.with_labels(&labels, failures.count)
+        .fold(family, |family, outcomes| {
+            let status = shown_status(outcomes.status);
+            let labels = [("profile", &*outcomes.profile), ("status", &status)];
+            family.with_labels(&labels, outcomes.count)
         })
 }
 
@@ -344,7 +345,7 @@ mod tests {
         names.extend(["build_info", "turn_duration_seconds", "refusals"]);
         names.push("requests_shed");
         names.push("request_duration_seconds");
-        names.extend(["subscriptions_by_event", "notify_failures"]);
+        names.extend(["subscriptions_by_event", "notify_outcomes"]);
         names.extend(["subscriptions_by_domain", "notifies_sent_by_transport"]);
         names.push("messages_received_by_transport");
         names.extend([

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use crate::http::engine::Engine;
 use crate::http::representation::counters::Counters;
 use crate::http::site::Site;
-use crate::shard::contract::counters::{Counted, NotifyFailures};
+use crate::shard::contract::counters::{Counted, NotifyOutcomes};
 use crate::shard::{Command, Reply};
 use crate::telemetry;
 
@@ -45,7 +45,7 @@ pub(crate) async fn count<E: Engine>(site: &Site<E>) -> Counters {
         subscriptions: total.subscriptions,
         domains: total.domains,
         transports: total.transports,
-        notify_failures: total.notify_failures,
+        notify_outcomes: total.notify_outcomes,
         silent,
     }
 }
@@ -69,13 +69,13 @@ fn total(found: Vec<Counted>) -> Counted {
             sum.messages_received += of_shard.messages_received;
             sum.notifies_sent += of_shard.notifies_sent;
         }
-        for failures in counted.notify_failures {
-            let is_it = |known: &&mut NotifyFailures| {
-                (&known.profile, known.status) == (&failures.profile, failures.status)
+        for outcomes in counted.notify_outcomes {
+            let is_it = |known: &&mut NotifyOutcomes| {
+                (&known.profile, known.status) == (&outcomes.profile, outcomes.status)
             };
-            match total.notify_failures.iter_mut().find(is_it) {
-                Some(known) => known.count += failures.count,
-                None => total.notify_failures.push(failures),
+            match total.notify_outcomes.iter_mut().find(is_it) {
+                Some(known) => known.count += outcomes.count,
+                None => total.notify_outcomes.push(outcomes),
             }
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::http::representation::Representation;
 use crate::http::representation::table::Table;
 use crate::http::representation::text::write_silent;
-use crate::shard::contract::counters::{NotifyFailures, TransportCounters};
+use crate::shard::contract::counters::{NotifyOutcomes, TransportCounters};
 use crate::sip::Transport;
 
 /// The counters of all shards added up, and of the process.
@@ -21,8 +21,8 @@ pub(crate) struct Counters {
     pub(crate) domains: Vec<(Arc<str>, u64)>,
     /// What went over each transport, in the order of [`Transport::ALL`].
     pub(crate) transports: [TransportCounters; Transport::ALL.len()],
-    /// NOTIFYs that failed.
-    pub(crate) notify_failures: Vec<NotifyFailures>,
+    /// NOTIFYs that ended.
+    pub(crate) notify_outcomes: Vec<NotifyOutcomes>,
     /// Shards that did not answer.
     pub(crate) silent: Vec<u16>,
 }
@@ -43,12 +43,12 @@ impl Representation for Counters {
         }
         let mut text = String::new();
         table.write(None, &mut text);
-        if !self.notify_failures.is_empty() {
-            let mut table = Table::new(&["NOTIFY FAILED WITH", "PROFILE", "TIMES"]);
-            for failures in &self.notify_failures {
-                let status = shown_status(failures.status);
-                let profile = failures.profile.to_string();
-                table.add([status, profile, failures.count.to_string()]);
+        if !self.notify_outcomes.is_empty() {
+            let mut table = Table::new(&["NOTIFY ENDED WITH", "PROFILE", "TIMES"]);
+            for outcomes in &self.notify_outcomes {
+                let status = shown_status(outcomes.status);
+                let profile = outcomes.profile.to_string();
+                table.add([status, profile, outcomes.count.to_string()]);
             }
             text.push('\n');
             table.write(None, &mut text);
@@ -66,23 +66,23 @@ impl Representation for Counters {
         let subscriptions: Map<String, Value> = subscriptions
             .map(|(event, count)| ((*event).to_owned(), (*count).into()))
             .collect();
-        let failures = self.notify_failures.iter().map(|failures| {
+        let outcomes = self.notify_outcomes.iter().map(|outcomes| {
             json!({
-                "status": shown_status(failures.status),
-                "profile": *failures.profile,
-                "count": failures.count,
+                "status": shown_status(outcomes.status),
+                "profile": *outcomes.profile,
+                "count": outcomes.count,
             })
         });
         json!({
             "counters": counters,
             "subscriptions": subscriptions,
-            "notify_failures": failures.collect::<Vec<_>>(),
+            "notify_outcomes": outcomes.collect::<Vec<_>>(),
             "silent_shards": self.silent,
         })
     }
 }
 
-/// `481`, `4xx` for an unusual one, `none` if no response came.
+/// `481`, `2xx`, `4xx` for an unusual one, `none` if no response came.
 pub(crate) fn shown_status(status: Option<u16>) -> String {
     match status {
         None => "none".to_owned(),

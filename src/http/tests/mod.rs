@@ -54,7 +54,7 @@ use crate::relay::{Condition, RelayReport};
 use crate::shard::contract::connector::{
     ConnectorCounts, ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
 };
-use crate::shard::contract::counters::{Counted, NotifyFailures, TransportCounters};
+use crate::shard::contract::counters::{Counted, NotifyOutcomes, TransportCounters};
 use crate::shard::contract::lockout::{Lifted, LockoutReport, LockoutScope};
 use crate::shard::contract::probe::{
     ProbeEntry, ProbeEvent, ProbeId, ProbeOrder, ProbeReport, ServerStatus, UserStatus,
@@ -350,7 +350,7 @@ impl Engine for FakeEngine {
                     messages_received: 1,
                     notifies_sent: 2,
                 }; Transport::ALL.len()],
-                notify_failures: vec![NotifyFailures {
+                notify_outcomes: vec![NotifyOutcomes {
                     profile: "yealink".into(),
                     status: Some(481),
                     count: 1 + u64::from(shard.0),

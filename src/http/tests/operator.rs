@@ -85,7 +85,7 @@ fn metrics_add_up_the_shards() {
     for line in [
         "lamplighter_subscriptions 6",
         "lamplighter_subscriptions_by_event{event=\"presence\"} 3",
-        "lamplighter_notify_failures_total{profile=\"yealink\",status=\"481\"} 6",
+        "lamplighter_notify_outcomes_total{profile=\"yealink\",status=\"481\"} 6",
         "lamplighter_notifies_sent_total 33",
         "lamplighter_subscriptions_by_domain{domain=\"abc.com\"} 6",
         "lamplighter_subscriptions_by_domain{domain=\"other\"} 0",

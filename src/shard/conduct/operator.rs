@@ -237,7 +237,7 @@ impl Engine {
             subscriptions: self.subscriptions.count_by_event(),
             domains: self.subscriptions.count_by_domain(),
             transports: turn.counters.transports,
-            notify_failures: self.notifier.failures(),
+            notify_outcomes: self.notifier.outcomes(),
         }
     }
 }

@@ -15,8 +15,8 @@ pub struct Counted {
     pub domains: Vec<(Arc<str>, u64)>,
     /// What went over each transport.
     pub transports: [TransportCounters; Transport::ALL.len()],
-    /// NOTIFYs that failed.
-    pub notify_failures: Vec<NotifyFailures>,
+    /// NOTIFYs that ended.
+    pub notify_outcomes: Vec<NotifyOutcomes>,
 }
 
 /// What went over one transport, in the order of [`Transport::ALL`].
@@ -28,12 +28,13 @@ pub struct TransportCounters {
     pub notifies_sent: u64,
 }
 
-/// NOTIFYs that failed in one way at the phones of one profile.
+/// NOTIFYs that ended in one way at the phones of one profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotifyFailures {
+pub struct NotifyOutcomes {
     /// The profile; empty if the subscription was gone already.
     pub profile: Arc<str>,
-    /// The status of the response, or its class if it is unusual: 4 for 4xx. None if none came in time.
+    /// The status of the response, or its class if that is all that is told apart: 2 for 2xx, 4 for
+    /// an unusual 4xx. None if none came in time.
     pub status: Option<u16>,
     /// How many.
     pub count: u64,

@@ -8,16 +8,16 @@
 //!   connection that broke, `release_phone` for a phone whose rate limit allows a NOTIFY again;
 //! - a SUBSCRIBE: `refresh` in a dialog; `contact_of` for the Contact of its 200; after that
 //!   `replace_older` for a phone that subscribes again in a new dialog, `remove_subscription`;
-//! - the operator: `outstanding`, `failures`.
+//! - the operator: `outstanding`, `outcomes`.
 
 pub(crate) mod body_cache;
 pub(crate) mod content;
 pub(crate) mod copies;
 pub(crate) mod cut;
 pub(crate) mod detour;
-pub(crate) mod failures;
 pub(crate) mod gso_padding;
 pub(crate) mod list;
+pub(crate) mod outcomes;
 pub(crate) mod path_proof;
 pub(crate) mod refresh;
 pub(crate) mod response;
@@ -30,7 +30,7 @@ pub(crate) mod writer;
 use crate::presence::document::deflate::Deflater;
 use crate::shard::container::slab::Slab;
 use crate::shard::container::timer_wheel::TimerHandle;
-use crate::shard::contract::counters::NotifyFailures;
+use crate::shard::contract::counters::NotifyOutcomes;
 use crate::shard::contract::expected::Expected;
 use crate::shard::contract::flow::Flow;
 use crate::shard::contract::ids::{InFlightId, PathId, SubscriptionId};
@@ -40,9 +40,9 @@ use crate::shard::lifecycle::notifiers_table::NotifiersTable;
 use crate::shard::notify::body_cache::BodyCache;
 use crate::shard::notify::copies::{Copies, Kept};
 use crate::shard::notify::detour::Detour;
-use crate::shard::notify::failures::Failures;
 use crate::shard::notify::gso_padding::GsoPadding;
 use crate::shard::notify::list::selection::Selection;
+use crate::shard::notify::outcomes::Outcomes;
 use crate::shard::peer::local_address::LocalAddresses;
 use crate::shard::peer::routing_token::RoutingToken;
 use crate::shard::request::Request;
@@ -81,7 +81,7 @@ pub(crate) struct Notifier {
     gso_padding: GsoPadding,
     /// The list resources selected for the current NOTIFY.
     selection: Selection,
-    failures: Failures,
+    outcomes: Outcomes,
 }
 
 impl Notifier {
@@ -96,7 +96,7 @@ impl Notifier {
             deflater: Deflater::default(),
             gso_padding: GsoPadding::default(),
             selection: Selection::default(),
-            failures: Failures::default(),
+            outcomes: Outcomes::default(),
         }
     }
 
@@ -105,13 +105,13 @@ impl Notifier {
         self.in_flight.len()
     }
 
-    /// NOTIFYs that failed since the start.
-    pub(crate) fn failures(&self) -> Vec<NotifyFailures> {
-        self.failures.all()
+    /// NOTIFYs that ended since the start.
+    pub(crate) fn outcomes(&self) -> Vec<NotifyOutcomes> {
+        self.outcomes.all()
     }
 
-    /// Counts a NOTIFY that failed; the subscription is None if it is gone.
-    fn count_failure(
+    /// Counts a NOTIFY that ended; the subscription is None if it is gone.
+    fn count_outcome(
         &mut self,
         id: Option<SubscriptionId>,
         status: Option<u16>,
@@ -120,7 +120,7 @@ impl Notifier {
         let table = subscriptions.table();
         let dialog = id.and_then(|id| table.dialog(table.subscription(id)?.dialog()));
         let profile = dialog.map(|dialog| &**dialog.profile());
-        self.failures.count(profile, status);
+        self.outcomes.count(profile, status);
     }
 
     /// The Contact that names us to the sender of a request.

@@ -86,7 +86,7 @@ impl Notifier {
             && self.leave_for_next_address(connection, subscriptions, turn)
         {
             turn.counters.notifies_refused += 1;
-            self.count_failure(refused, Some(code), subscriptions);
+            self.count_outcome(refused, Some(code), subscriptions);
             return true;
         }
         let Some(in_flight) = self.end_answered(id, subscriptions, turn) else {
@@ -99,8 +99,8 @@ impl Notifier {
             turn.counters.notifies_confirmed += 1;
         } else {
             turn.counters.notifies_refused += 1;
-            self.count_failure(in_flight.subscription, Some(code), subscriptions);
         }
+        self.count_outcome(in_flight.subscription, Some(code), subscriptions);
         if let Some(subscription) = in_flight.subscription {
             let notify = (subscription, in_flight.transaction.started());
             self.settle(notify, outcome, Some(message), subscriptions, turn);
@@ -133,6 +133,7 @@ impl Notifier {
         turn.counters.count_received(flow.transport);
         turn.counters.notifies_confirmed += 1;
         turn.wheel.cancel(in_flight.timer);
+        self.count_outcome(in_flight.subscription, Some(200), subscriptions);
         if let Some(subscription) = in_flight.subscription {
             let notify = (subscription, in_flight.transaction.started());
             self.settle(notify, Outcome::Delivered, None, subscriptions, turn);

@@ -65,7 +65,7 @@ impl Notifier {
     ) {
         turn.counters.notifies_unanswered += 1;
         let unanswered = self.in_flight.get(id).and_then(|it| it.subscription);
-        self.count_failure(unanswered, None, subscriptions);
+        self.count_outcome(unanswered, None, subscriptions);
         let in_flight = self.in_flight.get(id);
         let unproven = in_flight
             .expected("its timer fired")
