@@ -440,7 +440,8 @@ impl Uac {
         } else if client.purpose.link().is_some() {
             let link = client.link().and_then(|link| self.links.get(link));
             let status = link.and_then(|link| link.status);
-            if client.purpose.is_requesting() && status.is_some_and(ServerStatus::is_failure) {
+            let is_requesting = client.purpose.status() == Some(UserStatus::Requesting);
+            if is_requesting && status.is_some_and(ServerStatus::is_failure) {
                 client.purpose.user(UserStatus::Error, turn);
             }
             if let Some(own) = client.purpose.link_mut() {
@@ -535,7 +536,9 @@ impl Uac {
 
     /// Tells the next users that the server is not heard.
     fn tell_stale(&mut self, id: LinkId, from: u32, turn: &mut Turn<'_>) {
-        let is_all = self.links.get(id).is_some_and(|link| link.is_all_stale);
+        let link = self.links.get(id);
+        let is_all = link.is_some_and(|link| link.is_all_stale);
+        let refuses_us = link.and_then(|link| link.status) == Some(ServerStatus::Forbidden);
         let mut clients = (from..self.clients.end()).map(ClientId);
         let (mut told, mut is_any_heard) = (0, false);
         let next = clients.find(|client_id| {
@@ -549,7 +552,10 @@ impl Uac {
                 is_any_heard = true;
                 return false;
             }
-            client.purpose.user(UserStatus::Error, turn);
+            // It may be the user that the server refused us for.
+            if !refuses_us || client.purpose.status() != Some(UserStatus::AccessDenied) {
+                client.purpose.user(UserStatus::Error, turn);
+            }
             client.report(UpstreamNews::Stale, turn);
             told += 1;
             // A list tells its users by and by.

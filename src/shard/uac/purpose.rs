@@ -97,17 +97,16 @@ impl Purpose {
         matches!(self, Self::Probe(..))
     }
 
-    /// Whether it is for one user, and the server has not said anything about that user yet.
-    pub(super) fn is_requesting(&self) -> bool {
-        let status = match self {
+    /// What is known of its user; None for a probe or a list.
+    pub(super) fn status(&self) -> Option<UserStatus> {
+        match self {
             Self::Probe(..) => None,
             Self::Relay(relayed) => Some(relayed.status),
             Self::Upstream(upstream) => match &upstream.covers {
                 Coverage::User(_, status) => Some(*status),
                 Coverage::Roster(_) => None,
             },
-        };
-        status == Some(UserStatus::Requesting)
+        }
     }
 
     /// The link that it uses; None for a probe.

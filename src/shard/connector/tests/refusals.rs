@@ -223,3 +223,17 @@ fn news_from_a_server_that_is_not_reached_gets_old() {
     assert_eq!(world.status(), "ConnectionError");
     assert_eq!((world.user_status(), world.is_stale()), ("Error", true));
 }
+
+#[test]
+fn the_user_that_a_server_refuses_us_for_is_denied() {
+    let mut world = World::one();
+    let request = world.request();
+    world.respond(&request, "503 Service Unavailable", "");
+    let request = world.next_request();
+    world.respond(&request, "403 Forbidden", "");
+    world.wait_seconds(1);
+    assert_eq!(
+        (world.status(), world.user_status()),
+        ("Forbidden", "Access denied")
+    );
+}
