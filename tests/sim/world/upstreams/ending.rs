@@ -74,7 +74,7 @@ impl World {
             !is_rejected && (settings.users != Users::OnDemand || is_watched)
         };
         let demanded: Vec<usize> = all.filter(is_demanded).collect();
-        let (mut server, users) = said_of(plan.server.ending, &demanded);
+        let (mut server, mut users) = said_of(plan.server.ending, &demanded);
         let is_own = plan.has_login && plan.is_first_user && demanded.contains(&0);
         if is_own && plan.server.ending == Ending::UserMissing {
             server = ServerStatus::CredentialsNotFound;
@@ -89,6 +89,8 @@ impl World {
             // Nobody else is served: perhaps nobody is.
             [0] if plan.server.ending == Ending::UserDeclined => {
                 status.push(ConnectorStatus::Known(ServerStatus::Forbidden));
+                // It may be demanded again while the server is left alone.
+                users = vec![(0, vec![UserStatus::AccessDenied, UserStatus::Error])];
             }
             _ => {}
         }
