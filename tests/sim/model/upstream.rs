@@ -90,6 +90,9 @@ struct Belief {
     is_rejected: bool,
     /// The newest last.
     heard: VecDeque<Heard>,
+    /// The calls that each subscription reported: one that is being ended is not heard, and a document that reports
+    /// changes only is of its own.
+    calls: HashMap<String, Vec<Leg>>,
     /// Nothing that it said counts from then on.
     ends_at: Micros,
 }
@@ -144,6 +147,7 @@ impl Upstreams {
             trust: Trust::Doubtful,
             is_rejected: false,
             heard: VecDeque::new(),
+            calls: HashMap::new(),
             ends_at: Micros::MAX,
         };
         let user = || {
@@ -185,7 +189,7 @@ impl Upstreams {
             Document::Dialogs { .. } => user.is_known_by_calls.filter(|is_it| *is_it),
             Document::Presence { .. } => user.is_known_by_calls,
         };
-        user.beliefs[statement.connector].hear(&document, now);
+        user.beliefs[statement.connector].hear(&document, &key.0, now);
         self.remember(now, statement.user);
         Ok(())
     }
@@ -294,21 +298,18 @@ impl Upstreams {
 
 impl Belief {
     /// Applies a document as a source of its own would.
-    fn hear(&mut self, document: &Document, at: Micros) {
+    fn hear(&mut self, document: &Document, call_id: &str, at: Micros) {
         let said = match document {
             Document::Dialogs { full, legs } => {
-                let mut known = match self.heard.back() {
-                    Some(Heard {
-                        said: Said::Calls(known),
-                        ..
-                    }) if !full => known.clone(),
-                    _ => Vec::new(),
-                };
+                let known = self.calls.entry(call_id.to_owned()).or_default();
+                if *full {
+                    known.clear();
+                }
                 let named: Vec<LegKey> = legs.iter().map(key_of).collect();
                 known.retain(|leg| !named.contains(&key_of(leg)));
                 let live = legs.iter().filter(|leg| leg.state != State::Terminated);
                 known.extend(live.cloned());
-                Said::Calls(known)
+                Said::Calls(known.clone())
             }
             Document::Presence {
                 open,
