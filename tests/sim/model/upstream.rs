@@ -15,7 +15,7 @@ use crate::network::{Micros, SECOND};
 use crate::upstream::plan::{GRANTED_MAX, UpstreamPlan};
 
 /// What a connector said that may still count while the connector is in doubt.
-const HEARD_MAX: usize = 3;
+const HEARD_MAX: usize = 6;
 /// Time for the end of a subscription to be noticed.
 const END_SLACK: Micros = 5 * SECOND;
 
@@ -299,7 +299,8 @@ impl Upstreams {
 impl Belief {
     /// Applies a document as a source of its own would.
     fn hear(&mut self, document: &Document, call_id: &str, at: Micros) {
-        let said = match document {
+        let mut said = Vec::new();
+        match document {
             Document::Dialogs { full, legs } => {
                 let known = self.calls.entry(call_id.to_owned()).or_default();
                 if *full {
@@ -308,27 +309,33 @@ impl Belief {
                 let named: Vec<LegKey> = legs.iter().map(key_of).collect();
                 known.retain(|leg| !named.contains(&key_of(leg)));
                 let live = legs.iter().filter(|leg| leg.state != State::Terminated);
+                // What it builds upon may have been dropped when the PBX was not heard.
+                if !full && self.trust != Trust::Certain {
+                    said.push(Said::Calls(live.clone().cloned().collect()));
+                }
                 known.extend(live.cloned());
-                Said::Calls(known.clone())
+                said.push(Said::Calls(known.clone()));
             }
             Document::Presence {
                 open,
                 activity,
                 note,
-            } => Said::Word(Word {
+            } => said.push(Said::Word(Word {
                 open: Some(*open),
                 activity: *activity,
                 note: note.clone(),
                 since: at,
-            }),
-        };
+            })),
+        }
         if self.trust == Trust::Certain {
             self.heard.clear();
         }
-        self.heard.retain(|heard| !heard.said.is_alike(&said));
-        self.heard.push_back(Heard { said, at });
-        if self.heard.len() > HEARD_MAX {
-            self.heard.pop_front();
+        for said in said {
+            self.heard.retain(|heard| !heard.said.is_alike(&said));
+            self.heard.push_back(Heard { said, at });
+            if self.heard.len() > HEARD_MAX {
+                self.heard.pop_front();
+            }
         }
     }
 
