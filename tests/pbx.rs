@@ -8,6 +8,8 @@
 mod asterisk;
 #[path = "operator/daemon.rs"]
 mod daemon;
+#[path = "pbx/encrypted.rs"]
+mod encrypted;
 #[path = "pbx/freeswitch.rs"]
 mod freeswitch;
 #[path = "pbx/lamps.rs"]

@@ -7,6 +7,7 @@
 //! thread begins with the first order that its service needs it for, and ends when its service is ended.
 
 mod backoff;
+mod encryption;
 mod shards;
 
 use std::io;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::LocalSet;
 
 pub(crate) use backoff::Backoff;
+pub(crate) use encryption::encrypt;
 pub use shards::Shards;
 
 use crate::net::kernel;

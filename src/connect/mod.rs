@@ -165,7 +165,8 @@ impl Entry {
 
     fn wanted(&self, tls: Option<&TlsClient>) -> Wanted {
         Wanted {
-            teams: self.teams.clone().zip(tls.cloned()),
+            teams: self.teams.clone(),
+            tls: tls.cloned(),
             connector: self.connector.clone(),
             run: self.run,
             status: Arc::clone(&self.status),

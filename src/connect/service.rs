@@ -23,8 +23,10 @@ pub(super) struct Wanted {
     /// Another run begins with another number.
     pub(super) run: u64,
     pub(super) status: Arc<Status>,
-    /// Of one that reads Teams: where it begins, and how it connects by TLS.
-    pub(super) teams: Option<(TeamsSource, TlsClient)>,
+    /// Of one that reads Teams: where it begins.
+    pub(super) teams: Option<TeamsSource>,
+    /// How it connects by TLS.
+    pub(super) tls: Option<TlsClient>,
 }
 
 /// A connector that runs.
@@ -106,7 +108,7 @@ fn start(
             spawn_local(worker.run())
         }
         Protocol::Teams(teams) => {
-            let (source, tls) = wanted.teams.as_ref()?;
+            let (source, tls) = wanted.teams.as_ref().zip(wanted.tls.as_ref())?;
             let reader = TeamsReader::new(source, tls);
             let poller = Poller::new(&wanted, teams.poll, reader, shards, teller.clone());
             spawn_local(poller.run(random))

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -15,6 +14,7 @@ use crate::connect::protocol::{Fault, Protocol};
 use crate::connect::status::Status;
 use crate::connect::teller::{Teller, USERS_AT_ONCE};
 use crate::connect::users::SelectedUsers;
+use crate::connect::worker::Stream;
 
 /// Octets that are read at once.
 const READ_OCTETS: usize = 64 * 1024;
@@ -48,8 +48,12 @@ pub(super) struct Session<'w> {
 
 impl Session<'_> {
     /// Runs until the connection is lost.
-    pub(super) async fn run(&self, protocol: Box<dyn Protocol>, mut stream: TcpStream) -> Fault {
-        let reading = pin!(self.read(protocol, &mut stream));
+    pub(super) async fn run(
+        &self,
+        protocol: Box<dyn Protocol>,
+        mut stream: Box<dyn Stream>,
+    ) -> Fault {
+        let reading = pin!(self.read(protocol, &mut *stream));
         let telling = pin!(self.tell());
         match select(reading, telling).await {
             Either::Left((fault, _)) => fault,
@@ -57,7 +61,7 @@ impl Session<'_> {
         }
     }
 
-    async fn read(&self, mut protocol: Box<dyn Protocol>, stream: &mut TcpStream) -> Fault {
+    async fn read(&self, mut protocol: Box<dyn Protocol>, stream: &mut dyn Stream) -> Fault {
         let mut octets = Vec::new();
         let begun = Instant::now();
         let (mut heard, mut looked) = (begun, begun);
@@ -156,11 +160,15 @@ impl Session<'_> {
     }
 }
 
-async fn write(stream: &mut TcpStream, requests: &[u8]) -> Result<(), Fault> {
+async fn write(stream: &mut dyn Stream, requests: &[u8]) -> Result<(), Fault> {
     if requests.is_empty() {
         return Ok(());
     }
-    match timeout(WRITE_PATIENCE, stream.write_all(requests)).await {
+    let written = async {
+        stream.write_all(requests).await?;
+        stream.flush().await
+    };
+    match timeout(WRITE_PATIENCE, written).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(Fault::Unreachable(error.to_string())),
         Err(_) => Err(Fault::Stuck),

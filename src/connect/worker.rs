@@ -1,15 +1,17 @@
 //! One connector: connects to its PBX, again and again.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use crate::background::{Backoff, Shards};
+use crate::background::{Backoff, Shards, encrypt};
 use crate::connect::ami::Ami;
 use crate::connect::board::Board;
 use crate::connect::event_socket::{self, EventSocket};
@@ -29,10 +31,15 @@ const BACKOFF: Backoff = Backoff {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(60),
 };
-/// The port of Asterisk's manager interface.
-const AMI_PORT: u16 = 5038;
+/// The ports of Asterisk's manager interface: without TLS, and with it.
+const AMI_PORTS: [u16; 2] = [5038, 5039];
 /// The port of FreeSWITCH's event socket.
 const EVENT_SOCKET_PORT: u16 = 8021;
+
+/// A connection, encrypted or not.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// Runs a connector.
 pub(super) struct Worker {
@@ -89,27 +96,37 @@ impl Worker {
         (fault, session.is_read.get())
     }
 
-    async fn open(&self) -> Result<(TcpStream, SocketAddr), Fault> {
+    async fn open(&self) -> Result<(Box<dyn Stream>, SocketAddr), Fault> {
         let port = match self.pbx.kind {
-            PbxKind::Asterisk => AMI_PORT,
+            PbxKind::Asterisk => AMI_PORTS[usize::from(self.pbx.is_encrypted)],
             PbxKind::FreeSwitch => EVENT_SOCKET_PORT,
         };
         let address = self.wanted.connector.address.as_ref();
         let address = address.ok_or_else(|| Fault::Unreachable("no address".to_owned()))?;
+        let host = &*address.host;
         let found = self.shards.locate(address, port).await;
         let mut why = "the name has no address".to_owned();
         for address in found.map_err(Fault::Unreachable)? {
-            match timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    // Without it the PBX sees our requests later; it sees them.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((stream, address));
-                }
-                Ok(Err(error)) => why = format!("{address}: {error}"),
-                Err(_) => why = format!("{address}: no response"),
+            match self.open_at(address, host).await {
+                Ok(stream) => return Ok((stream, address)),
+                Err(error) => why = format!("{address}: {error}"),
             }
         }
         Err(Fault::Unreachable(why))
+    }
+
+    async fn open_at(&self, address: SocketAddr, host: &str) -> io::Result<Box<dyn Stream>> {
+        let late = |_| Err(io::Error::other("no response"));
+        let opened = timeout(CONNECT_PATIENCE, TcpStream::connect(address)).await;
+        let stream = opened.unwrap_or_else(late)?;
+        // Without it the PBX sees our requests later; it sees them.
+        let _ = stream.set_nodelay(true);
+        if !self.pbx.is_encrypted {
+            return Ok(Box::new(stream));
+        }
+        let tls = self.wanted.tls.as_ref();
+        let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+        Ok(Box::new(encrypt(stream, host, &tls.web_config()).await?))
     }
 
     fn protocol(&self, users: Rc<dyn Users>) -> Box<dyn Protocol> {

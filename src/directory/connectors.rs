@@ -66,6 +66,8 @@ pub struct TeamsUpstream {
 pub struct PbxUpstream {
     /// Which PBX.
     pub kind: PbxKind,
+    /// Whether it is spoken to by TLS.
+    pub is_encrypted: bool,
     /// The domain of the users there; None for users of any domain.
     pub remote_domain: Option<Box<str>>,
     /// The contexts whose hints count; empty for all.

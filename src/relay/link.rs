@@ -4,17 +4,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
 use crate::background::Backoff;
 use crate::relay::target::Fault;
@@ -114,16 +109,6 @@ pub(super) async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = in_time(TcpStream::connect((host, port))).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-/// Encrypts a connection to a host, whose certificate must be of that name.
-pub(super) async fn encrypt(
-    stream: TcpStream,
-    host: &str,
-    tls: &Arc<ClientConfig>,
-) -> io::Result<TlsStream<TcpStream>> {
-    let host = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    in_time(TlsConnector::from(Arc::clone(tls)).connect(host, stream)).await
 }
 
 /// Writes octets. A target that takes none for a while has failed.

@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::background::encrypt;
 use crate::presence::Aor;
 use crate::relay::link;
 use crate::relay::link::{LANES, Link, Message, PING_INTERVAL};
@@ -69,7 +70,7 @@ impl Mqtt {
         if !self.plan.is_encrypted {
             return self.session(stream, is_back).await;
         }
-        let stream = link::encrypt(stream, &self.plan.host, &self.tls).await?;
+        let stream = encrypt(stream, &self.plan.host, &self.tls).await?;
         self.session(stream, is_back).await
     }
 

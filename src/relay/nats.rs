@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use crate::background::encrypt;
 use crate::presence::Aor;
 use crate::relay::link;
 use crate::relay::link::{LANES, Link, Message, PING_INTERVAL};
@@ -118,7 +119,7 @@ impl Nats {
         if !received.is_empty() {
             return Err(io::Error::other("octets before TLS"));
         }
-        let stream = link::encrypt(stream, &server.host, &self.tls).await?;
+        let stream = encrypt(stream, &server.host, &self.tls).await?;
         self.session(stream, server, &info, is_back).await
     }
 

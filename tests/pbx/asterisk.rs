@@ -10,21 +10,24 @@ use crate::lamps::Phone;
 use crate::server::{Behaviour, Server};
 use crate::{await_words, configuration};
 
-const CONNECTOR: &str = "kind = \"asterisk-ami\"\nauth_id = \"lamps\"\npassword = \"secret\"\n";
+pub(crate) const CONNECTOR: &str =
+    "kind = \"asterisk-ami\"\nauth_id = \"lamps\"\npassword = \"secret\"\n";
 
 /// What it has, by the action that lists it: blocks without an empty line at their end.
 #[derive(Default)]
-struct Asterisk {
+pub(crate) struct Asterisk {
     lists: HashMap<&'static str, Vec<String>>,
     password: &'static str,
     is_garbage: bool,
     /// It takes requests, and says nothing any more.
     is_silent: bool,
+    /// The requests that it was sent.
+    pub(crate) heard: Vec<String>,
 }
 
 impl Asterisk {
     /// An idle PBX with two phones.
-    fn idle() -> Self {
+    pub(crate) fn idle() -> Self {
         let hint = |user: &str| {
             format!(
                 "Event: ExtensionStatus\nExten: {user}\nContext: internal\nHint: PJSIP/{user}&Custom:DND{user}\nStatus: 0\nStatusText: Idle"
@@ -42,6 +45,7 @@ impl Asterisk {
             password: "secret",
             is_garbage: false,
             is_silent: false,
+            heard: Vec::new(),
         }
     }
 }
@@ -57,6 +61,7 @@ impl Behaviour for Asterisk {
     }
 
     fn answer(&mut self, request: &str) -> String {
+        self.heard.push(request.to_owned());
         let field = |name: &str| {
             let mut lines = request.lines();
             let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
@@ -110,12 +115,12 @@ impl Behaviour for Asterisk {
 }
 
 /// A block as it is sent.
-fn wire(block: &str) -> String {
+pub(crate) fn wire(block: &str) -> String {
     format!("{}\r\n\r\n", block.replace('\n', "\r\n"))
 }
 
 /// The state of a channel, of which `Newstate` and others tell.
-fn channel(event: &str, user: &str, state: u8, other: &str) -> String {
+pub(crate) fn channel(event: &str, user: &str, state: u8, other: &str) -> String {
     let names = [
         "Down", "Rsrvd", "OffHook", "Dialing", "Ring", "Ringing", "Up",
     ];

@@ -78,7 +78,7 @@ fn serve<B: Behaviour>(mut stream: TcpStream, behaviour: &Mutex<B>) {
     loop {
         match stream.read(&mut buffer) {
             Ok(0) => return,
-            Ok(length) => unread.push_str(str::from_utf8(&buffer[..length]).unwrap()),
+            Ok(length) => unread.push_str(&String::from_utf8_lossy(&buffer[..length])),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(_) => return,
         }

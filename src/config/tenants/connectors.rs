@@ -128,12 +128,6 @@ fn teams(
 /// What a PBX needs that is not spoken to by SIP.
 fn pbx(connector: &schema::Connector, kind: PbxKind, complainer: &mut Complainer<'_>) -> Protocol {
     let name = connector.name.get_ref();
-    if connector.transport == ConnectorTransportKind::Tls {
-        let what =
-            format!("the connector \"{name}\" has transport = \"tls\", which its kind has not");
-        let remedy = "remove transport, and have a tunnel encrypt (stunnel, WireGuard) if the network is not yours";
-        complainer.add(connector.name.span(), what, remedy);
-    }
     if kind == PbxKind::Asterisk && connector.auth_id.is_none() && connector.enabled {
         let what = format!("the connector \"{name}\" has no auth_id");
         let remedy = "write auth_id = \"...\", the name of the section of manager.conf, and its secret as password";
@@ -150,6 +144,7 @@ fn pbx(connector: &schema::Connector, kind: PbxKind, complainer: &mut Complainer
     let contexts = connector.contexts.0.iter();
     Protocol::Pbx(PbxUpstream {
         kind,
+        is_encrypted: connector.transport == ConnectorTransportKind::Tls,
         remote_domain: remote_domain.map(Into::into),
         contexts: contexts.map(|one| one.get_ref().as_str().into()).collect(),
     })
