@@ -805,7 +805,10 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
     ("rpassword", &["cli"]),
     ("rumqttc", &["relay/mqtt"]),
     ("rusqlite", &["store"]),
-    ("rustls", &["net/stream/tls", "relay", "tls"]),
+    (
+        "rustls",
+        &["background/encryption", "net/stream/tls", "relay", "tls"],
+    ),
     (
         "serde",
         &["connect/event_socket", "presence", "record", "sip"],
@@ -866,7 +869,7 @@ const CRATE_HOMES: &[(&str, &[&str])] = &[
         "tokio",
         &["background", "connect", "relay", "runtime/resolver"],
     ),
-    ("tokio_rustls", &["relay/link"]),
+    ("tokio_rustls", &["background/encryption"]),
     ("toml", &["config"]),
     (
         "tracing",

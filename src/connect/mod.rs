@@ -32,7 +32,9 @@ use crate::connect::service::{Wanted, serve};
 use crate::connect::status::Status;
 use crate::directory::connectors::{Connector, Protocol};
 use crate::relay::{Relays, TeamsSource};
-use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorStatus};
+use crate::shard::contract::connector::{
+    ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
+};
 use crate::tls::TlsClient;
 
 /// The connectors of a node that are not spoken to by SIP. Clones are handles of the same ones.
@@ -120,6 +122,18 @@ impl Connectors {
     #[must_use]
     pub fn report(&self) -> Vec<ConnectorReport> {
         self.inner().all.iter().map(Entry::report).collect()
+    }
+
+    /// The users of a connector from a place on, and the place from where to go on; None if it is not one of these.
+    #[must_use]
+    pub fn users(&self, name: &str, from: u32) -> Option<(Vec<ConnectorUserReport>, Option<u32>)> {
+        let inner = self.inner();
+        let mut entries = inner.all.iter();
+        let entry = entries.find(|entry| *entry.connector.name == *name)?;
+        Some(match entry.runs() {
+            true => entry.status.users(&entry.connector, from),
+            false => (Vec::new(), None),
+        })
     }
 
     /// Ends all. What they told stays, for the next process.

@@ -148,8 +148,7 @@ impl Session<'_> {
                 if users.is_empty() {
                     break;
                 }
-                let untold = self.teller.tell(users, &self.board).await;
-                self.status.users(self.teller.count());
+                let untold = self.teller.tell(users, &self.board, self.status).await;
                 if !untold.is_empty() {
                     sleep(PAUSE).await;
                     let mut board = self.board.borrow_mut();

@@ -1,13 +1,21 @@
 //! How a connector is, for the operator. Its worker writes it; any thread reads it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::connect::protocol::Fault;
 use crate::directory::connectors::Connector;
-use crate::shard::contract::connector::{ConnectorCounts, ConnectorReport, ConnectorStatus};
-use crate::shard::contract::probe::ServerStatus;
+use crate::presence::Aor;
+use crate::presence::event::Package;
+use crate::shard::contract::connector::{
+    ConnectorCounts, ConnectorReport, ConnectorStatus, ConnectorUserReport, add_users,
+};
+use crate::shard::contract::probe::{ServerStatus, UserStatus};
+
+/// Users that are listed at once.
+const USERS_AT_ONCE: usize = 1_000;
 
 /// What a worker knows.
 #[derive(Debug)]
@@ -19,7 +27,7 @@ struct Inner {
     since: Instant,
     peer: Option<SocketAddr>,
     next_attempt: Option<Instant>,
-    users: usize,
+    users: BTreeMap<Box<str>, UserStatus>,
     counts: ConnectorCounts,
 }
 
@@ -30,7 +38,7 @@ impl Default for Status {
             since: Instant::now(),
             peer: None,
             next_attempt: None,
-            users: 0,
+            users: BTreeMap::new(),
             counts: ConnectorCounts::default(),
         }))
     }
@@ -64,9 +72,34 @@ impl Status {
         self.inner().counts.notifies += frames;
     }
 
-    /// That many users are reported on.
-    pub(super) fn users(&self, users: usize) {
-        self.inner().users = users;
+    /// A user is so; None: nothing is told of it any more.
+    pub(super) fn user(&self, user: &str, status: Option<UserStatus>) {
+        let mut inner = self.inner();
+        match status {
+            Some(status) => drop(inner.users.insert(user.into(), status)),
+            None => drop(inner.users.remove(user)),
+        }
+    }
+
+    /// The users, in their order, from a place on, and the place from where to go on.
+    pub(super) fn users(
+        &self,
+        connector: &Connector,
+        from: u32,
+    ) -> (Vec<ConnectorUserReport>, Option<u32>) {
+        let inner = self.inner();
+        let users = inner.users.iter().skip(from as usize).take(USERS_AT_ONCE);
+        let users = users.map(|(user, status)| ConnectorUserReport {
+            aor: Aor::new(user, &connector.domain),
+            target: user.clone(),
+            package: Package::Dialog,
+            status: inner.shown(*status),
+            remaining: None,
+        });
+        let users: Vec<_> = users.collect();
+        let end = from.saturating_add(users.len() as u32);
+        let next = ((end as usize) < inner.users.len()).then_some(end);
+        (users, next)
     }
 
     /// For the operator. `configured`: a status that the configuration gives.
@@ -78,6 +111,10 @@ impl Status {
         let inner = self.inner();
         let now = Instant::now();
         let next = inner.next_attempt.filter(|_| configured.is_none());
+        let is_used = configured.is_none();
+        let mut users = Vec::new();
+        let shown = inner.users.values().filter(|_| is_used);
+        add_users(&mut users, shown.map(|status| (inner.shown(*status), 1)));
         ConnectorReport {
             name: connector.name.clone(),
             domain: connector.domain.clone(),
@@ -85,8 +122,8 @@ impl Status {
             age: configured.is_none().then(|| inner.since.elapsed()),
             peer: inner.peer,
             next_attempt: next.map(|next| next.saturating_duration_since(now)),
-            users: Vec::new(),
-            subscriptions: inner.users,
+            subscriptions: users.iter().map(|(_, count)| count).sum(),
+            users,
             counts: inner.counts,
         }
     }
@@ -105,5 +142,15 @@ impl Status {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// What is said of a user while the PBX is so.
+    fn shown(&self, status: UserStatus) -> UserStatus {
+        match self.status {
+            ConnectorStatus::Known(server) if server.is_failure() => UserStatus::Error,
+            _ => status,
+        }
     }
 }

@@ -159,8 +159,8 @@ impl Poller {
             if users.is_empty() {
                 return;
             }
-            let untold = self.teller.tell(users, &self.board).await;
-            self.wanted.status.users(self.teller.count());
+            let status = &self.wanted.status;
+            let untold = self.teller.tell(users, &self.board, status).await;
             if !untold.is_empty() {
                 sleep(PAUSE).await;
                 let mut board = self.board.borrow_mut();

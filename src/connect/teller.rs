@@ -14,11 +14,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::background::Shards;
 use crate::connect::board::{Board, FACTS_MAX, Report};
+use crate::connect::status::Status;
 use crate::presence::Aor;
 use crate::presence::document::Document;
 use crate::presence::event::Package;
 use crate::presence::presentity::UpstreamNews;
 use crate::shard::contract::connector::UpstreamReport;
+use crate::shard::contract::probe::UserStatus;
 use crate::shard::{Command, Reply, ShardId};
 
 /// Users of one batch.
@@ -101,9 +103,19 @@ impl Teller {
         self.0.epoch
     }
 
-    /// Users that were reported.
-    pub(super) fn count(&self) -> usize {
-        self.0.told.borrow().len()
+    /// The status of a user for the operator; None if nothing is reported of it.
+    fn status_of(&self, user: &str) -> Option<UserStatus> {
+        let told = self.0.told.borrow();
+        let report = &told.get(user)?.report;
+        let said = report.presence.clone().map(|statement| Document::Pidf {
+            entity: None,
+            statement,
+        });
+        Some(match said {
+            _ if !report.calls.is_empty() => UserStatus::Busy,
+            Some(said) => UserStatus::of_document(&said).unwrap_or(UserStatus::Available),
+            None => UserStatus::Available,
+        })
     }
 
     /// Marks on the board the users that are due for a report. `all`: everything was read after a connection. Then all
@@ -123,13 +135,19 @@ impl Teller {
 
     /// Reports these users to the shards as the board has them. Returns the users to repeat: all of them, if a shard
     /// did not take its part.
-    pub(super) async fn tell(&self, users: Vec<Box<str>>, board: &RefCell<Board>) -> Vec<Box<str>> {
+    pub(super) async fn tell(
+        &self,
+        users: Vec<Box<str>>,
+        board: &RefCell<Board>,
+        status: &Status,
+    ) -> Vec<Box<str>> {
         let mut batch = Vec::new();
         {
             let board = board.borrow();
             let known = board.known_of(&users);
             for user in &users {
                 self.compare(user, known.contains(user), board.report(user), &mut batch);
+                status.user(user, self.status_of(user));
             }
         }
         if self.deliver(batch).await {
@@ -337,7 +355,7 @@ mod tests {
         let board = RefCell::new(Board::new("abc.com", 1, 1));
         let tell = |state| {
             board.borrow_mut().lamp("101", state);
-            wait(teller.tell(vec!["101".into()], &board));
+            wait(teller.tell(vec!["101".into()], &board, &Status::default()));
             log.take()
         };
         let in_call = tell(Some(CallState::Confirmed));
@@ -354,7 +372,7 @@ mod tests {
         board.borrow_mut().phone("a", "101", true);
         let tell = |users: &[&str]| {
             let users = users.iter().map(|user| (*user).into()).collect();
-            wait(teller.tell(users, &board))
+            wait(teller.tell(users, &board, &Status::default()))
         };
 
         log.refuses.set(true);
@@ -368,7 +386,7 @@ mod tests {
             "102 presence Gone",
         ];
         assert_eq!(log.take(), told);
-        assert_eq!(teller.count(), 1);
+        assert_eq!(teller.users().len(), 1);
         tell(&["101"]);
         assert!(log.take().is_empty(), "it is known");
         board.borrow_mut().phone("a", "101", false);
@@ -384,8 +402,8 @@ mod tests {
         due.sort_unstable();
         assert_eq!(due, ["101".into(), "103".into()]);
         let fresh = RefCell::new(fresh);
-        wait(teller.tell(due, &fresh));
+        wait(teller.tell(due, &fresh, &Status::default()));
         assert_eq!(log.take().len(), 4);
-        assert_eq!(teller.count(), 0);
+        assert_eq!(teller.users().len(), 0);
     }
 }

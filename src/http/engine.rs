@@ -12,7 +12,7 @@ use crate::dns::LookupError;
 use crate::presence::Aor;
 use crate::presence::history::{HistoryErased, HistoryPage, HistoryQuery};
 use crate::relay::RelayReport;
-use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport};
+use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorUserReport};
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::{Location, Question};
 use crate::trace::{Target, TooManyTraces, TraceId, TraceReport};
@@ -33,6 +33,14 @@ pub trait Engine: Clone + 'static {
 
     /// How each connector without SIP is. Of the others the shards know.
     fn connectors(&self) -> Vec<ConnectorReport>;
+
+    /// The users of a connector without SIP from a place on, and the place from where to go on; None if it is none
+    /// of those.
+    fn connector_users(
+        &self,
+        name: &str,
+        from: u32,
+    ) -> Option<(Vec<ConnectorUserReport>, Option<u32>)>;
 
     /// Starts, stops or restarts a connector, if it is one without SIP.
     fn order_connector(&self, name: &str, order: ConnectorOrder);

@@ -26,7 +26,7 @@ use crate::runtime::replier::{PendingCommand, Replier};
 use crate::runtime::resolver::{Located, Resolver};
 use crate::runtime::signals::Request;
 use crate::runtime::store_monitor::StoreMonitor;
-use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport};
+use crate::shard::contract::connector::{ConnectorOrder, ConnectorReport, ConnectorUserReport};
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::location::Question;
 use crate::trace::{Target, TooManyTraces, TraceId, TraceReport, Traces};
@@ -240,6 +240,14 @@ impl Engine for Commander {
 
     fn connectors(&self) -> Vec<ConnectorReport> {
         self.connectors.report()
+    }
+
+    fn connector_users(
+        &self,
+        name: &str,
+        from: u32,
+    ) -> Option<(Vec<ConnectorUserReport>, Option<u32>)> {
+        self.connectors.users(name, from)
     }
 
     fn order_connector(&self, name: &str, order: ConnectorOrder) {

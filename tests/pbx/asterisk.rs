@@ -150,6 +150,17 @@ fn asterisk_lights_lamps() {
     phone.await_lamp("102", "", "sip:101@a.example");
     say(&channel("Newstate", "102", 6, "101"));
     phone.lights("102", "confirmed");
+    await_words(&folder, "connectors pbx", "102@a.example");
+    let users = folder.says("connectors pbx");
+    let line = |user: &str| {
+        users
+            .lines()
+            .find(|line| line.starts_with(user))
+            .unwrap()
+            .to_owned()
+    };
+    assert!(line("101@a.example").contains("Busy"), "{users}");
+    assert!(line("102@a.example").contains("Busy"), "{users}");
     say(&channel("Hold", "102", 6, "101"));
     await_words(&folder, "why 102@a.example", "on hold");
     let why = folder.says("why 102@a.example");
@@ -205,6 +216,7 @@ fn asterisk_that_restarted_leaves_no_red_lamp() {
     pbx.drop_connection(true);
     await_words(&folder, "connectors", "ConnectionError");
     await_words(&folder, "why 101@a.example", "not heard for");
+    await_words(&folder, "connectors pbx", "Error");
     // After its restart it has another call.
     pbx.drop_connection(false);
     phone.goes_dark("101");

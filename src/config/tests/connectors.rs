@@ -182,10 +182,20 @@ fn a_pbx_without_sip_has_no_keys_of_others() {
     };
     let without_user = complaint("kind = \"asterisk-ami\"\n");
     assert!(without_user.contains("has no auth_id"), "{without_user}");
-    let tls = complaint("kind = \"freeswitch-event-socket\"\ntransport = \"tls\"\n");
-    assert!(tls.contains("transport = \"tls\""), "{tls}");
     let contexts = complaint("kind = \"freeswitch-event-socket\"\ncontexts = [\"a\"]\n");
     assert!(contexts.contains("only Asterisk has"), "{contexts}");
+}
+
+#[test]
+fn a_pbx_without_sip_may_be_spoken_to_by_tls() {
+    let head = "kind = \"freeswitch-event-socket\"\naddress = \"192.0.2.7\"\n";
+    for (lines, expected) in [("", false), ("transport = \"tls\"\n", true)] {
+        let connector = connector(&format!("{head}{lines}"));
+        let Protocol::Pbx(pbx) = &connector.protocol else {
+            panic!("{connector:?}");
+        };
+        assert_eq!(pbx.is_encrypted, expected);
+    }
 }
 
 #[test]

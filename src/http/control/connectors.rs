@@ -107,6 +107,9 @@ pub(crate) async fn users_from<E: Engine>(
     (shard, from): Place,
     site: &Site<E>,
 ) -> Option<(Vec<ConnectorUserReport>, Option<Place>)> {
+    if let Some((users, next)) = site.engine.connector_users(name, from) {
+        return Some((users, next.map(|next| (shard, next))));
+    }
     let command = Command::ConnectorUsers {
         name: name.into(),
         from,

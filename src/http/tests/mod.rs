@@ -136,6 +136,14 @@ impl Engine for FakeEngine {
         Vec::new()
     }
 
+    fn connector_users(
+        &self,
+        _name: &str,
+        _from: u32,
+    ) -> Option<(Vec<ConnectorUserReport>, Option<u32>)> {
+        None
+    }
+
     fn order_connector(&self, _name: &str, _order: ConnectorOrder) {}
 
     async fn reload(&self, accepts_removal: bool) -> Result<Reloaded, Unavailable> {
