@@ -159,6 +159,9 @@ impl Presentity {
             ) => {
                 return self.apply_reported_call(origin, call, expires, now);
             }
+            (Some(origin), StateUpdate::CallStateDoNotDisturb(life)) => {
+                return self.apply_reported_do_not_disturb(origin, life, now);
+            }
             (_, said) => said,
         };
         if let Some(contributed) = Contributed::of(&said) {
@@ -183,6 +186,7 @@ impl Presentity {
         ) {
             self.know_by_calls(None);
         }
+        self.end_call_state_dnd_before(&said);
         self.statements.make().take(said, now);
         self.recompose()
     }

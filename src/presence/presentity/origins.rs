@@ -25,6 +25,8 @@ pub(super) enum Contributed {
     Messages,
     /// That the user is known by calls, even if there are none now. Of all that have said so.
     KnownByCalls,
+    /// Do-not-disturb that was reported as the state of a call.
+    CallStateDoNotDisturb,
 }
 
 /// The contributions with a known origin.
@@ -40,7 +42,7 @@ impl Contributed {
                 CallSource::CallState => Self::CallState,
                 CallSource::Operator => Self::Lamp,
             },
-            StateUpdate::CallStateDoNotDisturb(_) => Self::CallState,
+            StateUpdate::CallStateDoNotDisturb(_) => Self::CallStateDoNotDisturb,
             StateUpdate::DoNotDisturb(_) => Self::DoNotDisturb,
             StateUpdate::Forward(forward) => Self::Forward(forward.kind),
             StateUpdate::Note(_) => Self::Note,
@@ -73,6 +75,11 @@ impl Origins {
     pub(super) fn note(&mut self, contributed: Contributed, origin: Option<Origin>) {
         self.0.retain(|(known, _)| *known != contributed);
         self.0.extend(origin.map(|origin| (contributed, origin)));
+    }
+
+    /// Whether a contribution came from a system.
+    pub(super) fn has(&self, contributed: Contributed) -> bool {
+        self.0.iter().any(|(known, _)| *known == contributed)
     }
 
     /// The contributions of a system.
@@ -162,7 +169,8 @@ impl Presentity {
 impl Statements {
     fn has(&self, contributed: Contributed) -> bool {
         match contributed {
-            Contributed::CallState => self.call_state.is_some() || self.call_state_dnd.is_some(),
+            Contributed::CallState => self.call_state.is_some(),
+            Contributed::CallStateDoNotDisturb => self.call_state_dnd.is_some(),
             Contributed::Lamp => self.lamp.is_some(),
             Contributed::DoNotDisturb => self.do_not_disturb.is_some(),
             Contributed::Forward(kind) => self.forwards.iter().any(|one| one.what.kind == kind),
@@ -173,9 +181,10 @@ impl Statements {
         }
     }
 
-    fn hide(&mut self, contributed: Contributed) {
+    pub(super) fn hide(&mut self, contributed: Contributed) {
         match contributed {
-            Contributed::CallState => (self.call_state, self.call_state_dnd) = (None, None),
+            Contributed::CallState => self.call_state = None,
+            Contributed::CallStateDoNotDisturb => self.call_state_dnd = None,
             Contributed::Lamp => self.lamp = None,
             Contributed::DoNotDisturb => self.do_not_disturb = None,
             Contributed::Forward(kind) => self.forwards.retain(|stated| stated.what.kind != kind),

@@ -28,7 +28,7 @@ impl Presentity {
         now: Instant,
     ) -> bool {
         self.drop_expired(now);
-        self.end_call_beside(origin, now);
+        self.end_call_beside(origin);
         let expires = expires.unwrap_or(USUAL_LIFE);
         let is_over = |call: &CallDialog| call.state == CallState::Terminated || expires.is_zero();
         match call.filter(|call| !is_over(call)) {
@@ -40,17 +40,46 @@ impl Presentity {
         self.recompose()
     }
 
-    /// Ends what that system stated as if it were the only one: before its name was known, or as do-not-disturb.
-    fn end_call_beside(&mut self, origin: Origin, now: Instant) {
-        let mut known = self.origins.of(origin);
-        if known.any(|known| known == Contributed::CallState) {
-            let end = StateUpdate::Call {
-                source: CallSource::CallState,
-                call: None,
-                expires: None,
-            };
-            self.statements.make().take(end, now);
-            self.extras_are_stale = true;
+    /// Applies do-not-disturb of a peer system in place of its call.
+    pub(super) fn apply_reported_do_not_disturb(
+        &mut self,
+        origin: Origin,
+        life: Duration,
+        now: Instant,
+    ) -> bool {
+        self.drop_expired(now);
+        self.end_call_beside(origin);
+        self.end_reported(origin, now);
+        self.statements.make().take_call_state_dnd(life, now);
+        let contributed = Contributed::CallStateDoNotDisturb;
+        self.origins.note(contributed, Some(origin));
+        self.extras_are_stale = true;
+        self.know_by_calls(Some(origin));
+        self.origins.keep(&self.publications, self.statements.get());
+        self.recompose()
+    }
+
+    /// A report of a call by HTTP ends do-not-disturb that was reported so, unless a peer system has reported it.
+    pub(super) fn end_call_state_dnd_before(&mut self, said: &StateUpdate) {
+        let source = CallSource::CallState;
+        if matches!(said, StateUpdate::Call { source: by, .. } if *by == source)
+            && !self.origins.has(Contributed::CallStateDoNotDisturb)
+            && let Some(statements) = self.statements.made_mut()
+        {
+            self.extras_are_stale |= statements.call_state_dnd.take().is_some();
+        }
+    }
+
+    /// Ends what that system stated beside its call: do-not-disturb, or a call from before its name was known.
+    fn end_call_beside(&mut self, origin: Origin) {
+        let stated = [Contributed::CallState, Contributed::CallStateDoNotDisturb];
+        for contributed in stated {
+            if self.origins.of(origin).any(|known| known == contributed)
+                && let Some(statements) = self.statements.made_mut()
+            {
+                statements.hide(contributed);
+                self.extras_are_stale = true;
+            }
         }
     }
 
@@ -184,6 +213,27 @@ mod tests {
         assert_eq!(presentity.composed().availability, quiet);
         presentity.apply_from(there, report("1", CallState::Confirmed), now);
         presentity.apply_from(there, end(), now);
+        assert_eq!(presentity.composed().availability, Availability::Available);
+    }
+    #[test]
+    fn do_not_disturb_of_a_system_stands_beside_calls_of_others() {
+        let (mut presentity, now) = (Presentity::default(), Instant::now());
+        let there = Some(Origin::of("there"));
+        presentity.apply_from(None, report("1", CallState::Confirmed), now);
+        presentity.apply_from(there, StateUpdate::CallStateDoNotDisturb(HOUR), now);
+        assert_eq!(calls(&presentity), [("1".to_owned(), CallState::Confirmed)]);
+        presentity.apply_from(None, end(), now);
+        let quiet = Availability::DoNotDisturb;
+        assert_eq!(
+            (calls(&presentity).len(), presentity.composed().availability),
+            (0, quiet)
+        );
+        assert!(presentity.without(&[Origin::of("there")]).is_some());
+        presentity.apply_from(
+            there,
+            StateUpdate::CallStateDoNotDisturb(Duration::ZERO),
+            now,
+        );
         assert_eq!(presentity.composed().availability, Availability::Available);
     }
 }

@@ -1,7 +1,7 @@
 //! The statements about a presentity that are not publications: the last update of each source.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -90,7 +90,6 @@ impl Statements {
                 let until = expires.and_then(|expires| now.checked_add(expires));
                 match source {
                     CallSource::CallState => {
-                        self.call_state_dnd = None;
                         let before = self.call_state.as_ref().map(|statement| &statement.call);
                         let call = call.map(|call| answered(before, call));
                         let life = call.as_ref().and_then(|call| call.state.time_to_live_max());
@@ -103,12 +102,7 @@ impl Statements {
             }
             StateUpdate::CallStateDoNotDisturb(life) => {
                 self.call_state = None;
-                let before = self.call_state_dnd.take();
-                let since = before.map_or(now, |before| before.stated.since);
-                let stated = Stated { what: (), since };
-                let until = now + life;
-                let after = DoNotDisturb { stated, until };
-                self.call_state_dnd = Some(after).filter(|_| !life.is_zero());
+                self.take_call_state_dnd(life, now);
             }
             StateUpdate::DoNotDisturb(is_on) => {
                 restate(&mut self.do_not_disturb, is_on.then_some(()), now);
@@ -126,6 +120,16 @@ impl Statements {
             StateUpdate::Unregistered => self.registrations.unregister(now),
             StateUpdate::Appearance(appearance) => self.take_appearance(appearance, now),
         }
+    }
+
+    /// Applies do-not-disturb that was reported as the state of a call; no life: its end.
+    pub(super) fn take_call_state_dnd(&mut self, life: Duration, now: Instant) {
+        let before = self.call_state_dnd.take();
+        let since = before.map_or(now, |before| before.stated.since);
+        let stated = Stated { what: (), since };
+        let until = now + life;
+        let after = DoNotDisturb { stated, until };
+        self.call_state_dnd = Some(after).filter(|_| !life.is_zero());
     }
 
     /// Removes the names of people who are erased from the parties of the calls; from how many.
