@@ -35,7 +35,7 @@ use crate::relay::{Relays, TeamsSource};
 use crate::shard::contract::connector::{
     ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
 };
-use crate::tls::TlsClient;
+use crate::tls::{SharedTlsClient, TlsClient};
 
 /// The connectors of a node that are not spoken to by SIP. Clones are handles of the same ones.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +47,7 @@ struct Inner {
     service: Option<Service<Vec<Wanted>>>,
     runs: u64,
     /// How they connect by TLS.
-    tls: Option<TlsClient>,
+    tls: Option<SharedTlsClient>,
 }
 
 /// A connector as other threads see it.
@@ -76,7 +76,10 @@ impl Connectors {
     {
         let mut inner = self.inner();
         let before = std::mem::take(&mut inner.all);
-        inner.tls = Some(tls.clone());
+        match &inner.tls {
+            Some(shared) => shared.replace(tls.clone()),
+            None => inner.tls = Some(SharedTlsClient::new(tls.clone())),
+        }
         let ours = |connector: &&Connector| !matches!(connector.protocol, Protocol::Sip(_));
         for connector in connectors.iter().filter(ours) {
             let teams = match &connector.protocol {
@@ -177,7 +180,7 @@ impl Entry {
         self.connector.is_enabled && self.connector.has_server() && !self.is_stopped
     }
 
-    fn wanted(&self, tls: Option<&TlsClient>) -> Wanted {
+    fn wanted(&self, tls: Option<&SharedTlsClient>) -> Wanted {
         Wanted {
             teams: self.teams.clone(),
             tls: tls.cloned(),

@@ -14,7 +14,7 @@ use crate::connect::worker::Worker;
 use crate::directory::connectors::{Connector, Protocol};
 use crate::relay::{TeamsReader, TeamsSource};
 use crate::sip::random::Random;
-use crate::tls::TlsClient;
+use crate::tls::SharedTlsClient;
 
 /// A connector that is to run.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Wanted {
     /// Of one that reads Teams: where it begins.
     pub(super) teams: Option<TeamsSource>,
     /// How it connects by TLS.
-    pub(super) tls: Option<TlsClient>,
+    pub(super) tls: Option<SharedTlsClient>,
 }
 
 /// A connector that runs.
@@ -66,6 +66,7 @@ async fn obey(
             None => {
                 running.task.abort();
                 running.teller.forget_all().await;
+                running.wanted.status.forget_users();
             }
         }
     }
@@ -109,7 +110,7 @@ fn start(
         }
         Protocol::Teams(teams) => {
             let (source, tls) = wanted.teams.as_ref().zip(wanted.tls.as_ref())?;
-            let reader = TeamsReader::new(source, tls);
+            let reader = TeamsReader::new(source, &tls.current());
             let poller = Poller::new(&wanted, teams.poll, reader, shards, teller.clone());
             spawn_local(poller.run(random))
         }

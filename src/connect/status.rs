@@ -81,6 +81,11 @@ impl Status {
         }
     }
 
+    /// Nothing is told of any user any more.
+    pub(super) fn forget_users(&self) {
+        self.inner().users.clear();
+    }
+
     /// The users, in their order, from a place on, and the place from where to go on.
     pub(super) fn users(
         &self,

@@ -180,6 +180,17 @@ fn asterisk_lights_lamps() {
     ));
     phone.goes_dark("701");
 
+    // An orbit that empties while the connector is stopped is not listed any more.
+    say(&format!("Event: ParkedCall\n{parked}"));
+    await_words(&folder, "connectors pbx", "701@a.example");
+    folder.says("connectors stop pbx");
+    phone.goes_dark("701");
+    folder.says("connectors start pbx");
+    await_words(&folder, "connectors", "UpAndRunning");
+    await_words(&folder, "connectors pbx", "101@a.example");
+    let users = folder.says("connectors pbx");
+    assert!(!users.contains("701@"), "{users}");
+
     // Do-not-disturb, and a phone that is gone.
     let device = |name: &str, state: &str| {
         format!("Event: DeviceStateChange\nPrivilege: call,all\nDevice: {name}\nState: {state}")

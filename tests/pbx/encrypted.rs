@@ -5,6 +5,8 @@ use std::process::{Child, Command, Stdio};
 
 use crate::asterisk::{Asterisk, CONNECTOR};
 use crate::daemon::{Daemon, Folder, free_address};
+use crate::freeswitch;
+use crate::freeswitch::FreeSwitch;
 use crate::lamps::Phone;
 use crate::server::Server;
 use crate::{await_words, configuration};
@@ -15,18 +17,31 @@ struct Stunnel {
     address: SocketAddr,
 }
 
+/// Makes a certificate for an address, `NAME.pem`, and its key.
+fn certify(folder: &Folder, name: &str, address: &str) {
+    let made = Command::new("openssl")
+        .args(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=pbx"
+                .split(' '),
+        )
+        .args(["-addext", &format!("subjectAltName=IP:{address}")])
+        .args(
+            format!(
+                "-addext basicConstraints=critical,CA:FALSE -keyout {name}.key -out {name}.pem"
+            )
+            .split(' '),
+        )
+        .current_dir(&folder.0)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+}
+
 impl Stunnel {
     /// With a certificate of its own, `tunnel.pem`, for an address.
     fn start(folder: &Folder, pbx: SocketAddr, certified: &str) -> Self {
         let address = free_address();
-        let made = Command::new("openssl")
-            .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=pbx".split(' '))
-            .args(["-addext", &format!("subjectAltName=IP:{certified}")])
-            .args("-addext basicConstraints=critical,CA:FALSE -keyout tunnel.key -out tunnel.pem".split(' '))
-            .current_dir(&folder.0)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
+        certify(folder, "tunnel", certified);
         let text = format!(
             "foreground = yes\npid =\n[pbx]\naccept = {address}\nconnect = {pbx}\ncert = tunnel.pem\nkey = tunnel.key\n"
         );
@@ -91,5 +106,34 @@ fn a_certificate_of_another_address_is_not_trusted_and_nothing_is_said_in_the_cl
         !heard.iter().any(|request| request.contains("Action")),
         "{heard:?}"
     );
+    daemon.stop();
+}
+
+#[test]
+fn freeswitch_is_heard_by_tls() {
+    let pbx = Server::start(FreeSwitch::default());
+    let folder = Folder::new("pbx-tls-socket", "");
+    let tunnel = Stunnel::start(&folder, pbx.address, "127.0.0.1");
+    let connector = format!("{}transport = \"tls\"\n", freeswitch::CONNECTOR);
+    let text = configuration(&connector, tunnel.address);
+    folder.configure(&(text + "[dial]\nca = \"tunnel.pem\"\n"));
+    let daemon = Daemon::start(&folder);
+    await_words(&folder, "connectors", "UpAndRunning");
+    daemon.stop();
+}
+
+#[test]
+fn an_authority_that_a_reload_adds_is_trusted_from_the_next_connection_on() {
+    let pbx = Server::start(Asterisk::idle());
+    let folder = Folder::new("pbx-tls-unknown", "");
+    let tunnel = Stunnel::start(&folder, pbx.address, "127.0.0.1");
+    certify(&folder, "other", "127.0.0.1");
+    let trusted = by_tls(tunnel.address);
+    folder.configure(&trusted.replace("tunnel.pem", "other.pem"));
+    let daemon = Daemon::start(&folder);
+    await_words(&folder, "connectors", "ConnectionError");
+    folder.configure(&trusted);
+    folder.says("reload");
+    await_words(&folder, "connectors", "UpAndRunning");
     daemon.stop();
 }

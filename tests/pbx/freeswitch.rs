@@ -8,11 +8,11 @@ use crate::lamps::Phone;
 use crate::server::{Behaviour, Server};
 use crate::{await_words, configuration};
 
-const CONNECTOR: &str = "kind = \"freeswitch-event-socket\"\npassword = \"ClueCon\"\nremote_domain = \"pbx.example.com\"\n";
+pub(crate) const CONNECTOR: &str = "kind = \"freeswitch-event-socket\"\npassword = \"ClueCon\"\nremote_domain = \"pbx.example.com\"\n";
 
 /// What it has.
 #[derive(Default)]
-struct FreeSwitch {
+pub(crate) struct FreeSwitch {
     channels: Vec<Value>,
     contacts: Vec<Value>,
     lots: String,

@@ -70,7 +70,7 @@ impl<E: Engine> Operation<E> {
                 method: ApiMethod::Get,
                 path: "connectors/{connector}/users",
                 role: Some(Role::Reader),
-                summary: "List the users that a connector subscribes to. A page may have fewer or more items than limit and not be the last.",
+                summary: "List the users that a connector subscribes to, or is told of. A page may have fewer or more items than limit and not be the last.",
                 parameters: &["cursor", "limit"],
                 body: BodySchema::None,
                 answer: AnswerSchema::Json("ConnectorUserPage"),
