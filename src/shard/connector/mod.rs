@@ -297,7 +297,7 @@ impl Entry {
             && list_of(&self.connector).is_none()
     }
 
-    /// Whether users count whom a list names and that are not selected.
+    /// Whether users count that a list names and that the configuration does not select.
     fn takes_guests(&self) -> bool {
         self.connector.users.on_demand && list_of(&self.connector).is_some()
     }

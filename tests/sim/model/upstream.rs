@@ -138,7 +138,7 @@ pub(crate) struct Upstreams {
 }
 
 impl Upstreams {
-    /// The users of a plan, of whom nothing is heard yet.
+    /// The users of a plan; no connector has heard anything of them yet.
     pub(super) fn new(plan: Option<&UpstreamPlan>, nature: Nature) -> Self {
         let users = plan.map_or(0, |plan| plan.users);
         let connectors = plan.map_or(0, |plan| plan.connectors.len());

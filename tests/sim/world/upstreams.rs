@@ -295,7 +295,7 @@ impl World {
         }
     }
 
-    /// Whom to trust, and whether those say what is true.
+    /// Which connectors to trust, and whether what these say is true.
     pub(super) fn sweep_upstreams(&mut self) {
         let now = self.bench.net.now;
         self.note_watched();

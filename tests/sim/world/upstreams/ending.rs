@@ -86,7 +86,7 @@ impl World {
         }
         match &*demanded {
             [] => return None,
-            // Nobody else is served: perhaps nobody is.
+            // No other user is served: perhaps the PBX serves none.
             [0] if plan.server.ending == Ending::UserDeclined => {
                 status.push(ConnectorStatus::Known(ServerStatus::Forbidden));
                 // It may be demanded again while the server is left alone.
