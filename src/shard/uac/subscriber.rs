@@ -8,6 +8,9 @@ use crate::shard::contract::turn::Turn;
 use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::emit;
 
+/// The shortest time before a refresh: a server that grants no time is not to be stormed.
+const REFRESH_MIN: Duration = Duration::from_secs(2);
+
 /// A subscription of ours.
 #[derive(Debug)]
 pub(super) struct Subscriber {
@@ -91,11 +94,11 @@ impl Subscriber {
         emit::header_number(arena, "Expires", u64::from(expires));
     }
 
-    /// The server grants so much time from now on. When to refresh: after half of it; a connector's some
-    /// tenths earlier, so that its users do not come at once.
+    /// The server grants so much time from now on. When to refresh: after half of it, but not at once; a connector's
+    /// some tenths earlier, so that its users do not come at once.
     pub(super) fn granted(&mut self, expires: Duration, turn: &mut Turn<'_>) -> Instant {
         self.expires_at = Some(turn.now + expires);
-        let half = expires / 2;
+        let half = (expires / 2).max(REFRESH_MIN);
         match self.is_spread {
             true => turn.now + half * (700 + turn.random.below(301)) / 1000,
             false => turn.now + half,

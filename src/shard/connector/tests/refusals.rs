@@ -237,3 +237,17 @@ fn the_user_that_a_server_refuses_us_for_is_denied() {
         ("Forbidden", "Access denied")
     );
 }
+
+#[test]
+fn a_server_that_grants_no_time_is_not_stormed() {
+    let mut world = World::one();
+    let mut requests = 0;
+    for _ in 0..20 {
+        for request in world.requests() {
+            requests += 1;
+            world.accept(&request, 0, "confirmed");
+        }
+        world.wait_seconds(1);
+    }
+    assert!((5..=20).contains(&requests), "{requests}");
+}
