@@ -13,6 +13,7 @@ use crate::presence::policy::Privacy;
 use crate::presence::profile::Rendering;
 use crate::presence::{Aor, Composed, document};
 use crate::shard::contract::turn::Turn;
+use crate::shard::uac::subscriber::REFRESH_MIN;
 use crate::sip::emit;
 
 /// The `id` of the one dialog in the documents of probes.
@@ -200,7 +201,7 @@ impl Publisher {
             self.entity_tag = Some(entity_tag.into());
         }
         self.expires_at = Some(turn.now + expires);
-        let half = expires / 2;
+        let half = (expires / 2).max(REFRESH_MIN);
         let Content::User(user) = &mut self.content else {
             return turn.now + half;
         };

@@ -9,7 +9,7 @@ use crate::sip::dialog::{Dialog, Sequence};
 use crate::sip::emit;
 
 /// The shortest time before a refresh: a server that grants no time is not to be stormed.
-const REFRESH_MIN: Duration = Duration::from_secs(2);
+pub(super) const REFRESH_MIN: Duration = Duration::from_secs(2);
 
 /// A subscription of ours.
 #[derive(Debug)]
