@@ -1,7 +1,8 @@
-//! Calls that peer systems report by HTTP: by `call_state.htm`, the API or a feed.
+//! Calls, and do-not-disturb in their place, that peer systems report by HTTP: by `call_state.htm`, the API or a feed.
 //!
 //! Each system has one call of its own, beside those of all other sources: two servers that tell each other by webhook
 //! would otherwise end each other's calls. It is a publication that no PUBLISH names; its origin says of which system it is.
+//! Do-not-disturb is one of all: the last system that reported it has it, and alone ends it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,10 +51,13 @@ impl Presentity {
         self.drop_expired(now);
         self.end_call_beside(origin);
         self.end_reported(origin, now);
-        self.statements.make().take_call_state_dnd(life, now);
-        let contributed = Contributed::CallStateDoNotDisturb;
-        self.origins.note(contributed, Some(origin));
-        self.extras_are_stale = true;
+        // That of another source is not its to end.
+        if !life.is_zero() {
+            self.statements.make().take_call_state_dnd(life, now);
+            let contributed = Contributed::CallStateDoNotDisturb;
+            self.origins.note(contributed, Some(origin));
+            self.extras_are_stale = true;
+        }
         self.know_by_calls(Some(origin));
         self.origins.keep(&self.publications, self.statements.get());
         self.recompose()
@@ -215,6 +219,23 @@ mod tests {
         presentity.apply_from(there, end(), now);
         assert_eq!(presentity.composed().availability, Availability::Available);
     }
+
+    #[test]
+    fn a_system_does_not_end_do_not_disturb_of_another() {
+        let (mut presentity, now) = (Presentity::default(), Instant::now());
+        let [one, two] = ["one", "two"].map(|name| Some(Origin::of(name)));
+        let [dnd, none] = [HOUR, Duration::ZERO].map(StateUpdate::CallStateDoNotDisturb);
+        for other in [None, one] {
+            presentity.apply_from(other, dnd.clone(), now);
+            presentity.apply_from(two, none.clone(), now);
+            presentity.apply_from(two, end(), now);
+            let quiet = Availability::DoNotDisturb;
+            assert_eq!(presentity.composed().availability, quiet);
+            presentity.apply_from(other, none.clone(), now);
+            assert_ne!(presentity.composed().availability, quiet);
+        }
+    }
+
     #[test]
     fn do_not_disturb_of_a_system_stands_beside_calls_of_others() {
         let (mut presentity, now) = (Presentity::default(), Instant::now());

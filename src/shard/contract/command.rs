@@ -170,14 +170,14 @@ impl Command {
     /// Whether it must wait until all recorded presentities are there.
     #[must_use]
     pub const fn needs_presentities(&self) -> bool {
-        let is_otherwise = matches!(
+        let asks_or_orders = matches!(
             self,
             Self::Stated { .. }
                 | Self::States { .. }
                 | Self::KnownStates { .. }
                 | Self::OrderConnector { .. }
         );
-        self.is_change() || is_otherwise
+        self.is_change() || asks_or_orders
     }
 
     /// Whether it changes contributions to a presentity.
