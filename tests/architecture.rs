@@ -35,7 +35,7 @@ const ROOMS: &[Row] = &[
     ("shard", &["directory", "record", "sip", "presence"]),
     ("changes", &["directory", "presence", "shard"]),
     ("net", &["shard", "sip", "telemetry", "tls"]),
-    ("background", &["directory", "net", "shard", "sip"]),
+    ("background", &["directory", "net", "shard", "sip", "tls"]),
     (
         "relay",
         &[

@@ -35,7 +35,7 @@ use crate::relay::{Relays, TeamsSource};
 use crate::shard::contract::connector::{
     ConnectorOrder, ConnectorReport, ConnectorStatus, ConnectorUserReport,
 };
-use crate::tls::{SharedTlsClient, TlsClient};
+use crate::tls::SharedTlsClient;
 
 /// The connectors of a node that are not spoken to by SIP. Clones are handles of the same ones.
 #[derive(Clone, Debug, Default)]
@@ -69,17 +69,14 @@ impl Connectors {
         &self,
         connectors: &[Connector],
         relays: &Relays,
-        tls: &TlsClient,
+        tls: &SharedTlsClient,
         background: &Background<S>,
     ) where
         S: Shards + Clone + Send + 'static,
     {
         let mut inner = self.inner();
         let before = std::mem::take(&mut inner.all);
-        match &inner.tls {
-            Some(shared) => shared.replace(tls.clone()),
-            None => inner.tls = Some(SharedTlsClient::new(tls.clone())),
-        }
+        inner.tls = Some(tls.clone());
         let ours = |connector: &&Connector| !matches!(connector.protocol, Protocol::Sip(_));
         for connector in connectors.iter().filter(ours) {
             let teams = match &connector.protocol {

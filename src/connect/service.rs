@@ -110,7 +110,7 @@ fn start(
         }
         Protocol::Teams(teams) => {
             let (source, tls) = wanted.teams.as_ref().zip(wanted.tls.as_ref())?;
-            let reader = TeamsReader::new(source, &tls.current());
+            let reader = TeamsReader::new(source, tls);
             let poller = Poller::new(&wanted, teams.poll, reader, shards, teller.clone());
             spawn_local(poller.run(random))
         }

@@ -126,9 +126,7 @@ impl Worker {
         }
         let tls = self.wanted.tls.as_ref();
         let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
-        Ok(Box::new(
-            encrypt(stream, host, &tls.current().web_config()).await?,
-        ))
+        Ok(Box::new(encrypt(stream, host, tls).await?))
     }
 
     fn protocol(&self, users: Rc<dyn Users>) -> Box<dyn Protocol> {

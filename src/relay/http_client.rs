@@ -1,5 +1,6 @@
 //! Requests by HTTP/1.1 to other systems. Servers of HTTPS are verified; redirections are not followed.
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,6 +17,7 @@ use rustls::ClientConfig;
 use serde_json::Value;
 
 use crate::relay::target::{Fault, Remedy};
+use crate::tls::SharedTlsClient;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -30,12 +32,15 @@ const WAIT_MIN: Duration = Duration::from_secs(1);
 /// The longest wait that a server may ask for.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// A client with connections of its own.
-#[derive(Clone, Debug)]
+/// A client with connections of its own. Once the authorities that we trust are others, it begins anew with those.
+#[derive(Debug)]
 pub(super) struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    tls: SharedTlsClient,
+    connections: RefCell<(Arc<ClientConfig>, Connections)>,
     body_octets_max: usize,
 }
+
+type Connections = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A response that was read.
 #[derive(Debug)]
@@ -50,22 +55,12 @@ pub(super) struct HttpResponse {
 
 impl HttpClient {
     /// A client with these demands on servers.
-    pub(super) fn new(tls: &Arc<ClientConfig>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(ClientConfig::clone(tls))
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(connector);
+    pub(super) fn new(tls: &SharedTlsClient) -> Self {
+        let config = tls.current().web_config();
+        let connections = connections(&config);
         Self {
-            client,
+            tls: tls.clone(),
+            connections: RefCell::new((config, connections)),
             body_octets_max: BODY_OCTETS_MAX,
         }
     }
@@ -83,7 +78,7 @@ impl HttpClient {
     /// # Errors
     /// The server does not respond, or not in HTTP.
     pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<HttpResponse, Fault> {
-        let response = self.client.request(request).await;
+        let response = self.connections().request(request).await;
         let response = response.map_err(|error| Fault::wait(cause(&error)))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, self.body_octets_max).collect().await;
@@ -94,6 +89,31 @@ impl HttpClient {
             body: body.to_bytes(),
         })
     }
+
+    fn connections(&self) -> Connections {
+        let config = self.tls.current().web_config();
+        let mut known = self.connections.borrow_mut();
+        if !Arc::ptr_eq(&known.0, &config) {
+            *known = (Arc::clone(&config), connections(&config));
+        }
+        known.1.clone()
+    }
+}
+
+fn connections(tls: &Arc<ClientConfig>) -> Connections {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(ClientConfig::clone(tls))
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build(connector)
 }
 
 impl HttpResponse {

@@ -49,7 +49,7 @@ use crate::background::{Background, Service, Shards};
 use crate::changes::ChangeFeed;
 use crate::relay::service::{Order, serve};
 use crate::relay::status::Status;
-use crate::tls::TlsClient;
+use crate::tls::SharedTlsClient;
 
 /// The relays of a node. Clones are handles of the same ones.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +76,7 @@ impl Relays {
     pub fn put<S>(
         &self,
         plans: &[RelayPlan],
-        tls: &TlsClient,
+        tls: &SharedTlsClient,
         feed: &ChangeFeed,
         background: &Background<S>,
     ) where

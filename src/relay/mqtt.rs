@@ -7,13 +7,11 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::future::LocalBoxFuture;
 use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, LastWill, Login, Packet, Publish};
 use rumqttc::mqttbytes::{Error, QoS};
-use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
@@ -26,6 +24,7 @@ use crate::relay::plan::MqttPlan;
 use crate::relay::queue::Entry;
 use crate::relay::target::{Fault, Target};
 use crate::sip::random::Random;
+use crate::tls::SharedTlsClient;
 
 /// The longest silence of ours, as the broker is told.
 const KEEP_ALIVE_SECONDS: u16 = 30;
@@ -36,7 +35,7 @@ const PACKET_OCTETS_MAX: usize = 64 << 10;
 pub(super) struct Mqtt {
     plan: MqttPlan,
     client_id: String,
-    tls: Arc<ClientConfig>,
+    tls: SharedTlsClient,
     link: Link<Publish>,
 }
 
@@ -49,7 +48,7 @@ struct Pending {
 
 impl Mqtt {
     /// A broker as configured, of the relay of that name.
-    pub(super) fn new(plan: &MqttPlan, name: &str, tls: Arc<ClientConfig>, random: Random) -> Self {
+    pub(super) fn new(plan: &MqttPlan, name: &str, tls: SharedTlsClient, random: Random) -> Self {
         Self {
             client_id: format!("{}-{name}", plan.topic.replace('/', "-")),
             plan: plan.clone(),

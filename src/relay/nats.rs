@@ -12,12 +12,10 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use rustls::ClientConfig;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -31,6 +29,7 @@ use crate::relay::plan::{NatsLogin, NatsPlan, NatsServer};
 use crate::relay::queue::Entry;
 use crate::relay::target::{Fault, Remedy, Target};
 use crate::sip::random::Random;
+use crate::tls::SharedTlsClient;
 
 /// Octets of a line of a server.
 const LINE_OCTETS_MAX: usize = 64 << 10;
@@ -46,7 +45,7 @@ pub(super) struct Nats {
     plan: NatsPlan,
     /// What servers show of this connection.
     client: String,
-    tls: Arc<ClientConfig>,
+    tls: SharedTlsClient,
     link: Link<Publication>,
     /// Connections that were begun.
     attempts: Cell<usize>,
@@ -75,7 +74,7 @@ struct Pending(VecDeque<Option<oneshot::Sender<Result<(), Fault>>>>);
 
 impl Nats {
     /// A server as configured, of the relay of that name.
-    pub(super) fn new(plan: &NatsPlan, name: &str, tls: Arc<ClientConfig>, random: Random) -> Self {
+    pub(super) fn new(plan: &NatsPlan, name: &str, tls: SharedTlsClient, random: Random) -> Self {
         Self {
             plan: plan.clone(),
             client: format!("lamplighter {name}"),

@@ -25,7 +25,7 @@ use crate::relay::webhook::Webhook;
 use crate::relay::worker::Relay;
 use crate::shard::{ChangeReader, Command, Reply, ShardId};
 use crate::sip::random::Random;
-use crate::tls::TlsClient;
+use crate::tls::SharedTlsClient;
 
 /// How often the lengths of the queues are written down, and what is due to be told again is looked for.
 const TICK: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ pub(super) struct Order {
     /// Each with what it counts.
     pub(super) relays: Vec<(RelayPlan, Arc<Status>)>,
     /// How they connect by TLS.
-    pub(super) tls: TlsClient,
+    pub(super) tls: SharedTlsClient,
 }
 
 /// Serves all relays until there are no more orders.
@@ -145,14 +145,14 @@ impl RunningRelays {
         }
     }
 
-    fn start(&mut self, plan: RelayPlan, status: Arc<Status>, tls: &TlsClient) -> Relay {
+    fn start(&mut self, plan: RelayPlan, status: Arc<Status>, tls: &SharedTlsClient) -> Relay {
         if let Err(error) = dead_letters::make_directory(&plan.directory) {
             tracing::error!(relay = &*plan.name, %error, "there is no directory for dead letters");
         }
         // The new one clears what the old one has left.
         let of_that_name = self.removed.iter().filter(|(name, _)| *name == plan.name);
         of_that_name.for_each(|(_, clearing)| clearing.abort());
-        let client = HttpClient::new(&tls.web_config());
+        let client = HttpClient::new(tls);
         let process = self.random.next_u64();
         let target: Box<dyn Target> = match &plan.kind {
             RelayKind::Webhook(webhook) => Box::new(Webhook::new(webhook, client, process)),
@@ -165,11 +165,11 @@ impl RunningRelays {
             }
             RelayKind::Mqtt(mqtt) => {
                 let random = self.random.fork();
-                Box::new(Mqtt::new(mqtt, &plan.name, tls.web_config(), random))
+                Box::new(Mqtt::new(mqtt, &plan.name, tls.clone(), random))
             }
             RelayKind::Nats(nats) => {
                 let random = self.random.fork();
-                Box::new(Nats::new(nats, &plan.name, tls.web_config(), random))
+                Box::new(Nats::new(nats, &plan.name, tls.clone(), random))
             }
         };
         let shards = Rc::clone(&self.shards);

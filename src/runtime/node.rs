@@ -175,8 +175,7 @@ impl Node {
         // From here on dropping the node ends what has been started.
         node.start_cores(plan, bound, nonce_key, &ended_sender)?;
         node.recover()?;
-        node.services()
-            .put(&relays, &node.outward.tls_client.current());
+        node.services().put(&relays, &node.outward.tls_client);
         node.is_ready.store(true, Ordering::Release);
         Ok(node)
     }

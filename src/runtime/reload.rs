@@ -251,7 +251,7 @@ impl Reloader {
     fn take_rest(&self, fresh: &LoadedConfiguration) {
         self.take_certificates(fresh);
         self.tls_client.replace(fresh.tls_client.clone());
-        self.services.put(&fresh.relays, &fresh.tls_client);
+        self.services.put(&fresh.relays, &self.tls_client);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::runtime::system_clock::SystemClock;
 use crate::shard::{Command, Reply, ShardId};
 use crate::sip::Transport;
 use crate::sip::location::{Family, Question};
-use crate::tls::TlsClient;
+use crate::tls::SharedTlsClient;
 
 /// Puts the connectors without SIP and the relays of a node into force. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct NodeShards {
 
 impl ServiceKeeper {
     /// Puts the connectors of the directory in force and these relays into force.
-    pub(crate) fn put(&self, relays: &[RelayPlan], tls: &TlsClient) {
+    pub(crate) fn put(&self, relays: &[RelayPlan], tls: &SharedTlsClient) {
         let (background, feed) = (&self.background, &self.feed);
         let NodeShards {
             commander,

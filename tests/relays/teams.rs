@@ -365,7 +365,8 @@ fn after_a_crash_a_call_that_has_ended_meanwhile_is_cleared() {
     daemon.stop();
 }
 
-/// Without [dial] ca only the authorities of the system count.
+/// Without [dial] ca only the authorities of the system count. A reload that adds one is in force at once, for a relay that
+/// did not change, too.
 #[test]
 fn a_server_of_an_unknown_authority_is_told_nothing() {
     let site = Site::new("teams-stranger", "");
@@ -377,5 +378,10 @@ fn a_server_of_an_unknown_authority_is_told_nothing() {
     let shown = site.wait_until("relays", |text| text.contains("failing"));
     assert!(shown.contains("certificate"), "{shown}");
     assert_eq!(rest(&web), [""; 0]);
+    let more = format!("{BY_NAME}\n[dial]\nca = \"ca.pem\"");
+    site.configure(&table(&web.url(), &more));
+    site.lamplighter("reload");
+    web.wait_for("call", is("100", "setPresence"));
+    site.wait_until("relays", |text| text.contains("working"));
     daemon.stop();
 }

@@ -257,7 +257,7 @@ mod tests {
     use crate::relay::plan::{GraphPlan, SecretOctets};
     use crate::relay::remote_ids::RemoteIds;
     use crate::relay::state::tests::state;
-    use crate::tls::TlsClient;
+    use crate::tls::{SharedTlsClient, TlsClient};
 
     fn teams(tells_do_not_disturb: bool) -> Teams {
         let plan = TeamsPlan {
@@ -275,8 +275,8 @@ mod tests {
             },
             tells_do_not_disturb,
         };
-        let tls = TlsClient::new(None, None).unwrap();
-        let (client, pace) = (HttpClient::new(&tls.web_config()), Rc::new(Pace::new(40)));
+        let tls = SharedTlsClient::new(TlsClient::new(None, None).unwrap());
+        let (client, pace) = (HttpClient::new(&tls), Rc::new(Pace::new(40)));
         Teams::new(&plan, client, pace, Arc::default())
     }
 

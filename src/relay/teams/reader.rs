@@ -18,7 +18,7 @@ use crate::relay::status::Status;
 use crate::relay::target::{Fault, Remedy};
 use crate::relay::teams::users::Users;
 use crate::relay::told::Traces;
-use crate::tls::TlsClient;
+use crate::tls::SharedTlsClient;
 
 /// Users of one request.
 const USERS_AT_ONCE: usize = 650;
@@ -78,8 +78,8 @@ pub(crate) struct TeamsReader {
 
 impl TeamsReader {
     /// Reads from that tenant.
-    pub(crate) fn new(source: &TeamsSource, tls: &TlsClient) -> Self {
-        let client = HttpClient::new(&tls.web_config()).with_bodies_of(BODY_OCTETS_MAX);
+    pub(crate) fn new(source: &TeamsSource, tls: &SharedTlsClient) -> Self {
+        let client = HttpClient::new(tls).with_bodies_of(BODY_OCTETS_MAX);
         let pace = Rc::new(Pace::new(source.plan.graph.rate_max));
         Self {
             graph: Graph::new(&source.plan.graph, client, pace),
